@@ -1,0 +1,29 @@
+//! hubcast: a realtime hub server. REST writes to the database, and every socket that should know hears of it at once, in order.
+//!
+//! The map, low to high; a file imports only from lower ranks (`tests/layers.rs` holds this):
+//!
+//! | rank | modules | owns |
+//! | --- | --- | --- |
+//! | 0 | [`config`], [`error`] | settings as plain data; the one error catalogue |
+//! | 1 | [`schema`], [`model`], [`auth`] | the tables' shape; data and pure rules; tokens and passwords |
+//! | 2 | [`event`] | every event of the product: name, audience, payload |
+//! | 3 | [`store`], [`realtime`] | SQL and the write path; a general Socket.IO / WebSocket server that knows no domain |
+//! | 4 | [`service`] | the verbs, and who may |
+//! | 5 | [`gateway`], [`http`] | two doors to the verbs: sockets and REST |
+//! | 6 | [`app`] | puts the parts together, starts and stops them |
+//! | 7 | [`cli`], [`load`] | the command line; the load generator |
+
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod error;
+pub mod event;
+pub mod gateway;
+pub mod http;
+pub mod load;
+pub mod model;
+pub mod realtime;
+pub mod schema;
+pub mod service;
+pub mod store;
