@@ -17,7 +17,8 @@ use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper};
 
 pub(super) type SqliteConn = SyncConnectionWrapper<SqliteConnection, Inline>;
-pub(super) type PgConn = Object<AsyncPgConnection>;
+/// Boxed: it is much larger than the other.
+pub(super) type PgConn = Box<Object<AsyncPgConnection>>;
 
 /// A connection to either database. Store functions take it as `&mut Conn`.
 pub enum Conn {

@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::LocalSet;
 
 use crate::error::Error;
-use crate::store::conn::{Conn, PgConn, guarded};
+use crate::store::conn::{Conn, guarded};
 use crate::store::fault::BUSY;
 use crate::store::job::{Message, QueuedRead, QueuedWrite};
 use crate::store::{Committed, OpenError, Publisher, StoredEvent, Ticket, Tx, events};
@@ -90,7 +90,7 @@ fn spawn(slot: OwnedSemaphorePermit, work: impl Future<Output = ()> + 'static) {
 async fn look_up(pool: Pool<AsyncPgConnection>, read: QueuedRead) {
     match pool.get().await {
         Ok(conn) => {
-            guarded(read.run(&mut Conn::Postgres(conn))).await;
+            guarded(read.run(&mut Conn::Postgres(Box::new(conn)))).await;
         }
         Err(error) => {
             tracing::warn!(%error, "no connection for a read");
@@ -135,12 +135,12 @@ fn announce(publisher: &dyn Publisher, events: Vec<StoredEvent>, ticket: Ticket,
 }
 
 async fn begin(pool: &Pool<AsyncPgConnection>) -> Result<Tx, Error> {
-    let mut conn: PgConn = pool.get().await.map_err(|error| {
+    let mut conn = pool.get().await.map_err(|error| {
         tracing::warn!(%error, "no connection for a write");
         Error::Unavailable(BUSY)
     })?;
     Manager::begin_transaction(&mut *conn).await?;
-    Ok(Tx::new(Conn::Postgres(conn)))
+    Ok(Tx::new(Conn::Postgres(Box::new(conn))))
 }
 
 async fn seal(tx: &mut Tx) -> QueryResult<Vec<StoredEvent>> {
