@@ -128,7 +128,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_a_bad_token_and_not_saved_by_a_later_place() {
-        for auth in [json!({"token": 5}), json!({"token": {"value": "x"}}), json!({"Authentication": {"value": 5}}), json!({"Authentication": []})] {
+        for auth in
+            [json!({"token": 5}), json!({"token": {"value": "x"}}), json!({"Authentication": {"value": 5}}), json!({"Authentication": []})]
+        {
             assert_eq!(all(&auth).token(), Some(UNREADABLE), "{auth}");
         }
         assert_eq!(Places { authorization: Some(b"Bearer \xff"), query: Some("token=q"), ..Places::default() }.token(), Some(UNREADABLE));

@@ -135,7 +135,13 @@ mod tests {
     fn the_hash_for_nobody_costs_what_the_others_cost() {
         let cost = |text: &str| {
             let hash = PasswordHash::new(text).expect("a PHC string");
-            (hash.algorithm.to_string(), hash.version, hash.params.to_string(), hash.salt.map(|salt| salt.as_str().len()), hash.hash.map(|hash| hash.len()))
+            (
+                hash.algorithm.to_string(),
+                hash.version,
+                hash.params.to_string(),
+                hash.salt.map(|salt| salt.as_str().len()),
+                hash.hash.map(|hash| hash.len()),
+            )
         };
         assert_eq!(cost(NOBODY), cost(&hash(&secret("x")).expect("hashes")));
         assert_eq!(verify(&secret("x"), NOBODY), Ok(false));
