@@ -25,7 +25,7 @@ const FINAL = {
 const $ = (id) => document.getElementById(id);
 const cloneTemplate = (id) => $(id).content.firstElementChild.cloneNode(true);
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const calendar = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
 
 /** Shows `text` in an element that is hidden while it has nothing to say. */
 function say(element, text) {
@@ -240,7 +240,7 @@ function showFrame(way, event, data) {
   row.querySelector(".way").textContent = way === "in" ? "←" : "→";
   row.querySelector("b").textContent = event;
   row.querySelector("time").textContent = clock.format(new Date());
-  row.querySelector("code").textContent = JSON.stringify(data ?? null);
+  row.querySelector("code").textContent = JSON.stringify(data ?? null, null, 1);
   $("frames").prepend(row);
   if ($("frames").children.length > FRAMES_KEPT) $("frames").lastElementChild.remove();
 }
