@@ -12,8 +12,8 @@
 //! | 5 | [`store`], [`realtime`] | SQL and the write path; a general Socket.IO / WebSocket server that knows no domain |
 //! | 6 | [`service`] | the verbs, and who may |
 //! | 7 | [`gateway`], [`http`] | two doors to the verbs: sockets and REST |
-//! | 8 | [`app`] | puts the parts together, starts and stops them |
-//! | 9 | [`cli`], [`load`] | the command line; the load generator |
+//! | 8 | [`app`], [`load`] | puts the parts together, starts and stops them; the load generator |
+//! | 9 | [`cli`] | the command line |
 
 pub mod app;
 pub mod auth;
