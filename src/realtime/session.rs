@@ -3,7 +3,6 @@
 //!
 //! It never writes event frames itself: replies go through the outlet, behind what the hub has routed, so that no ack overtakes an event.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -20,8 +19,8 @@ use super::hub::SocketId;
 use super::link::Link;
 use super::outlet::Worker;
 use super::server::Bucket;
-use super::settings::{EVENTS_WAITING, MAX_NAMESPACES};
-use super::socket::{Socket, State, hello, reply, sid};
+use super::settings::MAX_NAMESPACES;
+use super::socket::{Socket, State, Waiting, hello, reply, sid};
 use super::transport::fragments::Fragments;
 use super::transport::websocket::Pump;
 use super::wire::{engineio, plain, socketio, websocket};
@@ -112,7 +111,7 @@ impl Session {
             namespace: Arc::clone(name),
             gateway: Arc::clone(gateway),
             state: State::Asking,
-            waiting: VecDeque::new(),
+            waiting: Waiting::new(self.worker.shared.settings.max_payload),
             busy: false,
             bucket: self.worker.shared.settings.event_rate.map(Bucket::direct),
         }));
@@ -135,7 +134,7 @@ impl Session {
             Ok(welcome) => self.enter(ticket, welcome, ctx),
             Err(Error::Unauthorized(AuthFailure::Missing)) if plain && !with_auth => {
                 socket.state = State::AwaitingAuth;
-                if let Some(first) = socket.waiting.pop_front() {
+                if let Some(first) = socket.waiting.pop() {
                     self.authenticate(ticket, first, ctx);
                 }
             }
@@ -213,8 +212,8 @@ impl Session {
             reply(client, event.ack.as_deref(), &event.name, Err(Error::RateLimited(wait)));
             return;
         }
-        socket.waiting.push_back(event);
-        if socket.waiting.len() >= EVENTS_WAITING {
+        socket.waiting.push(event);
+        if socket.waiting.full() {
             link.pause();
         }
         self.next(ticket, ctx);
@@ -228,11 +227,11 @@ impl Session {
             return;
         }
         let client = client.clone();
-        let Some(mut event) = socket.waiting.pop_front() else { return };
+        let Some(mut event) = socket.waiting.pop() else { return };
         socket.busy = true;
         let (ack, name) = (event.ack.take(), event.name.clone());
         let answer = socket.gateway.event(client.clone(), event);
-        if self.sockets.iter().all(|socket| socket.waiting.len() < EVENTS_WAITING) {
+        if self.sockets.iter().all(|socket| !socket.waiting.full()) {
             self.link.resume();
         }
         ctx.spawn(answer.into_actor(self).map(move |answer, session, ctx| {

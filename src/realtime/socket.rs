@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use super::frame::Protocol;
 use super::gateway::{Client, Gateway, Incoming, Reply};
 use super::server::Bucket;
+use super::settings::EVENTS_WAITING;
 use super::wire::{socketio, websocket};
 
 /// This connection in one namespace.
@@ -23,7 +24,7 @@ pub(super) struct Socket {
     pub(super) gateway: Arc<dyn Gateway>,
     pub(super) state: State,
     /// Events that came and were not begun.
-    pub(super) waiting: VecDeque<Incoming>,
+    pub(super) waiting: Waiting,
     /// One is with the gateway.
     pub(super) busy: bool,
     pub(super) bucket: Option<Bucket>,
@@ -47,6 +48,41 @@ impl Socket {
             State::Asking | State::AwaitingAuth => None,
         }
     }
+}
+
+/// Events behind the one in hand, bounded in number and in bytes: when it is full, nothing more is read from the connection.
+pub(super) struct Waiting {
+    events: VecDeque<Incoming>,
+    bytes: usize,
+    most_bytes: usize,
+}
+
+impl Waiting {
+    pub(super) fn new(most_bytes: usize) -> Self {
+        Self { events: VecDeque::new(), bytes: 0, most_bytes }
+    }
+
+    pub(super) fn push(&mut self, event: Incoming) {
+        self.bytes += size(&event);
+        self.events.push_back(event);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Incoming> {
+        let event = self.events.pop_front()?;
+        self.bytes -= size(&event);
+        if self.events.is_empty() {
+            self.events = VecDeque::new();
+        }
+        Some(event)
+    }
+
+    pub(super) fn full(&self) -> bool {
+        self.events.len() >= EVENTS_WAITING || self.bytes >= self.most_bytes
+    }
+}
+
+fn size(event: &Incoming) -> usize {
+    event.name.len() + event.args.iter().map(|arg| arg.get().len()).sum::<usize>()
 }
 
 /// What a socket gets first: the namespace's yes, the `session` event, the gateway's greetings, as one piece.
