@@ -61,10 +61,11 @@ impl Orders {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         latencies.sort_unstable();
-        let at =
-            |part: f64| latencies.get(((latencies.len() as f64 - 1.0) * part) as usize).map_or(f64::NAN, |micros| f64::from(*micros) / 1e3);
+        let at = |percent: usize| {
+            latencies.get(latencies.len().saturating_sub(1) * percent / 100).map_or(f64::NAN, |micros| f64::from(*micros) / 1e3)
+        };
         println!("{} orders in {elapsed:.1} s: {:.0}/s, {} in flight", latencies.len(), latencies.len() as f64 / elapsed, self.in_flight);
-        println!("latency ms: p50 {:.1}, p99 {:.1}, max {:.1}", at(0.5), at(0.99), at(1.0));
+        println!("latency ms: p50 {:.1}, p99 {:.1}, max {:.1}", at(50), at(99), at(100));
         println!("frames heard on {} sockets: {} of {expected}", self.sockets, heard.get());
         match failures.first() {
             Some(first) => Err(format!("{} senders failed, the first with: {first}", failures.len())),

@@ -72,7 +72,7 @@ impl Socket {
             match frame.ok_or("closed")?.map_err(|error| error.to_string())? {
                 Frame::Ping(payload) => self.say(Message::Pong(payload)).await?,
                 Frame::Text(text) if self.protocol == Protocol::Socketio && &text[..] == b"2" => {
-                    self.say(Message::Text("3".into())).await?
+                    self.say(Message::Text("3".into())).await?;
                 }
                 Frame::Text(text) => return String::from_utf8(text.to_vec()).map_err(|error| error.to_string()),
                 Frame::Close(reason) => return Err(format!("closed: {reason:?}")),

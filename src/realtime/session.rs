@@ -9,7 +9,6 @@ use std::sync::Arc;
 use actix::prelude::*;
 use actix_rt::net::TcpStream;
 use actix_web_actors::ws::{Message, ProtocolError};
-use bytes::BytesMut;
 use serde_json::json;
 use smallvec::SmallVec;
 
@@ -39,7 +38,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Takes over a connection whose upgrade has been answered. `rest`: what came behind the request.
-    pub(super) fn begin(worker: Rc<Worker>, io: TcpStream, rest: BytesMut, protocol: Protocol, handshake: Handshake) {
+    pub(super) fn begin(worker: Rc<Worker>, io: TcpStream, rest: &[u8], protocol: Protocol, handshake: Handshake) {
         let link = Link::new(io, protocol, Arc::clone(&worker.shared.settings), Rc::clone(&worker.deadlines));
         worker.shared.opened(protocol);
         Self::create(|ctx| {
@@ -309,9 +308,10 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
                 ctx.stop();
             }
             // Neither protocol takes binary frames yet.
-            Ok(Message::Binary(_)) => {
-                self.link.close(if self.link.protocol == Protocol::Plain { Reason::BadFrame } else { Reason::ParseError })
-            }
+            Ok(Message::Binary(_)) => match self.link.protocol {
+                Protocol::SocketIo => self.link.close(Reason::ParseError),
+                Protocol::Plain => self.link.close(Reason::BadFrame),
+            },
             Err(ProtocolError::Overflow) => self.link.close(Reason::TooLarge),
             Err(ProtocolError::Io(_)) => self.link.close(Reason::NotUtf8),
             Err(_) => self.link.close(Reason::ParseError),

@@ -86,7 +86,7 @@ pub(in crate::realtime) async fn accept(worker: Rc<Worker>, request: Request, fr
             let _ = socket.set_tcp_nodelay(true);
             let _ = socket.set_send_buffer_size(SEND_BUFFER);
             let _ = socket.set_tcp_user_timeout(Some(settings.ping_interval + settings.ping_timeout));
-            Session::begin(worker, io, rest, protocol, handshake);
+            Session::begin(worker, io, &rest, protocol, handshake);
         }
         Err(_) => {
             let _ = io.shutdown().await;
