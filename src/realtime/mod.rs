@@ -1,1 +1,39 @@
-//! (to be written)
+//! A Socket.IO and plain WebSocket server on actix. It knows no shop, no chat and no database: a program registers a [`Gateway`] per
+//! namespace and publishes [`Event`]s through a [`HubHandle`].
+//!
+//! | part | owns |
+//! | --- | --- |
+//! | [`server`] | the listener, the worker threads, the end |
+//! | `transport` | bytes in: the upgrade request, the stream of frames |
+//! | [`wire`] | packets, pure: Engine.IO, Socket.IO, the plain JSON protocol, WebSocket frames |
+//! | `session`, `socket` | one actor a connection: its namespaces, its events one after another, its one exit |
+//! | `link` | the write side of one connection: a bounded queue of shared frames |
+//! | `outlet` | one actor a worker thread: that thread's sockets by room, and their writes |
+//! | [`hub`] | one actor a process: who is where, and the routing |
+//! | `deadlines` | every timer of a worker's connections in one heap |
+//! | [`admission`] | who may open a connection at all: Origin, rate, draining |
+//!
+//! Waiting goes one way, upward (session → gateway → hub). Downward nobody waits, so two full queues can not lock each other; the bound is
+//! the hub's budget of bytes in flight, taken before an event is made.
+
+pub mod admission;
+pub mod close;
+mod deadlines;
+pub mod frame;
+pub mod gateway;
+pub mod hub;
+mod link;
+mod outlet;
+pub mod server;
+mod session;
+pub mod settings;
+mod socket;
+mod transport;
+pub mod wire;
+
+pub use close::Reason;
+pub use frame::Event;
+pub use gateway::{Client, Gateway, Handshake, Incoming, Json, Reply, Welcome};
+pub use hub::{HubHandle, Permit};
+pub use server::Server;
+pub use settings::Settings;

@@ -1,0 +1,113 @@
+//! Why a session ends: the one catalogue, with the WebSocket close code and whether the client should come back.
+
+use actix_web_actors::ws::{CloseCode, CloseReason};
+
+/// Every way a session can end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The client closed it, by a close frame or Engine.IO's close packet.
+    ClientClosed,
+    /// The line broke without a word.
+    TransportLost,
+    /// No pong within the ping time-out.
+    PingTimeout,
+    /// No namespace was joined in time.
+    ConnectTimeout,
+    /// A packet or frame that breaks the protocol.
+    ParseError,
+    /// Text that is not UTF-8.
+    NotUtf8,
+    /// A message over the limit, in bytes or in fragments.
+    TooLarge,
+    /// The client reads more slowly than events come.
+    SlowConsumer,
+    /// Plain protocol: no or a bad token.
+    Unauthorized,
+    /// Plain protocol: this namespace is not for this user.
+    Forbidden,
+    /// Plain protocol: no such namespace.
+    UnknownNamespace,
+    /// Plain protocol: not JSON, or a first frame other than `auth`.
+    BadFrame,
+    /// The server can not take it right now.
+    Unavailable,
+    /// The server is going down.
+    Shutdown,
+    /// A gateway asked for it.
+    Kicked,
+}
+
+impl Reason {
+    /// The name in logs and in the close frame's text.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientClosed => "client_closed",
+            Self::TransportLost => "transport_lost",
+            Self::PingTimeout => "ping_timeout",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::ParseError => "parse_error",
+            Self::NotUtf8 => "not_utf8",
+            Self::TooLarge => "too_large",
+            Self::SlowConsumer => "slow_consumer",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::UnknownNamespace => "unknown_namespace",
+            Self::BadFrame => "bad_frame",
+            Self::Unavailable => "unavailable",
+            Self::Shutdown => "server_shutdown",
+            Self::Kicked => "kicked",
+        }
+    }
+
+    /// The close code (RFC 6455 section 7.4; 4xxx are the plain protocol's own).
+    #[must_use]
+    pub fn code(self) -> u16 {
+        match self {
+            Self::ClientClosed | Self::TransportLost | Self::Kicked => 1000,
+            Self::PingTimeout | Self::ConnectTimeout | Self::SlowConsumer => 1008,
+            Self::ParseError => 1002,
+            Self::NotUtf8 => 1007,
+            Self::TooLarge => 1009,
+            Self::Unauthorized => 4401,
+            Self::Forbidden => 4403,
+            Self::UnknownNamespace => 4404,
+            Self::BadFrame => 4400,
+            Self::Unavailable => 1013,
+            Self::Shutdown => 1001,
+        }
+    }
+
+    /// Whether the same client can expect better luck later.
+    #[must_use]
+    pub fn come_back(self) -> bool {
+        !matches!(
+            self,
+            Self::ClientClosed
+                | Self::Unauthorized
+                | Self::Forbidden
+                | Self::UnknownNamespace
+                | Self::BadFrame
+                | Self::TooLarge
+                | Self::Kicked
+        )
+    }
+}
+
+impl From<Reason> for CloseReason {
+    fn from(reason: Reason) -> Self {
+        Self { code: CloseCode::from(reason.code()), description: Some(reason.as_str().to_owned()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_survive_the_frame_codec() {
+        for reason in [Reason::Unauthorized, Reason::TooLarge, Reason::Shutdown, Reason::BadFrame, Reason::Unavailable] {
+            assert_eq!(u16::from(CloseReason::from(reason).code), reason.code());
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The upward edge: what a program implements per namespace, and what it is given.
+//!
+//! ```
+//! use std::rc::Rc;
+//! use hubcast::realtime::{Welcome, Client, Gateway, Handshake, Incoming, Json, Reply};
+//! use hubcast::realtime::gateway::LocalBoxFuture;
+//! use hubcast::error::Error;
+//!
+//! struct Echo;
+//!
+//! impl Gateway for Echo {
+//!     fn connect(&self, _: Rc<Handshake>, _: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
+//!         Box::pin(async { Ok(Welcome::anonymous()) })
+//!     }
+//!     fn event(&self, _: Client, mut event: Incoming) -> LocalBoxFuture<Reply> {
+//!         Box::pin(async move { Ok(event.args.pop()) })
+//!     }
+//! }
+//! ```
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+use super::Reason;
+use super::hub::SocketId;
+use super::link::Link;
+use super::outlet::Worker;
+use crate::error::Error;
+
+/// A value as its JSON text.
+pub type Json = Box<RawValue>;
+/// What an event is answered with: the ack's argument, if an ack was asked for.
+pub type Reply = Result<Option<Json>, Error>;
+/// A future of one worker thread; it never moves to another.
+pub type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// What is kept of the HTTP request that opened the connection.
+#[derive(Debug, Clone)]
+pub struct Handshake {
+    /// The client's address, behind trusted proxies the one they name.
+    pub peer: IpAddr,
+    /// The query string, without its question mark.
+    pub query: String,
+    /// The `Authorization` header.
+    pub authorization: Option<String>,
+    /// The `Cookie` header; `None` too when the request's Origin may not use our cookies.
+    pub cookie: Option<String>,
+}
+
+/// A namespace's yes.
+pub struct Welcome {
+    /// Who this is, as the `session` event's `userId`; `null` for no one.
+    pub identity: serde_json::Value,
+    /// Rooms from the start.
+    pub rooms: Vec<Arc<str>>,
+    /// The gateway's own data, for [`Client::data`].
+    pub data: Rc<dyn Any>,
+    /// Events sent right after `session`: name and JSON.
+    pub greetings: Vec<(Cow<'static, str>, String)>,
+}
+
+impl Welcome {
+    /// A socket without an identity, in no room.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self { identity: serde_json::Value::Null, rooms: Vec::new(), data: Rc::new(()), greetings: Vec::new() }
+    }
+}
+
+/// An event from a client.
+#[derive(Debug)]
+pub struct Incoming {
+    pub name: String,
+    pub args: Vec<Json>,
+    /// The ack's id as text, when one is asked for.
+    pub(super) ack: Option<Box<str>>,
+}
+
+/// One namespace of a server. All futures of one socket in a namespace run one after another, in the order its events came.
+pub trait Gateway: Send + Sync + 'static {
+    /// May this connection join? `auth` is the payload of CONNECT (Socket.IO) or of the `auth` frame (plain). An
+    /// [`Error::Unauthorized`] with reason `missing` on the plain protocol means: wait for an `auth` frame.
+    fn connect(&self, handshake: Rc<Handshake>, auth: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>>;
+
+    /// An event has come. An error answers the ack with `{ok:false, error:{code, message}}`, or is sent as an `error` event.
+    fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply>;
+
+    /// The socket has left; nothing can be sent to it any more.
+    fn disconnect(&self, _client: &Client, _reason: Reason) {}
+}
+
+/// The first value of a key in a query string, decoded.
+#[must_use]
+pub fn query_value(query: &str, key: &str) -> Option<String> {
+    form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == key).map(|(_, value)| value.into_owned())
+}
+
+/// A gateway's handle on one socket: one connection in one namespace. Cheap to clone; lives on the socket's worker thread.
+#[derive(Clone)]
+pub struct Client(pub(super) Rc<ClientParts>);
+
+pub(super) struct ClientParts {
+    pub socket: SocketId,
+    pub sid: Box<str>,
+    pub namespace: Arc<str>,
+    pub data: Rc<dyn Any>,
+    pub worker: Rc<Worker>,
+    pub link: Rc<Link>,
+}
+
+impl Client {
+    /// The public id of this socket.
+    #[must_use]
+    pub fn sid(&self) -> &str {
+        &self.0.sid
+    }
+
+    /// The gateway's own data, if it is of that type.
+    #[must_use]
+    pub fn data<T: 'static>(&self) -> Option<&T> {
+        self.0.data.downcast_ref()
+    }
+
+    /// Puts the socket into a room; once this returns it hears every event that is published to the room.
+    pub async fn join(&self, room: impl Into<Arc<str>>) {
+        self.0.worker.hub.join(self.0.socket, room.into()).await;
+    }
+
+    /// Takes the socket out of a room.
+    pub async fn leave(&self, room: impl Into<Arc<str>>) {
+        self.0.worker.hub.leave(self.0.socket, room.into()).await;
+    }
+
+    /// Sends an event, whose one argument is the JSON text `data`, to this socket alone.
+    pub fn emit(&self, name: &str, data: &str) {
+        let frame = self.0.link.protocol.event(&self.0.namespace, name, data);
+        self.0.worker.send(self.0.socket, frame);
+    }
+}

@@ -1,0 +1,289 @@
+//! One actor a worker thread: that thread's sockets by room, and the writes to them. It takes one [`Deliver`] per batch from the hub, puts the
+//! shared frame on each queue, and writes each touched socket once when its mailbox is empty (or after [`FLUSH_EVERY`] frames).
+//!
+//! Acks and events both come through this mailbox, so a socket sees them in the order the hub and its gateway made them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{self, Poll};
+
+use actix::fut::ActorFuture;
+use actix::prelude::*;
+use bytes::{Bytes, BytesMut};
+use indexmap::IndexMap;
+use smallvec::SmallVec;
+
+use super::Reason;
+use super::deadlines::Deadlines;
+use super::frame::Event;
+use super::hub::{HubHandle, SocketId, WorkerId};
+use super::link::Link;
+use super::server::Shared;
+
+/// Frames queued before a write, when the mailbox does not run empty: about a millisecond of queueing.
+const FLUSH_EVERY: usize = 16_384;
+
+/// What one worker thread's connections share.
+pub(super) struct Worker {
+    pub(super) id: WorkerId,
+    pub(super) shared: Arc<Shared>,
+    pub(super) hub: HubHandle,
+    pub(super) deadlines: Rc<Deadlines>,
+    /// Every connection reads into this; what is left of a frame moves to a buffer of its own.
+    pub(super) scratch: RefCell<BytesMut>,
+    sockets: Rc<RefCell<Sockets>>,
+    outlet: Addr<Outlet>,
+}
+
+/// This worker's sockets. The session puts its socket in before the hub hears of it; the hub's [`Detach`] takes it out.
+type Sockets = HashMap<SocketId, Rc<Member>>;
+
+struct Member {
+    link: Rc<Link>,
+    namespace: Arc<str>,
+    rooms: RefCell<SmallVec<[Arc<str>; 2]>>,
+    /// The last event counted for this socket: an event for several rooms comes once.
+    stamp: Cell<u64>,
+}
+
+impl Worker {
+    /// Starts the outlet of the current thread and makes it known to the hub.
+    pub(super) fn start(shared: Arc<Shared>, hub: HubHandle) -> Rc<Self> {
+        let deadlines = Deadlines::new();
+        actix_rt::spawn(Rc::clone(&deadlines).run());
+        let sockets = Rc::new(RefCell::new(Sockets::new()));
+        let outlet = Outlet {
+            sockets: Rc::clone(&sockets),
+            namespaces: HashMap::new(),
+            dirty: Vec::new(),
+            queued: 0,
+            stamp: 0,
+            deadlines: Rc::clone(&deadlines),
+        }
+        .start();
+        let id = hub.worker(&outlet);
+        Rc::new(Self { id, shared, hub, deadlines, scratch: RefCell::default(), sockets, outlet })
+    }
+
+    /// Lets the outlet know a socket, ahead of the hub's [`Attach`].
+    pub(super) fn register(&self, socket: SocketId, namespace: Arc<str>, link: Rc<Link>) {
+        let member = Member { link, namespace, rooms: RefCell::default(), stamp: Cell::new(0) };
+        self.sockets.borrow_mut().insert(socket, Rc::new(member));
+    }
+
+    /// Sends a frame to one socket, behind everything that the hub has routed to it so far.
+    pub(super) fn send(&self, socket: SocketId, frame: Bytes) {
+        self.outlet.do_send(Send { socket, frame });
+    }
+}
+
+/// From the hub: the socket is in these rooms from here on. `hello` goes out first.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Attach {
+    pub socket: SocketId,
+    pub rooms: SmallVec<[Arc<str>; 2]>,
+    pub hello: Option<Bytes>,
+}
+
+/// From the hub: the socket is out of this room, or (`None`) gone altogether.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Detach {
+    pub socket: SocketId,
+    pub room: Option<Arc<str>>,
+}
+
+/// From the hub: events in order, for this worker's members of their rooms.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Deliver(pub SmallVec<[Arc<Event>; 1]>);
+
+/// From the hub: the server goes down; close all in batches.
+#[derive(Message, Clone, Copy)]
+#[rtype(result = "()")]
+pub(super) struct Drain {
+    pub within: std::time::Duration,
+}
+
+/// From a session: a frame for one socket.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Send {
+    socket: SocketId,
+    frame: Bytes,
+}
+
+type Room = IndexMap<SocketId, Rc<Member>>;
+
+pub(super) struct Outlet {
+    sockets: Rc<RefCell<Sockets>>,
+    /// By namespace, then by room.
+    namespaces: HashMap<Arc<str>, HashMap<Arc<str>, Room>>,
+    dirty: Vec<Rc<Link>>,
+    queued: usize,
+    stamp: u64,
+    deadlines: Rc<Deadlines>,
+}
+
+impl Actor for Outlet {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Its messages are bounded by the hub's budget, not by a mailbox that would make the hub wait.
+        ctx.set_mailbox_capacity(usize::MAX >> 8);
+        ctx.spawn(FlushAfterMailbox);
+    }
+}
+
+/// A context polls its futures after its mailbox: this one never ends, and writes what the messages queued.
+struct FlushAfterMailbox;
+
+impl ActorFuture<Outlet> for FlushAfterMailbox {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, outlet: &mut Outlet, _: &mut Context<Outlet>, _: &mut task::Context<'_>) -> Poll<()> {
+        outlet.flush();
+        Poll::Pending
+    }
+}
+
+impl Outlet {
+    fn queue(&mut self, link: &Rc<Link>, frame: Bytes) {
+        link.push(frame);
+        if !link.dirty.replace(true) {
+            self.dirty.push(Rc::clone(link));
+        }
+        self.queued += 1;
+        if self.queued >= FLUSH_EVERY {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        self.queued = 0;
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for link in dirty.drain(..) {
+            link.dirty.set(false);
+            link.flush();
+        }
+        // Keeps the room for the next round.
+        self.dirty = dirty;
+    }
+
+    fn deliver(&mut self, event: &Event) {
+        let Some(rooms) = self.namespaces.get(&event.namespace) else { return };
+        self.stamp += 1;
+        let stamp = self.stamp;
+        let mut targets: Vec<Rc<Link>> = Vec::new();
+        if event.rooms.is_empty() {
+            let sockets = self.sockets.borrow();
+            targets.extend(sockets.values().filter(|member| member.namespace == event.namespace).map(|member| Rc::clone(&member.link)));
+        } else {
+            for room in event.rooms.iter().filter_map(|room| rooms.get(room)) {
+                targets.extend(room.values().filter(|member| member.stamp.replace(stamp) != stamp).map(|member| Rc::clone(&member.link)));
+            }
+        }
+        for link in targets {
+            let frame = event.frame(link.protocol).clone();
+            self.queue(&link, frame);
+        }
+    }
+
+    fn leave(&mut self, socket: SocketId, namespace: &Arc<str>, room: &Arc<str>) {
+        let Some(rooms) = self.namespaces.get_mut(namespace) else { return };
+        if let Some(members) = rooms.get_mut(room) {
+            members.swap_remove(&socket);
+            if members.is_empty() {
+                rooms.remove(room);
+            }
+        }
+    }
+}
+
+impl Handler<Attach> for Outlet {
+    type Result = ();
+
+    fn handle(&mut self, Attach { socket, rooms, hello }: Attach, _: &mut Self::Context) {
+        let Some(member) = self.sockets.borrow().get(&socket).cloned() else { return };
+        if let Some(hello) = hello {
+            self.queue(&member.link, hello);
+        }
+        let by_room = self.namespaces.entry(Arc::clone(&member.namespace)).or_default();
+        for room in rooms {
+            by_room.entry(Arc::clone(&room)).or_default().insert(socket, Rc::clone(&member));
+            let mut own = member.rooms.borrow_mut();
+            if !own.contains(&room) {
+                own.push(room);
+            }
+        }
+    }
+}
+
+impl Handler<Detach> for Outlet {
+    type Result = ();
+
+    fn handle(&mut self, Detach { socket, room }: Detach, _: &mut Self::Context) {
+        if let Some(room) = room {
+            let Some(member) = self.sockets.borrow().get(&socket).cloned() else { return };
+            member.rooms.borrow_mut().retain(|own| *own != room);
+            self.leave(socket, &member.namespace, &room);
+            return;
+        }
+        let Some(member) = self.sockets.borrow_mut().remove(&socket) else { return };
+        for room in member.rooms.take() {
+            self.leave(socket, &member.namespace, &room);
+        }
+    }
+}
+
+impl Handler<Deliver> for Outlet {
+    type Result = ();
+
+    fn handle(&mut self, Deliver(events): Deliver, _: &mut Self::Context) {
+        for event in events {
+            self.deliver(&event);
+        }
+    }
+}
+
+impl Handler<Send> for Outlet {
+    type Result = ();
+
+    fn handle(&mut self, Send { socket, frame }: Send, _: &mut Self::Context) {
+        let link = self.sockets.borrow().get(&socket).map(|member| Rc::clone(&member.link));
+        if let Some(link) = link {
+            self.queue(&link, frame);
+        }
+    }
+}
+
+impl Handler<Drain> for Outlet {
+    type Result = ();
+
+    /// Tells every socket, then closes the connections in ten batches, so that not all clients come back at once.
+    fn handle(&mut self, Drain { within }: Drain, _: &mut Self::Context) {
+        let members: Vec<_> = self.sockets.borrow().values().cloned().collect();
+        let hint = r#"{"reconnectAfterMs":1000}"#;
+        for member in members {
+            let frame = member.link.protocol.event(&member.namespace, "server:shutdown", hint);
+            self.queue(&member.link, frame);
+        }
+        self.flush();
+        let links = self.deadlines.links();
+        let size = (links.len() / 10).max(64);
+        actix_rt::spawn(async move {
+            for (round, batch) in links.chunks(size).enumerate() {
+                if round > 0 {
+                    tokio::time::sleep(within / 10).await;
+                }
+                for link in batch {
+                    link.close(Reason::Shutdown);
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,320 @@
+//! One actor a connection. It reads packets, keeps one [`Socket`] per joined namespace, hands events to the gateways one after another, and
+//! has one exit: [`Actor::stopped`], whatever the reason.
+//!
+//! It never writes event frames itself: replies go through the outlet, behind what the hub has routed, so that no ack overtakes an event.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use actix_rt::net::TcpStream;
+use actix_web_actors::ws::{Message, ProtocolError};
+use serde_json::json;
+use smallvec::SmallVec;
+
+use super::frame::Protocol;
+use super::gateway::{Client, ClientParts, Handshake, Incoming, Json, Welcome};
+use super::hub::SocketId;
+use super::link::Link;
+use super::outlet::Worker;
+use super::server::Bucket;
+use super::settings::MAX_NAMESPACES;
+use super::socket::{Socket, State, Waiting, hello, reply, sid};
+use super::transport::fragments::Fragments;
+use super::transport::websocket::Pump;
+use super::wire::{engineio, plain, socketio, websocket};
+use super::{Reason, gateway};
+use crate::error::{AuthFailure, Error};
+
+pub(super) struct Session {
+    worker: Rc<Worker>,
+    link: Rc<Link>,
+    handshake: Rc<Handshake>,
+    sockets: SmallVec<[Box<Socket>; 1]>,
+    fragments: Fragments,
+    /// The last ticket given to a socket: an answer that comes for an older one is for nobody.
+    tickets: u32,
+}
+
+impl Session {
+    /// Takes over a connection whose upgrade has been answered. `rest`: what came behind the request.
+    pub(super) fn begin(worker: Rc<Worker>, io: TcpStream, rest: &[u8], protocol: Protocol, handshake: Handshake) {
+        let link = Link::new(io, protocol, Arc::clone(&worker.shared.settings), Rc::clone(&worker.deadlines));
+        worker.shared.opened(protocol);
+        Self::create(|ctx| {
+            Self::add_stream(Pump::new(Rc::clone(&link), Rc::clone(&worker), rest), ctx);
+            Self { worker, link, handshake: Rc::new(handshake), sockets: SmallVec::new(), fragments: Fragments::default(), tickets: 0 }
+        });
+    }
+
+    fn text(&mut self, text: &str, ctx: &mut Context<Self>) {
+        match self.link.protocol {
+            Protocol::SocketIo => match engineio::decode(text) {
+                Some(engineio::Packet::Pong) => self.link.heard(),
+                Some(engineio::Packet::Message(packet)) => self.packet(packet, ctx),
+                Some(engineio::Packet::Close) => self.link.close(Reason::ClientClosed),
+                Some(engineio::Packet::Upgrade | engineio::Packet::Noop) => {}
+                Some(engineio::Packet::Ping(_)) | None => self.link.close(Reason::ParseError),
+            },
+            Protocol::Plain => match plain::decode(text) {
+                Some(plain::Frame { event, data, id }) => {
+                    let ack = id.map(|id| id.get().into());
+                    self.incoming(0, Incoming { name: event, args: data.into_iter().collect(), ack }, ctx);
+                }
+                None => self.link.close(Reason::BadFrame),
+            },
+        }
+    }
+
+    fn packet(&mut self, text: &str, ctx: &mut Context<Self>) {
+        let Ok(socketio::Packet { namespace, body }) = socketio::decode(text) else {
+            self.link.close(Reason::ParseError);
+            return;
+        };
+        let at = self.sockets.iter().position(|socket| &*socket.namespace == namespace);
+        match (body, at) {
+            (socketio::Body::Connect(auth), None) => {
+                let auth = auth.map(ToOwned::to_owned);
+                self.join(namespace, auth, ctx);
+            }
+            (socketio::Body::Event { name, args, ack }, Some(at)) => {
+                let ack = ack.map(|id| id.to_string().into());
+                self.incoming(at, Incoming { name, args, ack }, ctx);
+            }
+            (socketio::Body::Ack { .. }, Some(_)) => {}
+            (socketio::Body::Disconnect, Some(at)) => {
+                let socket = self.sockets.remove(at);
+                self.depart(&socket, Reason::ClientClosed);
+            }
+            // As in the reference server: a second CONNECT, or a packet for a namespace that was not joined.
+            _ => self.link.close(Reason::ParseError),
+        }
+    }
+
+    fn join(&mut self, namespace: &str, auth: Option<Json>, ctx: &mut Context<Self>) {
+        let Some((name, gateway)) = self.worker.shared.gateways.get_key_value(namespace) else {
+            match self.link.protocol {
+                Protocol::SocketIo => self.link.send(websocket::text(&socketio::connect_error(namespace, "Invalid namespace", None))),
+                Protocol::Plain => self.link.close(Reason::UnknownNamespace),
+            }
+            return;
+        };
+        if self.sockets.len() >= MAX_NAMESPACES {
+            self.link.close(Reason::ParseError);
+            return;
+        }
+        self.tickets += 1;
+        let ticket = self.tickets;
+        self.sockets.push(Box::new(Socket {
+            ticket,
+            namespace: Arc::clone(name),
+            gateway: Arc::clone(gateway),
+            state: State::Asking,
+            waiting: Waiting::new(self.worker.shared.settings.max_payload),
+            busy: false,
+            bucket: self.worker.shared.settings.event_rate.map(Bucket::direct),
+        }));
+        self.ask(ticket, auth, ctx);
+    }
+
+    fn ask(&mut self, ticket: u32, auth: Option<Json>, ctx: &mut Context<Self>) {
+        let Some(socket) = self.socket(ticket) else { return };
+        socket.state = State::Asking;
+        let gateway = Arc::clone(&socket.gateway);
+        let with_auth = auth.is_some();
+        let answer = gateway.connect(Rc::clone(&self.handshake), auth);
+        ctx.spawn(answer.into_actor(self).map(move |answer, session, ctx| session.answered(ticket, with_auth, answer, ctx)));
+    }
+
+    fn answered(&mut self, ticket: u32, with_auth: bool, answer: Result<Welcome, Error>, ctx: &mut Context<Self>) {
+        let plain = self.link.protocol == Protocol::Plain;
+        let Some(socket) = self.socket(ticket) else { return };
+        match answer {
+            Ok(welcome) => self.enter(ticket, welcome, ctx),
+            Err(Error::Unauthorized(AuthFailure::Missing)) if plain && !with_auth => {
+                socket.state = State::AwaitingAuth;
+                if let Some(first) = socket.waiting.pop() {
+                    self.authenticate(ticket, first, ctx);
+                }
+            }
+            Err(error) => self.refuse(ticket, &error),
+        }
+    }
+
+    /// Plain protocol: the first frame of a connection that came without a token.
+    fn authenticate(&mut self, ticket: u32, mut first: Incoming, ctx: &mut Context<Self>) {
+        match (first.name.as_str(), first.args.pop()) {
+            ("auth", Some(auth)) => self.ask(ticket, Some(auth), ctx),
+            _ => self.link.close(Reason::BadFrame),
+        }
+    }
+
+    fn enter(&mut self, ticket: u32, welcome: Welcome, ctx: &mut Context<Self>) {
+        let (worker, link) = (Rc::clone(&self.worker), Rc::clone(&self.link));
+        let Some(socket) = self.socket(ticket) else { return };
+        let Welcome { identity, rooms, data, greetings } = welcome;
+        let id = SocketId::next();
+        let client = Client(Rc::new(ClientParts {
+            socket: id,
+            sid: sid().into(),
+            namespace: Arc::clone(&socket.namespace),
+            data,
+            worker: Rc::clone(&worker),
+            link: Rc::clone(&link),
+        }));
+        let hello = hello(link.protocol, &client, &identity, &greetings);
+        worker.register(id, Arc::clone(&socket.namespace), Rc::clone(&link));
+        link.joined();
+        let namespace = Arc::clone(&socket.namespace);
+        socket.state = State::Entering(client);
+        let entered = async move { worker.hub.connect(id, worker.id, namespace, rooms, hello).await };
+        ctx.spawn(entered.into_actor(self).map(move |(), session, ctx| {
+            let Some(socket) = session.socket(ticket) else { return };
+            if let State::Entering(client) = &socket.state {
+                socket.state = State::Open(client.clone());
+            }
+            session.next(ticket, ctx);
+        }));
+    }
+
+    fn refuse(&mut self, ticket: u32, error: &Error) {
+        let Some(at) = self.sockets.iter().position(|socket| socket.ticket == ticket) else { return };
+        let socket = self.sockets.remove(at);
+        match self.link.protocol {
+            Protocol::SocketIo => {
+                let data = match error {
+                    Error::Unauthorized(failure) => json!({"code": error.code(), "reason": failure.as_str()}),
+                    other => json!({"code": other.code()}),
+                };
+                let message = if *error == Error::Forbidden { "Forbidden".to_owned() } else { error.message() };
+                self.link.send(websocket::text(&socketio::connect_error(&socket.namespace, &message, Some(&data.to_string()))));
+            }
+            Protocol::Plain => self.link.close(match error {
+                Error::Unauthorized(_) => Reason::Unauthorized,
+                Error::Forbidden => Reason::Forbidden,
+                _ => Reason::Unavailable,
+            }),
+        }
+    }
+
+    fn incoming(&mut self, at: usize, event: Incoming, ctx: &mut Context<Self>) {
+        let link = Rc::clone(&self.link);
+        let Some(socket) = self.sockets.get_mut(at) else { return };
+        let ticket = socket.ticket;
+        if matches!(socket.state, State::AwaitingAuth) {
+            self.authenticate(ticket, event, ctx);
+            return;
+        }
+        if let (Some(bucket), Some(client)) = (&socket.bucket, socket.client())
+            && let Err(wait) = bucket.check()
+        {
+            reply(client, event.ack.as_deref(), &event.name, Err(Error::RateLimited(wait)));
+            return;
+        }
+        socket.waiting.push(event);
+        if socket.waiting.full() {
+            link.pause();
+        }
+        self.next(ticket, ctx);
+    }
+
+    /// Begins the next event of that socket, if none is in hand.
+    fn next(&mut self, ticket: u32, ctx: &mut Context<Self>) {
+        let Some(socket) = self.socket(ticket) else { return };
+        let State::Open(client) = &socket.state else { return };
+        if socket.busy {
+            return;
+        }
+        let client = client.clone();
+        let Some(mut event) = socket.waiting.pop() else { return };
+        socket.busy = true;
+        let (ack, name) = (event.ack.take(), event.name.clone());
+        let answer = socket.gateway.event(client.clone(), event);
+        if self.sockets.iter().all(|socket| !socket.waiting.full()) {
+            self.link.resume();
+        }
+        ctx.spawn(answer.into_actor(self).map(move |answer, session, ctx| {
+            reply(&client, ack.as_deref(), &name, answer);
+            if let Some(socket) = session.socket(ticket) {
+                socket.busy = false;
+            }
+            session.next(ticket, ctx);
+        }));
+    }
+
+    fn socket(&mut self, ticket: u32) -> Option<&mut Socket> {
+        self.sockets.iter_mut().map(|socket| &mut **socket).find(|socket| socket.ticket == ticket)
+    }
+
+    /// One socket leaves: the hub forgets it, and its gateway hears why.
+    fn depart(&self, socket: &Socket, reason: Reason) {
+        if let Some(client) = socket.client() {
+            self.worker.hub.disconnect(client.0.socket);
+            socket.gateway.disconnect(client, reason);
+        }
+    }
+}
+
+impl Actor for Session {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        match self.link.protocol {
+            Protocol::SocketIo => {
+                let settings = &self.worker.shared.settings;
+                let open = engineio::open(&sid(), settings.ping_interval, settings.ping_timeout, settings.max_payload);
+                self.link.send(websocket::text(&open));
+            }
+            Protocol::Plain => {
+                let handshake = Rc::clone(&self.handshake);
+                let namespace = gateway::query_value(&handshake.query, "namespace");
+                self.join(namespace.as_deref().unwrap_or("/"), None, ctx);
+            }
+        }
+    }
+
+    /// The one exit.
+    fn stopped(&mut self, _: &mut Self::Context) {
+        let reason = self.link.reason();
+        for socket in &std::mem::take(&mut self.sockets) {
+            self.depart(socket, reason);
+        }
+        if self.link.is_open() {
+            self.link.cut(reason);
+        }
+        self.worker.shared.closed(self.link.protocol);
+        tracing::debug!(reason = reason.as_str(), "connection closed");
+    }
+}
+
+impl StreamHandler<Result<Message, ProtocolError>> for Session {
+    fn handle(&mut self, item: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
+        if !self.link.is_open() {
+            return;
+        }
+        match item {
+            Ok(Message::Text(text)) => self.text(&text, ctx),
+            Ok(Message::Continuation(item)) => match self.fragments.add(item, self.worker.shared.settings.max_payload) {
+                Ok(Some(Message::Text(text))) => self.text(&text, ctx),
+                Ok(None) => {}
+                Ok(Some(_)) => self.link.close(Reason::ParseError),
+                Err(reason) => self.link.close(reason),
+            },
+            Ok(Message::Ping(payload)) => self.link.send(websocket::pong(&payload)),
+            Ok(Message::Pong(_)) if self.link.protocol == Protocol::Plain => self.link.heard(),
+            Ok(Message::Pong(_) | Message::Nop) => {}
+            Ok(Message::Close(_)) => {
+                self.link.close(Reason::ClientClosed);
+                ctx.stop();
+            }
+            // Neither protocol takes binary frames yet.
+            Ok(Message::Binary(_)) => match self.link.protocol {
+                Protocol::SocketIo => self.link.close(Reason::ParseError),
+                Protocol::Plain => self.link.close(Reason::BadFrame),
+            },
+            Err(ProtocolError::Overflow) => self.link.close(Reason::TooLarge),
+            Err(ProtocolError::Io(_)) => self.link.close(Reason::NotUtf8),
+            Err(_) => self.link.close(Reason::ParseError),
+        }
+    }
+}

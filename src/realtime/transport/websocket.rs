@@ -1,0 +1,125 @@
+//! The stream of a connection's messages. All connections of a worker read into one scratch buffer; what is left of a frame moves to a
+//! buffer of the connection's own, which is given back when the frame is whole. So an idle connection holds no buffer.
+
+use std::io::{Error, ErrorKind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use actix_http::ws::Codec;
+use actix_web_actors::ws::{Frame, Message, ProtocolError};
+use bytes::BytesMut;
+use bytestring::ByteString;
+use futures_core::Stream;
+use tokio_util::codec::Decoder;
+
+use crate::realtime::link::Link;
+use crate::realtime::outlet::Worker;
+
+/// One read takes at most so much.
+const SCRATCH: usize = 64 * 1024;
+/// A rest larger than this of the scratch buffer is not worth a copy.
+const COPY_BELOW: usize = 16 * 1024;
+
+/// Frames off the socket, as a stream that an actor takes. Ends with the connection.
+pub(in crate::realtime) struct Pump {
+    link: Rc<Link>,
+    worker: Rc<Worker>,
+    codec: Codec,
+    rest: BytesMut,
+}
+
+impl Pump {
+    pub(in crate::realtime) fn new(link: Rc<Link>, worker: Rc<Worker>, rest: &[u8]) -> Self {
+        let codec = Codec::new().max_size(worker.shared.settings.max_payload);
+        // The buffer that came with the request is large; only what is in it counts.
+        let rest = if rest.is_empty() { BytesMut::new() } else { BytesMut::from(rest) };
+        Self { link, worker, codec, rest }
+    }
+
+    fn decode(&mut self) -> Option<Result<Message, ProtocolError>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        match self.codec.decode(&mut self.rest) {
+            Ok(None) => {
+                if self.rest.len() < COPY_BELOW {
+                    // Lets go of the scratch buffer. An own small buffer is copied too: rare, and cheap.
+                    self.rest = BytesMut::from(&self.rest[..]);
+                }
+                None
+            }
+            Ok(Some(frame)) => {
+                if self.rest.is_empty() {
+                    self.rest = BytesMut::new();
+                }
+                Some(message(frame))
+            }
+            Err(error) => {
+                self.rest = BytesMut::new();
+                Some(Err(error))
+            }
+        }
+    }
+
+    /// Reads once. Ready(false): the connection is over.
+    fn read(&mut self) -> Poll<bool> {
+        let mut scratch = self.worker.scratch.borrow_mut();
+        scratch.clear();
+        scratch.reserve(SCRATCH);
+        match self.link.io().try_read_buf(&mut *scratch) {
+            Ok(0) => Poll::Ready(false),
+            Ok(_) if !self.link.is_open() => Poll::Ready(true),
+            Ok(_) if self.rest.is_empty() => {
+                self.rest = scratch.split();
+                Poll::Ready(true)
+            }
+            Ok(_) => {
+                self.rest.extend_from_slice(&scratch);
+                Poll::Ready(true)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
+            Err(error) if error.kind() == ErrorKind::Interrupted => Poll::Ready(true),
+            Err(_) => Poll::Ready(false),
+        }
+    }
+}
+
+impl Stream for Pump {
+    type Item = Result<Message, ProtocolError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let pump = self.get_mut();
+        loop {
+            ready!(pump.link.poll_reading(cx));
+            if pump.link.is_open() {
+                if let Some(item) = pump.decode() {
+                    return Poll::Ready(Some(item));
+                }
+            } else {
+                pump.rest = BytesMut::new();
+            }
+            if ready!(pump.link.io().poll_read_ready(cx)).is_err() {
+                return Poll::Ready(None);
+            }
+            if let Poll::Ready(false) = pump.read() {
+                return Poll::Ready(None);
+            }
+            // Not ready after all: the next turn asks again, and is woken.
+        }
+    }
+}
+
+fn message(frame: Frame) -> Result<Message, ProtocolError> {
+    Ok(match frame {
+        Frame::Text(bytes) => {
+            let not_utf8 = |_| ProtocolError::Io(Error::new(ErrorKind::InvalidData, "text is not UTF-8"));
+            Message::Text(ByteString::try_from(bytes).map_err(not_utf8)?)
+        }
+        Frame::Binary(bytes) => Message::Binary(bytes),
+        Frame::Continuation(item) => Message::Continuation(item),
+        Frame::Ping(bytes) => Message::Ping(bytes),
+        Frame::Pong(bytes) => Message::Pong(bytes),
+        Frame::Close(reason) => Message::Close(reason),
+    })
+}

@@ -1,0 +1,54 @@
+//! Server frames of RFC 6455 (section 5): unmasked, so that the bytes of one frame are the same for every socket that gets it.
+
+use actix_http::ws::{OpCode, Parser};
+use actix_web_actors::ws::CloseReason;
+use bytes::{Bytes, BytesMut};
+
+use crate::realtime::Reason;
+
+/// A whole text frame.
+#[must_use]
+pub fn text(payload: &str) -> Bytes {
+    frame(payload.as_bytes(), OpCode::Text)
+}
+
+/// A ping without a payload.
+#[must_use]
+pub fn ping() -> Bytes {
+    Bytes::from_static(&[0x89, 0x00])
+}
+
+/// The answer to a client's ping.
+#[must_use]
+pub fn pong(payload: &[u8]) -> Bytes {
+    frame(payload, OpCode::Pong)
+}
+
+/// A close frame with the reason's code and name.
+#[must_use]
+pub fn close(reason: Reason) -> Bytes {
+    let mut out = BytesMut::with_capacity(32);
+    Parser::write_close(&mut out, Some(CloseReason::from(reason)), false);
+    out.freeze()
+}
+
+fn frame(payload: &[u8], code: OpCode) -> Bytes {
+    // Two bytes of head, up to eight of length.
+    let mut out = BytesMut::with_capacity(payload.len() + 10);
+    Parser::write_message(&mut out, payload, code, true, false);
+    out.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_bytes() {
+        assert_eq!(&text("hi")[..], b"\x81\x02hi");
+        assert_eq!(&pong(b"x")[..], b"\x8a\x01x");
+        assert_eq!(&close(Reason::Shutdown)[..], b"\x88\x11\x03\xe9server_shutdown");
+        assert_eq!(&text(&"x".repeat(126))[..4], b"\x81\x7e\x00\x7e");
+        assert_eq!(&text(&"x".repeat(65536))[..10], b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00");
+    }
+}
