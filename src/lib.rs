@@ -5,13 +5,15 @@
 //! | rank | modules | owns |
 //! | --- | --- | --- |
 //! | 0 | [`config`], [`error`] | settings as plain data; the one error catalogue |
-//! | 1 | [`schema`], [`model`], [`auth`] | the tables' shape; data and pure rules; tokens and passwords |
-//! | 2 | [`event`] | every event of the product: name, audience, payload |
-//! | 3 | [`store`], [`realtime`] | SQL and the write path; a general Socket.IO / WebSocket server that knows no domain |
-//! | 4 | [`service`] | the verbs, and who may |
-//! | 5 | [`gateway`], [`http`] | two doors to the verbs: sockets and REST |
-//! | 6 | [`app`] | puts the parts together, starts and stops them |
-//! | 7 | [`cli`], [`load`] | the command line; the load generator |
+//! | 1 | [`schema`] | the tables' shape |
+//! | 2 | [`model`] | data and pure rules |
+//! | 3 | [`auth`] | tokens and passwords |
+//! | 4 | [`event`] | every event of the product: name, audience, payload |
+//! | 5 | [`store`], [`realtime`] | SQL and the write path; a general Socket.IO / WebSocket server that knows no domain |
+//! | 6 | [`service`] | the verbs, and who may |
+//! | 7 | [`gateway`], [`http`] | two doors to the verbs: sockets and REST |
+//! | 8 | [`app`], [`load`] | puts the parts together, starts and stops them; the load generator |
+//! | 9 | [`cli`] | the command line |
 
 pub mod app;
 pub mod auth;

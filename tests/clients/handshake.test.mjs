@@ -1,0 +1,175 @@
+// Who gets in by which door with which token, and what a connection does once it stands: the official client, unchanged.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { Manager } from "socket.io-client";
+import { Client, Server, sign, until, within } from "./harness.mjs";
+
+const unauthorized = (reason) => ({ message: "Unauthorized", data: { code: "unauthorized", reason } });
+
+let server;
+before(async () => {
+  server = await Server.start({ PING_INTERVAL_MS: "300", PING_TIMEOUT_MS: "2000" });
+});
+after(() => server?.close());
+
+describe("a token is taken from", () => {
+  const places = {
+    "auth.token": (token) => ({ auth: { token } }),
+    "auth.token, given by a function": (token) => ({ auth: (give) => give({ token }) }),
+    "auth.Authentication as a string": (token) => ({ auth: { Authentication: token } }),
+    "auth.Authentication.value": (token) => ({ auth: { Authentication: { value: token } } }),
+    "the Authorization header": (token) => ({ extraHeaders: { Authorization: `Bearer ${token}` } }),
+    "the Authentication cookie": (token) => ({ extraHeaders: { Cookie: `theme=dark; Authentication=${token}` } }),
+    "the query": (token) => ({ query: { token } }),
+  };
+  for (const [place, options] of Object.entries(places)) {
+    test(place, async () => {
+      const client = server.open("/", options(await server.token("alice")));
+      assert.equal((await client.next("session")).userId, await server.id("alice"));
+    });
+
+    test(`${place}, and refused there when it is bad`, async () => {
+      assert.deepEqual(await server.open("/", options("not.a.token")).refusal(), unauthorized("invalid"));
+    });
+  }
+
+  test("the first place that has one: a bad token there is not saved by a good one later", async () => {
+    const good = await server.token("alice");
+    const bad = "not.a.token";
+    for (const options of [
+      { auth: { token: bad, Authentication: good } },
+      { auth: { token: bad }, extraHeaders: { Authorization: `Bearer ${good}` } },
+      { auth: { Authentication: bad }, query: { token: good } },
+      { extraHeaders: { Authorization: `Bearer ${bad}`, Cookie: `Authentication=${good}` } },
+      { extraHeaders: { Cookie: `Authentication=${bad}` }, query: { token: good } },
+    ]) {
+      assert.deepEqual(await server.open("/", options).refusal(), unauthorized("invalid"), JSON.stringify(options));
+    }
+  });
+});
+
+describe("a socket is refused", () => {
+  const now = () => Math.floor(Date.now() / 1000);
+  const cases = {
+    "without a token: missing": [() => ({}), "missing"],
+    "whose token has ended: expired": [(sub) => ({ auth: { token: sign({ sub, exp: now() - 1 }) } }), "expired"],
+    "whose token is not valid yet": [(sub) => ({ auth: { token: sign({ sub, nbf: now() + 60 }) } }), "invalid"],
+    "whose token never ends": [(sub) => ({ auth: { token: sign({ sub, exp: undefined }) } }), "invalid"],
+    "whose token another signed": [(sub) => ({ auth: { token: sign({ sub }, "another-secret-another-secret-another") } }), "invalid"],
+    "whose token names an unknown user": [() => ({ auth: { token: sign({ sub: 999999 }) } }), "invalid"],
+    "whose token has an unknown role": [(sub) => ({ auth: { token: sign({ sub, role: "owner" }) } }), "invalid"],
+  };
+  for (const [what, [options, reason]] of Object.entries(cases)) {
+    test(what, async () => {
+      assert.deepEqual(await server.open("/", options(await server.id("alice"))).refusal(), unauthorized(reason));
+    });
+  }
+
+  test("that a customer opens on /admin: Forbidden", async () => {
+    const { message } = await server.open("/admin", { auth: { token: await server.token("alice") } }).refusal();
+    assert.equal(message, "Forbidden");
+  });
+
+  test("on a namespace that there is not: Invalid namespace", async () => {
+    const { message } = await server.open("/shop", { auth: { token: await server.token("alice") } }).refusal();
+    assert.equal(message, "Invalid namespace");
+  });
+
+  test("and the connection stands: the same one gets in with a good token", async () => {
+    const manager = new Manager(server.url, { transports: ["websocket"] });
+    const auth = { token: "not.a.token" };
+    const client = new Client(manager.socket("/", { auth }));
+    assert.deepEqual(await client.refusal(), unauthorized("invalid"));
+    const { engine } = manager;
+    auth.token = await server.token("alice");
+    client.socket.connect();
+    await client.next("session");
+    assert.equal(manager.engine, engine);
+    client.close();
+  });
+});
+
+describe("a socket that is in", () => {
+  test("accepts its own signed token with the subject as number or as string", async () => {
+    const id = await server.id("alice");
+    for (const sub of [id, String(id)]) {
+      const client = server.open("/", { auth: { token: sign({ sub }) } });
+      assert.equal((await client.next("session")).userId, id);
+    }
+  });
+
+  test("is told its session before anything else", async () => {
+    const client = await server.connect("alice");
+    const { event, data } = client.frames[0];
+    assert.equal(event, "session");
+    assert.deepEqual(Object.keys(data).toSorted(), ["recovered", "serverTime", "session", "userId"]);
+    assert.equal(data.userId, await server.id("alice"));
+    assert.equal(data.recovered, false);
+    assert.ok(typeof data.session === "string" && data.session.length > 0);
+    assert.match(data.serverTime, /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/);
+  });
+
+  test("gets an ack also for an event that there is not", async () => {
+    const client = await server.connect("alice");
+    const answer = await client.ask("no:such:event", { a: 1 });
+    assert.deepEqual({ ...answer, error: { ...answer.error, message: typeof answer.error.message } }, { ok: false, error: { code: "invalid", message: "string" } });
+  });
+
+  test("is told of a failure by error when it asked for no ack", async () => {
+    const client = await server.connect("alice");
+    client.socket.emit("no:such:event", {});
+    const { message, ...rest } = await client.next("error");
+    assert.equal(typeof message, "string");
+    assert.deepEqual(rest, { status: "error", code: "invalid", event: "no:such:event" });
+  });
+
+  test("gets its acks in the order in which it asked, and with retries", async () => {
+    const client = await server.connect("alice", "/", { retries: 2, ackTimeout: 5000 });
+    const order = [];
+    const numbers = Array.from({ length: 50 }, (_, index) => index);
+    await Promise.all(numbers.map((index) => client.ask("no:such:event", index).then(() => order.push(index))));
+    assert.deepEqual(order, numbers);
+  });
+
+  test("shares its connection with one on the other namespace", async () => {
+    const manager = new Manager(server.url, { transports: ["websocket"] });
+    const auth = { token: await server.token("admin") };
+    const main = new Client(manager.socket("/", { auth }));
+    const desk = new Client(manager.socket("/admin", { auth }));
+    await main.next("session");
+    await desk.next("session");
+    assert.equal(main.socket.io.engine, desk.socket.io.engine);
+
+    const order = await server.order("alice", "5.00");
+    assert.equal((await desk.next("new_order")).orderId, order.id);
+
+    // One leaves; the other one stays.
+    desk.close();
+    await server.call("admin", "PATCH", `/orders/${order.id}/status`, { status: "paid" });
+    assert.equal((await main.next("orderUpdate")).orderId, order.id);
+    assert.deepEqual(desk.all("orderUpdate"), []);
+    main.close();
+  });
+
+  test("is kept alive by ping and pong past its time-out", async () => {
+    const client = await server.connect("alice");
+    let pings = 0;
+    client.socket.io.on("ping", () => (pings += 1));
+    client.socket.on("disconnect", assert.fail);
+    // Ten intervals are longer than one interval and the time-out: without its pongs it would be gone.
+    await until(() => pings >= 10, "ten pings");
+    assert.equal((await client.ask("no:such:event")).ok, false);
+    client.socket.off("disconnect", assert.fail);
+  });
+
+  test("that no longer answers pings is put out", async () => {
+    const client = await server.connect("alice", "/", { reconnection: false });
+    const { engine } = client.socket.io;
+    const closed = new Promise((resolve) => engine.once("close", resolve));
+    // The client's own pong is held back.
+    const send = engine.transport.send.bind(engine.transport);
+    engine.transport.send = (packets) => send(packets.filter(({ type }) => type !== "pong"));
+    await within(closed, "the server to close the connection");
+  });
+});

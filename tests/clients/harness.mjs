@@ -1,0 +1,241 @@
+// What the suites stand on: a server of their own (its port, its database, its end), REST calls, and sockets that remember what
+// they were sent. Waiting is always for a condition, with a bound after which the test fails.
+
+import { spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { io } from "socket.io-client";
+
+export const BINARY = process.env.HUBCAST_BIN ?? fileURLToPath(new URL("../../target/debug/hubcast", import.meta.url));
+export const PASSWORD = "demo-password";
+const SECRET = "only-for-tests-only-for-tests-only-for-tests";
+const PATIENCE_MS = 10_000;
+
+/** Resolves as `promise` does, or fails with `what` when that takes too long. */
+export function within(promise, what, ms = PATIENCE_MS) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${ms} ms in vain for ${what}`)), ms);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+/** Asks again and again until `check` gives something, and gives that. */
+export async function until(check, what, ms = PATIENCE_MS) {
+  const end = Date.now() + ms;
+  for (;;) {
+    const found = await check();
+    if (found) return found;
+    if (Date.now() > end) throw new Error(`waited ${ms} ms in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** A token as the server signs them; `claims` are laid over what makes it good. */
+export function sign(claims, secret = SECRET) {
+  const now = Math.floor(Date.now() / 1000);
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const body = `${part({ alg: "HS256", typ: "JWT" })}.${part({ role: "customer", iat: now, exp: now + 3600, jti: `test-${Math.random()}`, ...claims })}`;
+  return `${body}.${createHmac("sha256", secret).update(body).digest("base64url")}`;
+}
+
+/** One server process after another, on one database and one port. */
+export class Server {
+  #directory = mkdtempSync(join(tmpdir(), "hubcast-test-"));
+  #process = null;
+  #clients = [];
+  #tokens = new Map();
+  log = "";
+
+  constructor(env) {
+    this.env = env;
+    // The port is the system's choice at the first start, and kept for those after it, so that clients find the way back.
+    this.port = 0;
+    this.killOnExit = () => this.#process?.kill("SIGKILL");
+    process.once("exit", this.killOnExit);
+  }
+
+  /** Starts a server with the demo accounts. Every setting not given here or in `env` has its default. */
+  static async start(env = {}) {
+    const server = new Server(env);
+    try {
+      await server.start();
+    } catch (error) {
+      await server.close();
+      throw error;
+    }
+    return server;
+  }
+
+  async start() {
+    const { PATH, HOME, RUST_BACKTRACE = "1" } = process.env;
+    const child = spawn(BINARY, ["serve"], {
+      cwd: this.#directory,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: {
+        PATH, HOME, RUST_BACKTRACE, HOST: "127.0.0.1", PORT: String(this.port), DATABASE_URL: `sqlite://${join(this.#directory, "hubcast.db")}`,
+        JWT_SECRET: SECRET, HUBCAST_DEMO: "true", LOG_FORMAT: "json", ...this.env,
+      },
+    });
+    this.#process = child;
+    this.exited = new Promise((resolve, reject) => {
+      child.once("error", reject);
+      child.once("exit", (code, signal) => resolve({ code, signal }));
+    });
+    const listening = new Promise((resolve, reject) => {
+      let text = "";
+      const read = (chunk) => {
+        this.log += chunk;
+        text += chunk;
+        const found = /http:\/\/127\.0\.0\.1:(\d+)/.exec(text);
+        if (found) resolve(Number(found[1]));
+      };
+      child.stdout.setEncoding("utf8").on("data", read);
+      child.stderr.setEncoding("utf8").on("data", read);
+      this.exited.then(({ code, signal }) => reject(new Error(`the server ended at its start (${code ?? signal}):\n${text}`)), reject);
+    });
+    this.port = await within(listening, "the server's address in its log", 30_000);
+    this.url = `http://127.0.0.1:${this.port}`;
+  }
+
+  /** SIGKILL: no last words, nothing flushed. */
+  async kill() {
+    this.#process.kill("SIGKILL");
+    await this.exited;
+  }
+
+  /** SIGTERM; gives the exit code and how long it took. */
+  async stop() {
+    const from = Date.now();
+    this.#process.kill("SIGTERM");
+    const { code, signal } = await within(this.exited, "the server to stop", 15_000);
+    return { code, signal, ms: Date.now() - from };
+  }
+
+  /** Ends everything, whatever state it is in. */
+  async close() {
+    for (const client of this.#clients) client.close();
+    if (this.#process) await this.kill();
+    process.removeListener("exit", this.killOnExit);
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  /** `who`: a demo account's name, a token, or null. `body` is sent as JSON; a string is sent as it is. */
+  async call(who, method, path, body, headers = {}) {
+    const token = who && (await this.token(who));
+    const response = await fetch(this.url + path, {
+      method,
+      headers: {
+        ...(token && { Authorization: `Bearer ${token}` }),
+        ...(body !== undefined && { "Content-Type": "application/json" }),
+        ...headers,
+      },
+      body: body === undefined || typeof body === "string" ? body : JSON.stringify(body),
+    });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, body: text && JSON.parse(text) };
+  }
+
+  async signIn(name) {
+    const { status, body } = await this.call(null, "POST", "/auth/login", { email: `${name}@demo.test`, password: PASSWORD });
+    if (status !== 201 && status !== 200) throw new Error(`${name} cannot sign in: ${status} ${JSON.stringify(body)}`);
+    return body;
+  }
+
+  async token(who) {
+    if (who.includes(".")) return who;
+    if (!this.#tokens.has(who)) this.#tokens.set(who, await this.signIn(who));
+    return this.#tokens.get(who).accessToken;
+  }
+
+  /** The user's id. */
+  async id(name) {
+    await this.token(name);
+    return this.#tokens.get(name).user.id;
+  }
+
+  /** A socket of its own connection, with what socket.io-client's `io` takes; not waited for. */
+  open(namespace, options = {}) {
+    const client = new Client(io(this.url + namespace, { transports: ["websocket"], forceNew: true, reconnectionDelay: 100, reconnectionDelayMax: 500, ...options }));
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** A signed-in socket, ready: it has been told its session. */
+  async connect(who, namespace = "/", options = {}) {
+    const client = this.open(namespace, { auth: { token: await this.token(who) }, ...options });
+    await client.next("session");
+    return client;
+  }
+
+  /** Places an order and gives it. */
+  async order(who, total, more = {}) {
+    const { status, body } = await this.call(who, "POST", "/orders", { total, ...more });
+    if (status !== 201) throw new Error(`no order: ${status} ${JSON.stringify(body)}`);
+    return body;
+  }
+}
+
+/** A socket.io socket that remembers every event in the order it came. */
+export class Client {
+  /** [{event, data}], all that ever came. */
+  frames = [];
+  #taken = new Set();
+  #waiting = new Set();
+
+  constructor(socket) {
+    this.socket = socket;
+    socket.onAny((event, ...args) => {
+      // A last argument that is a string is the offset of connection state recovery.
+      if (args.length > 1 && typeof args.at(-1) === "string") args.pop();
+      this.frames.push({ event, data: args.length > 1 ? args : args[0] });
+      for (const look of this.#waiting) look();
+    });
+  }
+
+  /** The data of the first event of that name that no `next` has given yet. */
+  async next(event) {
+    let look;
+    const found = new Promise((resolve) => {
+      look = () => {
+        const frame = this.frames.find((frame) => frame.event === event && !this.#taken.has(frame));
+        if (!frame) return;
+        this.#taken.add(frame);
+        this.#waiting.delete(look);
+        resolve(frame.data);
+      };
+      this.#waiting.add(look);
+      look();
+    });
+    return within(found, `${event}; came so far: ${JSON.stringify(this.frames)}`).finally(() => this.#waiting.delete(look));
+  }
+
+  /** The data of every event of that name so far. */
+  all(event) {
+    return this.frames.filter((frame) => frame.event === event).map((frame) => frame.data);
+  }
+
+  /** The error that refused the connection, as {message, data}. */
+  async refusal() {
+    const error = await within(
+      new Promise((resolve, reject) => {
+        this.socket.once("connect_error", resolve);
+        this.socket.once("connect", () => reject(new Error("connected, although it should have been refused")));
+      }),
+      "connect_error",
+    );
+    return error.data === undefined ? { message: error.message } : { message: error.message, data: error.data };
+  }
+
+  /** Sends an event and gives its ack. */
+  ask(event, ...args) {
+    return within(this.socket.emitWithAck(event, ...args), `the ack of ${event}`);
+  }
+
+  close() {
+    this.socket.disconnect();
+  }
+}

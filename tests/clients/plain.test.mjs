@@ -1,0 +1,120 @@
+// The plain WebSocket at /ws: the same events as the official client gets, one JSON object a text frame.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import WebSocket from "ws";
+import { Server, sign, within } from "./harness.mjs";
+
+let server;
+before(async () => {
+  server = await Server.start({ CONNECT_TIMEOUT_MS: "1500" });
+});
+after(() => server?.close());
+
+/** A plain socket: `read()` gives the next frame, `closed` the close code. */
+function open(path, options = {}) {
+  const socket = new WebSocket(server.url.replace("http", "ws") + path, options);
+  const frames = [];
+  const waiting = [];
+  socket.on("message", (data, isBinary) => {
+    const frame = isBinary ? data : JSON.parse(data.toString());
+    const reader = waiting.shift();
+    if (reader) reader(frame);
+    else frames.push(frame);
+  });
+  return {
+    socket,
+    opened: within(new Promise((resolve, reject) => socket.once("open", resolve).once("error", reject)), "the upgrade"),
+    closed: new Promise((resolve) => socket.once("close", resolve)),
+    send: (frame) => socket.send(typeof frame === "string" ? frame : JSON.stringify(frame)),
+    read: () => within(frames.length ? Promise.resolve(frames.shift()) : new Promise((resolve) => waiting.push(resolve)), "a frame"),
+  };
+}
+
+/** Signed in by its first frame; the session has been told. */
+async function enter(who, path = "/ws") {
+  const line = open(path);
+  await line.opened;
+  line.send({ event: "auth", data: { token: await server.token(who) } });
+  const { event } = await line.read();
+  assert.equal(event, "session");
+  return line;
+}
+
+test("the first frame signs in, and session is the first answer", async () => {
+  const line = open("/ws");
+  await line.opened;
+  line.send({ event: "auth", data: { token: await server.token("alice") } });
+  const { event, data } = await line.read();
+  assert.equal(event, "session");
+  assert.equal(data.userId, await server.id("alice"));
+  assert.equal(data.recovered, false);
+  line.socket.close();
+});
+
+test("a token of the handshake needs no first frame: header, cookie, query", async () => {
+  const token = await server.token("alice");
+  for (const [path, headers] of [["/ws", { Authorization: `Bearer ${token}` }], ["/ws", { Cookie: `Authentication=${token}` }], [`/ws?token=${token}`, {}]]) {
+    const line = open(path, { headers });
+    assert.equal((await line.read()).event, "session");
+    line.socket.close();
+  }
+});
+
+test("both namespaces see the same events as Socket.IO's", async () => {
+  const desk = await enter("admin", "/ws?namespace=/admin");
+  const encoded = await enter("admin", "/ws?namespace=%2Fadmin");
+  const alice = await enter("alice");
+  const order = await server.order("alice", "21.00");
+  for (const line of [desk, encoded]) {
+    const { event, data } = await line.read();
+    assert.deepEqual({ event, data }, { event: "new_order", data: { orderId: order.id, customerId: order.customerId, total: "21.00", createdAt: order.createdAt } });
+  }
+  const { body } = await server.call("admin", "PATCH", `/orders/${order.id}/status`, { status: "paid" });
+  for (const line of [desk, encoded, alice]) {
+    const { event, data } = await line.read();
+    assert.equal(event, "orderUpdate");
+    assert.deepEqual(data, { orderId: order.id, status: "paid", previousStatus: "pending", customerId: order.customerId, total: "21.00", updatedAt: body.updatedAt });
+    line.socket.close();
+  }
+});
+
+test("a frame with an id is answered under that id, one without by error", async () => {
+  const line = await enter("alice");
+  line.send({ event: "no:such:event", data: {}, id: 7 });
+  const { ack, data } = await line.read();
+  assert.equal(ack, 7);
+  assert.equal(data.ok, false);
+  assert.equal(data.error.code, "invalid");
+  line.send({ event: "no:such:event", data: {} });
+  const error = await line.read();
+  assert.equal(error.event, "error");
+  assert.deepEqual({ ...error.data, message: "" }, { status: "error", code: "invalid", message: "", event: "no:such:event" });
+  line.socket.close();
+});
+
+const past = () => Math.floor(Date.now() / 1000) - 1;
+const refusals = [
+  ["a bad token", 4401, "/ws", async () => ({ event: "auth", data: { token: "not.a.token" } })],
+  ["a token that has ended", 4401, "/ws", async () => ({ event: "auth", data: { token: sign({ sub: await server.id("alice"), exp: past() }) } })],
+  ["no token in time", 4401, "/ws", async () => null],
+  ["a customer on /admin", 4403, "/ws?namespace=/admin", async () => ({ event: "auth", data: { token: await server.token("alice") } })],
+  ["an unknown namespace", 4404, "/ws?namespace=/shop", async () => ({ event: "auth", data: { token: await server.token("alice") } })],
+  ["text that is not JSON", 4400, "/ws", async () => "hello"],
+  ["a first frame other than auth", 4400, "/ws", async () => ({ event: "message", data: {} })],
+];
+for (const [what, code, path, first] of refusals) {
+  test(`${what} closes with ${code}`, async () => {
+    const line = open(path);
+    await line.opened;
+    const frame = await first();
+    if (frame) line.send(frame);
+    assert.equal(await within(line.closed, "the close"), code);
+  });
+}
+
+test("a frame over MAX_PAYLOAD closes with 1009", async () => {
+  const line = await enter("alice");
+  line.send({ event: "message", data: { content: "x".repeat(1_000_001) } });
+  assert.equal(await within(line.closed, "the close"), 1009);
+});
