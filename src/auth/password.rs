@@ -107,7 +107,6 @@ fn verify(password: &Secret, stored: &str) -> Result<bool, password_hash::Error>
 }
 
 /// A stored hash that cannot be read, or parameters that do not fit: never the caller's fault.
-#[expect(clippy::needless_pass_by_value, reason = "given to map_err")]
 fn broken(error: password_hash::Error) -> Error {
     tracing::error!(%error, "a password's hash cannot be worked with");
     Error::Internal

@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 
-pub use parse::{DatabaseUrl, Origins, Rate, Secret};
+pub use parse::{DatabaseUrl, Origins, Rate, Secret, duration};
 pub use proxies::TrustedProxies;
 
 /// A setting that cannot be used: which one, and how to mend it. The process exits 2 with this one line.
