@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use diesel::result::{DatabaseErrorKind, Error as QueryError};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde::Serialize;
@@ -14,9 +13,10 @@ use super::Services;
 use crate::auth::{Identity, PasswordHasher};
 use crate::config::{Rate, Secret};
 use crate::error::{AuthFailure, Error};
+use crate::model::fields::{self, Fields};
 use crate::model::{Role, Timestamp, User};
 use crate::store::users::{self, NewUser};
-use crate::store::{Db, Once};
+use crate::store::{Db, Once, Tx, is_taken};
 
 /// How long a sign-in is good.
 pub const SESSION: Duration = Duration::from_secs(12 * 60 * 60);
@@ -28,10 +28,35 @@ pub struct NewAccount {
     pub password: Secret,
 }
 
+impl NewAccount {
+    /// From `{email, name, password}`.
+    ///
+    /// # Errors
+    /// [`Error::Faults`].
+    pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
+        let email = fields.required("email", fields::email);
+        let name = fields.required("name", fields::line);
+        let password = fields.required("password", fields::password).map(Secret::from);
+        fields.end(|| Some(Self { email: email?, name: name?, password: password? }))
+    }
+}
+
 /// What it takes to sign in.
 pub struct Credentials {
     pub email: String,
     pub password: Secret,
+}
+
+impl Credentials {
+    /// From `{email, password}`. Whether they could be those of any account is not told.
+    ///
+    /// # Errors
+    /// [`Error::Faults`].
+    pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
+        let email = fields.required("email", fields::text);
+        let password = fields.required("password", fields::text).map(Secret::from);
+        fields.end(|| Some(Self { email: email?, password: password? }))
+    }
 }
 
 /// The answer to a registration and to a sign-in.
@@ -61,7 +86,7 @@ pub async fn login(services: &Services, from: IpAddr, credentials: Credentials) 
     services.sign_ins.check(&credentials.email, from)?;
     let email = credentials.email;
     let found = services.db.read(async move |conn| users::credentials_by_email(conn, &email).await).await?;
-    let (user, hash) = found.unzip();
+    let (user, hash) = found.map(|found| (found.user, found.password_hash)).unzip();
     if !services.passwords.verify(credentials.password, hash).await? {
         return Err(Error::BadCredentials);
     }
@@ -99,14 +124,13 @@ pub async fn me(services: &Services, identity: &Identity) -> Result<User, Error>
 /// [`Error::Conflict`] when the e-mail is taken, [`Error::Unavailable`].
 pub async fn add_user(db: &Db, passwords: &PasswordHasher, account: NewAccount, role: Role) -> Result<User, Error> {
     let password_hash = passwords.hash(account.password).await?;
-    let new = NewUser { email: account.email, name: account.name, password_hash, role };
-    db.write(Once::No, async move |tx| {
-        users::insert(tx, new).await.map_err(|error| match error {
-            QueryError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Error::Conflict("Email is already registered".into()),
-            other => other.into(),
-        })
-    })
-    .await
+    let write = async move |tx: &mut Tx| {
+        let new = NewUser { email: &account.email, name: &account.name, password_hash: &password_hash, role };
+        users::insert(tx, &new)
+            .await
+            .map_err(|error| if is_taken(&error) { Error::Conflict("Email is already registered".into()) } else { error.into() })
+    };
+    db.write(Once::No, write).await
 }
 
 /// The token buckets of RATE_LOGIN, one per account and address, so that neither a stranger who guesses locks the owner out, nor one
@@ -130,7 +154,7 @@ impl SignIns {
     }
 
     fn check(&self, email: &str, from: IpAddr) -> Result<(), Error> {
-        if self.checks.fetch_add(1, Ordering::Relaxed) % Self::TIDY_EVERY == 0 {
+        if self.checks.fetch_add(1, Ordering::Relaxed).is_multiple_of(Self::TIDY_EVERY) {
             self.buckets.retain_recent();
         }
         if self.buckets.len() >= Self::MOST {

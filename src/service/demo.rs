@@ -33,8 +33,8 @@ pub async fn prepare(services: &Services) -> Result<(), Error> {
 
 async fn account(services: &Services, email: &'static str, name: &str, role: Role) -> Result<(User, bool), Error> {
     let found = services.db.read(async move |conn| users::credentials_by_email(conn, email).await).await?;
-    if let Some((user, _)) = found {
-        return Ok((user, false));
+    if let Some(found) = found {
+        return Ok((found.user, false));
     }
     let new = NewAccount { email: email.into(), name: name.into(), password: Secret::from(PASSWORD.to_owned()) };
     let user = accounts::add_user(&services.db, &services.passwords, new, role).await?;

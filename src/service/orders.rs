@@ -1,19 +1,39 @@
 //! Orders: placing them, reading them, and moving them on.
 
-use diesel::result::{DatabaseErrorKind, Error as QueryError};
-
 use super::Services;
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event;
+use crate::model::fields::{self, Fields};
 use crate::model::{Money, Order, OrderDetail, OrderId, OrderStatus, UserId};
-use crate::store::{Once, Tx, orders};
+use crate::store::{Once, Tx, is_missing_reference, orders as rows};
 
 /// An order to be placed.
 pub struct NewOrder {
     pub total: Money,
     /// None: the caller's own, and an admin's for no one.
     pub customer_id: Option<UserId>,
+}
+
+impl NewOrder {
+    /// From `{total, customerId?}`.
+    ///
+    /// # Errors
+    /// [`Error::Faults`].
+    pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
+        let total = fields.required("total", fields::amount);
+        let customer = fields.optional("customerId", fields::id);
+        fields.end(|| Some(Self { total: total?, customer_id: customer? }))
+    }
+}
+
+/// The status that an order is to take, from `{status}`.
+///
+/// # Errors
+/// [`Error::Faults`].
+pub fn read_status(mut fields: Fields<'_>) -> Result<OrderStatus, Error> {
+    let status = fields.required("status", fields::word(OrderStatus::ALL));
+    fields.end(|| status)
 }
 
 /// One page of a list, newest first.
@@ -34,15 +54,16 @@ pub async fn create(services: &Services, caller: &Identity, new: NewOrder, once:
         Some(customer) if customer == caller.user => Some(customer),
         Some(_) => return Err(Error::Forbidden),
     };
-    let total = new.total;
-    let write = async move |tx: &mut Tx<'_>| {
-        let order = orders::insert(tx, customer, total).await.map_err(|error| match error {
-            QueryError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => {
+    let row = rows::NewOrder { customer_id: customer, total: new.total };
+    let write = async move |tx: &mut Tx| {
+        let order = rows::insert(tx, &row).await.map_err(|error| {
+            if is_missing_reference(&error) {
                 Error::Faults(vec!["customerId must refer to an existing user".into()])
+            } else {
+                error.into()
             }
-            other => other.into(),
         })?;
-        tx.emit(event::new_order(&order)).await?;
+        tx.emit(event::new_order(&order));
         Ok(order)
     };
     services.db.write(once, write).await
@@ -53,13 +74,11 @@ pub async fn create(services: &Services, caller: &Identity, new: NewOrder, once:
 /// # Errors
 /// [`Error::Unavailable`].
 pub async fn list(services: &Services, caller: &Identity, limit: u16, before: Option<OrderId>) -> Result<Page<OrderDetail>, Error> {
-    let owner = owner(caller);
-    let limit = usize::from(limit);
     // One more than asked for tells whether there is another page.
-    let read = services.db.read(async move |conn| orders::list(conn, owner, before, limit + 1).await);
-    let mut items = read.await?;
-    let more = items.len() > limit;
-    items.truncate(limit);
+    let asked = rows::Page { customer_id: owner(caller), before, limit: i64::from(limit) + 1 };
+    let mut items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
+    let more = items.len() > usize::from(limit);
+    items.truncate(usize::from(limit));
     Ok(Page { items, more })
 }
 
@@ -68,7 +87,7 @@ pub async fn list(services: &Services, caller: &Identity, limit: u16, before: Op
 /// # Errors
 /// [`Error::NotFound`].
 pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<OrderDetail, Error> {
-    let found = services.db.read(async move |conn| orders::by_id(conn, id).await).await?;
+    let found = services.db.read(async move |conn| rows::by_id(conn, id).await).await?;
     let visible = |order: &OrderDetail| owner(caller).is_none_or(|owner| order.order.customer_id == Some(owner));
     found.filter(visible).ok_or_else(|| not_found(id))
 }
@@ -79,19 +98,19 @@ pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<
 /// [`Error::Forbidden`], [`Error::NotFound`], [`Error::Conflict`] for a step that is not allowed.
 pub async fn set_status(services: &Services, caller: &Identity, id: OrderId, next: OrderStatus) -> Result<Order, Error> {
     caller.require_admin()?;
-    let write = async move |tx: &mut Tx<'_>| {
-        let previous = orders::by_id(tx.conn(), id).await?.ok_or_else(|| not_found(id))?.order.status;
+    let write = async move |tx: &mut Tx| {
+        let previous = rows::by_id(tx.conn(), id).await?.ok_or_else(|| not_found(id))?.order.status;
         let refused = || Error::Conflict(format!("Order with ID {id} cannot go from {previous} to {next}"));
         if !previous.can_become(next) {
             return Err(refused());
         }
         // None: another writer was faster, and the order is no longer what it was a moment ago.
-        let order = orders::advance(tx, id, previous, next).await?.ok_or_else(refused)?;
+        let order = rows::advance(tx, id, previous, next).await?.ok_or_else(refused)?;
         for update in event::order_update(&order, previous) {
-            tx.emit(update).await?;
+            tx.emit(update);
         }
         if next == OrderStatus::Shipped {
-            tx.emit(event::order_shipped(&order)).await?;
+            tx.emit(event::order_shipped(&order));
         }
         Ok(order)
     };
