@@ -75,7 +75,7 @@ macro_rules! way {
             use diesel::{ExpressionMethods, QueryResult};
             use $dsl as _;
 
-            pub $($async)? fn order(conn: &mut $conn, id: i64) -> QueryResult<()> {
+            pub(super) $($async)? fn order(conn: &mut $conn, id: i64) -> QueryResult<()> {
                 let now = Timestamp::now();
                 let order: i64 = diesel::insert_into(orders::table)
                     .values((orders::total_minor.eq(1250), orders::status.eq("pending"), orders::created_at.eq(now), orders::updated_at.eq(now)))
@@ -97,7 +97,7 @@ macro_rules! way {
                 Ok(())
             }
 
-            pub $($async)? fn write(conn: &mut $conn, orders: i64, next: &mut i64) -> QueryResult<()> {
+            pub(super) $($async)? fn write(conn: &mut $conn, orders: i64, next: &mut i64) -> QueryResult<()> {
                 Begin.execute(conn) $($wait)*?;
                 for id in *next..*next + orders {
                     if orders > 1 {
@@ -162,7 +162,7 @@ impl<'a> Way<'a> {
         }
         let done = (self.next - first) as f64;
         let per_order = |span: Duration| span.as_secs_f64() * 1e6 / done;
-        let (wall, cpu) = (per_order(start.elapsed()), per_order(cpu() - cpu_before));
+        let (wall, cpu) = (per_order(start.elapsed()), per_order(cpu().saturating_sub(cpu_before)));
         self.best = (self.best.0.min(wall), self.best.1.min(cpu));
     }
 }

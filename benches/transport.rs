@@ -121,7 +121,7 @@ async fn fan_out(process: &Process, address: &str, in_flight: usize) {
     for number in 0..in_flight {
         let (mut reader, writer) = join(address, number).await.into_split();
         senders.push(writer);
-        tokio::task::spawn_local(async move { while reader.read(&mut [0; 64 * 1024]).await.is_ok_and(|read| read > 0) {} });
+        tokio::task::spawn_local(async move { while reader.read(&mut [0; 16 * 1024]).await.is_ok_and(|read| read > 0) {} });
     }
     let say = masked(r#"{"event":"say","data":"0123456789012345678901234567890123456789"}"#);
     let mut counts = vec![0_usize; MESSAGES + 1];

@@ -22,7 +22,7 @@ impl Gateway for Chat {
     fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply> {
         let hub = self.0.clone();
         Box::pin(async move {
-            let first = event.args.first().map(|arg| arg.get()).unwrap_or("null");
+            let first = event.args.first().map_or("null", |arg| arg.get());
             match event.name.as_str() {
                 "join" => client.join(serde_json::from_str::<String>(first).map_err(|_| bad("a room"))?).await,
                 "say" => {

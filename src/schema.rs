@@ -61,9 +61,9 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// PostgreSQL only: one row, the id of the log's last event. Locked by whoever appends.
-    log_head (only) {
-        only -> Bool,
+    /// One row: the id of the log's last event. Whoever appends raises it first, which on PostgreSQL also locks it until the commit.
+    log_head (one) {
+        one -> Integer,
         last_id -> BigInt,
     }
 }

@@ -284,9 +284,8 @@ fn the_end_comes_in_order() {
     assert!(server.get("/connections", "").starts_with("HTTP/1.1 200 OK"), "REST goes on meanwhile");
     for mut socket in std::iter::once(first).chain(sockets) {
         let code = loop {
-            match socket.read().unwrap() {
-                Message::Close(frame) => break frame.unwrap().code,
-                _ => continue,
+            if let Message::Close(frame) = socket.read().unwrap() {
+                break frame.unwrap().code;
             }
         };
         assert_eq!(u16::from(code), 1001);

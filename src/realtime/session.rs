@@ -3,25 +3,23 @@
 //!
 //! It never writes event frames itself: replies go through the outlet, behind what the hub has routed, so that no ack overtakes an event.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::prelude::*;
 use actix_rt::net::TcpStream;
 use actix_web_actors::ws::{Message, ProtocolError};
-use bytes::{Bytes, BytesMut};
-use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 use smallvec::SmallVec;
 
 use super::frame::Protocol;
-use super::gateway::{Client, ClientParts, Gateway, Handshake, Incoming, Json, Reply, Welcome};
+use super::gateway::{Client, ClientParts, Handshake, Incoming, Json, Welcome};
 use super::hub::SocketId;
 use super::link::Link;
 use super::outlet::Worker;
 use super::server::Bucket;
-use super::settings::{EVENTS_WAITING, MAX_NAMESPACES};
+use super::settings::MAX_NAMESPACES;
+use super::socket::{Socket, State, Waiting, hello, reply, sid};
 use super::transport::fragments::Fragments;
 use super::transport::websocket::Pump;
 use super::wire::{engineio, plain, socketio, websocket};
@@ -38,41 +36,9 @@ pub(super) struct Session {
     tickets: u32,
 }
 
-/// This connection in one namespace.
-struct Socket {
-    ticket: u32,
-    namespace: Arc<str>,
-    gateway: Arc<dyn Gateway>,
-    state: State,
-    /// Events that came and were not begun.
-    waiting: VecDeque<Incoming>,
-    /// One is with the gateway.
-    busy: bool,
-    bucket: Option<Bucket>,
-}
-
-enum State {
-    /// The gateway is asked.
-    Asking,
-    /// Plain protocol: there was no token; the first frame must bring one.
-    AwaitingAuth,
-    /// Admitted; the hub enters it.
-    Entering(Client),
-    Open(Client),
-}
-
-impl Socket {
-    fn client(&self) -> Option<&Client> {
-        match &self.state {
-            State::Entering(client) | State::Open(client) => Some(client),
-            State::Asking | State::AwaitingAuth => None,
-        }
-    }
-}
-
 impl Session {
     /// Takes over a connection whose upgrade has been answered. `rest`: what came behind the request.
-    pub(super) fn begin(worker: Rc<Worker>, io: TcpStream, rest: BytesMut, protocol: Protocol, handshake: Handshake) {
+    pub(super) fn begin(worker: Rc<Worker>, io: TcpStream, rest: &[u8], protocol: Protocol, handshake: Handshake) {
         let link = Link::new(io, protocol, Arc::clone(&worker.shared.settings), Rc::clone(&worker.deadlines));
         worker.shared.opened(protocol);
         Self::create(|ctx| {
@@ -144,7 +110,7 @@ impl Session {
             namespace: Arc::clone(name),
             gateway: Arc::clone(gateway),
             state: State::Asking,
-            waiting: VecDeque::new(),
+            waiting: Waiting::new(self.worker.shared.settings.max_payload),
             busy: false,
             bucket: self.worker.shared.settings.event_rate.map(Bucket::direct),
         }));
@@ -167,7 +133,7 @@ impl Session {
             Ok(welcome) => self.enter(ticket, welcome, ctx),
             Err(Error::Unauthorized(AuthFailure::Missing)) if plain && !with_auth => {
                 socket.state = State::AwaitingAuth;
-                if let Some(first) = socket.waiting.pop_front() {
+                if let Some(first) = socket.waiting.pop() {
                     self.authenticate(ticket, first, ctx);
                 }
             }
@@ -190,7 +156,7 @@ impl Session {
         let id = SocketId::next();
         let client = Client(Rc::new(ClientParts {
             socket: id,
-            sid: self::sid().into(),
+            sid: sid().into(),
             namespace: Arc::clone(&socket.namespace),
             data,
             worker: Rc::clone(&worker),
@@ -245,8 +211,8 @@ impl Session {
             reply(client, event.ack.as_deref(), &event.name, Err(Error::RateLimited(wait)));
             return;
         }
-        socket.waiting.push_back(event);
-        if socket.waiting.len() >= EVENTS_WAITING {
+        socket.waiting.push(event);
+        if socket.waiting.full() {
             link.pause();
         }
         self.next(ticket, ctx);
@@ -260,11 +226,11 @@ impl Session {
             return;
         }
         let client = client.clone();
-        let Some(mut event) = socket.waiting.pop_front() else { return };
+        let Some(mut event) = socket.waiting.pop() else { return };
         socket.busy = true;
         let (ack, name) = (event.ack.take(), event.name.clone());
         let answer = socket.gateway.event(client.clone(), event);
-        if self.sockets.iter().all(|socket| socket.waiting.len() < EVENTS_WAITING) {
+        if self.sockets.iter().all(|socket| !socket.waiting.full()) {
             self.link.resume();
         }
         ctx.spawn(answer.into_actor(self).map(move |answer, session, ctx| {
@@ -342,62 +308,13 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
                 ctx.stop();
             }
             // Neither protocol takes binary frames yet.
-            Ok(Message::Binary(_)) => {
-                self.link.close(if self.link.protocol == Protocol::Plain { Reason::BadFrame } else { Reason::ParseError })
-            }
+            Ok(Message::Binary(_)) => match self.link.protocol {
+                Protocol::SocketIo => self.link.close(Reason::ParseError),
+                Protocol::Plain => self.link.close(Reason::BadFrame),
+            },
             Err(ProtocolError::Overflow) => self.link.close(Reason::TooLarge),
             Err(ProtocolError::Io(_)) => self.link.close(Reason::NotUtf8),
             Err(_) => self.link.close(Reason::ParseError),
         }
     }
-}
-
-/// What a socket gets first: the namespace's yes, the `session` event, the gateway's greetings, as one piece.
-fn hello(
-    protocol: Protocol,
-    client: &Client,
-    identity: &serde_json::Value,
-    greetings: &[(std::borrow::Cow<'static, str>, String)],
-) -> Bytes {
-    let (sid, namespace) = (&*client.0.sid, &*client.0.namespace);
-    let mut out = BytesMut::new();
-    if protocol == Protocol::SocketIo {
-        out.extend_from_slice(&websocket::text(&socketio::connect(namespace, sid)));
-    }
-    let session = json!({
-        "session": sid,
-        "userId": identity,
-        "recovered": false,
-        "serverTime": Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
-    });
-    out.extend_from_slice(&protocol.event(namespace, "session", &session.to_string()));
-    for (name, data) in greetings {
-        out.extend_from_slice(&protocol.event(namespace, name, data));
-    }
-    out.freeze()
-}
-
-/// Answers an event: the ack if one was asked for, an `error` event for a failure without one.
-fn reply(client: &Client, ack: Option<&str>, event: &str, answer: Reply) {
-    let protocol = client.0.link.protocol;
-    let namespace = &*client.0.namespace;
-    let frame = match (ack, answer) {
-        (Some(id), Ok(data)) => protocol.ack(namespace, id, data.as_deref().map(serde_json::value::RawValue::get)),
-        (Some(id), Err(error)) => {
-            let data = json!({"ok": false, "error": {"code": error.code(), "message": error.message()}});
-            protocol.ack(namespace, id, Some(&data.to_string()))
-        }
-        (None, Ok(_)) => return,
-        (None, Err(error)) => {
-            let data = json!({"status": "error", "code": error.code(), "message": error.message(), "event": event});
-            protocol.event(namespace, "error", &data.to_string())
-        }
-    };
-    client.0.worker.send(client.0.socket, frame);
-}
-
-/// A public id: 120 random bits.
-fn sid() -> String {
-    use base64::Engine;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 15]>())
 }

@@ -1,1 +1,42 @@
-//! (to be written)
+//! SQL and the write path: every query of the product, and the one way in which a write becomes rows, log entries and announcements.
+//!
+//! Services call [`Db::read`] and [`Db::write`], and in there the functions of [`users`] and [`orders`]. A write is a closure over a [`Tx`]: it
+//! changes rows and calls [`Tx::emit`]; rows, events and the answer kept for an Idempotency-Key commit together, and only then does the
+//! [`Publisher`] get the events, as [`Committed`], which nothing else can make. This module knows no socket, no HTTP and no rule of who may.
+//!
+//! | file | owns |
+//! | --- | --- |
+//! | `db` | the handle: open, read, write, ready, close |
+//! | `job` | a write or a read on its way to the thread that runs it |
+//! | `writer`, `reader` | SQLite's threads: group commit; a few read-only connections |
+//! | `postgres` | PostgreSQL's thread: a pool, one transaction per write |
+//! | `conn`, `tx`, `fault` | one query text for both databases; a write in progress; what a database error means |
+//! | `migrate`, `file` | the schema's version; SQLite's file, its rights and the server's lock |
+//! | `events`, `idempotency`, `orders`, `users` | queries, a file per table family |
+
+mod conn;
+mod db;
+mod events;
+mod fault;
+mod file;
+mod idempotency;
+mod job;
+mod migrate;
+pub mod orders;
+mod postgres;
+mod publish;
+mod reader;
+mod tx;
+pub mod users;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use conn::Conn;
+pub use db::{Db, OpenError};
+pub use events::StoredEvent;
+pub use fault::{is_missing_reference, is_taken};
+pub use idempotency::{Claim, Once};
+pub use publish::{Committed, Publisher, Silent, Ticket};
+pub use tx::Tx;

@@ -19,7 +19,7 @@ CREATE TABLE orders (
 );
 CREATE INDEX orders_by_customer ON orders (customer_id, id);
 
--- The log. Ids come from log_head, not from a sequence: gap-free, in commit order.
+-- The log. Ids come from log_head, not from a sequence: gap-free, in commit order, and never used again.
 CREATE TABLE events (
     id          BIGINT PRIMARY KEY,
     namespace   TEXT NOT NULL,
@@ -47,9 +47,9 @@ CREATE TABLE idempotency_keys (
 );
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 
--- One row. Whoever appends to the log locks it until the commit.
+-- One row: the id of the log's last event. Whoever appends raises it first, and so locks it until the commit.
 CREATE TABLE log_head (
-    only    BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (only),
+    one     INTEGER PRIMARY KEY DEFAULT 1 CHECK (one = 1),
     last_id BIGINT NOT NULL
 );
 INSERT INTO log_head (last_id) VALUES (0);

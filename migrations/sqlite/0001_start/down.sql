@@ -1,3 +1,4 @@
+DROP TABLE log_head;
 DROP TABLE idempotency_keys;
 DROP TABLE event_rooms;
 DROP TABLE events;

@@ -19,7 +19,7 @@ CREATE TABLE orders (
 );
 CREATE INDEX orders_by_customer ON orders (customer_id, id);
 
--- The log. The writer hands out ids itself: gap-free, in commit order.
+-- The log. Ids come from log_head, not from a rowid: gap-free, in commit order, and never used again.
 CREATE TABLE events (
     id          INTEGER PRIMARY KEY NOT NULL,
     namespace   TEXT NOT NULL,
@@ -46,3 +46,10 @@ CREATE TABLE idempotency_keys (
     PRIMARY KEY (user_id, method, path, key)
 ) WITHOUT ROWID;
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
+
+-- One row: the id of the log's last event. Whoever appends raises it first.
+CREATE TABLE log_head (
+    one     INTEGER PRIMARY KEY NOT NULL DEFAULT 1 CHECK (one = 1),
+    last_id BIGINT NOT NULL
+);
+INSERT INTO log_head (last_id) VALUES (0);

@@ -59,6 +59,8 @@ impl Fragments {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]
@@ -77,10 +79,10 @@ mod tests {
         assert_eq!(fragments.add(Item::FirstText("x".repeat(11).into()), 10), Err(Reason::TooLarge));
         fragments.add(Item::FirstText("12345".into()), 10).unwrap();
         assert_eq!(fragments.add(Item::Continue("123456".into()), 10), Err(Reason::TooLarge));
-        fragments.add(Item::FirstText(Default::default()), 10).unwrap();
-        let outcome = (0..=MAX_FRAGMENTS).find_map(|_| fragments.add(Item::Continue(Default::default()), 10).err());
+        fragments.add(Item::FirstText(Bytes::new()), 10).unwrap();
+        let outcome = (0..=MAX_FRAGMENTS).find_map(|_| fragments.add(Item::Continue(Bytes::new()), 10).err());
         assert_eq!(outcome, Some(Reason::TooLarge));
         fragments.add(Item::FirstText(vec![0xff].into()), 10).unwrap();
-        assert_eq!(fragments.add(Item::Last(Default::default()), 10), Err(Reason::NotUtf8));
+        assert_eq!(fragments.add(Item::Last(Bytes::new()), 10), Err(Reason::NotUtf8));
     }
 }

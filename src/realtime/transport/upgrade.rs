@@ -52,6 +52,8 @@ pub(in crate::realtime) async fn accept(worker: Rc<Worker>, request: Request, fr
     let parts = framed.into_parts();
     let (mut io, rest) = (parts.io, parts.read_buf);
     let verdict = examine(&worker, &request);
+    let status = verdict.as_ref().map_or_else(|refusal| refusal.status, |_| 101);
+    tracing::debug!(method = %request.method(), path = request.path(), status, "upgrade");
     let mut out = parts.write_buf;
     match &verdict {
         Ok((_, _, key)) => {
@@ -84,7 +86,7 @@ pub(in crate::realtime) async fn accept(worker: Rc<Worker>, request: Request, fr
             let _ = socket.set_tcp_nodelay(true);
             let _ = socket.set_send_buffer_size(SEND_BUFFER);
             let _ = socket.set_tcp_user_timeout(Some(settings.ping_interval + settings.ping_timeout));
-            Session::begin(worker, io, rest, protocol, handshake);
+            Session::begin(worker, io, &rest, protocol, handshake);
         }
         Err(_) => {
             let _ = io.shutdown().await;

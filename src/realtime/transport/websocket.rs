@@ -30,10 +30,10 @@ pub(in crate::realtime) struct Pump {
 }
 
 impl Pump {
-    pub(in crate::realtime) fn new(link: Rc<Link>, worker: Rc<Worker>, rest: BytesMut) -> Self {
+    pub(in crate::realtime) fn new(link: Rc<Link>, worker: Rc<Worker>, rest: &[u8]) -> Self {
         let codec = Codec::new().max_size(worker.shared.settings.max_payload);
         // The buffer that came with the request is large; only what is in it counts.
-        let rest = if rest.is_empty() { BytesMut::new() } else { BytesMut::from(&rest[..]) };
+        let rest = if rest.is_empty() { BytesMut::new() } else { BytesMut::from(rest) };
         Self { link, worker, codec, rest }
     }
 

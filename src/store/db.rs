@@ -1,0 +1,220 @@
+//! The handle to the database: open, read, write, ready, close. The same for SQLite and PostgreSQL; what differs is which threads take the jobs.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use diesel::IntoSql;
+use diesel::sql_types::Integer;
+use diesel_async::RunQueryDsl;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::oneshot;
+
+use crate::config::{DatabaseSettings, DatabaseUrl};
+use crate::error::Error;
+use crate::store::conn::{Conn, SqliteConn, query};
+use crate::store::fault::{BUSY, CLOSING};
+use crate::store::file::{self, ServerLock};
+use crate::store::job::{Message, QueuedRead, QueuedWrite, Read, Write};
+use crate::store::reader::SharedQueue;
+use crate::store::writer::Writer;
+use crate::store::{Once, Publisher, Tx, migrate, postgres, reader};
+
+/// Writes that may wait for the writer; who comes later waits outside.
+const WRITE_QUEUE: usize = 1024;
+/// Reads that may wait for a reader.
+const READ_QUEUE: usize = 1024;
+/// How long a caller waits for a place in a full queue.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Read-only connections to SQLite.
+const READERS: usize = 2;
+/// A write's share of the publisher's budget. What it will announce is known only when it has run; this is above what its events come to.
+const WRITE_SHARE: usize = 4096;
+
+/// A handle; clones share the threads, which end with [`Db::close`] or with the last handle.
+#[derive(Clone)]
+pub struct Db {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    writes: mpsc::Sender<Message<QueuedWrite>>,
+    reads: mpsc::Sender<Message<QueuedRead>>,
+    publisher: Arc<dyn Publisher>,
+    /// Taken by `close`.
+    running: Mutex<Running>,
+}
+
+#[derive(Default)]
+struct Running {
+    threads: Vec<JoinHandle<()>>,
+    lock: Option<ServerLock>,
+}
+
+/// Why the database could not be opened. One line for the operator.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Another server runs on this SQLite file.
+    Locked(PathBuf),
+    /// Migrations are pending, and were not to be run.
+    SchemaBehind,
+    /// The file, its folder or a thread could not be made or opened.
+    File(PathBuf, io::Error),
+    /// The database said no.
+    Database(String),
+}
+
+impl OpenError {
+    pub(super) fn database(fault: impl fmt::Display) -> Self {
+        Self::Database(fault.to_string())
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked(path) => write!(f, "another server is running on {}", path.display()),
+            Self::SchemaBehind => f.write_str("the database's schema is behind; run `hubcast migrate`, or leave out --no-migrate"),
+            Self::File(path, fault) => write!(f, "{}: {fault}", path.display()),
+            Self::Database(text) => write!(f, "database: {text}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl Db {
+    /// Opens the database, takes the server's lock when `settings.lock` says so (SQLite), runs or checks migrations, and starts the threads.
+    ///
+    /// Blocks; to be called outside any async runtime.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(settings: &DatabaseSettings, publisher: Arc<dyn Publisher>) -> Result<Self, OpenError> {
+        let (writes, write_queue) = mpsc::channel(WRITE_QUEUE);
+        let (reads, read_queue) = mpsc::channel(READ_QUEUE);
+        let running = match &settings.url {
+            DatabaseUrl::Sqlite(path) => start_sqlite(path, settings, &publisher, write_queue, read_queue)?,
+            DatabaseUrl::Postgres(url) => {
+                migrate::postgres(url.expose(), settings.migrate)?;
+                let pool = postgres::pool(url.expose())?;
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .map_err(|fault| OpenError::File("the database's runtime".into(), fault))?;
+                let server = postgres::Server { pool, writes: write_queue, reads: read_queue, publisher: Arc::clone(&publisher) };
+                Running { threads: vec![start("hubcast-postgres", move || server.run(&runtime))?], lock: None }
+            }
+        };
+        Ok(Self { shared: Arc::new(Shared { writes, reads, publisher, running: Mutex::new(running) }) })
+    }
+
+    /// Runs queries on a connection that sees everything committed so far. They must only query: a thread is theirs meanwhile.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database does not answer, `Internal` when a query fails otherwise.
+    pub async fn read<T, F>(&self, work: F) -> Result<T, Error>
+    where
+        F: AsyncFnOnce(&mut Conn) -> diesel::QueryResult<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (caller, answer) = oneshot::channel();
+        enqueue(&self.shared.reads, Message::Job(Box::new(Read::new(work, caller)))).await?;
+        answer.await.unwrap_or(Err(Error::Internal))
+    }
+
+    /// Runs a write as one transaction, and returns once it is committed and its events are routed. `Err` from the closure rolls all of it back.
+    /// Once queued it runs to its end, whether or not the caller still waits. Like a read's, the closure must only query.
+    ///
+    /// # Errors
+    /// The closure's own; `KeyReused` for an Idempotency-Key that came with another body; `Unavailable` when nothing was written and a retry can
+    /// succeed; `Internal` when the closure panics.
+    pub async fn write<T, F>(&self, once: Once, work: F) -> Result<T, Error>
+    where
+        F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+        T: Serialize + DeserializeOwned + Send + 'static,
+    {
+        let ticket = self.shared.publisher.admit(WRITE_SHARE).await;
+        let (caller, answer) = oneshot::channel();
+        let job = Box::new(Write::new(once, work, caller));
+        enqueue(&self.shared.writes, Message::Job(QueuedWrite { job, ticket })).await?;
+        answer.await.unwrap_or(Err(Error::Internal))
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// As [`Db::read`].
+    pub async fn ready(&self) -> Result<(), Error> {
+        if self.shared.writes.is_closed() {
+            return Err(Error::Unavailable(CLOSING));
+        }
+        self.read(async |conn| query!(conn, c => diesel::select(1.into_sql::<Integer>()).get_result::<i32>(c).await)).await.map(|_| ())
+    }
+
+    /// Finishes every queued write, announces it, ends the threads and gives the lock back. Later writes get `Unavailable`. Blocks; the
+    /// publisher must still be there. Again, or from a clone, it does nothing.
+    pub fn close(&self) {
+        let running = std::mem::take(&mut *self.shared.running.lock().unwrap_or_else(PoisonError::into_inner));
+        if running.threads.is_empty() {
+            return;
+        }
+        send_close(&self.shared.writes);
+        send_close(&self.shared.reads);
+        for thread in running.threads {
+            // A thread that panicked has said so; there is nothing left to end.
+            let _ = thread.join();
+        }
+        drop(running.lock);
+    }
+}
+
+/// The queue may be full for a moment; its thread empties it. Not `blocking_send`, which panics within a runtime.
+fn send_close<J>(queue: &mpsc::Sender<Message<J>>) {
+    while let Err(TrySendError::Full(_)) = queue.try_send(Message::Close) {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+async fn enqueue<J>(queue: &mpsc::Sender<J>, job: J) -> Result<(), Error> {
+    match queue.try_send(job) {
+        Ok(()) => Ok(()),
+        Err(TrySendError::Closed(_)) => Err(Error::Unavailable(CLOSING)),
+        Err(TrySendError::Full(job)) => match tokio::time::timeout(QUEUE_TIMEOUT, queue.send(job)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Error::Unavailable(CLOSING)),
+            Err(_) => Err(Error::Unavailable(BUSY)),
+        },
+    }
+}
+
+fn start_sqlite(
+    path: &Path,
+    settings: &DatabaseSettings,
+    publisher: &Arc<dyn Publisher>,
+    writes: mpsc::Receiver<Message<QueuedWrite>>,
+    reads: mpsc::Receiver<Message<QueuedRead>>,
+) -> Result<Running, OpenError> {
+    let path = file::create(path)?;
+    let lock = if settings.lock { Some(file::lock(&path)?) } else { None };
+    let mut conn = file::connect(&path, settings.synchronous)?;
+    migrate::sqlite(&mut conn, settings.migrate)?;
+    let publisher = Arc::clone(publisher);
+    let mut threads = vec![start("hubcast-writer", move || Writer::new(SqliteConn::new(conn), writes, publisher).run())?];
+    let queue: SharedQueue = Arc::new(Mutex::new(reads));
+    for _ in 0..READERS {
+        let conn = SqliteConn::new(file::connect_read_only(&path, settings.synchronous)?);
+        let queue = Arc::clone(&queue);
+        threads.push(start("hubcast-reader", move || reader::run(conn, &queue))?);
+    }
+    Ok(Running { threads, lock })
+}
+
+fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    thread::Builder::new().name(name.into()).spawn(run).map_err(|fault| OpenError::File(name.into(), fault))
+}

@@ -1,0 +1,78 @@
+//! What a database error means to a caller: the one place that translates, and logs what is ours to mend.
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+use crate::error::Error;
+
+/// What is said when the database does not answer for now.
+pub(super) const BUSY: &str = "The database is busy, try again";
+/// What is said when the server is going down.
+pub(super) const CLOSING: &str = "The server is shutting down";
+
+/// A unique column has that value already. The caller knows which: constraint names differ between databases and are not looked at.
+#[must_use]
+pub fn is_taken(error: &DieselError) -> bool {
+    matches!(error, DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _))
+}
+
+/// A row that was referred to does not exist.
+#[must_use]
+pub fn is_missing_reference(error: &DieselError) -> bool {
+    matches!(error, DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _))
+}
+
+/// Texts of SQLite's errors that pass (diesel gives them no kind): SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_IOERR.
+const PASSING: [&str; 4] = ["database is locked", "database table is locked", "database or disk is full", "disk I/O error"];
+
+fn is_passing(error: &DieselError) -> bool {
+    match error {
+        DieselError::BrokenTransactionManager => true,
+        DieselError::DatabaseError(kind, information) => match kind {
+            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::SerializationFailure => true,
+            _ => PASSING.contains(&information.message()),
+        },
+        _ => false,
+    }
+}
+
+/// The default meaning: a failure that passes is `Unavailable`, all else is `Internal`. Both are logged here and nowhere else. Who can say more
+/// (a taken e-mail, a missing customer) asks [`is_taken`] or [`is_missing_reference`] first.
+impl From<DieselError> for Error {
+    fn from(error: DieselError) -> Self {
+        if is_passing(&error) {
+            tracing::warn!(%error, "database unavailable");
+            Self::Unavailable(BUSY)
+        } else {
+            tracing::error!(%error, "database error");
+            Self::Internal
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(kind: DatabaseErrorKind, text: &str) -> DieselError {
+        DieselError::DatabaseError(kind, Box::new(text.to_owned()))
+    }
+
+    #[test]
+    fn what_passes_is_unavailable_and_the_rest_is_internal() {
+        for error in [
+            database(DatabaseErrorKind::Unknown, "database is locked"),
+            database(DatabaseErrorKind::Unknown, "database or disk is full"),
+            database(DatabaseErrorKind::ClosedConnection, "gone"),
+            database(DatabaseErrorKind::SerializationFailure, "again"),
+        ] {
+            assert_eq!(Error::from(error), Error::Unavailable(BUSY));
+        }
+        for error in [
+            DieselError::NotFound,
+            database(DatabaseErrorKind::Unknown, "no such table: x"),
+            database(DatabaseErrorKind::UniqueViolation, "u"),
+        ] {
+            assert_eq!(Error::from(error), Error::Internal);
+        }
+    }
+}

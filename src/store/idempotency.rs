@@ -1,0 +1,76 @@
+//! Idempotency-Keys: the first answer to a write, kept in the write's own transaction.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::model::{Timestamp, UserId};
+use crate::schema::idempotency_keys::dsl::{answer, body_hash, created_at, idempotency_keys, key, method, path, user_id};
+use crate::store::conn::query;
+use crate::store::{Conn, Tx};
+
+/// How long a key is kept, over restarts too.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Whether a write may run only once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Once {
+    /// Each call is a write of its own.
+    No,
+    /// The same key gives the first answer again, without a second row or frame; with another body it is refused.
+    Key(Claim),
+}
+
+/// Who used which Idempotency-Key where, and for what body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub user: UserId,
+    pub method: String,
+    pub path: String,
+    pub key: String,
+    /// SHA-256 of the body.
+    pub body_hash: [u8; 32],
+}
+
+/// What a claim came to.
+pub(super) enum Claimed {
+    /// The key is new and now ours, until the transaction ends.
+    First,
+    /// It was used with this body; this was answered, as JSON.
+    Before(String),
+    /// It was used with another body.
+    Otherwise,
+}
+
+/// Takes the key, or finds what it was used for. On PostgreSQL this waits for a transaction that holds the same key.
+pub(super) async fn claim(tx: &mut Tx, claim: &Claim) -> QueryResult<Claimed> {
+    let row = (
+        user_id.eq(claim.user),
+        method.eq(claim.method.as_str()),
+        path.eq(claim.path.as_str()),
+        key.eq(claim.key.as_str()),
+        body_hash.eq(claim.body_hash.as_slice()),
+        answer.eq(""),
+        created_at.eq(Timestamp::now()),
+    );
+    let inserted = query!(tx.conn(), c => diesel::insert_into(idempotency_keys).values(row).on_conflict_do_nothing().execute(c).await)?;
+    if inserted == 1 {
+        return Ok(Claimed::First);
+    }
+    let id = (claim.user, claim.method.as_str(), claim.path.as_str(), claim.key.as_str());
+    let (hash, first): (Vec<u8>, String) = query!(tx.conn(), c => idempotency_keys.find(id).select((body_hash, answer)).first(c).await)?;
+    Ok(if hash == claim.body_hash { Claimed::Before(first) } else { Claimed::Otherwise })
+}
+
+/// Keeps the answer under the key that [`claim`] took.
+pub(super) async fn keep_answer(tx: &mut Tx, claim: &Claim, json: &str) -> QueryResult<()> {
+    let id = (claim.user, claim.method.as_str(), claim.path.as_str(), claim.key.as_str());
+    query!(tx.conn(), c => diesel::update(idempotency_keys.find(id)).set(answer.eq(json)).execute(c).await).map(|_| ())
+}
+
+/// Forgets keys past their time.
+pub(super) async fn purge(conn: &mut Conn) -> QueryResult<usize> {
+    let oldest = Timestamp::now().before(KEPT);
+    query!(conn, c => diesel::delete(idempotency_keys.filter(created_at.lt(oldest))).execute(c).await)
+}

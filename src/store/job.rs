@@ -1,0 +1,147 @@
+//! A write or a read on its way from a caller's task to the thread that runs it, with the caller's types erased.
+//!
+//! A caller that goes away leaves its write behind: it still runs, commits and is announced. A read nobody waits for is skipped.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+use crate::error::Error;
+use crate::store::conn::{Conn, LocalFuture};
+use crate::store::idempotency::{self, Claim, Claimed, Once};
+use crate::store::{Ticket, Tx};
+
+/// What the queues carry.
+pub(super) enum Message<J> {
+    Job(J),
+    /// Run what is queued, take no more, and end.
+    Close,
+}
+
+/// A write, and its share of the publisher's budget.
+pub(super) struct QueuedWrite {
+    pub(super) job: Box<dyn WriteJob>,
+    pub(super) ticket: Ticket,
+}
+
+/// A write whose answer's type only its caller knows.
+pub(super) trait WriteJob: Send {
+    /// Runs once, within a savepoint or transaction. True: keep what it did. False: roll back.
+    fn run<'a>(&'a mut self, tx: &'a mut Tx) -> LocalFuture<'a, bool>;
+
+    /// Answers the caller: with what `run` came to, or with the error that overtook it.
+    fn answer(self: Box<Self>, overtaken: Option<Error>);
+}
+
+pub(super) struct Write<T, F> {
+    claim: Option<Claim>,
+    /// Taken by `run`.
+    work: Option<F>,
+    /// Left by `run`; still none when it panicked.
+    outcome: Option<Result<T, Error>>,
+    caller: oneshot::Sender<Result<T, Error>>,
+}
+
+impl<T, F> Write<T, F>
+where
+    F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+    T: Serialize + DeserializeOwned + Send + 'static,
+{
+    pub(super) fn new(once: Once, work: F, caller: oneshot::Sender<Result<T, Error>>) -> Self {
+        let claim = match once {
+            Once::No => None,
+            Once::Key(claim) => Some(claim),
+        };
+        Self { claim, work: Some(work), outcome: None, caller }
+    }
+}
+
+/// The work under its key: the first time it runs and its answer is kept; afterwards the kept answer is the answer.
+async fn run_once<T, F>(tx: &mut Tx, claim: &Claim, work: F) -> Result<T, Error>
+where
+    F: AsyncFnOnce(&mut Tx) -> Result<T, Error>,
+    T: Serialize + DeserializeOwned,
+{
+    let unreadable = |fault: serde_json::Error| {
+        tracing::error!(%fault, path = claim.path, "an answer kept for an Idempotency-Key does not fit its type");
+        Error::Internal
+    };
+    match idempotency::claim(tx, claim).await? {
+        Claimed::First => {
+            let answer = work(tx).await?;
+            let json = serde_json::to_string(&answer).map_err(unreadable)?;
+            idempotency::keep_answer(tx, claim, &json).await?;
+            Ok(answer)
+        }
+        Claimed::Before(json) => serde_json::from_str(&json).map_err(unreadable),
+        Claimed::Otherwise => Err(Error::KeyReused),
+    }
+}
+
+impl<T, F> WriteJob for Write<T, F>
+where
+    F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+    T: Serialize + DeserializeOwned + Send + 'static,
+{
+    fn run<'a>(&'a mut self, tx: &'a mut Tx) -> LocalFuture<'a, bool> {
+        Box::pin(async move {
+            let Some(work) = self.work.take() else { return false };
+            let outcome = match &self.claim {
+                None => work(tx).await,
+                Some(claim) => run_once(tx, claim, work).await,
+            };
+            self.outcome.insert(outcome).is_ok()
+        })
+    }
+
+    fn answer(self: Box<Self>, overtaken: Option<Error>) {
+        let answer = match overtaken {
+            Some(error) => Err(error),
+            None => self.outcome.unwrap_or(Err(Error::Internal)),
+        };
+        // The caller may have gone; its write stands all the same.
+        let _ = self.caller.send(answer);
+    }
+}
+
+/// A read whose answer's type only its caller knows.
+pub(super) trait ReadJob: Send {
+    /// Runs it and answers.
+    fn run<'a>(self: Box<Self>, conn: &'a mut Conn) -> LocalFuture<'a, ()>;
+
+    /// Answers without running it.
+    fn refuse(self: Box<Self>, error: Error);
+}
+
+pub(super) type QueuedRead = Box<dyn ReadJob>;
+
+pub(super) struct Read<T, F> {
+    work: F,
+    caller: oneshot::Sender<Result<T, Error>>,
+}
+
+impl<T, F> Read<T, F> {
+    pub(super) fn new(work: F, caller: oneshot::Sender<Result<T, Error>>) -> Self {
+        Self { work, caller }
+    }
+}
+
+impl<T, F> ReadJob for Read<T, F>
+where
+    F: AsyncFnOnce(&mut Conn) -> diesel::QueryResult<T> + Send + 'static,
+    T: Send + 'static,
+{
+    fn run<'a>(self: Box<Self>, conn: &'a mut Conn) -> LocalFuture<'a, ()> {
+        Box::pin(async move {
+            let Self { work, caller } = *self;
+            if !caller.is_closed() {
+                // The caller may go away meanwhile.
+                let _ = caller.send(work(conn).await.map_err(Error::from));
+            }
+        })
+    }
+
+    fn refuse(self: Box<Self>, error: Error) {
+        let _ = self.caller.send(Err(error));
+    }
+}

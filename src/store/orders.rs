@@ -1,0 +1,77 @@
+//! Orders: insert, by id, list, advance.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::model::{Money, Order, OrderDetail, OrderId, OrderStatus, Timestamp, UserId};
+use crate::schema::{orders, users};
+use crate::store::conn::query;
+use crate::store::{Conn, Tx};
+
+/// An order to be.
+pub struct NewOrder {
+    pub customer_id: Option<UserId>,
+    pub total: Money,
+}
+
+/// Which orders, and how many.
+pub struct Page {
+    /// Those of one customer, or all.
+    pub customer_id: Option<UserId>,
+    /// Only those placed before this one.
+    pub before: Option<OrderId>,
+    pub limit: i64,
+}
+
+/// Adds a pending order. A customer who does not exist is a
+/// [missing reference](crate::store::is_missing_reference).
+pub async fn insert(tx: &mut Tx, new: &NewOrder) -> QueryResult<Order> {
+    let now = Timestamp::now();
+    let status = OrderStatus::Pending;
+    let row = (
+        orders::customer_id.eq(new.customer_id),
+        orders::total_minor.eq(new.total),
+        orders::status.eq(status),
+        orders::created_at.eq(now),
+        orders::updated_at.eq(now),
+    );
+    let id = query!(tx.conn(), c => diesel::insert_into(orders::table).values(row).returning(orders::id).get_result(c).await)?;
+    Ok(Order { id, customer_id: new.customer_id, total: new.total, status, created_at: now, updated_at: now, shipped_at: None })
+}
+
+/// The order with that id, with its customer.
+pub async fn by_id(conn: &mut Conn, id: OrderId) -> QueryResult<Option<OrderDetail>> {
+    query!(conn, c => {
+        orders::table.left_join(users::table).filter(orders::id.eq(id)).select(OrderDetail::as_select()).first(c).await
+    })
+    .optional()
+}
+
+/// A page of orders with their customers, newest first, in one query.
+pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<OrderDetail>> {
+    query!(conn, c => {
+        let mut rows = orders::table.left_join(users::table).select(OrderDetail::as_select()).order(orders::id.desc()).limit(page.limit).into_boxed();
+        if let Some(customer) = page.customer_id {
+            rows = rows.filter(orders::customer_id.eq(customer));
+        }
+        if let Some(before) = page.before {
+            rows = rows.filter(orders::id.lt(before));
+        }
+        rows.load(c).await
+    })
+}
+
+/// Moves an order on, if it still stands where the caller saw it; `None` when it does not, or does not exist. Shipping stamps the time.
+pub async fn advance(tx: &mut Tx, id: OrderId, expected: OrderStatus, next: OrderStatus) -> QueryResult<Option<Order>> {
+    let now = Timestamp::now();
+    // None leaves the column as it is.
+    let shipped_at = (next == OrderStatus::Shipped).then(|| orders::shipped_at.eq(now));
+    query!(tx.conn(), c => {
+        diesel::update(orders::table.filter(orders::id.eq(id)).filter(orders::status.eq(expected)))
+            .set((orders::status.eq(next), orders::updated_at.eq(now), shipped_at))
+            .returning(Order::as_returning())
+            .get_result(c)
+            .await
+    })
+    .optional()
+}

@@ -1,0 +1,38 @@
+//! SQLite's readers: a few threads with a read-only connection each, and one queue. They see what is committed, and never wait for the writer.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc;
+
+use crate::store::conn::{Conn, Driver, SqliteConn, guarded};
+use crate::store::job::{Message, QueuedRead};
+
+/// The queue's other end, shared by the readers. Whoever has the lock waits for the next read; the others wait for the lock.
+pub(super) type SharedQueue = Arc<Mutex<mpsc::Receiver<Message<QueuedRead>>>>;
+
+/// Runs reads until the queue is closed and empty. A read that panics fails alone: its caller's answer is dropped.
+pub(super) fn run(conn: SqliteConn, queue: &SharedQueue) {
+    let mut conn = Conn::Sqlite(conn);
+    let driver = Driver::new();
+    loop {
+        match next(queue) {
+            Some(read) => {
+                driver.run(guarded(read.run(&mut conn)));
+            }
+            None => return,
+        }
+    }
+}
+
+/// Waits for the next read; none when the queue is closed and empty.
+fn next(queue: &SharedQueue) -> Option<QueuedRead> {
+    // A panic of another reader cannot leave a receiver half-way.
+    let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        match queue.blocking_recv()? {
+            Message::Job(read) => return Some(read),
+            // Under the same lock: with it given back, another reader would wait on a queue that nobody can close.
+            Message::Close => queue.close(),
+        }
+    }
+}

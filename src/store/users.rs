@@ -1,0 +1,64 @@
+//! Users: insert, by id, by e-mail, list.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use crate::model::{Role, Timestamp, User, UserId};
+use crate::schema::users;
+use crate::store::conn::query;
+use crate::store::{Conn, Tx};
+
+/// A user to be. The e-mail is kept as given and unique without regard to case.
+pub struct NewUser<'a> {
+    pub email: &'a str,
+    pub name: &'a str,
+    /// In PHC form; never leaves this module but through [`Credentials`].
+    pub password_hash: &'a str,
+    pub role: Role,
+}
+
+/// What a login is checked against.
+pub struct Credentials {
+    pub user: User,
+    pub password_hash: String,
+}
+
+/// Adds a user. A taken e-mail is a unique violation ([`is_taken`](crate::store::is_taken)).
+pub async fn insert(tx: &mut Tx, new: &NewUser<'_>) -> QueryResult<User> {
+    let now = Timestamp::now();
+    let row = (
+        users::email.eq(new.email),
+        users::email_key.eq(email_key(new.email)),
+        users::name.eq(new.name),
+        users::password_hash.eq(new.password_hash),
+        users::role.eq(new.role),
+        users::created_at.eq(now),
+    );
+    let id = query!(tx.conn(), c => diesel::insert_into(users::table).values(row).returning(users::id).get_result(c).await)?;
+    Ok(User { id, email: new.email.to_owned(), name: new.name.to_owned(), role: new.role, created_at: now })
+}
+
+/// The user with that id.
+pub async fn by_id(conn: &mut Conn, id: UserId) -> QueryResult<Option<User>> {
+    query!(conn, c => users::table.find(id).select(User::as_select()).first(c).await).optional()
+}
+
+/// The user with that e-mail, in any case, and the hash of the password.
+pub async fn credentials_by_email(conn: &mut Conn, email: &str) -> QueryResult<Option<Credentials>> {
+    let row: Option<(User, String)> = query!(conn, c => {
+        users::table.filter(users::email_key.eq(email_key(email))).select((User::as_select(), users::password_hash)).first(c).await
+    })
+    .optional()?;
+    Ok(row.map(|(user, password_hash)| Credentials { user, password_hash }))
+}
+
+/// A page of users by ascending id, from behind `after`.
+pub async fn list(conn: &mut Conn, after: Option<UserId>, limit: i64) -> QueryResult<Vec<User>> {
+    let after = after.unwrap_or(UserId(0));
+    query!(conn, c => users::table.filter(users::id.gt(after)).order(users::id).limit(limit).select(User::as_select()).load(c).await)
+}
+
+/// E-mails that differ in case only are one account.
+fn email_key(email: &str) -> String {
+    email.to_lowercase()
+}

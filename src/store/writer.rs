@@ -1,0 +1,172 @@
+//! SQLite's writer: one thread, one connection, group commit.
+//!
+//! It takes all waiting writes into one transaction, a savepoint each, appends their events to the log, commits once, publishes, and lets
+//! everyone be answered. So log order is publish order by construction, and the disk is flushed once for many. A write that fails or panics
+//! loses its own savepoint only; a commit that fails fails all of its batch, and nothing of it is announced.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use diesel::QueryResult;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sqlite::Sqlite;
+use diesel_async::RunQueryDsl;
+use tokio::sync::mpsc;
+
+use crate::error::Error;
+use crate::store::conn::{Conn, Driver, SqliteConn, guarded};
+use crate::store::fault::BUSY;
+use crate::store::job::{Message, QueuedWrite, WriteJob};
+use crate::store::{Committed, Publisher, StoredEvent, Ticket, Tx, events, idempotency};
+
+/// Writes in one transaction at most.
+const MAX_BATCH: usize = 256;
+/// A batch takes no further write after this long, so that the first of it does not wait for a whole crowd.
+const MAX_BATCH_TIME: Duration = Duration::from_millis(5);
+/// How often expired Idempotency-Keys are forgotten.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
+
+/// Statements without values. Prepared once and kept like any query, where `batch_execute` would parse them each time.
+macro_rules! statement {
+    ($name:ident, $sql:literal) => {
+        #[derive(QueryId)]
+        struct $name;
+
+        impl QueryFragment<Sqlite> for $name {
+            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+                out.push_sql($sql);
+                Ok(())
+            }
+        }
+    };
+}
+
+// IMMEDIATE takes the write lock at once: waiting for another process happens here, and never in the middle of a job.
+statement!(Begin, "BEGIN IMMEDIATE");
+statement!(Commit, "COMMIT");
+statement!(Rollback, "ROLLBACK");
+statement!(Savepoint, "SAVEPOINT job");
+statement!(Release, "RELEASE job");
+statement!(RollbackToSavepoint, "ROLLBACK TO job");
+
+pub(super) struct Writer {
+    tx: Tx,
+    queue: mpsc::Receiver<Message<QueuedWrite>>,
+    publisher: Arc<dyn Publisher>,
+    driver: Driver,
+}
+
+/// What has run in the open transaction.
+#[derive(Default)]
+struct Batch {
+    jobs: Vec<Box<dyn WriteJob>>,
+    tickets: Vec<Ticket>,
+}
+
+impl Writer {
+    /// To be called on the thread that then calls [`Writer::run`].
+    pub(super) fn new(conn: SqliteConn, queue: mpsc::Receiver<Message<QueuedWrite>>, publisher: Arc<dyn Publisher>) -> Self {
+        Self { tx: Tx::new(Conn::Sqlite(conn)), queue, publisher, driver: Driver::new() }
+    }
+
+    /// Until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        let mut purged: Option<Instant> = None;
+        while let Some(message) = self.queue.blocking_recv() {
+            match message {
+                Message::Close => self.queue.close(),
+                Message::Job(first) => self.batch(first),
+            }
+            if purged.is_none_or(|at| at.elapsed() >= PURGE_EVERY) {
+                purged = Some(Instant::now());
+                if let Err(error) = self.driver.run(idempotency::purge(&mut self.tx.conn)) {
+                    tracing::warn!(%error, "expired Idempotency-Keys were not removed; the next round tries again");
+                }
+            }
+        }
+    }
+
+    fn batch(&mut self, first: QueuedWrite) {
+        if let Err(error) = self.execute(Begin) {
+            tracing::warn!(%error, "no transaction could be begun");
+            return first.job.answer(Some(Error::Unavailable(BUSY)));
+        }
+        let mut batch = Batch::default();
+        let ran = self.run_waiting(first, &mut batch);
+        match ran.and_then(|()| self.seal()) {
+            Ok(events) => self.announce(events, batch),
+            Err(error) => {
+                tracing::error!(%error, writes = batch.jobs.len(), "a batch of writes was rolled back");
+                self.tx.events.clear();
+                // SQLite may have rolled back by itself already; then this fails, and either way no transaction is open.
+                let _ = self.execute(Rollback);
+                batch.jobs.into_iter().for_each(|job| job.answer(Some(Error::Unavailable(BUSY))));
+            }
+        }
+    }
+
+    /// Runs the first write and all that wait behind it, up to the bounds. An error is not a job's but the transaction's.
+    fn run_waiting(&mut self, first: QueuedWrite, batch: &mut Batch) -> QueryResult<()> {
+        let begun = Instant::now();
+        let mut next = Some(first);
+        while let Some(QueuedWrite { mut job, ticket }) = next {
+            let ran = self.run_job(job.as_mut());
+            batch.jobs.push(job);
+            batch.tickets.push(ticket);
+            ran?;
+            let full = batch.jobs.len() >= MAX_BATCH || begun.elapsed() >= MAX_BATCH_TIME;
+            next = if full { None } else { self.waiting() };
+        }
+        Ok(())
+    }
+
+    fn waiting(&mut self) -> Option<QueuedWrite> {
+        match self.queue.try_recv() {
+            Ok(Message::Job(write)) => Some(write),
+            Ok(Message::Close) => {
+                self.queue.close();
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn run_job(&mut self, job: &mut dyn WriteJob) -> QueryResult<()> {
+        self.execute(Savepoint)?;
+        let mark = self.tx.events.len();
+        let kept = self.driver.run(guarded(job.run(&mut self.tx))).unwrap_or(false);
+        if !kept {
+            self.tx.events.truncate(mark);
+            self.execute(RollbackToSavepoint)?;
+        }
+        self.execute(Release)
+    }
+
+    /// The last statements: the log, then the commit.
+    fn seal(&mut self) -> QueryResult<Vec<StoredEvent>> {
+        let new = std::mem::take(&mut self.tx.events);
+        let stored = self.driver.run(events::append(&mut self.tx.conn, new))?;
+        self.execute(Commit)?;
+        Ok(stored)
+    }
+
+    fn announce(&self, events: Vec<StoredEvent>, batch: Batch) {
+        let Batch { jobs, tickets } = batch;
+        let answer = move || jobs.into_iter().for_each(|job| job.answer(None));
+        if events.is_empty() {
+            answer();
+        } else {
+            self.publisher.publish(Committed::new(events, tickets), Box::new(answer));
+        }
+    }
+
+    fn execute<S>(&mut self, statement: S) -> QueryResult<()>
+    where
+        S: QueryFragment<Sqlite> + QueryId + Send + 'static,
+    {
+        match &mut self.tx.conn {
+            Conn::Sqlite(conn) => self.driver.run(statement.execute(conn)).map(|_| ()),
+            Conn::Postgres(_) => unreachable!("the writer is made with a SQLite connection"),
+        }
+    }
+}
