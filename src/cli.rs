@@ -35,7 +35,7 @@ enum Command {
     #[command(subcommand)]
     User(UserCommand),
     /// Print a token for a user
-    Token(TokenArgs),
+    Token(Box<TokenArgs>),
     /// Check the settings that `serve` would take, and say what they come to
     CheckConfig(Box<Settings>),
     /// Put load on a running server
@@ -147,10 +147,10 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
             Ok(app::serve(*settings))
         }
         Command::CheckConfig(settings) => commands::check_config(&settings).map(done),
-        Command::Migrate(store) => commands::migrate(store).map(done),
+        Command::Migrate(store) => commands::migrate(&store).map(done),
         Command::User(UserCommand::Add(add)) => commands::user_add(add).map(done),
-        Command::User(UserCommand::List(store)) => commands::user_list(store).map(done),
-        Command::Token(args) => commands::token(args).map(done),
+        Command::User(UserCommand::List(store)) => commands::user_list(&store).map(done),
+        Command::Token(args) => commands::token(&args).map(done),
         Command::Load(command) => load::run(command).map(done).map_err(Failure::Failed),
     }
 }

@@ -143,7 +143,7 @@ fn identity(claims: &Read, now: Timestamp) -> Result<Identity, AuthFailure> {
         Subject::Text(text) => text.parse(),
     };
     let user = user.map_err(|_| AuthFailure::Invalid)?;
-    // A whole number between 0 and LAST_SECOND, which the cast keeps.
+    #[expect(clippy::cast_possible_truncation, reason = "a whole number between 0 and LAST_SECOND")]
     let exp = claims.exp.clamp(0.0, LAST_SECOND).floor() as i64;
     let expires_at = Timestamp::from_unix_seconds(exp).ok_or(AuthFailure::Invalid)?;
     if expires_at <= now {

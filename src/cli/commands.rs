@@ -30,8 +30,8 @@ fn with_db<T>(store: &Store, work: impl AsyncFnOnce(&Db) -> Result<T, Error>) ->
     outcome
 }
 
-pub(super) fn migrate(store: Store) -> Result<(), Failure> {
-    with_db(&store, async |_| Ok(()))
+pub(super) fn migrate(store: &Store) -> Result<(), Failure> {
+    with_db(store, async |_| Ok(()))
 }
 
 pub(super) fn user_add(add: UserAdd) -> Result<(), Failure> {
@@ -54,8 +54,8 @@ fn first_line() -> Result<Secret, Failure> {
     Ok(Secret::from(line.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
-pub(super) fn user_list(store: Store) -> Result<(), Failure> {
-    with_db(&store, async |db| {
+pub(super) fn user_list(store: &Store) -> Result<(), Failure> {
+    with_db(store, async |db| {
         let mut after = None;
         loop {
             let users = db.read(async move |conn| users::list(conn, after, PAGE).await).await?;
@@ -72,7 +72,7 @@ fn show(user: &User) {
     println!("{}\t{}\t{}\t{}", user.id, user.role, user.email, user.name);
 }
 
-pub(super) fn token(args: TokenArgs) -> Result<(), Failure> {
+pub(super) fn token(args: &TokenArgs) -> Result<(), Failure> {
     let source = args.auth.key(args.environment.environment, &args.store.database.url)?;
     let id = args.user;
     let found = with_db(&args.store, async |db| db.read(async move |conn| users::by_id(conn, id).await).await)?;

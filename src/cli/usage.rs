@@ -67,11 +67,12 @@ fn one_line(error: &clap::Error, command: &clap::Command) -> String {
 fn name(arg: &str, command: &clap::Command) -> String {
     let flag = arg.split([' ', '=']).next().unwrap_or(arg);
     let is_it = |arg: &&Arg| arg.get_long().is_some_and(|long| flag.strip_prefix("--") == Some(long));
-    fn find(command: &clap::Command, is_it: &dyn Fn(&&Arg) -> bool) -> Option<String> {
-        let own = command.get_arguments().find(is_it).and_then(Arg::get_env).map(|env| env.to_string_lossy().into_owned());
-        own.or_else(|| command.get_subcommands().find_map(|command| find(command, is_it)))
-    }
-    find(command, &is_it).map_or(flag.to_owned(), |env| format!("{env} ({flag})"))
+    env_of(command, &is_it).map_or(flag.to_owned(), |env| format!("{env} ({flag})"))
+}
+
+fn env_of(command: &clap::Command, is_it: &dyn Fn(&&Arg) -> bool) -> Option<String> {
+    let own = command.get_arguments().find(is_it).and_then(Arg::get_env).map(|env| env.to_string_lossy().into_owned());
+    own.or_else(|| command.get_subcommands().find_map(|command| env_of(command, is_it)))
 }
 
 pub(super) fn role(text: &str) -> Result<Role, String> {

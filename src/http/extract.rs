@@ -72,7 +72,7 @@ impl FromRequest for From {
 }
 
 fn policy(request: &HttpRequest) -> Option<&Policy> {
-    request.app_data::<web::Data<Policy>>().map(|policy| policy.get_ref())
+    request.app_data::<web::Data<Policy>>().map(web::Data::get_ref)
 }
 
 fn peer(request: &HttpRequest) -> IpAddr {

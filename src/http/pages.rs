@@ -2,6 +2,8 @@
 
 use actix_web::http::header::{self, ETag, EntityTag, Header, IfNoneMatch};
 use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
@@ -36,8 +38,8 @@ pub const PATHS: [&str; PAGES.len()] = {
 /// Of each page's text, in the order of [`PAGES`].
 static TAGS: LazyLock<[String; PAGES.len()]> = LazyLock::new(|| {
     PAGES.each_ref().map(|page| {
-        let hash = Sha256::digest(page.text);
-        hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        let hash: [u8; 32] = Sha256::digest(page.text).into();
+        URL_SAFE_NO_PAD.encode(hash)
     })
 });
 
