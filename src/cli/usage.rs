@@ -23,8 +23,7 @@ pub(super) fn parse<T: Parser>(args: impl Iterator<Item = OsString>) -> Result<P
     if first.is_none_or(|arg| arg.starts_with('-')) && !asks {
         args.insert(args.len().min(1), "serve".into());
     }
-    // Values that the environment happens to hold do not belong into --help.
-    let command = hide_values(T::command());
+    let command = settle_env(T::command());
     let matches = command.try_get_matches_from(args).and_then(|mut matches| T::from_arg_matches_mut(&mut matches));
     match matches {
         Ok(parsed) => Ok(Parsed::Command(parsed)),
@@ -37,8 +36,14 @@ pub(super) fn parse<T: Parser>(args: impl Iterator<Item = OsString>) -> Result<P
     }
 }
 
-fn hide_values(command: clap::Command) -> clap::Command {
-    command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(hide_values)
+/// Values that the environment happens to hold do not belong into --help; and a variable that is empty counts as not set, which is how
+/// many a process manager passes on what it was not given.
+fn settle_env(command: clap::Command) -> clap::Command {
+    let settle = |arg: Arg| {
+        let empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        if empty { arg.env(None) } else { arg.hide_env_values(true) }
+    };
+    command.mut_args(settle).mut_subcommands(settle_env)
 }
 
 /// The setting and the mend. Never the value: it can be a secret; a parser that knows that it is none puts it into its own text.
