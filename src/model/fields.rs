@@ -92,7 +92,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A field that may be left out or be `null`. None: the fault is noted.
+    /// A field that may be left out or be `null`. None on the outside: the fault is noted.
     pub fn optional<T>(&mut self, name: &str, rule: impl Fn(Given<'_>) -> Result<T, Broken>) -> Option<Option<T>> {
         let Some(value) = self.values.shift_remove(name).filter(|value| value.get() != "null") else { return Some(None) };
         match rule(Given { value: Some(value), door: self.door }) {
