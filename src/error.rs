@@ -131,6 +131,15 @@ impl Error {
         }
     }
 
+    /// Each text on its own: all the faults, else the one [`Error::message`].
+    #[must_use]
+    pub fn messages(&self) -> Vec<String> {
+        match self {
+            Self::Faults(faults) => faults.clone(),
+            _ => vec![self.message()],
+        }
+    }
+
     /// The text for people; several faults are joined.
     #[must_use]
     pub fn message(&self) -> String {

@@ -1,1 +1,72 @@
-//! (to be written)
+//! The tables' shape, the same on both databases (`migrations/sqlite`, `migrations/postgres`). Queries in `store/` and rows in `model/` are
+//! checked against it. Written by hand: `diesel print-schema` would give the shape of one database.
+
+diesel::table! {
+    /// Accounts. `email_key` is the address in lower case and unique; `email` is what was given.
+    users (id) {
+        id -> BigInt,
+        email -> Text,
+        email_key -> Text,
+        name -> Text,
+        password_hash -> Text,
+        role -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// Orders. Totals in hundredths.
+    orders (id) {
+        id -> BigInt,
+        customer_id -> Nullable<BigInt>,
+        total_minor -> BigInt,
+        status -> Text,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+        shipped_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    /// The log: what was announced, gap-free and in commit order. `payload` and `except_json` are JSON text.
+    events (id) {
+        id -> BigInt,
+        namespace -> Text,
+        name -> Text,
+        payload -> Text,
+        except_json -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// Finds events by room. The room carries its namespace: `/admin#admin`, `/#user:5`.
+    event_rooms (room, event_id) {
+        room -> Text,
+        event_id -> BigInt,
+    }
+}
+
+diesel::table! {
+    /// The first answer to a write that came with an Idempotency-Key. `body_hash` is SHA-256, `answer` JSON text.
+    idempotency_keys (user_id, method, path, key) {
+        user_id -> BigInt,
+        method -> Text,
+        path -> Text,
+        key -> Text,
+        body_hash -> Binary,
+        answer -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// PostgreSQL only: one row, the id of the log's last event. Locked by whoever appends.
+    log_head (only) {
+        only -> Bool,
+        last_id -> BigInt,
+    }
+}
+
+diesel::joinable!(orders -> users (customer_id));
+diesel::allow_tables_to_appear_in_same_query!(orders, users);

@@ -1,7 +1,8 @@
 //! Who may open a connection at all: Origin, rate per address, and whether the server is going down. One policy, asked by the upgrade, by
 //! long-polling and (for Origin and addresses) by the program's REST routes.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::header::{self, HeaderMap};
@@ -28,37 +29,39 @@ pub struct Verdict {
     pub cookies: bool,
 }
 
-/// Addresses and Origins, as plain data.
-#[derive(Debug, Clone)]
+/// Whose word on a client's address and scheme counts.
+pub type Trusts = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
+/// Addresses and Origins.
+#[derive(Clone)]
 pub struct Policy {
     pub origins: Origins,
     /// From these addresses `X-Forwarded-For` and `X-Forwarded-Proto` count.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusts: Trusts,
     /// The scheme that clients reach this server by, unless a trusted proxy says otherwise.
     pub scheme: &'static str,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { origins: Origins::Same, trusted_proxies: Vec::new(), scheme: "http" }
+        Self { origins: Origins::Same, trusts: Arc::new(|_| false), scheme: "http" }
     }
 }
 
 impl Policy {
-    /// The client behind trusted proxies: the last address that none of them is.
+    /// The client's address: the peer's or, behind trusted proxies, the last entry of `X-Forwarded-For` that is none of theirs. What a client
+    /// wrote there itself stands to the left of what the proxies appended, and is never reached; an entry that is no address ends the search.
     #[must_use]
     pub fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        if !self.trusted_proxies.contains(&peer) {
-            return peer;
-        }
-        let forwarded = headers.get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
-        let mut hops: Vec<IpAddr> = forwarded.flat_map(|list| list.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
-        while let Some(hop) = hops.pop() {
-            if !self.trusted_proxies.contains(&hop) {
-                return hop;
+        let values: Vec<&str> = headers.get_all("x-forwarded-for").filter_map(|value| value.to_str().ok()).collect();
+        let mut client = peer.to_canonical();
+        for entry in values.into_iter().rev().flat_map(|value| value.rsplit(',')) {
+            match address(entry.trim()).filter(|_| (self.trusts)(client)) {
+                Some(address) => client = address,
+                None => break,
             }
         }
-        peer
+        client
     }
 
     /// What this request's Origin may do. A request without an Origin is our own, unless `Sec-Fetch-Site` says otherwise.
@@ -71,7 +74,7 @@ impl Policy {
         };
         let Ok(origin) = origin.to_str() else { return Verdict { allowed: false, cookies: false } };
         let forwarded = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
-        let scheme = forwarded.filter(|_| self.trusted_proxies.contains(&peer)).unwrap_or(self.scheme);
+        let scheme = forwarded.filter(|_| (self.trusts)(peer.to_canonical())).unwrap_or(self.scheme);
         let own = text(header::HOST).is_some_and(|host| origin.eq_ignore_ascii_case(&format!("{scheme}://{host}")));
         match &self.origins {
             Origins::Same => Verdict { allowed: own, cookies: own },
@@ -82,6 +85,13 @@ impl Policy {
             }
         }
     }
+}
+
+/// An entry of `X-Forwarded-For`: an address, which some proxies write with a port.
+fn address(entry: &str) -> Option<IpAddr> {
+    let bare = entry.strip_prefix('[').and_then(|rest| rest.split_once(']')).map_or(entry, |(address, _)| address);
+    let address = bare.parse().ok().or_else(|| entry.parse::<SocketAddr>().ok().map(|address| address.ip()));
+    address.map(|address: IpAddr| address.to_canonical())
 }
 
 /// New sessions per address.
@@ -150,10 +160,16 @@ mod tests {
 
     #[test]
     fn forwarded_addresses_count_from_trusted_proxies_only() {
-        let policy = Policy { trusted_proxies: vec![PEER], ..Policy::default() };
+        let policy = Policy { trusts: Arc::new(|address| address == PEER), ..Policy::default() };
         let forwarded = headers(&[("x-forwarded-for", "6.6.6.6, 9.9.9.9"), ("x-forwarded-for", "127.0.0.1")]);
         assert_eq!(policy.client_address(PEER, &forwarded), "9.9.9.9".parse::<IpAddr>().unwrap());
         assert_eq!(Policy::default().client_address(PEER, &forwarded), PEER);
+        for (entries, client) in
+            [("6.6.6.6, [2001:db8::1]:443", "2001:db8::1"), ("9.9.9.9:80", "9.9.9.9"), ("6.6.6.6, unknown", "127.0.0.1")]
+        {
+            let forwarded = headers(&[("x-forwarded-for", entries)]);
+            assert_eq!(policy.client_address(PEER, &forwarded), client.parse::<IpAddr>().unwrap(), "{entries}");
+        }
         let proto = headers(&[("host", "a.test"), ("origin", "https://a.test"), ("x-forwarded-proto", "https")]);
         assert!(policy.origin(PEER, &proto).allowed);
         assert!(!Policy::default().origin(PEER, &proto).allowed);

@@ -168,6 +168,9 @@ struct Entry {
 /// Members of a room per worker.
 type Spread = SmallVec<[(WorkerId, u32); 2]>;
 
+/// Events for one worker, in order.
+type Batch = SmallVec<[Arc<Event>; 1]>;
+
 #[derive(Default)]
 struct Hub {
     workers: HashMap<WorkerId, Addr<Outlet>>,
@@ -316,12 +319,12 @@ impl Handler<Publish> for Hub {
     type Result = ();
 
     fn handle(&mut self, Publish { events, routed }: Publish, _: &mut Self::Context) {
-        let mut batches: SmallVec<[(WorkerId, SmallVec<[Arc<Event>; 1]>); 8]> = SmallVec::new();
+        let mut batches: SmallVec<[(WorkerId, Batch); 8]> = SmallVec::new();
         for event in events {
             for worker in self.targets(&event) {
                 match batches.iter_mut().find(|(id, _)| *id == worker) {
                     Some((_, batch)) => batch.push(Arc::clone(&event)),
-                    None => batches.push((worker, SmallVec::from_iter([Arc::clone(&event)]))),
+                    None => batches.push((worker, Batch::from_iter([Arc::clone(&event)]))),
                 }
             }
         }

@@ -136,7 +136,7 @@ impl Link {
         if self.blocked.get() || self.state.get() == State::Cut {
             return;
         }
-        if let Poll::Pending = self.write() {
+        if self.write().is_pending() {
             self.blocked.set(true);
             let now = self.deadlines.now();
             self.moved_at.set(now);

@@ -6,7 +6,7 @@
 //! | [`server`] | the listener, the worker threads, the end |
 //! | `transport` | bytes in: the upgrade request, the stream of frames |
 //! | [`wire`] | packets, pure: Engine.IO, Socket.IO, the plain JSON protocol, WebSocket frames |
-//! | `session` | one actor a connection: its namespaces, its events one after another, its one exit |
+//! | `session`, `socket` | one actor a connection: its namespaces, its events one after another, its one exit |
 //! | `link` | the write side of one connection: a bounded queue of shared frames |
 //! | `outlet` | one actor a worker thread: that thread's sockets by room, and their writes |
 //! | [`hub`] | one actor a process: who is where, and the routing |
@@ -27,6 +27,7 @@ mod outlet;
 pub mod server;
 mod session;
 pub mod settings;
+mod socket;
 mod transport;
 pub mod wire;
 

@@ -23,8 +23,8 @@ use super::hub::{HubHandle, SocketId, WorkerId};
 use super::link::Link;
 use super::server::Shared;
 
-/// Frames queued before a write, when the mailbox does not run empty.
-const FLUSH_EVERY: usize = 512;
+/// Frames queued before a write, when the mailbox does not run empty: about a millisecond of queueing.
+const FLUSH_EVERY: usize = 16_384;
 
 /// What one worker thread's connections share.
 pub(super) struct Worker {

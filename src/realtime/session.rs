@@ -10,18 +10,18 @@ use std::sync::Arc;
 use actix::prelude::*;
 use actix_rt::net::TcpStream;
 use actix_web_actors::ws::{Message, ProtocolError};
-use bytes::{Bytes, BytesMut};
-use chrono::{SecondsFormat, Utc};
+use bytes::BytesMut;
 use serde_json::json;
 use smallvec::SmallVec;
 
 use super::frame::Protocol;
-use super::gateway::{Client, ClientParts, Gateway, Handshake, Incoming, Json, Reply, Welcome};
+use super::gateway::{Client, ClientParts, Handshake, Incoming, Json, Welcome};
 use super::hub::SocketId;
 use super::link::Link;
 use super::outlet::Worker;
 use super::server::Bucket;
 use super::settings::{EVENTS_WAITING, MAX_NAMESPACES};
+use super::socket::{Socket, State, hello, reply, sid};
 use super::transport::fragments::Fragments;
 use super::transport::websocket::Pump;
 use super::wire::{engineio, plain, socketio, websocket};
@@ -36,38 +36,6 @@ pub(super) struct Session {
     fragments: Fragments,
     /// The last ticket given to a socket: an answer that comes for an older one is for nobody.
     tickets: u32,
-}
-
-/// This connection in one namespace.
-struct Socket {
-    ticket: u32,
-    namespace: Arc<str>,
-    gateway: Arc<dyn Gateway>,
-    state: State,
-    /// Events that came and were not begun.
-    waiting: VecDeque<Incoming>,
-    /// One is with the gateway.
-    busy: bool,
-    bucket: Option<Bucket>,
-}
-
-enum State {
-    /// The gateway is asked.
-    Asking,
-    /// Plain protocol: there was no token; the first frame must bring one.
-    AwaitingAuth,
-    /// Admitted; the hub enters it.
-    Entering(Client),
-    Open(Client),
-}
-
-impl Socket {
-    fn client(&self) -> Option<&Client> {
-        match &self.state {
-            State::Entering(client) | State::Open(client) => Some(client),
-            State::Asking | State::AwaitingAuth => None,
-        }
-    }
 }
 
 impl Session {
@@ -190,7 +158,7 @@ impl Session {
         let id = SocketId::next();
         let client = Client(Rc::new(ClientParts {
             socket: id,
-            sid: self::sid().into(),
+            sid: sid().into(),
             namespace: Arc::clone(&socket.namespace),
             data,
             worker: Rc::clone(&worker),
@@ -350,54 +318,4 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
             Err(_) => self.link.close(Reason::ParseError),
         }
     }
-}
-
-/// What a socket gets first: the namespace's yes, the `session` event, the gateway's greetings, as one piece.
-fn hello(
-    protocol: Protocol,
-    client: &Client,
-    identity: &serde_json::Value,
-    greetings: &[(std::borrow::Cow<'static, str>, String)],
-) -> Bytes {
-    let (sid, namespace) = (&*client.0.sid, &*client.0.namespace);
-    let mut out = BytesMut::new();
-    if protocol == Protocol::SocketIo {
-        out.extend_from_slice(&websocket::text(&socketio::connect(namespace, sid)));
-    }
-    let session = json!({
-        "session": sid,
-        "userId": identity,
-        "recovered": false,
-        "serverTime": Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
-    });
-    out.extend_from_slice(&protocol.event(namespace, "session", &session.to_string()));
-    for (name, data) in greetings {
-        out.extend_from_slice(&protocol.event(namespace, name, data));
-    }
-    out.freeze()
-}
-
-/// Answers an event: the ack if one was asked for, an `error` event for a failure without one.
-fn reply(client: &Client, ack: Option<&str>, event: &str, answer: Reply) {
-    let protocol = client.0.link.protocol;
-    let namespace = &*client.0.namespace;
-    let frame = match (ack, answer) {
-        (Some(id), Ok(data)) => protocol.ack(namespace, id, data.as_deref().map(serde_json::value::RawValue::get)),
-        (Some(id), Err(error)) => {
-            let data = json!({"ok": false, "error": {"code": error.code(), "message": error.message()}});
-            protocol.ack(namespace, id, Some(&data.to_string()))
-        }
-        (None, Ok(_)) => return,
-        (None, Err(error)) => {
-            let data = json!({"status": "error", "code": error.code(), "message": error.message(), "event": event});
-            protocol.event(namespace, "error", &data.to_string())
-        }
-    };
-    client.0.worker.send(client.0.socket, frame);
-}
-
-/// A public id: 120 random bits.
-fn sid() -> String {
-    use base64::Engine;
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 15]>())
 }

@@ -1,0 +1,201 @@
+//! What a write costs on SQLite, by the way it takes through diesel: BEGIN, four inserts, COMMIT.
+//!
+//! `cargo bench --bench sqlite_write` prints the table of docs/adr/0002-sqlite-write-path.md. Three ways: plain diesel; diesel-async whose blocking
+//! calls run at once on the calling thread ("inline"); diesel-async's stock wrapper, which sends each statement to another thread. Each with a
+//! transaction per order, and with 64 orders in one transaction (a savepoint each), at synchronous=FULL and NORMAL. Queues and sockets are left out.
+
+use std::error::Error;
+use std::future::Future;
+use std::path::Path;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sqlite::{Sqlite, SqliteConnection};
+use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper};
+use hubcast::model::Timestamp;
+use hubcast::schema::{event_rooms, events, orders};
+
+const ORDERS_PER_BATCH: i64 = 64;
+const ROUND: Duration = Duration::from_secs(1);
+const ROUNDS: usize = 4;
+
+/// Runs a blocking call where it stands.
+struct Inline;
+
+impl SpawnBlocking for Inline {
+    fn spawn_blocking<'a, R: Send + 'static>(
+        &mut self,
+        task: impl FnOnce() -> R + Send + 'static,
+    ) -> Pin<Box<dyn Future<Output = Result<R, Box<dyn Error + Send + Sync>>> + Send + 'a>> {
+        Box::pin(std::future::ready(Ok(task())))
+    }
+
+    fn get_runtime() -> Self {
+        Self
+    }
+}
+
+/// Drives a future that never waits.
+fn run_inline<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("an inline connection never waits"),
+    }
+}
+
+/// Statements without values, kept prepared like any other query.
+macro_rules! statement {
+    ($name:ident, $sql:literal) => {
+        #[derive(QueryId)]
+        struct $name;
+        impl QueryFragment<Sqlite> for $name {
+            fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+                out.push_sql($sql);
+                Ok(())
+            }
+        }
+        impl<C> diesel::RunQueryDsl<C> for $name {}
+    };
+}
+
+statement!(Begin, "BEGIN IMMEDIATE");
+statement!(Commit, "COMMIT");
+statement!(Savepoint, "SAVEPOINT job");
+statement!(Release, "RELEASE job");
+
+/// One way through diesel: the same query text for all three, with `.await` where the way is async.
+macro_rules! way {
+    ($module:ident, $conn:ty, $dsl:path, [$($async:ident)?], [$($wait:tt)*]) => {
+        mod $module {
+            use super::{Begin, Commit, Release, Savepoint, Timestamp, event_rooms, events, orders};
+            use diesel::{ExpressionMethods, QueryResult};
+            use $dsl as _;
+
+            pub $($async)? fn order(conn: &mut $conn, id: i64) -> QueryResult<()> {
+                let now = Timestamp::now();
+                let order: i64 = diesel::insert_into(orders::table)
+                    .values((orders::total_minor.eq(1250), orders::status.eq("pending"), orders::created_at.eq(now), orders::updated_at.eq(now)))
+                    .returning(orders::id)
+                    .get_result(conn) $($wait)*?;
+                let payload = format!(r#"{{"orderId":{order},"customerId":null,"total":"12.50","createdAt":"2026-01-02T03:04:05.678Z"}}"#);
+                let values = (
+                    events::id.eq(id),
+                    events::namespace.eq("/admin"),
+                    events::name.eq("new_order"),
+                    events::payload.eq(payload),
+                    events::created_at.eq(now),
+                );
+                diesel::insert_into(events::table).values(values).execute(conn) $($wait)*?;
+                for room in ["/admin#admin", "/#admin"] {
+                    let values = (event_rooms::room.eq(room), event_rooms::event_id.eq(id));
+                    diesel::insert_into(event_rooms::table).values(values).execute(conn) $($wait)*?;
+                }
+                Ok(())
+            }
+
+            pub $($async)? fn write(conn: &mut $conn, orders: i64, next: &mut i64) -> QueryResult<()> {
+                Begin.execute(conn) $($wait)*?;
+                for id in *next..*next + orders {
+                    if orders > 1 {
+                        Savepoint.execute(conn) $($wait)*?;
+                    }
+                    order(conn, id) $($wait)*?;
+                    if orders > 1 {
+                        Release.execute(conn) $($wait)*?;
+                    }
+                }
+                Commit.execute(conn) $($wait)*?;
+                *next += orders;
+                Ok(())
+            }
+        }
+    };
+}
+
+type InlineConnection = SyncConnectionWrapper<SqliteConnection, Inline>;
+type StockConnection = SyncConnectionWrapper<SqliteConnection>;
+
+way!(plain, diesel::SqliteConnection, diesel::RunQueryDsl, [], []);
+way!(inline, super::InlineConnection, diesel_async::RunQueryDsl, [async], [.await]);
+way!(stock, super::StockConnection, diesel_async::RunQueryDsl, [async], [.await]);
+
+/// CPU of the whole process so far, from /proc/self/stat (ticks of 10 ms).
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has /proc/self/stat");
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+fn open(path: &Path, synchronous: &str) -> SqliteConnection {
+    let mut conn = SqliteConnection::establish(path.to_str().expect("a path of ours is UTF-8")).expect("the file opens");
+    let pragmas = format!("PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous}; PRAGMA foreign_keys=ON;");
+    diesel::connection::SimpleConnection::batch_execute(&mut conn, &pragmas).expect("pragmas");
+    let schema = include_str!("../migrations/sqlite/0001_start/up.sql");
+    diesel::connection::SimpleConnection::batch_execute(&mut conn, schema).expect("the schema");
+    conn
+}
+
+/// A way under measurement: its name, its next event id, and its best round so far (wall and CPU µs per order).
+struct Way<'a> {
+    name: &'static str,
+    batch: Box<dyn FnMut(&mut i64) + 'a>,
+    next: i64,
+    best: (f64, f64),
+}
+
+impl<'a> Way<'a> {
+    fn new(name: &'static str, batch: impl FnMut(&mut i64) + 'a) -> Self {
+        Self { name, batch: Box::new(batch), next: 1, best: (f64::INFINITY, f64::INFINITY) }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "some hundred thousand orders")]
+    fn round(&mut self) {
+        (self.batch)(&mut self.next);
+        let (first, start, cpu_before) = (self.next, Instant::now(), cpu());
+        while start.elapsed() < ROUND {
+            (self.batch)(&mut self.next);
+        }
+        let done = (self.next - first) as f64;
+        let per_order = |span: Duration| span.as_secs_f64() * 1e6 / done;
+        let (wall, cpu) = (per_order(start.elapsed()), per_order(cpu() - cpu_before));
+        self.best = (self.best.0.min(wall), self.best.1.min(cpu));
+    }
+}
+
+/// Takes turns between the ways, so that a busy moment of the machine hits all of them, and prints the best round of each.
+fn compare(per_batch: i64, mut ways: [Way<'_>; 3]) {
+    for _ in 0..ROUNDS {
+        ways.iter_mut().for_each(Way::round);
+    }
+    let plain = ways[0].best; // an array of three has a first
+    for Way { name, best: (wall, cpu), .. } in ways {
+        println!("| {name} | {per_batch} | {:.0} | {wall:.1} | {cpu:.1} | {:.2} | {:.2} |", 1e6 / wall, wall / plain.0, cpu / plain.1);
+    }
+}
+
+fn main() {
+    let folder = tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/target")).expect("a folder under target/");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    for synchronous in ["FULL", "NORMAL"] {
+        println!("\nsynchronous={synchronous}\n");
+        println!("| way | orders per commit | orders/s | µs per order | CPU µs per order | time / plain | CPU / plain |");
+        println!("| --- | --- | --- | --- | --- | --- | --- |");
+        for per_batch in [1, ORDERS_PER_BATCH] {
+            let file = |way: &str| open(&folder.path().join(format!("{way}-{per_batch}-{synchronous}.db")), synchronous);
+            let mut plain = file("plain");
+            let mut inline = InlineConnection::new(file("inline"));
+            let mut stock = runtime.block_on(async { StockConnection::new(file("stock")) });
+            let ways = [
+                Way::new("plain diesel", |next| plain::write(&mut plain, per_batch, next).expect("write")),
+                Way::new("diesel-async, inline", |next| run_inline(inline::write(&mut inline, per_batch, next)).expect("write")),
+                Way::new("diesel-async, stock", |next| runtime.block_on(stock::write(&mut stock, per_batch, next)).expect("write")),
+            ];
+            compare(per_batch, ways);
+        }
+    }
+}

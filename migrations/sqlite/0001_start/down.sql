@@ -1,0 +1,5 @@
+DROP TABLE idempotency_keys;
+DROP TABLE event_rooms;
+DROP TABLE events;
+DROP TABLE orders;
+DROP TABLE users;

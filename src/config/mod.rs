@@ -1,0 +1,286 @@
+//! The settings: one documented field each, as plain data that is passed in. Nobody reads the environment after this.
+//!
+//! `cli` parses them (flags weigh more than the environment, the environment more than `.env`), `app` and the commands are handed the
+//! groups that they need. This module knows no other one; what the values mean in use is said at their fields, how they are
+//! written in [`parse`].
+
+mod parse;
+mod proxies;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, ValueEnum};
+
+pub use parse::{DatabaseUrl, Origins, Rate, Secret};
+pub use proxies::TrustedProxies;
+
+/// A setting that cannot be used: which one, and how to mend it. The process exits 2 with this one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadSetting {
+    /// As it is written in the environment, e.g. `JWT_SECRET`.
+    pub setting: &'static str,
+    /// What to do about it; never holds the value of a secret.
+    pub mend: String,
+}
+
+impl std::fmt::Display for BadSetting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.setting, self.mend)
+    }
+}
+
+impl std::error::Error for BadSetting {}
+
+/// Everything that `hubcast serve` takes.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    #[command(flatten)]
+    pub server: ServerSettings,
+    #[command(flatten)]
+    pub database: DatabaseSettings,
+    #[command(flatten)]
+    pub auth: AuthSettings,
+    #[command(flatten)]
+    pub realtime: RealtimeSettings,
+    #[command(flatten)]
+    pub access: AccessSettings,
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+impl Settings {
+    /// The rules that tie settings to each other.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check(&self) -> Result<(), BadSetting> {
+        let environment = self.server.environment.environment;
+        if self.server.demo && environment == Some(Environment::Production) {
+            let mend = "is refused with HUBCAST_ENV=production, because its passwords are public; leave it out".to_owned();
+            return Err(BadSetting { setting: "HUBCAST_DEMO", mend });
+        }
+        self.auth.key(environment, &self.database.url).map(drop)
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Server")]
+pub struct ServerSettings {
+    /// Address or host name to listen on; HTTP, Socket.IO and plain WebSocket share it
+    #[arg(long, env = "HOST", default_value = "127.0.0.1", value_parser = parse::host)]
+    pub host: String,
+    /// Port to listen on; 0 takes a free one, which the log names
+    #[arg(long, env = "PORT", default_value_t = 3000, value_parser = parse::port)]
+    pub port: u16,
+    /// Worker threads that serve connections [default: one per core]
+    #[arg(long, env = "WORKERS", value_parser = parse::workers)]
+    pub workers: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub environment: EnvironmentSetting,
+    /// Adds demo accounts (admin@demo.test, alice@demo.test, bob@demo.test; password `demo-password`) and orders; refused in production
+    #[arg(long, env = "HUBCAST_DEMO", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub demo: bool,
+}
+
+/// On its own, because commands that make tokens have to know it too.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct EnvironmentSetting {
+    /// `production` turns on the refusals that the other settings speak of
+    #[arg(long = "env", env = "HUBCAST_ENV", value_enum)]
+    pub environment: Option<Environment>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Environment {
+    Production,
+    Development,
+    Test,
+}
+
+/// Where the rows live. Every command that touches the database takes this group.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Database")]
+pub struct DatabaseSettings {
+    /// `sqlite://PATH` (bundled SQLite; relative to the working directory unless PATH begins with `/`) or `postgres://…`
+    #[arg(long = "database-url", env = "DATABASE_URL", default_value = "sqlite://data/hubcast.db")]
+    pub url: DatabaseUrl,
+    /// What an answered write survives on SQLite: `full` the loss of power, `normal` a crash of the process
+    #[arg(long = "sqlite-synchronous", env = "SQLITE_SYNCHRONOUS", value_enum, default_value_t = Synchronous::Full)]
+    pub synchronous: Synchronous,
+    /// Do not run migrations; a schema that is behind then ends the command with exit code 1
+    #[arg(long = "no-migrate", action = ArgAction::SetFalse)]
+    pub migrate: bool,
+    /// Whether to be the one server on this SQLite file. Not a setting: `serve` is, every other command is not.
+    #[arg(skip)]
+    pub lock: bool,
+}
+
+impl DatabaseSettings {
+    /// The same, as the one server on its SQLite file.
+    #[must_use]
+    pub fn locked(mut self) -> Self {
+        self.lock = true;
+        self
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Synchronous {
+    Full,
+    Normal,
+}
+
+/// How tokens are signed and checked.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Tokens")]
+pub struct AuthSettings {
+    /// Secret for HS256. Without one, a random secret is made once and kept beside the SQLite file; refused in production and on PostgreSQL
+    #[arg(long, env = "JWT_SECRET")]
+    pub jwt_secret: Option<Secret>,
+    /// `iss` of our tokens; when set, a token must carry it
+    #[arg(long, env = "JWT_ISSUER", value_parser = parse::claim)]
+    pub jwt_issuer: Option<String>,
+    /// `aud` of our tokens; when set, a token must carry it
+    #[arg(long, env = "JWT_AUDIENCE", value_parser = parse::claim)]
+    pub jwt_audience: Option<String>,
+}
+
+/// Where the signing key is to be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    Given(Secret),
+    /// A file that is made, with a random secret in it, when it is not there.
+    File(PathBuf),
+}
+
+/// Name of the file that keeps the random secret, in the directory of the SQLite file.
+pub const SECRET_FILE: &str = "hubcast.jwt-secret";
+
+impl AuthSettings {
+    /// Decides where the key comes from; an empty JWT_SECRET counts as none.
+    ///
+    /// # Errors
+    /// No secret, where only one that all hubs share, or one that was chosen on purpose, will do.
+    pub fn key(&self, environment: Option<Environment>, url: &DatabaseUrl) -> Result<KeySource, BadSetting> {
+        if let Some(secret) = self.jwt_secret.as_ref().filter(|secret| !secret.expose().is_empty()) {
+            return Ok(KeySource::Given(secret.clone()));
+        }
+        let refused = |because: &str| {
+            let mend = format!("has to be set {because}; give at least 32 random characters, e.g. from `openssl rand -base64 32`");
+            BadSetting { setting: "JWT_SECRET", mend }
+        };
+        match url {
+            _ if environment == Some(Environment::Production) => Err(refused("with HUBCAST_ENV=production")),
+            DatabaseUrl::Postgres(_) => Err(refused("with a postgres:// DATABASE_URL")),
+            DatabaseUrl::Sqlite(file) => Ok(KeySource::File(file.with_file_name(SECRET_FILE))),
+        }
+    }
+}
+
+/// Time-outs and bounds of sockets; the first four mean what they mean in Socket.IO.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Sockets")]
+pub struct RealtimeSettings {
+    /// How often a socket is pinged, in milliseconds
+    #[arg(long = "ping-interval-ms", env = "PING_INTERVAL_MS", default_value = "25000", value_parser = parse::millis)]
+    pub ping_interval: Duration,
+    /// How long the pong may take, in milliseconds
+    #[arg(long = "ping-timeout-ms", env = "PING_TIMEOUT_MS", default_value = "20000", value_parser = parse::millis)]
+    pub ping_timeout: Duration,
+    /// Largest message a client may send: bytes, KiB or MiB
+    #[arg(long, env = "MAX_PAYLOAD", default_value = "1000000", value_parser = parse::size)]
+    pub max_payload: usize,
+    /// How long a connection may stay without joining a namespace or signing in, in milliseconds
+    #[arg(long = "connect-timeout-ms", env = "CONNECT_TIMEOUT_MS", default_value = "45000", value_parser = parse::millis)]
+    pub connect_timeout: Duration,
+    /// How far a reader may fall behind, per socket, before it is cut: bytes, KiB or MiB
+    #[arg(long, env = "OUTBOX_LIMIT", default_value = "1MiB", value_parser = parse::size)]
+    pub outbox_limit: usize,
+    /// How long a reader may take not one byte while bytes wait for it, before it is cut: ms, s, m or h
+    #[arg(long, env = "STALL_TIMEOUT", default_value = "10s", value_parser = parse::duration)]
+    pub stall_timeout: Duration,
+}
+
+/// Who may come, and how often.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Access")]
+pub struct AccessSettings {
+    /// Origins that may call, as a comma list, or `*` for any; one setting for REST, polling and WebSocket [default: same origin only]
+    #[arg(long, env = "CORS_ORIGINS", default_value = "", hide_default_value = true)]
+    pub cors_origins: Origins,
+    /// Events that one socket may send: N/s or N/m, optionally ,BURST (which is N when left out)
+    #[arg(long, env = "RATE_EVENTS", default_value = "100/s,200")]
+    pub rate_events: Rate,
+    /// Sign-ins and registrations per account and address: N/s or N/m, optionally ,BURST
+    #[arg(long, env = "RATE_LOGIN", default_value = "30/m")]
+    pub rate_login: Rate,
+    /// New sockets per address: N/s or N/m, optionally ,BURST
+    #[arg(long, env = "RATE_CONNECT", default_value = "200/s,20000")]
+    pub rate_connect: Rate,
+    /// Addresses or networks (CIDR), as a comma list, whose X-Forwarded-For and X-Forwarded-Proto count [default: none]
+    #[arg(long, env = "TRUSTED_PROXIES", default_value = "", hide_default_value = true)]
+    pub trusted_proxies: TrustedProxies,
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Logs")]
+pub struct LogSettings {
+    /// `auto` is text, with colours on a terminal. RUST_LOG says what is logged (`info` when unset)
+    #[arg(long = "log-format", env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Auto)]
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Auto,
+    Text,
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Probe {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    fn settings(flags: &[&str]) -> Settings {
+        Probe::try_parse_from([&["probe"], flags].concat()).map(|probe| probe.settings).expect("flags parse")
+    }
+
+    #[test]
+    fn a_missing_secret_is_made_beside_the_sqlite_file() {
+        let settings = settings(&["--database-url", "sqlite://some/where.db", "--jwt-secret", ""]);
+        let key = settings.auth.key(None, &settings.database.url);
+        assert_eq!(key, Ok(KeySource::File("some/hubcast.jwt-secret".into())));
+        assert_eq!(settings.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_missing_secret_is_refused_in_production_and_on_postgres() {
+        for flags in [&["--env", "production"][..], &["--database-url", "postgres://u:p@h/d"]] {
+            let bad = settings(&[flags, &["--jwt-secret", ""]].concat()).check().expect_err("refused");
+            assert_eq!(bad.setting, "JWT_SECRET");
+            assert!(!bad.to_string().contains('\n'));
+        }
+    }
+
+    #[test]
+    fn demo_is_refused_in_production() {
+        let flags = ["--demo", "--env", "production", "--jwt-secret", "s"];
+        assert_eq!(settings(&flags).check().expect_err("refused").setting, "HUBCAST_DEMO");
+    }
+
+    #[test]
+    fn settings_do_not_print_secrets() {
+        let settings = settings(&["--jwt-secret", "hush-hush", "--database-url", "postgres://u:hush-hush@h/d"]);
+        assert!(!format!("{settings:?}").contains("hush-hush"));
+    }
+}

@@ -1,0 +1,284 @@
+//! How the values of settings are written: sizes, durations, rates, addresses. Errors say what to write instead, and never repeat a value
+//! that can hold a secret.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// A text that cannot be printed. [`Secret::expose`] is the one way to it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl FromStr for Secret {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Which database, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// Path of the file.
+    Sqlite(PathBuf),
+    /// The whole URL, which can hold a password.
+    Postgres(Secret),
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("sqlite://") {
+            return match path {
+                "" | "/" => Err("names no file; write it as sqlite://data/hubcast.db".into()),
+                ":memory:" => Err("has to be a file, since several connections share it; write sqlite://PATH".into()),
+                _ if path.contains('?') || path.ends_with('/') => Err("is sqlite:// and the path of a file, nothing more".into()),
+                _ => Ok(Self::Sqlite(path.into())),
+            };
+        }
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(Secret(text.into())));
+        }
+        Err("has to begin with sqlite:// or postgres://".into())
+    }
+}
+
+/// A token bucket: it holds `burst`, and one token comes back every [`Rate::period`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    per_window: NonZeroU32,
+    window: Duration,
+    /// How many may come at once.
+    pub burst: NonZeroU32,
+}
+
+impl Rate {
+    /// Time after which one more is allowed; at least a nanosecond.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        (self.window / self.per_window.get()).max(Duration::from_nanos(1))
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (rate, burst) = text.split_once(',').map_or((text, None), |(rate, burst)| (rate, Some(burst)));
+            let (count, unit) = rate.split_once('/')?;
+            let window = match unit.trim() {
+                "s" => Duration::from_secs(1),
+                "m" => Duration::from_secs(60),
+                _ => return None,
+            };
+            let per_window = digits(count.trim()).and_then(NonZeroU32::new)?;
+            let burst = burst.map_or(Some(per_window), |burst| digits(burst.trim()).and_then(NonZeroU32::new))?;
+            Some(Self { per_window, window, burst })
+        };
+        parse().ok_or_else(|| format!("{text:?} is not a rate; write N/s or N/m, optionally with ,BURST, such as 100/s,200"))
+    }
+}
+
+/// Which foreign origins may call.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Origins {
+    /// None but our own.
+    #[default]
+    Same,
+    /// Our own and these, as browsers write them: lower case, without a default port and a trailing slash.
+    List(Vec<String>),
+    /// Any, but without credentials.
+    Any,
+}
+
+impl FromStr for Origins {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let entries: Vec<&str> = list(text).collect();
+        match entries[..] {
+            [] => Ok(Self::Same),
+            ["*"] => Ok(Self::Any),
+            _ => entries.into_iter().map(origin).collect::<Result<_, _>>().map(Self::List),
+        }
+    }
+}
+
+fn origin(text: &str) -> Result<String, String> {
+    let bad = || format!("{text:?} is not an origin; write it as https://shop.example or http://localhost:5173, or * alone");
+    let lower = text.trim_end_matches('/').to_ascii_lowercase();
+    let (scheme, authority) = lower.split_once("://").ok_or_else(bad)?;
+    let authority = match scheme {
+        "http" => authority.strip_suffix(":80").unwrap_or(authority),
+        "https" => authority.strip_suffix(":443").unwrap_or(authority),
+        _ => authority,
+    };
+    let odd = |c: char| matches!(c, '/' | '?' | '#' | '@' | '*') || c.is_whitespace();
+    if scheme.is_empty() || authority.is_empty() || authority.contains(odd) {
+        return Err(bad());
+    }
+    Ok(format!("{scheme}://{authority}"))
+}
+
+/// The entries of a comma list, empty ones left out.
+pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
+}
+
+/// Digits only: `str::parse` would also take a sign.
+fn digits<N: FromStr>(text: &str) -> Option<N> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+pub(super) fn host(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c == '/') {
+        return Err(format!("{text:?} is not an address or host name; write 127.0.0.1, 0.0.0.0 or ::"));
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    digits(text).ok_or_else(|| format!("{text:?} is not a port; write a number from 0 to 65535"))
+}
+
+pub(super) fn workers(text: &str) -> Result<NonZeroUsize, String> {
+    let workers = digits(text).and_then(NonZeroUsize::new).filter(|workers| workers.get() <= 1024);
+    workers.ok_or_else(|| format!("{text:?} is not a number of threads; write 1 to 1024"))
+}
+
+pub(super) fn claim(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("is empty; give it a value or leave it out".into()) } else { Ok(text.to_owned()) }
+}
+
+/// Bytes, `KiB` or `MiB`; from 1 byte to 1 GiB.
+pub(super) fn size(text: &str) -> Result<usize, String> {
+    let (number, unit) = match text {
+        _ if text.ends_with("KiB") => (text.trim_end_matches("KiB"), 1 << 10),
+        _ if text.ends_with("MiB") => (text.trim_end_matches("MiB"), 1 << 20),
+        _ => (text, 1),
+    };
+    let bytes = digits(number.trim_end()).and_then(|number: usize| number.checked_mul(unit));
+    let bytes = bytes.filter(|bytes| (1..=1 << 30).contains(bytes));
+    bytes.ok_or_else(|| format!("{text:?} is not a size; write bytes, KiB or MiB, such as 1000000 or 64KiB, up to 1024MiB"))
+}
+
+/// `ms`, `s`, `m` or `h`; from 1 ms to a year.
+///
+/// # Errors
+/// One line that says what to write.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let unit = match unit.trim_start() {
+        "ms" => Some(1),
+        "s" => Some(1000),
+        "m" => Some(60 * 1000),
+        "h" => Some(60 * 60 * 1000),
+        _ => None,
+    };
+    let duration = unit.zip(digits::<u64>(number)).and_then(|(unit, number)| number.checked_mul(unit)).and_then(within_a_year);
+    duration.ok_or_else(|| format!("{text:?} is not a duration; write a whole number with ms, s, m or h, such as 10s, up to a year"))
+}
+
+/// A bare number of milliseconds, as in Socket.IO, or a [`duration`].
+pub(super) fn millis(text: &str) -> Result<Duration, String> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return duration(text);
+    }
+    let millis = digits(text).and_then(within_a_year);
+    millis.ok_or_else(|| format!("{text:?} is not a number of milliseconds from 1 to 31622400000"))
+}
+
+fn within_a_year(millis: u64) -> Option<Duration> {
+    Some(Duration::from_millis(millis)).filter(|duration| !duration.is_zero() && *duration <= YEAR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        let good = [("1", 1), ("1000000", 1_000_000), ("64KiB", 65_536), ("1MiB", 1_048_576), ("2 MiB", 2_097_152)];
+        for (text, bytes) in good {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "0", "-1", "+1", "1.5MiB", "1KB", "KiB", "2000MiB", "99999999999999999999"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        let good = [("250ms", 250), ("10s", 10_000), ("2m", 120_000), ("24h", 86_400_000)];
+        for (text, ms) in good {
+            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "10", "0s", "-1s", "1.5s", "9000h", "10 sec", "s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert_eq!(millis("25000"), Ok(Duration::from_secs(25)));
+        assert_eq!(millis("25s"), Ok(Duration::from_secs(25)));
+        assert!(millis("").is_err() && millis("0").is_err());
+    }
+
+    #[test]
+    fn rates() {
+        let rate = |text: &str| text.parse::<Rate>().map(|rate| (rate.period(), rate.burst.get()));
+        assert_eq!(rate("100/s,200"), Ok((Duration::from_millis(10), 200)));
+        assert_eq!(rate("30/m"), Ok((Duration::from_secs(2), 30)));
+        for text in ["", "10", "0/s", "10/h", "10/s,0", "10/s,", "-1/s", "1/s,2,3"] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn origins() {
+        let list = |entries: &[&str]| Ok(Origins::List(entries.iter().map(ToString::to_string).collect()));
+        assert_eq!("".parse(), Ok(Origins::Same));
+        assert_eq!("*".parse(), Ok(Origins::Any));
+        assert_eq!("https://Shop.example:443/, http://localhost:5173".parse(), list(&["https://shop.example", "http://localhost:5173"]));
+        for text in ["shop.example", "https://a.example/path", "https://*.example", "https://a,*", "://x"] {
+            assert!(text.parse::<Origins>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn database_urls() {
+        assert_eq!("sqlite://data/x.db".parse(), Ok(DatabaseUrl::Sqlite("data/x.db".into())));
+        assert_eq!("sqlite:///tmp/x.db".parse(), Ok(DatabaseUrl::Sqlite("/tmp/x.db".into())));
+        assert!(matches!("postgresql://h/d".parse(), Ok(DatabaseUrl::Postgres(_))));
+        for text in ["", "x.db", "sqlite://", "sqlite://:memory:", "sqlite://x.db?mode=ro", "mysql://h/d"] {
+            assert!(text.parse::<DatabaseUrl>().is_err(), "{text}");
+        }
+        let bad = "mysql://u:hush@h/d".parse::<DatabaseUrl>().expect_err("refused");
+        assert!(!bad.contains("hush"));
+    }
+}

@@ -1,0 +1,94 @@
+//! One connection in one namespace: its state in the session, and the frames that greet and answer it.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::{Bytes, BytesMut};
+use chrono::{SecondsFormat, Utc};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::frame::Protocol;
+use super::gateway::{Client, Gateway, Incoming, Reply};
+use super::server::Bucket;
+use super::wire::{socketio, websocket};
+
+/// This connection in one namespace.
+pub(super) struct Socket {
+    pub(super) ticket: u32,
+    pub(super) namespace: Arc<str>,
+    pub(super) gateway: Arc<dyn Gateway>,
+    pub(super) state: State,
+    /// Events that came and were not begun.
+    pub(super) waiting: VecDeque<Incoming>,
+    /// One is with the gateway.
+    pub(super) busy: bool,
+    pub(super) bucket: Option<Bucket>,
+}
+
+pub(super) enum State {
+    /// The gateway is asked.
+    Asking,
+    /// Plain protocol: there was no token; the first frame must bring one.
+    AwaitingAuth,
+    /// Admitted; the hub enters it.
+    Entering(Client),
+    Open(Client),
+}
+
+impl Socket {
+    /// Its handle, once it is admitted.
+    pub(super) fn client(&self) -> Option<&Client> {
+        match &self.state {
+            State::Entering(client) | State::Open(client) => Some(client),
+            State::Asking | State::AwaitingAuth => None,
+        }
+    }
+}
+
+/// What a socket gets first: the namespace's yes, the `session` event, the gateway's greetings, as one piece.
+pub(super) fn hello(protocol: Protocol, client: &Client, identity: &serde_json::Value, greetings: &[(Cow<'static, str>, String)]) -> Bytes {
+    let (sid, namespace) = (&*client.0.sid, &*client.0.namespace);
+    let mut out = BytesMut::new();
+    if protocol == Protocol::SocketIo {
+        out.extend_from_slice(&websocket::text(&socketio::connect(namespace, sid)));
+    }
+    let session = json!({
+        "session": sid,
+        "userId": identity,
+        "recovered": false,
+        "serverTime": Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
+    });
+    out.extend_from_slice(&protocol.event(namespace, "session", &session.to_string()));
+    for (name, data) in greetings {
+        out.extend_from_slice(&protocol.event(namespace, name, data));
+    }
+    out.freeze()
+}
+
+/// Answers an event: the ack if one was asked for, an `error` event for a failure without one.
+pub(super) fn reply(client: &Client, ack: Option<&str>, event: &str, answer: Reply) {
+    let protocol = client.0.link.protocol;
+    let namespace = &*client.0.namespace;
+    let frame = match (ack, answer) {
+        (Some(id), Ok(data)) => protocol.ack(namespace, id, data.as_deref().map(RawValue::get)),
+        (Some(id), Err(error)) => {
+            let data = json!({"ok": false, "error": {"code": error.code(), "message": error.message()}});
+            protocol.ack(namespace, id, Some(&data.to_string()))
+        }
+        (None, Ok(_)) => return,
+        (None, Err(error)) => {
+            let data = json!({"status": "error", "code": error.code(), "message": error.message(), "event": event});
+            protocol.event(namespace, "error", &data.to_string())
+        }
+    };
+    client.0.worker.send(client.0.socket, frame);
+}
+
+/// A public id: 120 random bits.
+pub(super) fn sid() -> String {
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 15]>())
+}
