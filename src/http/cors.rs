@@ -9,7 +9,6 @@ use actix_web::http::header;
 use crate::realtime::admission::{Origins, Policy};
 
 /// The middleware for one application.
-#[must_use]
 pub fn cors(policy: &Policy) -> Cors {
     let asked = policy.clone();
     let cors = Cors::default()
