@@ -137,7 +137,10 @@ fn faults_have_nests_shape() {
     let answer = server.get(&format!("/orders/{order}"), &alice);
     assert_eq!((answer.status, answer.body), (404, others), "another's is not found");
     let answer = server.get("/orders/x", &alice);
-    assert_eq!(answer.body, json!({"statusCode": 400, "message": "Validation failed (numeric string is expected)", "error": "Bad Request"}));
+    assert_eq!(
+        answer.body,
+        json!({"statusCode": 400, "message": "Validation failed (numeric string is expected)", "error": "Bad Request"})
+    );
     let answer = server.get("/nowhere", &alice);
     assert_eq!(answer.body, json!({"statusCode": 404, "message": "Cannot GET /nowhere", "error": "Not Found"}));
     assert_eq!(server.post("/orders", &alice, &json!({"total": 1, "customerId": bob_id})).status, 403);
@@ -210,7 +213,11 @@ fn what_was_answered_survives_a_kill() {
     let (alice, _) = server.sign_in("alice");
     let answered: Vec<i64> = std::thread::scope(|scope| {
         let writers: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| (0..25).map(|n| server.post("/orders", &alice, &json!({"total": n})).body["id"].as_i64().unwrap()).collect::<Vec<_>>()))
+            .map(|_| {
+                scope.spawn(|| {
+                    (0..25).map(|n| server.post("/orders", &alice, &json!({"total": n})).body["id"].as_i64().unwrap()).collect::<Vec<_>>()
+                })
+            })
             .collect();
         writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
     });
