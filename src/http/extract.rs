@@ -13,6 +13,7 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use sha2::{Digest, Sha256};
 
+use super::BODY_LIMIT;
 use crate::auth::Identity;
 use crate::auth::credentials::Places;
 use crate::error::Error;
@@ -80,7 +81,7 @@ fn peer(request: &HttpRequest) -> IpAddr {
     request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
 }
 
-/// A JSON body, within the limit that the routes are registered with.
+/// A JSON body of at most [`BODY_LIMIT`] bytes.
 pub struct Body(Result<web::Bytes, Error>);
 
 impl Body {
@@ -106,8 +107,11 @@ impl FromRequest for Body {
                 Some(PayloadError::Overflow) => Error::TooLarge,
                 _ => Error::BadRequest("Body could not be read".into()),
             });
-            Ok(Self(body.and_then(|body| {
-                if json || body.is_empty() { Ok(body) } else { Err(Error::BadRequest("Content-Type must be application/json".into())) }
+            Ok(Self(body.and_then(|body| match body.len() {
+                0 => Ok(body),
+                length if length > BODY_LIMIT => Err(Error::TooLarge),
+                _ if json => Ok(body),
+                _ => Err(Error::BadRequest("Content-Type must be application/json".into())),
             })))
         })
     }

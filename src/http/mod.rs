@@ -24,13 +24,15 @@ use crate::error::Error;
 #[cfg(doc)]
 use crate::realtime::admission::Policy;
 
-/// Largest body that a route reads.
+/// Largest body that a route takes.
 const BODY_LIMIT: usize = 256 * 1024;
+/// How much of one is read: who sends a little too much is then told so, instead of seeing the connection break while it sends.
+const READ_LIMIT: usize = 1024 * 1024;
 
 /// Registers every route. What none of them takes, a known path with another method too, is 404 in NestJS's shape.
 pub fn routes(config: &mut web::ServiceConfig) {
     config
-        .app_data(web::PayloadConfig::new(BODY_LIMIT))
+        .app_data(web::PayloadConfig::new(READ_LIMIT))
         .route("/auth/register", web::post().to(accounts::register))
         .route("/auth/login", web::post().to(accounts::login))
         .route("/auth/me", get().to(accounts::me))

@@ -22,6 +22,10 @@ impl Home {
         Self(tempfile::tempdir().unwrap())
     }
 
+    pub fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hubcast"));
         for (name, _) in std::env::vars_os() {
