@@ -24,7 +24,7 @@ use indexmap::IndexMap;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::Money;
+use super::{Money, email};
 use crate::error::Error;
 
 /// The rules that a value breaks.
@@ -158,9 +158,9 @@ impl Given<'_> {
         self.value.map(RawValue::get).filter(|text| text.starts_with(|c: char| c == '-' || c.is_ascii_digit()))
     }
 
-    /// A JSON string.
+    /// A JSON string. One with U+0000 in it is none: PostgreSQL could not store it.
     fn string(&self) -> Option<String> {
-        self.value.and_then(|value| serde_json::from_str(value.get()).ok())
+        self.value.and_then(|value| serde_json::from_str(value.get()).ok()).filter(|text: &String| !text.contains('\0'))
     }
 }
 
@@ -173,7 +173,7 @@ const STRING: &str = "must be a string";
 const EMAIL: &str = "must be an email";
 const PASSWORD: &str = "must be longer than or equal to 8 characters";
 const SHORT: &str = "must be shorter than or equal to 255 characters";
-/// Of [`line`] and [`email`].
+/// Of [`line`].
 const MAX_CHARS: usize = 255;
 /// Of [`password`].
 const MIN_PASSWORD: usize = 8;
@@ -242,19 +242,7 @@ pub fn password(given: Given<'_>) -> Result<String, Broken> {
 /// # Errors
 /// The rule it breaks.
 pub fn email(given: Given<'_>) -> Result<String, Broken> {
-    given.string().filter(|text| is_email(text)).ok_or_else(|| broken![EMAIL])
-}
-
-fn is_email(text: &str) -> bool {
-    let Some((local, domain)) = text.rsplit_once('@') else { return false };
-    let odd = |c: char| c.is_whitespace() || c.is_control() || "@,;:<>()[]\\\"".contains(c);
-    let local_ok = !local.is_empty() && !local.contains(odd) && !local.starts_with('.') && !local.ends_with('.') && !local.contains("..");
-    let label = |label: &str| {
-        let inner = label.chars().all(|c| c.is_alphanumeric() || c == '-');
-        !label.is_empty() && inner && !label.starts_with('-') && !label.ends_with('-')
-    };
-    let top = domain.rsplit('.').next().is_some_and(|top| top.chars().count() >= 2);
-    text.chars().count() <= MAX_CHARS && local_ok && top && domain.contains('.') && domain.split('.').all(label)
+    given.string().filter(|text| email::is_plausible(text)).ok_or_else(|| broken![EMAIL])
 }
 
 /// One of a few words.
@@ -364,22 +352,11 @@ mod tests {
             ]
         );
         assert_eq!(account(r#"{"email":"a@b.test","name":"","password":"12345678"}"#), ["name should not be empty"]);
+        assert!(!account(r#"{"email":"a@b.test","name":"A\u0000","password":"12345678"}"#).is_empty());
         let status = faults(r#"{"status":"lost"}"#, |fields| {
             fields.required("status", word(OrderStatus::ALL));
         });
         assert_eq!(status, ["status must be one of the following values: pending, paid, shipped, delivered, cancelled"]);
-    }
-
-    #[test]
-    fn emails() {
-        for good in ["a@b.test", "A.b+c@sub.example.com", "jörg@müller.example"] {
-            assert!(is_email(good), "{good}");
-        }
-        for bad in
-            ["", "a", "a@", "@b.test", "a@b", "a b@c.test", "a@b..test", "a@-b.test", "a@b.t", "a@b@c.test", ".a@b.test", "a@b.test\n"]
-        {
-            assert!(!is_email(bad), "{bad}");
-        }
     }
 
     #[test]
