@@ -5,6 +5,7 @@
 //! `web::Data`, and calls [`routes`]. This module knows no SQL and sends nothing to a socket.
 
 mod accounts;
+pub mod cors;
 mod error;
 mod extract;
 mod health;

@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod demo;
 pub mod orders;
+pub mod publish;
 
 use crate::auth::{PasswordHasher, Tokens};
 use crate::config::Rate;

@@ -107,7 +107,7 @@ where
 /// A read whose answer's type only its caller knows.
 pub(super) trait ReadJob: Send {
     /// Runs it and answers.
-    fn run<'a>(self: Box<Self>, conn: &'a mut Conn) -> LocalFuture<'a, ()>;
+    fn run(self: Box<Self>, conn: &mut Conn) -> LocalFuture<'_, ()>;
 
     /// Answers without running it.
     fn refuse(self: Box<Self>, error: Error);
@@ -131,7 +131,7 @@ where
     F: AsyncFnOnce(&mut Conn) -> diesel::QueryResult<T> + Send + 'static,
     T: Send + 'static,
 {
-    fn run<'a>(self: Box<Self>, conn: &'a mut Conn) -> LocalFuture<'a, ()> {
+    fn run(self: Box<Self>, conn: &mut Conn) -> LocalFuture<'_, ()> {
         Box::pin(async move {
             let Self { work, caller } = *self;
             if !caller.is_closed() {

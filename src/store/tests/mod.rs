@@ -1,0 +1,156 @@
+//! The write path as its callers see it. Each test has a database of its own: SQLite in a folder, or, with HUBCAST_TEST_POSTGRES set to
+//! `postgres://user@host:port` of a server where databases may be made, PostgreSQL. What is about SQLite's file or its batches stays there.
+
+mod batches;
+mod keys;
+mod opening;
+mod queries;
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+
+use diesel::connection::{Connection, SimpleConnection};
+use diesel_async::AsyncPgConnection;
+use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
+use tempfile::TempDir;
+
+use crate::config::{DatabaseSettings, DatabaseUrl, Synchronous};
+use crate::error::Error;
+use crate::event;
+use crate::model::{Money, Order, OrderStatus, Role, User, UserId};
+use crate::store::orders::{self, NewOrder, Page};
+use crate::store::users::{self, NewUser};
+use crate::store::{Claim, Committed, Db, Once, OpenError, Publisher, Silent, StoredEvent, Ticket, Tx, is_missing_reference, is_taken};
+
+/// Remembers what was published, batch by batch.
+#[derive(Default)]
+struct Recorder(Mutex<Vec<Vec<StoredEvent>>>);
+
+impl Publisher for Recorder {
+    fn admit<'a>(&'a self, _bytes: usize) -> std::pin::Pin<Box<dyn Future<Output = Ticket> + Send + 'a>> {
+        Box::pin(std::future::ready(Box::new(()) as Ticket))
+    }
+
+    fn publish(&self, committed: Committed, routed: Box<dyn FnOnce() + Send>) {
+        self.0.lock().expect("no test panics in here").push(committed.into_events().0);
+        routed();
+    }
+}
+
+impl Recorder {
+    fn events(&self) -> Vec<StoredEvent> {
+        self.0.lock().expect("no test panics in here").concat()
+    }
+
+    fn ids(&self) -> Vec<i64> {
+        self.events().iter().map(|event| event.id.0).collect()
+    }
+}
+
+struct House {
+    db: Db,
+    log: Arc<Recorder>,
+    folder: TempDir,
+    postgres: Option<PostgresDatabase>,
+}
+
+fn settings(folder: &TempDir) -> DatabaseSettings {
+    let url = DatabaseUrl::Sqlite(folder.path().join("made/when/missing.db"));
+    DatabaseSettings { url, synchronous: Synchronous::Normal, migrate: true, lock: true }
+}
+
+/// On whichever database the run is for.
+fn house() -> House {
+    let Ok(server) = std::env::var("HUBCAST_TEST_POSTGRES") else { return sqlite_house() };
+    let database = PostgresDatabase::create(&server);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = DatabaseUrl::Postgres(format!("{server}/{}", database.name).into());
+    let settings = DatabaseSettings { url, ..settings(&folder) };
+    open(folder, &settings, Some(database))
+}
+
+fn sqlite_house() -> House {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let settings = settings(&folder);
+    open(folder, &settings, None)
+}
+
+fn open(folder: TempDir, settings: &DatabaseSettings, postgres: Option<PostgresDatabase>) -> House {
+    let log = Arc::new(Recorder::default());
+    let db = Db::open(settings, log.clone()).expect("opens");
+    House { db, log, folder, postgres }
+}
+
+/// A database that goes with its test.
+struct PostgresDatabase {
+    name: String,
+    admin: AsyncConnectionWrapper<AsyncPgConnection>,
+}
+
+impl PostgresDatabase {
+    fn create(server: &str) -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let name = format!("hubcast_test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let mut admin = AsyncConnectionWrapper::<AsyncPgConnection>::establish(&format!("{server}/postgres")).expect("the server answers");
+        admin.batch_execute(&format!("CREATE DATABASE {name}")).expect("makes a database");
+        Self { name, admin }
+    }
+}
+
+impl Drop for PostgresDatabase {
+    fn drop(&mut self) {
+        // Best effort: what stays behind is another empty database.
+        let _ = self.admin.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.db.close();
+        drop(self.postgres.take());
+    }
+}
+
+fn run<T>(test: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(test)
+}
+
+/// Places an order for no one and announces it; the total tells orders apart.
+async fn place(tx: &mut Tx, minor: i64) -> Result<Order, Error> {
+    let order = orders::insert(tx, &NewOrder { customer_id: None, total: Money::from_minor(minor) }).await?;
+    tx.emit(event::new_order(&order));
+    Ok(order)
+}
+
+async fn all_orders(db: &Db) -> Vec<i64> {
+    let page = Page { customer_id: None, before: None, limit: 1000 };
+    let rows = db.read(async move |conn| orders::list(conn, &page).await).await.expect("reads");
+    rows.into_iter().rev().map(|row| row.order.total.minor()).collect()
+}
+
+async fn add_user(db: &Db, email: &'static str) -> Result<User, Error> {
+    db.write(Once::No, async move |tx| {
+        let new = NewUser { email, name: "Some One", password_hash: "hash", role: Role::Customer };
+        users::insert(tx, &new).await.map_err(|fault| if is_taken(&fault) { Error::Conflict("taken".into()) } else { fault.into() })
+    })
+    .await
+}
+
+fn key(name: &str, body: u8) -> Once {
+    Once::Key(Claim { user: UserId(1), method: "POST".into(), path: "/orders".into(), key: name.into(), body_hash: [body; 32] })
+}
+
+/// Holds the writer inside a write until the sender is used or dropped, so that what is queued meanwhile becomes one batch with it.
+fn hold(db: &Db) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), Error>>) {
+    let (release, held) = mpsc::channel::<()>();
+    let db = db.clone();
+    let holder = tokio::spawn(async move {
+        db.write(Once::No, async move |_tx| {
+            let _ = held.recv();
+            Ok(())
+        })
+        .await
+    });
+    (release, holder)
+}

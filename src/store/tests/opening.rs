@@ -1,0 +1,54 @@
+//! SQLite's file: who may open it, and what is made.
+
+use super::*;
+
+#[test]
+fn a_second_server_is_refused_and_a_command_is_not() {
+    let House { db, folder, .. } = &sqlite_house();
+    assert!(matches!(Db::open(&settings(folder), Arc::new(Silent)), Err(OpenError::Locked(_))));
+    let beside = DatabaseSettings { lock: false, ..settings(folder) };
+    let command = Db::open(&beside, Arc::new(Silent)).expect("opens beside the server");
+    run(async {
+        add_user(&command, "a@example.test").await.expect("the command writes");
+        let found = db.read(async |conn| users::by_id(conn, UserId(1)).await).await.expect("the server reads");
+        assert_eq!(found.map(|user| user.email), Some("a@example.test".to_owned()));
+    });
+    command.close();
+    db.close();
+    Db::open(&settings(folder), Arc::new(Silent)).expect("the lock is free again").close();
+}
+
+#[test]
+fn ids_stay_gap_free_beside_another_process() {
+    let House { db, log, folder, .. } = &sqlite_house();
+    let beside = DatabaseSettings { lock: false, ..settings(folder) };
+    let other_log = Arc::new(Recorder::default());
+    let other = Db::open(&beside, other_log.clone()).expect("opens beside the server");
+    run(async {
+        for db in [db, &other, db, &other] {
+            db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
+        }
+    });
+    other.close();
+    assert_eq!((log.ids(), other_log.ids()), (vec![1, 3], vec![2, 4]));
+}
+
+#[test]
+fn a_schema_that_is_behind_is_refused_when_it_may_not_be_migrated() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let no_migrate = DatabaseSettings { migrate: false, ..settings(&folder) };
+    assert!(matches!(Db::open(&no_migrate, Arc::new(Silent)), Err(OpenError::SchemaBehind)));
+    Db::open(&settings(&folder), Arc::new(Silent)).expect("migrates").close();
+    Db::open(&no_migrate, Arc::new(Silent)).expect("is up to date").close();
+}
+
+#[test]
+fn the_file_is_its_owners_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let House { folder, .. } = &sqlite_house();
+    let mode = |path: &str| std::fs::metadata(folder.path().join(path)).expect("is there").permissions().mode() & 0o777;
+    assert_eq!(
+        [mode("made"), mode("made/when"), mode("made/when/missing.db"), mode("made/when/missing.db-wal")],
+        [0o700, 0o700, 0o600, 0o600]
+    );
+}

@@ -1,0 +1,82 @@
+//! Users, orders and the log.
+
+use super::*;
+
+#[test]
+fn what_is_written_is_read_back_and_announced_as_the_contract_says() {
+    let House { db, log, .. } = &house();
+    run(async {
+        let order = db.write(Once::No, async |tx| place(tx, 1250).await).await.expect("writes");
+        let read = db.read(async move |conn| orders::by_id(conn, order.id).await).await.expect("reads").expect("is there");
+        assert_eq!(read.order, order);
+        assert_eq!(read.customer, None);
+        let [stored] = log.events().try_into().expect("one event");
+        let new = event::new_order(&order);
+        assert_eq!(
+            (stored.id.0, &*stored.namespace, &*stored.name, stored.rooms, stored.data),
+            (1, "/admin", "new_order", vec!["admin".to_owned()], new.data)
+        );
+    });
+}
+
+#[test]
+fn an_e_mail_is_unique_without_regard_to_case() {
+    let House { db, .. } = &house();
+    run(async {
+        let user = add_user(db, "Ann@Example.test").await.expect("adds");
+        assert_eq!(add_user(db, "ann@example.TEST").await, Err(Error::Conflict("taken".into())));
+        let found =
+            db.read(async |conn| users::credentials_by_email(conn, "ANN@example.test").await).await.expect("reads").expect("is there");
+        assert_eq!((found.user, found.password_hash.as_str()), (user.clone(), "hash"));
+        let listed = db.read(async |conn| users::list(conn, None, 10).await).await.expect("reads");
+        assert_eq!(listed, [user]);
+    });
+}
+
+#[test]
+fn orders_are_listed_newest_first_by_customer_and_by_page_each_with_its_customer() {
+    let House { db, .. } = &house();
+    run(async {
+        let ann = add_user(db, "ann@example.test").await.expect("adds");
+        for (customer_id, minor) in [(Some(ann.id), 1), (None, 2), (Some(ann.id), 3)] {
+            let new = NewOrder { customer_id, total: Money::from_minor(minor) };
+            db.write(Once::No, async move |tx| Ok(orders::insert(tx, &new).await?)).await.expect("writes");
+        }
+        let list = async |customer_id, before, limit| {
+            let page = Page { customer_id, before, limit };
+            let rows = db.read(async move |conn| orders::list(conn, &page).await).await.expect("reads");
+            rows.into_iter().map(|row| (row.order.total.minor(), row.customer.map(|user| user.email))).collect::<Vec<_>>()
+        };
+        let ann_email = Some("ann@example.test".to_owned());
+        assert_eq!(list(None, None, 10).await, [(3, ann_email.clone()), (2, None), (1, ann_email.clone())]);
+        assert_eq!(list(Some(ann.id), None, 10).await, [(3, ann_email.clone()), (1, ann_email.clone())]);
+        assert_eq!(list(None, Some(crate::model::OrderId(3)), 1).await, [(2, None)]);
+    });
+}
+
+#[test]
+fn an_order_for_a_customer_who_does_not_exist_is_a_missing_reference() {
+    let House { db, .. } = &house();
+    let missing = run(db.write(Once::No, async |tx| {
+        let new = NewOrder { customer_id: Some(UserId(99)), total: Money::ZERO };
+        Ok(orders::insert(tx, &new).await.is_err_and(|fault| is_missing_reference(&fault)))
+    }));
+    assert_eq!(missing, Ok(true));
+}
+
+#[test]
+fn an_order_moves_on_only_from_where_the_caller_saw_it() {
+    use OrderStatus::{Paid, Pending, Shipped};
+    let House { db, .. } = &house();
+    run(async {
+        let order = db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
+        let advance =
+            async |from, to| db.write(Once::No, async move |tx| Ok(orders::advance(tx, order.id, from, to).await?)).await.expect("writes");
+        assert_eq!(advance(Paid, Shipped).await, None);
+        let paid = advance(Pending, Paid).await.expect("moves");
+        assert_eq!((paid.status, paid.shipped_at), (Paid, None));
+        let shipped = advance(Paid, Shipped).await.expect("moves");
+        assert_eq!((shipped.status, shipped.shipped_at), (Shipped, Some(shipped.updated_at)));
+        assert_eq!(advance(Paid, Shipped).await, None);
+    });
+}
