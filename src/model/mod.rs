@@ -59,6 +59,7 @@ macro_rules! words {
     };
 }
 
+mod email;
 pub mod fields;
 mod id;
 mod money;
