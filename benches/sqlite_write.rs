@@ -228,7 +228,7 @@ fn measure_store(folder: &Path, runtime: &Runtime) {
                 done += caller.await.expect("joins");
             }
         });
-        let (wall, cpu) = (start.elapsed(), cpu() - cpu_before);
+        let (wall, cpu) = (start.elapsed(), cpu().saturating_sub(cpu_before));
         println!("| {synchronous:?} | {:.0} | {:.1} |", f64::from(done) / wall.as_secs_f64(), cpu.as_secs_f64() * 1e6 / f64::from(done));
         db.close();
     }
