@@ -1,1 +1,138 @@
-//! (to be written)
+//! Puts the parts together, and takes them apart again: database, hub, services, gateways, REST, listener; and on a signal the reverse.
+
+use std::net::{IpAddr, TcpListener, ToSocketAddrs};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::middleware::from_fn;
+use actix_web::{App, web};
+use governor::Quota;
+use socket2::{Domain, Socket, Type};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::auth::{self, Tokens};
+use crate::config::{self, Rate, Settings};
+use crate::realtime::admission::{Origins, Policy};
+use crate::realtime::{self, HubHandle, Server};
+use crate::service::publish::HubPublisher;
+use crate::service::{Services, demo};
+use crate::store::Db;
+use crate::{gateway, http};
+
+/// Sockets are closed in batches over up to this long; REST requests in hand have [`realtime::server::STOP_TIMEOUT`] more.
+const DRAIN: Duration = Duration::from_secs(7);
+/// Connections that may wait to be accepted; the kernel has a bound of its own.
+const BACKLOG: i32 = 4096;
+
+/// Runs the server until SIGTERM or SIGINT. Exit code 0 after a clean stop, 1 after a failure, which the log names.
+#[must_use]
+pub fn serve(settings: Settings) -> ExitCode {
+    let outcome = actix_rt::System::new().block_on(run(settings));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
+    let (host, port) = (settings.server.host.as_str(), settings.server.port);
+    let listener = bind(host, port).map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
+    let key = auth::load_key(settings.auth.key(settings.server.environment.environment, &settings.database.url)?)?;
+    let limits = limits(&settings);
+    let hub = HubHandle::start(limits.publish_budget);
+    let db = Db::open(&settings.database.clone().locked(), Arc::new(HubPublisher(hub.clone())))?;
+    let services = Arc::new(Services::new(db.clone(), Tokens::new(&key, &settings.auth), settings.access.rate_login));
+    if settings.server.demo {
+        demo::prepare(&services).await?;
+    }
+
+    let policy = policy(&settings);
+    let server = Server::new(limits, policy.clone(), hub, gateway::all(&services));
+    let readiness = web::Data::new(http::Readiness::default());
+    let (services, policy, ready) = (web::Data::from(services), web::Data::new(policy), readiness.clone());
+    let workers = settings.server.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from);
+    let address = listener.local_addr()?;
+    let running = server.listen(listener, workers, move |sockets: fn(&mut web::ServiceConfig)| {
+        App::new()
+            .app_data(services.clone())
+            .app_data(policy.clone())
+            .app_data(ready.clone())
+            .wrap(from_fn(http::log_request))
+            .wrap(http::cors::cors(&policy))
+            .configure(sockets)
+            .configure(http::routes)
+    })?;
+    let handle = running.handle();
+    let mut running = actix_rt::spawn(running);
+    tracing::info!(workers, "listening on http://{address}");
+
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        ended = &mut running => return Err(format!("the listener ended by itself: {ended:?}").into()),
+    }
+    tracing::info!("stopping");
+    readiness.stop();
+    server.drain(DRAIN).await;
+    handle.stop(true).await;
+    // Waits for the writer's last batch; nothing else runs any more that it could hold up.
+    db.close();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Listens with a long queue: after a restart, all clients come at once.
+fn bind(host: &str, port: u16) -> std::io::Result<TcpListener> {
+    let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
+    for address in (host, port).to_socket_addrs()? {
+        let bound = Socket::new(Domain::for_address(address), Type::STREAM, None).and_then(|socket| {
+            socket.set_reuse_address(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(BACKLOG)?;
+            Ok(socket.into())
+        });
+        match bound {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// The settings in the words of `realtime`, which knows no other module.
+fn limits(settings: &Settings) -> realtime::Settings {
+    let sockets = &settings.realtime;
+    realtime::Settings {
+        ping_interval: sockets.ping_interval,
+        ping_timeout: sockets.ping_timeout,
+        max_payload: sockets.max_payload,
+        connect_timeout: sockets.connect_timeout,
+        outbox_limit: sockets.outbox_limit,
+        stall_timeout: sockets.stall_timeout,
+        event_rate: quota(&settings.access.rate_events),
+        connect_rate: quota(&settings.access.rate_connect),
+        ..realtime::Settings::default()
+    }
+}
+
+fn quota(rate: &Rate) -> Option<Quota> {
+    Quota::with_period(rate.period()).map(|quota| quota.allow_burst(rate.burst))
+}
+
+fn policy(settings: &Settings) -> Policy {
+    let proxies = settings.access.trusted_proxies.clone();
+    Policy {
+        origins: match &settings.access.cors_origins {
+            config::Origins::Same => Origins::Same,
+            config::Origins::Any => Origins::Any,
+            config::Origins::List(list) => Origins::List(list.clone()),
+        },
+        trusts: Arc::new(move |peer: IpAddr| proxies.trusts(peer)),
+        scheme: "http",
+    }
+}

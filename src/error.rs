@@ -89,8 +89,6 @@ pub enum Error {
     KeyReused,
     /// 429, with the time after which a retry can succeed.
     RateLimited(Duration),
-    /// 501. This set-up does not offer it (register and login with an outside key).
-    NotImplemented(&'static str),
     /// 503. Nothing was written; a retry can succeed.
     Unavailable(&'static str),
     /// 500. A fault of ours; the log has it.
@@ -109,7 +107,7 @@ impl Error {
             Self::Conflict(_) | Self::KeyReused => Code::Conflict,
             Self::TooLarge => Code::TooLarge,
             Self::RateLimited(_) => Code::RateLimited,
-            Self::NotImplemented(_) | Self::Unavailable(_) | Self::Internal => Code::Unavailable,
+            Self::Unavailable(_) | Self::Internal => Code::Unavailable,
         }
     }
 
@@ -126,7 +124,6 @@ impl Error {
             Self::KeyReused => 422,
             Self::RateLimited(_) => 429,
             Self::Internal => 500,
-            Self::NotImplemented(_) => 501,
             Self::Unavailable(_) => 503,
         }
     }
@@ -152,7 +149,7 @@ impl Error {
             Self::TooLarge => "Payload too large".into(),
             Self::KeyReused => "Idempotency-Key was used with another body".into(),
             Self::RateLimited(_) => "Too many requests".into(),
-            Self::NotImplemented(text) | Self::Unavailable(text) => (*text).into(),
+            Self::Unavailable(text) => (*text).into(),
             Self::Internal => "Internal server error".into(),
         }
     }

@@ -1,5 +1,4 @@
-// The test client. It signs in and writes by REST, and hears of everything else on the plain WebSocket at /ws.
-// No library and no build step: what stands here is what the browser runs.
+// The test client: signs in and writes by REST, hears of the rest on the plain WebSocket at /ws. No library, no build step.
 
 const DEMO_PASSWORD = "demo-password";
 const PAGE_SIZE = 50;
@@ -54,8 +53,7 @@ async function api(method, path, { body, headers = {}, signal } = {}) {
   const token = savedToken();
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body) headers["Content-Type"] = "application/json";
-  let response;
-  let data;
+  let response, data;
   try {
     response = await fetch(path, { method, headers, signal, body: body && JSON.stringify(body) });
     data = await response.json();
@@ -182,6 +180,7 @@ class Orders {
 
   #show(order, changed) {
     const row = this.#rows.get(order.id) ?? this.#addRow(order.id);
+    if (row.dataset.status !== order.status) row.ariaBusy = "false";
     row.dataset.status = order.status;
     row.querySelector(".number").textContent = `Order ${order.id}`;
     row.querySelector(".customer").textContent = this.step ? this.#nameOf(order.customerId) : "";
@@ -216,18 +215,20 @@ class Orders {
   }
 
   #showSteps(row, status) {
-    const hadFocus = row.contains(document.activeElement);
+    const focused = document.activeElement;
     const buttons = [...row.querySelectorAll("button")];
     for (const button of buttons) button.hidden = !STEPS[status].includes(button.dataset.to);
     // Whoever works the desk by keyboard stays in the row.
-    if (hadFocus && document.activeElement.hidden) (buttons.find(({ hidden }) => !hidden) ?? $("desk-title")).focus();
+    if (row.contains(focused) && focused.hidden) (buttons.find(({ hidden }) => !hidden) ?? $("desk-title")).focus();
   }
 
   async #take(row, id, to) {
     if (row.ariaBusy === "true") return;
+    const { status } = row.dataset;
     row.ariaBusy = "true";
     await this.step(id, to);
-    row.ariaBusy = "false";
+    // After a step that worked the frame, which may be faster than the answer, has freed the row.
+    if (row.dataset.status === status) row.ariaBusy = "false";
   }
 }
 

@@ -236,13 +236,13 @@ fn a_client_that_hangs_up_breaks_nothing_and_writes_whole_or_nothing() {
     let mut desk = server.plain("/admin", &admin);
     let before = server.get("/orders?limit=200", &admin).body.as_array().unwrap().len();
     let body = r#"{"total":3}"#;
-    let head = format!(
+    let request_head = format!(
         "POST /orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {admin}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     for round in 0..40 {
         let mut stream = TcpStream::connect(&server.address).unwrap();
-        let request = format!("{head}{body}");
+        let request = format!("{request_head}{body}");
         // Every second one is cut off inside its body.
         let sent = if round % 2 == 0 { &request[..request.len() - 4] } else { &request };
         stream.write_all(sent.as_bytes()).unwrap();

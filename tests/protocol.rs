@@ -1,5 +1,8 @@
 //! What goes over the wire, byte by byte: frames in pieces, frames that break RFC 6455 or the protocols, the times, and who may come.
 
+#[path = "support/raw.rs"]
+mod raw;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroU32;
@@ -13,6 +16,7 @@ use hubcast::error::{AuthFailure, Error};
 use hubcast::realtime::admission::{Origins, Policy};
 use hubcast::realtime::gateway::LocalBoxFuture;
 use hubcast::realtime::{Client, Gateway, Handshake, HubHandle, Incoming, Json, Reply, Server, Settings, Welcome};
+use raw::{Raw, UPGRADE, masked};
 
 /// Answers `echo` with its argument, `slow` after a while, refuses the rest. `/closed` wants `{"token":"good"}`.
 struct Probe {
@@ -65,96 +69,6 @@ fn serve(settings: Settings, policy: Policy) -> SocketAddr {
 
 fn server() -> SocketAddr {
     serve(Settings { max_payload: 1000, ..Settings::default() }, Policy::default())
-}
-
-struct Raw(TcpStream);
-
-const UPGRADE: &str =
-    "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-
-impl Raw {
-    fn request(address: SocketAddr, line: &str, headers: &str) -> Self {
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        write!(stream, "{line} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n").unwrap();
-        Self(stream)
-    }
-
-    /// A plain socket that has had its `session` event.
-    fn plain(address: SocketAddr) -> Self {
-        let mut raw = Self::request(address, "GET /ws", UPGRADE);
-        raw.head();
-        assert!(raw.text().starts_with(r#"{"event":"session""#));
-        raw
-    }
-
-    /// A Socket.IO connection that has had its open packet.
-    fn socketio(address: SocketAddr) -> Self {
-        let mut raw = Self::request(address, "GET /socket.io/?EIO=4&transport=websocket", UPGRADE);
-        raw.head();
-        assert!(raw.text().starts_with(r#"0{"sid":""#));
-        raw
-    }
-
-    fn head(&mut self) -> String {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            self.0.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
-        String::from_utf8(head).unwrap()
-    }
-
-    fn frame(&mut self) -> (u8, Vec<u8>) {
-        let mut head = [0; 2];
-        self.0.read_exact(&mut head).unwrap();
-        let mut length = usize::from(head[1]);
-        if length == 126 {
-            let mut long = [0; 2];
-            self.0.read_exact(&mut long).unwrap();
-            length = usize::from(u16::from_be_bytes(long));
-        }
-        let mut payload = vec![0; length];
-        self.0.read_exact(&mut payload).unwrap();
-        (head[0], payload)
-    }
-
-    fn text(&mut self) -> String {
-        let (head, payload) = self.frame();
-        assert_eq!(head, 0x81, "{payload:?}");
-        String::from_utf8(payload).unwrap()
-    }
-
-    fn close_code(&mut self) -> u16 {
-        let (head, payload) = self.frame();
-        assert_eq!(head, 0x88, "{payload:?}");
-        u16::from_be_bytes([payload[0], payload[1]])
-    }
-
-    /// A masked frame with this first byte.
-    fn send(&mut self, first: u8, payload: &[u8]) {
-        self.0.write_all(&masked(first, payload)).unwrap();
-    }
-
-    fn say(&mut self, text: &str) {
-        self.send(0x81, text.as_bytes());
-    }
-}
-
-fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first];
-    match u8::try_from(payload.len()) {
-        Ok(short) if short < 126 => frame.push(0x80 | short),
-        _ => {
-            frame.push(0xfe);
-            frame.extend_from_slice(&u16::try_from(payload.len()).unwrap().to_be_bytes());
-        }
-    }
-    let mask = [1, 2, 3, 4];
-    frame.extend_from_slice(&mask);
-    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    frame
 }
 
 #[test]

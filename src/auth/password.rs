@@ -3,13 +3,13 @@
 //! A hash costs about 19 MiB and 20 ms of a core on purpose, so both are bounded here: whoever comes when a hundred wait already is sent
 //! away with 503 instead of making all wait longer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
-use argon2::Argon2;
 use argon2::password_hash::rand_core::OsRng;
-use argon2::password_hash::{self, PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
+use argon2::password_hash::{self, Output, ParamsString, PasswordHash, Salt, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Secret;
@@ -24,12 +24,17 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm8tc3VjaC11c2VyLWhlcg$4Tk0
 pub struct PasswordHasher {
     cores: Arc<Semaphore>,
     waiting: AtomicUsize,
+    /// Kept for the next hash, at most one a core: given back to the allocator, it would stay with whichever thread freed it.
+    memories: Arc<Mutex<Vec<Memory>>>,
 }
+
+/// What argon2 fills: 19 MiB.
+type Memory = Vec<Block>;
 
 impl Default for PasswordHasher {
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
-        Self { cores: Arc::new(Semaphore::new(cores)), waiting: AtomicUsize::new(0) }
+        Self { cores: Arc::new(Semaphore::new(cores)), waiting: AtomicUsize::new(0), memories: Arc::default() }
     }
 }
 
@@ -39,7 +44,7 @@ impl PasswordHasher {
     /// # Errors
     /// [`Error::Unavailable`] when too many wait already.
     pub async fn hash(&self, password: Secret) -> Result<String, Error> {
-        self.run(move || hash(&password)).await?.map_err(broken)
+        self.run(move |memory| hash(&password, memory)).await?.map_err(broken)
     }
 
     /// Whether this is the password. Without a stored hash (there is no such user) it takes as long, and is not.
@@ -49,15 +54,18 @@ impl PasswordHasher {
     pub async fn verify(&self, password: Secret, stored: Option<String>) -> Result<bool, Error> {
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| NOBODY.to_owned());
-        let matches = self.run(move || verify(&password, &stored)).await?.map_err(broken)?;
+        let matches = self.run(move |memory| verify(&password, &stored, memory)).await?.map_err(broken)?;
         Ok(matches && known)
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&mut Memory) -> T + Send + 'static) -> Result<T, Error> {
         let core = self.core().await?;
+        let memories = Arc::clone(&self.memories);
         // The work holds its core until it is done, also when nobody waits for it any more.
         let task = tokio::task::spawn_blocking(move || {
-            let result = work();
+            let mut memory = lock(&memories).pop().unwrap_or_default();
+            let result = work(&mut memory);
+            lock(&memories).push(memory);
             drop(core);
             result
         });
@@ -92,18 +100,47 @@ impl Drop for Place<'_> {
     }
 }
 
-fn hash(password: &Secret) -> Result<String, password_hash::Error> {
-    let salt = SaltString::generate(&mut OsRng);
-    Argon2::default().hash_password(password.expose().as_bytes(), &salt).map(|hash| hash.to_string())
+fn lock(memories: &Mutex<Vec<Memory>>) -> MutexGuard<'_, Vec<Memory>> {
+    // A list of buffers is whole whoever panicked.
+    memories.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn verify(password: &Secret, stored: &str) -> Result<bool, password_hash::Error> {
+fn hash(password: &Secret, memory: &mut Memory) -> Result<String, password_hash::Error> {
+    let salt = SaltString::generate(&mut OsRng);
+    let params = Params::default();
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&params)?,
+        salt: Some(salt.as_salt()),
+        hash: Some(output(password, salt.as_salt(), params, memory)?),
+    };
+    Ok(hash.to_string())
+}
+
+fn verify(password: &Secret, stored: &str, memory: &mut Memory) -> Result<bool, password_hash::Error> {
     let stored = PasswordHash::new(stored)?;
-    match Argon2::default().verify_password(password.expose().as_bytes(), &stored) {
-        Ok(()) => Ok(true),
-        Err(password_hash::Error::Password) => Ok(false),
-        Err(error) => Err(error),
+    if stored.algorithm != Algorithm::Argon2id.ident() {
+        return Err(password_hash::Error::Algorithm);
     }
+    let (salt, expected) =
+        (stored.salt.ok_or(password_hash::Error::PhcStringField)?, stored.hash.ok_or(password_hash::Error::PhcStringField)?);
+    // `Output` compares in constant time.
+    Ok(output(password, salt, Params::try_from(&stored)?, memory)? == expected)
+}
+
+fn output(password: &Secret, salt: Salt<'_>, params: Params, memory: &mut Memory) -> Result<Output, password_hash::Error> {
+    let mut buffer = [0; Salt::MAX_LENGTH];
+    let salt = salt.decode_b64(&mut buffer)?;
+    let (blocks, length) = (params.block_count(), params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN));
+    if memory.len() < blocks {
+        memory.resize(blocks, Block::default());
+    }
+    Output::init_with(length, |out| {
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        // `blocks` is at most the length: it was made so above.
+        Ok(argon2.hash_password_into_with_memory(password.expose().as_bytes(), salt, out, &mut memory[..blocks])?)
+    })
 }
 
 /// A stored hash that cannot be read, or parameters that do not fit: never the caller's fault.
@@ -142,13 +179,14 @@ mod tests {
                 hash.hash.map(|hash| hash.len()),
             )
         };
-        assert_eq!(cost(NOBODY), cost(&hash(&secret("x")).expect("hashes")));
-        assert_eq!(verify(&secret("x"), NOBODY), Ok(false));
+        assert_eq!(cost(NOBODY), cost(&hash(&secret("x"), &mut Memory::new()).expect("hashes")));
+        assert_eq!(verify(&secret("x"), NOBODY, &mut Memory::new()), Ok(false));
     }
 
     #[actix_rt::test]
     async fn past_a_hundred_waiting_it_is_unavailable() {
-        let hasher = PasswordHasher { cores: Arc::new(Semaphore::new(0)), waiting: AtomicUsize::new(MAX_WAITING - 1) };
+        let hasher =
+            PasswordHasher { cores: Arc::new(Semaphore::new(0)), waiting: AtomicUsize::new(MAX_WAITING - 1), ..PasswordHasher::default() };
         let mut last = Box::pin(hasher.core());
         assert!(futures_poll(last.as_mut()).is_pending());
         assert!(matches!(hasher.core().await, Err(Error::Unavailable(_))));

@@ -1,8 +1,8 @@
 //! The signing key that the server makes for itself when it is given none: random, made once, kept in a file that only its owner reads.
 
-use std::fs::{self, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
@@ -57,7 +57,7 @@ fn read_or_make(file: &Path) -> io::Result<(Secret, bool)> {
     }
     let secret = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
     if let Some(directory) = file.parent() {
-        fs::create_dir_all(directory)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
     // Written whole under another name first, then linked, which fails when the name is taken: two processes that start together
     // end with the same key, and nobody reads half of one.

@@ -11,10 +11,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum};
 
-pub use parse::{DatabaseUrl, Origins, Rate, Secret, duration as parse_duration};
+pub use parse::{DatabaseUrl, Origins, Rate, Secret, duration};
 pub use proxies::TrustedProxies;
 
 /// A setting that cannot be used: which one, and how to mend it. The process exits 2 with this one line.
@@ -81,7 +80,7 @@ pub struct ServerSettings {
     #[command(flatten)]
     pub environment: EnvironmentSetting,
     /// Adds demo accounts (admin@demo.test, alice@demo.test, bob@demo.test; password `demo-password`) and orders; refused in production
-    #[arg(long, env = "HUBCAST_DEMO", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "HUBCAST_DEMO", action = ArgAction::SetTrue, value_parser = parse::flag)]
     pub demo: bool,
 }
 

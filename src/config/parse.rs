@@ -164,6 +164,14 @@ pub(super) fn host(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+pub(super) fn flag(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(format!("{text:?} is neither; write true or false")),
+    }
+}
+
 pub(super) fn port(text: &str) -> Result<u16, String> {
     digits(text).ok_or_else(|| format!("{text:?} is not a port; write a number from 0 to 65535"))
 }

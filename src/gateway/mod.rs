@@ -1,1 +1,52 @@
-//! (to be written)
+//! The sockets' door: one [`Gateway`] per namespace, each event handed to the verb in `service/` that REST uses too. It holds no rules and no SQL.
+
+mod admin;
+mod main;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::auth::Identity;
+use crate::auth::credentials::Places;
+use crate::error::Error;
+use crate::event::{self, Room};
+use crate::realtime::{Gateway, Handshake, Incoming, Json, Welcome};
+use crate::service::{Services, accounts};
+
+/// The product's namespaces, by name.
+#[must_use]
+pub fn all(services: &Arc<Services>) -> Vec<(&'static str, Arc<dyn Gateway>)> {
+    let main = main::Main(Arc::clone(services));
+    let admin = admin::Admin(Arc::clone(services));
+    vec![(event::MAIN, Arc::new(main)), (event::ADMIN, Arc::new(admin))]
+}
+
+/// Who this is, from the first place that holds a token.
+async fn identify(services: &Services, handshake: &Handshake, auth: Option<Json>) -> Result<Identity, Error> {
+    // The payload was read as JSON once already.
+    let auth: Option<serde_json::Value> = auth.and_then(|auth| serde_json::from_str(auth.get()).ok());
+    let places = Places {
+        auth: auth.as_ref(),
+        authorization: handshake.authorization.as_deref().map(str::as_bytes),
+        cookie: handshake.cookie.as_deref().map(str::as_bytes),
+        // The handshake keeps a cookie only when its origin's cookies count.
+        cookie_allowed: true,
+        query: Some(&handshake.query),
+    };
+    accounts::authenticate(services, places.token()).await
+}
+
+fn welcome(identity: Identity, rooms: impl IntoIterator<Item = Room>) -> Welcome {
+    Welcome {
+        identity: json!(identity.user),
+        rooms: rooms.into_iter().map(|room| room.to_string().into()).collect(),
+        data: Rc::new(identity),
+        greetings: Vec::new(),
+    }
+}
+
+fn unknown(event: &Incoming) -> Error {
+    Error::BadRequest(format!("unknown event {}", event.name))
+}

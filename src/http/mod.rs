@@ -1,1 +1,82 @@
-//! (to be written)
+//! The REST door. A handler reads like a list: extract, call, answer; the rules are the verbs' in `service`, the texts of failures are
+//! `error`'s, their shape is [`mod@error`]'s here.
+//!
+//! `app` builds the actix-web App, gives it the shared parts ([`Services`](crate::service::Services), [`Policy`], [`Readiness`]) as
+//! `web::Data`, and calls [`routes`]. This module knows no SQL and sends nothing to a socket.
+
+mod accounts;
+pub mod cors;
+mod error;
+mod extract;
+mod health;
+mod orders;
+mod pages;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::Next;
+use actix_web::{HttpRequest, guard, web};
+
+pub use health::Readiness;
+
+use crate::error::Error;
+#[cfg(doc)]
+use crate::realtime::admission::Policy;
+
+/// Largest body that a route takes.
+const BODY_LIMIT: usize = 256 * 1024;
+/// How much of one is read: who sends a little too much is then told so, instead of seeing the connection break while it sends.
+const READ_LIMIT: usize = 1024 * 1024;
+
+/// Registers every route. What none of them takes, a known path with another method too, is 404 in NestJS's shape.
+pub fn routes(config: &mut web::ServiceConfig) {
+    config
+        .app_data(web::PayloadConfig::new(READ_LIMIT))
+        .route("/auth/register", web::post().to(accounts::register))
+        .route("/auth/login", web::post().to(accounts::login))
+        .route("/auth/me", get().to(accounts::me))
+        .route("/orders", web::post().to(orders::create))
+        .route("/orders", get().to(orders::list))
+        .route("/orders/{id}", get().to(orders::get))
+        .route("/orders/{id}/status", web::patch().to(orders::set_status))
+        .route("/orders/{id}/ship", web::patch().to(orders::ship))
+        .route("/healthz", get().to(health::alive))
+        .route("/readyz", get().to(health::ready))
+        .default_service(web::to(unknown));
+    for path in pages::PATHS {
+        config.route(path, get().to(pages::page));
+    }
+}
+
+/// GET, and HEAD with it (RFC 9110, 9.1: both are a server's duty).
+fn get() -> actix_web::Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+async fn unknown(request: HttpRequest) -> Error {
+    let method = if *request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    Error::NotFound(format!("Cannot {method} {}", request.path()))
+}
+
+/// Middleware: one line per request, at debug. Path and ids, never a query string, a token or a body.
+///
+/// # Errors
+/// Those of the handler, unchanged.
+pub async fn log_request(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let started = std::time::Instant::now();
+    let response = next.call(request).await?;
+    let request = response.request();
+    tracing::debug!(
+        method = %request.method(),
+        path = request.path(),
+        status = response.status().as_u16(),
+        user = extract::user_of(request),
+        took_us = started.elapsed().as_micros(),
+        "request"
+    );
+    Ok(response)
+}

@@ -20,7 +20,7 @@ pub struct Idle {
     #[arg(long, value_enum, default_value_t = Protocol::Socketio)]
     protocol: Protocol,
     /// How long to hold them; their pings are answered
-    #[arg(long, default_value = "5s", value_parser = crate::config::parse_duration)]
+    #[arg(long, default_value = "5s", value_parser = crate::config::duration)]
     hold: Duration,
     /// Process id of the server, to read its memory (Linux)
     #[arg(long)]

@@ -14,7 +14,7 @@ use clap::Subcommand;
 
 /// What to load a server with.
 #[derive(Debug, Subcommand)]
-pub enum Load {
+pub enum Command {
     /// Places orders for a while, and counts what admin sockets hear of them
     Orders(orders::Orders),
     /// Opens signed-in sockets, holds them, and says what one costs the server
@@ -25,13 +25,13 @@ pub enum Load {
 ///
 /// # Errors
 /// One line that says what went wrong.
-pub fn run(load: Load) -> Result<(), String> {
+pub fn run(command: Command) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async move {
-        match load {
-            Load::Orders(orders) => orders.run().await,
-            Load::Idle(idle) => idle.run().await,
+        match command {
+            Command::Orders(orders) => orders.run().await,
+            Command::Idle(idle) => idle.run().await,
         }
     })
 }

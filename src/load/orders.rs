@@ -23,7 +23,7 @@ pub struct Orders {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     in_flight: u16,
     /// For how long
-    #[arg(long, default_value = "10s", value_parser = crate::config::parse_duration)]
+    #[arg(long, default_value = "10s", value_parser = crate::config::duration)]
     duration: Duration,
     /// Admin sockets on `/admin` that count the `new_order` frames
     #[arg(long, default_value_t = 1)]

@@ -32,7 +32,8 @@ impl Socket {
     pub(super) async fn open(address: SocketAddr, protocol: Protocol, namespace: &str, token: &str, number: usize) -> Result<Self, String> {
         let text = |error: std::io::Error| format!("socket {number}: {error}");
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(text)?;
-        if let (SocketAddr::V4(_), true) = (address, address.ip().is_loopback()) {
+        // The first ones leave the choice to the kernel: without an address of their own it finds them a port faster.
+        if number >= PER_ADDRESS && address.is_ipv4() && address.ip().is_loopback() {
             let last = u8::try_from(1 + number / PER_ADDRESS).map_err(|_| "too many sockets")?;
             socket.bind(SocketAddr::from(([127, 0, 0, last], 0))).map_err(text)?;
         }

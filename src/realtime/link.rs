@@ -278,7 +278,11 @@ impl Link {
         }
         let mut next = self.join_due.get();
         if next <= now {
-            self.close(Reason::ConnectTimeout);
+            self.close(match self.protocol {
+                Protocol::SocketIo => Reason::ConnectTimeout,
+                // It joins with its token, so the token is what did not come.
+                Protocol::Plain => Reason::Unauthorized,
+            });
             return None;
         }
         if self.blocked.get() {

@@ -76,17 +76,16 @@ describe("a socket is refused", () => {
     assert.equal(message, "Invalid namespace");
   });
 
-  test("and the connection stands: the same one gets in with a good token", async () => {
+  test("and what else runs on its connection does not notice", async () => {
     const manager = new Manager(server.url, { transports: ["websocket"] });
-    const auth = { token: "not.a.token" };
-    const client = new Client(manager.socket("/", { auth }));
-    assert.deepEqual(await client.refusal(), unauthorized("invalid"));
+    const auth = { token: await server.token("alice") };
+    const main = new Client(manager.socket("/", { auth }));
+    await main.next("session");
     const { engine } = manager;
-    auth.token = await server.token("alice");
-    client.socket.connect();
-    await client.next("session");
+    assert.equal((await new Client(manager.socket("/admin", { auth })).refusal()).message, "Forbidden");
+    assert.equal((await main.ask("no:such:event")).ok, false);
     assert.equal(manager.engine, engine);
-    client.close();
+    main.close();
   });
 });
 

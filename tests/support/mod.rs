@@ -22,6 +22,10 @@ impl Home {
         Self(tempfile::tempdir().unwrap())
     }
 
+    pub fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hubcast"));
         for (name, _) in std::env::vars_os() {
@@ -50,16 +54,18 @@ impl Home {
             std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
         }
         drop(sender);
+        let mut server = Server { child, address: String::new() };
         let mut seen = Vec::new();
         let end = Instant::now() + Duration::from_secs(30);
         loop {
             let Ok(line) = lines.recv_timeout(end.saturating_duration_since(Instant::now())) else {
-                let _ = child.kill();
+                drop(server);
                 panic!("the server does not listen; it said:\n{}", seen.join("\n"));
             };
             if let Some((_, address)) = line.split_once("listening on http://") {
                 let address = address.chars().take_while(|c| !c.is_whitespace() && *c != '"' && *c != '\u{1b}').collect();
-                return Server { child, address };
+                server.address = address;
+                return server;
             }
             seen.push(line);
         }

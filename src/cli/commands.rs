@@ -1,0 +1,100 @@
+//! The commands that do their work and end: accounts, tokens, migrations, a look at the settings.
+
+use std::io::BufRead;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Failure, Store, TokenArgs, UserAdd, start_log};
+use crate::auth::{PasswordHasher, Tokens, load_key};
+use crate::config::{DatabaseUrl, KeySource, Secret, Settings};
+use crate::error::Error;
+use crate::model::User;
+use crate::model::fields::Fields;
+use crate::service::accounts::{self, NewAccount};
+use crate::store::{Db, Silent, users};
+
+/// Users read at a time.
+const PAGE: i64 = 500;
+
+/// Opens the database, works with it, and closes it.
+fn with_db<T>(store: &Store, work: impl AsyncFnOnce(&Db) -> Result<T, Error>) -> Result<T, Failure> {
+    start_log(store.log);
+    let db = Db::open(&store.database, Arc::new(Silent)).map_err(|error| Failure::Failed(error.to_string()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(work(&db)).map_err(|error| Failure::Failed(error.to_string())),
+        Err(error) => Err(Failure::Failed(error.to_string())),
+    };
+    db.close();
+    outcome
+}
+
+pub(super) fn migrate(store: &Store) -> Result<(), Failure> {
+    with_db(store, async |_| Ok(()))
+}
+
+pub(super) fn user_add(add: UserAdd) -> Result<(), Failure> {
+    let password = match add.password.password {
+        Some(password) => password,
+        None => first_line()?,
+    };
+    // The same rules and words as at POST /auth/register.
+    let body = json!({"email": add.email, "name": add.name, "password": password.expose()}).to_string();
+    let account = Fields::parse(body.as_bytes()).and_then(NewAccount::read);
+    let account = account.map_err(|faults| Failure::Usage(faults.to_string()))?;
+    let user = with_db(&add.store, async |db| accounts::add_user(db, &PasswordHasher::default(), account, add.role).await)?;
+    show(&user);
+    Ok(())
+}
+
+fn first_line() -> Result<Secret, Failure> {
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).map_err(|error| Failure::Failed(format!("stdin: {error}")))?;
+    Ok(Secret::from(line.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+pub(super) fn user_list(store: &Store) -> Result<(), Failure> {
+    with_db(store, async |db| {
+        let mut after = None;
+        loop {
+            let users = db.read(async move |conn| users::list(conn, after, PAGE).await).await?;
+            users.iter().for_each(show);
+            match users.last() {
+                Some(last) => after = Some(last.id),
+                None => return Ok(()),
+            }
+        }
+    })
+}
+
+fn show(user: &User) {
+    println!("{}\t{}\t{}\t{}", user.id, user.role, user.email, user.name);
+}
+
+pub(super) fn token(args: &TokenArgs) -> Result<(), Failure> {
+    let source = args.auth.key(args.environment.environment, &args.store.database.url)?;
+    let id = args.user;
+    let found = with_db(&args.store, async |db| db.read(async move |conn| users::by_id(conn, id).await).await)?;
+    let user = found.ok_or_else(|| Failure::Failed(format!("User with ID {id} not found")))?;
+    let key = load_key(source).map_err(|error| Failure::Failed(error.to_string()))?;
+    let issued = Tokens::new(&key, &args.auth).issue(user.id, args.role.unwrap_or(user.role), args.ttl);
+    println!("{}", issued.map_err(|error| Failure::Failed(error.to_string()))?.token);
+    Ok(())
+}
+
+pub(super) fn check_config(settings: &Settings) -> Result<(), Failure> {
+    settings.check()?;
+    let url = &settings.database.url;
+    println!("listens on  {}:{}", settings.server.host, settings.server.port);
+    match url {
+        DatabaseUrl::Sqlite(file) => println!("database    SQLite, {}", file.display()),
+        DatabaseUrl::Postgres(_) => println!("database    PostgreSQL"),
+    }
+    match settings.auth.key(settings.server.environment.environment, url)? {
+        KeySource::Given(_) => println!("signs with  JWT_SECRET"),
+        KeySource::File(file) => println!("signs with  a random secret in {}", file.display()),
+    }
+    println!("The settings are good.");
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! CORS for REST, by the one policy that sockets obey too. A foreign Origin that is not allowed gets its answer without CORS headers, so
+//! that a browser keeps it from the page.
+
+use std::net::IpAddr;
+
+use actix_cors::Cors;
+use actix_web::http::header;
+
+use crate::realtime::admission::{Origins, Policy};
+
+/// The middleware for one application.
+pub fn cors(policy: &Policy) -> Cors {
+    let asked = policy.clone();
+    let cors = Cors::default()
+        .allowed_origin_fn(move |_, head| {
+            let peer = head.peer_addr.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip());
+            asked.origin(peer, &head.headers).allowed
+        })
+        .block_on_origin_mismatch(false)
+        .allow_any_method()
+        .allow_any_header()
+        .expose_headers([header::LINK, header::RETRY_AFTER])
+        .max_age(600);
+    match policy.origins {
+        Origins::Any => cors.send_wildcard(),
+        Origins::Same | Origins::List(_) => cors.supports_credentials(),
+    }
+}

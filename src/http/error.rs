@@ -1,0 +1,102 @@
+//! The one place where a failure becomes a response, in NestJS's shape: `{"statusCode":404,"message":"…","error":"Not Found"}`.
+//!
+//! `message` is a list exactly for faults of validation.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, HttpResponseBuilder, Responder, ResponseError};
+use serde::Serialize;
+
+use crate::error::Error;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    status_code: u16,
+    message: Message<'a>,
+    error: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Message<'a> {
+    One(String),
+    List(&'a [String]),
+}
+
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let status = self.status_code();
+        let message = match self {
+            Self::Faults(faults) => Message::List(faults),
+            other => Message::One(other.message()),
+        };
+        let mut response = HttpResponse::build(status);
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        advise(self, &mut response);
+        response.json(Body { status_code: status.as_u16(), message, error: status.canonical_reason().unwrap_or_default() })
+    }
+}
+
+/// What a client can do about it, where HTTP has a header for that.
+fn advise(error: &Error, response: &mut HttpResponseBuilder) {
+    match error {
+        Error::Unauthorized(_) | Error::BadCredentials => {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        Error::RateLimited(wait) => {
+            // In whole seconds, so that a retry then is not too early by a fraction.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.insert_header((header::RETRY_AFTER, seconds.max(1)));
+        }
+        Error::Unavailable(_) => {
+            response.insert_header((header::RETRY_AFTER, 1));
+        }
+        _ => {}
+    }
+}
+
+/// So that a handler that only fails can be one.
+impl Responder for Error {
+    type Body = actix_web::body::BoxBody;
+
+    fn respond_to(self, _: &actix_web::HttpRequest) -> HttpResponse {
+        self.error_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::error::AuthFailure;
+
+    async fn rendered(error: Error) -> (u16, String) {
+        let response = error.error_response();
+        let status = response.status().as_u16();
+        let body = actix_web::body::to_bytes(response.into_body()).await.unwrap_or_default();
+        (status, String::from_utf8_lossy(&body).into_owned())
+    }
+
+    #[actix_rt::test]
+    async fn failures_have_the_shape_of_nestjs() {
+        let missing = Error::NotFound("Order with ID 5 not found".into());
+        let body = r#"{"statusCode":404,"message":"Order with ID 5 not found","error":"Not Found"}"#;
+        assert_eq!(rendered(missing).await, (404, body.into()));
+        let faults = Error::Faults(vec!["total must not be less than 0".into()]);
+        let body = r#"{"statusCode":400,"message":["total must not be less than 0"],"error":"Bad Request"}"#;
+        assert_eq!(rendered(faults).await, (400, body.into()));
+        let body = r#"{"statusCode":401,"message":"Unauthorized","error":"Unauthorized"}"#;
+        assert_eq!(rendered(Error::Unauthorized(AuthFailure::Expired)).await, (401, body.into()));
+    }
+
+    #[test]
+    fn a_rate_limit_says_when_to_come_back() {
+        let response = Error::RateLimited(Duration::from_millis(1_200)).error_response();
+        assert_eq!(response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()), Some("2"));
+    }
+}

@@ -1,0 +1,51 @@
+//! The accounts and orders of `serve --demo`: made once, and left alone where they exist.
+
+use super::Services;
+use super::accounts::{self, NewAccount};
+use super::orders::{self, NewOrder};
+use crate::auth::Identity;
+use crate::config::Secret;
+use crate::error::Error;
+use crate::model::{Money, OrderStatus, Role, Timestamp, User};
+use crate::store::{Once, users};
+
+/// The password of every demo account.
+pub const PASSWORD: &str = "demo-password";
+
+/// Makes what is missing. Orders are placed only together with their customer's account.
+///
+/// # Errors
+/// What a write can fail with.
+pub async fn prepare(services: &Services) -> Result<(), Error> {
+    let (admin, _) = account(services, "admin@demo.test", "Ada Admin", Role::Admin).await?;
+    let (alice, alice_is_new) = account(services, "alice@demo.test", "Alice", Role::Customer).await?;
+    let (bob, bob_is_new) = account(services, "bob@demo.test", "Bob", Role::Customer).await?;
+    if alice_is_new {
+        order(services, &alice, 4_990).await?;
+        let paid = order(services, &alice, 12_500).await?;
+        orders::set_status(services, &identity(&admin), paid, OrderStatus::Paid).await?;
+    }
+    if bob_is_new {
+        order(services, &bob, 799).await?;
+    }
+    Ok(())
+}
+
+async fn account(services: &Services, email: &'static str, name: &str, role: Role) -> Result<(User, bool), Error> {
+    let found = services.db.read(async move |conn| users::credentials_by_email(conn, email).await).await?;
+    if let Some(found) = found {
+        return Ok((found.user, false));
+    }
+    let new = NewAccount { email: email.into(), name: name.into(), password: Secret::from(PASSWORD.to_owned()) };
+    let user = accounts::add_user(&services.db, &services.passwords, new, role).await?;
+    Ok((user, true))
+}
+
+async fn order(services: &Services, customer: &User, minor: i64) -> Result<crate::model::OrderId, Error> {
+    let new = NewOrder { total: Money::from_minor(minor), customer_id: None };
+    orders::create(services, &identity(customer), new, Once::No).await.map(|order| order.id)
+}
+
+fn identity(user: &User) -> Identity {
+    Identity { user: user.id, role: user.role, expires_at: Timestamp::now() }
+}

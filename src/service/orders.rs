@@ -1,0 +1,127 @@
+//! Orders: placing them, reading them, and moving them on.
+
+use super::Services;
+use crate::auth::Identity;
+use crate::error::Error;
+use crate::event;
+use crate::model::fields::{self, Fields};
+use crate::model::{Money, Order, OrderDetail, OrderId, OrderStatus, UserId};
+use crate::store::{Once, Tx, is_missing_reference, orders as rows};
+
+/// An order to be placed.
+pub struct NewOrder {
+    pub total: Money,
+    /// None: the caller's own, and an admin's for no one.
+    pub customer_id: Option<UserId>,
+}
+
+impl NewOrder {
+    /// From `{total, customerId?}`.
+    ///
+    /// # Errors
+    /// [`Error::Faults`].
+    pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
+        let total = fields.required("total", fields::amount);
+        let customer = fields.optional("customerId", fields::id);
+        fields.end(|| Some(Self { total: total?, customer_id: customer? }))
+    }
+}
+
+/// The status that an order is to take, from `{status}`.
+///
+/// # Errors
+/// [`Error::Faults`].
+pub fn read_status(mut fields: Fields<'_>) -> Result<OrderStatus, Error> {
+    let status = fields.required("status", fields::word(OrderStatus::ALL));
+    fields.end(|| status)
+}
+
+/// One page of a list, newest first.
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// There are older ones.
+    pub more: bool,
+}
+
+/// Places an order and tells the admins. A customer may only for itself, an admin for anyone or no one.
+///
+/// # Errors
+/// [`Error::Forbidden`], [`Error::Faults`] for a customer who does not exist.
+pub async fn create(services: &Services, caller: &Identity, new: NewOrder, once: Once) -> Result<Order, Error> {
+    let customer = match new.customer_id {
+        customer if caller.is_admin() => customer,
+        None => Some(caller.user),
+        Some(customer) if customer == caller.user => Some(customer),
+        Some(_) => return Err(Error::Forbidden),
+    };
+    let row = rows::NewOrder { customer_id: customer, total: new.total };
+    let write = async move |tx: &mut Tx| {
+        let order = rows::insert(tx, &row).await.map_err(|error| {
+            if is_missing_reference(&error) {
+                Error::Faults(vec!["customerId must refer to an existing user".into()])
+            } else {
+                error.into()
+            }
+        })?;
+        tx.emit(event::new_order(&order));
+        Ok(order)
+    };
+    services.db.write(once, write).await
+}
+
+/// Own orders, all for an admin: at most `limit` of those before `before`.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub async fn list(services: &Services, caller: &Identity, limit: u16, before: Option<OrderId>) -> Result<Page<OrderDetail>, Error> {
+    // One more than asked for tells whether there is another page.
+    let asked = rows::Page { customer_id: owner(caller), before, limit: i64::from(limit) + 1 };
+    let mut items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
+    let more = items.len() > usize::from(limit);
+    items.truncate(usize::from(limit));
+    Ok(Page { items, more })
+}
+
+/// One order. Another's is not found.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<OrderDetail, Error> {
+    let found = services.db.read(async move |conn| rows::by_id(conn, id).await).await?;
+    let visible = |order: &OrderDetail| owner(caller).is_none_or(|owner| order.order.customer_id == Some(owner));
+    found.filter(visible).ok_or_else(|| not_found(id))
+}
+
+/// Moves an order on, and tells its customer and the admins. Admins only.
+///
+/// # Errors
+/// [`Error::Forbidden`], [`Error::NotFound`], [`Error::Conflict`] for a step that is not allowed.
+pub async fn set_status(services: &Services, caller: &Identity, id: OrderId, next: OrderStatus) -> Result<Order, Error> {
+    caller.require_admin()?;
+    let write = async move |tx: &mut Tx| {
+        let previous = rows::by_id(tx.conn(), id).await?.ok_or_else(|| not_found(id))?.order.status;
+        let refused = || Error::Conflict(format!("Order with ID {id} cannot go from {previous} to {next}"));
+        if !previous.can_become(next) {
+            return Err(refused());
+        }
+        // None: another writer was faster, and the order is no longer what it was a moment ago.
+        let order = rows::advance(tx, id, previous, next).await?.ok_or_else(refused)?;
+        for update in event::order_update(&order, previous) {
+            tx.emit(update);
+        }
+        if next == OrderStatus::Shipped {
+            tx.emit(event::order_shipped(&order));
+        }
+        Ok(order)
+    };
+    services.db.write(Once::No, write).await
+}
+
+/// Whose orders the caller may see; None: everyone's.
+fn owner(caller: &Identity) -> Option<UserId> {
+    if caller.is_admin() { None } else { Some(caller.user) }
+}
+
+fn not_found(id: OrderId) -> Error {
+    Error::NotFound(format!("Order with ID {id} not found"))
+}

@@ -1,0 +1,28 @@
+//! From committed rows to the hub: the one place where the store's events become the sockets'.
+
+use std::any::Any;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::realtime::{Event, HubHandle};
+use crate::store::{Committed, Publisher, Ticket};
+
+/// Hands committed events to the hub, with the shares of its budget that their writers took.
+pub struct HubPublisher(pub HubHandle);
+
+impl Publisher for HubPublisher {
+    fn admit<'a>(&'a self, bytes: usize) -> Pin<Box<dyn Future<Output = Ticket> + Send + 'a>> {
+        Box::pin(async move { Box::new(self.0.admit(bytes).await) as Ticket })
+    }
+
+    fn publish(&self, committed: Committed, routed: Box<dyn FnOnce() + Send>) {
+        let (events, tickets) = committed.into_events();
+        // The batch's shares go back together, when its last event has left the outlets.
+        let share: Arc<dyn Any + Send + Sync> = Arc::new(std::sync::Mutex::new(tickets));
+        let events = events.into_iter().map(|event| {
+            let rooms = event.rooms.into_iter();
+            Event::new(event.namespace, event.name, event.data, rooms).with_share(Arc::clone(&share))
+        });
+        self.0.publish(events.collect(), routed);
+    }
+}

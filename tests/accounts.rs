@@ -1,0 +1,176 @@
+//! Accounts through the public doors: registering, signing in, and the places where REST takes a token from.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Answer, Home, PASSWORD, Server};
+
+fn unauthorized(answer: &Answer) -> bool {
+    answer.status == 401 && answer.body == json!({"statusCode": 401, "message": "Unauthorized", "error": "Unauthorized"})
+}
+
+fn token_of(home: &Home, arguments: &[&str]) -> String {
+    let output = home.run(&[&["token"], arguments].concat());
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn login(server: &Server, email: &str, password: &str) -> Answer {
+    server.post("/auth/login", "", &json!({"email": email, "password": password}))
+}
+
+#[test]
+fn who_registers_is_signed_in_as_a_customer() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let account = json!({"email": "Eve@shop.test", "name": "Eve", "password": "long enough"});
+    let made = server.post("/auth/register", "", &account);
+    assert_eq!(made.status, 201);
+    let mut keys: Vec<_> = made.body.as_object().unwrap().keys().cloned().collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["accessToken", "expiresAt", "user"]);
+    let user = &made.body["user"];
+    assert_eq!((&user["email"], &user["name"], &user["role"]), (&json!("Eve@shop.test"), &json!("Eve"), &json!("customer")));
+    assert_eq!(server.get("/auth/me", made.body["accessToken"].as_str().unwrap()).body, *user);
+
+    let again = json!({"email": "eVE@SHOP.test", "name": "Other", "password": "long enough"});
+    let taken = json!({"statusCode": 409, "message": "Email is already registered", "error": "Conflict"});
+    let answer = server.post("/auth/register", "", &again);
+    assert_eq!((answer.status, answer.body), (409, taken));
+    let signed_in = login(&server, "EVE@shop.test", "long enough");
+    assert_eq!((signed_in.status, &signed_in.body["user"]), (200, user));
+    assert_eq!(signed_in.headers["cache-control"], "no-store");
+}
+
+#[test]
+fn a_registration_lists_every_fault() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let answer = server.post("/auth/register", "", &json!({"email": "eve", "password": "short", "role": "admin"}));
+    let faults = [
+        "property role should not exist",
+        "email must be an email",
+        "name must be shorter than or equal to 255 characters",
+        "name must be a string",
+        "name should not be empty",
+        "password must be longer than or equal to 8 characters",
+    ];
+    assert_eq!(answer.body, json!({"statusCode": 400, "message": faults, "error": "Bad Request"}));
+}
+
+#[test]
+fn a_wrong_email_and_a_wrong_password_read_the_same() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let refused = json!({"statusCode": 401, "message": "Invalid email or password", "error": "Unauthorized"});
+    for (email, password) in [("alice@demo.test", "not hers"), ("nobody@demo.test", PASSWORD), ("no email", "x")] {
+        let answer = login(&server, email, password);
+        assert_eq!((answer.status, answer.body), (401, refused.clone()), "{email}");
+    }
+}
+
+#[test]
+fn sign_ins_are_limited_per_account() {
+    let home = Home::new();
+    let server = home.serve(&[("RATE_LOGIN", "2/m")]);
+    for _ in 0..2 {
+        assert_eq!(login(&server, "alice@demo.test", "guess").status, 401);
+    }
+    let answer = login(&server, "ALICE@demo.test", PASSWORD);
+    assert_eq!(answer.body, json!({"statusCode": 429, "message": "Too many requests", "error": "Too Many Requests"}));
+    let wait: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=30).contains(&wait), "{wait}");
+    assert_eq!(login(&server, "bob@demo.test", PASSWORD).status, 200);
+}
+
+#[test]
+fn rest_takes_a_token_from_the_header_or_else_the_cookie() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let (alice, id) = server.sign_in("alice");
+    let cookie = format!("a=b; Authentication={alice}");
+    let me = |headers: &[(&str, &str)]| server.call("GET", "/auth/me", "", headers, None);
+    assert_eq!(me(&[("Cookie", &cookie)]).body["id"], id);
+    assert!(unauthorized(&me(&[("Cookie", &cookie), ("Authorization", "Bearer nonsense")])), "a later place does not save a bad one");
+    assert!(unauthorized(&server.call("GET", &format!("/auth/me?token={alice}"), "", &[], None)), "never from the query");
+    assert!(unauthorized(&me(&[])));
+    assert_eq!(me(&[]).headers["www-authenticate"], "Bearer");
+
+    // Cookies are for our own pages.
+    let own = format!("http://{}", server.address);
+    assert_eq!(me(&[("Cookie", &cookie), ("Origin", &own)]).status, 200);
+    for (name, value) in [("Origin", "http://evil.test"), ("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", "same-site")] {
+        assert!(unauthorized(&me(&[("Cookie", &cookie), (name, value)])), "{name}: {value}");
+    }
+}
+
+#[test]
+fn a_token_is_good_until_it_ends_and_as_long_as_its_user_is_known() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let (_, id) = server.sign_in("alice");
+    let token = token_of(&home, &["--user", &id.to_string(), "--ttl", "1s"]);
+    assert_eq!(server.get("/auth/me", &token).status, 200);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while server.get("/auth/me", &token).status == 200 {
+        assert!(std::time::Instant::now() < end, "it never ended");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(unauthorized(&server.get("/auth/me", &token)));
+
+    let other = Home::new();
+    let foreign = other.serve(&[]);
+    let stranger = foreign.sign_in("alice").0;
+    assert!(unauthorized(&server.get("/auth/me", &stranger)), "another server's key");
+}
+
+#[test]
+fn the_claim_decides_the_role() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let (_, id) = server.sign_in("alice");
+    let as_admin = token_of(&home, &["--user", &id.to_string(), "--role", "admin"]);
+    let ship = server.call("PATCH", "/orders/999999/ship", &as_admin, &[], None);
+    assert_eq!(ship.status, 404);
+    let as_herself = token_of(&home, &["--user", &id.to_string()]);
+    let ship = server.call("PATCH", "/orders/999999/ship", &as_herself, &[], None);
+    assert_eq!(ship.body, json!({"statusCode": 403, "message": "Forbidden resource", "error": "Forbidden"}));
+}
+
+#[test]
+fn a_body_has_to_be_json_and_small() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let (alice, _) = server.sign_in("alice");
+    let post = |content_type: &str, body: &[u8]| {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let request = agent.post(format!("http://{}/orders", server.address));
+        let answer = request.header("Authorization", format!("Bearer {alice}")).content_type(content_type).send(body);
+        let mut answer = answer.unwrap();
+        let body: Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
+        (answer.status().as_u16(), body["message"].clone())
+    };
+    assert_eq!(post("application/json; charset=utf-8", br#"{"total":1}"#).0, 201);
+    assert_eq!(post("text/plain", br#"{"total":1}"#), (400, json!("Content-Type must be application/json")));
+    assert_eq!(post("application/json", b"{"), (400, json!("Body is not valid JSON")));
+    assert_eq!(post("application/json", b"[]"), (400, json!("Body must be a JSON object")));
+    assert_eq!(post("application/json", &vec![b' '; 256 * 1024 + 1]), (413, json!("Payload too large")));
+}
+
+#[test]
+fn the_page_and_the_probes_need_no_token() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    for (path, kind) in [("/", "text/html"), ("/app.js", "text/javascript"), ("/style.css", "text/css"), ("/favicon.svg", "image/svg")] {
+        let page = server.get(path, "");
+        assert_eq!(page.status, 200, "{path}");
+        assert!(page.headers["content-type"].to_str().unwrap().starts_with(kind), "{path}");
+        assert!(page.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'self'"), "{path}");
+        let known = [("If-None-Match", page.headers["etag"].to_str().unwrap())];
+        let again = server.call("GET", path, "", &known, None);
+        assert_eq!((again.status, again.body), (304, Value::Null), "{path}");
+    }
+    assert_eq!(server.get("/healthz", "").body, json!({"status": "ok"}));
+    assert_eq!(server.get("/readyz", "").body, json!({"status": "ok"}));
+    assert_eq!(server.call("HEAD", "/readyz", "", &[], None).status, 200);
+}

@@ -1,0 +1,191 @@
+//! The command line: exit codes, what is said, and which source of a setting weighs more.
+
+mod support;
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output, Stdio};
+
+use support::Home;
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+/// What was said on stderr, which has to be one line.
+fn complaint(output: &Output) -> String {
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text.trim_end().to_owned()
+}
+
+fn answer(output: &Output) -> String {
+    assert_eq!(code(output), Some(0), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn with(mut command: Command, settings: &[(&str, &str)]) -> Output {
+    command.envs(settings.iter().copied()).output().unwrap()
+}
+
+#[test]
+fn a_bad_setting_ends_it_with_2_and_one_line_that_names_it() {
+    let home = Home::new();
+    let cases: [(&[(&str, &str)], &str); 7] = [
+        (&[("PORT", "http")], "hubcast: PORT (--port): "),
+        (&[("OUTBOX_LIMIT", "1MB")], "hubcast: OUTBOX_LIMIT (--outbox-limit): "),
+        (&[("CORS_ORIGINS", "shop.example")], "hubcast: CORS_ORIGINS (--cors-origins): "),
+        (&[("HUBCAST_ENV", "prod")], "hubcast: HUBCAST_ENV (--env): has to be one of production"),
+        (&[("HUBCAST_ENV", "production")], "hubcast: JWT_SECRET: "),
+        (&[("DATABASE_URL", "postgres://u:hush@h/d")], "hubcast: JWT_SECRET: "),
+        (&[("HUBCAST_ENV", "production"), ("JWT_SECRET", "hush"), ("HUBCAST_DEMO", "true")], "hubcast: HUBCAST_DEMO: "),
+    ];
+    for (settings, start) in cases {
+        for arguments in [&["serve"][..], &[], &["check-config"]] {
+            let output = with(home.command(arguments), settings);
+            assert_eq!(code(&output), Some(2), "{settings:?} {arguments:?}");
+            let text = complaint(&output);
+            assert!(text.starts_with(start), "{text}");
+            assert!(!text.contains("hush"), "{text}");
+        }
+    }
+    let unknown = home.run(&["bogus"]);
+    assert_eq!((code(&unknown), complaint(&unknown).as_str()), (Some(2), "hubcast: unrecognized subcommand 'bogus'; see hubcast --help"));
+}
+
+#[test]
+fn help_lists_every_setting_but_no_value_of_the_environment() {
+    let home = Home::new();
+    let help = answer(&with(home.command(&["serve", "--help"]), &[("JWT_SECRET", "hush")]));
+    let settings = [
+        "HOST",
+        "PORT",
+        "WORKERS",
+        "HUBCAST_ENV",
+        "HUBCAST_DEMO",
+        "DATABASE_URL",
+        "SQLITE_SYNCHRONOUS",
+        "JWT_SECRET",
+        "JWT_ISSUER",
+        "JWT_AUDIENCE",
+        "PING_INTERVAL_MS",
+        "PING_TIMEOUT_MS",
+        "MAX_PAYLOAD",
+        "CONNECT_TIMEOUT_MS",
+        "OUTBOX_LIMIT",
+        "STALL_TIMEOUT",
+        "CORS_ORIGINS",
+        "RATE_EVENTS",
+        "RATE_LOGIN",
+        "RATE_CONNECT",
+        "TRUSTED_PROXIES",
+        "LOG_FORMAT",
+    ];
+    for setting in settings {
+        assert!(help.contains(&format!("[env: {setting}]")), "{setting}");
+    }
+    assert!(!help.contains("hush"));
+    assert!(help.contains("--no-migrate"));
+}
+
+#[test]
+fn a_flag_weighs_more_than_the_environment_and_that_more_than_dotenv() {
+    let home = Home::new();
+    let dotenv = home.path().join(".env");
+    std::fs::write(&dotenv, "HOST=10.0.0.1\nDATABASE_URL=sqlite://from-dotenv.db\nLOG_FORMAT=json\n").unwrap();
+    let text = answer(&with(home.command(&["check-config", "--port", "4001"]), &[("PORT", "4002"), ("HOST", "10.0.0.2")]));
+    assert!(text.contains("10.0.0.2:4001"), "{text}");
+    assert!(text.contains("from-dotenv.db"), "{text}");
+    std::fs::write(&dotenv, "JWT SECRET=hush\n").unwrap();
+    let broken = home.run(&["check-config"]);
+    assert_eq!(code(&broken), Some(2));
+    assert!(complaint(&broken).starts_with("hubcast: .env: "), "{broken:?}");
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    let home = Home::new();
+    let output = with(home.command(&["check-config"]), &[("HOST", ""), ("JWT_ISSUER", ""), ("CORS_ORIGINS", ""), ("HUBCAST_DEMO", "")]);
+    assert!(answer(&output).contains("127.0.0.1:"), "{output:?}");
+}
+
+#[test]
+fn accounts_are_made_and_listed_beside_a_running_server() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let add = ["user", "add", "--email", "root@shop.test", "--name", "Root", "--role", "admin", "--password-stdin"];
+    let mut child = home.command(&add).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"from a pipe\n").unwrap();
+    let made = answer(&child.wait_with_output().unwrap());
+    assert_eq!(made, "4\tadmin\troot@shop.test\tRoot\n");
+    assert!(answer(&home.run(&["user", "list"])).ends_with(&made));
+    let login = server.post("/auth/login", "", &serde_json::json!({"email": "root@shop.test", "password": "from a pipe"}));
+    assert_eq!((login.status, &login.body["user"]["role"]), (200, &serde_json::json!("admin")));
+
+    let taken = home.run(&["user", "add", "--email", "ROOT@shop.test", "--name", "R", "--password", "long enough"]);
+    assert_eq!((code(&taken), complaint(&taken).as_str()), (Some(1), "hubcast: Email is already registered"));
+    let short = home.run(&["user", "add", "--email", "r@shop.test", "--name", "R", "--password", "short"]);
+    assert_eq!(code(&short), Some(2));
+    assert!(complaint(&short).contains("password must be longer than or equal to 8 characters"));
+    let nobody = home.run(&["token", "--user", "99"]);
+    assert_eq!((code(&nobody), complaint(&nobody).as_str()), (Some(1), "hubcast: User with ID 99 not found"));
+}
+
+#[test]
+fn a_second_server_on_the_same_file_ends_with_1() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let second = home.run(&["serve"]);
+    assert_eq!(code(&second), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another server is running"), "{second:?}");
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn a_schema_that_is_behind_ends_it_with_1_unless_it_may_migrate() {
+    let home = Home::new();
+    let behind = home.run(&["serve", "--no-migrate"]);
+    assert_eq!(code(&behind), Some(1));
+    assert!(String::from_utf8_lossy(&behind.stderr).contains("hubcast migrate"), "{behind:?}");
+    assert_eq!(code(&home.run(&["migrate"])), Some(0));
+    assert_eq!(code(&home.run(&["user", "list", "--no-migrate"])), Some(0));
+}
+
+#[test]
+fn the_made_secret_is_its_owners_and_outlives_the_server() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let (alice, _) = server.sign_in("alice");
+    let file = home.path().join("data/hubcast.jwt-secret");
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    server.kill();
+    let server = home.serve(&[]);
+    assert_eq!(server.get("/auth/me", &alice).status, 200);
+}
+
+#[test]
+fn logs_can_be_json_and_hold_no_secret() {
+    let home = Home::new();
+    let mut command = home.command(&["serve", "--demo"]);
+    command.env("LOG_FORMAT", "json").env("JWT_SECRET", "hush-hush").env("RUST_LOG", "debug");
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap())).map(Result::unwrap);
+    let mut seen = String::new();
+    let address = lines.by_ref().find_map(|line| {
+        let line_is_json: serde_json::Value = serde_json::from_str(&line).unwrap();
+        seen.push_str(&line);
+        let message = line_is_json["message"].as_str().unwrap_or_default();
+        message.strip_prefix("listening on http://").map(str::to_owned)
+    });
+    let address = address.unwrap();
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let body = r#"{"email":"alice@demo.test","password":"demo-password"}"#;
+    agent.post(format!("http://{address}/auth/login?token=in-the-query")).content_type("application/json").send(body).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    seen.extend(lines);
+    assert!(seen.contains("/auth/login"), "{seen}");
+    for secret in ["hush-hush", "demo-password", "in-the-query", "eyJ"] {
+        assert!(!seen.contains(secret), "{secret}");
+    }
+}
