@@ -1,13 +1,15 @@
 //! What a write costs on SQLite, by the way it takes through diesel: BEGIN, four inserts, COMMIT.
 //!
-//! `cargo bench --bench sqlite_write` prints the table of docs/adr/0002-sqlite-write-path.md. Three ways: plain diesel; diesel-async whose blocking
-//! calls run at once on the calling thread ("inline"); diesel-async's stock wrapper, which sends each statement to another thread. Each with a
-//! transaction per order, and with 64 orders in one transaction (a savepoint each), at synchronous=FULL and NORMAL. Queues and sockets are left out.
+//! `cargo bench --bench sqlite_write` prints the tables of docs/adr/0002-sqlite-write-path.md. Three ways: plain diesel; diesel-async whose
+//! blocking calls run at once on the calling thread ("inline"); diesel-async's stock wrapper, which sends each statement to another thread. Each
+//! with a transaction per order, and with 64 orders in one transaction (a savepoint each), at synchronous=FULL and NORMAL. Queues are left out
+//! there; a last table (alone with `-- store`) has the store as it was built, and 64 callers who each wait for their order before the next.
 
 use std::error::Error;
 use std::future::Future;
 use std::path::Path;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -15,8 +17,13 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper};
-use hubcast::model::Timestamp;
+use hubcast::config::{DatabaseSettings, DatabaseUrl, Synchronous};
+use hubcast::event;
+use hubcast::model::{Money, Timestamp};
 use hubcast::schema::{event_rooms, events, orders};
+use hubcast::store::orders::NewOrder;
+use hubcast::store::{self, Db, Once, Silent};
+use tokio::runtime::Runtime;
 
 const ORDERS_PER_BATCH: i64 = 64;
 const ROUND: Duration = Duration::from_secs(1);
@@ -67,7 +74,7 @@ statement!(Commit, "COMMIT");
 statement!(Savepoint, "SAVEPOINT job");
 statement!(Release, "RELEASE job");
 
-/// One way through diesel: the same query text for all three, with `.await` where the way is async.
+/// One way through diesel: the same query text for all, with `.await` where the way is async.
 macro_rules! way {
     ($module:ident, $conn:ty, $dsl:path, [$($async:ident)?], [$($wait:tt)*]) => {
         mod $module {
@@ -181,12 +188,19 @@ fn compare(per_batch: i64, mut ways: [Way<'_>; 3]) {
 fn main() {
     let folder = tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/target")).expect("a folder under target/");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    if !std::env::args().any(|argument| argument == "store") {
+        compare_ways(folder.path(), &runtime);
+    }
+    measure_store(folder.path(), &runtime);
+}
+
+fn compare_ways(folder: &Path, runtime: &Runtime) {
     for synchronous in ["FULL", "NORMAL"] {
         println!("\nsynchronous={synchronous}\n");
         println!("| way | orders per commit | orders/s | µs per order | CPU µs per order | time / plain | CPU / plain |");
         println!("| --- | --- | --- | --- | --- | --- | --- |");
         for per_batch in [1, ORDERS_PER_BATCH] {
-            let file = |way: &str| open(&folder.path().join(format!("{way}-{per_batch}-{synchronous}.db")), synchronous);
+            let file = |way: &str| open(&folder.join(format!("{way}-{per_batch}-{synchronous}.db")), synchronous);
             let mut plain = file("plain");
             let mut inline = InlineConnection::new(file("inline"));
             let mut stock = runtime.block_on(async { StockConnection::new(file("stock")) });
@@ -198,4 +212,39 @@ fn main() {
             compare(per_batch, ways);
         }
     }
+}
+
+/// The store, with its queue and its answers.
+fn measure_store(folder: &Path, runtime: &Runtime) {
+    println!("\nthe store, {ORDERS_PER_BATCH} callers\n\n| synchronous | orders/s | CPU µs per order |\n| --- | --- | --- |");
+    for synchronous in [Synchronous::Full, Synchronous::Normal] {
+        let path = folder.join(format!("store-{synchronous:?}.db"));
+        let settings = DatabaseSettings { url: DatabaseUrl::Sqlite(path), synchronous, migrate: true, lock: false };
+        let db = Db::open(&settings, Arc::new(Silent)).expect("opens");
+        let (start, cpu_before, mut done) = (Instant::now(), cpu(), 0);
+        runtime.block_on(async {
+            let callers: Vec<_> = (0..ORDERS_PER_BATCH).map(|_| tokio::spawn(place_orders(db.clone()))).collect();
+            for caller in callers {
+                done += caller.await.expect("joins");
+            }
+        });
+        let (wall, cpu) = (start.elapsed(), cpu().saturating_sub(cpu_before));
+        println!("| {synchronous:?} | {:.0} | {:.1} |", f64::from(done) / wall.as_secs_f64(), cpu.as_secs_f64() * 1e6 / f64::from(done));
+        db.close();
+    }
+}
+
+/// A caller: order after order, each with its event, until the time is up.
+async fn place_orders(db: Db) -> u32 {
+    let (start, mut done) = (Instant::now(), 0);
+    while start.elapsed() < ROUND * 4 {
+        let placed = db.write(Once::No, async |tx| {
+            let order = store::orders::insert(tx, &NewOrder { customer_id: None, total: Money::from_minor(1250) }).await?;
+            tx.emit(event::new_order(&order));
+            Ok(order)
+        });
+        placed.await.expect("write");
+        done += 1;
+    }
+    done
 }

@@ -1,9 +1,8 @@
 //! One query text for two databases. [`Conn`] is the connection, [`query!`] expands a query for both arms, and [`Driver`] runs it on a thread of ours.
 //!
-//! diesel-async has no connection over several back ends yet. On SQLite its wrapper is told to run each statement at once where it stands
-//! ([`Inline`]), so a query never waits, and never leaves its thread (docs/adr/0002). Only `store/` may name the arms.
+//! On PostgreSQL a query is diesel-async's; on SQLite it is plain diesel's and runs at once where it stands, on a thread that may block: no wrapper
+//! in between, for the reasons and figures of docs/adr/0002. Only `store/` may name the arms.
 
-use std::error::Error;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -14,54 +13,40 @@ use std::thread::{self, Thread};
 use diesel::sqlite::SqliteConnection;
 use diesel_async::AsyncPgConnection;
 use diesel_async::pooled_connection::deadpool::Object;
-use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper};
-
-pub(super) type SqliteConn = SyncConnectionWrapper<SqliteConnection, Inline>;
-/// Boxed: it is much larger than the other.
-pub(super) type PgConn = Box<Object<AsyncPgConnection>>;
 
 /// A connection to either database. Store functions take it as `&mut Conn`.
 pub enum Conn {
     #[doc(hidden)]
-    Sqlite(SqliteConn),
+    Sqlite(SqliteConnection),
+    /// Boxed: it is much larger than the other.
     #[doc(hidden)]
-    Postgres(PgConn),
+    Postgres(Box<Object<AsyncPgConnection>>),
 }
 
-/// Runs one query on whichever database it is: `query!(conn, c => users::table.find(id).first(c).await)`.
+/// Runs one query on whichever database it is: `query!(conn, c => users::table.find(id).first(c))`.
+///
+/// diesel and diesel-async name their verbs alike (`first`, `load`, `execute`, …), so one text serves both; the macro brings the trait that fits,
+/// and waits where there is something to wait for. Files that use it must import neither `RunQueryDsl`.
 macro_rules! query {
     ($conn:expr, $c:ident => $body:expr) => {
         match $conn {
-            $crate::store::conn::Conn::Sqlite($c) => $body,
-            $crate::store::conn::Conn::Postgres($c) => $body,
+            $crate::store::conn::Conn::Sqlite($c) => {
+                use diesel::RunQueryDsl as _;
+                $body
+            }
+            $crate::store::conn::Conn::Postgres($c) => {
+                use diesel_async::RunQueryDsl as _;
+                $body.await
+            }
         }
     };
 }
 pub(super) use query;
 
-/// Runs a blocking call where it stands. Right only on threads that may block: the writer's and the readers'.
-pub struct Inline;
-
-impl SpawnBlocking for Inline {
-    fn spawn_blocking<'a, R>(
-        &mut self,
-        task: impl FnOnce() -> R + Send + 'static,
-    ) -> Pin<Box<dyn Future<Output = Result<R, Box<dyn Error + Send + Sync>>> + Send + 'a>>
-    where
-        R: Send + 'static,
-    {
-        Box::pin(std::future::ready(Ok(task())))
-    }
-
-    fn get_runtime() -> Self {
-        Self
-    }
-}
-
 /// A future that stays on its thread.
 pub(super) type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// Drives futures on the thread that made it, which sleeps while they wait (queries on SQLite do not).
+/// Drives futures on the thread that made it, which sleeps while they wait (queries on SQLite never do).
 pub(super) struct Driver(Waker);
 
 impl Driver {

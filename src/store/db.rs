@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use diesel::IntoSql;
 use diesel::sql_types::Integer;
-use diesel_async::RunQueryDsl;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -17,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::error::Error;
-use crate::store::conn::{Conn, SqliteConn, query};
+use crate::store::conn::{Conn, query};
 use crate::store::fault::{BUSY, CLOSING};
 use crate::store::file::{self, ServerLock};
 use crate::store::job::{Message, QueuedRead, QueuedWrite, Read, Write};
@@ -154,7 +153,7 @@ impl Db {
         if self.shared.writes.is_closed() {
             return Err(Error::Unavailable(CLOSING));
         }
-        self.read(async |conn| query!(conn, c => diesel::select(1.into_sql::<Integer>()).get_result::<i32>(c).await)).await.map(|_| ())
+        self.read(async |conn| query!(conn, c => diesel::select(1.into_sql::<Integer>()).get_result::<i32>(c))).await.map(|_| ())
     }
 
     /// Finishes every queued write, announces it, ends the threads and gives the lock back. Later writes get `Unavailable`. Blocks; the
@@ -205,10 +204,10 @@ fn start_sqlite(
     let mut conn = file::connect(&path, settings.synchronous)?;
     migrate::sqlite(&mut conn, settings.migrate)?;
     let publisher = Arc::clone(publisher);
-    let mut threads = vec![start("hubcast-writer", move || Writer::new(SqliteConn::new(conn), writes, publisher).run())?];
+    let mut threads = vec![start("hubcast-writer", move || Writer::new(conn, writes, publisher).run())?];
     let queue: SharedQueue = Arc::new(Mutex::new(reads));
     for _ in 0..READERS {
-        let conn = SqliteConn::new(file::connect_read_only(&path, settings.synchronous)?);
+        let conn = file::connect_read_only(&path, settings.synchronous)?;
         let queue = Arc::clone(&queue);
         threads.push(start("hubcast-reader", move || reader::run(conn, &queue))?);
     }

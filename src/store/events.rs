@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
+use diesel::{ExpressionMethods, QueryResult};
 
 use crate::event::NewEvent;
 use crate::model::{EventId, Timestamp};
@@ -33,7 +32,7 @@ pub(super) async fn append(conn: &mut Conn, new: Vec<NewEvent>) -> QueryResult<V
     }
     let count = i64::try_from(new.len()).map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))?;
     let raise = diesel::update(log_head::table).set(log_head::last_id.eq(log_head::last_id + count)).returning(log_head::last_id);
-    let last: i64 = query!(conn, c => raise.get_result(c).await)?;
+    let last: i64 = query!(conn, c => raise.get_result(c))?;
 
     let now = Timestamp::now();
     let mut stored = Vec::with_capacity(new.len());
@@ -52,11 +51,11 @@ async fn append_one(conn: &mut Conn, id: EventId, event: NewEvent, now: Timestam
         events::payload.eq(data.as_str()),
         events::created_at.eq(now),
     );
-    query!(conn, c => diesel::insert_into(events::table).values(row).execute(c).await)?;
+    query!(conn, c => diesel::insert_into(events::table).values(row).execute(c))?;
     let rooms: Vec<String> = rooms.iter().map(ToString::to_string).collect();
     for room in &rooms {
         let row = (event_rooms::room.eq(room_key(namespace, room)), event_rooms::event_id.eq(id));
-        query!(conn, c => diesel::insert_into(event_rooms::table).values(row).execute(c).await)?;
+        query!(conn, c => diesel::insert_into(event_rooms::table).values(row).execute(c))?;
     }
     Ok(StoredEvent { id, namespace: namespace.into(), name: name.into(), rooms, data })
 }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
+use diesel::{ExpressionMethods, QueryDsl, QueryResult};
 
 use crate::model::{Timestamp, UserId};
 use crate::schema::idempotency_keys::dsl::{answer, body_hash, created_at, idempotency_keys, key, method, path, user_id};
@@ -54,23 +53,23 @@ pub(super) async fn claim(tx: &mut Tx, claim: &Claim) -> QueryResult<Claimed> {
         answer.eq(""),
         created_at.eq(Timestamp::now()),
     );
-    let inserted = query!(tx.conn(), c => diesel::insert_into(idempotency_keys).values(row).on_conflict_do_nothing().execute(c).await)?;
+    let inserted = query!(tx.conn(), c => diesel::insert_into(idempotency_keys).values(row).on_conflict_do_nothing().execute(c))?;
     if inserted == 1 {
         return Ok(Claimed::First);
     }
     let id = (claim.user, claim.method.as_str(), claim.path.as_str(), claim.key.as_str());
-    let (hash, first): (Vec<u8>, String) = query!(tx.conn(), c => idempotency_keys.find(id).select((body_hash, answer)).first(c).await)?;
+    let (hash, first): (Vec<u8>, String) = query!(tx.conn(), c => idempotency_keys.find(id).select((body_hash, answer)).first(c))?;
     Ok(if hash == claim.body_hash { Claimed::Before(first) } else { Claimed::Otherwise })
 }
 
 /// Keeps the answer under the key that [`claim`] took.
 pub(super) async fn keep_answer(tx: &mut Tx, claim: &Claim, json: &str) -> QueryResult<()> {
     let id = (claim.user, claim.method.as_str(), claim.path.as_str(), claim.key.as_str());
-    query!(tx.conn(), c => diesel::update(idempotency_keys.find(id)).set(answer.eq(json)).execute(c).await).map(|_| ())
+    query!(tx.conn(), c => diesel::update(idempotency_keys.find(id)).set(answer.eq(json)).execute(c)).map(|_| ())
 }
 
 /// Forgets keys past their time.
 pub(super) async fn purge(conn: &mut Conn) -> QueryResult<usize> {
     let oldest = Timestamp::now().before(KEPT);
-    query!(conn, c => diesel::delete(idempotency_keys.filter(created_at.lt(oldest))).execute(c).await)
+    query!(conn, c => diesel::delete(idempotency_keys.filter(created_at.lt(oldest))).execute(c))
 }

@@ -2,8 +2,7 @@
 
 #![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
 
-use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
 use crate::model::{Money, Order, OrderDetail, OrderId, OrderStatus, Timestamp, UserId};
 use crate::schema::{orders, users};
@@ -37,14 +36,14 @@ pub async fn insert(tx: &mut Tx, new: &NewOrder) -> QueryResult<Order> {
         orders::created_at.eq(now),
         orders::updated_at.eq(now),
     );
-    let id = query!(tx.conn(), c => diesel::insert_into(orders::table).values(row).returning(orders::id).get_result(c).await)?;
+    let id = query!(tx.conn(), c => diesel::insert_into(orders::table).values(row).returning(orders::id).get_result(c))?;
     Ok(Order { id, customer_id: new.customer_id, total: new.total, status, created_at: now, updated_at: now, shipped_at: None })
 }
 
 /// The order with that id, with its customer.
 pub async fn by_id(conn: &mut Conn, id: OrderId) -> QueryResult<Option<OrderDetail>> {
     query!(conn, c => {
-        orders::table.left_join(users::table).filter(orders::id.eq(id)).select(OrderDetail::as_select()).first(c).await
+        orders::table.left_join(users::table).filter(orders::id.eq(id)).select(OrderDetail::as_select()).first(c)
     })
     .optional()
 }
@@ -59,7 +58,7 @@ pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<OrderDetail>>
         if let Some(before) = page.before {
             rows = rows.filter(orders::id.lt(before));
         }
-        rows.load(c).await
+        rows.load(c)
     })
 }
 
@@ -73,7 +72,6 @@ pub async fn advance(tx: &mut Tx, id: OrderId, expected: OrderStatus, next: Orde
             .set((orders::status.eq(next), orders::updated_at.eq(now), shipped_at))
             .returning(Order::as_returning())
             .get_result(c)
-            .await
     })
     .optional()
 }

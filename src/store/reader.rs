@@ -2,16 +2,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use diesel::sqlite::SqliteConnection;
 use tokio::sync::mpsc;
 
-use crate::store::conn::{Conn, Driver, SqliteConn, guarded};
+use crate::store::conn::{Conn, Driver, guarded};
 use crate::store::job::{Message, QueuedRead};
 
 /// The queue's other end, shared by the readers. Whoever has the lock waits for the next read; the others wait for the lock.
 pub(super) type SharedQueue = Arc<Mutex<mpsc::Receiver<Message<QueuedRead>>>>;
 
 /// Runs reads until the queue is closed and empty. A read that panics fails alone: its caller's answer is dropped.
-pub(super) fn run(conn: SqliteConn, queue: &SharedQueue) {
+pub(super) fn run(conn: SqliteConnection, queue: &SharedQueue) {
     let mut conn = Conn::Sqlite(conn);
     let driver = Driver::new();
     loop {

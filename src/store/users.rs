@@ -2,8 +2,7 @@
 
 #![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
 
-use diesel::prelude::*;
-use diesel_async::RunQueryDsl;
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
 use crate::model::{Role, Timestamp, User, UserId};
 use crate::schema::users;
@@ -36,19 +35,19 @@ pub async fn insert(tx: &mut Tx, new: &NewUser<'_>) -> QueryResult<User> {
         users::role.eq(new.role),
         users::created_at.eq(now),
     );
-    let id = query!(tx.conn(), c => diesel::insert_into(users::table).values(row).returning(users::id).get_result(c).await)?;
+    let id = query!(tx.conn(), c => diesel::insert_into(users::table).values(row).returning(users::id).get_result(c))?;
     Ok(User { id, email: new.email.to_owned(), name: new.name.to_owned(), role: new.role, created_at: now })
 }
 
 /// The user with that id.
 pub async fn by_id(conn: &mut Conn, id: UserId) -> QueryResult<Option<User>> {
-    query!(conn, c => users::table.find(id).select(User::as_select()).first(c).await).optional()
+    query!(conn, c => users::table.find(id).select(User::as_select()).first(c)).optional()
 }
 
 /// The user with that e-mail, in any case, and the hash of the password.
 pub async fn credentials_by_email(conn: &mut Conn, email: &str) -> QueryResult<Option<Credentials>> {
     let row: Option<(User, String)> = query!(conn, c => {
-        users::table.filter(users::email_key.eq(email_key(email))).select((User::as_select(), users::password_hash)).first(c).await
+        users::table.filter(users::email_key.eq(email_key(email))).select((User::as_select(), users::password_hash)).first(c)
     })
     .optional()?;
     Ok(row.map(|(user, password_hash)| Credentials { user, password_hash }))
@@ -57,7 +56,7 @@ pub async fn credentials_by_email(conn: &mut Conn, email: &str) -> QueryResult<O
 /// A page of users by ascending id, from behind `after`.
 pub async fn list(conn: &mut Conn, after: Option<UserId>, limit: i64) -> QueryResult<Vec<User>> {
     let after = after.unwrap_or(UserId(0));
-    query!(conn, c => users::table.filter(users::id.gt(after)).order(users::id).limit(limit).select(User::as_select()).load(c).await)
+    query!(conn, c => users::table.filter(users::id.gt(after)).order(users::id).limit(limit).select(User::as_select()).load(c))
 }
 
 /// E-mails that differ in case only are one account.

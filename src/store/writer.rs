@@ -7,14 +7,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use diesel::QueryResult;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
-use diesel::sqlite::Sqlite;
-use diesel_async::RunQueryDsl;
+use diesel::sqlite::{Sqlite, SqliteConnection};
+use diesel::{QueryResult, RunQueryDsl};
 use tokio::sync::mpsc;
 
 use crate::error::Error;
-use crate::store::conn::{Conn, Driver, SqliteConn, guarded};
+use crate::store::conn::{Conn, Driver, guarded};
 use crate::store::fault::BUSY;
 use crate::store::job::{Message, QueuedWrite, WriteJob};
 use crate::store::{Committed, Publisher, StoredEvent, Ticket, Tx, events, idempotency};
@@ -38,6 +37,8 @@ macro_rules! statement {
                 Ok(())
             }
         }
+
+        impl<C> RunQueryDsl<C> for $name {}
     };
 }
 
@@ -65,7 +66,7 @@ struct Batch {
 
 impl Writer {
     /// To be called on the thread that then calls [`Writer::run`].
-    pub(super) fn new(conn: SqliteConn, queue: mpsc::Receiver<Message<QueuedWrite>>, publisher: Arc<dyn Publisher>) -> Self {
+    pub(super) fn new(conn: SqliteConnection, queue: mpsc::Receiver<Message<QueuedWrite>>, publisher: Arc<dyn Publisher>) -> Self {
         Self { tx: Tx::new(Conn::Sqlite(conn)), queue, publisher, driver: Driver::new() }
     }
 
@@ -160,12 +161,9 @@ impl Writer {
         }
     }
 
-    fn execute<S>(&mut self, statement: S) -> QueryResult<()>
-    where
-        S: QueryFragment<Sqlite> + QueryId + Send + 'static,
-    {
+    fn execute(&mut self, statement: impl QueryFragment<Sqlite> + QueryId + RunQueryDsl<SqliteConnection>) -> QueryResult<()> {
         match &mut self.tx.conn {
-            Conn::Sqlite(conn) => self.driver.run(statement.execute(conn)).map(|_| ()),
+            Conn::Sqlite(conn) => statement.execute(conn).map(|_| ()),
             Conn::Postgres(_) => unreachable!("the writer is made with a SQLite connection"),
         }
     }
