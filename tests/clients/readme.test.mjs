@@ -44,3 +44,12 @@ test("the table of settings names each setting of serve --help, and no other", a
   const told = [...section.matchAll(/^\| (.+?) \|/gm)].flatMap(([, cell]) => [...cell.matchAll(/`([A-Z_]+)`/g)].map(([, name]) => name)).toSorted();
   assert.deepEqual(told, offered);
 });
+
+test("each of the four places for an endpoint with its event is where README says", () => {
+  const section = /^## Add an endpoint with its event$([\s\S]*?)^## /m.exec(README)?.[1] ?? "";
+  const places = [...section.matchAll(/^\| `(src\/.+?)` \|.*\| `(\w+)` \|$/gm)];
+  assert.equal(places.length, 4);
+  for (const [, file, name] of places) {
+    assert.match(readFileSync(new URL(`../../${file}`, import.meta.url), "utf8"), new RegExp(`pub (async )?fn ${name}\\b`), file);
+  }
+});
