@@ -44,7 +44,11 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let key = auth::load_key(settings.auth.key(settings.server.environment.environment, &settings.database.url)?)?;
     let limits = limits(&settings);
     let hub = HubHandle::start(limits.publish_budget);
-    let db = Db::open(&settings.database.clone().locked(), Arc::new(HubPublisher(hub.clone())))?;
+    let database = settings.database.clone().locked();
+    let publisher = Arc::new(HubPublisher(hub.clone()));
+    // It blocks, and runs a runtime of its own for migrations: on a thread of its own.
+    let opened = std::thread::spawn(move || Db::open(&database, publisher)).join();
+    let db = opened.map_err(|_| "opening the database failed")??;
     let services = Arc::new(Services::new(db.clone(), Tokens::new(&key, &settings.auth), settings.access.rate_login));
     if settings.server.demo {
         demo::prepare(&services).await?;

@@ -318,3 +318,42 @@ fn an_address_that_connects_too_often_is_told_when_to_come_back() {
     let head = Raw::request(address, "GET /ws", UPGRADE).head();
     assert!(head.starts_with("HTTP/1.1 429 Too Many Requests\r\n") && head.contains("\r\nRetry-After: "), "{head}");
 }
+
+#[test]
+fn a_frame_that_declares_too_much_is_refused_before_it_comes() {
+    let mut raw = Raw::plain(server());
+    // Text, masked, 256 GiB; then not one byte of it.
+    raw.0.write_all(&[0x81, 0xff, 0, 0, 0, 0x40, 0, 0, 0, 0]).unwrap();
+    assert_eq!(raw.close_code(), 1009);
+}
+
+#[test]
+fn events_behind_a_connect_wait_for_its_answer_and_a_refusal_does_not_hold_up_the_rest() {
+    let mut raw = Raw::socketio(server());
+    // All in one piece: two namespaces, one of which says no, and more events than may wait.
+    let mut all = [masked(0x81, b"40"), masked(0x81, b"40/closed,")].concat();
+    for n in 0..100 {
+        all.extend(masked(0x81, format!(r#"42{n}["echo",{n}]"#).as_bytes()));
+    }
+    raw.0.write_all(&all).unwrap();
+    assert!(raw.text().starts_with(r#"40{"sid":""#));
+    assert!(raw.text().starts_with(r#"42["session","#));
+    assert!(raw.text().starts_with("44/closed,"));
+    for n in 0..100 {
+        assert_eq!(raw.text(), format!("43{n}[{n}]"));
+    }
+}
+
+#[test]
+fn joining_and_leaving_over_and_over_is_limited_and_leaves_nothing_behind() {
+    let rate = Quota::per_minute(NonZeroU32::MIN).allow_burst(NonZeroU32::new(5).unwrap());
+    let mut raw = Raw::socketio(serve(Settings { event_rate: Some(rate), ..Settings::default() }, Policy::default()));
+    let all: Vec<u8> = (0..8).flat_map(|_| [masked(0x81, b"40"), masked(0x81, b"41")].concat()).collect();
+    raw.0.write_all(&all).unwrap();
+    for _ in 0..5 {
+        assert!(raw.text().starts_with(r#"40{"sid":""#));
+        assert!(raw.text().starts_with(r#"42["session","#));
+    }
+    assert_eq!(raw.text(), r#"44{"message":"Too many requests","data":{"code":"rate_limited"}}"#);
+    assert_eq!(raw.close_code(), 1002, "a DISCONNECT of what is not joined");
+}

@@ -25,12 +25,12 @@ pub fn all(services: &Arc<Services>) -> Vec<(&'static str, Arc<dyn Gateway>)> {
 
 /// Who this is, from the first place that holds a token.
 async fn identify(services: &Services, handshake: &Handshake, auth: Option<Json>) -> Result<Identity, Error> {
-    // The payload was read as JSON once already.
-    let auth: Option<serde_json::Value> = auth.and_then(|auth| serde_json::from_str(auth.get()).ok());
+    // What can not be read is a bad token, and not saved by a later place.
+    let auth = auth.map(|auth| serde_json::from_str(auth.get()).unwrap_or_else(|_| json!({"token": false})));
     let places = Places {
         auth: auth.as_ref(),
-        authorization: handshake.authorization.as_deref().map(str::as_bytes),
-        cookie: handshake.cookie.as_deref().map(str::as_bytes),
+        authorization: handshake.authorization.as_deref(),
+        cookie: handshake.cookie.as_deref(),
         // The handshake keeps a cookie only when its origin's cookies count.
         cookie_allowed: true,
         query: Some(&handshake.query),

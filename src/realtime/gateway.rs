@@ -41,17 +41,17 @@ pub type Reply = Result<Option<Json>, Error>;
 /// A future of one worker thread; it never moves to another.
 pub type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
-/// What is kept of the HTTP request that opened the connection.
-#[derive(Debug, Clone)]
+/// What is kept of the HTTP request that opened the connection. Not to be printed: it holds tokens.
+#[derive(Clone)]
 pub struct Handshake {
     /// The client's address, behind trusted proxies the one they name.
     pub peer: IpAddr,
     /// The query string, without its question mark.
     pub query: String,
-    /// The `Authorization` header.
-    pub authorization: Option<String>,
+    /// The `Authorization` header, as it came.
+    pub authorization: Option<Vec<u8>>,
     /// The `Cookie` header; `None` too when the request's Origin may not use our cookies.
-    pub cookie: Option<String>,
+    pub cookie: Option<Vec<u8>>,
 }
 
 /// A namespace's yes.

@@ -89,10 +89,22 @@ impl HubHandle {
     }
 
     /// Enters a socket with its first rooms. When this returns, `hello` stands in its outlet's mailbox before any event.
-    pub(super) async fn connect(&self, socket: SocketId, worker: WorkerId, namespace: Arc<str>, rooms: Vec<Arc<str>>, hello: Bytes) {
+    ///
+    /// It is on its way before the future is polled, so that a [`HubHandle::disconnect`] of the same socket can not overtake it.
+    pub(super) fn connect(
+        &self,
+        socket: SocketId,
+        worker: WorkerId,
+        namespace: Arc<str>,
+        rooms: Vec<Arc<str>>,
+        hello: Bytes,
+    ) -> impl Future<Output = ()> + use<> {
         let (done, routed) = oneshot::channel();
         self.hub.do_send(Connect { socket, worker, namespace, rooms: SmallVec::from_vec(rooms), hello, done });
-        let _ = routed.await;
+        async move {
+            // A hub that is gone has nobody to wait for.
+            let _ = routed.await;
+        }
     }
 
     pub(super) fn disconnect(&self, socket: SocketId) {

@@ -200,6 +200,24 @@ impl Link {
         Poll::Ready(())
     }
 
+    /// Whether the peer has taken a byte after all: the kernel says "writable" only when a good part of its buffer is free, which a slow reader
+    /// may not reach in time. Asks the socket itself.
+    fn nudge(&self) -> bool {
+        let mut queue = self.queue.borrow_mut();
+        let Some(front) = queue.front_mut() else { return true };
+        match SockRef::from(&self.io).send(front) {
+            Ok(written) => {
+                self.queued.set(self.queued.get().saturating_sub(written));
+                front.advance(written);
+                if front.is_empty() {
+                    queue.pop_front();
+                }
+                written > 0
+            }
+            Err(_) => false,
+        }
+    }
+
     /// Says goodbye: writes what waits, a close frame, and ends when the client has answered or [`CLOSE_LINGER`] is over.
     pub(super) fn close(self: &Rc<Self>, reason: Reason) {
         if !self.is_open() {
@@ -286,15 +304,18 @@ impl Link {
             return None;
         }
         if self.blocked.get() {
-            let stalled = self.moved_at.get() + millis(self.settings.stall_timeout);
-            if stalled <= now {
-                self.cut(Reason::SlowConsumer);
-                return None;
+            let stall = millis(self.settings.stall_timeout);
+            if self.moved_at.get() + stall <= now {
+                if !self.nudge() {
+                    self.cut(Reason::SlowConsumer);
+                    return None;
+                }
+                self.moved_at.set(now);
             }
-            next = next.min(stalled);
+            next = next.min(self.moved_at.get() + stall);
         }
         if self.ping_due.get() <= now {
-            if self.paused.get() {
+            if self.pinged.get() && self.paused.get() {
                 self.ping_due.set(now + millis(self.settings.ping_timeout));
             } else if self.pinged.get() {
                 self.close(Reason::PingTimeout);

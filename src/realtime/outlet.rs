@@ -26,6 +26,9 @@ use super::server::Shared;
 /// Frames queued before a write, when the mailbox does not run empty: about a millisecond of queueing.
 const FLUSH_EVERY: usize = 16_384;
 
+/// A drain closes connections in at most so many batches.
+const BATCHES: usize = 10;
+
 /// What one worker thread's connections share.
 pub(super) struct Worker {
     pub(super) id: WorkerId,
@@ -274,11 +277,13 @@ impl Handler<Drain> for Outlet {
         }
         self.flush();
         let links = self.deadlines.links();
-        let size = (links.len() / 10).max(64);
+        let size = links.len().div_ceil(BATCHES).max(64);
+        // The last batch leaves with time to spare for its goodbyes.
+        let pause = within / 12;
         actix_rt::spawn(async move {
             for (round, batch) in links.chunks(size).enumerate() {
                 if round > 0 {
-                    tokio::time::sleep(within / 10).await;
+                    tokio::time::sleep(pause).await;
                 }
                 for link in batch {
                     link.close(Reason::Shutdown);

@@ -21,7 +21,7 @@ use super::server::Bucket;
 use super::settings::MAX_NAMESPACES;
 use super::socket::{Socket, State, Waiting, hello, reply, sid};
 use super::transport::fragments::Fragments;
-use super::transport::websocket::Pump;
+use super::transport::websocket::{NOT_UTF8, Pump};
 use super::wire::{engineio, plain, socketio, websocket};
 use super::{Reason, gateway};
 use crate::error::{AuthFailure, Error};
@@ -34,6 +34,8 @@ pub(super) struct Session {
     fragments: Fragments,
     /// The last ticket given to a socket: an answer that comes for an older one is for nobody.
     tickets: u32,
+    /// What the client may still send: events and CONNECTs, over all namespaces.
+    bucket: Option<Bucket>,
 }
 
 impl Session {
@@ -41,9 +43,22 @@ impl Session {
     pub(super) fn begin(worker: Rc<Worker>, io: TcpStream, rest: &[u8], protocol: Protocol, handshake: Handshake) {
         let link = Link::new(io, protocol, Arc::clone(&worker.shared.settings), Rc::clone(&worker.deadlines));
         worker.shared.opened(protocol);
+        if worker.shared.is_draining() {
+            // Its request was answered before the drain began; the drain did not see it.
+            link.close(Reason::Shutdown);
+        }
+        let bucket = worker.shared.settings.event_rate.map(Bucket::direct);
         Self::create(|ctx| {
             Self::add_stream(Pump::new(Rc::clone(&link), Rc::clone(&worker), rest), ctx);
-            Self { worker, link, handshake: Rc::new(handshake), sockets: SmallVec::new(), fragments: Fragments::default(), tickets: 0 }
+            Self {
+                worker,
+                link,
+                handshake: Rc::new(handshake),
+                sockets: SmallVec::new(),
+                fragments: Fragments::default(),
+                tickets: 0,
+                bucket,
+            }
         });
     }
 
@@ -85,6 +100,7 @@ impl Session {
             (socketio::Body::Disconnect, Some(at)) => {
                 let socket = self.sockets.remove(at);
                 self.depart(&socket, Reason::ClientClosed);
+                self.pace();
             }
             // As in the reference server: a second CONNECT, or a packet for a namespace that was not joined.
             _ => self.link.close(Reason::ParseError),
@@ -103,6 +119,11 @@ impl Session {
             self.link.close(Reason::ParseError);
             return;
         }
+        if let Some(Err(wait)) = self.bucket.as_ref().map(Bucket::check) {
+            let (namespace, error) = (Arc::clone(name), Error::RateLimited(wait));
+            self.reject(&namespace, &error);
+            return;
+        }
         self.tickets += 1;
         let ticket = self.tickets;
         self.sockets.push(Box::new(Socket {
@@ -112,7 +133,6 @@ impl Session {
             state: State::Asking,
             waiting: Waiting::new(self.worker.shared.settings.max_payload),
             busy: false,
-            bucket: self.worker.shared.settings.event_rate.map(Bucket::direct),
         }));
         self.ask(ticket, auth, ctx);
     }
@@ -124,6 +144,7 @@ impl Session {
         let with_auth = auth.is_some();
         let answer = gateway.connect(Rc::clone(&self.handshake), auth);
         ctx.spawn(answer.into_actor(self).map(move |answer, session, ctx| session.answered(ticket, with_auth, answer, ctx)));
+        self.pace();
     }
 
     fn answered(&mut self, ticket: u32, with_auth: bool, answer: Result<Welcome, Error>, ctx: &mut Context<Self>) {
@@ -133,9 +154,7 @@ impl Session {
             Ok(welcome) => self.enter(ticket, welcome, ctx),
             Err(Error::Unauthorized(AuthFailure::Missing)) if plain && !with_auth => {
                 socket.state = State::AwaitingAuth;
-                if let Some(first) = socket.waiting.pop() {
-                    self.authenticate(ticket, first, ctx);
-                }
+                self.pace();
             }
             Err(error) => self.refuse(ticket, &error),
         }
@@ -167,19 +186,29 @@ impl Session {
         link.joined();
         let namespace = Arc::clone(&socket.namespace);
         socket.state = State::Entering(client);
-        let entered = async move { worker.hub.connect(id, worker.id, namespace, rooms, hello).await };
-        ctx.spawn(entered.into_actor(self).map(move |(), session, ctx| {
+        let entered = worker.hub.connect(id, worker.id, namespace, rooms, hello);
+        if link.protocol == Protocol::Plain {
+            // It joins nothing else: its token need not stay in memory.
+            self.handshake = Rc::new(Handshake { peer: self.handshake.peer, query: String::new(), authorization: None, cookie: None });
+        }
+        ctx.spawn(entered.into_actor(self).map(move |(), session, _| {
             let Some(socket) = session.socket(ticket) else { return };
             if let State::Entering(client) = &socket.state {
                 socket.state = State::Open(client.clone());
             }
-            session.next(ticket, ctx);
+            session.pace();
         }));
     }
 
     fn refuse(&mut self, ticket: u32, error: &Error) {
         let Some(at) = self.sockets.iter().position(|socket| socket.ticket == ticket) else { return };
         let socket = self.sockets.remove(at);
+        self.reject(&socket.namespace, error);
+        self.pace();
+    }
+
+    /// Says no to a namespace, in the protocol's words.
+    fn reject(&self, namespace: &str, error: &Error) {
         match self.link.protocol {
             Protocol::SocketIo => {
                 let data = match error {
@@ -187,7 +216,7 @@ impl Session {
                     other => json!({"code": other.code()}),
                 };
                 let message = if *error == Error::Forbidden { "Forbidden".to_owned() } else { error.message() };
-                self.link.send(websocket::text(&socketio::connect_error(&socket.namespace, &message, Some(&data.to_string()))));
+                self.link.send(websocket::text(&socketio::connect_error(namespace, &message, Some(&data.to_string()))));
             }
             Protocol::Plain => self.link.close(match error {
                 Error::Unauthorized(_) => Reason::Unauthorized,
@@ -198,24 +227,31 @@ impl Session {
     }
 
     fn incoming(&mut self, at: usize, event: Incoming, ctx: &mut Context<Self>) {
-        let link = Rc::clone(&self.link);
         let Some(socket) = self.sockets.get_mut(at) else { return };
         let ticket = socket.ticket;
         if matches!(socket.state, State::AwaitingAuth) {
             self.authenticate(ticket, event, ctx);
             return;
         }
-        if let (Some(bucket), Some(client)) = (&socket.bucket, socket.client())
+        if let (Some(bucket), Some(client)) = (&self.bucket, socket.client())
             && let Err(wait) = bucket.check()
         {
             reply(client, event.ack.as_deref(), &event.name, Err(Error::RateLimited(wait)));
             return;
         }
         socket.waiting.push(event);
-        if socket.waiting.full() {
-            link.pause();
-        }
         self.next(ticket, ctx);
+        self.pace();
+    }
+
+    /// Reading rests while a namespace is being joined (so each connection asks one question at a time, and what follows a CONNECT is
+    /// handled after its answer) and while too many events wait.
+    fn pace(&self) {
+        let rest = self.sockets.iter().any(|socket| {
+            let joining = matches!(socket.state, State::Asking | State::Entering(_));
+            joining || socket.waiting.full()
+        });
+        if rest { self.link.pause() } else { self.link.resume() }
     }
 
     /// Begins the next event of that socket, if none is in hand.
@@ -230,15 +266,13 @@ impl Session {
         socket.busy = true;
         let (ack, name) = (event.ack.take(), event.name.clone());
         let answer = socket.gateway.event(client.clone(), event);
-        if self.sockets.iter().all(|socket| !socket.waiting.full()) {
-            self.link.resume();
-        }
         ctx.spawn(answer.into_actor(self).map(move |answer, session, ctx| {
             reply(&client, ack.as_deref(), &name, answer);
             if let Some(socket) = session.socket(ticket) {
                 socket.busy = false;
             }
             session.next(ticket, ctx);
+            session.pace();
         }));
     }
 
@@ -313,7 +347,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
                 Protocol::Plain => self.link.close(Reason::BadFrame),
             },
             Err(ProtocolError::Overflow) => self.link.close(Reason::TooLarge),
-            Err(ProtocolError::Io(_)) => self.link.close(Reason::NotUtf8),
+            Err(ProtocolError::Io(error)) if error.kind() == NOT_UTF8 => self.link.close(Reason::NotUtf8),
             Err(_) => self.link.close(Reason::ParseError),
         }
     }

@@ -13,7 +13,6 @@ use serde_json::value::RawValue;
 
 use super::frame::Protocol;
 use super::gateway::{Client, Gateway, Incoming, Reply};
-use super::server::Bucket;
 use super::settings::EVENTS_WAITING;
 use super::wire::{socketio, websocket};
 
@@ -27,11 +26,10 @@ pub(super) struct Socket {
     pub(super) waiting: Waiting,
     /// One is with the gateway.
     pub(super) busy: bool,
-    pub(super) bucket: Option<Bucket>,
 }
 
 pub(super) enum State {
-    /// The gateway is asked.
+    /// The gateway is asked; nothing is read meanwhile.
     Asking,
     /// Plain protocol: there was no token; the first frame must bring one.
     AwaitingAuth,
@@ -81,8 +79,12 @@ impl Waiting {
     }
 }
 
+/// What an argument costs beside its text.
+const PER_ARGUMENT: usize = 48;
+
 fn size(event: &Incoming) -> usize {
-    event.name.len() + event.args.iter().map(|arg| arg.get().len()).sum::<usize>()
+    let ack = event.ack.as_ref().map_or(0, |id| id.len());
+    event.name.len() + ack + event.args.iter().map(|arg| arg.get().len() + PER_ARGUMENT).sum::<usize>()
 }
 
 /// What a socket gets first: the namespace's yes, the `session` event, the gateway's greetings, as one piece.

@@ -138,9 +138,10 @@ impl Db {
         F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
         T: Serialize + DeserializeOwned + Send + 'static,
     {
-        let ticket = self.shared.publisher.admit(WRITE_SHARE).await;
         let (caller, answer) = oneshot::channel();
         let job = Box::new(Write::new(once, work, caller));
+        let admit = tokio::time::timeout(QUEUE_TIMEOUT, self.shared.publisher.admit(WRITE_SHARE));
+        let ticket = admit.await.map_err(|_| Error::Unavailable(BUSY))?;
         enqueue(&self.shared.writes, Message::Job(QueuedWrite { job, ticket })).await?;
         answer.await.unwrap_or(Err(Error::Internal))
     }

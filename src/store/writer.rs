@@ -90,7 +90,12 @@ impl Writer {
     fn batch(&mut self, first: QueuedWrite) {
         if let Err(error) = self.execute(Begin) {
             tracing::warn!(%error, "no transaction could be begun");
-            return first.job.answer(Some(Error::Unavailable(BUSY)));
+            first.job.answer(Some(Error::Unavailable(BUSY)));
+            // Who waits behind it would wait as long again, one after another.
+            while let Some(write) = self.waiting() {
+                write.job.answer(Some(Error::Unavailable(BUSY)));
+            }
+            return;
         }
         let mut batch = Batch::default();
         let ran = self.run_waiting(first, &mut batch);

@@ -22,6 +22,9 @@ use crate::realtime::wire::engineio::HandshakeFault;
 /// How long a client may take to accept the few bytes of our answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Bytes of the request that a session may keep.
+const MAX_KEPT: usize = 16 * 1024;
+
 /// An answer instead of an upgrade.
 struct Refusal {
     status: u16,
@@ -123,9 +126,13 @@ fn examine(worker: &Worker, request: &Request) -> Result<(Protocol, Handshake, S
     if let Err(wait) = shared.count_connect(peer) {
         return Err(Refusal::new(429, "Too many connections").with("Retry-After", (wait.as_secs() + 1).to_string()));
     }
-    let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let cookie = if verdict.cookies { text(header::COOKIE) } else { None };
-    let handshake = Handshake { peer, query: query.to_owned(), authorization: text(header::AUTHORIZATION), cookie };
+    let bytes = |name| head.headers.get(name).map(|value| value.as_bytes().to_owned());
+    let cookie = if verdict.cookies { bytes(header::COOKIE) } else { None };
+    let handshake = Handshake { peer, query: query.to_owned(), authorization: bytes(header::AUTHORIZATION), cookie };
+    let kept = [Some(handshake.query.len()), handshake.authorization.as_ref().map(Vec::len), handshake.cookie.as_ref().map(Vec::len)];
+    if kept.into_iter().flatten().sum::<usize>() > MAX_KEPT {
+        return Err(Refusal::new(431, "Query and headers are too long"));
+    }
     Ok((protocol, handshake, key))
 }
 

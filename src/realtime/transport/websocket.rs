@@ -15,11 +15,15 @@ use tokio_util::codec::Decoder;
 
 use crate::realtime::link::Link;
 use crate::realtime::outlet::Worker;
+use crate::realtime::wire::websocket;
 
 /// One read takes at most so much.
 const SCRATCH: usize = 64 * 1024;
 /// A rest larger than this of the scratch buffer is not worth a copy.
 const COPY_BELOW: usize = 16 * 1024;
+
+/// Marks text that is not UTF-8; the codec's own errors are of other kinds.
+pub(in crate::realtime) const NOT_UTF8: ErrorKind = ErrorKind::InvalidInput;
 
 /// Frames off the socket, as a stream that an actor takes. Ends with the connection.
 pub(in crate::realtime) struct Pump {
@@ -40,6 +44,11 @@ impl Pump {
     fn decode(&mut self) -> Option<Result<Message, ProtocolError>> {
         if self.rest.is_empty() {
             return None;
+        }
+        // The codec looks at a frame's length only when all of it has come; then it would be too late.
+        if websocket::declared_length(&self.rest).is_some_and(|length| length > self.worker.shared.settings.max_payload as u64) {
+            self.rest = BytesMut::new();
+            return Some(Err(ProtocolError::Overflow));
         }
         match self.codec.decode(&mut self.rest) {
             Ok(None) => {
@@ -113,7 +122,7 @@ impl Stream for Pump {
 fn message(frame: Frame) -> Result<Message, ProtocolError> {
     Ok(match frame {
         Frame::Text(bytes) => {
-            let not_utf8 = |_| ProtocolError::Io(Error::new(ErrorKind::InvalidData, "text is not UTF-8"));
+            let not_utf8 = |_| ProtocolError::Io(Error::new(NOT_UTF8, "text is not UTF-8"));
             Message::Text(ByteString::try_from(bytes).map_err(not_utf8)?)
         }
         Frame::Binary(bytes) => Message::Binary(bytes),

@@ -15,7 +15,10 @@ pub struct Frame {
     pub id: Option<Box<RawValue>>,
 }
 
-/// Reads one frame. `None`: not a JSON object with an `event`, or with an `id` that is neither number nor string.
+/// Longest `id`, in bytes of JSON.
+const MAX_ID: usize = 128;
+
+/// Reads one frame. `None`: not a JSON object with an `event`, or with an `id` that is neither number nor string, or is too long.
 #[must_use]
 pub fn decode(text: &str) -> Option<Frame> {
     #[derive(Deserialize)]
@@ -29,7 +32,7 @@ pub fn decode(text: &str) -> Option<Frame> {
     }
     let Raw { event, data, id } = serde_json::from_str(text).ok()?;
     if let Some(id) = &id
-        && !id.get().starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit())
+        && (id.get().len() > MAX_ID || !id.get().starts_with(|c: char| c == '"' || c == '-' || c.is_ascii_digit()))
     {
         return None;
     }

@@ -2,6 +2,9 @@
 //!
 //! Binary packets (types 5 and 6) are not read yet: they are [`Fault::Binary`].
 
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// A packet as a client may send it.
@@ -38,6 +41,38 @@ pub enum Fault {
     Binary,
 }
 
+/// Arguments that an event may have: each costs more than its text.
+const MAX_ARGUMENTS: usize = 256;
+
+/// `[name, argument, …]`
+struct Event(String, Vec<Box<RawValue>>);
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = Event;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array that begins with a name")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Event, A::Error> {
+                let name = seq.next_element()?.ok_or_else(|| A::Error::custom("no name"))?;
+                let mut args = Vec::new();
+                while let Some(arg) = seq.next_element()? {
+                    if args.len() == MAX_ARGUMENTS {
+                        return Err(A::Error::custom("too many arguments"));
+                    }
+                    args.push(arg);
+                }
+                Ok(Event(name, args))
+            }
+        }
+        deserializer.deserialize_seq(Read)
+    }
+}
+
 /// Names that an event may not have: the client library uses them itself.
 const RESERVED: [&str; 6] = ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
 
@@ -59,12 +94,7 @@ pub fn decode(text: &str) -> Result<Packet<'_>, Fault> {
         }
         '2' => {
             let (ack, json) = split_id(rest)?;
-            let mut args: Vec<Box<RawValue>> = serde_json::from_str(json).map_err(|_| Fault::Payload)?;
-            if args.is_empty() {
-                return Err(Fault::Payload);
-            }
-            let first = args.remove(0);
-            let name: String = serde_json::from_str(first.get()).map_err(|_| Fault::Payload)?;
+            let Event(name, args) = serde_json::from_str(json).map_err(|_| Fault::Payload)?;
             if RESERVED.contains(&name.as_str()) {
                 return Err(Fault::Payload);
             }
@@ -197,6 +227,13 @@ mod tests {
         ] {
             assert_eq!(decode(text).map(|_| ()), Err(fault), "{text}");
         }
+    }
+
+    #[test]
+    fn an_event_has_a_bounded_number_of_arguments() {
+        let event = |arguments: usize| format!("2[\"a\"{}]", ",0".repeat(arguments));
+        assert_eq!(event_of(&event(MAX_ARGUMENTS)).2.len(), MAX_ARGUMENTS);
+        assert_eq!(decode(&event(MAX_ARGUMENTS + 1)).map(|_| ()), Err(Fault::Payload));
     }
 
     #[test]

@@ -32,6 +32,16 @@ pub fn close(reason: Reason) -> Bytes {
     out.freeze()
 }
 
+/// The payload's length as a frame's head declares it (section 5.2); `None` while the head is not whole.
+#[must_use]
+pub fn declared_length(head: &[u8]) -> Option<u64> {
+    match head.get(1)? & 0x7f {
+        126 => head.get(2..4)?.try_into().ok().map(u16::from_be_bytes).map(u64::from),
+        127 => head.get(2..10)?.try_into().ok().map(u64::from_be_bytes),
+        short => Some(u64::from(short)),
+    }
+}
+
 fn frame(payload: &[u8], code: OpCode) -> Bytes {
     // Two bytes of head, up to eight of length.
     let mut out = BytesMut::with_capacity(payload.len() + 10);
@@ -42,6 +52,16 @@ fn frame(payload: &[u8], code: OpCode) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_declared_length_is_read_from_the_head_alone() {
+        assert_eq!(declared_length(&[0x81]), None);
+        assert_eq!(declared_length(&[0x81, 0xfd]), Some(125));
+        assert_eq!(declared_length(&[0x81, 0xfe, 1]), None);
+        assert_eq!(declared_length(&[0x81, 0xfe, 1, 0]), Some(256));
+        assert_eq!(declared_length(&[0x81, 0xff, 0, 0, 0, 0x40, 0, 0, 0]), None);
+        assert_eq!(declared_length(&[0x81, 0xff, 0, 0, 0, 0x40, 0, 0, 0, 0]), Some(1 << 38));
+    }
 
     #[test]
     fn golden_bytes() {
