@@ -350,10 +350,15 @@ fn joining_and_leaving_over_and_over_is_limited_and_leaves_nothing_behind() {
     let mut raw = Raw::socketio(serve(Settings { event_rate: Some(rate), ..Settings::default() }, Policy::default()));
     let all: Vec<u8> = (0..8).flat_map(|_| [masked(0x81, b"40"), masked(0x81, b"41")].concat()).collect();
     raw.0.write_all(&all).unwrap();
-    for _ in 0..5 {
-        assert!(raw.text().starts_with(r#"40{"sid":""#));
-        assert!(raw.text().starts_with(r#"42["session","#));
+    let mut joined = 0;
+    loop {
+        match raw.frame() {
+            (0x81, text) => joined += usize::from(text.starts_with(b"40{")),
+            (_, close) => {
+                assert_eq!(u16::from_be_bytes([close[0], close[1]]), 1008);
+                break;
+            }
+        }
     }
-    assert_eq!(raw.text(), r#"44{"message":"Too many requests","data":{"code":"rate_limited"}}"#);
-    assert_eq!(raw.close_code(), 1002, "a DISCONNECT of what is not joined");
+    assert!((1..=6).contains(&joined), "{joined} joins");
 }

@@ -19,6 +19,8 @@ pub enum Reason {
     NotUtf8,
     /// A message over the limit, in bytes or in fragments.
     TooLarge,
+    /// The client joins namespaces over and over.
+    RateLimited,
     /// The client reads more slowly than events come.
     SlowConsumer,
     /// Plain protocol: no or a bad token.
@@ -49,6 +51,7 @@ impl Reason {
             Self::ParseError => "parse_error",
             Self::NotUtf8 => "not_utf8",
             Self::TooLarge => "too_large",
+            Self::RateLimited => "rate_limited",
             Self::SlowConsumer => "slow_consumer",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
@@ -65,7 +68,7 @@ impl Reason {
     pub fn code(self) -> u16 {
         match self {
             Self::ClientClosed | Self::TransportLost | Self::Kicked => 1000,
-            Self::PingTimeout | Self::ConnectTimeout | Self::SlowConsumer => 1008,
+            Self::PingTimeout | Self::ConnectTimeout | Self::RateLimited | Self::SlowConsumer => 1008,
             Self::ParseError => 1002,
             Self::NotUtf8 => 1007,
             Self::TooLarge => 1009,

@@ -119,9 +119,11 @@ impl Session {
             self.link.close(Reason::ParseError);
             return;
         }
-        if let Some(Err(wait)) = self.bucket.as_ref().map(Bucket::check) {
-            let (namespace, error) = (Arc::clone(name), Error::RateLimited(wait));
-            self.reject(&namespace, &error);
+        // The first one was counted when the connection came.
+        if self.tickets > 0
+            && let Some(Err(_)) = self.bucket.as_ref().map(Bucket::check)
+        {
+            self.link.close(Reason::RateLimited);
             return;
         }
         self.tickets += 1;
@@ -203,12 +205,6 @@ impl Session {
     fn refuse(&mut self, ticket: u32, error: &Error) {
         let Some(at) = self.sockets.iter().position(|socket| socket.ticket == ticket) else { return };
         let socket = self.sockets.remove(at);
-        self.reject(&socket.namespace, error);
-        self.pace();
-    }
-
-    /// Says no to a namespace, in the protocol's words.
-    fn reject(&self, namespace: &str, error: &Error) {
         match self.link.protocol {
             Protocol::SocketIo => {
                 let data = match error {
@@ -216,7 +212,7 @@ impl Session {
                     other => json!({"code": other.code()}),
                 };
                 let message = if *error == Error::Forbidden { "Forbidden".to_owned() } else { error.message() };
-                self.link.send(websocket::text(&socketio::connect_error(namespace, &message, Some(&data.to_string()))));
+                self.link.send(websocket::text(&socketio::connect_error(&socket.namespace, &message, Some(&data.to_string()))));
             }
             Protocol::Plain => self.link.close(match error {
                 Error::Unauthorized(_) => Reason::Unauthorized,
@@ -224,6 +220,7 @@ impl Session {
                 _ => Reason::Unavailable,
             }),
         }
+        self.pace();
     }
 
     fn incoming(&mut self, at: usize, event: Incoming, ctx: &mut Context<Self>) {
