@@ -20,7 +20,7 @@ use crate::service::{Services, demo};
 use crate::store::Db;
 use crate::{gateway, http};
 
-/// Sockets are closed in batches over up to this long; REST requests in hand have [`realtime::server::STOP_TIMEOUT`] more.
+/// Sockets are closed in batches over up to this long; REST requests in hand have two seconds more.
 const DRAIN: Duration = Duration::from_secs(7);
 /// Connections that may wait to be accepted; the kernel has a bound of its own.
 const BACKLOG: i32 = 4096;

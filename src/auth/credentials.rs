@@ -1,7 +1,7 @@
 //! Where a token is looked for: one order for every door. Pure functions on what the request brought.
 //!
 //! The first place that holds a token decides, good or bad; a later one does not save it. A place that holds nothing (absent, null, the empty
-//! string) is passed over. One that holds something unreadable counts as a bad token: it yields [`UNREADABLE`], which no check accepts.
+//! string) is passed over. One that holds something unreadable counts as a bad token: it yields `UNREADABLE`, which no check accepts.
 
 use serde_json::Value;
 

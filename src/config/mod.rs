@@ -2,7 +2,7 @@
 //!
 //! `cli` parses them (flags weigh more than the environment, the environment more than `.env`), `app` and the commands are handed the
 //! groups that they need. This module knows no other one; what the values mean in use is said at their fields, how they are
-//! written in [`parse`].
+//! written in `parse.rs`.
 
 mod parse;
 mod proxies;

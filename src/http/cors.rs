@@ -23,6 +23,7 @@ pub fn cors(policy: &Policy) -> Cors {
         .max_age(600);
     match policy.origins {
         Origins::Any => cors.send_wildcard(),
-        Origins::Same | Origins::List(_) => cors.supports_credentials(),
+        Origins::List(_) => cors.supports_credentials(),
+        Origins::Same => cors,
     }
 }

@@ -1,5 +1,5 @@
 //! The REST door. A handler reads like a list: extract, call, answer; the rules are the verbs' in `service`, the texts of failures are
-//! `error`'s, their shape is [`mod@error`]'s here.
+//! the catalogue's, their shape is `error.rs`'s here.
 //!
 //! `app` builds the actix-web App, gives it the shared parts ([`Services`](crate::service::Services), [`Policy`], [`Readiness`]) as
 //! `web::Data`, and calls [`routes`]. This module knows no SQL and sends nothing to a socket.

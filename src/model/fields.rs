@@ -173,7 +173,7 @@ const STRING: &str = "must be a string";
 const EMAIL: &str = "must be an email";
 const PASSWORD: &str = "must be longer than or equal to 8 characters";
 const SHORT: &str = "must be shorter than or equal to 255 characters";
-/// Of [`line`].
+/// Of `line`.
 const MAX_CHARS: usize = 255;
 /// Of [`password`].
 const MIN_PASSWORD: usize = 8;
