@@ -348,20 +348,21 @@ fn events_behind_a_connect_wait_for_its_answer_and_a_refusal_does_not_hold_up_th
 }
 
 #[test]
-fn joining_and_leaving_over_and_over_is_limited_and_leaves_nothing_behind() {
+fn joining_and_leaving_over_and_over_is_limited() {
     let rate = Quota::per_minute(NonZeroU32::MIN).allow_burst(NonZeroU32::new(5).unwrap());
     let mut raw = Raw::socketio(serve(Settings { event_rate: Some(rate), ..Settings::default() }, Policy::default()));
-    let all: Vec<u8> = (0..8).flat_map(|_| [masked(0x81, b"40"), masked(0x81, b"41")].concat()).collect();
-    raw.0.write_all(&all).unwrap();
+    raw.send(0x81, b"40");
+    assert!(raw.text().starts_with(r#"40{"sid":""#));
+    let again = [masked(0x81, b"41"), masked(0x81, b"40")].concat();
+    raw.0.write_all(&again.repeat(8)).unwrap();
+    // The end may overtake answers that are still on their way, so of the five that are let in any number is heard of.
     let mut joined = 0;
-    loop {
+    let code = loop {
         match raw.frame() {
             (0x81, text) => joined += usize::from(text.starts_with(b"40{")),
-            (_, close) => {
-                assert_eq!(u16::from_be_bytes([close[0], close[1]]), 1008);
-                break;
-            }
+            (_, close) => break u16::from_be_bytes([close[0], close[1]]),
         }
-    }
-    assert!((1..=6).contains(&joined), "{joined} joins");
+    };
+    assert_eq!(code, 1008);
+    assert!(joined <= 5, "{joined} joins");
 }
