@@ -44,7 +44,7 @@ fn serve() -> std::io::Result<()> {
     println!("{}", listener.local_addr()?);
     actix_rt::System::new().block_on(async move {
         let settings = Settings { event_rate: None, connect_rate: None, ..Settings::default() };
-        let hub = HubHandle::start(settings.publish_budget);
+        let hub = HubHandle::start(&settings);
         let server = Server::new(settings, Policy::default(), hub.clone(), vec![("/", Arc::new(Room(hub)))]);
         server.listen(listener, 2, |sockets| App::new().configure(sockets))?.await
     })

@@ -48,7 +48,7 @@ fn main() -> std::io::Result<()> {
     println!("listening on http://{}", listener.local_addr()?);
     actix_rt::System::new().block_on(async move {
         let settings = Settings { event_rate: None, ..Settings::default() };
-        let hub = HubHandle::start(settings.publish_budget);
+        let hub = HubHandle::start(&settings);
         let server = Server::new(settings, Policy::default(), hub.clone(), vec![("/", Arc::new(Chat(hub)))]);
         server.listen(listener, 2, |sockets| App::new().configure(sockets))?.await
     })

@@ -43,13 +43,13 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let listener = bind(host, port).map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
     let key = auth::load_key(settings.auth.key(settings.server.environment.environment, &settings.database.url)?)?;
     let limits = limits(&settings);
-    let hub = HubHandle::start(limits.publish_budget);
+    let hub = HubHandle::start(&limits);
     let database = settings.database.clone().locked();
     let publisher = Arc::new(HubPublisher(hub.clone()));
     // It blocks, and runs a runtime of its own for migrations: on a thread of its own.
     let opened = std::thread::spawn(move || Db::open(&database, publisher)).join();
     let db = opened.map_err(|_| "opening the database failed")??;
-    let services = Arc::new(Services::new(db.clone(), Tokens::new(&key, &settings.auth), settings.access.rate_login));
+    let services = Arc::new(Services::new(db.clone(), Tokens::new(&key, &settings.auth), hub.clone(), settings.access.rate_login));
     if settings.server.demo {
         demo::prepare(&services).await?;
     }

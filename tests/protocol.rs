@@ -54,7 +54,7 @@ fn serve(settings: Settings, policy: Policy) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         actix_rt::System::new().block_on(async move {
-            let hub = HubHandle::start(settings.publish_budget);
+            let hub = HubHandle::start(&settings);
             let gateways: Vec<(&str, Arc<dyn Gateway>)> =
                 vec![("/", Arc::new(Probe { closed: false })), ("/closed", Arc::new(Probe { closed: true }))];
             Server::new(settings, policy, hub, gateways)

@@ -53,7 +53,7 @@ fn serve() {
     println!("\nlistening {}", listener.local_addr().unwrap());
     actix_rt::System::new().block_on(async move {
         let settings = Settings { event_rate: None, stall_timeout: STALL, ..Settings::default() };
-        let hub = HubHandle::start(settings.publish_budget);
+        let hub = HubHandle::start(&settings);
         let server = Server::new(settings, Policy::default(), hub.clone(), vec![("/", Arc::new(Room(hub)))]);
         let counted = server.clone();
         let app = move |sockets: fn(&mut web::ServiceConfig)| {

@@ -43,7 +43,6 @@ fn welcome(identity: Identity, rooms: impl IntoIterator<Item = Room>) -> Welcome
         identity: json!(identity.user),
         rooms: rooms.into_iter().map(|room| room.to_string().into()).collect(),
         data: Rc::new(identity),
-        greetings: Vec::new(),
     }
 }
 

@@ -83,6 +83,26 @@ id!(
     OrderId
 );
 id!(
+    /// A notification's id.
+    NotificationId
+);
+id!(
+    /// A project's id.
+    ProjectId
+);
+id!(
+    /// A stage's id.
+    StageId
+);
+id!(
+    /// A conversation's id.
+    ConversationId
+);
+id!(
+    /// A message's id.
+    MessageId
+);
+id!(
     /// A place in the event log. Gap-free, in commit order.
     EventId
 );

@@ -67,7 +67,7 @@ mod order;
 mod time;
 mod user;
 
-pub use id::{EventId, IdFault, OrderId, UserId};
+pub use id::{ConversationId, EventId, IdFault, MessageId, NotificationId, OrderId, ProjectId, StageId, UserId};
 pub use money::{Money, MoneyFault};
 pub use order::{Order, OrderDetail, OrderStatus};
 pub use time::Timestamp;

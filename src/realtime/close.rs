@@ -81,6 +81,12 @@ impl Reason {
         }
     }
 
+    /// Whether the line broke, against an end that somebody wanted: the same client may be back in a moment, as if nothing had been.
+    #[must_use]
+    pub fn is_lost_line(self) -> bool {
+        matches!(self, Self::TransportLost | Self::PingTimeout | Self::SlowConsumer | Self::Shutdown)
+    }
+
     /// Whether the same client can expect better luck later.
     #[must_use]
     pub fn come_back(self) -> bool {

@@ -35,11 +35,13 @@ impl Protocol {
     }
 }
 
-/// What is to be sent, and to whom: every socket of `namespace` that is in one of `rooms`, once; with no room named, every socket of the namespace.
+/// What is to be sent, and to whom: every socket of `namespace` that is in one of `rooms`, once, and in none of
+/// `except`; with no room named, every socket of the namespace.
 #[derive(Debug)]
 pub struct Event {
     pub(super) namespace: Arc<str>,
     pub(super) rooms: SmallVec<[Arc<str>; 2]>,
+    pub(super) except: SmallVec<[Arc<str>; 1]>,
     name: Cow<'static, str>,
     data: String,
     socketio: OnceLock<Bytes>,
@@ -60,12 +62,20 @@ impl Event {
         Self {
             namespace: namespace.into(),
             rooms: rooms.into_iter().map(Into::into).collect(),
+            except: SmallVec::new(),
             name: name.into(),
             data,
             socketio: OnceLock::new(),
             plain: OnceLock::new(),
             share: None,
         }
+    }
+
+    /// Sockets that are in one of these rooms do not get it.
+    #[must_use]
+    pub fn except<R: Into<Arc<str>>>(mut self, rooms: impl IntoIterator<Item = R>) -> Self {
+        self.except = rooms.into_iter().map(Into::into).collect();
+        self
     }
 
     /// Ties a share of the budget (or of several, together) to this event.

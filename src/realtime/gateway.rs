@@ -19,7 +19,6 @@
 //! ```
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -28,10 +27,14 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
+use tokio::sync::oneshot;
+
 use super::Reason;
-use super::hub::SocketId;
+use super::frame::Protocol;
+use super::hub::{Entrance, HubHandle, SocketId};
 use super::link::Link;
 use super::outlet::Worker;
+use super::presence::Present;
 use crate::error::Error;
 
 /// A value as its JSON text.
@@ -56,21 +59,19 @@ pub struct Handshake {
 
 /// A namespace's yes.
 pub struct Welcome {
-    /// Who this is, as the `session` event's `userId`; `null` for no one.
+    /// Who this is, as the `session` event's `userId` and in presence; `null` for no one. All sockets of one identity are one user.
     pub identity: serde_json::Value,
     /// Rooms from the start.
     pub rooms: Vec<Arc<str>>,
     /// The gateway's own data, for [`Client::data`].
     pub data: Rc<dyn Any>,
-    /// Events sent right after `session`: name and JSON.
-    pub greetings: Vec<(Cow<'static, str>, String)>,
 }
 
 impl Welcome {
     /// A socket without an identity, in no room.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self { identity: serde_json::Value::Null, rooms: Vec::new(), data: Rc::new(()), greetings: Vec::new() }
+        Self { identity: serde_json::Value::Null, rooms: Vec::new(), data: Rc::new(()) }
     }
 }
 
@@ -88,6 +89,11 @@ pub trait Gateway: Send + Sync + 'static {
     /// May this connection join? `auth` is the payload of CONNECT (Socket.IO) or of the `auth` frame (plain). An
     /// [`Error::Unauthorized`] with reason `missing` on the plain protocol means: wait for an `auth` frame.
     fn connect(&self, handshake: Rc<Handshake>, auth: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>>;
+
+    /// The socket is in; its events are handled after this. For what it is to be told first.
+    fn entered(&self, _client: Client) -> LocalBoxFuture<()> {
+        Box::pin(std::future::ready(()))
+    }
 
     /// An event has come. An error answers the ack with `{ok:false, error:{code, message}}`, or is sent as an `error` event.
     fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply>;
@@ -130,17 +136,57 @@ impl Client {
 
     /// Puts the socket into a room; once this returns it hears every event that is published to the room.
     pub async fn join(&self, room: impl Into<Arc<str>>) {
-        self.0.worker.hub.join(self.0.socket, room.into()).await;
+        let (done, joined) = oneshot::channel();
+        self.0.worker.hub.join(self.0.socket, room.into(), Entrance::Silent, move |_| {
+            // Who asked may have gone.
+            let _ = done.send(());
+        });
+        let _ = joined.await;
     }
 
-    /// Takes the socket out of a room.
-    pub async fn leave(&self, room: impl Into<Arc<str>>) {
-        self.0.worker.hub.leave(self.0.socket, room.into()).await;
+    /// Whether the socket is in a room.
+    #[must_use]
+    pub fn is_in(&self, room: &str) -> bool {
+        self.0.worker.is_in(self.0.socket, room)
+    }
+
+    /// A handle that may be held by any thread.
+    #[must_use]
+    pub fn handle(&self) -> ClientHandle {
+        let ClientParts { socket, namespace, worker, link, .. } = &*self.0;
+        ClientHandle { socket: *socket, namespace: Arc::clone(namespace), protocol: link.protocol, hub: worker.hub.clone() }
+    }
+
+    /// Takes the socket out of a room; who is still there, if it was in it.
+    pub async fn leave(&self, room: impl Into<Arc<str>>) -> Present {
+        self.0.worker.hub.leave(self.0.socket, room.into()).await
     }
 
     /// Sends an event, whose one argument is the JSON text `data`, to this socket alone.
     pub fn emit(&self, name: &str, data: &str) {
         let frame = self.0.link.protocol.event(&self.0.namespace, name, data);
         self.0.worker.send(self.0.socket, frame);
+    }
+}
+
+/// Anyone's way to one socket. It goes through the hub, so what is done with it has its place among all that is published.
+#[derive(Clone)]
+pub struct ClientHandle {
+    socket: SocketId,
+    namespace: Arc<str>,
+    protocol: Protocol,
+    hub: HubHandle,
+}
+
+impl ClientHandle {
+    /// Puts the socket into a room, where its user is then present. `done` is told who is there; it runs on the hub's thread and must not wait.
+    /// Not called when the socket has gone.
+    pub fn join(&self, room: impl Into<Arc<str>>, done: impl FnOnce(Present) + Send + 'static) {
+        self.hub.join(self.socket, room.into(), Entrance::Seen, done);
+    }
+
+    /// Sends an event, whose one argument is the JSON text `data`, to this socket alone.
+    pub fn emit(&self, name: &str, data: &str) {
+        self.hub.tell(self.socket, self.protocol.event(&self.namespace, name, data));
     }
 }

@@ -10,6 +10,7 @@
 //! | `link` | the write side of one connection: a bounded queue of shared frames |
 //! | `outlet` | one actor a worker thread: that thread's sockets by room, and their writes |
 //! | [`hub`] | one actor a process: who is where, and the routing |
+//! | [`presence`] | which users are in a room, and who is told |
 //! | `deadlines` | every timer of a worker's connections in one heap |
 //! | [`admission`] | who may open a connection at all: Origin, rate, draining |
 //!
@@ -24,6 +25,7 @@ pub mod gateway;
 pub mod hub;
 mod link;
 mod outlet;
+pub mod presence;
 pub mod server;
 mod session;
 pub mod settings;
@@ -33,7 +35,8 @@ pub mod wire;
 
 pub use close::Reason;
 pub use frame::Event;
-pub use gateway::{Client, Gateway, Handshake, Incoming, Json, Reply, Welcome};
+pub use gateway::{Client, ClientHandle, Gateway, Handshake, Incoming, Json, Reply, Welcome};
 pub use hub::{HubHandle, Permit};
+pub use presence::Present;
 pub use server::Server;
 pub use settings::Settings;

@@ -77,9 +77,14 @@ impl Worker {
         self.sockets.borrow_mut().insert(socket, Rc::new(member));
     }
 
+    /// Whether the socket is in that room, as far as the outlet has heard.
+    pub(super) fn is_in(&self, socket: SocketId, room: &str) -> bool {
+        self.sockets.borrow().get(&socket).is_some_and(|member| member.rooms.borrow().iter().any(|own| **own == *room))
+    }
+
     /// Sends a frame to one socket, behind everything that the hub has routed to it so far.
     pub(super) fn send(&self, socket: SocketId, frame: Bytes) {
-        self.outlet.do_send(Send { socket, frame });
+        self.outlet.do_send(Forward { socket, frame });
     }
 }
 
@@ -112,12 +117,12 @@ pub(super) struct Drain {
     pub within: std::time::Duration,
 }
 
-/// From a session: a frame for one socket.
+/// From a session, or from the hub: a frame for one socket.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Send {
-    socket: SocketId,
-    frame: Bytes,
+pub(super) struct Forward {
+    pub socket: SocketId,
+    pub frame: Bytes,
 }
 
 type Room = IndexMap<SocketId, Rc<Member>>;
@@ -181,10 +186,15 @@ impl Outlet {
         let Some(rooms) = self.namespaces.get(&event.namespace) else { return };
         self.stamp += 1;
         let stamp = self.stamp;
+        // Who is not to get it counts as one who has it already.
+        for member in event.except.iter().filter_map(|room| rooms.get(room)).flat_map(IndexMap::values) {
+            member.stamp.set(stamp);
+        }
         let mut targets: Vec<Rc<Link>> = Vec::new();
         if event.rooms.is_empty() {
             let sockets = self.sockets.borrow();
-            targets.extend(sockets.values().filter(|member| member.namespace == event.namespace).map(|member| Rc::clone(&member.link)));
+            let others = sockets.values().filter(|member| member.namespace == event.namespace && member.stamp.get() != stamp);
+            targets.extend(others.map(|member| Rc::clone(&member.link)));
         } else {
             for room in event.rooms.iter().filter_map(|room| rooms.get(room)) {
                 targets.extend(room.values().filter(|member| member.stamp.replace(stamp) != stamp).map(|member| Rc::clone(&member.link)));
@@ -253,10 +263,10 @@ impl Handler<Deliver> for Outlet {
     }
 }
 
-impl Handler<Send> for Outlet {
+impl Handler<Forward> for Outlet {
     type Result = ();
 
-    fn handle(&mut self, Send { socket, frame }: Send, _: &mut Self::Context) {
+    fn handle(&mut self, Forward { socket, frame }: Forward, _: &mut Self::Context) {
         let link = self.sockets.borrow().get(&socket).map(|member| Rc::clone(&member.link));
         if let Some(link) = link {
             self.queue(&link, frame);

@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 
 use super::frame::Protocol;
 use super::gateway::{Client, ClientParts, Handshake, Incoming, Json, Welcome};
-use super::hub::SocketId;
+use super::hub::{Arrival, SocketId};
 use super::link::Link;
 use super::outlet::Worker;
 use super::server::Bucket;
@@ -173,7 +173,7 @@ impl Session {
     fn enter(&mut self, ticket: u32, welcome: Welcome, ctx: &mut Context<Self>) {
         let (worker, link) = (Rc::clone(&self.worker), Rc::clone(&self.link));
         let Some(socket) = self.socket(ticket) else { return };
-        let Welcome { identity, rooms, data, greetings } = welcome;
+        let Welcome { identity, rooms, data } = welcome;
         let id = SocketId::next();
         let client = Client(Rc::new(ClientParts {
             socket: id,
@@ -183,12 +183,18 @@ impl Session {
             worker: Rc::clone(&worker),
             link: Rc::clone(&link),
         }));
-        let hello = hello(link.protocol, &client, &identity, &greetings);
+        let hello = hello(link.protocol, &client, &identity);
         worker.register(id, Arc::clone(&socket.namespace), Rc::clone(&link));
         link.joined();
         let namespace = Arc::clone(&socket.namespace);
-        socket.state = State::Entering(client);
-        let entered = worker.hub.connect(id, worker.id, namespace, rooms, hello);
+        let gateway = Arc::clone(&socket.gateway);
+        socket.state = State::Entering(client.clone());
+        let user = (!identity.is_null()).then(|| identity.to_string().into());
+        let entered = worker.hub.connect(Arrival { socket: id, worker: worker.id, namespace, user, rooms, hello });
+        let entered = async move {
+            entered.await;
+            gateway.entered(client).await;
+        };
         if link.protocol == Protocol::Plain {
             // It joins nothing else: its token need not stay in memory.
             self.handshake = Rc::new(Handshake { peer: self.handshake.peer, query: String::new(), authorization: None, cookie: None });
@@ -280,7 +286,7 @@ impl Session {
     /// One socket leaves: the hub forgets it, and its gateway hears why.
     fn depart(&self, socket: &Socket, reason: Reason) {
         if let Some(client) = socket.client() {
-            self.worker.hub.disconnect(client.0.socket);
+            self.worker.hub.disconnect(client.0.socket, reason.is_lost_line());
             socket.gateway.disconnect(client, reason);
         }
     }

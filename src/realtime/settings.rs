@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use governor::Quota;
 
+pub use super::presence::PresenceSettings;
+
 /// Every limit of a [`crate::realtime::Server`].
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -26,6 +28,10 @@ pub struct Settings {
     pub connect_rate: Option<Quota>,
     /// Bytes of events that may be between their publisher and the sockets' queues.
     pub publish_budget: usize,
+    /// How rooms are told who comes and goes.
+    pub presence: PresenceSettings,
+    /// Events that are also sent under a second, older name: (name, older name).
+    pub aliases: &'static [(&'static str, &'static str)],
 }
 
 impl Default for Settings {
@@ -40,6 +46,8 @@ impl Default for Settings {
             event_rate: Some(Quota::per_second(NonZeroU32::MIN.saturating_add(99)).allow_burst(NonZeroU32::MIN.saturating_add(199))),
             connect_rate: Some(Quota::per_second(NonZeroU32::MIN.saturating_add(199)).allow_burst(NonZeroU32::MIN.saturating_add(19_999))),
             publish_budget: 4 << 20,
+            presence: PresenceSettings::default(),
+            aliases: &[],
         }
     }
 }

@@ -1,6 +1,5 @@
 //! One connection in one namespace: its state in the session, and the frames that greet and answer it.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -87,8 +86,8 @@ fn size(event: &Incoming) -> usize {
     event.name.len() + ack + event.args.iter().map(|arg| arg.get().len() + PER_ARGUMENT).sum::<usize>()
 }
 
-/// What a socket gets first: the namespace's yes, the `session` event, the gateway's greetings, as one piece.
-pub(super) fn hello(protocol: Protocol, client: &Client, identity: &serde_json::Value, greetings: &[(Cow<'static, str>, String)]) -> Bytes {
+/// What a socket gets first: the namespace's yes and the `session` event, as one piece.
+pub(super) fn hello(protocol: Protocol, client: &Client, identity: &serde_json::Value) -> Bytes {
     let (sid, namespace) = (&*client.0.sid, &*client.0.namespace);
     let mut out = BytesMut::new();
     if protocol == Protocol::SocketIo {
@@ -101,9 +100,6 @@ pub(super) fn hello(protocol: Protocol, client: &Client, identity: &serde_json::
         "serverTime": Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
     });
     out.extend_from_slice(&protocol.event(namespace, "session", &session.to_string()));
-    for (name, data) in greetings {
-        out.extend_from_slice(&protocol.event(namespace, name, data));
-    }
     out.freeze()
 }
 

@@ -1,6 +1,6 @@
 //! Orders: placing them, reading them, and moving them on.
 
-use super::Services;
+use super::{Page, Services};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event;
@@ -36,13 +36,6 @@ pub fn read_status(mut fields: Fields<'_>) -> Result<OrderStatus, Error> {
     fields.end(|| status)
 }
 
-/// One page of a list, newest first.
-pub struct Page<T> {
-    pub items: Vec<T>,
-    /// There are older ones.
-    pub more: bool,
-}
-
 /// Places an order and tells the admins. A customer may only for itself, an admin for anyone or no one.
 ///
 /// # Errors
@@ -74,12 +67,9 @@ pub async fn create(services: &Services, caller: &Identity, new: NewOrder, once:
 /// # Errors
 /// [`Error::Unavailable`].
 pub async fn list(services: &Services, caller: &Identity, limit: u16, before: Option<OrderId>) -> Result<Page<OrderDetail>, Error> {
-    // One more than asked for tells whether there is another page.
-    let asked = rows::Page { customer_id: owner(caller), before, limit: i64::from(limit) + 1 };
-    let mut items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
-    let more = items.len() > usize::from(limit);
-    items.truncate(usize::from(limit));
-    Ok(Page { items, more })
+    let asked = rows::Page { customer_id: owner(caller), before, limit: Page::<OrderDetail>::ask(limit) };
+    let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
+    Ok(Page::of(items, limit))
 }
 
 /// One order. Another's is not found.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::realtime::{Event, HubHandle};
-use crate::store::{Committed, Publisher, Ticket};
+use crate::store::{Committed, CommittedEvent, Publisher, Ticket};
 
 /// Hands committed events to the hub, with the shares of its budget that their writers took.
 pub struct HubPublisher(pub HubHandle);
@@ -15,14 +15,16 @@ impl Publisher for HubPublisher {
         Box::pin(async move { Box::new(self.0.admit(bytes).await) as Ticket })
     }
 
-    fn publish(&self, committed: Committed, routed: Box<dyn FnOnce() + Send>) {
-        let (events, tickets) = committed.into_events();
+    fn publish(&self, mut committed: Committed, routed: Box<dyn FnOnce() + Send>) {
         // The batch's shares go back together, when its last event has left the outlets.
-        let share: Arc<dyn Any + Send + Sync> = Arc::new(std::sync::Mutex::new(tickets));
-        let events = events.into_iter().map(|event| {
-            let rooms = event.rooms.into_iter();
-            Event::new(event.namespace, event.name, event.data, rooms).with_share(Arc::clone(&share))
-        });
-        self.0.publish(events.collect(), routed);
+        let share: Arc<dyn Any + Send + Sync> = Arc::new(std::sync::Mutex::new(committed.take_tickets()));
+        let to_send = |events: Vec<CommittedEvent>| {
+            let event = |event: CommittedEvent| {
+                let sent = Event::new(event.namespace, event.name, event.data, event.rooms);
+                sent.except(event.except).with_share(Arc::clone(&share))
+            };
+            events.into_iter().map(event).collect()
+        };
+        committed.walk(|events| self.0.publish(to_send(events), || {}), |events| self.0.publish(to_send(events), routed));
     }
 }

@@ -32,7 +32,8 @@ const READ_QUEUE: usize = 1024;
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Read-only connections to SQLite.
 const READERS: usize = 2;
-/// A write's share of the publisher's budget. What it will announce is known only when it has run; this is above what its events come to.
+/// A write's share of the publisher's budget. What it will announce is known only when it has run; this is above what the events of a write
+/// without large texts come to.
 const WRITE_SHARE: usize = 4096;
 
 /// A handle; clones share the threads, which end with [`Db::close`] or with the last handle.
@@ -138,9 +139,21 @@ impl Db {
         F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
         T: Serialize + DeserializeOwned + Send + 'static,
     {
+        self.write_large(once, 0, work).await
+    }
+
+    /// As [`Db::write`], for one that will announce that many bytes of texts.
+    ///
+    /// # Errors
+    /// As [`Db::write`].
+    pub async fn write_large<T, F>(&self, once: Once, bytes: usize, work: F) -> Result<T, Error>
+    where
+        F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
+        T: Serialize + DeserializeOwned + Send + 'static,
+    {
         let (caller, answer) = oneshot::channel();
         let job = Box::new(Write::new(once, work, caller));
-        let admit = tokio::time::timeout(QUEUE_TIMEOUT, self.shared.publisher.admit(WRITE_SHARE));
+        let admit = tokio::time::timeout(QUEUE_TIMEOUT, self.shared.publisher.admit(WRITE_SHARE + bytes));
         let ticket = admit.await.map_err(|_| Error::Unavailable(BUSY))?;
         enqueue(&self.shared.writes, Message::Job(QueuedWrite { job, ticket })).await?;
         answer.await.unwrap_or(Err(Error::Internal))

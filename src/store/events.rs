@@ -4,63 +4,90 @@ use std::borrow::Cow;
 
 use diesel::{ExpressionMethods, QueryResult};
 
-use crate::event::NewEvent;
+use crate::event::{Kind, NewEvent, Room};
 use crate::model::{EventId, Timestamp};
 use crate::schema::{event_rooms, events, log_head};
 use crate::store::Conn;
 use crate::store::conn::query;
+use crate::store::tx::Step;
 
-/// An event with its place in the log.
+/// An event whose transaction is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredEvent {
-    /// Gap-free, in commit order.
-    pub id: EventId,
+pub struct CommittedEvent {
+    /// Its place in the log: gap-free, in commit order. None: it is ephemeral, and not there.
+    pub id: Option<EventId>,
     /// `/` or `/admin`.
     pub namespace: Cow<'static, str>,
     pub name: Cow<'static, str>,
     /// Rooms of that namespace, by the names that clients see.
     pub rooms: Vec<String>,
+    /// Rooms of that namespace whose sockets do not get it.
+    pub except: Vec<String>,
     /// JSON text.
     pub data: String,
 }
 
-/// Appends events in this order, with ids that follow the last one's. The last thing that a transaction does: on PostgreSQL it locks the log's
-/// head until the commit, and on both it makes log order commit order. A rollback takes the ids back.
-pub(super) async fn append(conn: &mut Conn, new: Vec<NewEvent>) -> QueryResult<Vec<StoredEvent>> {
-    if new.is_empty() {
-        return Ok(Vec::new());
-    }
-    let count = i64::try_from(new.len()).map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))?;
-    let raise = diesel::update(log_head::table).set(log_head::last_id.eq(log_head::last_id + count)).returning(log_head::last_id);
-    let last: i64 = query!(conn, c => raise.get_result(c))?;
-
+/// Appends what is to be stored in this order, with ids that follow the last one's. The last thing that a transaction does: on PostgreSQL it locks
+/// the log's head until the commit, and on both it makes log order commit order. A rollback takes the ids back.
+pub(super) async fn append(conn: &mut Conn, new: Vec<Step<NewEvent>>) -> QueryResult<Vec<Step<CommittedEvent>>> {
+    let stored = new.iter().filter(|step| matches!(step, Step::Event(NewEvent { kind: Kind::Stored, .. }))).count();
+    let mut next = if stored == 0 { 0 } else { raise_head(conn, stored).await? };
     let now = Timestamp::now();
-    let mut stored = Vec::with_capacity(new.len());
-    for (id, event) in (last - count + 1..).map(EventId).zip(new) {
-        stored.push(append_one(conn, id, event, now).await?);
+    let mut steps = Vec::with_capacity(new.len());
+    for step in new {
+        steps.push(match step {
+            Step::Event(event) if event.kind == Kind::Stored => {
+                let id = EventId(next);
+                next += 1;
+                append_one(conn, id, &event, now).await?;
+                Step::Event(committed(Some(id), event))
+            }
+            Step::Event(event) => Step::Event(committed(None, event)),
+            Step::Then(then) => Step::Then(then),
+        });
     }
-    Ok(stored)
+    Ok(steps)
 }
 
-async fn append_one(conn: &mut Conn, id: EventId, event: NewEvent, now: Timestamp) -> QueryResult<StoredEvent> {
-    let NewEvent { namespace, name, rooms, data } = event;
+/// Takes that many ids; the first of them.
+async fn raise_head(conn: &mut Conn, count: usize) -> QueryResult<i64> {
+    let count = i64::try_from(count).map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))?;
+    let raise = diesel::update(log_head::table).set(log_head::last_id.eq(log_head::last_id + count)).returning(log_head::last_id);
+    let last: i64 = query!(conn, c => raise.get_result(c))?;
+    Ok(last - count + 1)
+}
+
+async fn append_one(conn: &mut Conn, id: EventId, event: &NewEvent, now: Timestamp) -> QueryResult<()> {
+    let except = (!event.except.is_empty()).then(|| serde_json::Value::from(names(&event.except)).to_string());
     let row = (
         events::id.eq(id),
-        events::namespace.eq(namespace),
-        events::name.eq(name),
-        events::payload.eq(data.as_str()),
+        events::namespace.eq(event.namespace),
+        events::name.eq(event.name),
+        events::payload.eq(event.data.as_str()),
+        events::except_json.eq(except),
         events::created_at.eq(now),
     );
     query!(conn, c => diesel::insert_into(events::table).values(row).execute(c))?;
-    let rooms: Vec<String> = rooms.iter().map(ToString::to_string).collect();
-    for room in &rooms {
-        let row = (event_rooms::room.eq(room_key(namespace, room)), event_rooms::event_id.eq(id));
+    for room in &event.rooms {
+        let row = (event_rooms::room.eq(room_key(event.namespace, *room)), event_rooms::event_id.eq(id));
         query!(conn, c => diesel::insert_into(event_rooms::table).values(row).execute(c))?;
     }
-    Ok(StoredEvent { id, namespace: namespace.into(), name: name.into(), rooms, data })
+    Ok(())
+}
+
+fn committed(id: Option<EventId>, event: NewEvent) -> CommittedEvent {
+    let NewEvent { namespace, name, kind: _, rooms, except, members, data } = event;
+    // In the log "the members" is one room; here it is each one's own.
+    let joined = rooms.into_iter().filter(|room| !matches!(room, Room::Members(_)));
+    let rooms = joined.chain(members.into_iter().map(Room::User)).map(|room| room.to_string()).collect();
+    CommittedEvent { id, namespace: namespace.into(), name: name.into(), rooms, except: names(&except), data }
+}
+
+fn names(rooms: &[Room]) -> Vec<String> {
+    rooms.iter().map(ToString::to_string).collect()
 }
 
 /// A room as `event_rooms` knows it: with its namespace, since `admin` of `/` and of `/admin` are two audiences.
-fn room_key(namespace: &str, room: &str) -> String {
-    [namespace, "#", room].concat()
+fn room_key(namespace: &str, room: Room) -> String {
+    format!("{namespace}#{room}")
 }

@@ -35,7 +35,7 @@ mod tests;
 
 pub use conn::Conn;
 pub use db::{Db, OpenError};
-pub use events::StoredEvent;
+pub use events::CommittedEvent;
 pub use fault::{is_missing_reference, is_taken};
 pub use idempotency::{Claim, Once};
 pub use publish::{Committed, Publisher, Silent, Ticket};

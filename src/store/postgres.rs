@@ -20,7 +20,8 @@ use crate::error::Error;
 use crate::store::conn::{Conn, guarded};
 use crate::store::fault::BUSY;
 use crate::store::job::{Message, QueuedRead, QueuedWrite};
-use crate::store::{Committed, OpenError, Publisher, StoredEvent, Ticket, Tx, events};
+use crate::store::tx::Step;
+use crate::store::{Committed, CommittedEvent, OpenError, Publisher, Ticket, Tx, events};
 
 /// Connections, and so transactions and reads at one time.
 const POOL_SIZE: u32 = 16;
@@ -111,11 +112,11 @@ async fn transact(pool: Pool<AsyncPgConnection>, write: QueuedWrite, publisher: 
         let _ = Manager::rollback_transaction(connection(&mut tx)).await;
         return job.answer(None);
     }
-    let guard = if tx.events.is_empty() { None } else { Some(order.lock().await) };
+    let guard = if tx.steps.is_empty() { None } else { Some(order.lock().await) };
     match seal(&mut tx).await {
-        Ok(events) => {
+        Ok(steps) => {
             drop(tx);
-            announce(&*publisher, events, ticket, Box::new(move || job.answer(None)));
+            announce(&*publisher, steps, ticket, Box::new(move || job.answer(None)));
         }
         Err(error) => {
             let _ = Manager::rollback_transaction(connection(&mut tx)).await;
@@ -126,11 +127,11 @@ async fn transact(pool: Pool<AsyncPgConnection>, write: QueuedWrite, publisher: 
     drop(guard);
 }
 
-fn announce(publisher: &dyn Publisher, events: Vec<StoredEvent>, ticket: Ticket, answer: Box<dyn FnOnce() + Send>) {
-    if events.is_empty() {
+fn announce(publisher: &dyn Publisher, steps: Vec<Step<CommittedEvent>>, ticket: Ticket, answer: Box<dyn FnOnce() + Send>) {
+    if steps.is_empty() {
         answer();
     } else {
-        publisher.publish(Committed::new(events, vec![ticket]), answer);
+        publisher.publish(Committed::new(steps, vec![ticket]), answer);
     }
 }
 
@@ -143,8 +144,8 @@ async fn begin(pool: &Pool<AsyncPgConnection>) -> Result<Tx, Error> {
     Ok(Tx::new(Conn::Postgres(Box::new(conn))))
 }
 
-async fn seal(tx: &mut Tx) -> QueryResult<Vec<StoredEvent>> {
-    let new = std::mem::take(&mut tx.events);
+async fn seal(tx: &mut Tx) -> QueryResult<Vec<Step<CommittedEvent>>> {
+    let new = std::mem::take(&mut tx.steps);
     let stored = events::append(&mut tx.conn, new).await?;
     Manager::commit_transaction(connection(tx)).await?;
     Ok(stored)

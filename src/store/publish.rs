@@ -4,7 +4,8 @@ use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::store::StoredEvent;
+use crate::store::CommittedEvent;
+use crate::store::tx::Step;
 
 /// A share of the publisher's budget of bytes in flight. Opaque here: taken before a write, carried with it, given back inside [`Committed`]
 /// (or dropped when nothing is to be announced).
@@ -20,21 +21,38 @@ pub trait Publisher: Send + Sync {
     fn publish(&self, committed: Committed, routed: Box<dyn FnOnce() + Send>);
 }
 
-/// Events whose transaction is committed, in log order. Only this module's commit can make one, so nothing else can be published.
+/// What committed transactions have announced, in log order. Only this module's commit can make one, so nothing else can be published.
 pub struct Committed {
-    events: Vec<StoredEvent>,
+    steps: Vec<Step<CommittedEvent>>,
     tickets: Vec<Ticket>,
 }
 
 impl Committed {
-    pub(super) fn new(events: Vec<StoredEvent>, tickets: Vec<Ticket>) -> Self {
-        Self { events, tickets }
+    pub(super) fn new(steps: Vec<Step<CommittedEvent>>, tickets: Vec<Ticket>) -> Self {
+        Self { steps, tickets }
     }
 
-    /// The events, and the budget to give back when they have left.
-    #[must_use]
-    pub fn into_events(self) -> (Vec<StoredEvent>, Vec<Ticket>) {
-        (self.events, self.tickets)
+    /// The budget to give back when all events have left.
+    pub fn take_tickets(&mut self) -> Vec<Ticket> {
+        std::mem::take(&mut self.tickets)
+    }
+
+    /// Gives each run of events to `publish`, and does in between what was to be done after a commit
+    /// ([`Tx::after_commit`](crate::store::Tx::after_commit)). The last run, given to `last`, may be empty.
+    pub fn walk(self, mut publish: impl FnMut(Vec<CommittedEvent>), last: impl FnOnce(Vec<CommittedEvent>)) {
+        let mut events = Vec::new();
+        for step in self.steps {
+            match step {
+                Step::Event(event) => events.push(event),
+                Step::Then(then) => {
+                    if !events.is_empty() {
+                        publish(std::mem::take(&mut events));
+                    }
+                    then();
+                }
+            }
+        }
+        last(events);
     }
 }
 
@@ -46,7 +64,8 @@ impl Publisher for Silent {
         Box::pin(std::future::ready(Box::new(()) as Ticket))
     }
 
-    fn publish(&self, _committed: Committed, routed: Box<dyn FnOnce() + Send>) {
+    fn publish(&self, committed: Committed, routed: Box<dyn FnOnce() + Send>) {
+        committed.walk(drop, drop);
         routed();
     }
 }

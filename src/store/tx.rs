@@ -1,4 +1,4 @@
-//! A write in progress: its connection, and the events that it will have announced.
+//! A write in progress: its connection, and what will follow its commit.
 
 use crate::event::NewEvent;
 use crate::store::Conn;
@@ -9,12 +9,18 @@ use crate::store::Conn;
 /// nothing had been done.
 pub struct Tx {
     pub(super) conn: Conn,
-    pub(super) events: Vec<NewEvent>,
+    pub(super) steps: Vec<Step<NewEvent>>,
+}
+
+/// What follows a commit, one after another.
+pub(super) enum Step<E> {
+    Event(E),
+    Then(Box<dyn FnOnce() + Send>),
 }
 
 impl Tx {
     pub(super) fn new(conn: Conn) -> Self {
-        Self { conn, events: Vec::new() }
+        Self { conn, steps: Vec::new() }
     }
 
     /// The connection, for reads within the transaction.
@@ -22,10 +28,16 @@ impl Tx {
         &mut self.conn
     }
 
-    /// Has the event stored with this transaction, after its rows, and announced after the commit.
+    /// Has the event announced after the commit, and unless it is ephemeral stored with this transaction.
     ///
     /// It gets its id at the end: only there is the order of commits known, on both databases.
     pub fn emit(&mut self, event: NewEvent) {
-        self.events.push(event);
+        self.steps.push(Step::Event(event));
+    }
+
+    /// Has this run after the commit in its place among all events, this write's and others': behind those that are announced before, ahead of
+    /// those that come later. For what must not be overtaken, such as who may no longer hear a room. It must not wait.
+    pub fn after_commit(&mut self, then: impl FnOnce() + Send + 'static) {
+        self.steps.push(Step::Then(Box::new(then)));
     }
 }

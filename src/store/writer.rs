@@ -16,7 +16,8 @@ use crate::error::Error;
 use crate::store::conn::{Conn, Driver, guarded};
 use crate::store::fault::BUSY;
 use crate::store::job::{Message, QueuedWrite, WriteJob};
-use crate::store::{Committed, Publisher, StoredEvent, Ticket, Tx, events, idempotency};
+use crate::store::tx::Step;
+use crate::store::{Committed, CommittedEvent, Publisher, Ticket, Tx, events, idempotency};
 
 /// Writes in one transaction at most.
 const MAX_BATCH: usize = 256;
@@ -100,10 +101,10 @@ impl Writer {
         let mut batch = Batch::default();
         let ran = self.run_waiting(first, &mut batch);
         match ran.and_then(|()| self.seal()) {
-            Ok(events) => self.announce(events, batch),
+            Ok(steps) => self.announce(steps, batch),
             Err(error) => {
                 tracing::error!(%error, writes = batch.jobs.len(), "a batch of writes was rolled back");
-                self.tx.events.clear();
+                self.tx.steps.clear();
                 // SQLite may have rolled back by itself already; then this fails, and either way no transaction is open.
                 let _ = self.execute(Rollback);
                 batch.jobs.into_iter().for_each(|job| job.answer(Some(Error::Unavailable(BUSY))));
@@ -139,30 +140,30 @@ impl Writer {
 
     fn run_job(&mut self, job: &mut dyn WriteJob) -> QueryResult<()> {
         self.execute(Savepoint)?;
-        let mark = self.tx.events.len();
+        let mark = self.tx.steps.len();
         let kept = self.driver.run(guarded(job.run(&mut self.tx))).unwrap_or(false);
         if !kept {
-            self.tx.events.truncate(mark);
+            self.tx.steps.truncate(mark);
             self.execute(RollbackToSavepoint)?;
         }
         self.execute(Release)
     }
 
     /// The last statements: the log, then the commit.
-    fn seal(&mut self) -> QueryResult<Vec<StoredEvent>> {
-        let new = std::mem::take(&mut self.tx.events);
+    fn seal(&mut self) -> QueryResult<Vec<Step<CommittedEvent>>> {
+        let new = std::mem::take(&mut self.tx.steps);
         let stored = self.driver.run(events::append(&mut self.tx.conn, new))?;
         self.execute(Commit)?;
         Ok(stored)
     }
 
-    fn announce(&self, events: Vec<StoredEvent>, batch: Batch) {
+    fn announce(&self, steps: Vec<Step<CommittedEvent>>, batch: Batch) {
         let Batch { jobs, tickets } = batch;
         let answer = move || jobs.into_iter().for_each(|job| job.answer(None));
-        if events.is_empty() {
+        if steps.is_empty() {
             answer();
         } else {
-            self.publisher.publish(Committed::new(events, tickets), Box::new(answer));
+            self.publisher.publish(Committed::new(steps, tickets), Box::new(answer));
         }
     }
 

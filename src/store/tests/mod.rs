@@ -21,11 +21,11 @@ use crate::event;
 use crate::model::{Money, Order, OrderStatus, Role, User, UserId};
 use crate::store::orders::{self, NewOrder, Page};
 use crate::store::users::{self, NewUser};
-use crate::store::{Claim, Committed, Db, Once, OpenError, Publisher, Silent, StoredEvent, Ticket, Tx, is_missing_reference, is_taken};
+use crate::store::{Claim, Committed, CommittedEvent, Db, Once, OpenError, Publisher, Silent, Ticket, Tx, is_missing_reference, is_taken};
 
 /// Remembers what was published, batch by batch.
 #[derive(Default)]
-struct Recorder(Mutex<Vec<Vec<StoredEvent>>>);
+struct Recorder(Mutex<Vec<Vec<CommittedEvent>>>);
 
 impl Publisher for Recorder {
     fn admit<'a>(&'a self, _bytes: usize) -> std::pin::Pin<Box<dyn Future<Output = Ticket> + Send + 'a>> {
@@ -33,18 +33,19 @@ impl Publisher for Recorder {
     }
 
     fn publish(&self, committed: Committed, routed: Box<dyn FnOnce() + Send>) {
-        self.0.lock().expect("no test panics in here").push(committed.into_events().0);
+        let batches = || self.0.lock().expect("no test panics in here");
+        committed.walk(|events| batches().push(events), |events| batches().push(events));
         routed();
     }
 }
 
 impl Recorder {
-    fn events(&self) -> Vec<StoredEvent> {
+    fn events(&self) -> Vec<CommittedEvent> {
         self.0.lock().expect("no test panics in here").concat()
     }
 
     fn ids(&self) -> Vec<i64> {
-        self.events().iter().map(|event| event.id.0).collect()
+        self.events().iter().filter_map(|event| event.id.map(|id| id.0)).collect()
     }
 }
 

@@ -1,0 +1,137 @@
+//! Every event of the product, one constructor each: its name, its audience and its payload, exactly as the contract writes them.
+//!
+//! Services build events here and give them to a transaction. This module knows no query, no socket and no wire format. A file per family of verbs.
+
+mod orders;
+
+use std::fmt;
+
+use serde::Serialize;
+
+pub use orders::{new_order, order_shipped, order_update};
+
+use crate::model::{ConversationId, ProjectId, UserId};
+
+/// Where customers and admins meet.
+pub const MAIN: &str = "/";
+/// Admins only.
+pub const ADMIN: &str = "/admin";
+
+/// The older names: who listens for one of these hears the event under it too. `EVENT_ALIASES=off` stops that.
+pub const ALIASES: &[(&str, &str)] = &[("notification", "notification:new"), ("error", "exception")];
+
+/// An audience within a namespace. [`Display`](fmt::Display) gives the name that clients see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Room {
+    /// All sockets of one user.
+    User(UserId),
+    /// All sockets of all admins.
+    Admin,
+    /// Those who joined a project.
+    Project(ProjectId),
+    /// Those who joined a conversation.
+    Conversation(ConversationId),
+    /// All sockets of a conversation's members, wherever they are. Nobody joins it: who they are is told with the event
+    /// ([`NewEvent::with_members`]), and found again from the membership when the log is read.
+    Members(ConversationId),
+}
+
+impl Room {
+    /// The room of that name, if it is one that clients join and leave by themselves: a project's or a conversation's.
+    #[must_use]
+    pub fn joinable(name: &str) -> Option<Self> {
+        let (kind, id) = name.split_once(':')?;
+        match kind {
+            "project" => id.parse().ok().map(Self::Project),
+            "conversation" => id.parse().ok().map(Self::Conversation),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Admin => f.write_str("admin"),
+            Self::Project(id) => write!(f, "project:{id}"),
+            Self::Conversation(id) => write!(f, "conversation:{id}"),
+            Self::Members(id) => write!(f, "members:{id}"),
+        }
+    }
+}
+
+/// Whether an event is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// In the log, with its write's rows: who is away gets it later.
+    Stored,
+    /// For who is there now: the next one says all that this one says.
+    Ephemeral,
+}
+
+/// An event of a write that is not committed yet. A socket in several of the rooms gets it once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// [`MAIN`] or [`ADMIN`].
+    pub namespace: &'static str,
+    /// The name that clients listen for.
+    pub name: &'static str,
+    pub kind: Kind,
+    pub rooms: Vec<Room>,
+    /// Sockets in one of these do not get it.
+    pub except: Vec<Room>,
+    /// Whom [`Room::Members`] stands for at this moment.
+    pub members: Vec<UserId>,
+    /// JSON text.
+    pub data: String,
+}
+
+impl NewEvent {
+    fn stored(namespace: &'static str, name: &'static str, rooms: Vec<Room>, payload: &impl Serialize) -> Self {
+        // Payloads are the plain structs of these files, with text keys and nothing that can fail to serialise.
+        let data = serde_json::to_string(payload).unwrap_or_else(|_| "null".into());
+        Self { namespace, name, kind: Kind::Stored, rooms, except: Vec::new(), members: Vec::new(), data }
+    }
+
+    #[expect(dead_code, reason = "until the first one, in the next commit")]
+    fn ephemeral(namespace: &'static str, name: &'static str, rooms: Vec<Room>, payload: &impl Serialize) -> Self {
+        Self { kind: Kind::Ephemeral, ..Self::stored(namespace, name, rooms, payload) }
+    }
+
+    #[expect(dead_code, reason = "until the first one, in the next commit")]
+    fn except(self, except: Vec<Room>) -> Self {
+        Self { except, ..self }
+    }
+
+    #[expect(dead_code, reason = "until the first one, in the next commit")]
+    fn with_members(self, members: Vec<UserId>) -> Self {
+        Self { members, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rooms_have_the_names_of_the_contract() {
+        let rooms = [
+            Room::User(UserId(5)),
+            Room::Admin,
+            Room::Project(ProjectId(3)),
+            Room::Conversation(ConversationId(9)),
+            Room::Members(ConversationId(9)),
+        ];
+        assert_eq!(rooms.map(|room| room.to_string()), ["user:5", "admin", "project:3", "conversation:9", "members:9"]);
+    }
+
+    #[test]
+    fn clients_join_projects_and_conversations_by_name_and_nothing_else() {
+        assert_eq!(Room::joinable("project:3"), Some(Room::Project(ProjectId(3))));
+        assert_eq!(Room::joinable("conversation:9"), Some(Room::Conversation(ConversationId(9))));
+        for name in ["", "admin", "user:5", "members:9", "project:", "project:x", "project:-1", "project:3:4", "Project:3"] {
+            assert_eq!(Room::joinable(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Orders: placed, moved on, shipped.
+
+use serde::Serialize;
+
+use super::{ADMIN, MAIN, NewEvent, Room};
+use crate::model::{Money, Order, OrderId, OrderStatus, Timestamp, UserId};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NewOrder {
+    order_id: OrderId,
+    customer_id: Option<UserId>,
+    total: Money,
+    created_at: Timestamp,
+}
+
+/// `new_order`, to all of `/admin`.
+#[must_use]
+pub fn new_order(order: &Order) -> NewEvent {
+    let payload = NewOrder { order_id: order.id, customer_id: order.customer_id, total: order.total, created_at: order.created_at };
+    NewEvent::stored(ADMIN, "new_order", vec![Room::Admin], &payload)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OrderUpdate {
+    order_id: OrderId,
+    status: OrderStatus,
+    previous_status: OrderStatus,
+    customer_id: Option<UserId>,
+    total: Money,
+    updated_at: Timestamp,
+}
+
+/// `orderUpdate`: once to each socket of `/` that is the customer's or an admin's, and to all of `/admin`.
+#[must_use]
+pub fn order_update(order: &Order, previous: OrderStatus) -> [NewEvent; 2] {
+    let payload = OrderUpdate {
+        order_id: order.id,
+        status: order.status,
+        previous_status: previous,
+        customer_id: order.customer_id,
+        total: order.total,
+        updated_at: order.updated_at,
+    };
+    let rooms = order.customer_id.map(Room::User).into_iter().chain([Room::Admin]).collect();
+    let main = NewEvent::stored(MAIN, "orderUpdate", rooms, &payload);
+    let admin = NewEvent { namespace: ADMIN, rooms: vec![Room::Admin], ..main.clone() };
+    [main, admin]
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OrderShipped {
+    order_id: OrderId,
+    customer_id: Option<UserId>,
+    shipped_at: Option<Timestamp>,
+}
+
+/// `order_shipped`, to all of `/admin`.
+#[must_use]
+pub fn order_shipped(order: &Order) -> NewEvent {
+    let payload = OrderShipped { order_id: order.id, customer_id: order.customer_id, shipped_at: order.shipped_at };
+    NewEvent::stored(ADMIN, "order_shipped", vec![Room::Admin], &payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(namespace: &'static str, name: &'static str, rooms: Vec<Room>, data: &str) -> NewEvent {
+        NewEvent { data: data.into(), ..NewEvent::stored(namespace, name, rooms, &()) }
+    }
+
+    fn order(customer_id: Option<UserId>) -> Order {
+        let time = Timestamp::from_unix_seconds(0).expect("the epoch is a time");
+        Order {
+            id: OrderId(5),
+            customer_id,
+            total: Money::from_minor(1250),
+            status: OrderStatus::Shipped,
+            created_at: time,
+            updated_at: time,
+            shipped_at: Some(time),
+        }
+    }
+
+    #[test]
+    fn new_order_is_for_admins_only() {
+        let expected = event(
+            "/admin",
+            "new_order",
+            vec![Room::Admin],
+            r#"{"orderId":5,"customerId":7,"total":"12.50","createdAt":"1970-01-01T00:00:00.000Z"}"#,
+        );
+        assert_eq!(new_order(&order(Some(UserId(7)))), expected);
+    }
+
+    #[test]
+    fn order_update_reaches_the_customer_and_admins_on_both_namespaces() {
+        let data = r#"{"orderId":5,"status":"shipped","previousStatus":"paid","customerId":7,"total":"12.50","updatedAt":"1970-01-01T00:00:00.000Z"}"#;
+        let main = event("/", "orderUpdate", vec![Room::User(UserId(7)), Room::Admin], data);
+        let admin = event("/admin", "orderUpdate", vec![Room::Admin], data);
+        assert_eq!(order_update(&order(Some(UserId(7))), OrderStatus::Paid), [main, admin]);
+    }
+
+    #[test]
+    fn an_order_of_no_one_reaches_admins_only() {
+        let [main, admin] = order_update(&order(None), OrderStatus::Paid);
+        assert_eq!(main.rooms, vec![Room::Admin]);
+        assert_eq!(admin.rooms, vec![Room::Admin]);
+    }
+
+    #[test]
+    fn order_shipped_says_when() {
+        let expected = event(
+            "/admin",
+            "order_shipped",
+            vec![Room::Admin],
+            r#"{"orderId":5,"customerId":null,"shippedAt":"1970-01-01T00:00:00.000Z"}"#,
+        );
+        assert_eq!(order_shipped(&order(None)), expected);
+    }
+}

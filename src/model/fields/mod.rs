@@ -1,0 +1,160 @@
+//! The reading of request bodies: one pass over a JSON object gives every fault in it, in class-validator's words, as NestJS's pipe lists them.
+//!
+//! Both doors use it. A reader takes the fields that it knows, and ends with [`Fields::end`], which refuses the ones it does not:
+//!
+//! ```
+//! use hubcast::model::fields::{Fields, amount, id};
+//! use hubcast::model::UserId;
+//!
+//! let mut fields = Fields::parse(br#"{"total":-1,"foo":2}"#).unwrap();
+//! let total = fields.required("total", amount);
+//! let customer = fields.optional("customerId", id::<UserId>);
+//! let faults = fields.end(|| Some((total?, customer?))).unwrap_err();
+//! assert_eq!(faults.messages(), ["property foo should not exist", "total must not be less than 0"]);
+//! ```
+//!
+//! Faults come in the order that NestJS gives: unknown fields first, then the known ones as they are read; for one field the rules from the
+//! last decorator to the first, so `should not be empty` is last. A missing field breaks all of its rules.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use indexmap::IndexMap;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+mod rules;
+#[cfg(test)]
+mod tests;
+
+pub use rules::{Broken, Given, amount, at_most, email, flag, id, ids, line, object, password, text, word};
+
+use crate::error::Error;
+
+/// Where a body came from: what is allowed depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    Rest,
+    Socket,
+}
+
+/// A JSON object whose fields are still to be taken. Numbers keep their text.
+#[derive(Debug)]
+pub struct Fields<'a> {
+    values: IndexMap<Cow<'a, str>, &'a RawValue>,
+    door: Door,
+    faults: Vec<String>,
+}
+
+impl<'a> Fields<'a> {
+    /// Of a REST body. One that is empty reads as `{}`, so that the faults say what is missing.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] when it is not JSON, or not an object.
+    pub fn parse(body: &'a [u8]) -> Result<Self, Error> {
+        let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
+        let text = std::str::from_utf8(body).map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?;
+        Self::read(text, Door::Rest)
+    }
+
+    /// Of a socket event's payload: there an id may also be a string of digits.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] when it is not an object.
+    pub fn of_event(payload: &'a RawValue) -> Result<Self, Error> {
+        Self::read(payload.get(), Door::Socket)
+    }
+
+    fn read(text: &'a str, door: Door) -> Result<Self, Error> {
+        let value: &RawValue = serde_json::from_str(text).map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?;
+        if !value.get().starts_with('{') {
+            return Err(Error::BadRequest("Body must be a JSON object".into()));
+        }
+        // What is an object of raw values by now cannot fail to be read as one, but for names that are broken UTF-16.
+        let values = serde_json::Deserializer::from_str(value.get()).deserialize_map(Object);
+        Ok(Self { values: values.map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?, door, faults: Vec::new() })
+    }
+
+    /// A field that has to be there; `null` and the empty string count as missing. None: the fault is noted.
+    pub fn required<T>(&mut self, name: &str, rule: impl Fn(Given<'_>) -> Result<T, Broken>) -> Option<T> {
+        let value = self.values.shift_remove(name).filter(|value| value.get() != "null");
+        let empty = value.is_none_or(|value| value.get() == "\"\"");
+        match rule(Given { value, door: self.door }) {
+            Ok(value) if !empty => Some(value),
+            broken => {
+                self.note(name, broken.err().unwrap_or_default());
+                if empty {
+                    self.note(name, vec![Cow::Borrowed("should not be empty")]);
+                }
+                None
+            }
+        }
+    }
+
+    /// A field that may be left out or be `null`. None on the outside: the fault is noted.
+    pub fn optional<T>(&mut self, name: &str, rule: impl Fn(Given<'_>) -> Result<T, Broken>) -> Option<Option<T>> {
+        let Some(value) = self.values.shift_remove(name).filter(|value| value.get() != "null") else { return Some(None) };
+        match rule(Given { value: Some(value), door: self.door }) {
+            Ok(value) => Some(Some(value)),
+            Err(broken) => {
+                self.note(name, broken);
+                None
+            }
+        }
+    }
+
+    /// An object within, read by `read`; its faults are told with its name before theirs. None on the outside: a fault is noted.
+    pub fn nested<T>(&mut self, name: &str, read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Option<T> {
+        let Some(value) = self.values.shift_remove(name).filter(|value| value.get().starts_with('{')) else {
+            self.note(name, vec![Cow::Borrowed("must be an object")]);
+            return None;
+        };
+        match Self::read(value.get(), self.door).and_then(read) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.faults.extend(error.messages().into_iter().map(|fault| match fault.strip_prefix("property ") {
+                    Some(unknown) => format!("{name}.property {unknown}"),
+                    None => format!("{name}.{fault}"),
+                }));
+                None
+            }
+        }
+    }
+
+    /// Refuses what was not taken, and gives what `build` makes of the rest.
+    ///
+    /// # Errors
+    /// [`Error::Faults`] with everything that was found.
+    pub fn end<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T, Error> {
+        let unknown = self.values.keys().map(|name| format!("property {name} should not exist"));
+        let faults: Vec<String> = unknown.chain(self.faults).collect();
+        if !faults.is_empty() {
+            return Err(Error::Faults(faults));
+        }
+        // `build` fails only for a field whose fault was noted above.
+        build().ok_or(Error::Internal)
+    }
+
+    fn note(&mut self, name: &str, broken: Broken) {
+        self.faults.extend(broken.into_iter().map(|rule| format!("{name} {rule}")));
+    }
+}
+
+struct Object;
+
+impl<'a> Visitor<'a> for Object {
+    type Value = IndexMap<Cow<'a, str>, &'a RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut values = IndexMap::new();
+        // Of a name that comes twice the last value counts, as with JSON.parse.
+        while let Some((name, value)) = map.next_entry::<String, &'a RawValue>()? {
+            values.insert(Cow::Owned(name), value);
+        }
+        Ok(values)
+    }
+}

@@ -1,0 +1,175 @@
+//! The rules of single values, in class-validator's words.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::value::RawValue;
+
+use super::Door;
+use crate::model::{Money, email as address};
+
+/// The rules that a value breaks.
+macro_rules! broken {
+    ($($rule:expr),+) => { vec![$(Cow::Borrowed($rule)),+] };
+}
+
+/// The rules that a value breaks, without the field's name.
+pub type Broken = Vec<Cow<'static, str>>;
+
+/// What a rule is asked about: a value, or that there is none.
+#[derive(Debug, Clone, Copy)]
+pub struct Given<'a> {
+    pub(super) value: Option<&'a RawValue>,
+    pub(super) door: Door,
+}
+
+impl Given<'_> {
+    /// The text of a JSON number.
+    fn number(&self) -> Option<&str> {
+        self.value.map(RawValue::get).filter(|text| text.starts_with(|c: char| c == '-' || c.is_ascii_digit()))
+    }
+
+    /// A JSON string. One with U+0000 in it is none: PostgreSQL could not store it.
+    fn string(&self) -> Option<String> {
+        self.value.and_then(|value| serde_json::from_str(value.get()).ok()).filter(|text: &String| !text.contains('\0'))
+    }
+}
+
+const NUMBER: &str = "must be a number conforming to the specified constraints";
+const NOT_NEGATIVE: &str = "must not be less than 0";
+const POSITIVE: &str = "must be a positive number";
+const INTEGER: &str = "must be an integer number";
+const STRING: &str = "must be a string";
+const EMAIL: &str = "must be an email";
+const PASSWORD: &str = "must be longer than or equal to 8 characters";
+const BOOLEAN: &str = "must be a boolean value";
+const OBJECT: &str = "must be an object";
+const IDS: &str = "must be an array of positive integer numbers";
+/// Of [`line`].
+const MAX_LINE: usize = 255;
+/// Of [`ids`].
+const MAX_IDS: usize = 1000;
+/// Of [`password`].
+const MIN_PASSWORD: usize = 8;
+
+/// An amount of money, zero or more: a number, exactly as it is written, or a string of one.
+///
+/// # Errors
+/// The rules it breaks.
+pub fn amount(given: Given<'_>) -> Result<Money, Broken> {
+    let string = given.string();
+    let text = string.as_deref().or(given.number());
+    match text.map(Money::from_str) {
+        Some(Ok(amount)) if !amount.is_negative() => Ok(amount),
+        Some(Ok(_)) => Err(broken![NOT_NEGATIVE]),
+        // A number all the same (an exponent, too many places or digits): a float is enough to know its sign.
+        Some(Err(_)) => match text.and_then(|text| text.parse::<f64>().ok()) {
+            Some(number) if number >= 0.0 => Err(broken![NUMBER]),
+            _ => Err(broken![NOT_NEGATIVE, NUMBER]),
+        },
+        None => Err(broken![NOT_NEGATIVE, NUMBER]),
+    }
+}
+
+/// An id: a positive integer.
+///
+/// # Errors
+/// The rules it breaks.
+pub fn id<T: FromStr>(given: Given<'_>) -> Result<T, Broken> {
+    let string = given.string().filter(|_| given.door == Door::Socket);
+    let Some(text) = string.as_deref().or(given.number()) else { return Err(broken![POSITIVE, NUMBER]) };
+    text.parse().map_err(|_| match text.parse::<f64>() {
+        Ok(number) if number > 0.0 => broken![INTEGER],
+        Ok(_) => broken![POSITIVE],
+        Err(_) => broken![POSITIVE, NUMBER],
+    })
+}
+
+/// Any string.
+///
+/// # Errors
+/// The rule it breaks.
+pub fn text(given: Given<'_>) -> Result<String, Broken> {
+    given.string().ok_or_else(|| broken![STRING])
+}
+
+/// A short string, such as a name.
+///
+/// # Errors
+/// The rules it breaks.
+pub fn line(given: Given<'_>) -> Result<String, Broken> {
+    at_most(MAX_LINE)(given)
+}
+
+/// A string of at most so many characters.
+pub fn at_most(most: usize) -> impl Fn(Given<'_>) -> Result<String, Broken> {
+    move |given| {
+        let too_long = || Cow::Owned(format!("must be shorter than or equal to {most} characters"));
+        let text = given.string().ok_or_else(|| vec![too_long(), Cow::Borrowed(STRING)])?;
+        if text.chars().count() > most { Err(vec![too_long()]) } else { Ok(text) }
+    }
+}
+
+/// True or false.
+///
+/// # Errors
+/// The rule it breaks.
+pub fn flag(given: Given<'_>) -> Result<bool, Broken> {
+    given.value.and_then(|value| value.get().parse().ok()).ok_or_else(|| broken![BOOLEAN])
+}
+
+/// A list of at most 1000 ids. One that comes twice counts once.
+///
+/// # Errors
+/// The rules it breaks.
+pub fn ids<T: FromStr + PartialEq>(given: Given<'_>) -> Result<Vec<T>, Broken> {
+    let values: Vec<&RawValue> = given.value.and_then(|value| serde_json::from_str(value.get()).ok()).ok_or_else(|| broken![IDS])?;
+    if values.len() > MAX_IDS {
+        return Err(vec![Cow::Owned(format!("must contain no more than {MAX_IDS} elements"))]);
+    }
+    let mut ids = Vec::with_capacity(values.len());
+    for value in values {
+        let one = id(Given { value: Some(value), door: given.door }).map_err(|_| broken![IDS])?;
+        if !ids.contains(&one) {
+            ids.push(one);
+        }
+    }
+    Ok(ids)
+}
+
+/// Any JSON object, as its text.
+///
+/// # Errors
+/// The rule it breaks.
+pub fn object(given: Given<'_>) -> Result<String, Broken> {
+    let text = given.value.map(RawValue::get).filter(|text| text.starts_with('{') && !text.contains("\\u0000"));
+    text.map(ToOwned::to_owned).ok_or_else(|| broken![OBJECT])
+}
+
+/// A password that is to be set.
+///
+/// # Errors
+/// The rules it breaks.
+pub fn password(given: Given<'_>) -> Result<String, Broken> {
+    let text = given.string().ok_or_else(|| broken![PASSWORD, STRING])?;
+    if text.chars().count() < MIN_PASSWORD { Err(broken![PASSWORD]) } else { Ok(text) }
+}
+
+/// An e-mail address that could be one; whether it is, only a letter can tell.
+///
+/// # Errors
+/// The rule it breaks.
+pub fn email(given: Given<'_>) -> Result<String, Broken> {
+    given.string().filter(|text| address::is_plausible(text)).ok_or_else(|| broken![EMAIL])
+}
+
+/// One of a few words.
+pub fn word<T: FromStr + fmt::Display>(words: &'static [T]) -> impl Fn(Given<'_>) -> Result<T, Broken> {
+    move |given| {
+        given.string().and_then(|text| text.parse().ok()).ok_or_else(|| {
+            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            vec![Cow::Owned(format!("must be one of the following values: {}", words.join(", ")))]
+        })
+    }
+}

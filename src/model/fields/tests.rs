@@ -1,0 +1,163 @@
+//! What is read from bodies, and every fault in the words that it has.
+
+use serde_json::value::RawValue;
+
+use super::*;
+use crate::model::{Money, OrderStatus, UserId};
+
+fn faults(body: &str, read: impl FnOnce(&mut Fields<'_>)) -> Vec<String> {
+    let mut fields = Fields::parse(body.as_bytes()).expect("an object");
+    read(&mut fields);
+    match fields.end(|| Some(())) {
+        Ok(()) => Vec::new(),
+        Err(error) => error.messages(),
+    }
+}
+
+fn order(body: &str) -> Vec<String> {
+    faults(body, |fields| {
+        fields.required("total", amount);
+        fields.optional("customerId", id::<UserId>);
+    })
+}
+
+#[test]
+fn every_fault_is_listed_unknown_fields_first() {
+    assert_eq!(
+        order(r#"{"a":1,"customerId":-2,"total":-0.01,"b":{}}"#),
+        [
+            "property a should not exist",
+            "property b should not exist",
+            "total must not be less than 0",
+            "customerId must be a positive number"
+        ]
+    );
+}
+
+#[test]
+fn a_missing_field_breaks_all_its_rules() {
+    let all =
+        ["total must not be less than 0", "total must be a number conforming to the specified constraints", "total should not be empty"];
+    for body in ["{}", "", " ", r#"{"total":null}"#, r#"{"total":""}"#] {
+        assert_eq!(order(body), all, "{body}");
+    }
+}
+
+#[test]
+fn amounts() {
+    for total in ["0", "12.5", "\"12.50\"", "99999999999999.99"] {
+        assert_eq!(order(&format!(r#"{{"total":{total}}}"#)), [""; 0], "{total}");
+    }
+    let number = "total must be a number conforming to the specified constraints";
+    for total in ["1.001", "1e3", "100000000000000", "\"1.001\""] {
+        assert_eq!(order(&format!(r#"{{"total":{total}}}"#)), [number], "{total}");
+    }
+    for total in ["\"abc\"", "true", "[1]", "{}", "-1.001"] {
+        assert_eq!(order(&format!(r#"{{"total":{total}}}"#)), ["total must not be less than 0", number], "{total}");
+    }
+}
+
+#[test]
+fn ids_are_integers_and_strings_of_digits_only_from_sockets() {
+    let customer = |text: &str| order(&format!(r#"{{"total":1,"customerId":{text}}}"#));
+    assert_eq!(customer("7"), [""; 0]);
+    assert_eq!(customer("null"), [""; 0]);
+    assert_eq!(customer("0"), ["customerId must be a positive number"]);
+    assert_eq!(customer("1.5"), ["customerId must be an integer number"]);
+    assert_eq!(customer("9223372036854775808"), ["customerId must be an integer number"]);
+    assert_eq!(
+        customer("\"7\""),
+        ["customerId must be a positive number", "customerId must be a number conforming to the specified constraints"]
+    );
+    let payload = RawValue::from_string(r#"{"id":"7"}"#.into()).expect("JSON");
+    let mut fields = Fields::of_event(&payload).expect("an object");
+    assert_eq!(fields.required("id", id::<UserId>), Some(UserId(7)));
+}
+
+#[test]
+fn texts_passwords_and_words() {
+    let account = |body: &str| {
+        faults(body, |fields| {
+            fields.required("email", email);
+            fields.required("name", line);
+            fields.required("password", password);
+        })
+    };
+    assert_eq!(account(r#"{"email":"a@b.test","name":"A","password":"12345678"}"#), [""; 0]);
+    assert_eq!(
+        account(r#"{"email":"a@b","name":5,"password":"1234567"}"#),
+        [
+            "email must be an email",
+            "name must be shorter than or equal to 255 characters",
+            "name must be a string",
+            "password must be longer than or equal to 8 characters"
+        ]
+    );
+    assert_eq!(account(r#"{"email":"a@b.test","name":"","password":"12345678"}"#), ["name should not be empty"]);
+    assert!(!account(r#"{"email":"a@b.test","name":"A\u0000","password":"12345678"}"#).is_empty());
+    let status = faults(r#"{"status":"lost"}"#, |fields| {
+        fields.required("status", word(OrderStatus::ALL));
+    });
+    assert_eq!(status, ["status must be one of the following values: pending, paid, shipped, delivered, cancelled"]);
+}
+
+#[test]
+fn a_body_that_is_no_object_has_one_text() {
+    for (body, text) in [
+        ("{", "Body is not valid JSON"),
+        ("{}x", "Body is not valid JSON"),
+        ("[]", "Body must be a JSON object"),
+        ("1", "Body must be a JSON object"),
+    ] {
+        assert_eq!(Fields::parse(body.as_bytes()).expect_err("refused"), Error::BadRequest(text.into()), "{body}");
+    }
+    assert_eq!(Fields::parse(b"\xff").expect_err("refused"), Error::BadRequest("Body is not valid JSON".into()));
+}
+
+#[test]
+fn of_a_name_that_comes_twice_the_last_counts() {
+    let mut fields = Fields::parse(br#"{"total":1,"total":2}"#).expect("an object");
+    assert_eq!(fields.required("total", amount), Some(Money::from_minor(200)));
+}
+
+#[test]
+fn flags_lists_objects_and_long_texts() {
+    let all = |body: &str| {
+        faults(body, |fields| {
+            fields.optional("all", flag);
+            fields.optional("userIds", ids::<UserId>);
+            fields.optional("data", object);
+            fields.optional("content", at_most(3));
+        })
+    };
+    assert_eq!(all(r#"{"all":true,"userIds":[1,2,1],"data":{"a":[1]},"content":"äöü"}"#), [""; 0]);
+    assert_eq!(
+        all(r#"{"all":"true","userIds":[1,"2"],"data":[],"content":"four"}"#),
+        [
+            "all must be a boolean value",
+            "userIds must be an array of positive integer numbers",
+            "data must be an object",
+            "content must be shorter than or equal to 3 characters"
+        ]
+    );
+    let mut fields = Fields::parse(br#"{"userIds":[2,1,2]}"#).expect("an object");
+    assert_eq!(fields.required("userIds", ids::<UserId>), Some(vec![UserId(2), UserId(1)]));
+    let many = format!(r#"{{"userIds":[{}1]}}"#, "1,".repeat(1000));
+    assert_eq!(all(&many), ["userIds must contain no more than 1000 elements"]);
+}
+
+#[test]
+fn faults_of_an_object_within_have_its_name() {
+    let message = |body: &str| {
+        faults(body, |fields| {
+            fields.nested("message", |mut inner| {
+                let content = inner.required("content", text);
+                inner.end(|| content)
+            });
+        })
+    };
+    assert_eq!(message(r#"{"message":{"content":"Hello"}}"#), [""; 0]);
+    assert_eq!(message(r#"{"message":{"content":5,"x":1}}"#), ["message.property x should not exist", "message.content must be a string"]);
+    assert_eq!(message(r#"{"message":"Hello"}"#), ["message must be an object"]);
+    assert_eq!(message("{}"), ["message must be an object"]);
+}

@@ -1,0 +1,311 @@
+//! The actor itself: its tables, and what each message does to them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::prelude::*;
+use smallvec::SmallVec;
+
+use super::{Arrival, Ask, Connect, Disconnect, Entrance, Event, Evict, Join, Leave, Outlet, Publish, SocketId, Tell, WorkerId, WorkerUp};
+use crate::realtime::outlet::{Attach, Deliver, Detach, Drain, Forward};
+use crate::realtime::presence::{Gone, Place, Presence, PresenceSettings};
+
+struct Entry {
+    worker: WorkerId,
+    namespace: Arc<str>,
+    user: Option<Arc<str>>,
+    rooms: SmallVec<[Stay; 2]>,
+}
+
+/// A socket in a room.
+struct Stay {
+    room: Arc<str>,
+    entrance: Entrance,
+}
+
+/// Members of a room per worker.
+type Spread = SmallVec<[(WorkerId, u32); 2]>;
+
+/// Events for one worker, in order.
+type Batch = SmallVec<[Arc<Event>; 1]>;
+
+pub(super) struct Hub {
+    workers: HashMap<WorkerId, Addr<Outlet>>,
+    sockets: HashMap<SocketId, Entry>,
+    /// By namespace, then by room.
+    rooms: HashMap<Arc<str>, HashMap<Arc<str>, Spread>>,
+    /// By namespace, then by user.
+    users: HashMap<Arc<str>, HashMap<Arc<str>, SmallVec<[SocketId; 2]>>>,
+    presence: Presence,
+    /// Changes are being collected; they go out when this timer ends.
+    collecting: bool,
+    /// A timer is set for the next lost line that counts as a leave.
+    lapsing: bool,
+}
+
+impl Actor for Hub {
+    type Context = Context<Self>;
+}
+
+impl Hub {
+    pub(super) fn new(presence: PresenceSettings) -> Self {
+        Self {
+            workers: HashMap::new(),
+            sockets: HashMap::new(),
+            rooms: HashMap::new(),
+            users: HashMap::new(),
+            presence: Presence::new(presence),
+            collecting: false,
+            lapsing: false,
+        }
+    }
+
+    fn enter(&mut self, namespace: &Arc<str>, room: &Arc<str>, worker: WorkerId) {
+        let spread = self.rooms.entry(Arc::clone(namespace)).or_default().entry(Arc::clone(room)).or_default();
+        match spread.iter_mut().find(|(id, _)| *id == worker) {
+            Some((_, members)) => *members += 1,
+            None => spread.push((worker, 1)),
+        }
+    }
+
+    fn exit(&mut self, namespace: &Arc<str>, room: &Arc<str>, worker: WorkerId) {
+        let Some(rooms) = self.rooms.get_mut(namespace) else { return };
+        let Some(spread) = rooms.get_mut(room) else { return };
+        if let Some(at) = spread.iter().position(|(id, _)| *id == worker) {
+            // `at` was found in this very list.
+            spread[at].1 -= 1;
+            if spread[at].1 == 0 {
+                spread.swap_remove(at);
+            }
+        }
+        if spread.is_empty() {
+            rooms.remove(room);
+        }
+    }
+
+    fn targets(&self, event: &Event) -> SmallVec<[WorkerId; 8]> {
+        if event.rooms.is_empty() {
+            return self.workers.keys().copied().collect();
+        }
+        let mut targets = SmallVec::new();
+        let Some(rooms) = self.rooms.get(&event.namespace) else { return targets };
+        for (worker, _) in event.rooms.iter().filter_map(|room| rooms.get(room)).flatten() {
+            if !targets.contains(worker) {
+                targets.push(*worker);
+            }
+        }
+        targets
+    }
+
+    fn tell<M>(&self, worker: WorkerId, message: M)
+    where
+        Outlet: Handler<M>,
+        M: Message<Result = ()> + Send + 'static,
+    {
+        if let Some(outlet) = self.workers.get(&worker) {
+            outlet.do_send(message);
+        }
+    }
+}
+
+impl Handler<WorkerUp> for Hub {
+    type Result = ();
+
+    /// A worker whose thread died has taken its sockets along: they are forgotten when its successor comes.
+    fn handle(&mut self, WorkerUp { worker, outlet }: WorkerUp, ctx: &mut Self::Context) {
+        self.workers.insert(worker, outlet);
+        let dead: Vec<_> = self.workers.iter().filter(|(_, outlet)| !outlet.connected()).map(|(id, _)| *id).collect();
+        for id in dead {
+            self.workers.remove(&id);
+            let gone: Vec<_> = self.sockets.iter().filter(|(_, entry)| entry.worker == id).map(|(socket, _)| *socket).collect();
+            for socket in gone {
+                self.forget(socket, Gone::Lost);
+            }
+        }
+        self.watch(ctx);
+    }
+}
+
+impl Hub {
+    fn forget(&mut self, socket: SocketId, gone: Gone) -> Option<WorkerId> {
+        let entry = self.sockets.remove(&socket)?;
+        for stay in &entry.rooms {
+            self.exit(&entry.namespace, &stay.room, entry.worker);
+            if let (Some(user), Entrance::Seen) = (&entry.user, stay.entrance) {
+                self.presence.leave(&(Arc::clone(&entry.namespace), Arc::clone(&stay.room)), user, gone);
+            }
+        }
+        if let (Some(user), Some(users)) = (&entry.user, self.users.get_mut(&entry.namespace))
+            && let Some(sockets) = users.get_mut(user)
+        {
+            sockets.retain(|own| *own != socket);
+            if sockets.is_empty() {
+                users.remove(user);
+            }
+        }
+        Some(entry.worker)
+    }
+
+    /// Takes one socket out of one room, if it is there.
+    fn put_out(&mut self, socket: SocketId, room: &Arc<str>) -> Option<Place> {
+        let entry = self.sockets.get_mut(&socket)?;
+        let at = entry.rooms.iter().position(|stay| stay.room == *room)?;
+        let stay = entry.rooms.swap_remove(at);
+        let (worker, namespace, user) = (entry.worker, Arc::clone(&entry.namespace), entry.user.clone());
+        self.exit(&namespace, room, worker);
+        self.tell(worker, Detach { socket, room: Some(Arc::clone(room)) });
+        let place = (namespace, stay.room);
+        if let (Some(user), Entrance::Seen) = (&user, stay.entrance) {
+            self.presence.leave(&place, user, Gone::Left);
+        }
+        Some(place)
+    }
+
+    /// Sees to it that what presence has to tell, now or later, is told.
+    fn watch(&mut self, ctx: &mut Context<Self>) {
+        if self.presence.has_news() && !self.collecting {
+            self.collecting = true;
+            ctx.run_later(self.presence.settings.collect, |hub, _| {
+                hub.collecting = false;
+                let events = hub.presence.news().into_iter().map(Arc::new).collect();
+                hub.route(events);
+            });
+        }
+        if let (Some(at), false) = (self.presence.next_lapse(), self.lapsing) {
+            self.lapsing = true;
+            let wait = at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+            ctx.run_later(wait, |hub, ctx| {
+                hub.lapsing = false;
+                hub.presence.lapse(Instant::now());
+                hub.watch(ctx);
+            });
+        }
+    }
+
+    fn route(&mut self, events: Vec<Arc<Event>>) {
+        let mut batches: SmallVec<[(WorkerId, Batch); 8]> = SmallVec::new();
+        for event in events {
+            for worker in self.targets(&event) {
+                match batches.iter_mut().find(|(id, _)| *id == worker) {
+                    Some((_, batch)) => batch.push(Arc::clone(&event)),
+                    None => batches.push((worker, Batch::from_iter([Arc::clone(&event)]))),
+                }
+            }
+        }
+        for (worker, batch) in batches {
+            self.tell(worker, Deliver(batch));
+        }
+    }
+}
+
+impl Handler<Connect> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, Connect { arrival, done }: Connect, _: &mut Self::Context) {
+        let Arrival { socket, worker, namespace, user, rooms, hello } = arrival;
+        for room in &rooms {
+            self.enter(&namespace, room, worker);
+        }
+        if let Some(user) = &user {
+            self.users.entry(Arc::clone(&namespace)).or_default().entry(Arc::clone(user)).or_default().push(socket);
+        }
+        self.tell(worker, Attach { socket, rooms: SmallVec::from_vec(rooms.clone()), hello: Some(hello) });
+        let rooms = rooms.into_iter().map(|room| Stay { room, entrance: Entrance::Silent }).collect();
+        self.sockets.insert(socket, Entry { worker, namespace, user, rooms });
+        // The session may have ended while it waited; its Disconnect is on the way.
+        let _ = done.send(());
+    }
+}
+
+impl Handler<Disconnect> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, Disconnect { socket, lost }: Disconnect, ctx: &mut Self::Context) {
+        let gone = if lost { Gone::Lost } else { Gone::Left };
+        if let Some(worker) = self.forget(socket, gone) {
+            self.tell(worker, Detach { socket, room: None });
+        }
+        self.watch(ctx);
+    }
+}
+
+impl Handler<Join> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, Join { socket, room, entrance, done }: Join, ctx: &mut Self::Context) {
+        let Some(entry) = self.sockets.get_mut(&socket) else { return };
+        let (worker, place, user) = (entry.worker, (Arc::clone(&entry.namespace), Arc::clone(&room)), entry.user.clone());
+        if !entry.rooms.iter().any(|stay| stay.room == room) {
+            entry.rooms.push(Stay { room: Arc::clone(&room), entrance });
+            self.enter(&place.0, &room, worker);
+            self.tell(worker, Attach { socket, rooms: SmallVec::from_iter([room]), hello: None });
+            if let (Some(user), Entrance::Seen) = (user, entrance) {
+                self.presence.enter(&place, &user);
+                self.watch(ctx);
+            }
+        }
+        done(self.presence.of(&place));
+    }
+}
+
+impl Handler<Leave> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, Leave { socket, room, done }: Leave, ctx: &mut Self::Context) {
+        // Who was not there is not told who is.
+        let present = self.put_out(socket, &room).map(|place| self.presence.of(&place));
+        self.watch(ctx);
+        let _ = done.send(present.unwrap_or_default());
+    }
+}
+
+impl Handler<Evict> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, Evict { namespace, user, room }: Evict, ctx: &mut Self::Context) {
+        let sockets = self.users.get(&namespace).and_then(|users| users.get(&user)).cloned().unwrap_or_default();
+        for socket in sockets {
+            self.put_out(socket, &room);
+        }
+        self.presence.forget(&(namespace, room), &user);
+        self.watch(ctx);
+    }
+}
+
+impl Handler<Ask> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, Ask { namespace, room, done }: Ask, _: &mut Self::Context) {
+        let _ = done.send(self.presence.of(&(namespace, room)));
+    }
+}
+
+impl Handler<Tell> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, Tell { socket, frame }: Tell, _: &mut Self::Context) {
+        if let Some(worker) = self.sockets.get(&socket).map(|entry| entry.worker) {
+            self.tell(worker, Forward { socket, frame });
+        }
+    }
+}
+
+impl Handler<Publish> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, Publish { events, routed }: Publish, _: &mut Self::Context) {
+        self.route(events);
+        routed();
+    }
+}
+
+impl Handler<Drain> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, drain: Drain, _: &mut Self::Context) {
+        for worker in self.workers.keys() {
+            self.tell(*worker, drain);
+        }
+    }
+}

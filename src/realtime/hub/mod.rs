@@ -1,0 +1,229 @@
+//! The hub: one actor a process, and everyone's way to it. It knows which socket is on which worker, and which workers have members of a room; it puts every event
+//! before those workers' outlets, once each, and does work in proportion to them, not to the sockets.
+//!
+//! It never reads a database, never encodes, and never waits. Joining is authorised above it; leaving costs a socket its own rooms.
+//! One room's events pass this one mailbox and then one outlet's, first in, first out: so all its members see one order.
+
+mod actor;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use actix::prelude::*;
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::frame::Event;
+use super::outlet::{Drain, Outlet};
+use super::presence::Present;
+use super::settings::Settings;
+use actor::Hub;
+
+/// One connection in one namespace, as long as the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SocketId(u64);
+
+/// One worker thread's outlet. A worker that was started anew has another id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WorkerId(u64);
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+impl SocketId {
+    pub(super) fn next() -> Self {
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A share of the budget of bytes in flight; dropping it gives it back.
+#[derive(Debug)]
+pub struct Permit(#[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>);
+
+/// Anyone's way to the hub.
+#[derive(Clone)]
+pub struct HubHandle {
+    hub: Addr<Hub>,
+    budget: Arc<Semaphore>,
+    budget_size: usize,
+}
+
+impl HubHandle {
+    /// Starts the hub on a thread of its own.
+    #[must_use]
+    pub fn start(settings: &Settings) -> Self {
+        let arbiter = Arbiter::new();
+        let (budget, presence) = (settings.publish_budget, settings.presence);
+        let hub = Hub::start_in_arbiter(&arbiter.handle(), move |_| Hub::new(presence));
+        Self { hub, budget: Arc::new(Semaphore::new(budget)), budget_size: budget }
+    }
+
+    /// Waits for a share of the budget. Take it before the event is made, and tie it to the event ([`Event::with_share`]).
+    pub async fn admit(&self, bytes: usize) -> Permit {
+        // More than the whole would wait for ever; the whole is the most that one event can take.
+        let bytes = u32::try_from(bytes.min(self.budget_size)).unwrap_or(u32::MAX);
+        Permit(Arc::clone(&self.budget).acquire_many_owned(bytes).await.ok())
+    }
+
+    /// Routes events, in this order, behind all that were published before. `routed` runs when every outlet has them in its mailbox, so what a
+    /// session sends from then on comes after them.
+    pub fn publish(&self, events: Vec<Event>, routed: impl FnOnce() + Send + 'static) {
+        self.hub.do_send(Publish { events: events.into_iter().map(Arc::new).collect(), routed: Box::new(routed) });
+    }
+
+    /// Routes one event and waits until that is done.
+    pub async fn emit(&self, event: Event) {
+        let (done, routed) = oneshot::channel();
+        self.publish(vec![event], move || {
+            let _ = done.send(());
+        });
+        // A hub that is gone has nobody to tell.
+        let _ = routed.await;
+    }
+
+    /// Begins the end: every worker closes its sockets in batches within that time.
+    pub fn drain(&self, within: Duration) {
+        self.hub.do_send(Drain { within });
+    }
+
+    /// Puts all of a user's sockets out of a room, behind all that was published before and ahead of all that comes later. `user`: the
+    /// [`Welcome::identity`](super::Welcome::identity), as JSON text.
+    pub fn evict(&self, namespace: &str, user: &str, room: &str) {
+        self.hub.do_send(Evict { namespace: namespace.into(), user: user.into(), room: room.into() });
+    }
+
+    /// Who is in a room.
+    pub async fn present(&self, namespace: &str, room: &str) -> Present {
+        let (done, present) = oneshot::channel();
+        self.hub.do_send(Ask { namespace: namespace.into(), room: room.into(), done });
+        // A hub that is gone has nobody in it.
+        present.await.unwrap_or_default()
+    }
+
+    pub(super) fn worker(&self, outlet: &Addr<Outlet>) -> WorkerId {
+        let worker = WorkerId(NEXT.fetch_add(1, Ordering::Relaxed));
+        self.hub.do_send(WorkerUp { worker, outlet: outlet.clone() });
+        worker
+    }
+
+    /// Enters a socket with its first rooms. When this returns, `hello` stands in its outlet's mailbox before any event.
+    ///
+    /// It is on its way before the future is polled, so that a [`HubHandle::disconnect`] of the same socket can not overtake it.
+    pub(super) fn connect(&self, arrival: Arrival) -> impl Future<Output = ()> + use<> {
+        let (done, routed) = oneshot::channel();
+        self.hub.do_send(Connect { arrival, done });
+        async move {
+            // A hub that is gone has nobody to wait for.
+            let _ = routed.await;
+        }
+    }
+
+    /// The socket has left; `lost`: its line broke, and its user may be back in a moment.
+    pub(super) fn disconnect(&self, socket: SocketId, lost: bool) {
+        self.hub.do_send(Disconnect { socket, lost });
+    }
+
+    pub(super) fn join(&self, socket: SocketId, room: Arc<str>, entrance: Entrance, done: impl FnOnce(Present) + Send + 'static) {
+        self.hub.do_send(Join { socket, room, entrance, done: Box::new(done) });
+    }
+
+    pub(super) async fn leave(&self, socket: SocketId, room: Arc<str>) -> Present {
+        let (done, left) = oneshot::channel();
+        self.hub.do_send(Leave { socket, room, done });
+        left.await.unwrap_or_default()
+    }
+
+    pub(super) fn tell(&self, socket: SocketId, frame: Bytes) {
+        self.hub.do_send(Tell { socket, frame });
+    }
+}
+
+/// Whether a join shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entrance {
+    /// The room is a way to reach the socket, nothing more.
+    Silent,
+    /// The socket's user is then present in the room.
+    Seen,
+}
+
+/// A socket that comes.
+pub(super) struct Arrival {
+    pub socket: SocketId,
+    pub worker: WorkerId,
+    pub namespace: Arc<str>,
+    /// The identity as JSON text; None for no one.
+    pub user: Option<Arc<str>>,
+    pub rooms: Vec<Arc<str>>,
+    pub hello: Bytes,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct WorkerUp {
+    worker: WorkerId,
+    outlet: Addr<Outlet>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Connect {
+    arrival: Arrival,
+    done: oneshot::Sender<()>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Disconnect {
+    socket: SocketId,
+    lost: bool,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Join {
+    socket: SocketId,
+    room: Arc<str>,
+    entrance: Entrance,
+    done: Box<dyn FnOnce(Present) + Send>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Leave {
+    socket: SocketId,
+    room: Arc<str>,
+    done: oneshot::Sender<Present>,
+}
+
+/// A frame for one socket, in its place among the events.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Tell {
+    socket: SocketId,
+    frame: Bytes,
+}
+
+/// Who is in that room?
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Ask {
+    namespace: Arc<str>,
+    room: Arc<str>,
+    done: oneshot::Sender<Present>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Evict {
+    namespace: Arc<str>,
+    user: Arc<str>,
+    room: Arc<str>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Publish {
+    events: Vec<Arc<Event>>,
+    routed: Box<dyn FnOnce() + Send>,
+}

@@ -1,0 +1,196 @@
+//! Who is in a room: users, however many sockets each has there. Pure; the hub tells it what happens and when, and sends what it has to say.
+//!
+//! Changes are collected, and what cancels out within one collection is not told. A user whose last line broke is still there for a while: one who
+//! is back by then was never away. A room with more users than the limit is told nothing.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indexmap::IndexMap;
+
+use super::frame::Event;
+
+/// Most users that are listed by name.
+const LISTED: usize = 200;
+
+/// How presence is told.
+#[derive(Debug, Clone, Copy)]
+pub struct PresenceSettings {
+    /// Above so many users in a room, nobody is told who comes and goes.
+    pub limit: usize,
+    /// Changes are told together, after this long.
+    pub collect: Duration,
+    /// A lost line counts as a leave after this long.
+    pub linger: Duration,
+}
+
+impl Default for PresenceSettings {
+    fn default() -> Self {
+        Self { limit: 200, collect: Duration::from_millis(250), linger: Duration::from_secs(5) }
+    }
+}
+
+/// Who is in a room.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Present {
+    /// At most 200 users, each as JSON text, longest there first.
+    pub users: Vec<Arc<str>>,
+    /// All of them, listed or not.
+    pub count: usize,
+}
+
+/// How a socket left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// On purpose: that counts at once.
+    Left,
+    /// Its line broke.
+    Lost,
+}
+
+/// A namespace and a room of it.
+pub(super) type Place = (Arc<str>, Arc<str>);
+
+#[derive(Debug, Clone, Copy)]
+enum Change {
+    Joined,
+    Left,
+}
+
+#[derive(Default)]
+struct Room {
+    users: IndexMap<Arc<str>, Here>,
+    /// Since the last collection.
+    changes: IndexMap<Arc<str>, Change>,
+}
+
+#[derive(Default)]
+struct Here {
+    sockets: u32,
+    /// A line of this user broke; none of its sockets has come since.
+    until: Option<Instant>,
+}
+
+impl Room {
+    /// What undoes a change that was not told yet is not told either.
+    fn note(&mut self, user: &Arc<str>, change: Change) {
+        if self.changes.swap_remove(user).is_none() {
+            self.changes.insert(Arc::clone(user), change);
+        }
+    }
+
+    fn remove(&mut self, user: &Arc<str>) {
+        if self.users.shift_remove(user).is_some() {
+            self.note(user, Change::Left);
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.users.is_empty() && self.changes.is_empty()
+    }
+}
+
+pub(super) struct Presence {
+    pub(super) settings: PresenceSettings,
+    rooms: HashMap<Place, Room>,
+    /// Rooms with changes.
+    news: HashSet<Place>,
+    /// Lost lines by the time when they count as leaves; those whose users have come back stand here until then.
+    lapses: VecDeque<(Instant, Place, Arc<str>)>,
+}
+
+impl Presence {
+    pub(super) fn new(settings: PresenceSettings) -> Self {
+        Self { settings, rooms: HashMap::new(), news: HashSet::new(), lapses: VecDeque::new() }
+    }
+
+    /// One more socket of that user is in the room.
+    pub(super) fn enter(&mut self, place: &Place, user: &Arc<str>) {
+        let room = self.rooms.entry(place.clone()).or_default();
+        let is_new = !room.users.contains_key(user);
+        let here = room.users.entry(Arc::clone(user)).or_default();
+        here.sockets += 1;
+        here.until = None;
+        if is_new {
+            room.note(user, Change::Joined);
+            self.news.insert(place.clone());
+        }
+    }
+
+    /// One socket of that user has gone from the room.
+    pub(super) fn leave(&mut self, place: &Place, user: &Arc<str>, gone: Gone) {
+        let Some(room) = self.rooms.get_mut(place) else { return };
+        let Some(here) = room.users.get_mut(user) else { return };
+        here.sockets = here.sockets.saturating_sub(1);
+        if gone == Gone::Lost {
+            let until = Instant::now() + self.settings.linger;
+            here.until = Some(until);
+            self.lapses.push_back((until, place.clone(), Arc::clone(user)));
+        } else if here.sockets == 0 && here.until.is_none() {
+            room.remove(user);
+            self.news.insert(place.clone());
+        }
+    }
+
+    /// The user is not in the room any more, whatever lines it had.
+    pub(super) fn forget(&mut self, place: &Place, user: &Arc<str>) {
+        if let Some(room) = self.rooms.get_mut(place) {
+            room.remove(user);
+            self.news.insert(place.clone());
+        }
+    }
+
+    /// When the next lost line counts as a leave, if it has not come back.
+    pub(super) fn next_lapse(&self) -> Option<Instant> {
+        self.lapses.front().map(|(at, ..)| *at)
+    }
+
+    /// Lost lines whose time has come count as leaves.
+    pub(super) fn lapse(&mut self, now: Instant) {
+        while let Some((at, place, user)) = self.lapses.pop_front_if(|(at, ..)| *at <= now) {
+            let Some(room) = self.rooms.get_mut(&place) else { continue };
+            let Some(here) = room.users.get_mut(&user).filter(|here| here.until == Some(at)) else { continue };
+            here.until = None;
+            if here.sockets == 0 {
+                room.remove(&user);
+                self.news.insert(place);
+            }
+        }
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
+    /// What is to be told to the rooms, and from now on counts as told.
+    pub(super) fn news(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        for place in std::mem::take(&mut self.news) {
+            let Some(room) = self.rooms.get_mut(&place) else { continue };
+            let changes = std::mem::take(&mut room.changes);
+            if room.users.len() <= self.settings.limit {
+                let users = |wanted: fn(&Change) -> bool| {
+                    let users: Vec<&str> = changes.iter().filter(|(_, change)| wanted(change)).map(|(user, _)| &**user).collect();
+                    users.join(",")
+                };
+                let left = users(|change| matches!(change, Change::Left));
+                let joined = users(|change| matches!(change, Change::Joined));
+                events.extend([("presence:leave", left), ("presence:join", joined)].into_iter().filter_map(|(name, users)| {
+                    let data = format!(r#"{{"room":{},"userIds":[{users}]}}"#, serde_json::Value::from(&*place.1));
+                    (!users.is_empty()).then(|| Event::new(Arc::clone(&place.0), name, data, [Arc::clone(&place.1)]))
+                }));
+            }
+            if room.is_idle() {
+                self.rooms.remove(&place);
+            }
+        }
+        events
+    }
+
+    /// Who is in the room now, told or not.
+    pub(super) fn of(&self, place: &Place) -> Present {
+        let Some(room) = self.rooms.get(place) else { return Present::default() };
+        Present { users: room.users.keys().take(LISTED).cloned().collect(), count: room.users.len() }
+    }
+}
