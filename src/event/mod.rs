@@ -2,12 +2,14 @@
 //!
 //! Services build events here and give them to a transaction. This module knows no query, no socket and no wire format. A file per family of verbs.
 
+mod notifications;
 mod orders;
 
 use std::fmt;
 
 use serde::Serialize;
 
+pub use notifications::{notification, notification_read, notifications_all_read, notifications_unread};
 pub use orders::{new_order, order_shipped, order_update};
 
 use crate::model::{ConversationId, ProjectId, UserId};
@@ -94,7 +96,6 @@ impl NewEvent {
         Self { namespace, name, kind: Kind::Stored, rooms, except: Vec::new(), members: Vec::new(), data }
     }
 
-    #[expect(dead_code, reason = "until the first one, in the next commit")]
     fn ephemeral(namespace: &'static str, name: &'static str, rooms: Vec<Room>, payload: &impl Serialize) -> Self {
         Self { kind: Kind::Ephemeral, ..Self::stored(namespace, name, rooms, payload) }
     }

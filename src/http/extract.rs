@@ -18,7 +18,7 @@ use crate::auth::Identity;
 use crate::auth::credentials::Places;
 use crate::error::Error;
 use crate::model::fields::Fields;
-use crate::model::{OrderId, UserId};
+use crate::model::{NotificationId, OrderId, UserId};
 use crate::realtime::admission::Policy;
 use crate::service::{Services, accounts};
 use crate::store::{Claim, Once};
@@ -127,6 +127,10 @@ impl Named for OrderId {
     const NOUN: &'static str = "Order";
 }
 
+impl Named for NotificationId {
+    const NOUN: &'static str = "Notification";
+}
+
 /// The `{id}` of the path.
 pub struct Id<T>(Result<T, Error>);
 
@@ -188,7 +192,15 @@ impl<T: FromStr + ToString> Paging<T> {
     /// # Errors
     /// [`Error::Faults`].
     pub fn of(request: &HttpRequest) -> Result<Self, Error> {
-        let (mut limit, mut before, mut faults) = (Self::DEFAULT, None, Vec::new());
+        Self::with_flags(request, []).map(|(paging, [])| paging)
+    }
+
+    /// Also these yes-or-no parameters, in this order; what is not given is no.
+    ///
+    /// # Errors
+    /// [`Error::Faults`].
+    pub fn with_flags<const N: usize>(request: &HttpRequest, names: [&str; N]) -> Result<(Self, [bool; N]), Error> {
+        let (mut limit, mut before, mut flags, mut faults) = (Self::DEFAULT, None, [false; N], Vec::new());
         for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
             match &*name {
                 "limit" => match value.parse() {
@@ -199,16 +211,26 @@ impl<T: FromStr + ToString> Paging<T> {
                     Ok(id) => before = Some(id),
                     Err(_) => faults.push("before must be a positive integer number".into()),
                 },
-                _ => {}
+                name => {
+                    let Some(at) = names.iter().position(|flag| *flag == name) else { continue };
+                    match &*value {
+                        "true" | "1" => flags[at] = true, // as many as names
+                        "false" | "0" => flags[at] = false,
+                        _ => faults.push(format!("{name} must be a boolean string")),
+                    }
+                }
             }
         }
-        if faults.is_empty() { Ok(Self { limit, before }) } else { Err(Error::Faults(faults)) }
+        if faults.is_empty() { Ok((Self { limit, before }, flags)) } else { Err(Error::Faults(faults)) }
     }
 
-    /// The Link header of a page whose last entry this is (RFC 8288).
+    /// The Link header of a page whose last entry this is (RFC 8288). What else was asked for stays asked for.
     pub fn next(&self, request: &HttpRequest, last: &T) -> (header::HeaderName, String) {
-        let link = format!("<{}?limit={}&before={}>; rel=\"next\"", request.path(), self.limit, last.to_string());
-        (header::LINK, link)
+        let pairs = form_urlencoded::parse(request.query_string().as_bytes());
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(pairs.filter(|(name, _)| name != "limit" && name != "before"));
+        let query = query.append_pair("limit", &self.limit.to_string()).append_pair("before", &last.to_string()).finish();
+        (header::LINK, format!("<{}?{query}>; rel=\"next\"", request.path()))
     }
 }
 

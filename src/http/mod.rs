@@ -9,6 +9,7 @@ pub mod cors;
 mod error;
 mod extract;
 mod health;
+mod notifications;
 mod orders;
 mod pages;
 
@@ -41,6 +42,12 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/orders/{id}", get().to(orders::get))
         .route("/orders/{id}/status", web::patch().to(orders::set_status))
         .route("/orders/{id}/ship", web::patch().to(orders::ship))
+        .route("/notifications", web::post().to(notifications::create))
+        .route("/notifications", get().to(notifications::list))
+        .route("/notifications/unread-count", get().to(notifications::unread_count))
+        .route("/notifications/mark-all-read", web::patch().to(notifications::read_all))
+        .route("/notifications/{id}/read", web::patch().to(notifications::read))
+        .route("/notifications/{id}", web::delete().to(notifications::delete))
         .route("/healthz", get().to(health::alive))
         .route("/readyz", get().to(health::ready))
         .default_service(web::to(unknown));

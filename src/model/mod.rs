@@ -63,12 +63,14 @@ mod email;
 pub mod fields;
 mod id;
 mod money;
+mod notification;
 mod order;
 mod time;
 mod user;
 
 pub use id::{ConversationId, EventId, IdFault, MessageId, NotificationId, OrderId, ProjectId, StageId, UserId};
 pub use money::{Money, MoneyFault};
+pub use notification::{JsonObject, Notice, Notification, NotificationType};
 pub use order::{Order, OrderDetail, OrderStatus};
 pub use time::Timestamp;
 pub use user::{Role, User};

@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod demo;
+pub mod notifications;
 pub mod orders;
 pub mod publish;
 

@@ -12,7 +12,7 @@
 //! | `postgres` | PostgreSQL's thread: a pool, one transaction per write |
 //! | `conn`, `tx`, `fault` | one query text for both databases; a write in progress; what a database error means |
 //! | `migrate`, `file` | the schema's version; SQLite's file, its rights and the server's lock |
-//! | `events`, `idempotency`, `orders`, `users` | queries, a file per table family |
+//! | `events`, `idempotency`, `notifications`, `orders`, `users` | queries, a file per table family |
 
 mod conn;
 mod db;
@@ -22,6 +22,7 @@ mod file;
 mod idempotency;
 mod job;
 mod migrate;
+pub mod notifications;
 pub mod orders;
 mod postgres;
 mod publish;

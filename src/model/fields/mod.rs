@@ -121,6 +121,11 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Notes a fault that is of more than one field.
+    pub fn refuse(&mut self, fault: impl Into<String>) {
+        self.faults.push(fault.into());
+    }
+
     /// Refuses what was not taken, and gives what `build` makes of the rest.
     ///
     /// # Errors
