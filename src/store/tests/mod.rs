@@ -3,6 +3,7 @@
 
 mod batches;
 mod keys;
+mod notifications;
 mod opening;
 mod queries;
 
