@@ -6,7 +6,7 @@ mod support;
 
 use bell::{frame, frames, new_one, newest, no_frames, pages, send, unread};
 use serde_json::{Value, json};
-use support::{Home, Socket};
+use support::{Home, Server, Socket};
 
 #[test]
 fn an_orders_step_notifies_its_customer_and_nobody_else() {
