@@ -1,8 +1,11 @@
-//! The accounts and orders of `serve --demo`: made once, and left alone where they exist.
+//! The accounts of `serve --demo`, their orders, a project and a conversation: made once, and left alone where they exist.
 
 use super::Services;
 use super::accounts::{self, NewAccount};
+use super::conversations::{self, NewConversation};
+use super::messages::{self, NewMessage};
 use super::orders::{self, NewOrder};
+use super::projects::{self, NewProject};
 use crate::auth::Identity;
 use crate::config::Secret;
 use crate::error::Error;
@@ -12,7 +15,7 @@ use crate::store::{Once, users};
 /// The password of every demo account.
 pub const PASSWORD: &str = "demo-password";
 
-/// Makes what is missing. Orders are placed only together with their customer's account.
+/// Makes what is missing. Orders are placed only together with their customer's account, and the project is made together with its owner's.
 ///
 /// # Errors
 /// What a write can fail with.
@@ -24,6 +27,7 @@ pub async fn prepare(services: &Services) -> Result<(), Error> {
         order(services, &alice, 4_990).await?;
         let paid = order(services, &alice, 12_500).await?;
         orders::set_status(services, &identity(&admin), paid, OrderStatus::Paid).await?;
+        relaunch(services, &alice, &bob, &admin).await?;
     }
     if bob_is_new {
         order(services, &bob, 799).await?;
@@ -44,6 +48,33 @@ async fn account(services: &Services, email: &'static str, name: &str, role: Rol
 async fn order(services: &Services, customer: &User, minor: i64) -> Result<crate::model::OrderId, Error> {
     let new = NewOrder { total: Money::from_minor(minor), customer_id: None };
     orders::create(services, &identity(customer), new, Once::No).await.map(|order| order.id)
+}
+
+/// A project that is under way, and the talk about it.
+async fn relaunch(services: &Services, alice: &User, bob: &User, admin: &User) -> Result<(), Error> {
+    let (owner, description) = (identity(alice), "A new face for the shop, before the holidays".to_owned());
+    let new = NewProject { name: "Website relaunch".into(), description: Some(description) };
+    let project = projects::create(services, &owner, new, Once::No).await?.id;
+    for member in [bob, admin] {
+        projects::add_member(services, &owner, project, member.id, Once::No).await?;
+    }
+    let design = projects::add_stage(services, &owner, project, "Design".into(), Once::No).await?.id;
+    for later in ["Build", "Launch"] {
+        projects::add_stage(services, &owner, project, later.into(), Once::No).await?;
+    }
+    projects::complete_stage(services, &identity(bob), project, design, Once::No).await?;
+
+    let new = NewConversation { title: Some("Relaunch".into()), project_id: Some(project), member_ids: None };
+    let talk = conversations::create(services, &owner, new, Once::No).await?.conversation.id;
+    for (sender, content) in [
+        (alice, "Hello Bob! Is the design ready?"),
+        (bob, "It is. I have just completed that stage."),
+        (alice, "Lovely. Then we begin to build tomorrow."),
+    ] {
+        let new = NewMessage { content: content.into(), kind: messages::TEXT.into(), client_id: None };
+        messages::send(services, &identity(sender), talk, new, Once::No).await?;
+    }
+    Ok(())
 }
 
 fn identity(user: &User) -> Identity {

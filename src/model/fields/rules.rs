@@ -45,6 +45,7 @@ const EMAIL: &str = "must be an email";
 const PASSWORD: &str = "must be longer than or equal to 8 characters";
 const BOOLEAN: &str = "must be a boolean value";
 const OBJECT: &str = "must be an object";
+const EMPTY: &str = "should not be empty";
 const IDS: &str = "must be an array of positive integer numbers";
 /// Of [`line`].
 const MAX_LINE: usize = 255;
@@ -100,6 +101,15 @@ pub fn text(given: Given<'_>) -> Result<String, Broken> {
 /// The rules it breaks.
 pub fn line(given: Given<'_>) -> Result<String, Broken> {
     at_most(MAX_LINE)(given)
+}
+
+/// As [`line`], but not an empty one: for what may be left out, but not emptied.
+///
+/// # Errors
+/// The rules it breaks.
+pub fn filled(given: Given<'_>) -> Result<String, Broken> {
+    let text = line(given)?;
+    if text.is_empty() { Err(broken![EMPTY]) } else { Ok(text) }
 }
 
 /// A string of at most so many characters.
