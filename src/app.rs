@@ -14,11 +14,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::auth::{self, Tokens};
 use crate::config::{self, Rate, Settings};
 use crate::realtime::admission::{Origins, Policy};
+use crate::realtime::presence::PresenceSettings;
 use crate::realtime::{self, HubHandle, Server};
 use crate::service::publish::HubPublisher;
 use crate::service::{Services, demo};
 use crate::store::Db;
-use crate::{gateway, http};
+use crate::{event, gateway, http};
 
 /// Sockets are closed in batches over up to this long; REST requests in hand have two seconds more.
 const DRAIN: Duration = Duration::from_secs(7);
@@ -120,6 +121,8 @@ fn limits(settings: &Settings) -> realtime::Settings {
         stall_timeout: sockets.stall_timeout,
         event_rate: quota(&settings.access.rate_events),
         connect_rate: quota(&settings.access.rate_connect),
+        presence: PresenceSettings { limit: sockets.presence_limit, ..PresenceSettings::default() },
+        aliases: if sockets.event_aliases { event::ALIASES } else { &[] },
         ..realtime::Settings::default()
     }
 }

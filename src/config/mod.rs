@@ -201,6 +201,12 @@ pub struct RealtimeSettings {
     /// How long a reader may take not one byte while bytes wait for it, before it is cut: ms, s, m or h
     #[arg(long, env = "STALL_TIMEOUT", default_value = "10s", value_parser = parse::duration)]
     pub stall_timeout: Duration,
+    /// Above so many users in a room, nobody is told who comes and goes there
+    #[arg(long, env = "PRESENCE_LIMIT", default_value = "200", value_parser = parse::count)]
+    pub presence_limit: usize,
+    /// Whether events that have an older name (notification:new, exception) also go out under it: on or off
+    #[arg(long, env = "EVENT_ALIASES", default_value = "on", value_parser = parse::flag, action = ArgAction::Set)]
+    pub event_aliases: bool,
 }
 
 /// Who may come, and how often.

@@ -168,12 +168,16 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
     match text {
         "true" | "1" | "yes" | "on" => Ok(true),
         "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(format!("{text:?} is neither; write true or false")),
+        _ => Err(format!("{text:?} is neither; write true or false, on or off")),
     }
 }
 
 pub(super) fn port(text: &str) -> Result<u16, String> {
     digits(text).ok_or_else(|| format!("{text:?} is not a port; write a number from 0 to 65535"))
+}
+
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    digits(text).ok_or_else(|| format!("{text:?} is not a number; write a whole one, 0 or more"))
 }
 
 pub(super) fn workers(text: &str) -> Result<NonZeroUsize, String> {

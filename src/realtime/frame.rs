@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::settings::Aliases;
 use super::wire::{plain, socketio, websocket};
 
 /// Which language a connection speaks.
@@ -23,6 +24,15 @@ impl Protocol {
             // `42…` is Engine.IO's message type before Socket.IO's event type.
             Self::SocketIo => websocket::text(&socketio::event(namespace, name, data)),
             Self::Plain => websocket::text(&plain::event(name, data)),
+        }
+    }
+
+    /// As [`Protocol::event`], and right behind it the same event under its older name, if it has one.
+    pub(super) fn event_and_alias(self, namespace: &str, name: &str, data: &str, aliases: Aliases) -> Bytes {
+        let frame = self.event(namespace, name, data);
+        match aliases.iter().find(|(today, _)| *today == name) {
+            Some((_, older)) => [frame, self.event(namespace, older, data)].concat().into(),
+            None => frame,
         }
     }
 
@@ -85,13 +95,13 @@ impl Event {
         self
     }
 
-    /// The whole frame in that protocol. Workers that race for the first encoding agree on one.
-    pub(super) fn frame(&self, protocol: Protocol) -> &Bytes {
+    /// What is written in that protocol: one frame, or two for an event that has an older name. Workers that race for the first encoding agree on one.
+    pub(super) fn frame(&self, protocol: Protocol, aliases: Aliases) -> &Bytes {
         let cell = match protocol {
             Protocol::SocketIo => &self.socketio,
             Protocol::Plain => &self.plain,
         };
-        cell.get_or_init(|| protocol.event(&self.namespace, &self.name, &self.data))
+        cell.get_or_init(|| protocol.event_and_alias(&self.namespace, &self.name, &self.data, aliases))
     }
 }
 
@@ -102,8 +112,17 @@ mod tests {
     #[test]
     fn one_event_has_one_encoding_per_protocol() {
         let event = Event::new("/admin", "new_order", r#"{"orderId":1}"#.into(), ["admin"]);
-        assert_eq!(&event.frame(Protocol::SocketIo)[2..], br#"42/admin,["new_order",{"orderId":1}]"#);
-        assert_eq!(&event.frame(Protocol::Plain)[2..], br#"{"event":"new_order","data":{"orderId":1}}"#);
-        assert_eq!(event.frame(Protocol::Plain).as_ptr(), event.frame(Protocol::Plain).as_ptr());
+        assert_eq!(&event.frame(Protocol::SocketIo, &[])[2..], br#"42/admin,["new_order",{"orderId":1}]"#);
+        assert_eq!(&event.frame(Protocol::Plain, &[])[2..], br#"{"event":"new_order","data":{"orderId":1}}"#);
+        assert_eq!(event.frame(Protocol::Plain, &[]).as_ptr(), event.frame(Protocol::Plain, &[]).as_ptr());
+    }
+
+    #[test]
+    fn an_event_with_an_older_name_goes_out_under_both() {
+        let event = Event::new("/", "notification", "1".into(), ["user:5"]);
+        let frames = event.frame(Protocol::Plain, &[("notification", "notification:new")]);
+        let [first, second] = [r#"{"event":"notification","data":1}"#, r#"{"event":"notification:new","data":1}"#];
+        assert_eq!(&frames[2..2 + first.len()], first.as_bytes());
+        assert_eq!(&frames[4 + first.len()..], second.as_bytes());
     }
 }

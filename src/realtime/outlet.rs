@@ -22,6 +22,7 @@ use super::frame::Event;
 use super::hub::{HubHandle, SocketId, WorkerId};
 use super::link::Link;
 use super::server::Shared;
+use super::settings::Aliases;
 
 /// Frames queued before a write, when the mailbox does not run empty: about a millisecond of queueing.
 const FLUSH_EVERY: usize = 16_384;
@@ -64,6 +65,7 @@ impl Worker {
             dirty: Vec::new(),
             queued: 0,
             stamp: 0,
+            aliases: shared.settings.aliases,
             deadlines: Rc::clone(&deadlines),
         }
         .start();
@@ -134,6 +136,7 @@ pub(super) struct Outlet {
     dirty: Vec<Rc<Link>>,
     queued: usize,
     stamp: u64,
+    aliases: Aliases,
     deadlines: Rc<Deadlines>,
 }
 
@@ -201,7 +204,7 @@ impl Outlet {
             }
         }
         for link in targets {
-            let frame = event.frame(link.protocol).clone();
+            let frame = event.frame(link.protocol, self.aliases).clone();
             self.queue(&link, frame);
         }
     }

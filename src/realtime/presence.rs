@@ -194,3 +194,125 @@ impl Presence {
         Present { users: room.users.keys().take(LISTED).cloned().collect(), count: room.users.len() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::realtime::frame::Protocol;
+
+    fn place() -> Place {
+        ("/".into(), "project:1".into())
+    }
+
+    fn presence(limit: usize) -> Presence {
+        Presence::new(PresenceSettings { limit, linger: Duration::from_secs(5), ..PresenceSettings::default() })
+    }
+
+    fn user(id: u32) -> Arc<str> {
+        id.to_string().into()
+    }
+
+    /// What is told now: `join 1,2` and the like.
+    fn told(presence: &mut Presence) -> Vec<String> {
+        let text = |event: &Event| {
+            let frame = String::from_utf8_lossy(&event.frame(Protocol::Plain, &[])[2..]).into_owned();
+            let (_, name) = frame.split_once(r#""event":"presence:"#).expect("a presence event");
+            let (name, rest) = name.split_once('"').expect("its end");
+            let (_, users) = rest.split_once(r#""room":"project:1","userIds":["#).expect("users");
+            format!("{name} {}", users.trim_end_matches("]}}"))
+        };
+        presence.news().iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_user_comes_with_the_first_socket_and_goes_with_the_last() {
+        let mut presence = presence(200);
+        presence.enter(&place(), &user(1));
+        presence.enter(&place(), &user(1));
+        presence.enter(&place(), &user(2));
+        assert_eq!(told(&mut presence), ["join 1,2"]);
+        presence.leave(&place(), &user(1), Gone::Left);
+        assert_eq!(told(&mut presence), [""; 0]);
+        presence.leave(&place(), &user(1), Gone::Left);
+        assert_eq!(told(&mut presence), ["leave 1"]);
+        assert_eq!(presence.of(&place()), Present { users: vec![user(2)], count: 1 });
+    }
+
+    #[test]
+    fn what_cancels_out_is_not_told() {
+        let mut presence = presence(200);
+        presence.enter(&place(), &user(1));
+        presence.leave(&place(), &user(1), Gone::Left);
+        presence.enter(&place(), &user(2));
+        assert_eq!(told(&mut presence), ["join 2"]);
+        presence.leave(&place(), &user(2), Gone::Left);
+        presence.enter(&place(), &user(2));
+        assert_eq!(told(&mut presence), [""; 0]);
+        assert!(!presence.has_news());
+    }
+
+    #[test]
+    fn a_lost_line_counts_later_unless_the_user_is_back() {
+        let mut presence = presence(200);
+        presence.enter(&place(), &user(1));
+        presence.enter(&place(), &user(2));
+        told(&mut presence);
+        presence.leave(&place(), &user(1), Gone::Lost);
+        presence.leave(&place(), &user(2), Gone::Lost);
+        let at = presence.next_lapse().expect("a time");
+        assert_eq!(presence.of(&place()).count, 2);
+        presence.enter(&place(), &user(2));
+        presence.lapse(at + Duration::from_secs(1));
+        assert_eq!(told(&mut presence), ["leave 1"]);
+        assert_eq!(presence.next_lapse(), None);
+    }
+
+    #[test]
+    fn while_one_line_is_lost_another_that_leaves_does_not_end_the_stay() {
+        let mut presence = presence(200);
+        presence.enter(&place(), &user(1));
+        presence.enter(&place(), &user(1));
+        told(&mut presence);
+        presence.leave(&place(), &user(1), Gone::Lost);
+        presence.leave(&place(), &user(1), Gone::Left);
+        assert_eq!(presence.of(&place()).count, 1);
+        let at = presence.next_lapse().expect("a time");
+        presence.lapse(at);
+        assert_eq!(told(&mut presence), ["leave 1"]);
+    }
+
+    #[test]
+    fn who_is_put_out_is_gone_at_once_lost_lines_too() {
+        let mut presence = presence(200);
+        presence.enter(&place(), &user(1));
+        told(&mut presence);
+        presence.leave(&place(), &user(1), Gone::Lost);
+        presence.forget(&place(), &user(1));
+        assert_eq!(told(&mut presence), ["leave 1"]);
+        presence.lapse(Instant::now() + Duration::from_secs(10));
+        assert_eq!(told(&mut presence), [""; 0]);
+    }
+
+    #[test]
+    fn above_the_limit_nothing_is_told() {
+        let mut presence = presence(2);
+        for id in 1..=3 {
+            presence.enter(&place(), &user(id));
+        }
+        assert_eq!(told(&mut presence), [""; 0]);
+        presence.leave(&place(), &user(1), Gone::Left);
+        assert_eq!(told(&mut presence), ["leave 1"]);
+        assert_eq!(presence.of(&place()).count, 2);
+    }
+
+    #[test]
+    fn nothing_stays_of_a_room_that_is_empty() {
+        let mut presence = presence(200);
+        presence.enter(&place(), &user(1));
+        told(&mut presence);
+        presence.leave(&place(), &user(1), Gone::Lost);
+        presence.lapse(Instant::now() + Duration::from_secs(6));
+        told(&mut presence);
+        assert!(presence.rooms.is_empty() && presence.news.is_empty() && presence.lapses.is_empty());
+    }
+}

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use actix_rt::net::TcpStream;
-use actix_web_actors::ws::{Message, ProtocolError};
+use actix_web_actors::ws::{CloseCode, CloseReason, Message, ProtocolError};
 use serde_json::json;
 use smallvec::SmallVec;
 
@@ -279,6 +279,14 @@ impl Session {
         }));
     }
 
+    /// Of a close frame. Socket.IO says it by DISCONNECT when an end is for good; on the plain protocol any code says it but 1001, going away.
+    fn meaning_of(&self, said: Option<&CloseReason>) -> Reason {
+        match (self.link.protocol, said) {
+            (Protocol::Plain, Some(said)) if said.code != CloseCode::Away => Reason::ClientClosed,
+            _ => Reason::TransportLost,
+        }
+    }
+
     fn socket(&mut self, ticket: u32) -> Option<&mut Socket> {
         self.sockets.iter_mut().map(|socket| &mut **socket).find(|socket| socket.ticket == ticket)
     }
@@ -340,8 +348,8 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
             Ok(Message::Ping(payload)) => self.link.send(websocket::pong(&payload)),
             Ok(Message::Pong(_)) if self.link.protocol == Protocol::Plain => self.link.heard(),
             Ok(Message::Pong(_) | Message::Nop) => {}
-            Ok(Message::Close(_)) => {
-                self.link.close(Reason::ClientClosed);
+            Ok(Message::Close(said)) => {
+                self.link.close(self.meaning_of(said.as_ref()));
                 ctx.stop();
             }
             // Neither protocol takes binary frames yet.

@@ -7,6 +7,9 @@ use governor::Quota;
 
 pub use super::presence::PresenceSettings;
 
+/// (name, older name) of each event that has one.
+pub type Aliases = &'static [(&'static str, &'static str)];
+
 /// Every limit of a [`crate::realtime::Server`].
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -30,8 +33,8 @@ pub struct Settings {
     pub publish_budget: usize,
     /// How rooms are told who comes and goes.
     pub presence: PresenceSettings,
-    /// Events that are also sent under a second, older name: (name, older name).
-    pub aliases: &'static [(&'static str, &'static str)],
+    /// Events that are also sent under a second, older name.
+    pub aliases: Aliases,
 }
 
 impl Default for Settings {

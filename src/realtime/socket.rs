@@ -116,7 +116,7 @@ pub(super) fn reply(client: &Client, ack: Option<&str>, event: &str, answer: Rep
         (None, Ok(_)) => return,
         (None, Err(error)) => {
             let data = json!({"status": "error", "code": error.code(), "message": error.message(), "event": event});
-            protocol.event(namespace, "error", &data.to_string())
+            protocol.event_and_alias(namespace, "error", &data.to_string(), client.0.worker.shared.settings.aliases)
         }
     };
     client.0.worker.send(client.0.socket, frame);

@@ -155,3 +155,29 @@ fn writes_in_parallel_are_published_in_log_order_without_a_gap() {
         assert_eq!(log.ids(), (1..=100).collect::<Vec<_>>());
     });
 }
+
+#[test]
+fn what_is_to_be_done_after_a_commit_is_done_in_its_place_among_the_events_and_not_after_a_rollback() {
+    let House { db, log, .. } = &house();
+    run(async {
+        let mark = |log: &Arc<Recorder>| {
+            let log = Arc::clone(log);
+            move || log.0.lock().expect("no test panics in here").push(Vec::new())
+        };
+        let (done, undone) = (mark(log), mark(log));
+        db.write(Once::No, async move |tx| {
+            place(tx, 1).await?;
+            tx.after_commit(done);
+            place(tx, 2).await
+        })
+        .await
+        .expect("writes");
+        let refused = db.write(Once::No, async move |tx| {
+            tx.after_commit(undone);
+            Err::<(), _>(Error::Forbidden)
+        });
+        assert_eq!(refused.await, Err(Error::Forbidden));
+        let batches: Vec<usize> = log.0.lock().expect("no test panics in here").iter().map(Vec::len).collect();
+        assert_eq!(batches, [1, 0, 1]);
+    });
+}

@@ -1,6 +1,13 @@
 //! Users, orders and the log.
 
+use diesel::{ExpressionMethods, QueryDsl};
+
 use super::*;
+use crate::event::{Kind, NewEvent, Room};
+use crate::model::{ConversationId, EventId};
+use crate::schema::{event_rooms, events};
+use crate::store::Conn;
+use crate::store::conn::query;
 
 #[test]
 fn what_is_written_is_read_back_and_announced_as_the_contract_says() {
@@ -13,8 +20,8 @@ fn what_is_written_is_read_back_and_announced_as_the_contract_says() {
         let [stored] = log.events().try_into().expect("one event");
         let new = event::new_order(&order);
         assert_eq!(
-            (stored.id.0, &*stored.namespace, &*stored.name, stored.rooms, stored.data),
-            (1, "/admin", "new_order", vec!["admin".to_owned()], new.data)
+            (stored.id, &*stored.namespace, &*stored.name, stored.rooms, stored.data),
+            (Some(EventId(1)), "/admin", "new_order", vec!["admin".to_owned()], new.data)
         );
     });
 }
@@ -78,5 +85,52 @@ fn an_order_moves_on_only_from_where_the_caller_saw_it() {
         let shipped = advance(Paid, Shipped).await.expect("moves");
         assert_eq!((shipped.status, shipped.shipped_at), (Shipped, Some(shipped.updated_at)));
         assert_eq!(advance(Paid, Shipped).await, None);
+    });
+}
+
+#[test]
+fn what_is_not_to_be_stored_is_announced_in_its_place_without_an_id() {
+    let House { db, log, .. } = &house();
+    run(async {
+        let order = db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
+        db.write(Once::No, async move |tx| {
+            tx.emit(NewEvent { kind: Kind::Ephemeral, ..event::new_order(&order) });
+            place(tx, 2).await
+        })
+        .await
+        .expect("writes");
+        let ids: Vec<_> = log.events().into_iter().map(|event| event.id).collect();
+        assert_eq!(ids, [Some(EventId(1)), None, Some(EventId(2))]);
+    });
+}
+
+#[test]
+fn members_are_one_room_in_the_log_and_each_their_own_when_announced() {
+    let House { db, log, .. } = &house();
+    run(async {
+        let conversation = ConversationId(7);
+        let order = db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
+        let told = NewEvent {
+            rooms: vec![Room::Members(conversation), Room::Admin],
+            except: vec![Room::Conversation(conversation)],
+            members: vec![UserId(3), UserId(5)],
+            ..event::new_order(&order)
+        };
+        db.write(Once::No, async move |tx| {
+            tx.emit(told);
+            Ok(())
+        })
+        .await
+        .expect("writes");
+        let event = log.events().pop().expect("an event");
+        assert_eq!((event.rooms, event.except), (vec!["admin".into(), "user:3".into(), "user:5".into()], vec!["conversation:7".into()]));
+        let rows = async |conn: &mut Conn| {
+            let rooms = event_rooms::table.filter(event_rooms::event_id.eq(2)).order(event_rooms::room).select(event_rooms::room);
+            query!(&mut *conn, c => rooms.load::<String>(c))
+        };
+        assert_eq!(db.read(rows).await.expect("reads"), ["/admin#admin", "/admin#members:7"]);
+        let except =
+            async |conn: &mut Conn| query!(&mut *conn, c => events::table.find(2).select(events::except_json).first::<Option<String>>(c));
+        assert_eq!(db.read(except).await.expect("reads").as_deref(), Some(r#"["conversation:7"]"#));
     });
 }
