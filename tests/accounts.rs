@@ -154,7 +154,7 @@ fn a_body_has_to_be_json_and_small() {
     assert_eq!(post("text/plain", br#"{"total":1}"#), (400, json!("Content-Type must be application/json")));
     assert_eq!(post("application/json", b"{"), (400, json!("Body is not valid JSON")));
     assert_eq!(post("application/json", b"[]"), (400, json!("Body must be a JSON object")));
-    assert_eq!(post("application/json", &vec![b' '; 256 * 1024 + 1]), (413, json!("Payload too large")));
+    assert_eq!(post("application/json", &vec![b' '; 832 * 1024 + 1]), (413, json!("Payload too large")));
 }
 
 #[test]
