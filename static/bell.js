@@ -1,6 +1,6 @@
 // The bell: how many notifications are unread, the list of them, and a toast for each new one.
 
-import { $, cloneTemplate, dayAndTime, say, showCount } from "./dom.js";
+import { $, briefly, cloneTemplate, say, showCount } from "./dom.js";
 import { oneAtATime } from "./stay.js";
 import { clearToasts, toast } from "./toasts.js";
 
@@ -85,7 +85,7 @@ export class Bell {
     row.dataset.type = type;
     row.querySelector("b").textContent = title;
     row.querySelector(".text").textContent = message;
-    row.querySelector("time").textContent = dayAndTime(createdAt);
+    row.querySelector("time").textContent = briefly(createdAt);
     row.querySelector(".mark-read").setAttribute("aria-label", `Mark read: ${title}`);
     row.querySelector(".delete").setAttribute("aria-label", `Delete: ${title}`);
     this.#showRead(row, isRead);
@@ -162,6 +162,8 @@ export class Bell {
     $("notifications").hidden = !isOpen;
     $("bell").ariaExpanded = String(isOpen);
     if (isOpen) {
+      // The list says it all.
+      clearToasts();
       this.refresh();
       $("notifications-title").focus();
     }

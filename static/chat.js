@@ -1,6 +1,6 @@
 // The view of chat: the list of conversations with what is unread in each, and the open one beside it.
 
-import { $, announce, arrange, cloneTemplate, dayAndTime, say, showCount } from "./dom.js";
+import { $, announce, arrange, briefly, cloneTemplate, say, showCount } from "./dom.js";
 import { Outbox } from "./outbox.js";
 import { Room } from "./room.js";
 import { oneAtATime } from "./stay.js";
@@ -142,7 +142,7 @@ export class Chat {
     row.querySelector(".title").textContent = title || `Conversation ${id}`;
     const who = lastMessage?.senderId === this.#stay.user.id ? "You: " : "";
     row.querySelector(".last").textContent = lastMessage ? who + lastMessage.content.slice(0, 200) : "No messages yet";
-    row.querySelector("time").textContent = dayAndTime(lastMessage?.createdAt);
+    row.querySelector("time").textContent = briefly(lastMessage?.createdAt);
     showCount(row.querySelector(".badge"), unreadCount);
     row.querySelector(".for-readers").textContent = unreadCount ? " unread" : "";
     return row;
@@ -156,6 +156,8 @@ export class Chat {
 
   /** The view is on the screen, with that conversation open, or none. */
   show(id) {
+    // Nobody tells that one was added to a conversation.
+    if (!this.#isShown) this.#read();
     this.#isShown = true;
     if (id !== (this.#thread?.id ?? null)) this.#open(id);
     this.#thread?.shown();

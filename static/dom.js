@@ -4,6 +4,7 @@ export const $ = (id) => document.getElementById(id);
 export const cloneTemplate = (id) => $(id).content.firstElementChild.cloneNode(true);
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const minutes = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const calendar = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
 const names = new Intl.ListFormat("en", { type: "conjunction" });
 
@@ -11,6 +12,12 @@ const names = new Intl.ListFormat("en", { type: "conjunction" });
 export const timeOfDay = (when) => clock.format(when);
 /** Day and time, to the minute; nothing for no time. */
 export const dayAndTime = (text) => (text ? calendar.format(new Date(text)) : "");
+/** As short as it can be told: the time of today, or the day and time of another day. */
+export function briefly(text) {
+  const when = new Date(text ?? NaN);
+  if (isNaN(when)) return "";
+  return when.toDateString() === new Date().toDateString() ? minutes.format(when) : calendar.format(when);
+}
 /** "Alice, Bob, and Carol" */
 export const listOf = (words) => names.format(words);
 

@@ -1,6 +1,6 @@
 // The list of messages of the open conversation: in the order of seq, each once, then what is still on its way.
 
-import { $, cloneTemplate, dayAndTime, glow, listOf, say } from "./dom.js";
+import { $, briefly, cloneTemplate, glow, listOf, say } from "./dom.js";
 
 /** Within so many pixels of the end counts as being there. */
 const NEAR_END = 48;
@@ -102,7 +102,7 @@ export class MessageList {
     row.dataset.mine = senderId === this.#me;
     row.querySelector(".sender").textContent = this.#nameOf(senderId);
     row.querySelector(".content").textContent = content;
-    row.querySelector("time").textContent = dayAndTime(createdAt);
+    row.querySelector("time").textContent = briefly(createdAt);
     this.#messages.set(seq, message);
     this.#rows.set(seq, row);
     this.#newest = Math.max(seq, this.#newest);

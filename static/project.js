@@ -1,6 +1,6 @@
 // The open project: its members and who is here, its status, and its stages as they are completed.
 
-import { $, announce, cloneTemplate, dayAndTime, glow, say } from "./dom.js";
+import { $, announce, briefly, cloneTemplate, glow, say } from "./dom.js";
 import { Room, showPeople } from "./room.js";
 import { oneAtATime } from "./stay.js";
 
@@ -93,7 +93,7 @@ export class Project {
     row.dataset.done = isDone;
     row.querySelector(".name").textContent = stage.name;
     const who = this.#members.get(stage.completedBy)?.name;
-    row.querySelector(".meta").textContent = isDone ? `Completed${who ? ` by ${who}` : ""}, ${dayAndTime(stage.completedAt)}` : "Open";
+    row.querySelector(".meta").textContent = isDone ? `Completed${who ? ` by ${who}` : ""}, ${briefly(stage.completedAt)}` : "Open";
     const button = row.querySelector("button");
     if (isDone && document.activeElement === button) this.#focusBelow(row);
     button.hidden = isDone;

@@ -13,6 +13,7 @@ export class Projects {
   #projects = new Map();
   #rows = new Map();
   #open = null;
+  #isShown = false;
 
   constructor(stay, link) {
     this.#stay = stay;
@@ -86,6 +87,9 @@ export class Projects {
 
   /** The view is on the screen, with that project open, or none. */
   show(id) {
+    // Nobody tells that one was added to a project.
+    if (!this.#isShown) this.#read();
+    this.#isShown = true;
     if (id === (this.#open?.id ?? null)) return;
     this.#open?.close();
     this.#open = id === null ? null : new Project(this.#stay, this.#link, this.#projects.get(id) ?? { id });
@@ -93,7 +97,9 @@ export class Projects {
     this.#show();
   }
 
-  hide() {}
+  hide() {
+    this.#isShown = false;
+  }
 
   #showOpen() {
     $("projects-card").dataset.open = this.#open !== null;

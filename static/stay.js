@@ -59,21 +59,23 @@ export class Stay {
   }
 }
 
-/** `work`, of which only one run goes on at a time: a call meanwhile makes it run once more, and waits for that. */
+/** `work`, of which only one run goes on at a time: a call meanwhile makes it run once more, and gets what that run gives. */
 export function oneAtATime(work) {
   let running = null;
   let again = false;
   return () => {
     again = true;
     running ??= (async () => {
+      let result;
       try {
         while (again) {
           again = false;
-          await work();
+          result = await work();
         }
       } finally {
         running = null;
       }
+      return result;
     })();
     return running;
   };
