@@ -130,7 +130,7 @@ function enter(user) {
 }
 
 function tellFault({ event, message }) {
-  toast(event ? `The server refused ${event}` : "The server complains", message, "fault");
+  toast(event ? `The server refused “${event}”` : "The server complains", message, "fault");
 }
 
 // ---- Start
