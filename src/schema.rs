@@ -28,6 +28,21 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Notifications, one row a receiver. `data` is a JSON object's text.
+    notifications (id) {
+        id -> BigInt,
+        user_id -> BigInt,
+        #[sql_name = "type"]
+        kind -> Text,
+        title -> Text,
+        message -> Text,
+        data -> Nullable<Text>,
+        is_read -> Bool,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     /// The log: what was announced, gap-free and in commit order. `payload` and `except_json` are JSON text.
     events (id) {
         id -> BigInt,

@@ -3,16 +3,20 @@
 //! Services build events here and give them to a transaction. This module knows no query, no socket and no wire format. A file per family of verbs.
 
 mod conversations;
+mod notifications;
 mod orders;
 mod projects;
+mod rooms;
 
 use std::fmt;
 
 use serde::Serialize;
 
 pub use conversations::{conversation_read, new_message};
+pub use notifications::{notification, notification_read, notifications_all_read, notifications_unread};
 pub use orders::{new_order, order_shipped, order_update};
 pub use projects::{ProjectChange, project_update, stage_completed};
+pub use rooms::typing;
 
 use crate::model::{ConversationId, ProjectId, UserId};
 
@@ -98,7 +102,6 @@ impl NewEvent {
         Self { namespace, name, kind: Kind::Stored, rooms, except: Vec::new(), members: Vec::new(), data }
     }
 
-    #[expect(dead_code, reason = "until the first one, in the next commit")]
     fn ephemeral(namespace: &'static str, name: &'static str, rooms: Vec<Room>, payload: &impl Serialize) -> Self {
         Self { kind: Kind::Ephemeral, ..Self::stored(namespace, name, rooms, payload) }
     }

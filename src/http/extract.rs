@@ -19,7 +19,7 @@ use crate::auth::Identity;
 use crate::auth::credentials::Places;
 use crate::error::Error;
 use crate::model::fields::Fields;
-use crate::model::{ConversationId, OrderId, ProjectId, StageId, UserId};
+use crate::model::{ConversationId, NotificationId, OrderId, ProjectId, StageId, UserId};
 use crate::realtime::admission::Policy;
 use crate::service::{Page, Services, accounts};
 use crate::store::{Claim, Once};
@@ -130,6 +130,10 @@ impl Named for OrderId {
     const NOUN: &'static str = "Order";
 }
 
+impl Named for NotificationId {
+    const NOUN: &'static str = "Notification";
+}
+
 impl Named for ProjectId {
     const NOUN: &'static str = "Project";
 }
@@ -209,7 +213,15 @@ impl<T: FromStr + ToString> Paging<T> {
     /// # Errors
     /// [`Error::Faults`].
     pub fn of(request: &HttpRequest) -> Result<Self, Error> {
-        let (mut limit, mut before, mut faults) = (Self::DEFAULT, None, Vec::new());
+        Self::with_flags(request, []).map(|(paging, [])| paging)
+    }
+
+    /// Also these yes-or-no parameters, in this order; what is not given is no.
+    ///
+    /// # Errors
+    /// [`Error::Faults`].
+    pub fn with_flags<const N: usize>(request: &HttpRequest, names: [&str; N]) -> Result<(Self, [bool; N]), Error> {
+        let (mut limit, mut before, mut flags, mut faults) = (Self::DEFAULT, None, [false; N], Vec::new());
         for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
             match &*name {
                 "limit" => match value.parse() {
@@ -220,18 +232,28 @@ impl<T: FromStr + ToString> Paging<T> {
                     Ok(id) => before = Some(id),
                     Err(_) => faults.push("before must be a positive integer number".into()),
                 },
-                _ => {}
+                name => {
+                    let Some(at) = names.iter().position(|flag| *flag == name) else { continue };
+                    match &*value {
+                        "true" | "1" => flags[at] = true, // as many as names
+                        "false" | "0" => flags[at] = false,
+                        _ => faults.push(format!("{name} must be a boolean string")),
+                    }
+                }
             }
         }
-        if faults.is_empty() { Ok(Self { limit, before }) } else { Err(Error::Faults(faults)) }
+        if faults.is_empty() { Ok((Self { limit, before }, flags)) } else { Err(Error::Faults(faults)) }
     }
 
-    /// The page as a bare array, with a Link header to the next one, if there is one (RFC 8288).
+    /// The page as a bare array, with a Link header to the next one, if there is one (RFC 8288). What else was asked for stays asked for.
     pub fn answer<R: Serialize>(&self, request: &HttpRequest, page: Page<R>, id: impl Fn(&R) -> T) -> HttpResponse {
         let mut response = HttpResponse::Ok();
         if let Some(last) = page.items.last().filter(|_| page.more) {
-            let link = format!("<{}?limit={}&before={}>; rel=\"next\"", request.path(), self.limit, id(last).to_string());
-            response.insert_header((header::LINK, link));
+            let pairs = form_urlencoded::parse(request.query_string().as_bytes());
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.extend_pairs(pairs.filter(|(name, _)| name != "limit" && name != "before"));
+            let query = query.append_pair("limit", &self.limit.to_string()).append_pair("before", &id(last).to_string()).finish();
+            response.insert_header((header::LINK, format!("<{}?{query}>; rel=\"next\"", request.path())));
         }
         response.json(page.items)
     }

@@ -10,8 +10,10 @@ pub mod cors;
 mod error;
 mod extract;
 mod health;
+mod notifications;
 mod orders;
 mod pages;
+mod presence;
 mod projects;
 
 use actix_web::body::MessageBody;
@@ -43,6 +45,13 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/orders/{id}", get().to(orders::get))
         .route("/orders/{id}/status", web::patch().to(orders::set_status))
         .route("/orders/{id}/ship", web::patch().to(orders::ship))
+        .route("/presence", get().to(presence::get))
+        .route("/notifications", web::post().to(notifications::create))
+        .route("/notifications", get().to(notifications::list))
+        .route("/notifications/unread-count", get().to(notifications::unread_count))
+        .route("/notifications/mark-all-read", web::patch().to(notifications::read_all))
+        .route("/notifications/{id}/read", web::patch().to(notifications::read))
+        .route("/notifications/{id}", web::delete().to(notifications::delete))
         .route("/projects", web::post().to(projects::create))
         .route("/projects", get().to(projects::list))
         .route("/projects/{id}", get().to(projects::get))

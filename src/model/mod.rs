@@ -65,6 +65,7 @@ pub mod fields;
 mod id;
 mod message;
 mod money;
+mod notification;
 mod order;
 mod project;
 mod time;
@@ -74,6 +75,7 @@ pub use conversation::{Conversation, ConversationDetail, ConversationSummary, Co
 pub use id::{ConversationId, EventId, IdFault, MessageId, NotificationId, OrderId, ProjectId, StageId, UserId};
 pub use message::Message;
 pub use money::{Money, MoneyFault};
+pub use notification::{JsonObject, Notice, Notification, NotificationType};
 pub use order::{Order, OrderDetail, OrderStatus};
 pub use project::{Member, Project, ProjectDetail, Stage};
 pub use time::Timestamp;

@@ -1,21 +1,22 @@
-//! The accounts of `serve --demo`, their orders, a project and a conversation: made once, and left alone where they exist.
+//! The accounts of `serve --demo`, their orders and notifications, a project and a conversation: made once, and left alone where they exist.
 
 use super::Services;
 use super::accounts::{self, NewAccount};
 use super::conversations::{self, NewConversation};
 use super::messages::{self, NewMessage};
+use super::notifications::{self, NewNotification, Receivers};
 use super::orders::{self, NewOrder};
 use super::projects::{self, NewProject};
 use crate::auth::Identity;
 use crate::config::Secret;
 use crate::error::Error;
-use crate::model::{Money, OrderStatus, Role, Timestamp, User};
+use crate::model::{Money, Notice, NotificationType, OrderId, OrderStatus, Role, Timestamp, User};
 use crate::store::{Once, users};
 
 /// The password of every demo account.
 pub const PASSWORD: &str = "demo-password";
 
-/// Makes what is missing. Orders are placed only together with their customer's account, and the project is made together with its owner's.
+/// Makes what is missing. What a customer has is made only together with its account.
 ///
 /// # Errors
 /// What a write can fail with.
@@ -26,7 +27,11 @@ pub async fn prepare(services: &Services) -> Result<(), Error> {
     if alice_is_new {
         order(services, &alice, 4_990).await?;
         let paid = order(services, &alice, 12_500).await?;
-        orders::set_status(services, &identity(&admin), paid, OrderStatus::Paid).await?;
+        let shipped = order(services, &alice, 3_250).await?;
+        for (order, status) in [(paid, OrderStatus::Paid), (shipped, OrderStatus::Paid), (shipped, OrderStatus::Shipped)] {
+            orders::set_status(services, &identity(&admin), order, status).await?;
+        }
+        promote(services, &admin, &alice).await?;
         relaunch(services, &alice, &bob, &admin).await?;
     }
     if bob_is_new {
@@ -45,9 +50,20 @@ async fn account(services: &Services, email: &'static str, name: &str, role: Rol
     Ok((user, true))
 }
 
-async fn order(services: &Services, customer: &User, minor: i64) -> Result<crate::model::OrderId, Error> {
+async fn order(services: &Services, customer: &User, minor: i64) -> Result<OrderId, Error> {
     let new = NewOrder { total: Money::from_minor(minor), customer_id: None };
     orders::create(services, &identity(customer), new, Once::No).await.map(|order| order.id)
+}
+
+async fn promote(services: &Services, admin: &User, customer: &User) -> Result<(), Error> {
+    let notice = Notice {
+        kind: NotificationType::Promotion,
+        title: "Welcome".into(),
+        message: "Your first three orders are sent free of charge.".into(),
+        data: None,
+    };
+    let new = NewNotification { receivers: Receivers::User(customer.id), notice };
+    notifications::create(services, &identity(admin), new, Once::No).await.map(|_| ())
 }
 
 /// A project that is under way, and the talk about it.

@@ -120,8 +120,6 @@ pub async fn history(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::value::RawValue;
-
     use super::*;
 
     fn message(content: &str, kind: &str, client_id: Option<&str>) -> NewMessage {
@@ -133,7 +131,6 @@ mod tests {
     }
 
     fn of_event(payload: &str) -> Result<(ConversationId, NewMessage), Vec<String>> {
-        let payload: &RawValue = serde_json::from_str(payload).expect("JSON");
         Fields::of_event(payload).and_then(NewMessage::read_event).map_err(|error| error.messages())
     }
 

@@ -7,9 +7,11 @@ pub mod accounts;
 pub mod conversations;
 pub mod demo;
 pub mod messages;
+pub mod notifications;
 pub mod orders;
 pub mod projects;
 pub mod publish;
+pub mod rooms;
 
 use crate::auth::{PasswordHasher, Tokens};
 use crate::config::Rate;

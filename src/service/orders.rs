@@ -1,11 +1,11 @@
 //! Orders: placing them, reading them, and moving them on.
 
-use super::{Page, Services};
+use super::{Page, Services, notifications};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event;
 use crate::model::fields::{self, Fields};
-use crate::model::{Money, Order, OrderDetail, OrderId, OrderStatus, UserId};
+use crate::model::{Money, Notice, Order, OrderDetail, OrderId, OrderStatus, UserId};
 use crate::store::{Once, Tx, is_missing_reference, orders as rows};
 
 /// An order to be placed.
@@ -82,7 +82,7 @@ pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<
     found.filter(visible).ok_or_else(|| not_found(id))
 }
 
-/// Moves an order on, and tells its customer and the admins. Admins only.
+/// Moves an order on, tells its customer and the admins, and notifies the customer. Admins only.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::NotFound`], [`Error::Conflict`] for a step that is not allowed.
@@ -101,6 +101,9 @@ pub async fn set_status(services: &Services, caller: &Identity, id: OrderId, nex
         }
         if next == OrderStatus::Shipped {
             tx.emit(event::order_shipped(&order));
+        }
+        if let Some(customer) = order.customer_id {
+            notifications::notify(tx, customer, &Notice::order_status(&order, previous)).await?;
         }
         Ok(order)
     };

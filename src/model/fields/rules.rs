@@ -121,6 +121,14 @@ pub fn at_most(most: usize) -> impl Fn(Given<'_>) -> Result<String, Broken> {
     }
 }
 
+/// Any value, as it is written.
+///
+/// # Errors
+/// None by itself; a field that has to be there can be missing.
+pub fn anything(given: Given<'_>) -> Result<Box<RawValue>, Broken> {
+    given.value.map(ToOwned::to_owned).ok_or_else(Vec::new)
+}
+
 /// True or false.
 ///
 /// # Errors

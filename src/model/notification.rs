@@ -1,0 +1,182 @@
+//! Notifications: what one says, and how it is kept for its receiver.
+
+use diesel::backend::Backend;
+use diesel::deserialize::{self, FromSql, FromSqlRow};
+use diesel::expression::AsExpression;
+use diesel::prelude::*;
+use diesel::serialize::{self, Output, ToSql};
+use diesel::sql_types::Text;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::model::{NotificationId, Order, OrderStatus, Timestamp, UserId};
+use crate::schema::notifications;
+
+words!(
+    /// What a notification is about.
+    NotificationType {
+        OrderStatus = "order_status",
+        LowStock = "low_stock",
+        NewReview = "new_review",
+        Promotion = "promotion",
+        PaymentReceived = "payment_received",
+        BackInStock = "back_in_stock",
+        StageCompleted = "stage_completed",
+        Message = "message",
+    }
+);
+
+/// A JSON object as its text: receivers get what the sender gave, to the last digit and in its order.
+#[derive(Debug, Clone, Serialize, Deserialize, AsExpression, FromSqlRow)]
+#[diesel(sql_type = Text)]
+#[serde(transparent)]
+pub struct JsonObject(Box<RawValue>);
+
+impl JsonObject {
+    /// From its text; `None` when that is no JSON object.
+    #[must_use]
+    pub fn from_text(text: String) -> Option<Self> {
+        RawValue::from_string(text).ok().filter(|value| value.get().starts_with('{')).map(Self)
+    }
+
+    /// Its JSON text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+}
+
+/// Two are equal when their texts are.
+impl PartialEq for JsonObject {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for JsonObject {}
+
+impl<DB> ToSql<Text, DB> for JsonObject
+where
+    DB: Backend,
+    str: ToSql<Text, DB>,
+{
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, DB>) -> serialize::Result {
+        self.as_str().to_sql(out)
+    }
+}
+
+impl<DB> FromSql<Text, DB> for JsonObject
+where
+    DB: Backend,
+    String: FromSql<Text, DB>,
+{
+    fn from_sql(bytes: DB::RawValue<'_>) -> deserialize::Result<Self> {
+        Self::from_text(String::from_sql(bytes)?).ok_or_else(|| "not a JSON object".into())
+    }
+}
+
+/// What a notification says, whoever gets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    pub kind: NotificationType,
+    pub title: String,
+    pub message: String,
+    /// For programs: ids and figures behind the text.
+    pub data: Option<JsonObject>,
+}
+
+impl Notice {
+    /// An order has moved on; for its customer.
+    #[must_use]
+    pub fn order_status(order: &Order, previous: OrderStatus) -> Self {
+        let Order { id, status, .. } = order;
+        Self {
+            kind: NotificationType::OrderStatus,
+            title: format!("Order {id} is {status}"),
+            message: format!("Your order {id} went from {previous} to {status}."),
+            data: JsonObject::from_text(json!({"orderId": id, "status": status, "previousStatus": previous}).to_string()),
+        }
+    }
+}
+
+/// A notification as its receiver has it. camelCase on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable, Selectable)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = notifications)]
+pub struct Notification {
+    pub id: NotificationId,
+    pub user_id: UserId,
+    #[serde(rename = "type")]
+    pub kind: NotificationType,
+    pub title: String,
+    pub message: String,
+    pub data: Option<JsonObject>,
+    pub is_read: bool,
+    pub created_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Money, OrderId};
+
+    fn notification(data: Option<JsonObject>) -> Notification {
+        Notification {
+            id: NotificationId(5),
+            user_id: UserId(7),
+            kind: NotificationType::LowStock,
+            title: "Tea".into(),
+            message: "Two left".into(),
+            data,
+            is_read: false,
+            created_at: Timestamp::from_unix_seconds(0).expect("the epoch is a time"),
+        }
+    }
+
+    #[test]
+    fn a_notification_has_the_fields_of_the_contract_and_is_read_back_from_them() {
+        let text = |data: &str| {
+            format!(
+                r#"{{"id":5,"userId":7,"type":"low_stock","title":"Tea","message":"Two left","data":{data},"isRead":false,"createdAt":"1970-01-01T00:00:00.000Z"}}"#
+            )
+        };
+        // Digits beyond a float's, and an order that is not the alphabet's.
+        let data = r#"{"b":12345678901234567890.123,"a":[null]}"#;
+        for (data, text) in [(None, text("null")), (JsonObject::from_text(data.into()), text(data))] {
+            let notification = notification(data);
+            let json = serde_json::to_string(&notification).expect("plain fields serialise");
+            assert_eq!(json, text);
+            assert_eq!(serde_json::from_str::<Notification>(&json).ok(), Some(notification));
+        }
+    }
+
+    #[test]
+    fn data_is_an_object_or_not_taken() {
+        for text in ["", "null", "1", "[]", r#""{}""#, "{", "{}x"] {
+            assert_eq!(JsonObject::from_text(text.into()), None, "{text}");
+        }
+        assert_eq!(JsonObject::from_text("{}".into()).as_ref().map(JsonObject::as_str), Some("{}"));
+    }
+
+    #[test]
+    fn an_orders_step_is_told_in_words_and_in_data() {
+        let time = Timestamp::from_unix_seconds(0).expect("the epoch is a time");
+        let order = Order {
+            id: OrderId(5),
+            customer_id: Some(UserId(7)),
+            total: Money::from_minor(1250),
+            status: OrderStatus::Paid,
+            created_at: time,
+            updated_at: time,
+            shipped_at: None,
+        };
+        let expected = Notice {
+            kind: NotificationType::OrderStatus,
+            title: "Order 5 is paid".into(),
+            message: "Your order 5 went from pending to paid.".into(),
+            data: JsonObject::from_text(r#"{"orderId":5,"previousStatus":"pending","status":"paid"}"#.into()),
+        };
+        assert_eq!(Notice::order_status(&order, OrderStatus::Pending), expected);
+    }
+}
