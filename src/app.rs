@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::auth::{self, Tokens};
 use crate::config::{self, Rate, Settings};
+use crate::gateway::QueryUser;
 use crate::realtime::admission::{Origins, Policy};
 use crate::realtime::presence::PresenceSettings;
 use crate::realtime::{self, HubHandle, Server};
@@ -55,8 +56,12 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         demo::prepare(&services).await?;
     }
 
+    let query_user = if settings.access.allow_query_user { QueryUser::Allowed } else { QueryUser::Refused };
+    if query_user == QueryUser::Allowed {
+        tracing::warn!("ALLOW_QUERY_USER is set: any socket can be any customer by ?userId=; never do this where others can connect");
+    }
     let policy = policy(&settings);
-    let server = Server::new(limits, policy.clone(), hub, gateway::all(&services));
+    let server = Server::new(limits, policy.clone(), hub, gateway::all(&services, query_user));
     let readiness = web::Data::new(http::Readiness::default());
     let (services, policy, ready) = (web::Data::from(services), web::Data::new(policy), readiness.clone());
     let workers = settings.server.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from);

@@ -83,5 +83,81 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    /// Projects. `status` is any short text.
+    projects (id) {
+        id -> BigInt,
+        name -> Text,
+        description -> Nullable<Text>,
+        status -> Text,
+        owner_id -> Nullable<BigInt>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    project_members (project_id, user_id) {
+        project_id -> BigInt,
+        user_id -> BigInt,
+        joined_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// Steps of a project.
+    stages (id) {
+        id -> BigInt,
+        project_id -> BigInt,
+        name -> Text,
+        completed_at -> Nullable<Timestamp>,
+        completed_by -> Nullable<BigInt>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// Conversations. `last_seq` is the seq of the last message, 0 before the first.
+    conversations (id) {
+        id -> BigInt,
+        title -> Nullable<Text>,
+        project_id -> Nullable<BigInt>,
+        owner_id -> Nullable<BigInt>,
+        last_seq -> BigInt,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// Up to `read_seq` the member has read.
+    conversation_members (conversation_id, user_id) {
+        conversation_id -> BigInt,
+        user_id -> BigInt,
+        read_seq -> BigInt,
+        joined_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// Messages. `seq` counts from 1 in each conversation, without gaps.
+    messages (id) {
+        id -> BigInt,
+        conversation_id -> BigInt,
+        seq -> BigInt,
+        sender_id -> Nullable<BigInt>,
+        content -> Text,
+        kind -> Text,
+        client_id -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
 diesel::joinable!(orders -> users (customer_id));
 diesel::allow_tables_to_appear_in_same_query!(orders, users);
+
+diesel::joinable!(project_members -> projects (project_id));
+diesel::joinable!(project_members -> users (user_id));
+diesel::joinable!(conversation_members -> conversations (conversation_id));
+diesel::joinable!(conversation_members -> users (user_id));
+diesel::allow_tables_to_appear_in_same_query!(users, projects, project_members, stages, conversations, conversation_members, messages);

@@ -61,6 +61,10 @@ impl Settings {
             let mend = "is refused with HUBCAST_ENV=production, because its passwords are public; leave it out".to_owned();
             return Err(BadSetting { setting: "HUBCAST_DEMO", mend });
         }
+        if self.access.allow_query_user && environment == Some(Environment::Production) {
+            let mend = "is refused with HUBCAST_ENV=production, because anyone could then be any user; leave it out".to_owned();
+            return Err(BadSetting { setting: "ALLOW_QUERY_USER", mend });
+        }
         self.auth.key(environment, &self.database.url).map(drop)
     }
 }
@@ -228,6 +232,9 @@ pub struct AccessSettings {
     /// Addresses or networks (CIDR), as a comma list, whose X-Forwarded-For and X-Forwarded-Proto count [default: none]
     #[arg(long, env = "TRUSTED_PROXIES", default_value = "", hide_default_value = true)]
     pub trusted_proxies: TrustedProxies,
+    /// For development only: a socket without a token may come with ?userId= of an existing user, as a customer; refused in production
+    #[arg(long, env = "ALLOW_QUERY_USER", action = ArgAction::SetTrue, value_parser = parse::flag)]
+    pub allow_query_user: bool,
 }
 
 #[derive(Debug, Clone, Copy, Args)]
@@ -278,9 +285,11 @@ mod tests {
     }
 
     #[test]
-    fn demo_is_refused_in_production() {
-        let flags = ["--demo", "--env", "production", "--jwt-secret", "s"];
-        assert_eq!(settings(&flags).check().expect_err("refused").setting, "HUBCAST_DEMO");
+    fn what_is_for_development_is_refused_in_production() {
+        for (flag, setting) in [("--demo", "HUBCAST_DEMO"), ("--allow-query-user", "ALLOW_QUERY_USER")] {
+            let flags = [flag, "--env", "production", "--jwt-secret", "s"];
+            assert_eq!(settings(&flags).check().expect_err("refused").setting, setting);
+        }
     }
 
     #[test]

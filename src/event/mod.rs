@@ -2,15 +2,21 @@
 //!
 //! Services build events here and give them to a transaction. This module knows no query, no socket and no wire format. A file per family of verbs.
 
+mod conversations;
 mod notifications;
 mod orders;
+mod projects;
+mod rooms;
 
 use std::fmt;
 
 use serde::Serialize;
 
+pub use conversations::{conversation_read, new_message};
 pub use notifications::{notification, notification_read, notifications_all_read, notifications_unread};
 pub use orders::{new_order, order_shipped, order_update};
+pub use projects::{ProjectChange, project_update, stage_completed};
+pub use rooms::typing;
 
 use crate::model::{ConversationId, ProjectId, UserId};
 
@@ -100,12 +106,10 @@ impl NewEvent {
         Self { kind: Kind::Ephemeral, ..Self::stored(namespace, name, rooms, payload) }
     }
 
-    #[expect(dead_code, reason = "until the first one, in the next commit")]
     fn except(self, except: Vec<Room>) -> Self {
         Self { except, ..self }
     }
 
-    #[expect(dead_code, reason = "until the first one, in the next commit")]
     fn with_members(self, members: Vec<UserId>) -> Self {
         Self { members, ..self }
     }

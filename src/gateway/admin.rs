@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{identify, unknown, welcome};
+use super::{QueryUser, identify, welcome};
 use crate::error::Error;
 use crate::event::Room;
 use crate::realtime::gateway::LocalBoxFuture;
@@ -16,13 +16,13 @@ impl Gateway for Admin {
     fn connect(&self, handshake: Rc<Handshake>, auth: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
         let services = Arc::clone(&self.0);
         Box::pin(async move {
-            let identity = identify(&services, &handshake, auth).await?;
+            let identity = identify(&services, &handshake, auth, QueryUser::Refused).await?;
             identity.require_admin()?;
             Ok(welcome(identity, [Room::Admin]))
         })
     }
 
     fn event(&self, _: Client, event: Incoming) -> LocalBoxFuture<Reply> {
-        Box::pin(async move { Err(unknown(&event)) })
+        Box::pin(async move { Err(Error::BadRequest(format!("unknown event {}", event.name))) })
     }
 }

@@ -3,26 +3,48 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{identify, unknown, welcome};
+use super::events::Call;
+use super::{QueryUser, identify, welcome};
+use crate::auth::Identity;
 use crate::error::Error;
-use crate::event::Room;
+use crate::event::{NewEvent, Room};
 use crate::realtime::gateway::LocalBoxFuture;
 use crate::realtime::{Client, Gateway, Handshake, Incoming, Json, Reply, Welcome};
-use crate::service::Services;
+use crate::service::{Services, notifications};
 
-pub(super) struct Main(pub(super) Arc<Services>);
+pub(super) struct Main {
+    pub(super) services: Arc<Services>,
+    pub(super) query_user: QueryUser,
+}
 
 impl Gateway for Main {
     fn connect(&self, handshake: Rc<Handshake>, auth: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
-        let services = Arc::clone(&self.0);
+        let (services, query_user) = (Arc::clone(&self.services), self.query_user);
         Box::pin(async move {
-            let identity = identify(&services, &handshake, auth).await?;
+            let identity = identify(&services, &handshake, auth, query_user).await?;
             let admin = identity.is_admin().then_some(Room::Admin);
             Ok(welcome(identity, [Room::User(identity.user)].into_iter().chain(admin)))
         })
     }
 
-    fn event(&self, _: Client, event: Incoming) -> LocalBoxFuture<Reply> {
-        Box::pin(async move { Err(unknown(&event)) })
+    /// How many notifications are unread, in its place among what changes that number.
+    fn entered(&self, client: Client) -> LocalBoxFuture<()> {
+        let services = Arc::clone(&self.services);
+        Box::pin(async move {
+            let (Some(identity), handle) = (client.data::<Identity>(), client.handle()) else { return };
+            let tell = move |count: NewEvent| handle.emit(count.name, &count.data);
+            if let Err(error) = notifications::greet(&services, identity.user, tell).await {
+                tracing::warn!(%error, user = identity.user.0, "a socket was not told its unread count");
+            }
+        })
+    }
+
+    fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply> {
+        let services = Arc::clone(&self.services);
+        Box::pin(async move {
+            // What `connect` put there.
+            let caller = client.data::<Identity>().ok_or(Error::Internal)?;
+            Call { services: &services, caller, client: &client }.handle(event).await
+        })
     }
 }

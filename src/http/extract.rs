@@ -10,7 +10,8 @@ use std::str::FromStr;
 use actix_web::dev::Payload;
 use actix_web::error::PayloadError;
 use actix_web::http::header;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, web};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::BODY_LIMIT;
@@ -18,9 +19,9 @@ use crate::auth::Identity;
 use crate::auth::credentials::Places;
 use crate::error::Error;
 use crate::model::fields::Fields;
-use crate::model::{NotificationId, OrderId, UserId};
+use crate::model::{ConversationId, NotificationId, OrderId, ProjectId, StageId, UserId};
 use crate::realtime::admission::Policy;
-use crate::service::{Services, accounts};
+use crate::service::{Page, Services, accounts};
 use crate::store::{Claim, Once};
 
 type LocalBoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T>>>;
@@ -117,10 +118,12 @@ impl FromRequest for Body {
     }
 }
 
-/// What a path's `{id}` can name.
+/// What an id in a path can name.
 pub trait Named: FromStr {
     /// As in "Order with ID 5 not found".
     const NOUN: &'static str;
+    /// Its place in the path.
+    const PLACE: &'static str = "id";
 }
 
 impl Named for OrderId {
@@ -131,7 +134,25 @@ impl Named for NotificationId {
     const NOUN: &'static str = "Notification";
 }
 
-/// The `{id}` of the path.
+impl Named for ProjectId {
+    const NOUN: &'static str = "Project";
+}
+
+impl Named for StageId {
+    const NOUN: &'static str = "Stage";
+    const PLACE: &'static str = "stageId";
+}
+
+impl Named for ConversationId {
+    const NOUN: &'static str = "Conversation";
+}
+
+impl Named for UserId {
+    const NOUN: &'static str = "Member";
+    const PLACE: &'static str = "userId";
+}
+
+/// The `{id}` of the path, or the second one.
 pub struct Id<T>(Result<T, Error>);
 
 impl<T: Named> Id<T> {
@@ -155,7 +176,7 @@ impl<T: Named> FromRequest for Id<T> {
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Ok(Self(Self::read(request.match_info().get("id").unwrap_or_default()))))
+        ready(Ok(Self(Self::read(request.match_info().get(T::PLACE).unwrap_or_default()))))
     }
 }
 
@@ -224,13 +245,17 @@ impl<T: FromStr + ToString> Paging<T> {
         if faults.is_empty() { Ok((Self { limit, before }, flags)) } else { Err(Error::Faults(faults)) }
     }
 
-    /// The Link header of a page whose last entry this is (RFC 8288). What else was asked for stays asked for.
-    pub fn next(&self, request: &HttpRequest, last: &T) -> (header::HeaderName, String) {
-        let pairs = form_urlencoded::parse(request.query_string().as_bytes());
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(pairs.filter(|(name, _)| name != "limit" && name != "before"));
-        let query = query.append_pair("limit", &self.limit.to_string()).append_pair("before", &last.to_string()).finish();
-        (header::LINK, format!("<{}?{query}>; rel=\"next\"", request.path()))
+    /// The page as a bare array, with a Link header to the next one, if there is one (RFC 8288). What else was asked for stays asked for.
+    pub fn answer<R: Serialize>(&self, request: &HttpRequest, page: Page<R>, id: impl Fn(&R) -> T) -> HttpResponse {
+        let mut response = HttpResponse::Ok();
+        if let Some(last) = page.items.last().filter(|_| page.more) {
+            let pairs = form_urlencoded::parse(request.query_string().as_bytes());
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.extend_pairs(pairs.filter(|(name, _)| name != "limit" && name != "before"));
+            let query = query.append_pair("limit", &self.limit.to_string()).append_pair("before", &id(last).to_string()).finish();
+            response.insert_header((header::LINK, format!("<{}?{query}>; rel=\"next\"", request.path())));
+        }
+        response.json(page.items)
     }
 }
 

@@ -5,6 +5,7 @@
 //! `web::Data`, and calls [`routes`]. This module knows no SQL and sends nothing to a socket.
 
 mod accounts;
+mod conversations;
 pub mod cors;
 mod error;
 mod extract;
@@ -12,6 +13,8 @@ mod health;
 mod notifications;
 mod orders;
 mod pages;
+mod presence;
+mod projects;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -25,8 +28,8 @@ use crate::error::Error;
 #[cfg(doc)]
 use crate::realtime::admission::Policy;
 
-/// Largest body that a route takes.
-const BODY_LIMIT: usize = 256 * 1024;
+/// Largest body that a route takes: the longest message, also when each of its characters is written as an escaped pair.
+const BODY_LIMIT: usize = 832 * 1024;
 /// How much of one is read: who sends a little too much is then told so, instead of seeing the connection break while it sends.
 const READ_LIMIT: usize = 1024 * 1024;
 
@@ -42,12 +45,29 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/orders/{id}", get().to(orders::get))
         .route("/orders/{id}/status", web::patch().to(orders::set_status))
         .route("/orders/{id}/ship", web::patch().to(orders::ship))
+        .route("/presence", get().to(presence::get))
         .route("/notifications", web::post().to(notifications::create))
         .route("/notifications", get().to(notifications::list))
         .route("/notifications/unread-count", get().to(notifications::unread_count))
         .route("/notifications/mark-all-read", web::patch().to(notifications::read_all))
         .route("/notifications/{id}/read", web::patch().to(notifications::read))
         .route("/notifications/{id}", web::delete().to(notifications::delete))
+        .route("/projects", web::post().to(projects::create))
+        .route("/projects", get().to(projects::list))
+        .route("/projects/{id}", get().to(projects::get))
+        .route("/projects/{id}", web::patch().to(projects::update))
+        .route("/projects/{id}/members", web::post().to(projects::add_member))
+        .route("/projects/{id}/members/{userId}", web::delete().to(projects::remove_member))
+        .route("/projects/{id}/stages", web::post().to(projects::add_stage))
+        .route("/projects/{id}/stages/{stageId}/complete", web::post().to(projects::complete_stage))
+        .route("/conversations", web::post().to(conversations::create))
+        .route("/conversations", get().to(conversations::list))
+        .route("/conversations/{id}", get().to(conversations::get))
+        .route("/conversations/{id}/members", web::post().to(conversations::add_member))
+        .route("/conversations/{id}/members/{userId}", web::delete().to(conversations::remove_member))
+        .route("/conversations/{id}/messages", web::post().to(conversations::send))
+        .route("/conversations/{id}/messages", get().to(conversations::history))
+        .route("/conversations/{id}/read", web::post().to(conversations::mark_read))
         .route("/healthz", get().to(health::alive))
         .route("/readyz", get().to(health::ready))
         .default_service(web::to(unknown));

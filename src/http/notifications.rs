@@ -21,11 +21,7 @@ pub async fn create(services: web::Data<Services>, caller: Caller, request: Http
 pub async fn list(services: web::Data<Services>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Error> {
     let (paging, [unread_only]) = Paging::with_flags(&request, ["unreadOnly"])?;
     let page = notifications::list(&services, &caller.0, unread_only, paging.limit, paging.before).await?;
-    let mut response = HttpResponse::Ok();
-    if let Some(last) = page.items.last().filter(|_| page.more) {
-        response.insert_header(paging.next(&request, &last.id));
-    }
-    Ok(response.json(page.items))
+    Ok(paging.answer(&request, page, |notification| notification.id))
 }
 
 /// `GET /notifications/unread-count` → 200 {count}

@@ -20,11 +20,7 @@ pub async fn create(services: web::Data<Services>, caller: Caller, request: Http
 pub async fn list(services: web::Data<Services>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Error> {
     let paging = Paging::of(&request)?;
     let page = orders::list(&services, &caller.0, paging.limit, paging.before).await?;
-    let mut response = HttpResponse::Ok();
-    if let Some(last) = page.items.last().filter(|_| page.more) {
-        response.insert_header(paging.next(&request, &last.order.id));
-    }
-    Ok(response.json(page.items))
+    Ok(paging.answer(&request, page, |order| order.order.id))
 }
 
 /// `GET /orders/{id}` → 200, with its customer

@@ -59,19 +59,25 @@ macro_rules! words {
     };
 }
 
+mod conversation;
 mod email;
 pub mod fields;
 mod id;
+mod message;
 mod money;
 mod notification;
 mod order;
+mod project;
 mod time;
 mod user;
 
+pub use conversation::{Conversation, ConversationDetail, ConversationSummary, ConversationWithMembers, Reading};
 pub use id::{ConversationId, EventId, IdFault, MessageId, NotificationId, OrderId, ProjectId, StageId, UserId};
+pub use message::Message;
 pub use money::{Money, MoneyFault};
 pub use notification::{JsonObject, Notice, Notification, NotificationType};
 pub use order::{Order, OrderDetail, OrderStatus};
+pub use project::{Member, Project, ProjectDetail, Stage};
 pub use time::Timestamp;
 pub use user::{Role, User};
 

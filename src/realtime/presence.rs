@@ -40,6 +40,16 @@ pub struct Present {
     pub count: usize,
 }
 
+impl Present {
+    /// `{room, members}`
+    #[must_use]
+    pub fn to_json(&self, room: &str) -> serde_json::Value {
+        // Each is JSON text, made from a value.
+        let members = self.users.iter().filter_map(|user| serde_json::from_str(user).ok()).collect();
+        serde_json::json!({"room": room, "members": serde_json::Value::Array(members)})
+    }
+}
+
 /// How a socket left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gone {

@@ -1,9 +1,12 @@
-//! The accounts, orders and notifications of `serve --demo`: made once, and left alone where they exist.
+//! The accounts of `serve --demo`, their orders and notifications, a project and a conversation: made once, and left alone where they exist.
 
 use super::Services;
 use super::accounts::{self, NewAccount};
+use super::conversations::{self, NewConversation};
+use super::messages::{self, NewMessage};
 use super::notifications::{self, NewNotification, Receivers};
 use super::orders::{self, NewOrder};
+use super::projects::{self, NewProject};
 use crate::auth::Identity;
 use crate::config::Secret;
 use crate::error::Error;
@@ -13,7 +16,7 @@ use crate::store::{Once, users};
 /// The password of every demo account.
 pub const PASSWORD: &str = "demo-password";
 
-/// Makes what is missing. Orders are placed, and notifications sent, only together with their customer's account.
+/// Makes what is missing. What a customer has is made only together with its account.
 ///
 /// # Errors
 /// What a write can fail with.
@@ -29,6 +32,7 @@ pub async fn prepare(services: &Services) -> Result<(), Error> {
             orders::set_status(services, &identity(&admin), order, status).await?;
         }
         promote(services, &admin, &alice).await?;
+        relaunch(services, &alice, &bob, &admin).await?;
     }
     if bob_is_new {
         order(services, &bob, 799).await?;
@@ -60,6 +64,33 @@ async fn promote(services: &Services, admin: &User, customer: &User) -> Result<(
     };
     let new = NewNotification { receivers: Receivers::User(customer.id), notice };
     notifications::create(services, &identity(admin), new, Once::No).await.map(|_| ())
+}
+
+/// A project that is under way, and the talk about it.
+async fn relaunch(services: &Services, alice: &User, bob: &User, admin: &User) -> Result<(), Error> {
+    let (owner, description) = (identity(alice), "A new face for the shop, before the holidays".to_owned());
+    let new = NewProject { name: "Website relaunch".into(), description: Some(description) };
+    let project = projects::create(services, &owner, new, Once::No).await?.id;
+    for member in [bob, admin] {
+        projects::add_member(services, &owner, project, member.id, Once::No).await?;
+    }
+    let design = projects::add_stage(services, &owner, project, "Design".into(), Once::No).await?.id;
+    for later in ["Build", "Launch"] {
+        projects::add_stage(services, &owner, project, later.into(), Once::No).await?;
+    }
+    projects::complete_stage(services, &identity(bob), project, design, Once::No).await?;
+
+    let new = NewConversation { title: Some("Relaunch".into()), project_id: Some(project), member_ids: None };
+    let talk = conversations::create(services, &owner, new, Once::No).await?.conversation.id;
+    for (sender, content) in [
+        (alice, "Hello Bob! Is the design ready?"),
+        (bob, "It is. I have just completed that stage."),
+        (alice, "Lovely. Then we begin to build tomorrow."),
+    ] {
+        let new = NewMessage { content: content.into(), kind: messages::TEXT.into(), client_id: None };
+        messages::send(services, &identity(sender), talk, new, Once::No).await?;
+    }
+    Ok(())
 }
 
 fn identity(user: &User) -> Identity {

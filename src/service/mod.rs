@@ -4,15 +4,23 @@
 //! socket; what goes out, and when, is the store's and the publisher's matter.
 
 pub mod accounts;
+pub mod conversations;
 pub mod demo;
+pub mod messages;
 pub mod notifications;
 pub mod orders;
+pub mod projects;
 pub mod publish;
+pub mod rooms;
 
 use crate::auth::{PasswordHasher, Tokens};
 use crate::config::Rate;
+use crate::error::Error;
+use crate::event::{self, Room};
+use crate::model::UserId;
+use crate::model::fields::{self, Fields};
 use crate::realtime::HubHandle;
-use crate::store::Db;
+use crate::store::{Db, Tx};
 
 /// What the verbs work with. One per process, shared by both doors.
 pub struct Services {
@@ -52,4 +60,22 @@ impl<T> Page<T> {
         items.truncate(usize::from(limit));
         Self { items, more }
     }
+}
+
+/// Who is to become a member, from `{userId}`.
+///
+/// # Errors
+/// [`Error::Faults`].
+pub fn read_member(mut fields: Fields<'_>) -> Result<UserId, Error> {
+    let user = fields.required("userId", fields::id);
+    fields.end(|| user)
+}
+
+/// Puts one who is no longer a member out of those rooms: behind what this write has announced so far, ahead of what it announces from here on.
+fn put_out(tx: &mut Tx, hub: HubHandle, user: UserId, rooms: Vec<Room>) {
+    tx.after_commit(move || {
+        for room in rooms {
+            hub.evict(event::MAIN, &user.to_string(), &room.to_string());
+        }
+    });
 }

@@ -3,7 +3,7 @@
 use super::{Page, Services};
 use crate::auth::Identity;
 use crate::error::Error;
-use crate::event;
+use crate::event::{self, NewEvent};
 use crate::model::fields::{self, Broken, Fields, Given};
 use crate::model::{JsonObject, Notice, Notification, NotificationId, NotificationType, Role, UserId};
 use crate::store::{Once, Tx, notifications as rows, users};
@@ -177,16 +177,16 @@ pub async fn unread_count(services: &Services, caller: &Identity) -> Result<i64,
     services.db.read(async move |conn| rows::unread_count(conn, user).await).await
 }
 
-/// Tells a socket that has entered how many are unread, as the payload of `notifications:unread`. A write that changes nothing: so it is told
+/// Tells a socket that has entered how many are unread. A write that changes nothing: so it is told
 /// in its place among the counts that are announced, and not over a newer one.
 ///
 /// # Errors
 /// [`Error::Unavailable`].
-pub async fn greet(services: &Services, user: UserId, tell: impl FnOnce(String) + Send + 'static) -> Result<(), Error> {
+pub async fn greet(services: &Services, user: UserId, tell: impl FnOnce(NewEvent) + Send + 'static) -> Result<(), Error> {
     let write = async move |tx: &mut Tx| {
         rows::hold(tx, &[user]).await?;
         let count = rows::unread_count(tx.conn(), user).await?;
-        tx.after_commit(move || tell(event::notifications_unread(user, count).data));
+        tx.after_commit(move || tell(event::notifications_unread(user, count)));
         Ok(())
     };
     services.db.write(Once::No, write).await

@@ -12,19 +12,22 @@
 //! | `postgres` | PostgreSQL's thread: a pool, one transaction per write |
 //! | `conn`, `tx`, `fault` | one query text for both databases; a write in progress; what a database error means |
 //! | `migrate`, `file` | the schema's version; SQLite's file, its rights and the server's lock |
-//! | `events`, `idempotency`, `notifications`, `orders`, `users` | queries, a file per table family |
+//! | `events`, `idempotency`, `users`, `orders`, `notifications`, `projects`, `conversations`, `messages` | queries, a file per table family |
 
 mod conn;
+pub mod conversations;
 mod db;
 mod events;
 mod fault;
 mod file;
 mod idempotency;
 mod job;
+pub mod messages;
 mod migrate;
 pub mod notifications;
 pub mod orders;
 mod postgres;
+pub mod projects;
 mod publish;
 mod reader;
 mod tx;

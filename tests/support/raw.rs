@@ -1,5 +1,7 @@
 //! A WebSocket client that hides nothing.
 
+#![allow(dead_code, reason = "each test program uses its part")]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;

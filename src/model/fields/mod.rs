@@ -27,7 +27,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use rules::{Broken, Given, amount, at_most, email, flag, id, ids, line, object, password, text, word};
+pub use rules::{Broken, Given, amount, anything, at_most, email, filled, flag, id, ids, line, object, password, text, word};
 
 use crate::error::Error;
 
@@ -57,12 +57,12 @@ impl<'a> Fields<'a> {
         Self::read(text, Door::Rest)
     }
 
-    /// Of a socket event's payload: there an id may also be a string of digits.
+    /// Of a socket event's payload, JSON text: there an id may also be a string of digits.
     ///
     /// # Errors
     /// [`Error::BadRequest`] when it is not an object.
-    pub fn of_event(payload: &'a RawValue) -> Result<Self, Error> {
-        Self::read(payload.get(), Door::Socket)
+    pub fn of_event(payload: &'a str) -> Result<Self, Error> {
+        Self::read(payload, Door::Socket)
     }
 
     fn read(text: &'a str, door: Door) -> Result<Self, Error> {

@@ -45,6 +45,7 @@ const EMAIL: &str = "must be an email";
 const PASSWORD: &str = "must be longer than or equal to 8 characters";
 const BOOLEAN: &str = "must be a boolean value";
 const OBJECT: &str = "must be an object";
+const EMPTY: &str = "should not be empty";
 const IDS: &str = "must be an array of positive integer numbers";
 /// Of [`line`].
 const MAX_LINE: usize = 255;
@@ -102,6 +103,15 @@ pub fn line(given: Given<'_>) -> Result<String, Broken> {
     at_most(MAX_LINE)(given)
 }
 
+/// As [`line`], but not an empty one: for what may be left out, but not emptied.
+///
+/// # Errors
+/// The rules it breaks.
+pub fn filled(given: Given<'_>) -> Result<String, Broken> {
+    let text = line(given)?;
+    if text.is_empty() { Err(broken![EMPTY]) } else { Ok(text) }
+}
+
 /// A string of at most so many characters.
 pub fn at_most(most: usize) -> impl Fn(Given<'_>) -> Result<String, Broken> {
     move |given| {
@@ -109,6 +119,14 @@ pub fn at_most(most: usize) -> impl Fn(Given<'_>) -> Result<String, Broken> {
         let text = given.string().ok_or_else(|| vec![too_long(), Cow::Borrowed(STRING)])?;
         if text.chars().count() > most { Err(vec![too_long()]) } else { Ok(text) }
     }
+}
+
+/// Any value, as it is written.
+///
+/// # Errors
+/// None by itself; a field that has to be there can be missing.
+pub fn anything(given: Given<'_>) -> Result<Box<RawValue>, Broken> {
+    given.value.map(ToOwned::to_owned).ok_or_else(Vec::new)
 }
 
 /// True or false.

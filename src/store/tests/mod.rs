@@ -2,6 +2,7 @@
 //! `postgres://user@host:port` of a server where databases may be made, PostgreSQL. What is about SQLite's file or its batches stays there.
 
 mod batches;
+mod chat;
 mod keys;
 mod notifications;
 mod opening;

@@ -1,0 +1,144 @@
+//! What clients send on `/`: each event's payload read, its verb called, its ack made. One line of the table per event.
+
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::auth::Identity;
+use crate::error::Error;
+use crate::event::Room;
+use crate::model::fields::{self, Fields};
+use crate::model::{ConversationId, ProjectId, Timestamp};
+use crate::realtime::{Client, Incoming, Present, Reply};
+use crate::service::messages::{self, NewMessage};
+use crate::service::{Services, conversations, notifications, rooms};
+use crate::store::Once;
+
+/// The caller's socket, and what came on it.
+pub(super) struct Call<'a> {
+    pub services: &'a Services,
+    pub caller: &'a Identity,
+    pub client: &'a Client,
+}
+
+impl Call<'_> {
+    /// Handles one event, and says what its ack is.
+    pub(super) async fn handle(&self, event: Incoming) -> Reply {
+        let payload = event.args.first().map_or("{}", |first| first.get());
+        let fields = || Fields::of_event(payload);
+        match event.name.as_str() {
+            "join:project" => self.join(project(fields()?)?).await,
+            "leave:project" => self.leave(project(fields()?)?).await,
+            "join:conversation" => self.join(conversation(fields()?)?).await,
+            "leave:conversation" => self.leave(conversation(fields()?)?).await,
+            "joinRoom" => self.join(room(fields()?)?).await,
+            "leaveRoom" => self.leave(room(fields()?)?).await,
+            "message:send" => self.send(fields()?).await,
+            "message" => self.echo(fields()?),
+            "typing" => self.typing(fields()?).await,
+            "conversation:read" => self.read_conversation(fields()?).await,
+            "notification:read" => self.read_notification(fields()?).await,
+            "notification:read-all" => self.read_all_notifications(fields()?).await,
+            name => Err(Error::BadRequest(format!("unknown event {name}"))),
+        }
+    }
+
+    async fn join(&self, room: Room) -> Reply {
+        let present = rooms::join(self.services, self.caller, room, self.client.handle()).await?;
+        answer(room, &present)
+    }
+
+    async fn leave(&self, room: Room) -> Reply {
+        answer(room, &self.client.leave(room.to_string()).await)
+    }
+
+    async fn send(&self, fields: Fields<'_>) -> Reply {
+        let (conversation, new) = NewMessage::read_event(fields)?;
+        let message = messages::send(self.services, self.caller, conversation, new, Once::No).await?;
+        ack(&json!({"message": message}))
+    }
+
+    /// Seed 001: a message comes back to its sender.
+    fn echo(&self, mut fields: Fields<'_>) -> Reply {
+        let content = fields.required("content", fields::anything);
+        let content = fields.end(|| content)?;
+        let back = Echo { content: &content, from: self.caller.user.0, at: Timestamp::now() };
+        self.client.emit("message", raw(&back)?.get());
+        ack(&json!({}))
+    }
+
+    async fn typing(&self, mut fields: Fields<'_>) -> Reply {
+        let conversation = fields.required("conversationId", fields::id::<ConversationId>);
+        let is_typing = fields.required("isTyping", fields::flag);
+        let (conversation, is_typing) = fields.end(|| Some((conversation?, is_typing?)))?;
+        let is_in = self.client.is_in(&Room::Conversation(conversation).to_string());
+        rooms::typing(self.services, self.caller, conversation, is_typing, is_in).await?;
+        ack(&json!({}))
+    }
+
+    async fn read_conversation(&self, fields: Fields<'_>) -> Reply {
+        let (conversation, message) = conversations::read_mark_event(fields)?;
+        ack(&conversations::mark_read(self.services, self.caller, conversation, message, Once::No).await?)
+    }
+
+    async fn read_notification(&self, fields: Fields<'_>) -> Reply {
+        let id = notifications::read_id(fields)?;
+        let notification = notifications::read(self.services, self.caller, id).await?;
+        ack(&json!({"notification": notification}))
+    }
+
+    async fn read_all_notifications(&self, fields: Fields<'_>) -> Reply {
+        fields.end(|| Some(()))?;
+        let updated = notifications::read_all(self.services, self.caller).await?;
+        ack(&json!({"updated": updated}))
+    }
+}
+
+#[derive(Serialize)]
+struct Echo<'a> {
+    content: &'a RawValue,
+    from: i64,
+    at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Acked<'a, T> {
+    ok: bool,
+    #[serde(flatten)]
+    answer: &'a T,
+}
+
+fn project(mut fields: Fields<'_>) -> Result<Room, Error> {
+    let id = fields.required("projectId", fields::id::<ProjectId>);
+    fields.end(|| id).map(Room::Project)
+}
+
+fn conversation(mut fields: Fields<'_>) -> Result<Room, Error> {
+    let id = fields.required("conversationId", fields::id::<ConversationId>);
+    fields.end(|| id).map(Room::Conversation)
+}
+
+fn room(mut fields: Fields<'_>) -> Result<Room, Error> {
+    let name = fields.required("room", fields::text);
+    rooms::by_name(&fields.end(|| name)?)
+}
+
+fn answer(room: Room, present: &Present) -> Reply {
+    let mut answer = present.to_json(&room.to_string());
+    if let Some(answer) = answer.as_object_mut() {
+        answer.insert("memberCount".into(), present.count.into());
+    }
+    ack(&answer)
+}
+
+/// `{ok:true, …}`
+fn ack(answer: &impl Serialize) -> Reply {
+    raw(&Acked { ok: true, answer }).map(Some)
+}
+
+fn raw(value: &impl Serialize) -> Result<Box<RawValue>, Error> {
+    to_raw_value(value).map_err(|fault| {
+        tracing::error!(%fault, "an answer can not be written as JSON");
+        Error::Internal
+    })
+}

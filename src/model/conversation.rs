@@ -1,0 +1,81 @@
+//! Conversations: who talks where, and how far each has read.
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ConversationId, Member, Message, MessageId, ProjectId, Timestamp, UserId};
+use crate::schema::conversations;
+
+/// A conversation. camelCase on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable, Selectable)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = conversations)]
+pub struct Conversation {
+    pub id: ConversationId,
+    pub title: Option<String>,
+    /// Then its members are members of that project.
+    pub project_id: Option<ProjectId>,
+    /// Who may add and remove members. None when that account is gone.
+    pub owner_id: Option<UserId>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// A new conversation, with its members as they came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversationWithMembers {
+    #[serde(flatten)]
+    pub conversation: Conversation,
+    pub members: Vec<Member>,
+}
+
+/// A conversation as a member's list gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConversationSummary {
+    #[serde(flatten)]
+    pub conversation: Conversation,
+    /// Messages of others that this member has not read.
+    pub unread_count: i64,
+    pub last_message: Option<Message>,
+}
+
+/// A conversation as a single read gives it to a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversationDetail {
+    #[serde(flatten)]
+    pub summary: ConversationSummary,
+    pub members: Vec<Member>,
+}
+
+/// How far a member has read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reading {
+    pub conversation_id: ConversationId,
+    pub user_id: UserId,
+    /// The message that it was told to have read.
+    pub message_id: MessageId,
+    /// Messages of others that are left.
+    pub unread_count: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conversation_is_written_in_camel_case_with_what_is_unread() {
+        let time = Timestamp::from_unix_seconds(0).expect("the epoch is a time");
+        let conversation =
+            Conversation { id: ConversationId(9), title: None, project_id: None, owner_id: None, created_at: time, updated_at: time };
+        let summary = ConversationSummary { conversation, unread_count: 2, last_message: None };
+        assert_eq!(
+            serde_json::to_string(&ConversationDetail { summary, members: Vec::new() }).ok().as_deref(),
+            Some(concat!(
+                r#"{"id":9,"title":null,"projectId":null,"ownerId":null,"createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z","#,
+                r#""unreadCount":2,"lastMessage":null,"members":[]}"#
+            ))
+        );
+    }
+}

@@ -1,0 +1,252 @@
+//! Projects: making and changing them, their members, their stages. For members only; members are the owner's matter.
+
+use super::{Page, Services, put_out};
+use crate::auth::Identity;
+use crate::error::Error;
+use crate::event::{self, ProjectChange, Room};
+use crate::model::fields::{self, Fields};
+use crate::model::{Member, Project, ProjectDetail, ProjectId, Stage, StageId, UserId};
+use crate::store::{Once, Tx, conversations, is_taken, projects as rows, users};
+
+/// Longest description, in characters.
+const MAX_DESCRIPTION: usize = 10_000;
+
+/// A project to be made.
+pub struct NewProject {
+    pub name: String,
+    pub description: Option<String>,
+}
+
+impl NewProject {
+    /// From `{name, description?}`.
+    ///
+    /// # Errors
+    /// [`Error::Faults`].
+    pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
+        let name = fields.required("name", fields::line);
+        let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
+        fields.end(|| Some(Self { name: name?, description: description? }))
+    }
+}
+
+/// What is to change of a project; None leaves it.
+pub struct Change {
+    pub name: Option<String>,
+    pub description: Option<String>,
+    pub status: Option<String>,
+}
+
+impl Change {
+    /// From `{name?, description?, status?}`, at least one of them.
+    ///
+    /// # Errors
+    /// [`Error::Faults`].
+    pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
+        let name = fields.optional("name", fields::filled);
+        let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
+        let status = fields.optional("status", fields::filled);
+        let change = fields.end(|| Some(Self { name: name?, description: description?, status: status? }))?;
+        if let Self { name: None, description: None, status: None } = change {
+            return Err(Error::Faults(vec!["one of name, description, status should not be empty".into()]));
+        }
+        Ok(change)
+    }
+}
+
+/// A stage's name, from `{name}`.
+///
+/// # Errors
+/// [`Error::Faults`].
+pub fn read_stage(mut fields: Fields<'_>) -> Result<String, Error> {
+    let name = fields.required("name", fields::line);
+    fields.end(|| name)
+}
+
+/// Makes a project of the caller's, who is its owner and first member.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub async fn create(services: &Services, caller: &Identity, new: NewProject, once: Once) -> Result<Project, Error> {
+    let caller = caller.user;
+    let write = async move |tx: &mut Tx| {
+        let content = rows::Content { name: new.name, description: new.description, status: "active".into() };
+        let project = rows::insert(tx, caller, content).await?;
+        rows::add_member(tx, project.id, caller).await?;
+        Ok(project)
+    };
+    services.db.write(once, write).await
+}
+
+/// The caller's projects: at most `limit` of those before `before`.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub async fn list(services: &Services, caller: &Identity, limit: u16, before: Option<ProjectId>) -> Result<Page<Project>, Error> {
+    let asked = rows::Page { member: caller.user, before, limit: Page::<Project>::ask(limit) };
+    let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
+    Ok(Page::of(items, limit))
+}
+
+/// One project, with its members and stages.
+///
+/// # Errors
+/// [`Error::NotFound`], also for one in which the caller is not.
+pub async fn get(services: &Services, caller: &Identity, id: ProjectId) -> Result<ProjectDetail, Error> {
+    let caller = caller.user;
+    let read = services.db.read(async move |conn| {
+        let Some(project) = rows::by_id(conn, id).await? else { return Ok(None) };
+        let members = rows::members(conn, id).await?;
+        if !members.iter().any(|member| member.user_id == caller) {
+            return Ok(None);
+        }
+        Ok(Some(ProjectDetail { project, members, stages: rows::stages(conn, id).await? }))
+    });
+    read.await?.ok_or_else(|| not_found(id))
+}
+
+/// Changes a project, and tells its room what became different.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub async fn update(services: &Services, caller: &Identity, id: ProjectId, change: Change) -> Result<Project, Error> {
+    let caller = caller.user;
+    let write = async move |tx: &mut Tx| {
+        let before = enter(tx, caller, id).await?;
+        let content = rows::Content {
+            name: change.name.unwrap_or_else(|| before.name.clone()),
+            description: change.description.or_else(|| before.description.clone()),
+            status: change.status.unwrap_or_else(|| before.status.clone()),
+        };
+        let project = rows::change(tx, id, content).await?;
+        if project.status != before.status {
+            let change = ProjectChange::StatusChange { status: &project.status, previous_status: &before.status };
+            tx.emit(event::project_update(&project, change));
+        }
+        if project.name != before.name || project.description != before.description {
+            let change = ProjectChange::DetailsChange { name: &project.name, description: project.description.as_deref() };
+            tx.emit(event::project_update(&project, change));
+        }
+        Ok(project)
+    };
+    services.db.write(Once::No, write).await
+}
+
+/// Adds a member, and tells the project's room. The owner only.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Faults`] for a user who does not exist, [`Error::Conflict`] for one who is in already.
+pub async fn add_member(services: &Services, caller: &Identity, id: ProjectId, user: UserId, once: Once) -> Result<Member, Error> {
+    let caller = caller.user;
+    let write = async move |tx: &mut Tx| {
+        let project = enter(tx, caller, id).await?;
+        if project.owner_id != Some(caller) {
+            return Err(Error::Forbidden);
+        }
+        let unknown = || Error::Faults(vec!["userId must refer to an existing user".into()]);
+        let name = users::by_id(tx.conn(), user).await?.ok_or_else(unknown)?.name;
+        let joined_at = rows::add_member(tx, id, user)
+            .await
+            .map_err(|error| if is_taken(&error) { Error::Conflict(format!("User {user} is already a member")) } else { error.into() })?;
+        let member = Member { user_id: user, name, joined_at };
+        tx.emit(event::project_update(&project, ProjectChange::member_added(&member)));
+        Ok(member)
+    };
+    services.db.write(once, write).await
+}
+
+/// Removes a member, from the project's conversations too, puts it out of their rooms, and tells those who stay. The owner may, and the member.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`] for the owner.
+pub async fn remove_member(services: &Services, caller: &Identity, id: ProjectId, user: UserId) -> Result<(), Error> {
+    let (caller, hub) = (caller.user, services.hub.clone());
+    let write = async move |tx: &mut Tx| {
+        let project = enter(tx, caller, id).await?;
+        if caller != user && project.owner_id != Some(caller) {
+            return Err(Error::Forbidden);
+        }
+        if project.owner_id == Some(user) {
+            return Err(Error::Conflict("The owner cannot be removed".into()));
+        }
+        if !rows::remove_member(tx, id, user).await? {
+            return Err(Error::NotFound(format!("Member with ID {user} not found")));
+        }
+        let joint = conversations::touch_joint(tx, id, user).await?;
+        conversations::remove_member(tx, &joint, user).await?;
+        conversations::pass_on(tx, &joint, user).await?;
+        let rooms = joint.into_iter().map(Room::Conversation).chain([Room::Project(id)]).collect();
+        put_out(tx, hub, user, rooms);
+        tx.emit(event::project_update(&project, ProjectChange::MemberRemoved { user_id: user }));
+        Ok(())
+    };
+    services.db.write(Once::No, write).await
+}
+
+/// Adds a stage, and tells the project's room.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub async fn add_stage(services: &Services, caller: &Identity, id: ProjectId, name: String, once: Once) -> Result<Stage, Error> {
+    let caller = caller.user;
+    let write = async move |tx: &mut Tx| {
+        let project = enter(tx, caller, id).await?;
+        let stage = rows::insert_stage(tx, id, name).await?;
+        tx.emit(event::project_update(&project, ProjectChange::StageAdded { stage: &stage }));
+        Ok(stage)
+    };
+    services.db.write(once, write).await
+}
+
+/// Completes a stage, and tells the project's room.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Conflict`] for one that is completed already.
+pub async fn complete_stage(services: &Services, caller: &Identity, id: ProjectId, stage: StageId, once: Once) -> Result<Stage, Error> {
+    let caller = caller.user;
+    let write = async move |tx: &mut Tx| {
+        enter(tx, caller, id).await?;
+        let missing = || Error::NotFound(format!("Stage with ID {stage} not found"));
+        rows::stage(tx.conn(), id, stage).await?.ok_or_else(missing)?;
+        let done = rows::complete_stage(tx, stage, caller).await?;
+        let done = done.ok_or_else(|| Error::Conflict(format!("Stage with ID {stage} is already completed")))?;
+        tx.emit(event::stage_completed(&done));
+        Ok(done)
+    };
+    services.db.write(once, write).await
+}
+
+/// The project, to work on: it, and who its members are, stay as they are until the commit. Not found where the caller is no member.
+pub(super) async fn enter(tx: &mut Tx, caller: UserId, id: ProjectId) -> Result<Project, Error> {
+    let project = rows::touch(tx, id).await?.ok_or_else(|| not_found(id))?;
+    if rows::is_member(tx.conn(), id, caller).await? { Ok(project) } else { Err(not_found(id)) }
+}
+
+fn not_found(id: ProjectId) -> Error {
+    Error::NotFound(format!("Project with ID {id} not found"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(body: &str) -> Result<Change, Vec<String>> {
+        Fields::parse(body.as_bytes()).and_then(Change::read).map_err(|error| error.messages())
+    }
+
+    #[test]
+    fn a_change_names_at_least_one_thing_and_empties_no_name() {
+        assert!(
+            matches!(change(r#"{"status":"done"}"#), Ok(Change { name: None, description: None, status: Some(status) }) if status == "done")
+        );
+        assert!(matches!(change(r#"{"description":""}"#), Ok(Change { description: Some(_), .. })));
+        for body in ["{}", r#"{"name":null}"#] {
+            assert_eq!(change(body).err(), Some(vec!["one of name, description, status should not be empty".into()]), "{body}");
+        }
+        let faults = vec!["property ownerId should not exist".into(), "name should not be empty".into(), "status must be a string".into()];
+        let found = change(r#"{"name":"","status":5,"ownerId":1}"#).err().map(|mut faults| {
+            faults.retain(|fault| !fault.contains("shorter"));
+            faults
+        });
+        assert_eq!(found, Some(faults));
+    }
+}

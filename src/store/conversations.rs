@@ -1,0 +1,247 @@
+//! Conversations: insert, touch, by id, list; their members; the count of their messages and how far each member has read.
+
+#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
+
+use std::collections::HashMap;
+
+use diesel::dsl::exists;
+use diesel::sql_types::BigInt;
+use diesel::{
+    BoolExpressionMethods, ExpressionMethods, Insertable, IntoSql, JoinOnDsl, OptionalExtension, QueryDsl, QueryResult, SelectableHelper,
+};
+
+use crate::model::{Conversation, ConversationId, ConversationSummary, Member, Message, ProjectId, Timestamp, UserId};
+use crate::schema::{conversation_members, conversations, messages, project_members, users};
+use crate::store::conn::query;
+use crate::store::{Conn, Tx};
+
+/// Which of a member's conversations, and how many.
+pub struct Page {
+    pub member: UserId,
+    /// Only those made before this one.
+    pub before: Option<ConversationId>,
+    pub limit: i64,
+}
+
+/// Adds a conversation, without members.
+pub async fn insert(tx: &mut Tx, owner: UserId, title: Option<String>, project: Option<ProjectId>) -> QueryResult<Conversation> {
+    let now = Timestamp::now();
+    let row = (
+        conversations::title.eq(title),
+        conversations::project_id.eq(project),
+        conversations::owner_id.eq(owner),
+        conversations::created_at.eq(now),
+        conversations::updated_at.eq(now),
+    );
+    query!(tx.conn(), c => diesel::insert_into(conversations::table).values(row).returning(Conversation::as_returning()).get_result(c))
+}
+
+/// Marks the conversation as changed now, and gives it. On PostgreSQL that also locks it until the commit: what is decided on it then still
+/// holds, and no message is being sent meanwhile.
+pub async fn touch(tx: &mut Tx, id: ConversationId) -> QueryResult<Option<Conversation>> {
+    let now = Timestamp::now();
+    query!(tx.conn(), c => {
+        diesel::update(conversations::table.find(id))
+            .set(conversations::updated_at.eq(now))
+            .returning(Conversation::as_returning())
+            .get_result(c)
+    })
+    .optional()
+}
+
+/// As [`touch`], for those conversations of a project in which that user is; gives their ids.
+pub async fn touch_joint(tx: &mut Tx, project: ProjectId, user: UserId) -> QueryResult<Vec<ConversationId>> {
+    let now = Timestamp::now();
+    let mine = conversation_members::table.filter(conversation_members::user_id.eq(user)).select(conversation_members::conversation_id);
+    query!(tx.conn(), c => {
+        diesel::update(conversations::table.filter(conversations::project_id.eq(project)).filter(conversations::id.eq_any(mine)))
+            .set(conversations::updated_at.eq(now))
+            .returning(conversations::id)
+            .get_results(c)
+    })
+}
+
+/// A page of a member's conversations, newest first, in two queries: each with its last message, and with what the member has not read.
+pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<ConversationSummary>> {
+    let rows: Vec<(Conversation, Option<Message>)> = query!(conn, c => {
+        let mut rows = conversation_members::table
+            .inner_join(conversations::table)
+            .left_join(messages::table.on(
+                messages::conversation_id.eq(conversations::id).and(messages::seq.eq(conversations::last_seq)),
+            ))
+            .filter(conversation_members::user_id.eq(page.member))
+            .select((Conversation::as_select(), Option::<Message>::as_select()))
+            .order(conversation_members::conversation_id.desc())
+            .limit(page.limit)
+            .into_boxed();
+        if let Some(before) = page.before {
+            rows = rows.filter(conversation_members::conversation_id.lt(before));
+        }
+        rows.load(c)
+    })?;
+    let ids: Vec<ConversationId> = rows.iter().map(|(conversation, _)| conversation.id).collect();
+    let unread = unread(conn, page.member, &ids).await?;
+    let summary = |(conversation, last_message): (Conversation, _)| {
+        let unread_count = unread.get(&conversation.id).copied().unwrap_or_default();
+        ConversationSummary { conversation, unread_count, last_message }
+    };
+    Ok(rows.into_iter().map(summary).collect())
+}
+
+/// One of a member's conversations, as [`list`] gives it; `None` also for one in which it is not.
+pub async fn by_id(conn: &mut Conn, id: ConversationId, member: UserId) -> QueryResult<Option<ConversationSummary>> {
+    // The first before the next id is the one itself, or an older one.
+    let page = Page { member, before: Some(ConversationId(id.0.saturating_add(1))), limit: 1 };
+    let found = list(conn, &page).await?;
+    Ok(found.into_iter().find(|summary| summary.conversation.id == id))
+}
+
+/// How many messages of others that member has not read in each of those conversations; those without any are left out.
+pub async fn unread(conn: &mut Conn, member: UserId, ids: &[ConversationId]) -> QueryResult<HashMap<ConversationId, i64>> {
+    let counts: Vec<(ConversationId, i64)> = query!(conn, c => {
+        conversation_members::table
+            .inner_join(messages::table.on(messages::conversation_id.eq(conversation_members::conversation_id)))
+            .filter(conversation_members::user_id.eq(member))
+            .filter(conversation_members::conversation_id.eq_any(ids))
+            .filter(messages::seq.gt(conversation_members::read_seq))
+            .filter(messages::sender_id.is_null().or(messages::sender_id.ne(member)))
+            .group_by(conversation_members::conversation_id)
+            .select((conversation_members::conversation_id, diesel::dsl::count_star()))
+            .load(c)
+    })?;
+    Ok(counts.into_iter().collect())
+}
+
+/// Whether that user is a member of that conversation; of one that does not exist nobody is.
+pub async fn is_member(conn: &mut Conn, id: ConversationId, user: UserId) -> QueryResult<bool> {
+    query!(conn, c => diesel::select(exists(conversation_members::table.find((id, user)))).get_result(c))
+}
+
+/// The members' ids.
+pub async fn member_ids(conn: &mut Conn, id: ConversationId) -> QueryResult<Vec<UserId>> {
+    query!(conn, c => {
+        conversation_members::table.filter(conversation_members::conversation_id.eq(id)).select(conversation_members::user_id).load(c)
+    })
+}
+
+/// The conversation's members, as they came.
+pub async fn members(conn: &mut Conn, id: ConversationId) -> QueryResult<Vec<Member>> {
+    query!(conn, c => {
+        conversation_members::table
+            .inner_join(users::table)
+            .filter(conversation_members::conversation_id.eq(id))
+            .select((users::id, users::name, conversation_members::joined_at))
+            .order((conversation_members::joined_at, users::id))
+            .load(c)
+    })
+}
+
+/// Adds the first members: those of the users that exist. Gives their number.
+pub async fn add_users(tx: &mut Tx, id: ConversationId, among: &[UserId]) -> QueryResult<usize> {
+    let rows = users::table.filter(users::id.eq_any(among)).select((
+        id.into_sql::<BigInt>(),
+        users::id,
+        0.into_sql::<BigInt>(),
+        Timestamp::now().into_sql::<diesel::sql_types::Timestamp>(),
+    ));
+    query!(tx.conn(), c => rows.insert_into(conversation_members::table).into_columns(COLUMNS).execute(c))
+}
+
+/// Adds the first members: those of the project's that are asked for, or all of them. Gives their number.
+pub async fn add_project_members(tx: &mut Tx, id: ConversationId, project: ProjectId, among: Option<&[UserId]>) -> QueryResult<usize> {
+    query!(tx.conn(), c => {
+        let mut rows = project_members::table
+            .filter(project_members::project_id.eq(project))
+            .select((
+                id.into_sql::<BigInt>(),
+                project_members::user_id,
+                0.into_sql::<BigInt>(),
+                Timestamp::now().into_sql::<diesel::sql_types::Timestamp>(),
+            ))
+            .into_boxed();
+        if let Some(among) = among {
+            rows = rows.filter(project_members::user_id.eq_any(among));
+        }
+        rows.insert_into(conversation_members::table).into_columns(COLUMNS).execute(c)
+    })
+}
+
+/// What [`add_users`] and [`add_project_members`] fill.
+const COLUMNS: (
+    conversation_members::conversation_id,
+    conversation_members::user_id,
+    conversation_members::read_seq,
+    conversation_members::joined_at,
+) = (conversation_members::conversation_id, conversation_members::user_id, conversation_members::read_seq, conversation_members::joined_at);
+
+/// Adds a member, for whom all that was said so far counts as read. One who is there already is a unique violation
+/// ([`is_taken`](crate::store::is_taken)).
+pub async fn add_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryResult<Timestamp> {
+    let now = Timestamp::now();
+    let last: i64 = query!(tx.conn(), c => conversations::table.find(id).select(conversations::last_seq).first(c))?;
+    let row = (
+        conversation_members::conversation_id.eq(id),
+        conversation_members::user_id.eq(user),
+        conversation_members::read_seq.eq(last),
+        conversation_members::joined_at.eq(now),
+    );
+    query!(tx.conn(), c => diesel::insert_into(conversation_members::table).values(row).execute(c))?;
+    Ok(now)
+}
+
+/// Removes a member from those conversations; gives from how many.
+pub async fn remove_member(tx: &mut Tx, ids: &[ConversationId], user: UserId) -> QueryResult<usize> {
+    query!(tx.conn(), c => {
+        diesel::delete(
+            conversation_members::table
+                .filter(conversation_members::conversation_id.eq_any(ids))
+                .filter(conversation_members::user_id.eq(user)),
+        )
+        .execute(c)
+    })
+}
+
+/// Gives those of the conversations that belong to this user to the member who is there longest.
+pub async fn pass_on(tx: &mut Tx, ids: &[ConversationId], from: UserId) -> QueryResult<usize> {
+    let heir = conversation_members::table
+        .filter(conversation_members::conversation_id.eq(conversations::id))
+        .order((conversation_members::joined_at, conversation_members::user_id))
+        .limit(1)
+        .select(conversation_members::user_id)
+        .single_value();
+    query!(tx.conn(), c => {
+        diesel::update(conversations::table.filter(conversations::id.eq_any(ids)).filter(conversations::owner_id.eq(from)))
+            .set(conversations::owner_id.eq(heir))
+            .execute(c)
+    })
+}
+
+/// Takes the next message's place in the conversation, which on PostgreSQL is locked from then until the commit; `None` when there is no such
+/// conversation.
+pub async fn next_seq(tx: &mut Tx, id: ConversationId) -> QueryResult<Option<i64>> {
+    query!(tx.conn(), c => {
+        diesel::update(conversations::table.find(id))
+            .set(conversations::last_seq.eq(conversations::last_seq + 1))
+            .returning(conversations::last_seq)
+            .get_result(c)
+    })
+    .optional()
+}
+
+/// Gives the place back that [`next_seq`] took in the same transaction.
+pub async fn return_seq(tx: &mut Tx, id: ConversationId) -> QueryResult<()> {
+    query!(tx.conn(), c => {
+        diesel::update(conversations::table.find(id)).set(conversations::last_seq.eq(conversations::last_seq - 1)).execute(c)
+    })
+    .map(|_| ())
+}
+
+/// Moves a member's read mark on to that place; false: it stands there or further on already, or there is no such member.
+pub async fn mark_read(tx: &mut Tx, id: ConversationId, user: UserId, seq: i64) -> QueryResult<bool> {
+    query!(tx.conn(), c => {
+        diesel::update(conversation_members::table.find((id, user)).filter(conversation_members::read_seq.lt(seq)))
+            .set(conversation_members::read_seq.eq(seq))
+            .execute(c)
+    })
+    .map(|moved| moved > 0)
+}

@@ -1,0 +1,229 @@
+//! Rooms over the wire: who hears what, who is put out, and who is told who comes and goes. A server of `realtime` alone.
+
+#[path = "support/raw.rs"]
+mod raw;
+
+use std::collections::VecDeque;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::App;
+use hubcast::error::Error;
+use hubcast::realtime::admission::Policy;
+use hubcast::realtime::gateway::{LocalBoxFuture, query_value};
+use hubcast::realtime::presence::PresenceSettings;
+use hubcast::realtime::{Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Reply, Server, Settings, Welcome};
+use raw::{Raw, UPGRADE};
+
+/// Everyone is who `?user=` says, and in the room of that name. `join`, `leave`, `say`, `evict` and `who` do what they say.
+struct Lobby {
+    hub: HubHandle,
+}
+
+fn word(event: &Incoming, at: usize) -> String {
+    let words: Vec<String> = serde_json::from_str(event.args[0].get()).unwrap();
+    words.into_iter().nth(at).unwrap_or_default()
+}
+
+fn json(value: &impl serde::Serialize) -> Reply {
+    Ok(Some(serde_json::value::to_raw_value(value).unwrap()))
+}
+
+impl Gateway for Lobby {
+    fn connect(&self, handshake: Rc<Handshake>, _: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
+        let user = query_value(&handshake.query, "user").unwrap();
+        Box::pin(async move { Ok(Welcome { identity: user.clone().into(), rooms: vec![user.into()], ..Welcome::anonymous() }) })
+    }
+
+    fn entered(&self, client: Client) -> LocalBoxFuture<()> {
+        Box::pin(async move { client.handle().emit("welcome", "1") })
+    }
+
+    fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply> {
+        let hub = self.hub.clone();
+        Box::pin(async move {
+            let room = word(&event, 0);
+            match event.name.as_str() {
+                "join" => {
+                    let (done, present) = tokio::sync::oneshot::channel();
+                    client.handle().join(room, move |present| drop(done.send(present)));
+                    json(&present.await.unwrap().to_json("it")["members"])
+                }
+                "leave" => json(&client.leave(room).await.count),
+                "say" => {
+                    let except = Some(word(&event, 1)).filter(|room| !room.is_empty());
+                    hub.emit(Event::new("/", "said", "1".into(), [room]).except(except)).await;
+                    json(&true)
+                }
+                "evict" => {
+                    hub.evict("/", &format!("{:?}", word(&event, 1)), &room);
+                    json(&true)
+                }
+                _ => json(&hub.present("/", &room).await.count),
+            }
+        })
+    }
+}
+
+fn server(presence: PresenceSettings) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        actix_rt::System::new().block_on(async move {
+            let settings = Settings { presence, ..Settings::default() };
+            let hub = HubHandle::start(&settings);
+            let gateways: Vec<(&str, Arc<dyn Gateway>)> = vec![("/", Arc::new(Lobby { hub: hub.clone() }))];
+            // Two workers: what holds must hold across them.
+            Server::new(settings, Policy::default(), hub, gateways)
+                .listen(listener, 2, |sockets| App::new().configure(sockets))
+                .unwrap()
+                .await
+                .unwrap();
+        });
+    });
+    address
+}
+
+const PROMPT: PresenceSettings = PresenceSettings { limit: 200, collect: Duration::from_millis(30), linger: Duration::from_secs(3600) };
+
+/// A socket, and what it has heard while it waited for something else.
+struct Guest {
+    raw: Raw,
+    heard: VecDeque<String>,
+}
+
+impl Guest {
+    fn come(address: SocketAddr, user: &str) -> Self {
+        let mut raw = Raw::request(address, &format!("GET /ws?user={user}"), UPGRADE);
+        raw.head();
+        assert!(raw.text().starts_with(r#"{"event":"session""#));
+        assert_eq!(raw.text(), r#"{"event":"welcome","data":1}"#);
+        Self { raw, heard: VecDeque::new() }
+    }
+
+    /// Sends an event and gives its answer.
+    fn ask(&mut self, event: &str, words: &[&str]) -> String {
+        self.raw.say(&format!(r#"{{"event":"{event}","data":{words:?},"id":1}}"#));
+        loop {
+            let frame = self.raw.text();
+            match frame.strip_prefix(r#"{"ack":1,"data":"#) {
+                Some(answer) => return answer.trim_end_matches('}').to_owned(),
+                None => self.heard.push_back(frame),
+            }
+        }
+    }
+
+    /// The next thing that it hears.
+    fn hears(&mut self) -> String {
+        self.heard.pop_front().unwrap_or_else(|| self.raw.text())
+    }
+
+    /// The next thing that it hears with that text in it.
+    fn hears_of(&mut self, text: &str) -> String {
+        std::iter::from_fn(|| Some(self.hears())).find(|frame| frame.contains(text)).unwrap()
+    }
+
+    /// What it has heard up to now, all of it that is not told by presence.
+    fn has_heard(&mut self) -> Vec<String> {
+        self.ask("who", &["nowhere"]);
+        self.heard.drain(..).filter(|frame| !frame.contains("presence:")).collect()
+    }
+}
+
+fn told(name: &str, room: &str, users: &[&str]) -> String {
+    format!(r#"{{"event":"presence:{name}","data":{{"room":"{room}","userIds":{users:?}}}}}"#).replace(", ", ",")
+}
+
+const SAID: &str = r#"{"event":"said","data":1}"#;
+
+#[test]
+fn a_room_is_told_once_per_user_who_comes_and_who_leaves() {
+    let address = server(PROMPT);
+    let mut ann = Guest::come(address, "ann");
+    assert_eq!(ann.ask("join", &["hall"]), r#"["ann"]"#);
+    assert_eq!(ann.hears(), told("join", "hall", &["ann"]));
+    let (mut bob, mut bob_again) = (Guest::come(address, "bob"), Guest::come(address, "bob"));
+    assert_eq!(bob.ask("join", &["hall"]), r#"["ann","bob"]"#);
+    assert_eq!(bob_again.ask("join", &["hall"]), r#"["ann","bob"]"#);
+    assert_eq!(ann.hears(), told("join", "hall", &["bob"]));
+    assert_eq!(bob.ask("leave", &["hall"]), "2");
+    assert_eq!(bob.ask("leave", &["hall"]), "0");
+    assert_eq!(bob_again.ask("leave", &["hall"]), "1");
+    assert_eq!(ann.hears(), told("leave", "hall", &["bob"]));
+}
+
+#[test]
+fn a_socket_that_says_goodbye_leaves_at_once_and_a_lost_line_does_not() {
+    let address = server(PROMPT);
+    let mut ann = Guest::come(address, "ann");
+    ann.ask("join", &["hall"]);
+    let [mut lost, mut away, mut gone] = ["lost", "away", "gone"].map(|user| Guest::come(address, user));
+    for guest in [&mut lost, &mut away, &mut gone] {
+        guest.ask("join", &["hall"]);
+        ann.hears_of("presence:join");
+    }
+    drop(lost);
+    away.raw.send(0x88, &1001_u16.to_be_bytes());
+    gone.raw.send(0x88, &1000_u16.to_be_bytes());
+    assert_eq!(ann.hears_of("presence:leave"), told("leave", "hall", &["gone"]));
+    assert_eq!(ann.ask("who", &["hall"]), "3");
+}
+
+#[test]
+fn a_lost_line_counts_as_a_leave_in_the_end() {
+    let address = server(PresenceSettings { linger: Duration::from_millis(50), ..PROMPT });
+    let (mut ann, mut bob) = (Guest::come(address, "ann"), Guest::come(address, "bob"));
+    for guest in [&mut ann, &mut bob] {
+        guest.ask("join", &["hall"]);
+        guest.hears_of("presence:join");
+    }
+    drop(bob);
+    assert_eq!(ann.hears_of("presence:leave"), told("leave", "hall", &["bob"]));
+    assert_eq!(ann.ask("who", &["hall"]), "1");
+}
+
+#[test]
+fn above_the_limit_nobody_is_told() {
+    let address = server(PresenceSettings { limit: 1, ..PROMPT });
+    let (mut ann, mut bob) = (Guest::come(address, "ann"), Guest::come(address, "bob"));
+    ann.ask("join", &["hall"]);
+    assert_eq!(ann.hears(), told("join", "hall", &["ann"]));
+    assert_eq!(bob.ask("join", &["hall"]), r#"["ann","bob"]"#);
+    // The next thing that is told tells nothing of bob.
+    assert_eq!(ann.ask("join", &["den"]), r#"["ann"]"#);
+    assert_eq!(ann.hears(), told("join", "den", &["ann"]));
+}
+
+#[test]
+fn all_sockets_of_who_is_put_out_hear_nothing_more_and_the_others_are_told() {
+    let address = server(PROMPT);
+    let mut guests = ["ann", "bob", "bob"].map(|user| Guest::come(address, user));
+    for guest in &mut guests {
+        guest.ask("join", &["hall"]);
+    }
+    let [ann, bob, bob_again] = &mut guests;
+    ann.hears_of("\"bob\"");
+    ann.ask("evict", &["hall", "bob"]);
+    ann.ask("say", &["hall"]);
+    assert_eq!(ann.hears_of("said"), SAID);
+    assert_eq!(ann.ask("who", &["hall"]), "1");
+    assert_eq!(ann.hears_of("presence:leave"), told("leave", "hall", &["bob"]));
+    // It went out to ann before it could have to them.
+    for guest in [bob, bob_again] {
+        assert_eq!(guest.has_heard(), [""; 0]);
+    }
+}
+
+#[test]
+fn sockets_in_an_excepted_room_are_left_out() {
+    let address = server(PROMPT);
+    let (mut ann, mut bob) = (Guest::come(address, "ann"), Guest::come(address, "bob"));
+    for guest in [&mut ann, &mut bob] {
+        guest.ask("join", &["hall"]);
+    }
+    ann.ask("say", &["hall", "ann"]);
+    assert_eq!(bob.has_heard(), [SAID]);
+    assert_eq!(ann.has_heard(), [""; 0]);
+}
