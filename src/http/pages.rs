@@ -17,11 +17,42 @@ struct Page {
     text: &'static str,
 }
 
-const PAGES: [Page; 4] = [
-    Page { path: "/", content_type: "text/html; charset=utf-8", text: include_str!("../../static/index.html") },
-    Page { path: "/app.js", content_type: "text/javascript; charset=utf-8", text: include_str!("../../static/app.js") },
-    Page { path: "/style.css", content_type: "text/css; charset=utf-8", text: include_str!("../../static/style.css") },
-    Page { path: "/favicon.svg", content_type: "image/svg+xml", text: include_str!("../../static/favicon.svg") },
+/// The file of `static/` with that name, served at the root under the same.
+macro_rules! part {
+    ($kind:ident, $name:literal) => {
+        Page { path: concat!("/", $name), content_type: $kind, text: include_str!(concat!("../../static/", $name)) }
+    };
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const IMAGE: &str = "image/svg+xml";
+
+const PAGES: [Page; 23] = [
+    Page { path: "/", content_type: HTML, text: include_str!("../../static/index.html") },
+    part!(SCRIPT, "api.js"),
+    part!(SCRIPT, "app.js"),
+    part!(SCRIPT, "bell.js"),
+    part!(SCRIPT, "chat.js"),
+    part!(SCRIPT, "dom.js"),
+    part!(SCRIPT, "frames.js"),
+    part!(SCRIPT, "line.js"),
+    part!(SCRIPT, "link.js"),
+    part!(SCRIPT, "messages.js"),
+    part!(SCRIPT, "orders.js"),
+    part!(SCRIPT, "outbox.js"),
+    part!(SCRIPT, "project.js"),
+    part!(SCRIPT, "projects.js"),
+    part!(SCRIPT, "room.js"),
+    part!(SCRIPT, "stay.js"),
+    part!(SCRIPT, "thread.js"),
+    part!(SCRIPT, "toasts.js"),
+    part!(SCRIPT, "typing.js"),
+    part!(STYLE, "style.css"),
+    part!(STYLE, "views.css"),
+    part!(STYLE, "panels.css"),
+    part!(IMAGE, "favicon.svg"),
 ];
 
 /// Where the pages are.

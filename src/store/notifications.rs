@@ -2,7 +2,7 @@
 
 #![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
 
-use diesel::dsl::not;
+use diesel::sql_types::Bool;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
 use crate::model::{Notice, Notification, NotificationId, Timestamp, UserId};
@@ -17,6 +17,20 @@ pub struct Page {
     /// Only those that came before this one.
     pub before: Option<NotificationId>,
     pub limit: i64,
+}
+
+// A literal, where `eq(false)` would bind a value: only this form is served by the partial index.
+diesel::postfix_operator!(IsFalse, " = FALSE", Bool);
+
+#[diesel::dsl::auto_type(no_type_alias)]
+pub(super) fn of(user: UserId) -> _ {
+    notifications::table.filter(notifications::user_id.eq(user))
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+pub(super) fn unread_of(user: UserId) -> _ {
+    let unread: IsFalse<notifications::is_read> = IsFalse::new(notifications::is_read);
+    notifications::table.filter(notifications::user_id.eq(user)).filter(unread)
 }
 
 /// Keeps these users' notifications for this transaction until its end. To be called before their rows are changed: then what is counted here is
@@ -53,29 +67,19 @@ pub async fn insert(tx: &mut Tx, user_id: UserId, notice: &Notice) -> QueryResul
 
 /// A page of a user's notifications, newest first.
 pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<Notification>> {
-    query!(conn, c => {
-        let mine = notifications::table.filter(notifications::user_id.eq(page.user_id));
-        let mut rows = mine.select(Notification::as_select()).order(notifications::id.desc()).limit(page.limit).into_boxed();
-        if page.unread_only {
-            // Not `is_read = false`: the partial index serves this form alone.
-            rows = rows.filter(not(notifications::is_read));
-        }
-        if let Some(before) = page.before {
-            rows = rows.filter(notifications::id.lt(before));
-        }
-        rows.load(c)
-    })
+    let Page { user_id, before, limit, .. } = *page;
+    let older = notifications::id.lt(before.unwrap_or(NotificationId(i64::MAX)));
+    let newest = notifications::id.desc();
+    if page.unread_only {
+        query!(conn, c => unread_of(user_id).filter(older).order(newest).limit(limit).select(Notification::as_select()).load(c))
+    } else {
+        query!(conn, c => of(user_id).filter(older).order(newest).limit(limit).select(Notification::as_select()).load(c))
+    }
 }
 
 /// How many a user has not read.
 pub async fn unread_count(conn: &mut Conn, user: UserId) -> QueryResult<i64> {
     query!(conn, c => unread_of(user).count().get_result(c))
-}
-
-/// A user's unread ones, in the form that the partial index serves.
-#[diesel::dsl::auto_type(no_type_alias)]
-fn unread_of(user: UserId) -> _ {
-    notifications::table.filter(notifications::user_id.eq(user)).filter(not(notifications::is_read))
 }
 
 /// Marks one of a user's as read; it, and whether that changed it. `None` when the user has no such notification.
@@ -99,7 +103,11 @@ pub async fn mark_read(tx: &mut Tx, user: UserId, id: NotificationId) -> QueryRe
 
 /// Marks all of a user's as read; how many that changed.
 pub async fn mark_all_read(tx: &mut Tx, user: UserId) -> QueryResult<usize> {
-    query!(tx.conn(), c => diesel::update(unread_of(user)).set(notifications::is_read.eq(true)).execute(c))
+    // By way of the ids: SQLite does not walk an index that it changes on the way, and would go through all that the user ever got.
+    let own = diesel::alias!(notifications as own);
+    let unread = own.filter(own.field(notifications::user_id).eq(user)).filter(IsFalse::new(own.field(notifications::is_read)));
+    let these = notifications::table.filter(notifications::id.eq_any(unread.select(own.field(notifications::id))));
+    query!(tx.conn(), c => diesel::update(these).set(notifications::is_read.eq(true)).execute(c))
 }
 
 /// Removes one of a user's; whether there was one.

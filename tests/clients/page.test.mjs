@@ -1,81 +1,25 @@
 // The page at / in a real browser, on a wide screen and on a phone's: two people, two pages, and no reload.
-// Leaves pictures of what it saw in target/screenshots.
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { after, before, describe, test } from "node:test";
-import { chromium } from "playwright-core";
+import { Browser, SCREENS } from "./browser.mjs";
 import { PASSWORD, Server, until } from "./harness.mjs";
-
-const PICTURES = fileURLToPath(new URL("../../target/screenshots/", import.meta.url));
-const SCREENS = {
-  desktop: { viewport: { width: 1280, height: 800 }, colorScheme: "light" },
-  phone: { viewport: { width: 375, height: 740 }, colorScheme: "dark", hasTouch: true, isMobile: true },
-};
 
 let server;
 let browser;
 before(async () => {
-  mkdirSync(PICTURES, { recursive: true });
   server = await Server.start();
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
+  browser = await Browser.launch(server);
 });
 after(async () => {
   await browser?.close();
   await server?.close();
 });
 
-/** A person's own browser, on the page. `complaints` are the console's errors and warnings and what was thrown. */
-async function visit(screen) {
-  const context = await browser.newContext(SCREENS[screen]);
-  context.setDefaultTimeout(10_000);
-  const page = await context.newPage();
-  const complaints = [];
-  const sockets = [];
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && complaints.push(message.text()));
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("websocket", (socket) => sockets.push(socket.url()));
-  await page.goto(server.url);
-  const on = (id) => page.getByTestId(id);
-  return {
-    page,
-    complaints,
-    sockets,
-    on,
-    async signInAs(name) {
-      await on(`login-${name}`).click();
-      await this.isLive();
-    },
-    isLive: () => on("connection").and(page.locator('[data-state="live"]')).waitFor(),
-    /** The row of an order, once it shows that status. */
-    async order(id, status) {
-      const row = page.locator(`[data-testid="order"][data-order-id="${id}"][data-status="${status}"]`);
-      await row.waitFor();
-      return row;
-    },
-    async place(total) {
-      const rows = on("order");
-      const before = await rows.count();
-      await on("order-total").fill(total);
-      await on("order-submit").click();
-      await until(async () => (await rows.count()) > before, "the new order's row");
-      return Number(await rows.first().getAttribute("data-order-id"));
-    },
-    picture: (name) => page.screenshot({ path: join(PICTURES, `${screen}-${name}.png`) }),
-    sidewaysScroll: () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth),
-    close: () => context.close(),
-  };
-}
-
 for (const screen of Object.keys(SCREENS)) {
   describe(`on a ${screen}`, () => {
     test("an order placed on one page appears on the other, and each step of the desk shows at the customer's", async () => {
-      const [admin, alice, bob] = await Promise.all([visit(screen), visit(screen), visit(screen)]);
+      const [admin, alice, bob] = await Promise.all([browser.visit(screen), browser.visit(screen), browser.visit(screen)]);
       await alice.picture("1-sign-in");
       await admin.signInAs("admin");
       await alice.signInAs("alice");
@@ -118,10 +62,9 @@ for (const screen of Object.keys(SCREENS)) {
     });
 
     test("the frames panel shows what came, and never a token", async () => {
-      const alice = await visit(screen);
+      const alice = await browser.visit(screen);
       await alice.signInAs("alice");
-      const panel = alice.page.locator("#frames-panel");
-      if (!(await panel.evaluate((details) => details.open))) await panel.locator("summary").click();
+      await alice.openFrames();
       await alice.page.locator('[data-testid="frame"][data-event="session"]').waitFor();
       const text = await alice.on("frames").textContent();
       assert.ok(!text.includes("eyJ"), "a token is shown");
@@ -135,7 +78,7 @@ for (const screen of Object.keys(SCREENS)) {
 
 describe("the page", () => {
   test("shows the server's own words when it refuses", async () => {
-    const alice = await visit("desktop");
+    const alice = await browser.visit("desktop");
     await alice.on("login-email").fill("alice@demo.test");
     await alice.on("login-password").fill(`not ${PASSWORD}`);
     await alice.on("login-submit").click();
@@ -157,7 +100,7 @@ describe("the page", () => {
   });
 
   test("keeps the sign-in over a reload, and forgets it on signing out", async () => {
-    const alice = await visit("desktop");
+    const alice = await browser.visit("desktop");
     await alice.signInAs("alice");
     await alice.page.reload();
     await alice.isLive();
@@ -170,7 +113,7 @@ describe("the page", () => {
   });
 
   test("can be worked by keyboard alone", async () => {
-    const admin = await visit("desktop");
+    const admin = await browser.visit("desktop");
     await admin.on("login-admin").focus();
     await admin.page.keyboard.press("Enter");
     await admin.isLive();
@@ -186,10 +129,10 @@ describe("the page", () => {
   });
 
   test("says that the line is down, comes back by itself, and shows what it missed", async () => {
-    const admin = await visit("desktop");
+    const admin = await browser.visit("desktop");
     await admin.signInAs("admin");
     await server.kill();
-    await admin.page.locator('[data-testid="connection"][data-state="waiting"]').waitFor();
+    await admin.is("waiting");
     assert.match(await admin.on("connection").textContent(), /^Connection lost\. Trying again in \d+ s$/);
     await admin.picture("7-line-down");
     await server.start();

@@ -10,5 +10,5 @@ CREATE TABLE notifications (
     created_at TIMESTAMP NOT NULL
 );
 CREATE INDEX notifications_by_user ON notifications (user_id, id);
--- Serves only queries whose condition is written as it is here.
-CREATE INDEX notifications_unread ON notifications (user_id, id) WHERE NOT is_read;
+-- Serves only queries whose condition is written as it is here. A count reads nothing else.
+CREATE INDEX notifications_unread ON notifications (user_id, is_read, id) WHERE is_read = FALSE;

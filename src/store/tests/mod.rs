@@ -4,6 +4,7 @@
 mod batches;
 mod chat;
 mod keys;
+mod notifications;
 mod opening;
 mod queries;
 

@@ -1,0 +1,191 @@
+//! Notifications: whose they are, what is unread, and counts that are true when they are announced.
+
+use diesel::sqlite::Sqlite;
+use diesel::{ExpressionMethods, QueryDsl, debug_query};
+
+use super::*;
+use crate::model::{JsonObject, Notice, Notification, NotificationId, NotificationType};
+use crate::schema::{notifications, users as user_rows};
+use crate::store::conn::query;
+use crate::store::notifications::{self as rows, Page};
+
+fn notice(title: &str) -> Notice {
+    let data = JsonObject::from_text(r#"{"b":1.0,"a":{}}"#.into());
+    Notice { kind: NotificationType::BackInStock, title: title.into(), message: "It is back".into(), data }
+}
+
+/// Adds one for each of the titles.
+async fn add(db: &Db, user: UserId, titles: &[&'static str]) -> Vec<Notification> {
+    let mut added = Vec::new();
+    for &title in titles {
+        let written = db.write(Once::No, async move |tx| Ok(rows::insert(tx, user, &notice(title)).await?)).await;
+        added.push(written.expect("writes"));
+    }
+    added
+}
+
+async fn titles(db: &Db, page: Page) -> Vec<String> {
+    let rows = db.read(async move |conn| rows::list(conn, &page).await).await.expect("reads");
+    rows.into_iter().map(|row| row.title).collect()
+}
+
+async fn unread(db: &Db, user: UserId) -> i64 {
+    db.read(async move |conn| rows::unread_count(conn, user).await).await.expect("reads")
+}
+
+async fn mark_read(db: &Db, user: UserId, id: NotificationId) -> Option<(Notification, bool)> {
+    db.write(Once::No, async move |tx| Ok(rows::mark_read(tx, user, id).await?)).await.expect("writes")
+}
+
+#[test]
+fn what_is_added_is_read_back_by_its_receiver_alone() {
+    let House { db, .. } = &house();
+    run(async {
+        let (ann, bob) = (add_user(db, "ann@x.test").await.expect("adds").id, add_user(db, "bob@x.test").await.expect("adds").id);
+        let [first] = add(db, ann, &["one"]).await.try_into().expect("one");
+        let all = Page { user_id: ann, unread_only: false, before: None, limit: 10 };
+        assert_eq!(db.read(async move |conn| rows::list(conn, &all).await).await, Ok(vec![first.clone()]));
+        let Notice { kind, title, message, data } = notice("one");
+        assert_eq!(first, Notification { kind, title, message, data, user_id: ann, is_read: false, ..first.clone() });
+        assert_eq!(titles(db, Page { user_id: bob, unread_only: false, before: None, limit: 10 }).await, Vec::<String>::new());
+        assert_eq!(mark_read(db, bob, first.id).await, None);
+        assert_eq!(db.write(Once::No, async move |tx| Ok(rows::delete(tx, bob, first.id).await?)).await, Ok(false));
+        assert_eq!((unread(db, ann).await, unread(db, bob).await), (1, 0));
+    });
+}
+
+#[test]
+fn pages_are_newest_first_and_may_leave_out_what_is_read() {
+    let House { db, .. } = &house();
+    run(async {
+        let ann = add_user(db, "ann@x.test").await.expect("adds").id;
+        let added = add(db, ann, &["1", "2", "3", "4", "5"]).await;
+        mark_read(db, ann, added[3].id).await.expect("is there"); // five were added
+        let list = async |unread_only, before, limit| titles(db, Page { user_id: ann, unread_only, before, limit }).await;
+        assert_eq!(list(false, None, 10).await, ["5", "4", "3", "2", "1"]);
+        assert_eq!(list(false, Some(added[3].id), 2).await, ["3", "2"]); // as above
+        assert_eq!(list(true, None, 2).await, ["5", "3"]);
+        assert_eq!(list(true, Some(added[2].id), 10).await, ["2", "1"]); // as above
+    });
+}
+
+#[test]
+fn reading_says_whether_it_changed_anything() {
+    let House { db, .. } = &house();
+    run(async {
+        let (ann, bob) = (add_user(db, "ann@x.test").await.expect("adds").id, add_user(db, "bob@x.test").await.expect("adds").id);
+        let [one, two, three] = add(db, ann, &["1", "2", "3"]).await.try_into().expect("three");
+        add(db, bob, &["b"]).await;
+        let read = Notification { is_read: true, ..one.clone() };
+        assert_eq!(mark_read(db, ann, one.id).await, Some((read.clone(), true)));
+        assert_eq!(mark_read(db, ann, one.id).await, Some((read, false)));
+        assert_eq!(unread(db, ann).await, 2);
+        assert_eq!(db.write(Once::No, async move |tx| Ok(rows::delete(tx, ann, two.id).await?)).await, Ok(true));
+        assert_eq!(db.write(Once::No, async move |tx| Ok(rows::delete(tx, ann, two.id).await?)).await, Ok(false));
+        assert_eq!(unread(db, ann).await, 1);
+        let mark_all = async || db.write(Once::No, async move |tx| Ok(rows::mark_all_read(tx, ann).await?)).await;
+        assert_eq!((mark_all().await, mark_all().await), (Ok(1), Ok(0)));
+        assert_eq!(mark_read(db, ann, three.id).await.map(|(_, changed)| changed), Some(false));
+        assert_eq!((unread(db, ann).await, unread(db, bob).await), (0, 1));
+    });
+}
+
+#[test]
+fn an_id_is_not_used_again_and_a_user_takes_its_notifications_along() {
+    let House { db, .. } = &house();
+    run(async {
+        let ann = add_user(db, "ann@x.test").await.expect("adds").id;
+        let [first, newest] = add(db, ann, &["1", "2"]).await.try_into().expect("two");
+        db.write(Once::No, async move |tx| Ok(rows::delete(tx, ann, newest.id).await?)).await.expect("writes");
+        let [later] = add(db, ann, &["3"]).await.try_into().expect("one");
+        assert!(later.id > newest.id && newest.id > first.id);
+        let remove = async move |tx: &mut Tx| Ok(query!(tx.conn(), c => diesel::delete(user_rows::table.find(ann)).execute(c))?);
+        assert_eq!(db.write(Once::No, remove).await, Ok(1));
+        assert_eq!(unread(db, ann).await, 0);
+        let missing = db.write(Once::No, async move |tx| {
+            Ok(rows::insert(tx, ann, &notice("4")).await.is_err_and(|fault| is_missing_reference(&fault)))
+        });
+        assert_eq!(missing.await, Ok(true));
+    });
+}
+
+#[test]
+fn counts_are_announced_in_the_order_in_which_they_became_true() {
+    const WRITES: i64 = 60;
+    let House { db, log, .. } = &house();
+    run(async {
+        let ann = add_user(db, "ann@x.test").await.expect("adds").id;
+        let crowd: Vec<_> = (0..WRITES)
+            .map(|_| {
+                let db = db.clone();
+                tokio::spawn(async move {
+                    db.write(Once::No, async move |tx| {
+                        rows::hold(tx, &[ann]).await?;
+                        let new = rows::insert(tx, ann, &notice("n")).await?;
+                        tx.emit(event::notification(&new));
+                        let count = rows::unread_count(tx.conn(), ann).await?;
+                        tx.emit(event::notifications_unread(ann, count));
+                        Ok(())
+                    })
+                    .await
+                })
+            })
+            .collect();
+        for write in crowd {
+            write.await.expect("joins").expect("writes");
+        }
+        let events = log.events();
+        let names: Vec<&str> = events.iter().map(|event| &*event.name).collect();
+        let stored: Vec<bool> = events.iter().map(|event| event.id.is_some()).collect();
+        let pairs = usize::try_from(WRITES).expect("is small");
+        assert_eq!((names, stored), (["notification", "notifications:unread"].repeat(pairs), [true, false].repeat(pairs)));
+        let counts: Vec<String> = events.into_iter().filter(|event| event.id.is_none()).map(|event| event.data).collect();
+        assert_eq!(counts, (1..=WRITES).map(|count| format!(r#"{{"count":{count}}}"#)).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn receivers_are_found_by_id_and_by_role() {
+    let House { db, .. } = &house();
+    run(async {
+        let (ann, bob) = (add_user(db, "ann@x.test").await.expect("adds").id, add_user(db, "bob@x.test").await.expect("adds").id);
+        let existing = db.read(async move |conn| users::existing(conn, &[bob, UserId(99), ann]).await).await;
+        assert_eq!(existing, Ok(vec![ann, bob]));
+        let ids = async |role, limit| db.read(async move |conn| users::ids(conn, role, limit).await).await.expect("reads");
+        assert_eq!(ids(None, 10).await, [ann, bob]);
+        assert_eq!(ids(Some(Role::Customer), 1).await, [ann]);
+        assert_eq!(ids(Some(Role::Admin), 10).await, []);
+    });
+}
+
+/// What SQLite says about the way to the rows of a query.
+fn plan(folder: &TempDir, query: &str) -> String {
+    #[derive(diesel::QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        detail: String,
+    }
+    let mut conn = crate::store::file::connect(&folder.path().join("made/when/missing.db"), Synchronous::Normal).expect("opens");
+    let (sql, _values) = query.split_once(" -- binds").expect("diesel tells both");
+    let explained = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}"));
+    let steps = diesel::RunQueryDsl::load::<Step>(explained, &mut conn).expect("explains");
+    steps.into_iter().map(|step| step.detail + "\n").collect()
+}
+
+#[test]
+fn what_is_unread_is_found_by_its_own_index() {
+    let House { folder, .. } = &sqlite_house();
+    let ann = UserId(1);
+    let older = || notifications::id.lt(NotificationId(5));
+    let plans = [
+        debug_query::<Sqlite, _>(&rows::unread_of(ann).count()).to_string(),
+        debug_query::<Sqlite, _>(&rows::unread_of(ann).filter(older()).order(notifications::id.desc())).to_string(),
+        debug_query::<Sqlite, _>(&rows::of(ann).filter(older()).order(notifications::id.desc())).to_string(),
+    ];
+    let expected = [
+        "SEARCH notifications USING COVERING INDEX notifications_unread (user_id=? AND is_read=?)\n",
+        "SEARCH notifications USING INDEX notifications_unread (user_id=? AND is_read=? AND id<?)\n",
+        "SEARCH notifications USING INDEX notifications_by_user (user_id=? AND id<?)\n",
+    ];
+    assert_eq!(plans.map(|query| plan(folder, &query)), expected);
+}

@@ -1,0 +1,113 @@
+// The link of the page's parts to one namespace: the line; and while that cannot be had, reading REST every few seconds in its place.
+
+import { Line } from "./line.js";
+
+/** So long without a line, and polling begins. The line is tried on meanwhile. */
+const GRACE_MS = 3000;
+const POLL_EVERY_MS = 3000;
+
+/**
+ * A part has `hear`, a handler for each event that it knows; `ready()`, called after each sign-in on the line; and `refresh()`, which
+ * reads what is true by REST and resolves to whether the server can be reached.
+ */
+export class Link {
+  #parts = [];
+  #line;
+  #said = { state: "connecting", words: "Connecting" };
+  #round = null;
+  /** Runs to the begin of polling, and then from round to round. */
+  #timer = null;
+  #isAnswered = false;
+
+  /** `onState()` when `state` or `words` may have changed, `onFrame(way, frame)`, `onEnd(code, words)` as the line's. */
+  constructor(namespace, token, { onState, onFrame, onEnd }) {
+    this.namespace = namespace;
+    this.onState = onState;
+    this.#line = new Line(namespace, token, {
+      onState: (state, words) => this.#say(state, words),
+      onFrame: (way, frame) => {
+        onFrame(way, frame);
+        if (way === "in" && frame.event) this.#hand(frame.event, frame.data);
+      },
+      onReady: () => {
+        this.#stopPolling();
+        for (const part of this.#parts) part.ready();
+      },
+      onEnd: (code, words) => {
+        this.#stopPolling();
+        onEnd(code, words);
+      },
+    });
+  }
+
+  add(...parts) {
+    this.#parts.push(...parts);
+  }
+
+  open() {
+    this.#line.open();
+  }
+
+  get isLive() {
+    return this.#line.isLive;
+  }
+
+  get isPolling() {
+    return this.#round !== null;
+  }
+
+  get state() {
+    return this.isPolling && this.#isAnswered ? "polling" : this.#said.state;
+  }
+
+  get words() {
+    return this.state === "polling" ? `Polling every ${POLL_EVERY_MS / 1000} s, not live` : this.#said.words;
+  }
+
+  /** As the line's. */
+  send(event, data, options) {
+    this.#line.send(event, data, options);
+  }
+
+  /** As the line's. */
+  ask(event, data) {
+    return this.#line.ask(event, data);
+  }
+
+  hurry() {
+    this.#line.hurry();
+  }
+
+  close() {
+    this.#stopPolling();
+    this.#line.close();
+  }
+
+  #say(state, words) {
+    this.#said = { state, words };
+    if (state === "connecting" || state === "waiting") this.#timer ??= setTimeout(() => this.#poll((this.#round = Symbol("polling"))), GRACE_MS);
+    this.onState();
+  }
+
+  #hand(event, data) {
+    for (const { hear } of this.#parts) if (Object.hasOwn(hear, event)) hear[event](data);
+  }
+
+  async #poll(round) {
+    // Nobody looks at a hidden page; it reads when it is shown again.
+    if (!document.hidden) {
+      const answers = await Promise.all(this.#parts.map((part) => part.refresh()));
+      if (this.#round !== round) return;
+      this.#isAnswered = answers.every(Boolean);
+      this.onState();
+    }
+    this.#timer = setTimeout(() => this.#poll(round), POLL_EVERY_MS);
+  }
+
+  #stopPolling() {
+    clearTimeout(this.#timer);
+    this.#timer = this.#round = null;
+    this.#isAnswered = false;
+    this.onState();
+  }
+}

@@ -1,0 +1,108 @@
+// The view of projects: the user's own, and the chosen one beside them.
+
+import { $, arrange, cloneTemplate, say } from "./dom.js";
+import { Project } from "./project.js";
+import { Room } from "./room.js";
+import { oneAtATime } from "./stay.js";
+
+const PAGE_SIZE = 100;
+
+export class Projects {
+  #stay;
+  #link;
+  #projects = new Map();
+  #rows = new Map();
+  #open = null;
+  #isShown = false;
+
+  constructor(stay, link) {
+    this.#stay = stay;
+    this.#link = link;
+    $("project-list").replaceChildren();
+    for (const id of ["projects-error", "project-error", "new-project-error", "stage-error"]) say($(id), null);
+    this.#showOpen();
+    stay.listen($("new-project"), "submit", (event) => {
+      event.preventDefault();
+      stay.submit($("new-project"), $("new-project-error"), () => this.#create());
+    });
+  }
+
+  hear = {
+    "project:update": (update) => {
+      const project = this.#projects.get(update.projectId);
+      if (project && update.type === "status_change") this.#put({ ...project, status: update.data.status });
+      if (project && update.type === "details_change") this.#put({ ...project, ...update.data });
+      if (this.#open?.id === update.projectId) this.#open.update(update);
+    },
+    "stage:completed": ({ projectId, stage }) => this.#open?.id === projectId && this.#open.putStage(stage),
+    ...Room.hear(() => this.#open?.room),
+  };
+
+  ready() {
+    this.#open?.ready();
+    this.#read();
+  }
+
+  async refresh() {
+    const answers = await Promise.all([this.#read(), this.#open?.refresh() ?? true]);
+    return answers.every(Boolean);
+  }
+
+  #read = oneAtATime(() =>
+    this.#stay.attempt($("projects-error"), async () => {
+      const { data } = await this.#stay.call("GET", `/projects?limit=${PAGE_SIZE}`);
+      this.#projects = new Map(data.map((project) => [project.id, project]));
+      this.#show();
+    }),
+  );
+
+  #put(project) {
+    this.#projects.set(project.id, project);
+    this.#show();
+  }
+
+  #show() {
+    const newestFirst = [...this.#projects.values()].sort((one, other) => other.id - one.id);
+    arrange($("project-list"), newestFirst.map((project) => this.#row(project)));
+  }
+
+  #row({ id, name, status }) {
+    const row = this.#rows.get(id) ?? cloneTemplate("project-row");
+    this.#rows.set(id, row);
+    row.dataset.projectId = id;
+    const link = row.querySelector("a");
+    link.href = `#projects/${id}`;
+    link.ariaCurrent = this.#open?.id === id ? "true" : null;
+    row.querySelector(".title").textContent = name;
+    row.querySelector(".state").textContent = status;
+    return row;
+  }
+
+  async #create() {
+    const { data } = await this.#stay.call("POST", "/projects", { body: { name: $("new-project-name").value.trim() } });
+    $("new-project").reset();
+    this.#put(data);
+    location.hash = `projects/${data.id}`;
+  }
+
+  /** The view is on the screen, with that project open, or none. */
+  show(id) {
+    // Nobody tells that one was added to a project.
+    if (!this.#isShown) this.#read();
+    this.#isShown = true;
+    if (id === (this.#open?.id ?? null)) return;
+    this.#open?.close();
+    this.#open = id === null ? null : new Project(this.#stay, this.#link, this.#projects.get(id) ?? { id });
+    this.#showOpen();
+    this.#show();
+  }
+
+  hide() {
+    this.#isShown = false;
+  }
+
+  #showOpen() {
+    $("projects-card").dataset.open = this.#open !== null;
+    $("project").hidden = !this.#open;
+  }
+}

@@ -1,0 +1,55 @@
+// Who is typing in the open conversation; and telling the others when one is oneself.
+
+import { $, listOf } from "./dom.js";
+
+/** Typing on is told again so often; silence for so long ends it; and so long after the last word of it, another's has ended. */
+const TELL_EVERY_MS = 2500;
+const IDLE_MS = 3500;
+const SHOWN_MS = 5000;
+/** Above so many, a number says more than their names. */
+const NAMES_SHOWN = 3;
+
+export class Typing {
+  #stay;
+  #tell;
+  #nameOf;
+  #others = new Map();
+  #toldAt = 0;
+  #idle;
+
+  /** `tell(isTyping)` sends it. */
+  constructor(stay, { tell, nameOf }) {
+    this.#stay = stay;
+    this.#tell = tell;
+    this.#nameOf = nameOf;
+    this.#show();
+    stay.listen($("message-input"), "input", ({ target }) => (target.value.trim() ? this.#wrote() : this.stop()));
+  }
+
+  #wrote() {
+    clearTimeout(this.#idle);
+    this.#idle = this.#stay.after(IDLE_MS, () => this.stop());
+    if (Date.now() - this.#toldAt < TELL_EVERY_MS) return;
+    this.#toldAt = Date.now();
+    this.#tell(true);
+  }
+
+  stop() {
+    clearTimeout(this.#idle);
+    if (this.#toldAt) this.#tell(false);
+    this.#toldAt = 0;
+  }
+
+  hear(userId, isTyping) {
+    clearTimeout(this.#others.get(userId));
+    this.#others.delete(userId);
+    if (isTyping) this.#others.set(userId, this.#stay.after(SHOWN_MS, () => this.hear(userId, false)));
+    this.#show();
+  }
+
+  #show() {
+    const names = [...this.#others.keys()].map(this.#nameOf);
+    const who = names.length > NAMES_SHOWN ? `${names.length} people` : listOf(names);
+    $("typing").textContent = names.length === 0 ? "" : `${who} ${names.length === 1 ? "is" : "are"} typing…`;
+  }
+}

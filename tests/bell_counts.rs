@@ -1,0 +1,155 @@
+//! Whether the count of unread notifications is right: while many write and read, after a kill, and for a thousand at once.
+
+#[path = "support/bell.rs"]
+mod bell;
+mod support;
+
+use std::collections::HashSet;
+
+use bell::{frames, new_one, newest, pages, send, unread};
+use diesel::connection::{Connection, SimpleConnection};
+use serde_json::{Value, json};
+use support::{Home, Server};
+
+/// Goes through what a socket heard, from that many unread on: each count must be what the frames before it say. Gives the last.
+fn follow(heard: &[(String, Value)], mut unread: HashSet<i64>) -> HashSet<i64> {
+    let mut due = false;
+    for (event, data) in heard {
+        match event.as_str() {
+            "notification" => due = unread.insert(data["id"].as_i64().unwrap()),
+            "notification:read" if data["all"] == true => {
+                unread.clear();
+                due = true;
+            }
+            "notification:read" => due = data["ids"].as_array().unwrap().iter().all(|id| unread.remove(&id.as_i64().unwrap())),
+            "notifications:unread" => {
+                assert!(due, "a count behind each change, and only there");
+                assert_eq!(data["count"], unread.len());
+                due = false;
+            }
+            _ => assert_eq!(event, "notification:new"),
+        }
+    }
+    unread
+}
+
+fn unread_ids(server: &Server, token: &str) -> HashSet<i64> {
+    pages(server, token, "/notifications?unreadOnly=true&limit=200").iter().map(|one| one["id"].as_i64().unwrap()).collect()
+}
+
+#[test]
+fn counts_are_exact_while_many_write_and_read() {
+    let home = Home::new();
+    let server = home.serve(&[("RATE_EVENTS", "1000/s")]);
+    let (admin, _) = server.sign_in("admin");
+    let (alice, alice_id) = server.sign_in("alice");
+    let before = unread_ids(&server, &alice);
+    let mut sockets = [server.plain("/", &alice), server.plain("/", &alice)];
+    std::thread::scope(|scope| {
+        for writer in 0..3 {
+            let (server, admin) = (&server, &admin);
+            scope.spawn(move || {
+                for n in 0..30 {
+                    send(server, admin, &json!({"userId": alice_id}), &format!("{writer}.{n}"));
+                }
+            });
+        }
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..30 {
+                    let oldest = pages(&server, &alice, "/notifications?unreadOnly=true&limit=50").pop();
+                    let Some(oldest) = oldest else { continue };
+                    let answer = server.patch(&format!("/notifications/{}/read", oldest["id"]), &alice, &Value::Null);
+                    assert_eq!((answer.status, &answer.body["isRead"]), (200, &json!(true)));
+                }
+            });
+        }
+        scope.spawn(|| (0..5).for_each(|_| drop(server.patch("/notifications/mark-all-read", &alice, &Value::Null))));
+    });
+    let [one, two] = sockets.each_mut().map(|socket| frames(socket));
+    assert_eq!(one, two);
+    assert_eq!(follow(&one, before), unread_ids(&server, &alice));
+}
+
+#[test]
+fn after_a_kill_the_answered_are_there_and_the_count_is_exact() {
+    let home = Home::new();
+    let mut server = home.serve(&[]);
+    let (admin, _) = server.sign_in("admin");
+    let (bob, bob_id) = server.sign_in("bob");
+    let (sender, answered) = std::sync::mpsc::channel();
+    let address = server.address.clone();
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let (sender, address, admin) = (sender.clone(), &address, &admin);
+            scope.spawn(move || {
+                for n in 0.. {
+                    let body = json!({"userId": bob_id, "type": "promotion", "title": format!("{writer}.{n}"), "message": "m"});
+                    let request = ureq::post(format!("http://{address}/notifications")).header("Authorization", format!("Bearer {admin}"));
+                    if request.send_json(&body).is_err() || sender.send(body["title"].clone()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut titles: HashSet<Value> = answered.iter().take(60).collect();
+        server.child.kill().unwrap();
+        server.child.wait().unwrap();
+        // What was answered between the last one counted and the kill.
+        titles.extend(answered.iter());
+        let server = home.serve(&[]);
+        let all = pages(&server, &bob, "/notifications?limit=200");
+        let stored: HashSet<Value> = all.iter().map(|one| one["title"].clone()).collect();
+        assert_eq!(stored.len(), all.len());
+        assert!(titles.is_subset(&stored), "{:?}", titles.difference(&stored));
+        assert_eq!(unread(&server, &bob), i64::try_from(all.len()).unwrap());
+        let mut socket = server.plain("/", &bob);
+        send(&server, &admin, &json!({"userId": bob_id}), "after");
+        assert_eq!(frames(&mut socket), new_one(&newest(&server, &bob), i64::try_from(all.len()).unwrap() + 1));
+    });
+}
+
+#[test]
+fn a_thousand_are_notified_at_once_and_no_more() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let (admin, admin_id) = server.sign_in("admin");
+    server.kill();
+    let add_users = |many: u32, prefix: &str| {
+        let path = home.path().join("data/hubcast.db");
+        let mut conn = diesel::SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+        conn.batch_execute(&format!(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many})
+             INSERT INTO users (email, email_key, name, password_hash, role, created_at)
+             SELECT '{prefix}' || i || '@x.test', '{prefix}' || i || '@x.test', 'n', 'h', 'customer', '2026-01-01 00:00:00' FROM n"
+        ))
+        .unwrap();
+    };
+    add_users(997, "a");
+    let server = home.serve(&[]);
+    let mut socket = server.plain("/", &admin);
+    assert_eq!(send(&server, &admin, &json!({"all": true}), "all"), 1000);
+    assert_eq!(frames(&mut socket), new_one(&newest(&server, &admin), 1));
+    let large = json!({"all": true, "type": "promotion", "title": "t", "message": "m", "data": {"text": "x".repeat(20_000)}});
+    assert_eq!(server.post("/notifications", &admin, &large).status, 413);
+    server.kill();
+    add_users(1, "b");
+    let server = home.serve(&[]);
+    for (to, fault) in [(json!({"all": true}), Some("all")), (json!({"role": "admin"}), None)] {
+        let mut body = json!({"type": "promotion", "title": "t", "message": "m"});
+        body.as_object_mut().unwrap().extend(to.as_object().unwrap().clone());
+        let answer = server.post("/notifications", &admin, &body);
+        let expected = match fault {
+            Some(name) => {
+                json!({"statusCode": 400, "message": [format!("{name} must not refer to more than 1000 users")], "error": "Bad Request"})
+            }
+            None => json!({"count": 1}),
+        };
+        assert_eq!(answer.body, expected);
+    }
+    let ids: Vec<i64> = (1..=1001).collect();
+    let answer = server.post("/notifications", &admin, &json!({"userIds": ids, "type": "promotion", "title": "t", "message": "m"}));
+    assert_eq!(answer.body["message"], json!(["userIds must contain no more than 1000 elements"]));
+    assert_eq!(pages(&server, &admin, "/notifications").len(), 2, "of user {admin_id}");
+}
