@@ -108,5 +108,6 @@ export class Link {
     clearTimeout(this.#timer);
     this.#timer = this.#round = null;
     this.#isAnswered = false;
+    this.onState();
   }
 }

@@ -57,9 +57,8 @@ for (const screen of Object.keys(SCREENS)) {
       await alice.write("Shall we take the oak one?");
       await bob.message("Shall we take the oak one?");
       await until(async () => (await alice.on("seen").allTextContents()).join("") === "Seen by Bob", "the receipt at alice's");
-      // Words are words, whatever they look like.
-      await bob.write("Yes! <b>And</b> the brass handles.");
-      await alice.message("Yes! <b>And</b> the brass handles.");
+      await bob.write("Yes! And the brass handles with it.");
+      await alice.message("Yes! And the brass handles with it.");
       await alice.write("I order both today.");
       await bob.message("I order both today.");
       await bob.on("message-input").pressSequentially("Gr");
@@ -67,7 +66,13 @@ for (const screen of Object.keys(SCREENS)) {
       await alice.picture("8-chat");
       await alice.pictureForReadme(screen === "phone" ? "phone" : "chat");
 
-      const all = [[1, "Shall we take the oak one?"], [2, "Yes! <b>And</b> the brass handles."], [3, "I order both today."]];
+      // Words are words, whatever they look like.
+      await bob.write("<b>Great</b>");
+      await alice.message("<b>Great</b>");
+      await alice.shows("typing", "");
+
+      const words = ["Shall we take the oak one?", "Yes! And the brass handles with it.", "I order both today.", "<b>Great</b>"];
+      const all = words.map((text, at) => [at + 1, text]);
       assert.deepEqual(await alice.messages(), all);
       assert.deepEqual(await bob.messages(), all);
       await bob.on("nav-projects").click();
