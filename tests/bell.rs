@@ -6,7 +6,7 @@ mod support;
 
 use bell::{frame, frames, new_one, newest, no_frames, pages, send, unread};
 use serde_json::{Value, json};
-use support::{Home, Socket};
+use support::{Home, Server, Socket};
 
 #[test]
 fn an_orders_step_notifies_its_customer_and_nobody_else() {
@@ -265,4 +265,47 @@ fn lists_page_by_cursor_and_keep_to_what_is_unread() {
     ];
     let answer = server.get("/notifications?limit=0&before=x&unreadOnly=maybe", &bob);
     assert_eq!(answer.body, json!({"statusCode": 400, "message": faults, "error": "Bad Request"}));
+}
+
+#[test]
+fn a_plain_socket_is_greeted_with_the_count_and_reads_with_an_answer() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let (admin, _) = server.sign_in("admin");
+    let (bob, bob_id) = server.sign_in("bob");
+    for title in ["1", "2", "3"] {
+        send(&server, &admin, &json!({"userId": bob_id}), title);
+    }
+    let mut socket = server.upgrade("/ws", &bob);
+    assert_eq!(socket.next()["event"], "session");
+    assert_eq!(socket.next(), json!({"event": "notifications:unread", "data": {"count": 3}}));
+    let mut other = server.plain("/", &bob);
+    let mut read = newest(&server, &bob);
+    read["isRead"] = json!(true);
+    let count = |count: i64| frame("notifications:unread", &json!({"count": count}));
+    let told = [
+        (r#"{"event":"notification:read","data":{"id":ID},"id":1}"#, json!({"ok": true, "notification": read})),
+        (r#"{"event":"notification:read","data":{"id":"ID"},"id":2}"#, json!({"ok": true, "notification": read})),
+        (r#"{"event":"notification:read-all","id":3}"#, json!({"ok": true, "updated": 2})),
+        (
+            r#"{"event":"notification:read","data":{"id":999},"id":4}"#,
+            json!({"ok": false, "error": {"code": "not_found", "message": "Notification with ID 999 not found"}}),
+        ),
+    ];
+    let mut before_acks = Vec::new();
+    for (ask, data) in told {
+        socket.say(&ask.replace("ID", &read["id"].to_string()));
+        let ack = loop {
+            let frame = socket.next();
+            if frame.get("ack").is_some() {
+                break frame;
+            }
+            before_acks.push((frame["event"].as_str().unwrap().to_owned(), frame["data"].clone()));
+        };
+        assert_eq!(ack["data"], data, "{ask}");
+    }
+    let expected =
+        [frame("notification:read", &json!({"ids": [read["id"]]})), count(2), frame("notification:read", &json!({"all": true})), count(0)];
+    assert_eq!(before_acks, expected, "who reads hears of it before its ack");
+    assert_eq!(frames(&mut other), expected);
 }

@@ -8,7 +8,7 @@ use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::Room;
 use crate::model::fields::{self, Fields};
-use crate::model::{ConversationId, ProjectId, Timestamp};
+use crate::model::{ConversationId, Notification, ProjectId, Timestamp};
 use crate::realtime::{Client, Incoming, Present, Reply};
 use crate::service::messages::{self, NewMessage};
 use crate::service::{Services, conversations, notifications, rooms};
@@ -84,7 +84,7 @@ impl Call<'_> {
     async fn read_notification(&self, fields: Fields<'_>) -> Reply {
         let id = notifications::read_id(fields)?;
         let notification = notifications::read(self.services, self.caller, id).await?;
-        ack(&json!({"notification": notification}))
+        ack(&Read { notification: &notification })
     }
 
     async fn read_all_notifications(&self, fields: Fields<'_>) -> Reply {
@@ -99,6 +99,12 @@ struct Echo<'a> {
     content: &'a RawValue,
     from: i64,
     at: Timestamp,
+}
+
+/// Not by `json!`, which would read its data's numbers, and stop at one that no float can hold.
+#[derive(Serialize)]
+struct Read<'a> {
+    notification: &'a Notification,
 }
 
 #[derive(Serialize)]

@@ -130,10 +130,13 @@ impl Server {
         (answer.body["accessToken"].as_str().unwrap().to_owned(), answer.body["user"]["id"].as_i64().unwrap())
     }
 
-    /// A plain socket, past its `session` event.
+    /// A plain socket, past its `session` event and, on `/`, the count of unread notifications.
     pub fn plain(&self, namespace: &str, token: &str) -> Socket {
         let mut socket = self.upgrade(&format!("/ws?namespace={namespace}"), token);
         assert_eq!(socket.next()["event"], "session");
+        if namespace == "/" {
+            assert_eq!(socket.next()["event"], "notifications:unread");
+        }
         socket
     }
 

@@ -1,0 +1,257 @@
+// Seed 004, whole: projects and conversations through the official client. Who is told what, and who is not.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { Server } from "./harness.mjs";
+
+const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
+const OURS = ["project:update", "stage:completed", "message:new", "messageReceived", "conversation:read"];
+
+let server;
+let ids;
+let cora;
+before(async () => {
+  server = await Server.start();
+  const { body } = await server.call(null, "POST", "/auth/register", { email: "cora@x.test", name: "Cora", password: "long-enough" });
+  cora = body.accessToken;
+  ids = { alice: await server.id("alice"), bob: await server.id("bob"), cora: body.user.id };
+});
+after(() => server?.close());
+
+/** What these sockets were sent of projects and conversations, when all that was on its way has come: an answer comes behind it. */
+async function heard(...clients) {
+  await Promise.all(clients.map((client) => client.ask("message", { content: "is that all?" })));
+  const frames = clients.map((client) => client.frames.filter(({ event }) => OURS.includes(event)).map(({ event, data }) => [event, data]));
+  return clients.length === 1 ? frames[0] : frames;
+}
+
+async function post(who, path, body = {}) {
+  const answer = await server.call(who, "POST", path, body);
+  assert.ok(answer.status < 300, `${path}: ${JSON.stringify(answer.body)}`);
+  return answer.body;
+}
+
+/** A project of alice's with bob in it. */
+async function newProject() {
+  const { id } = await post("alice", "/projects", { name: "Garden" });
+  await post("alice", `/projects/${id}/members`, { userId: ids.bob });
+  return id;
+}
+
+/** A conversation of alice's with bob in it. */
+const newTalk = async (more = {}) => (await post("alice", "/conversations", { memberIds: [ids.bob], ...more })).id;
+
+describe("rooms", () => {
+  test("are joined and left by every name there is for it", async () => {
+    const [project, talk] = [await newProject(), await newTalk()];
+    const [alice, bob] = [await server.connect("alice"), await server.connect("bob")];
+    for (const [join, leave, payload, room] of [
+      ["join:project", "leave:project", { projectId: project }, `project:${project}`],
+      ["join:project", "leave:project", { projectId: String(project) }, `project:${project}`],
+      ["joinRoom", "leaveRoom", { room: `project:${project}` }, `project:${project}`],
+      ["join:conversation", "leave:conversation", { conversationId: talk }, `conversation:${talk}`],
+      ["joinRoom", "leaveRoom", { room: `conversation:${talk}` }, `conversation:${talk}`],
+    ]) {
+      assert.deepEqual(await alice.ask(join, payload), { ok: true, room, members: [ids.alice], memberCount: 1 });
+      assert.deepEqual(await bob.ask(join, payload), { ok: true, room, members: [ids.alice, ids.bob], memberCount: 2 });
+      assert.deepEqual(await alice.ask(leave, payload), { ok: true, room, members: [ids.bob], memberCount: 1 });
+      assert.deepEqual(await bob.ask(leave, payload), { ok: true, room, members: [], memberCount: 0 });
+    }
+  });
+
+  test("are for members, and named project:ID or conversation:ID", async () => {
+    const [project, talk] = [await newProject(), await newTalk()];
+    for (const who of [cora, "admin"]) {
+      const stranger = await server.connect(who);
+      const refused = (message) => ({ ok: false, error: { code: "not_found", message } });
+      assert.deepEqual(await stranger.ask("join:project", { projectId: project }), refused(`Project with ID ${project} not found`));
+      assert.deepEqual(await stranger.ask("joinRoom", { room: `project:${project}` }), refused(`Project with ID ${project} not found`));
+      assert.deepEqual(await stranger.ask("join:conversation", { conversationId: talk }), refused(`Conversation with ID ${talk} not found`));
+
+      stranger.socket.emit("join:conversation", { conversationId: talk });
+      const fault = { status: "error", code: "not_found", message: `Conversation with ID ${talk} not found`, event: "join:conversation" };
+      assert.deepEqual(await stranger.next("error"), fault);
+      await post("alice", `/conversations/${talk}/messages`, { content: "for us" });
+      await post("alice", `/projects/${project}/stages`, { name: "for us" });
+      assert.deepEqual(await heard(stranger), []);
+    }
+    const alice = await server.connect("alice");
+    for (const [event, payload] of [
+      ["joinRoom", { room: `user:${ids.alice}` }],
+      ["joinRoom", { room: "admin" }],
+      ["joinRoom", { room: `members:${talk}` }],
+      ["joinRoom", {}],
+      ["join:project", { projectId: "x" }],
+      ["join:conversation", {}],
+    ]) {
+      const { ok, error } = await alice.ask(event, payload);
+      assert.deepEqual({ ok, code: error.code }, { ok: false, code: "invalid" }, JSON.stringify(payload));
+    }
+  });
+});
+
+describe("a project", () => {
+  test("tells those who joined its room what became different, and nobody else", async () => {
+    const project = await newProject();
+    const room = [await server.connect("alice"), await server.connect("bob")];
+    for (const one of room) await one.ask("join:project", { projectId: project });
+    const others = [await server.connect("bob"), await server.connect(cora), await server.connect("admin")];
+
+    const update = (type, data, { updatedAt }) => ["project:update", { projectId: project, type, data, updatedAt }];
+    const patched = async (change) => (await server.call("bob", "PATCH", `/projects/${project}`, change)).body;
+    const paused = await patched({ status: "paused" });
+    const both = await patched({ status: "done", name: "Park", description: "Big" });
+    await patched({ status: "done", name: "Park" });
+    const stage = await post("bob", `/projects/${project}/stages`, { name: "Dig" });
+    const done = await post("bob", `/projects/${project}/stages/${stage.id}/complete`);
+    assert.match(done.completedAt, TIME);
+    assert.deepEqual(done, { ...stage, completedAt: done.completedAt, completedBy: ids.bob });
+
+    const [first, second] = await heard(...room);
+    assert.deepEqual(first, [
+      update("status_change", { status: "paused", previousStatus: "active" }, paused),
+      update("status_change", { status: "done", previousStatus: "paused" }, both),
+      update("details_change", { name: "Park", description: "Big" }, both),
+      update("stage_added", { stage }, first[3][1]),
+      ["stage:completed", { projectId: project, stage: done }],
+    ]);
+    assert.deepEqual(second, first);
+    for (const frames of await heard(...others)) assert.deepEqual(frames, []);
+  });
+
+  test("tells of members who come and go; one who is removed is out of its rooms at once, and hears nothing more", async () => {
+    const project = await newProject();
+    const talk = await newTalk({ projectId: project });
+    const [alice, bob, bobToo] = [await server.connect("alice"), await server.connect("bob"), await server.connect("bob")];
+    for (const one of [alice, bob, bobToo]) await one.ask("join:project", { projectId: project });
+    for (const one of [alice, bob]) await one.ask("join:conversation", { conversationId: talk });
+
+    await post("alice", `/projects/${project}/members`, { userId: ids.cora });
+    const { status } = await server.call("alice", "DELETE", `/projects/${project}/members/${ids.bob}`);
+    assert.equal(status, 204);
+    const message = await post("alice", `/conversations/${talk}/messages`, { content: "Are we alone?" });
+    const stage = await post("alice", `/projects/${project}/stages`, { name: "Dig" });
+
+    const frames = await heard(alice);
+    const added = ["project:update", { projectId: project, type: "member_added", data: { userId: ids.cora, name: "Cora" }, updatedAt: frames[0][1].updatedAt }];
+    assert.deepEqual(frames, [
+      added,
+      ["project:update", { projectId: project, type: "member_removed", data: { userId: ids.bob }, updatedAt: frames[1][1].updatedAt }],
+      ["message:new", message],
+      ["project:update", { projectId: project, type: "stage_added", data: { stage }, updatedAt: frames[3][1].updatedAt }],
+    ]);
+    for (const gone of await heard(bob, bobToo)) assert.deepEqual(gone, [added]);
+    assert.equal((await bob.ask("join:project", { projectId: project })).error.code, "not_found");
+    assert.equal((await bob.ask("message:send", { conversationId: talk, message: { content: "x" } })).error.code, "not_found");
+  });
+});
+
+describe("a message", () => {
+  test("is stored, goes to the room and to the members who are elsewhere, and is then acked", async () => {
+    const talk = await newTalk();
+    const room = [await server.connect("alice"), await server.connect("bob")];
+    for (const one of room) await one.ask("join:conversation", { conversationId: talk });
+    const elsewhere = [await server.connect("alice"), await server.connect("bob")];
+    const others = [await server.connect(cora), await server.connect("admin")];
+
+    const ack = await room[0].ask("message:send", { conversationId: String(talk), message: { content: "Hello!", type: "greeting" }, clientId: "c-1" });
+    const { id, createdAt, ...rest } = ack.message;
+    assert.equal(ack.ok, true);
+    assert.match(createdAt, TIME);
+    assert.deepEqual(rest, { conversationId: talk, seq: 1, senderId: ids.alice, content: "Hello!", type: "greeting", clientId: "c-1" });
+    const second = await post("bob", `/conversations/${talk}/messages`, { content: "Hello yourself!" });
+    assert.deepEqual(second, { id: second.id, conversationId: talk, seq: 2, senderId: ids.bob, content: "Hello yourself!", type: "text", createdAt: second.createdAt });
+
+    for (const frames of await heard(...room)) assert.deepEqual(frames, [["message:new", ack.message], ["message:new", second]]);
+    for (const frames of await heard(...elsewhere)) assert.deepEqual(frames, [["messageReceived", ack.message], ["messageReceived", second]]);
+    for (const frames of await heard(...others)) assert.deepEqual(frames, []);
+    assert.deepEqual((await server.call("bob", "GET", `/conversations/${talk}/messages`)).body, [second, ack.message]);
+
+    // Who leaves the room is elsewhere; without an ack it works as well.
+    await room[1].ask("leave:conversation", { conversationId: talk });
+    room[0].socket.emit("message:send", { conversationId: talk, message: { content: "Bye" } });
+    assert.equal((await elsewhere[0].next("messageReceived")).seq, 1);
+    await Promise.all([elsewhere[0].next("messageReceived"), elsewhere[0].next("messageReceived")]);
+    assert.deepEqual((await heard(room[1])).at(-1), ["messageReceived", (await heard(room[0])).at(-1)[1]]);
+  });
+
+  test("of one clientId is one message and one frame, also when it comes twenty times at once by both doors", async () => {
+    const talk = await newTalk();
+    const [alice, bob] = [await server.connect("alice"), await server.connect("bob")];
+    for (const one of [alice, bob]) await one.ask("join:conversation", { conversationId: talk });
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, async (_, n) =>
+        n % 2
+          ? post("alice", `/conversations/${talk}/messages`, { content: "x", clientId: "c-1" })
+          : (await alice.ask("message:send", { conversationId: talk, message: { content: "x" }, clientId: "c-1" })).message,
+      ),
+    );
+    for (const answer of answers) assert.deepEqual(answer, answers[0]);
+    // The same name by another is another message, and the first took one place only.
+    const bobs = await bob.ask("message:send", { conversationId: talk, message: { content: "y" }, clientId: "c-1" });
+    assert.equal(bobs.message.seq, 2);
+    for (const frames of await heard(alice, bob)) assert.deepEqual(frames, [["message:new", answers[0]], ["message:new", bobs.message]]);
+  });
+
+  test("of a stranger is not found, and what is no message is invalid; neither is stored", async () => {
+    const talk = await newTalk();
+    const [alice, stranger] = [await server.connect("alice"), await server.connect(cora)];
+    const send = { conversationId: talk, message: { content: "x" } };
+    const missing = { ok: false, error: { code: "not_found", message: `Conversation with ID ${talk} not found` } };
+    assert.deepEqual(await stranger.ask("message:send", send), missing);
+    for (const payload of [
+      {},
+      { conversationId: talk },
+      { conversationId: talk, message: "x" },
+      { conversationId: talk, message: {} },
+      { conversationId: talk, message: { content: "" } },
+      { conversationId: talk, message: { content: "x".repeat(65_537) } },
+      { conversationId: talk, message: { content: "x", senderId: 1 } },
+      { ...send, clientId: "" },
+      { ...send, seq: 5 },
+    ]) {
+      const { ok, error } = await alice.ask("message:send", payload);
+      assert.deepEqual({ ok, code: error.code }, { ok: false, code: "invalid" }, JSON.stringify(payload).slice(0, 100));
+    }
+    assert.deepEqual((await server.call("alice", "GET", `/conversations/${talk}/messages`)).body, []);
+    assert.equal((await alice.ask("message:send", send)).message.seq, 1, "what is refused takes no place");
+  });
+
+  test("does not reach a member who was removed", async () => {
+    const talk = await newTalk();
+    const [alice, bob, bobElsewhere] = [await server.connect("alice"), await server.connect("bob"), await server.connect("bob")];
+    for (const one of [alice, bob]) await one.ask("join:conversation", { conversationId: talk });
+    assert.equal((await server.call("bob", "DELETE", `/conversations/${talk}/members/${ids.bob}`)).status, 204);
+    const { message } = await alice.ask("message:send", { conversationId: talk, message: { content: "Alone" } });
+    for (const frames of await heard(bob, bobElsewhere)) assert.deepEqual(frames, []);
+    assert.deepEqual(await heard(alice), [["message:new", message]]);
+    assert.equal((await bob.ask("join:conversation", { conversationId: talk })).error.code, "not_found");
+
+    await post("alice", `/conversations/${talk}/members`, { userId: ids.bob });
+    const back = await alice.ask("message:send", { conversationId: talk, message: { content: "Welcome" } });
+    for (const frames of await heard(bob, bobElsewhere)) assert.deepEqual(frames, [["messageReceived", back.message]]);
+  });
+});
+
+describe("reading", () => {
+  test("is told to the room, once each time the mark moves, and answered with what is left", async () => {
+    const talk = await newTalk();
+    const [alice, bob, elsewhere] = [await server.connect("alice"), await server.connect("bob"), await server.connect("alice")];
+    for (const one of [alice, bob]) await one.ask("join:conversation", { conversationId: talk });
+    const sent = [];
+    for (const content of ["a", "b", "c"]) sent.push((await alice.ask("message:send", { conversationId: talk, message: { content } })).message.id);
+    const answer = (messageId, unreadCount) => ({ conversationId: talk, userId: ids.bob, messageId, unreadCount });
+    const read = (messageId) => bob.ask("conversation:read", { conversationId: talk, messageId });
+    assert.deepEqual(await read(sent[1]), { ok: true, ...answer(sent[1], 1) });
+    assert.deepEqual(await read(sent[1]), { ok: true, ...answer(sent[1], 1) });
+    assert.deepEqual(await read(sent[0]), { ok: true, ...answer(sent[0], 1) });
+    assert.deepEqual(await post("bob", `/conversations/${talk}/read`, { messageId: sent[2] }), answer(sent[2], 0));
+
+    const told = [sent[1], sent[2]].map((messageId) => ["conversation:read", { conversationId: talk, userId: ids.bob, messageId }]);
+    for (const frames of await heard(alice, bob)) assert.deepEqual(frames.filter(([event]) => event === "conversation:read"), told);
+    assert.deepEqual((await heard(elsewhere)).filter(([event]) => event === "conversation:read"), []);
+    const stranger = await server.connect(cora);
+    assert.equal((await stranger.ask("conversation:read", { conversationId: talk, messageId: sent[0] })).error.code, "not_found");
+    assert.deepEqual((await read(999_999)).error, { code: "not_found", message: "Message with ID 999999 not found" });
+  });
+});

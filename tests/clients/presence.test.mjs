@@ -1,0 +1,145 @@
+// Who is there and who types, through the official client: told once per user, to those in the room.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { Server, until } from "./harness.mjs";
+
+let server;
+let limited;
+let ids;
+let cora;
+before(async () => {
+  server = await Server.start();
+  const { body } = await server.call(null, "POST", "/auth/register", { email: "cora@x.test", name: "Cora", password: "long-enough" });
+  cora = body.accessToken;
+  ids = { alice: await server.id("alice"), bob: await server.id("bob"), admin: await server.id("admin"), cora: body.user.id };
+});
+after(async () => {
+  await server?.close();
+  await limited?.close();
+});
+
+/** A conversation of alice's with these in it, whose id is not much of a secret. */
+async function newTalk(on, ...others) {
+  const { status, body } = await on.call("alice", "POST", "/conversations", { memberIds: others });
+  assert.equal(status, 201, JSON.stringify(body));
+  return { conversationId: body.id };
+}
+
+/** What a client was told of who came and went: [["join", id], …]. */
+const told = (client) =>
+  client.frames
+    .filter(({ event }) => event.startsWith("presence:"))
+    .flatMap(({ event, data }) => data.userIds.map((id) => [event.slice("presence:".length), id]));
+
+/** Waits until the last that `client` was told is that one. */
+const untilTold = (client, what, id, ms) =>
+  until(() => JSON.stringify(told(client).at(-1)) === JSON.stringify([what, id]), `${what} of ${id}; told: ${JSON.stringify(told(client))}`, ms);
+
+/** Breaks a socket's line without a goodbye. */
+function cut(client) {
+  client.socket.io.reconnection(false);
+  client.socket.io.engine.transport.ws.terminate();
+}
+
+describe("presence", () => {
+  test("a user comes with the first socket and goes with the last; both are told to all in the room, the one who comes too", async () => {
+    const talk = await newTalk(server, ids.bob);
+    const [alice, bob, bobToo, outside] = await Promise.all([server.connect("alice"), server.connect("bob"), server.connect("bob"), server.connect("alice")]);
+    await alice.ask("join:conversation", talk);
+    assert.deepEqual(await alice.next("presence:join"), { room: `conversation:${talk.conversationId}`, userIds: [ids.alice] });
+    await bob.ask("join:conversation", talk);
+    assert.deepEqual(await alice.next("presence:join"), { room: `conversation:${talk.conversationId}`, userIds: [ids.bob] });
+    assert.deepEqual(await bob.next("presence:join"), { room: `conversation:${talk.conversationId}`, userIds: [ids.bob] });
+
+    const room = `conversation:${talk.conversationId}`;
+    assert.deepEqual(await bobToo.ask("join:conversation", talk), { ok: true, room, members: [ids.alice, ids.bob], memberCount: 2 });
+    assert.deepEqual(await bob.ask("leave:conversation", talk), { ok: true, room, members: [ids.alice, ids.bob], memberCount: 2 });
+    await bobToo.ask("leave:conversation", talk);
+    assert.deepEqual(await alice.next("presence:leave"), { room, userIds: [ids.bob] });
+    // A DISCONNECT counts at once, as leaving does.
+    await bob.ask("join:conversation", talk);
+    await untilTold(alice, "join", ids.bob);
+    const from = Date.now();
+    bob.socket.disconnect();
+    await untilTold(alice, "leave", ids.bob, 4_000);
+    assert.ok(Date.now() - from < 4_500);
+    assert.deepEqual(told(alice), [["join", ids.alice], ["join", ids.bob], ["leave", ids.bob], ["join", ids.bob], ["leave", ids.bob]]);
+    assert.deepEqual(told(outside), []);
+  });
+
+  test("many who come together are told together", async () => {
+    const talk = await newTalk(server, ids.bob, ids.cora, ids.admin);
+    const clients = await Promise.all(["alice", "bob", cora, "admin"].map((who) => server.connect(who)));
+    await Promise.all(clients.map((client) => client.ask("join:conversation", talk)));
+    const all = [ids.alice, ids.bob, ids.cora, ids.admin].toSorted((a, b) => a - b);
+    const came = (client) => told(client).map(([what, id]) => (what === "join" ? id : null)).toSorted((a, b) => a - b);
+    await until(() => clients.every((client) => told(client).length === 4), "everyone to be told of everyone");
+    for (const client of clients) assert.deepEqual(came(client), all);
+  });
+
+  test("who is removed is gone at once, with all sockets", async () => {
+    const talk = await newTalk(server, ids.bob);
+    const [alice, bob, bobToo] = await Promise.all([server.connect("alice"), server.connect("bob"), server.connect("bob")]);
+    for (const client of [alice, bob, bobToo]) await client.ask("join:conversation", talk);
+    await untilTold(alice, "join", ids.bob);
+    const { status } = await server.call("alice", "DELETE", `/conversations/${talk.conversationId}/members/${ids.bob}`);
+    assert.equal(status, 204);
+    await untilTold(alice, "leave", ids.bob, 4_000);
+    for (const client of [bob, bobToo]) {
+      await client.ask("message", { content: "is that all?" });
+      assert.ok(!told(client).some(([what]) => what === "leave"), "who is out hears nothing of it");
+    }
+  });
+
+  test("a lost line counts as a leave after 5 s, and not at all when the user is back by then", async () => {
+    const talk = await newTalk(server, ids.bob, ids.cora);
+    const [alice, bob, lost] = await Promise.all([server.connect("alice"), server.connect("bob"), server.connect(cora)]);
+    for (const client of [alice, bob, lost]) await client.ask("join:conversation", talk);
+    await until(() => told(alice).length === 3, "three to be there");
+    const from = Date.now();
+    cut(bob);
+    cut(lost);
+    const back = await server.connect(cora);
+    const { members } = await back.ask("join:conversation", talk);
+    assert.deepEqual(members.toSorted((a, b) => a - b), [ids.alice, ids.bob, ids.cora].toSorted((a, b) => a - b), "who is lost is still listed");
+    await untilTold(alice, "leave", ids.bob, 15_000);
+    assert.ok(Date.now() - from >= 4_900, `told after ${Date.now() - from} ms`);
+    assert.deepEqual(told(alice).slice(3), [["leave", ids.bob]]);
+  });
+
+  test("above PRESENCE_LIMIT nobody is told", async () => {
+    limited = await Server.start({ PRESENCE_LIMIT: "2" });
+    const [alice, bob, admin] = await Promise.all(["alice", "bob", "admin"].map((who) => limited.connect(who)));
+    const [aliceId, bobId, adminId] = await Promise.all(["alice", "bob", "admin"].map((who) => limited.id(who)));
+    const talk = await newTalk(limited, bobId, adminId);
+    await alice.ask("join:conversation", talk);
+    await bob.ask("join:conversation", talk);
+    await untilTold(alice, "join", bobId);
+    assert.equal((await admin.ask("join:conversation", talk)).memberCount, 3);
+    // The next collection is past the third's join, so with what it brings all of that would have come.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await admin.ask("leave:conversation", talk);
+    await untilTold(alice, "leave", adminId);
+    assert.deepEqual(told(alice), [["join", aliceId], ["join", bobId], ["leave", adminId]]);
+    assert.deepEqual(told(admin), []);
+  });
+});
+
+describe("typing", () => {
+  test("is told to the others in the conversation, never to the one who types, and only by members", async () => {
+    const talk = await newTalk(server, ids.bob);
+    const [alice, aliceToo, bob, bobElsewhere, stranger] = await Promise.all(
+      ["alice", "alice", "bob", "bob", cora].map((who) => server.connect(who)),
+    );
+    for (const client of [alice, aliceToo, bob]) await client.ask("join:conversation", talk);
+    assert.deepEqual(await alice.ask("typing", { ...talk, isTyping: true }), { ok: true });
+    assert.deepEqual(await alice.ask("typing", { ...talk, isTyping: false }), { ok: true });
+    const refused = { ok: false, error: { code: "not_found", message: `Conversation with ID ${talk.conversationId} not found` } };
+    assert.deepEqual(await stranger.ask("typing", { ...talk, isTyping: true }), refused);
+    assert.equal((await alice.ask("typing", { ...talk, isTyping: "yes" })).error.code, "invalid");
+    for (const client of [alice, aliceToo, bob, bobElsewhere, stranger]) await client.ask("message", { content: "is that all?" });
+    assert.deepEqual(bob.all("typing"), [true, false].map((isTyping) => ({ ...talk, userId: ids.alice, isTyping })));
+    for (const client of [alice, aliceToo, bobElsewhere, stranger]) assert.deepEqual(client.all("typing"), []);
+  });
+});
