@@ -66,7 +66,7 @@ fn counts_are_exact_while_many_write_and_read() {
         }
         scope.spawn(|| (0..5).for_each(|_| drop(server.patch("/notifications/mark-all-read", &alice, &Value::Null))));
     });
-    let [one, two] = sockets.each_mut().map(|socket| frames(socket));
+    let [one, two] = sockets.each_mut().map(frames);
     assert_eq!(one, two);
     assert_eq!(follow(&one, before), unread_ids(&server, &alice));
 }

@@ -42,7 +42,8 @@ pub fn pages(server: &Server, token: &str, first: &str) -> Vec<Value> {
         assert_eq!(page.status, 200, "{}", page.body);
         all.extend(page.body.as_array().unwrap().clone());
         let Some(link) = page.headers.get("link") else { return all };
-        path = link.to_str().unwrap().strip_prefix('<').unwrap().strip_suffix(r#">; rel="next""#).unwrap().to_owned();
+        let next = link.to_str().unwrap().strip_prefix('<').unwrap().strip_suffix(r#">; rel="next""#);
+        next.unwrap().clone_into(&mut path);
     }
 }
 
