@@ -17,8 +17,8 @@ export class Chat {
   #drafts = new Map();
   #thread = null;
   #isShown = false;
-  /** Messages that came while the list was read: the answer may not know them. */
-  #meanwhile = [];
+  /** Messages that came while the list is read, of which the answer may not know; null at other times. */
+  #meanwhile = null;
 
   constructor(stay, link) {
     this.#stay = stay;
@@ -85,10 +85,11 @@ export class Chat {
       for (const id of this.#conversations.keys()) if (!data.some((one) => one.id === id)) this.#drop(id);
       for (const conversation of data) {
         const { lastMessage } = conversation;
-        const isRead = lastMessage && this.#thread?.id === conversation.id && this.#thread.isMarked(lastMessage);
+        const isRead = lastMessage && this.#thread?.id === conversation.id && this.#thread.hasMarkedAllTo(lastMessage.seq);
         this.#conversations.set(conversation.id, isRead ? { ...conversation, unreadCount: 0 } : conversation);
       }
       for (const message of this.#meanwhile) this.#count(message);
+      this.#meanwhile = null;
       this.#showAll();
     }),
   );
@@ -100,7 +101,7 @@ export class Chat {
   }
 
   #take(message) {
-    this.#meanwhile.push(message);
+    this.#meanwhile?.push(message);
     this.#ifOpen(message, (thread) => thread.take(message));
     if (!this.#conversations.has(message.conversationId)) return this.#read();
     this.#count(message);

@@ -4,6 +4,7 @@ import { $, briefly, cloneTemplate, glow, listOf, say } from "./dom.js";
 
 /** Within so many pixels of the end counts as being there. */
 const NEAR_END = 48;
+const MOST_KEPT = 500;
 
 export class MessageList {
   #me;
@@ -79,6 +80,18 @@ export class MessageList {
   dropBelowGap() {
     let lowest = this.#newest;
     while (this.has(lowest - 1)) lowest -= 1;
+    return this.#dropBelow(lowest);
+  }
+
+  /** Keeps a page that stays open for days small; gives the earliest message that is left, if there was too much of them. */
+  trim() {
+    const lowest = this.#newest - MOST_KEPT + 1;
+    // Whoever reads what lies above does not lose it.
+    return this.#isAtEnd && this.#dropBelow(lowest) ? this.#messages.get(lowest) : undefined;
+  }
+
+  /** Whether there was something to drop. */
+  #dropBelow(lowest) {
     const below = [...this.#messages.keys()].filter((seq) => seq < lowest);
     for (const seq of below) {
       this.#messages.delete(seq);

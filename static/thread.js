@@ -66,11 +66,15 @@ export class Thread {
   }
 
   async #readNewest() {
-    const { data, next } = await this.#stay.call("GET", `/conversations/${this.id}/messages?limit=${PAGE_SIZE}`);
+    const { data, next } = await this.#stay.call("GET", `${this.#path}?limit=${PAGE_SIZE}`);
     this.#put(data);
     // More was missed than one page holds: "Show earlier" leads there.
     if (this.#list.dropBelowGap() || this.#earlier === undefined) this.#earlier = next ?? null;
     this.#showEarlier();
+  }
+
+  get #path() {
+    return `/conversations/${this.id}/messages`;
   }
 
   async #readEarlier() {
@@ -103,6 +107,11 @@ export class Thread {
   #put(messages) {
     for (const { clientId, senderId } of messages) if (senderId === this.#stay.user.id) this.#outbox.arrived(clientId);
     this.#list.put(messages);
+    const earliest = this.#list.trim();
+    if (earliest) {
+      this.#earlier = `${this.#path}?limit=${PAGE_SIZE}&before=${earliest.id}`;
+      this.#showEarlier();
+    }
     this.#list.showSeen((id) => this.#readersOf(id));
     this.markRead();
   }
@@ -121,10 +130,14 @@ export class Thread {
     return [...this.#marks].filter(([userId, mark]) => userId !== me && mark >= messageId).map(([userId]) => userId);
   }
 
+  #newestOfOthers() {
+    const me = this.#stay.user.id;
+    return this.#list.newestThat(({ senderId }) => senderId !== me);
+  }
+
   /** What the user sees is read: the newest message of another, when the end of the list is in sight. */
   async markRead() {
-    const me = this.#stay.user.id;
-    const seen = this.#list.newestThat(({ senderId }) => senderId !== me);
+    const seen = this.#newestOfOthers();
     if (!seen || seen.id <= this.#markedUpTo || !this.#list.isAtEnd || !this.#isWatched()) return;
     const before = this.#markedUpTo;
     this.#markedUpTo = seen.id;
@@ -137,6 +150,12 @@ export class Thread {
       // It counts as unread still, and is marked when the page is ready again.
       if (this.#markedUpTo === seen.id) this.#markedUpTo = before;
     }
+  }
+
+  /** Whether nothing up to the message with that seq is left to be marked. */
+  hasMarkedAllTo(seq) {
+    const seen = this.#newestOfOthers();
+    return this.#list.newest >= seq && (!seen || seen.id <= this.#markedUpTo);
   }
 
   /** Whether this message needs no badge: it is one's own, or marked. */

@@ -239,6 +239,23 @@ describe("the page", () => {
     await bob.close();
   });
 
+  test("says why a message was refused, and keeps it until it is discarded", async () => {
+    const { id } = await conversation("Closed");
+    const [bob] = await pages("desktop", "bob");
+    await bob.openConversation(id);
+    await bob.write("Still here.");
+    await bob.message("Still here.");
+    const { status } = await server.call("alice", "DELETE", `/conversations/${id}/members/${await server.id("bob")}`);
+    assert.equal(status, 204);
+    await bob.write("And now?");
+    const refused = bob.page.locator('[data-testid="message"][data-state="failed"]');
+    await refused.waitFor();
+    assert.match(await refused.textContent(), new RegExp(`Conversation with ID ${id} not found`));
+    await refused.getByText("Discard").click();
+    await until(async () => (await bob.on("message").count()) === 1, "the refused message to go");
+    await farewell(bob);
+  });
+
   test("sends any frame from the box, shows its ack, and tells a fault at the box", async () => {
     const [alice] = await pages("desktop", "alice");
     await alice.openFrames();

@@ -31,13 +31,14 @@ function open(path, options = {}) {
   };
 }
 
-/** Signed in by its first frame; the session has been told. */
+/** Signed in by its first frame; the session has been told, and on `/` how many notifications are unread. */
 async function enter(who, path = "/ws") {
   const line = open(path);
   await line.opened;
   line.send({ event: "auth", data: { token: await server.token(who) } });
   const { event } = await line.read();
   assert.equal(event, "session");
+  if (path === "/ws") assert.equal((await line.read()).event, "notifications:unread");
   return line;
 }
 
