@@ -62,7 +62,7 @@ fn delete(server: &Server, path: &str, token: &str) -> (u16, Value) {
 fn a_project_is_its_members_matter_and_members_are_its_owners() {
     let home = Home::new();
     let server = home.serve(&[]);
-    let ((alice, alice_id), (bob, bob_id), (admin, admin_id)) = (server.sign_in("alice"), server.sign_in("bob"), server.sign_in("admin"));
+    let ((alice, alice_id), (bob, bob_id), (_, admin_id)) = (server.sign_in("alice"), server.sign_in("bob"), server.sign_in("admin"));
 
     let made = server.post("/projects", &alice, &json!({"name": "Garden", "description": "Green"}));
     let id = made.body["id"].as_i64().unwrap();

@@ -16,6 +16,7 @@ pub fn new_message(message: &Message, members: Vec<UserId>) -> [NewEvent; 2] {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names that clients see")]
 struct ConversationRead {
     conversation_id: ConversationId,
     user_id: UserId,

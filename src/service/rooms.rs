@@ -21,8 +21,8 @@ pub fn by_name(name: &str) -> Result<Room, Error> {
 
 /// Puts a socket of the caller into a room; who is there then. Members only.
 ///
-/// The membership is looked up where writes are made, and the socket enters behind that in the order of commits: so a removal comes either
-/// before the look, or after the socket is in and puts it out again.
+/// The membership is held where writes are made until the commit, and the socket enters behind that in the order of commits: so a removal comes
+/// either before the look, or after the socket is in and puts it out again.
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -30,7 +30,7 @@ pub async fn join(services: &Services, caller: &Identity, room: Room, client: Cl
     let user = caller.user;
     let (done, present) = oneshot::channel();
     let look = async move |tx: &mut Tx| {
-        if !is_member(tx.conn(), user, room).await? {
+        if !hold_member(tx, user, room).await? {
             return Err(not_found(room));
         }
         tx.after_commit(move || {
@@ -82,6 +82,14 @@ async fn is_member(conn: &mut Conn, user: UserId, room: Room) -> QueryResult<boo
     match room {
         Room::Project(id) => projects::is_member(conn, id, user).await,
         Room::Conversation(id) => conversations::is_member(conn, id, user).await,
+        Room::User(_) | Room::Admin | Room::Members(_) => Ok(false),
+    }
+}
+
+async fn hold_member(tx: &mut Tx, user: UserId, room: Room) -> QueryResult<bool> {
+    match room {
+        Room::Project(id) => projects::hold_member(tx, id, user).await,
+        Room::Conversation(id) => conversations::hold_member(tx, id, user).await,
         Room::User(_) | Room::Admin | Room::Members(_) => Ok(false),
     }
 }

@@ -117,6 +117,18 @@ pub async fn is_member(conn: &mut Conn, id: ConversationId, user: UserId) -> Que
     query!(conn, c => diesel::select(exists(conversation_members::table.find((id, user)))).get_result(c))
 }
 
+/// As [`is_member`], and so until the commit: a removal waits for that. For what must not come behind one.
+pub async fn hold_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryResult<bool> {
+    let row = conversation_members::table.find((id, user)).select(conversation_members::user_id);
+    let found: Option<UserId> = match tx.conn() {
+        // The one writer there is: nothing else changes meanwhile, and there is no such clause.
+        Conn::Sqlite(c) => diesel::RunQueryDsl::first(row, c),
+        Conn::Postgres(c) => diesel_async::RunQueryDsl::first(row.for_key_share(), c).await,
+    }
+    .optional()?;
+    Ok(found.is_some())
+}
+
 /// The members' ids.
 pub async fn member_ids(conn: &mut Conn, id: ConversationId) -> QueryResult<Vec<UserId>> {
     query!(conn, c => {

@@ -81,6 +81,18 @@ pub async fn is_member(conn: &mut Conn, id: ProjectId, user: UserId) -> QueryRes
     query!(conn, c => diesel::select(exists(project_members::table.find((id, user)))).get_result(c))
 }
 
+/// As [`is_member`], and so until the commit: a removal waits for that. For what must not come behind one.
+pub async fn hold_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult<bool> {
+    let row = project_members::table.find((id, user)).select(project_members::user_id);
+    let found: Option<UserId> = match tx.conn() {
+        // The one writer there is: nothing else changes meanwhile, and there is no such clause.
+        Conn::Sqlite(c) => diesel::RunQueryDsl::first(row, c),
+        Conn::Postgres(c) => diesel_async::RunQueryDsl::first(row.for_key_share(), c).await,
+    }
+    .optional()?;
+    Ok(found.is_some())
+}
+
 /// The project's members, as they came.
 pub async fn members(conn: &mut Conn, id: ProjectId) -> QueryResult<Vec<Member>> {
     query!(conn, c => {

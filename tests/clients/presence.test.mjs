@@ -19,17 +19,17 @@ after(async () => {
   await limited?.close();
 });
 
-/** A conversation of alice's with these in it, whose id is not much of a secret. */
+/** A conversation of alice's with these in it. */
 async function newTalk(on, ...others) {
   const { status, body } = await on.call("alice", "POST", "/conversations", { memberIds: others });
   assert.equal(status, 201, JSON.stringify(body));
   return { conversationId: body.id };
 }
 
-/** What a client was told of who came and went: [["join", id], …]. */
-const told = (client) =>
+/** What a client was told of who came and went, in one room or in all: [["join", id], …]. */
+const told = (client, room) =>
   client.frames
-    .filter(({ event }) => event.startsWith("presence:"))
+    .filter(({ event, data }) => event.startsWith("presence:") && (!room || data.room === room))
     .flatMap(({ event, data }) => data.userIds.map((id) => [event.slice("presence:".length), id]));
 
 /** Waits until the last that `client` was told is that one. */
@@ -78,6 +78,21 @@ describe("presence", () => {
     for (const client of clients) assert.deepEqual(came(client), all);
   });
 
+  test("GET /presence lists who is there, to those who may join", async () => {
+    const talk = await newTalk(server, ids.bob);
+    const room = `conversation:${talk.conversationId}`;
+    const look = async (who) => {
+      const { status, body } = await server.call(who, "GET", `/presence?room=${room}`);
+      return [status, body];
+    };
+    assert.deepEqual(await look("alice"), [200, { room, members: [] }]);
+    const bob = await server.connect("bob");
+    await bob.ask("join:conversation", talk);
+    assert.deepEqual(await look("alice"), [200, { room, members: [ids.bob] }]);
+    assert.deepEqual(await look(cora), [404, { statusCode: 404, message: `Conversation with ID ${talk.conversationId} not found`, error: "Not Found" }]);
+    assert.equal((await server.call("alice", "GET", "/presence?room=admin")).status, 400);
+  });
+
   test("who is removed is gone at once, with all sockets", async () => {
     const talk = await newTalk(server, ids.bob);
     const [alice, bob, bobToo] = await Promise.all([server.connect("alice"), server.connect("bob"), server.connect("bob")]);
@@ -112,17 +127,20 @@ describe("presence", () => {
     limited = await Server.start({ PRESENCE_LIMIT: "2" });
     const [alice, bob, admin] = await Promise.all(["alice", "bob", "admin"].map((who) => limited.connect(who)));
     const [aliceId, bobId, adminId] = await Promise.all(["alice", "bob", "admin"].map((who) => limited.id(who)));
-    const talk = await newTalk(limited, bobId, adminId);
+    const [talk, other] = [await newTalk(limited, bobId, adminId), await newTalk(limited, adminId)];
+    const room = `conversation:${talk.conversationId}`;
     await alice.ask("join:conversation", talk);
     await bob.ask("join:conversation", talk);
     await untilTold(alice, "join", bobId);
     assert.equal((await admin.ask("join:conversation", talk)).memberCount, 3);
-    // The next collection is past the third's join, so with what it brings all of that would have come.
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    // Rooms are told together: with what there is to tell of this one, all of the other would have come.
+    await alice.ask("join:conversation", other);
+    await admin.ask("join:conversation", other);
+    await untilTold(alice, "join", adminId);
     await admin.ask("leave:conversation", talk);
     await untilTold(alice, "leave", adminId);
-    assert.deepEqual(told(alice), [["join", aliceId], ["join", bobId], ["leave", adminId]]);
-    assert.deepEqual(told(admin), []);
+    assert.deepEqual(told(alice, room), [["join", aliceId], ["join", bobId], ["leave", adminId]]);
+    assert.deepEqual(told(admin, room), []);
   });
 });
 

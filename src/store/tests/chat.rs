@@ -273,3 +273,62 @@ fn a_stage_is_completed_once() {
         assert!(find(id).await.is_some() && find(other).await.is_none());
     });
 }
+
+#[test]
+fn a_member_who_is_held_is_not_removed_before_what_follows_is_announced() {
+    let House { db, log, .. } = &house();
+    run(async {
+        let [ann, ben] = people(db, ["ann@x.test", "ben@x.test"]).await;
+        let (project, id) = (project(db, vec![ann, ben]).await, talk(db, None, vec![ann, ben]).await);
+        let (release, held) = tokio::sync::oneshot::channel::<()>();
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let mark = |minor| {
+            let total = Money::from_minor(minor);
+            async move |tx: &mut Tx| -> Result<(), Error> {
+                let order = orders::insert(tx, &NewOrder { customer_id: None, total }).await?;
+                tx.emit(event::new_order(&order));
+                Ok(())
+            }
+        };
+        let holder = tokio::spawn({
+            let (db, mark) = (db.clone(), mark(1));
+            async move {
+                let work = async move |tx: &mut Tx| {
+                    assert!(projects::hold_member(tx, project, ben).await? && conversations::hold_member(tx, id, ben).await?);
+                    assert!(!conversations::hold_member(tx, id, UserId(99)).await?);
+                    let _ = begun.send(());
+                    let _ = held.await;
+                    mark(tx).await
+                };
+                db.write(Once::No, work).await
+            }
+        });
+        begins.await.expect("begins");
+        let mut removals: Vec<_> = [0, 1]
+            .map(|which| {
+                let (db, mark) = (db.clone(), mark(2));
+                tokio::spawn(async move {
+                    let work = async move |tx: &mut Tx| {
+                        match which {
+                            0 => assert!(projects::remove_member(tx, project, ben).await?),
+                            _ => assert_eq!(conversations::remove_member(tx, &[id], ben).await?, 1),
+                        }
+                        mark(tx).await
+                    };
+                    db.write(Once::No, work).await
+                })
+            })
+            .into();
+        for removal in &mut removals {
+            let early = tokio::time::timeout(std::time::Duration::from_millis(100), removal).await;
+            assert!(early.is_err(), "it has to wait");
+        }
+        drop(release);
+        holder.await.expect("joins").expect("writes");
+        for removal in removals {
+            removal.await.expect("joins").expect("writes");
+        }
+        let order: Vec<bool> = log.events().iter().map(|event| event.data.contains("0.01")).collect();
+        assert_eq!(order, [true, false, false]);
+    });
+}
