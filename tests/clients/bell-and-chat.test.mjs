@@ -183,6 +183,8 @@ describe("the page", () => {
     const unread = async () => (await server.call("alice", "GET", "/conversations")).body.find((one) => one.id === id).unreadCount;
     await until(async () => (await unread()) === 0, "all to be read");
     await alice.on("messages").locator("li").first().scrollIntoViewIfNeeded();
+    // The page is told of the scrolling before it next paints.
+    await alice.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
     await say("bob", id, "Message 91");
     await alice.on("to-end").waitFor();
     assert.equal(await unread(), 1);
