@@ -8,7 +8,7 @@ use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::Room;
 use crate::model::fields::{self, Fields};
-use crate::model::{ConversationId, Notification, ProjectId, Timestamp};
+use crate::model::{ConversationId, Message, Notification, ProjectId, Timestamp};
 use crate::realtime::{Client, Incoming, Present, Reply};
 use crate::service::messages::{self, NewMessage};
 use crate::service::{Services, conversations, notifications, rooms};
@@ -55,7 +55,7 @@ impl Call<'_> {
     async fn send(&self, fields: Fields<'_>) -> Reply {
         let (conversation, new) = NewMessage::read_event(fields)?;
         let message = messages::send(self.services, self.caller, conversation, new, Once::No).await?;
-        ack(&json!({"message": message}))
+        ack(&Sent { message: &message })
     }
 
     /// Seed 001: a message comes back to its sender.
@@ -99,6 +99,11 @@ struct Echo<'a> {
     content: &'a RawValue,
     from: i64,
     at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Sent<'a> {
+    message: &'a Message,
 }
 
 /// Not by `json!`, which would read its data's numbers, and stop at one that no float can hold.
