@@ -23,7 +23,10 @@ export class MessageList {
     this.#onLetter = onLetter;
     $("messages").replaceChildren();
     $("to-end").hidden = true;
-    stay.listen($("to-end"), "click", () => this.toEnd());
+    stay.listen($("to-end"), "click", () => {
+      this.toEnd();
+      onEnd();
+    });
     stay.listen($("messages-scroll"), "scroll", () => {
       const { scrollHeight, scrollTop, clientHeight } = $("messages-scroll");
       const wasAtEnd = this.#isAtEnd;

@@ -178,6 +178,18 @@ describe("the page", () => {
       await until(async () => (await seqs()).length > length, "earlier messages");
     }
     assert.deepEqual(await seqs(), Array.from({ length: 90 }, (_, at) => at + 1));
+
+    // Who reads far above is not torn away, and what comes meanwhile is not read yet.
+    const unread = async () => (await server.call("alice", "GET", "/conversations")).body.find((one) => one.id === id).unreadCount;
+    await until(async () => (await unread()) === 0, "all to be read");
+    await alice.on("messages").locator("li").first().scrollIntoViewIfNeeded();
+    // The page is told of the scrolling before it next paints.
+    await alice.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+    await say("bob", id, "Message 91");
+    await alice.on("to-end").waitFor();
+    assert.equal(await unread(), 1);
+    await alice.on("to-end").click();
+    await until(async () => (await unread()) === 0, "the new one to be read");
     await farewell(alice);
   });
 
