@@ -132,8 +132,10 @@ export class Bell {
   }
 
   async #readAll() {
+    // Not what comes meanwhile.
+    const before = [...this.#known.keys()];
     await this.#stay.call("PATCH", "/notifications/mark-all-read");
-    for (const id of this.#known.keys()) this.#markRead(id);
+    for (const id of before) this.#markRead(id);
     await this.#recount();
     $("notifications-title").focus();
   }

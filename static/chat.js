@@ -81,8 +81,10 @@ export class Chat {
   #read = oneAtATime(() =>
     this.#stay.attempt($("chat-error"), async () => {
       this.#meanwhile = [];
-      const { data } = await this.#stay.call("GET", `/conversations?limit=${PAGE_SIZE}`);
-      for (const id of this.#conversations.keys()) if (!data.some((one) => one.id === id)) this.#drop(id);
+      const { data, next } = await this.#stay.call("GET", `/conversations?limit=${PAGE_SIZE}`);
+      // What is older than the page may be there all the same.
+      const oldest = next ? data.at(-1).id : 0;
+      for (const id of this.#conversations.keys()) if (id >= oldest && !data.some((one) => one.id === id)) this.#drop(id);
       for (const conversation of data) {
         const { lastMessage } = conversation;
         const isRead = lastMessage && this.#thread?.id === conversation.id && this.#thread.hasMarkedAllTo(lastMessage.seq);
@@ -103,9 +105,20 @@ export class Chat {
   #take(message) {
     this.#meanwhile?.push(message);
     this.#ifOpen(message, (thread) => thread.take(message));
-    if (!this.#conversations.has(message.conversationId)) return this.#read();
+    if (!this.#conversations.has(message.conversationId)) return this.#readOne(message.conversationId);
     this.#count(message);
     this.#showAll();
+  }
+
+  /** One that is new, or too old for the list's first page. */
+  #readOne(id) {
+    return this.#stay.attempt($("chat-error"), async () => {
+      const { data } = await this.#stay.call("GET", `/conversations/${id}`);
+      // Unless a message has come that the answer does not know of yet.
+      const known = this.#conversations.get(id);
+      if (!known || (known.lastMessage?.seq ?? 0) <= (data.lastMessage?.seq ?? 0)) this.#conversations.set(id, data);
+      this.#showAll();
+    });
   }
 
   /** Lays a message over what is known of its conversation; one that was counted already changes nothing. */

@@ -155,14 +155,26 @@ fn a_room_is_told_once_per_user_who_comes_and_who_leaves() {
 }
 
 #[test]
+fn who_come_together_are_told_together() {
+    let address = server(PresenceSettings { collect: Duration::from_secs(2), ..PROMPT });
+    let mut guests = ["ann", "bob", "cora"].map(|user| Guest::come(address, user));
+    for guest in &mut guests {
+        guest.ask("join", &["hall"]);
+    }
+    for mut guest in guests {
+        assert_eq!(guest.hears(), told("join", "hall", &["ann", "bob", "cora"]));
+    }
+}
+
+#[test]
 fn a_socket_that_says_goodbye_leaves_at_once_and_a_lost_line_does_not() {
     let address = server(PROMPT);
     let mut ann = Guest::come(address, "ann");
     ann.ask("join", &["hall"]);
     let [mut lost, mut away, mut gone] = ["lost", "away", "gone"].map(|user| Guest::come(address, user));
-    for guest in [&mut lost, &mut away, &mut gone] {
+    for (name, guest) in [("lost", &mut lost), ("away", &mut away), ("gone", &mut gone)] {
         guest.ask("join", &["hall"]);
-        ann.hears_of("presence:join");
+        ann.hears_of(name);
     }
     drop(lost);
     away.raw.send(0x88, &1001_u16.to_be_bytes());

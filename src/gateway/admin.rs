@@ -23,6 +23,6 @@ impl Gateway for Admin {
     }
 
     fn event(&self, _: Client, event: Incoming) -> LocalBoxFuture<Reply> {
-        Box::pin(async move { Err(Error::BadRequest(format!("unknown event {}", event.name))) })
+        Box::pin(async move { Err(Error::BadRequest(format!("unknown event {}", event.shown()))) })
     }
 }

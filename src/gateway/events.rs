@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::event::Room;
 use crate::model::fields::{self, Fields};
 use crate::model::{ConversationId, Message, Notification, ProjectId, Timestamp};
+use crate::realtime::settings::MAX_ROOMS;
 use crate::realtime::{Client, Incoming, Present, Reply};
 use crate::service::messages::{self, NewMessage};
 use crate::service::{Services, conversations, notifications, rooms};
@@ -39,11 +40,14 @@ impl Call<'_> {
             "conversation:read" => self.read_conversation(fields()?).await,
             "notification:read" => self.read_notification(fields()?).await,
             "notification:read-all" => self.read_all_notifications(fields()?).await,
-            name => Err(Error::BadRequest(format!("unknown event {name}"))),
+            _ => Err(Error::BadRequest(format!("unknown event {}", event.shown()))),
         }
     }
 
     async fn join(&self, room: Room) -> Reply {
+        if self.client.is_everywhere() {
+            return Err(Error::Conflict(format!("a socket can be in at most {MAX_ROOMS} rooms")));
+        }
         let present = rooms::join(self.services, self.caller, room, self.client.handle()).await?;
         answer(room, &present)
     }

@@ -35,6 +35,7 @@ use super::hub::{Entrance, HubHandle, SocketId};
 use super::link::Link;
 use super::outlet::Worker;
 use super::presence::Present;
+use super::settings::{MAX_ROOMS, NAME_SHOWN};
 use crate::error::Error;
 
 /// A value as its JSON text.
@@ -82,6 +83,19 @@ pub struct Incoming {
     pub args: Vec<Json>,
     /// The ack's id as text, when one is asked for.
     pub(super) ack: Option<Box<str>>,
+}
+
+impl Incoming {
+    /// The event's name, cut to what may be told back.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        shown(&self.name)
+    }
+}
+
+/// A name that a client has made up, cut to what may be told back.
+pub(super) fn shown(name: &str) -> &str {
+    name.char_indices().nth(NAME_SHOWN).map_or(name, |(end, _)| &name[..end]) // where a character begins
 }
 
 /// One namespace of a server. All futures of one socket in a namespace run one after another, in the order its events came.
@@ -148,6 +162,12 @@ impl Client {
     #[must_use]
     pub fn is_in(&self, room: &str) -> bool {
         self.0.worker.is_in(self.0.socket, room)
+    }
+
+    /// Whether the socket is in as many rooms as one may be ([`MAX_ROOMS`](super::settings::MAX_ROOMS)). Asked before a client's wish is granted.
+    #[must_use]
+    pub fn is_everywhere(&self) -> bool {
+        self.0.worker.rooms(self.0.socket) >= MAX_ROOMS
     }
 
     /// A handle that may be held by any thread.

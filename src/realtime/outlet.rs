@@ -84,6 +84,11 @@ impl Worker {
         self.sockets.borrow().get(&socket).is_some_and(|member| member.rooms.borrow().iter().any(|own| **own == *room))
     }
 
+    /// How many rooms the socket is in, as far as the outlet has heard.
+    pub(super) fn rooms(&self, socket: SocketId) -> usize {
+        self.sockets.borrow().get(&socket).map_or(0, |member| member.rooms.borrow().len())
+    }
+
     /// Sends a frame to one socket, behind everything that the hub has routed to it so far.
     pub(super) fn send(&self, socket: SocketId, frame: Bytes) {
         self.outlet.do_send(Forward { socket, frame });

@@ -73,6 +73,8 @@ struct Room {
     users: IndexMap<Arc<str>, Here>,
     /// Since the last collection.
     changes: IndexMap<Arc<str>, Change>,
+    /// So many of the changes, from the first, were told to somebody who has come since: with the list of who is there.
+    seen: usize,
 }
 
 #[derive(Default)]
@@ -83,10 +85,15 @@ struct Here {
 }
 
 impl Room {
-    /// What undoes a change that was not told yet is not told either.
+    /// What undoes a change that nobody knows of yet is not told either. One that somebody has seen is taken back in words.
     fn note(&mut self, user: &Arc<str>, change: Change) {
-        if self.changes.swap_remove(user).is_none() {
-            self.changes.insert(Arc::clone(user), change);
+        match self.changes.get_index_of(user) {
+            Some(at) if at >= self.seen => {
+                self.changes.shift_remove_index(at);
+            }
+            _ => {
+                self.changes.insert(Arc::clone(user), change);
+            }
         }
     }
 
@@ -115,13 +122,14 @@ impl Presence {
         Self { settings, rooms: HashMap::new(), news: HashSet::new(), lapses: VecDeque::new() }
     }
 
-    /// One more socket of that user is in the room.
+    /// One more socket of that user is in the room; it is to be given the list of who is there.
     pub(super) fn enter(&mut self, place: &Place, user: &Arc<str>) {
         let room = self.rooms.entry(place.clone()).or_default();
         let is_new = !room.users.contains_key(user);
         let here = room.users.entry(Arc::clone(user)).or_default();
         here.sockets += 1;
         here.until = None;
+        room.seen = room.changes.len();
         if is_new {
             room.note(user, Change::Joined);
             self.news.insert(place.clone());
@@ -179,6 +187,7 @@ impl Presence {
         for place in std::mem::take(&mut self.news) {
             let Some(room) = self.rooms.get_mut(&place) else { continue };
             let changes = std::mem::take(&mut room.changes);
+            room.seen = 0;
             if room.users.len() <= self.settings.limit {
                 let users = |wanted: fn(&Change) -> bool| {
                     let users: Vec<&str> = changes.iter().filter(|(_, change)| wanted(change)).map(|(user, _)| &**user).collect();
@@ -259,6 +268,23 @@ mod tests {
         presence.enter(&place(), &user(2));
         assert_eq!(told(&mut presence), [""; 0]);
         assert!(!presence.has_news());
+    }
+
+    #[test]
+    fn who_came_in_between_is_told_what_undoes_what_it_saw() {
+        let mut presence = presence(200);
+        presence.enter(&place(), &user(1));
+        // 2 is given a list with 1 in it.
+        presence.enter(&place(), &user(2));
+        presence.leave(&place(), &user(1), Gone::Left);
+        assert_eq!(told(&mut presence), ["leave 1", "join 2"]);
+        presence.enter(&place(), &user(1));
+        told(&mut presence);
+        presence.leave(&place(), &user(1), Gone::Left);
+        // 3 is given one without it.
+        presence.enter(&place(), &user(3));
+        presence.enter(&place(), &user(1));
+        assert_eq!(told(&mut presence), ["join 1,3"]);
     }
 
     #[test]

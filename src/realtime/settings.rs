@@ -29,7 +29,8 @@ pub struct Settings {
     pub event_rate: Option<Quota>,
     /// New sessions an address may open. `None`: no limit.
     pub connect_rate: Option<Quota>,
-    /// Bytes of events that may be between their publisher and the sockets' queues.
+    /// Bytes of events that may be between their publisher and the sockets' queues. Well below `outbox_limit`, or a crowd that publishes at once
+    /// cuts those who read.
     pub publish_budget: usize,
     /// How rooms are told who comes and goes.
     pub presence: PresenceSettings,
@@ -48,7 +49,7 @@ impl Default for Settings {
             stall_timeout: Duration::from_secs(10),
             event_rate: Some(Quota::per_second(NonZeroU32::MIN.saturating_add(99)).allow_burst(NonZeroU32::MIN.saturating_add(199))),
             connect_rate: Some(Quota::per_second(NonZeroU32::MIN.saturating_add(199)).allow_burst(NonZeroU32::MIN.saturating_add(19_999))),
-            publish_budget: 4 << 20,
+            publish_budget: 512 << 10,
             presence: PresenceSettings::default(),
             aliases: &[],
         }
@@ -61,6 +62,10 @@ pub(super) const EVENTS_WAITING: usize = 64;
 pub(super) const MAX_FRAGMENTS: usize = 1024;
 /// Namespaces that one connection may join.
 pub(super) const MAX_NAMESPACES: usize = 16;
+/// Rooms that one socket may be in.
+pub const MAX_ROOMS: usize = 256;
+/// Characters of an unknown event's name that are told back.
+pub(super) const NAME_SHOWN: usize = 100;
 /// How long a closed connection may take to say its own close.
 pub(super) const CLOSE_LINGER: Duration = Duration::from_secs(2);
 /// The kernel's send buffer per socket: what a slow reader can pin beside its outbox.

@@ -11,7 +11,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::frame::Protocol;
-use super::gateway::{Client, Gateway, Incoming, Reply};
+use super::gateway::{Client, Gateway, Incoming, Reply, shown};
 use super::settings::EVENTS_WAITING;
 use super::wire::{socketio, websocket};
 
@@ -115,7 +115,7 @@ pub(super) fn reply(client: &Client, ack: Option<&str>, event: &str, answer: Rep
         }
         (None, Ok(_)) => return,
         (None, Err(error)) => {
-            let data = json!({"status": "error", "code": error.code(), "message": error.message(), "event": event});
+            let data = json!({"status": "error", "code": error.code(), "message": error.message(), "event": shown(event)});
             protocol.event_and_alias(namespace, "error", &data.to_string(), client.0.worker.shared.settings.aliases)
         }
     };

@@ -120,6 +120,10 @@ pub async fn get(services: &Services, caller: &Identity, id: ConversationId) -> 
 pub async fn add_member(services: &Services, caller: &Identity, id: ConversationId, user: UserId, once: Once) -> Result<Member, Error> {
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
+        // The project is held before the conversation, as where a member of the project is removed: so one of the two sees the other.
+        if let Some(project) = rows::project_of(tx.conn(), id).await? {
+            project_rows::touch(tx, project).await?;
+        }
         let conversation = enter(tx, caller, id).await?;
         if conversation.owner_id != Some(caller) {
             return Err(Error::Forbidden);

@@ -75,7 +75,7 @@ impl Body {
 pub async fn send(services: &Services, caller: &Identity, id: ConversationId, new: NewMessage, once: Once) -> Result<Message, Error> {
     let sender = caller.user;
     // It is announced twice.
-    let bytes = new.content.len() * 2;
+    let bytes = fields::json_len(&new.content) * 2;
     let write = async move |tx: &mut Tx| {
         // First of all, so that on PostgreSQL the conversation is locked: nobody else sends there or leaves it until the commit.
         let seq = conversations::next_seq(tx, id).await?.ok_or_else(|| not_found(id))?;

@@ -69,7 +69,7 @@ pub fn read_stage(mut fields: Fields<'_>) -> Result<String, Error> {
 pub async fn create(services: &Services, caller: &Identity, new: NewProject, once: Once) -> Result<Project, Error> {
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
-        let content = rows::Content { name: new.name, description: new.description, status: "active".into() };
+        let content = rows::Content { name: new.name, description: new.description.and_then(filled), status: "active".into() };
         let project = rows::insert(tx, caller, content).await?;
         rows::add_member(tx, project.id, caller).await?;
         Ok(project)
@@ -104,17 +104,23 @@ pub async fn get(services: &Services, caller: &Identity, id: ProjectId) -> Resul
     read.await?.ok_or_else(|| not_found(id))
 }
 
+/// An empty description is none.
+fn filled(description: String) -> Option<String> {
+    Some(description).filter(|text| !text.is_empty())
+}
+
 /// Changes a project, and tells its room what became different.
 ///
 /// # Errors
 /// [`Error::NotFound`].
 pub async fn update(services: &Services, caller: &Identity, id: ProjectId, change: Change) -> Result<Project, Error> {
     let caller = caller.user;
+    let bytes = change.description.as_deref().map_or(0, fields::json_len);
     let write = async move |tx: &mut Tx| {
         let before = enter(tx, caller, id).await?;
         let content = rows::Content {
             name: change.name.unwrap_or_else(|| before.name.clone()),
-            description: change.description.or_else(|| before.description.clone()),
+            description: change.description.map_or_else(|| before.description.clone(), filled),
             status: change.status.unwrap_or_else(|| before.status.clone()),
         };
         let project = rows::change(tx, id, content).await?;
@@ -123,12 +129,12 @@ pub async fn update(services: &Services, caller: &Identity, id: ProjectId, chang
             tx.emit(event::project_update(&project, change));
         }
         if project.name != before.name || project.description != before.description {
-            let change = ProjectChange::DetailsChange { name: &project.name, description: &project.description };
+            let change = ProjectChange::DetailsChange { name: &project.name, description: project.description.as_deref() };
             tx.emit(event::project_update(&project, change));
         }
         Ok(project)
     };
-    services.db.write(Once::No, write).await
+    services.db.write_large(Once::No, bytes, write).await
 }
 
 /// Adds a member, and tells the project's room. The owner only.

@@ -36,6 +36,11 @@ pub async fn insert(tx: &mut Tx, owner: UserId, title: Option<String>, project: 
     query!(tx.conn(), c => diesel::insert_into(conversations::table).values(row).returning(Conversation::as_returning()).get_result(c))
 }
 
+/// The project that a conversation belongs to, for good; None also for one that does not exist.
+pub async fn project_of(conn: &mut Conn, id: ConversationId) -> QueryResult<Option<ProjectId>> {
+    query!(conn, c => conversations::table.find(id).select(conversations::project_id).first(c)).optional().map(Option::flatten)
+}
+
 /// Marks the conversation as changed now, and gives it. On PostgreSQL that also locks it until the commit: what is decided on it then still
 /// holds, and no message is being sent meanwhile.
 pub async fn touch(tx: &mut Tx, id: ConversationId) -> QueryResult<Option<Conversation>> {

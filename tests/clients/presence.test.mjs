@@ -68,14 +68,14 @@ describe("presence", () => {
     assert.deepEqual(told(outside), []);
   });
 
-  test("many who come together are told together", async () => {
+  test("who comes knows in the end of everyone, from the answer or from what is told", async () => {
     const talk = await newTalk(server, ids.bob, ids.cora, ids.admin);
     const clients = await Promise.all(["alice", "bob", cora, "admin"].map((who) => server.connect(who)));
-    await Promise.all(clients.map((client) => client.ask("join:conversation", talk)));
+    const answers = await Promise.all(clients.map((client) => client.ask("join:conversation", talk)));
     const all = [ids.alice, ids.bob, ids.cora, ids.admin].toSorted((a, b) => a - b);
-    const came = (client) => told(client).map(([what, id]) => (what === "join" ? id : null)).toSorted((a, b) => a - b);
-    await until(() => clients.every((client) => told(client).length === 4), "everyone to be told of everyone");
-    for (const client of clients) assert.deepEqual(came(client), all);
+    const known = (at) => [...new Set([...answers[at].members, ...told(clients[at]).map(([, id]) => id)])].toSorted((a, b) => a - b);
+    await until(() => clients.every((_, at) => known(at).length === 4), "everyone to know of everyone");
+    for (const at of clients.keys()) assert.deepEqual(known(at), all);
   });
 
   test("GET /presence lists who is there, to those who may join", async () => {
@@ -90,7 +90,9 @@ describe("presence", () => {
     await bob.ask("join:conversation", talk);
     assert.deepEqual(await look("alice"), [200, { room, members: [ids.bob] }]);
     assert.deepEqual(await look(cora), [404, { statusCode: 404, message: `Conversation with ID ${talk.conversationId} not found`, error: "Not Found" }]);
-    assert.equal((await server.call("alice", "GET", "/presence?room=admin")).status, 400);
+    for (const name of ["admin", `user:${ids.alice}`, "x", ""]) {
+      assert.deepEqual((await server.call("alice", "GET", `/presence?room=${name}`)).body, { statusCode: 404, message: `Room ${name} not found`, error: "Not Found" });
+    }
   });
 
   test("who is removed is gone at once, with all sockets", async () => {

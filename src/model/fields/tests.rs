@@ -158,3 +158,11 @@ fn faults_of_an_object_within_have_its_name() {
     assert_eq!(message(r#"{"message":"Hello"}"#), ["message must be an object"]);
     assert_eq!(message("{}"), ["message must be an object"]);
 }
+
+#[test]
+fn what_a_text_takes_within_json() {
+    for (text, bytes) in [("", 0), ("abc", 3), ("ä", 2), (r#"a"\"#, 5), ("\u{1}", 6)] {
+        assert_eq!(json_len(text), bytes, "{text:?}");
+        assert_eq!(serde_json::to_string(text).map(|json| json.len() - 2).ok(), Some(bytes), "{text:?}");
+    }
+}
