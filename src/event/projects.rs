@@ -17,7 +17,7 @@ pub enum ProjectChange<'a> {
     /// Its name, its description, or both.
     DetailsChange {
         name: &'a str,
-        description: Option<&'a str>,
+        description: &'a Option<String>,
     },
     #[serde(rename_all = "camelCase")]
     MemberAdded {
