@@ -17,7 +17,7 @@ pub enum ProjectChange<'a> {
     /// Its name, its description, or both.
     DetailsChange {
         name: &'a str,
-        description: &'a Option<String>,
+        description: Option<&'a str>,
     },
     #[serde(rename_all = "camelCase")]
     MemberAdded {
