@@ -131,7 +131,6 @@ fn limits(settings: &Settings) -> realtime::Settings {
         connect_rate: quota(&settings.access.rate_connect),
         presence: PresenceSettings { limit: sockets.presence_limit, ..PresenceSettings::default() },
         aliases: if sockets.event_aliases { event::ALIASES } else { &[] },
-        ..realtime::Settings::default()
     }
 }
 

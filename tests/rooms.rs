@@ -27,8 +27,8 @@ fn word(event: &Incoming, at: usize) -> String {
     words.into_iter().nth(at).unwrap_or_default()
 }
 
-fn json(value: &impl serde::Serialize) -> Reply {
-    Ok(Some(serde_json::value::to_raw_value(value).unwrap()))
+fn json(value: &impl serde::Serialize) -> Json {
+    serde_json::value::to_raw_value(value).unwrap()
 }
 
 impl Gateway for Lobby {
@@ -45,7 +45,7 @@ impl Gateway for Lobby {
         let hub = self.hub.clone();
         Box::pin(async move {
             let room = word(&event, 0);
-            match event.name.as_str() {
+            Ok(Some(match event.name.as_str() {
                 "join" => {
                     let (done, present) = tokio::sync::oneshot::channel();
                     client.handle().join(room, move |present| drop(done.send(present)));
@@ -62,7 +62,7 @@ impl Gateway for Lobby {
                     json(&true)
                 }
                 _ => json(&hub.present("/", &room).await.count),
-            }
+            }))
         })
     }
 }

@@ -17,7 +17,7 @@ pub enum ProjectChange<'a> {
     /// Its name, its description, or both.
     DetailsChange {
         name: &'a str,
-        description: Option<&'a str>,
+        description: &'a Option<String>,
     },
     #[serde(rename_all = "camelCase")]
     MemberAdded {
@@ -110,7 +110,7 @@ mod tests {
                 r#""type":"status_change","data":{"status":"done","previousStatus":"active"}"#.to_owned(),
             ),
             (
-                ProjectChange::DetailsChange { name: "Relaunch", description: None },
+                ProjectChange::DetailsChange { name: "Relaunch", description: &None },
                 r#""type":"details_change","data":{"name":"Relaunch","description":null}"#.to_owned(),
             ),
             (ProjectChange::member_added(&member), r#""type":"member_added","data":{"userId":7,"name":"Ann"}"#.to_owned()),

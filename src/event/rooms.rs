@@ -7,7 +7,7 @@ use crate::model::{ConversationId, UserId};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Typing {
+struct Typist {
     conversation_id: ConversationId,
     user_id: UserId,
     is_typing: bool,
@@ -16,7 +16,7 @@ struct Typing {
 /// `typing`, to the others in the conversation's room: to none of the typist's own sockets.
 #[must_use]
 pub fn typing(conversation_id: ConversationId, user_id: UserId, is_typing: bool) -> NewEvent {
-    let payload = Typing { conversation_id, user_id, is_typing };
+    let payload = Typist { conversation_id, user_id, is_typing };
     NewEvent::ephemeral(MAIN, "typing", vec![Room::Conversation(conversation_id)], &payload).except(vec![Room::User(user_id)])
 }
 

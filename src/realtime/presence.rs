@@ -129,7 +129,10 @@ impl Presence {
         let here = room.users.entry(Arc::clone(user)).or_default();
         here.sockets += 1;
         here.until = None;
-        room.seen = room.changes.len();
+        // What this user itself has changed last, nobody else has seen by this.
+        let own = room.changes.get_index_of(user);
+        let seen = room.changes.len() - usize::from(own.is_some_and(|at| at + 1 == room.changes.len()));
+        room.seen = room.seen.max(seen);
         if is_new {
             room.note(user, Change::Joined);
             self.news.insert(place.clone());
@@ -166,7 +169,9 @@ impl Presence {
 
     /// Lost lines whose time has come count as leaves.
     pub(super) fn lapse(&mut self, now: Instant) {
-        while let Some((at, place, user)) = self.lapses.pop_front_if(|(at, ..)| *at <= now) {
+        while self.next_lapse().is_some_and(|at| at <= now)
+            && let Some((at, place, user)) = self.lapses.pop_front()
+        {
             let Some(room) = self.rooms.get_mut(&place) else { continue };
             let Some(here) = room.users.get_mut(&user).filter(|here| here.until == Some(at)) else { continue };
             here.until = None;

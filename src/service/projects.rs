@@ -129,7 +129,7 @@ pub async fn update(services: &Services, caller: &Identity, id: ProjectId, chang
             tx.emit(event::project_update(&project, change));
         }
         if project.name != before.name || project.description != before.description {
-            let change = ProjectChange::DetailsChange { name: &project.name, description: project.description.as_deref() };
+            let change = ProjectChange::DetailsChange { name: &project.name, description: &project.description };
             tx.emit(event::project_update(&project, change));
         }
         Ok(project)

@@ -27,6 +27,9 @@ struct Stay {
 /// Members of a room per worker.
 type Spread = SmallVec<[(WorkerId, u32); 2]>;
 
+/// Each user's sockets.
+type Users = HashMap<Arc<str>, SmallVec<[SocketId; 2]>>;
+
 /// Events for one worker, in order.
 type Batch = SmallVec<[Arc<Event>; 1]>;
 
@@ -36,7 +39,7 @@ pub(super) struct Hub {
     /// By namespace, then by room.
     rooms: HashMap<Arc<str>, HashMap<Arc<str>, Spread>>,
     /// By namespace, then by user.
-    users: HashMap<Arc<str>, HashMap<Arc<str>, SmallVec<[SocketId; 2]>>>,
+    users: HashMap<Arc<str>, Users>,
     presence: Presence,
     /// Changes are being collected; they go out when this timer ends.
     collecting: bool,
