@@ -17,7 +17,7 @@ fn without_times(value: &Value) -> Value {
     }
 }
 
-fn error(status: u16, message: Value) -> (u16, Value) {
+fn error(status: u16, message: impl Into<Value>) -> (u16, Value) {
     let text = match status {
         400 => "Bad Request",
         403 => "Forbidden",
@@ -25,7 +25,7 @@ fn error(status: u16, message: Value) -> (u16, Value) {
         409 => "Conflict",
         _ => unreachable!("no test expects {status}"),
     };
-    (status, json!({"statusCode": status, "message": message, "error": text}))
+    (status, json!({"statusCode": status, "message": message.into(), "error": text}))
 }
 
 fn both(answer: Answer) -> (u16, Value) {
