@@ -40,7 +40,7 @@ pub enum Room {
     /// Those who joined a conversation.
     Conversation(ConversationId),
     /// All sockets of a conversation's members, wherever they are. Nobody joins it: who they are is told with the event
-    /// ([`NewEvent::with_members`]), and found again from the membership when the log is read.
+    /// ([`NewEvent::members`]), and found again from the membership when the log is read.
     Members(ConversationId),
 }
 

@@ -164,7 +164,7 @@ impl Client {
         self.0.worker.is_in(self.0.socket, room)
     }
 
-    /// Whether the socket is in as many rooms as one may be ([`MAX_ROOMS`](super::settings::MAX_ROOMS)). Asked before a client's wish is granted.
+    /// Whether the socket is in as many rooms as one may be ([`MAX_ROOMS`]). Asked before a client's wish is granted.
     #[must_use]
     pub fn is_everywhere(&self) -> bool {
         self.0.worker.rooms(self.0.socket) >= MAX_ROOMS

@@ -103,7 +103,7 @@ pub fn line(given: Given<'_>) -> Result<String, Broken> {
     at_most(MAX_LINE)(given)
 }
 
-/// As [`line`], but not an empty one: for what may be left out, but not emptied.
+/// As [`line`](line()), but not an empty one: for what may be left out, but not emptied.
 ///
 /// # Errors
 /// The rules it breaks.
