@@ -24,7 +24,7 @@ use crate::{event, gateway, http};
 
 /// Sockets are closed in batches over up to this long; REST requests in hand have two seconds more.
 const DRAIN: Duration = Duration::from_secs(7);
-/// Of events between their writes and the sockets. Half of what a socket may be behind: so one that reads is not cut for what many say at once.
+/// Bytes of events between their writes and the sockets, at least: a small OUTBOX_LIMIT would let hardly two writes run at once.
 const LEAST_BUDGET: usize = 64 << 10;
 /// Connections that may wait to be accepted; the kernel has a bound of its own.
 const BACKLOG: i32 = 4096;
@@ -125,6 +125,7 @@ fn limits(settings: &Settings) -> realtime::Settings {
         max_payload: sockets.max_payload,
         connect_timeout: sockets.connect_timeout,
         outbox_limit: sockets.outbox_limit,
+        // So that a socket that reads is not cut for what many say at once.
         publish_budget: (sockets.outbox_limit / 2).max(LEAST_BUDGET),
         stall_timeout: sockets.stall_timeout,
         event_rate: quota(&settings.access.rate_events),

@@ -44,16 +44,38 @@ pub enum Room {
     Members(ConversationId),
 }
 
-impl Room {
-    /// The room of that name, if it is one that clients join and leave by themselves: a project's or a conversation's.
+/// A room that clients join and leave by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joinable {
+    Project(ProjectId),
+    Conversation(ConversationId),
+}
+
+impl Joinable {
+    /// The one of that name.
     #[must_use]
-    pub fn joinable(name: &str) -> Option<Self> {
+    pub fn by_name(name: &str) -> Option<Self> {
         let (kind, id) = name.split_once(':')?;
         match kind {
             "project" => id.parse().ok().map(Self::Project),
             "conversation" => id.parse().ok().map(Self::Conversation),
             _ => None,
         }
+    }
+}
+
+impl From<Joinable> for Room {
+    fn from(room: Joinable) -> Self {
+        match room {
+            Joinable::Project(id) => Self::Project(id),
+            Joinable::Conversation(id) => Self::Conversation(id),
+        }
+    }
+}
+
+impl fmt::Display for Joinable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Room::from(*self).fmt(f)
     }
 }
 
@@ -133,10 +155,10 @@ mod tests {
 
     #[test]
     fn clients_join_projects_and_conversations_by_name_and_nothing_else() {
-        assert_eq!(Room::joinable("project:3"), Some(Room::Project(ProjectId(3))));
-        assert_eq!(Room::joinable("conversation:9"), Some(Room::Conversation(ConversationId(9))));
+        assert_eq!(Joinable::by_name("project:3"), Some(Joinable::Project(ProjectId(3))));
+        assert_eq!(Joinable::by_name("conversation:9"), Some(Joinable::Conversation(ConversationId(9))));
         for name in ["", "admin", "user:5", "members:9", "project:", "project:x", "project:-1", "project:3:4", "Project:3"] {
-            assert_eq!(Room::joinable(name), None, "{name}");
+            assert_eq!(Joinable::by_name(name), None, "{name}");
         }
     }
 }

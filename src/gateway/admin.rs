@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{QueryUser, identify, welcome};
+use super::{QueryUser, identify, unknown, welcome};
 use crate::error::Error;
 use crate::event::Room;
 use crate::realtime::gateway::LocalBoxFuture;
@@ -23,6 +23,6 @@ impl Gateway for Admin {
     }
 
     fn event(&self, _: Client, event: Incoming) -> LocalBoxFuture<Reply> {
-        Box::pin(async move { Err(Error::BadRequest(format!("unknown event {}", event.shown()))) })
+        Box::pin(async move { Err(unknown(&event)) })
     }
 }

@@ -4,11 +4,12 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::unknown;
 use crate::auth::Identity;
 use crate::error::Error;
-use crate::event::Room;
+use crate::event::Joinable;
 use crate::model::fields::{self, Fields};
-use crate::model::{ConversationId, Message, Notification, ProjectId, Timestamp};
+use crate::model::{ConversationId, Message, Notification, ProjectId, Timestamp, UserId};
 use crate::realtime::settings::MAX_ROOMS;
 use crate::realtime::{Client, Incoming, Present, Reply};
 use crate::service::messages::{self, NewMessage};
@@ -40,11 +41,11 @@ impl Call<'_> {
             "conversation:read" => self.read_conversation(fields()?).await,
             "notification:read" => self.read_notification(fields()?).await,
             "notification:read-all" => self.read_all_notifications(fields()?).await,
-            _ => Err(Error::BadRequest(format!("unknown event {}", event.shown()))),
+            _ => Err(unknown(&event)),
         }
     }
 
-    async fn join(&self, room: Room) -> Reply {
+    async fn join(&self, room: Joinable) -> Reply {
         if self.client.is_everywhere() {
             return Err(Error::Conflict(format!("a socket can be in at most {MAX_ROOMS} rooms")));
         }
@@ -52,7 +53,7 @@ impl Call<'_> {
         answer(room, &present)
     }
 
-    async fn leave(&self, room: Room) -> Reply {
+    async fn leave(&self, room: Joinable) -> Reply {
         answer(room, &self.client.leave(room.to_string()).await)
     }
 
@@ -66,7 +67,7 @@ impl Call<'_> {
     fn echo(&self, mut fields: Fields<'_>) -> Reply {
         let content = fields.required("content", fields::anything);
         let content = fields.end(|| content)?;
-        let back = Echo { content: &content, from: self.caller.user.0, at: Timestamp::now() };
+        let back = Echo { content: &content, from: self.caller.user, at: Timestamp::now() };
         self.client.emit("message", raw(&back)?.get());
         ack(&json!({}))
     }
@@ -75,7 +76,7 @@ impl Call<'_> {
         let conversation = fields.required("conversationId", fields::id::<ConversationId>);
         let is_typing = fields.required("isTyping", fields::flag);
         let (conversation, is_typing) = fields.end(|| Some((conversation?, is_typing?)))?;
-        let is_in = self.client.is_in(&Room::Conversation(conversation).to_string());
+        let is_in = self.client.is_in(&Joinable::Conversation(conversation).to_string());
         rooms::typing(self.services, self.caller, conversation, is_typing, is_in).await?;
         ack(&json!({}))
     }
@@ -101,7 +102,7 @@ impl Call<'_> {
 #[derive(Serialize)]
 struct Echo<'a> {
     content: &'a RawValue,
-    from: i64,
+    from: UserId,
     at: Timestamp,
 }
 
@@ -123,22 +124,23 @@ struct Acked<'a, T> {
     answer: &'a T,
 }
 
-fn project(mut fields: Fields<'_>) -> Result<Room, Error> {
+fn project(mut fields: Fields<'_>) -> Result<Joinable, Error> {
     let id = fields.required("projectId", fields::id::<ProjectId>);
-    fields.end(|| id).map(Room::Project)
+    fields.end(|| id).map(Joinable::Project)
 }
 
-fn conversation(mut fields: Fields<'_>) -> Result<Room, Error> {
+fn conversation(mut fields: Fields<'_>) -> Result<Joinable, Error> {
     let id = fields.required("conversationId", fields::id::<ConversationId>);
-    fields.end(|| id).map(Room::Conversation)
+    fields.end(|| id).map(Joinable::Conversation)
 }
 
-fn room(mut fields: Fields<'_>) -> Result<Room, Error> {
+fn room(mut fields: Fields<'_>) -> Result<Joinable, Error> {
     let name = fields.required("room", fields::text);
-    rooms::by_name(&fields.end(|| name)?)
+    let named = Joinable::by_name(&fields.end(|| name)?);
+    named.ok_or_else(|| Error::BadRequest("room must be project:ID or conversation:ID".into()))
 }
 
-fn answer(room: Room, present: &Present) -> Reply {
+fn answer(room: Joinable, present: &Present) -> Reply {
     let mut answer = present.to_json(&room.to_string());
     if let Some(answer) = answer.as_object_mut() {
         answer.insert("memberCount".into(), present.count.into());

@@ -14,7 +14,7 @@ use crate::auth::credentials::Places;
 use crate::error::Error;
 use crate::event::{self, Room};
 use crate::realtime::gateway::query_value;
-use crate::realtime::{Gateway, Handshake, Json, Welcome};
+use crate::realtime::{Gateway, Handshake, Incoming, Json, Welcome};
 use crate::service::{Services, accounts};
 
 /// Whether `?userId=` is believed of a socket that has no token.
@@ -59,4 +59,8 @@ fn welcome(identity: Identity, rooms: impl IntoIterator<Item = Room>) -> Welcome
         rooms: rooms.into_iter().map(|room| room.to_string().into()).collect(),
         data: Rc::new(identity),
     }
+}
+
+fn unknown(event: &Incoming) -> Error {
+    Error::BadRequest(format!("unknown event {}", event.shown()))
 }

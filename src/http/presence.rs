@@ -4,14 +4,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::extract::Caller;
 use crate::error::Error;
-use crate::event::Room;
+use crate::event::Joinable;
 use crate::realtime::gateway::query_value;
 use crate::service::{Services, rooms};
 
 /// `GET /presence?room=` → 200 {room, members: [userId]}
 pub async fn get(services: web::Data<Services>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Error> {
     let name = query_value(request.query_string(), "room").unwrap_or_default();
-    let room = Room::joinable(&name).ok_or_else(|| Error::NotFound(format!("Room {name} not found")))?;
+    let room = Joinable::by_name(&name).ok_or_else(|| Error::NotFound(format!("Room {name} not found")))?;
     let present = rooms::present(&services, &caller.0, room).await?;
     Ok(HttpResponse::Ok().json(present.to_json(&room.to_string())))
 }

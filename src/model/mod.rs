@@ -1,4 +1,4 @@
-//! Data and pure rules: ids, money, time, users, orders, and the reading of request bodies.
+//! Data and pure rules: ids, money, time, a file per family of things, and the reading of bodies and payloads (`fields`).
 //!
 //! Everyone above may use it. It knows no query, no transport and no settings; the tables' shape ([`crate::schema`]) is all it knows of the database.
 

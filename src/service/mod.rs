@@ -1,7 +1,7 @@
 //! The verbs, and who may. Both doors call the same functions here, with the caller's [`Identity`](crate::auth::Identity) first.
 //!
-//! A verb checks what the caller may, opens one transaction, writes rows and emits events in it, and returns the answer. It knows no HTTP and no
-//! socket; what goes out, and when, is the store's and the publisher's matter.
+//! A verb checks what the caller may, opens one transaction, writes rows and emits events in it, and returns the answer. It knows no HTTP, and of
+//! a socket only the handle by which it joins; what goes out, and when, is the store's and the publisher's matter.
 
 pub mod accounts;
 pub mod conversations;

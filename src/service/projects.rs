@@ -227,7 +227,7 @@ pub(super) async fn enter(tx: &mut Tx, caller: UserId, id: ProjectId) -> Result<
     if rows::is_member(tx.conn(), id, caller).await? { Ok(project) } else { Err(not_found(id)) }
 }
 
-fn not_found(id: ProjectId) -> Error {
+pub(super) fn not_found(id: ProjectId) -> Error {
     Error::NotFound(format!("Project with ID {id} not found"))
 }
 

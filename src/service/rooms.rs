@@ -3,21 +3,13 @@
 use diesel::QueryResult;
 use tokio::sync::oneshot;
 
-use super::{Services, publish};
+use super::{Services, conversations, projects, publish};
 use crate::auth::Identity;
 use crate::error::Error;
-use crate::event::{self, Room};
+use crate::event::{self, Joinable};
 use crate::model::{ConversationId, UserId};
 use crate::realtime::{ClientHandle, Present};
-use crate::store::{Conn, Once, Tx, conversations, projects};
-
-/// The room that a client names, of those that can be joined and left.
-///
-/// # Errors
-/// [`Error::BadRequest`].
-pub fn by_name(name: &str) -> Result<Room, Error> {
-    Room::joinable(name).ok_or_else(|| Error::BadRequest("room must be project:ID or conversation:ID".into()))
-}
+use crate::store::{self, Conn, Once, Tx};
 
 /// Puts a socket of the caller into a room; who is there then. Members only.
 ///
@@ -26,7 +18,7 @@ pub fn by_name(name: &str) -> Result<Room, Error> {
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub async fn join(services: &Services, caller: &Identity, room: Room, client: ClientHandle) -> Result<Present, Error> {
+pub async fn join(services: &Services, caller: &Identity, room: Joinable, client: ClientHandle) -> Result<Present, Error> {
     let user = caller.user;
     let (done, present) = oneshot::channel();
     let look = async move |tx: &mut Tx| {
@@ -50,7 +42,7 @@ pub async fn join(services: &Services, caller: &Identity, room: Room, client: Cl
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub async fn present(services: &Services, caller: &Identity, room: Room) -> Result<Present, Error> {
+pub async fn present(services: &Services, caller: &Identity, room: Joinable) -> Result<Present, Error> {
     let user = caller.user;
     let member = services.db.read(async move |conn| is_member(conn, user, room).await).await?;
     if !member {
@@ -70,7 +62,7 @@ pub async fn typing(
     is_typing: bool,
     is_in: bool,
 ) -> Result<(), Error> {
-    let (user, room) = (caller.user, Room::Conversation(conversation));
+    let (user, room) = (caller.user, Joinable::Conversation(conversation));
     if !is_in && !services.db.read(async move |conn| is_member(conn, user, room).await).await? {
         return Err(not_found(room));
     }
@@ -78,26 +70,23 @@ pub async fn typing(
     Ok(())
 }
 
-async fn is_member(conn: &mut Conn, user: UserId, room: Room) -> QueryResult<bool> {
+async fn is_member(conn: &mut Conn, user: UserId, room: Joinable) -> QueryResult<bool> {
     match room {
-        Room::Project(id) => projects::is_member(conn, id, user).await,
-        Room::Conversation(id) => conversations::is_member(conn, id, user).await,
-        Room::User(_) | Room::Admin | Room::Members(_) => Ok(false),
+        Joinable::Project(id) => store::projects::is_member(conn, id, user).await,
+        Joinable::Conversation(id) => store::conversations::is_member(conn, id, user).await,
     }
 }
 
-async fn hold_member(tx: &mut Tx, user: UserId, room: Room) -> QueryResult<bool> {
+async fn hold_member(tx: &mut Tx, user: UserId, room: Joinable) -> QueryResult<bool> {
     match room {
-        Room::Project(id) => projects::hold_member(tx, id, user).await,
-        Room::Conversation(id) => conversations::hold_member(tx, id, user).await,
-        Room::User(_) | Room::Admin | Room::Members(_) => Ok(false),
+        Joinable::Project(id) => store::projects::hold_member(tx, id, user).await,
+        Joinable::Conversation(id) => store::conversations::hold_member(tx, id, user).await,
     }
 }
 
-fn not_found(room: Room) -> Error {
+fn not_found(room: Joinable) -> Error {
     match room {
-        Room::Project(id) => Error::NotFound(format!("Project with ID {id} not found")),
-        Room::Conversation(id) => Error::NotFound(format!("Conversation with ID {id} not found")),
-        Room::User(_) | Room::Admin | Room::Members(_) => Error::NotFound(format!("Room {room} not found")),
+        Joinable::Project(id) => projects::not_found(id),
+        Joinable::Conversation(id) => conversations::not_found(id),
     }
 }

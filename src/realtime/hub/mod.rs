@@ -1,5 +1,5 @@
-//! The hub: one actor a process, and everyone's way to it. It knows which socket is on which worker, and which workers have members of a room; it puts every event
-//! before those workers' outlets, once each, and does work in proportion to them, not to the sockets.
+//! The hub: one actor a process, and everyone's way to it. It knows which socket is on which worker and whose it is, and which workers have
+//! members of a room; it puts every event before those workers' outlets, once each, and does work in proportion to them, not to the sockets.
 //!
 //! It never reads a database, never encodes, and never waits. Joining is authorised above it; leaving costs a socket its own rooms.
 //! One room's events pass this one mailbox and then one outlet's, first in, first out: so all its members see one order.
