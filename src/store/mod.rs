@@ -12,11 +12,13 @@
 //! | `postgres` | PostgreSQL's thread: a pool, one transaction per write |
 //! | `conn`, `tx`, `fault` | one query text for both databases; a write in progress; what a database error means |
 //! | `migrate`, `file` | the schema's version; SQLite's file, its rights and the server's lock |
+//! | `epochs` | stretches of the log, and which offsets are good |
 //! | `events`, `idempotency`, `users`, `orders`, `notifications`, `projects`, `conversations`, `messages` | queries, a file per table family |
 
 mod conn;
 pub mod conversations;
 mod db;
+mod epochs;
 mod events;
 mod fault;
 mod file;

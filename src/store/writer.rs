@@ -13,6 +13,7 @@ use diesel::{QueryResult, RunQueryDsl};
 use tokio::sync::mpsc;
 
 use crate::error::Error;
+use crate::model::Epoch;
 use crate::store::conn::{Conn, Driver, guarded};
 use crate::store::fault::BUSY;
 use crate::store::job::{Message, QueuedWrite, WriteJob};
@@ -53,6 +54,7 @@ statement!(RollbackToSavepoint, "ROLLBACK TO job");
 
 pub(super) struct Writer {
     tx: Tx,
+    epoch: Epoch,
     queue: mpsc::Receiver<Message<QueuedWrite>>,
     publisher: Arc<dyn Publisher>,
     driver: Driver,
@@ -67,8 +69,8 @@ struct Batch {
 
 impl Writer {
     /// To be called on the thread that then calls [`Writer::run`].
-    pub(super) fn new(conn: SqliteConnection, queue: mpsc::Receiver<Message<QueuedWrite>>, publisher: Arc<dyn Publisher>) -> Self {
-        Self { tx: Tx::new(Conn::Sqlite(conn)), queue, publisher, driver: Driver::new() }
+    pub(super) fn new(conn: Conn, epoch: Epoch, queue: mpsc::Receiver<Message<QueuedWrite>>, publisher: Arc<dyn Publisher>) -> Self {
+        Self { tx: Tx::new(conn), epoch, queue, publisher, driver: Driver::new() }
     }
 
     /// Until the queue is closed and empty.
@@ -152,7 +154,7 @@ impl Writer {
     /// The last statements: the log, then the commit.
     fn seal(&mut self) -> QueryResult<Vec<Step<CommittedEvent>>> {
         let new = std::mem::take(&mut self.tx.steps);
-        let stored = self.driver.run(events::append(&mut self.tx.conn, new))?;
+        let stored = self.driver.run(events::append(&mut self.tx.conn, self.epoch, new))?;
         self.execute(Commit)?;
         Ok(stored)
     }
