@@ -30,6 +30,12 @@ pub(super) async fn begin(conn: &mut Conn, identity: Option<&str>) -> QueryResul
     Ok(LogPosition { epoch, id: last })
 }
 
+/// The epoch that the log is in.
+pub(super) async fn current(conn: &mut Conn) -> QueryResult<Epoch> {
+    let last = query!(conn, c => epochs::table.select(epochs::epoch).order(epochs::number.desc()).first(c)).optional()?;
+    Ok(last.unwrap_or(NONE.epoch))
+}
+
 /// Whether what a client has up to there is what this log holds up to there.
 pub(super) async fn is_good(conn: &mut Conn, position: LogPosition) -> QueryResult<bool> {
     let LogPosition { epoch, id } = position;
