@@ -1,7 +1,18 @@
-// Connections by hand, for what no official client would do: Socket.IO's packets over a WebSocket, and the plain protocol of /ws.
+// Connections to break, of the official client and by hand: for what it would not do, Socket.IO's packets over a WebSocket, and the
+// plain protocol of /ws.
 
 import WebSocket from "ws";
 import { until, within } from "./harness.mjs";
+import { Proxy } from "./proxy.mjs";
+
+/** A socket of the official client behind a proxy of its own, for as long as the test `t` runs. */
+export async function behind(t, server, who, namespace = "/", options = {}) {
+  const proxy = await Proxy.start(server);
+  t.after(() => proxy.close());
+  const client = await server.connect(who, namespace, { via: proxy, reconnectionDelay: 20, reconnectionDelayMax: 100, ...options });
+  t.after(() => client.close());
+  return { client, proxy };
+}
 
 /** A WebSocket that remembers what came, as `read` makes it of each text frame. */
 class Line {

@@ -42,6 +42,14 @@ export class Proxy {
     this.#refuses = false;
   }
 
+  /** Takes all lines away, does `work` meanwhile, and gives a line back to whoever comes. */
+  async outage(work) {
+    this.refuse();
+    this.cut();
+    await work?.();
+    this.accept();
+  }
+
   /**
    * From now on, the lines that are open swallow what either side sends, and tell neither that the other is gone; new ones are not
    * touched. Resolves when the server has closed its ends of them.
@@ -57,9 +65,9 @@ export class Proxy {
     return new Promise((done) => this.#cuts.push({ matches, where, done }));
   }
 
-  /** The next line is reset when it has brought this many bytes from the server. */
+  /** The next line is reset when it has brought this many bytes from the server. Resolves then. */
   allow(bytes) {
-    this.#allowance = bytes;
+    return new Promise((done) => (this.#allowance = { bytes, done }));
   }
 
   close() {
@@ -92,7 +100,7 @@ class Line {
 
   constructor(client, port, allowance, look) {
     this.client = client;
-    this.allowance = allowance ?? Infinity;
+    this.allowance = allowance ?? { bytes: Infinity };
     this.look = look;
     this.frames = new Frames();
     this.server = net.connect({ port, host: "127.0.0.1", noDelay: true });
@@ -119,9 +127,9 @@ class Line {
       const cut = text === null ? null : this.look(text);
       let end = piece.length;
       if (cut) end = { before: 0, within: piece.length >> 1, after: piece.length }[cut.where];
-      const isSpent = end >= this.allowance;
-      end = Math.min(end, this.allowance);
-      this.allowance -= end;
+      const isSpent = end >= this.allowance.bytes;
+      end = Math.min(end, this.allowance.bytes);
+      this.allowance.bytes -= end;
       if (!cut && !isSpent) {
         this.client.write(piece);
         continue;
@@ -131,6 +139,7 @@ class Line {
       this.client.write(piece.subarray(0, end), () => {
         this.reset();
         cut?.done();
+        if (isSpent) this.allowance.done();
       });
     }
   }
