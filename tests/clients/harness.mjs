@@ -75,7 +75,7 @@ export class Server {
   }
 
   async start() {
-    if (POSTGRES && !this.#database) this.#database = await createDatabase(POSTGRES);
+    if (POSTGRES && !this.env.DATABASE_URL && !this.#database) this.#database = await createDatabase(POSTGRES);
     const { PATH, HOME, RUST_BACKTRACE = "1" } = process.env;
     const child = spawn(BINARY, ["serve"], {
       cwd: this.#directory,
@@ -140,6 +140,7 @@ export class Server {
         ...headers,
       },
       body: body === undefined || typeof body === "string" ? body : JSON.stringify(body),
+      signal: AbortSignal.timeout(30_000),
     });
     const text = await response.text();
     return { status: response.status, headers: response.headers, body: text && JSON.parse(text) };

@@ -23,14 +23,11 @@ export class Proxy {
     return proxy;
   }
 
-  /** How many lines are open and pass bytes on. */
-  get open() {
-    return [...this.#lines].filter((line) => !line.isFrozen).length;
-  }
-
-  /** Resets lines on both sides: all, or those that `choose` says yes to. */
+  /** Resets lines on both sides: all, or those that `choose` says yes to. How many it were. */
   cut(choose = () => true) {
-    for (const line of [...this.#lines]) if (choose(line)) line.reset();
+    const chosen = [...this.#lines].filter(choose);
+    for (const line of chosen) line.reset();
+    return chosen.length;
   }
 
   /** From now on, new connections are reset at once. */
