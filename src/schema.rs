@@ -63,6 +63,46 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Stretches of the log. `epoch` is random; `number` tells their order.
+    epochs (number) {
+        number -> BigInt,
+        epoch -> BigInt,
+        first_id -> BigInt,
+        identity -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// Sockets that can be resumed. `closed_at` is null while one is open.
+    sessions (sid) {
+        sid -> Text,
+        namespace -> Text,
+        user_id -> BigInt,
+        attachment -> BigInt,
+        confirmed -> BigInt,
+        closed_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    /// Rooms that a session has joined by itself, each from behind the event `since`.
+    session_rooms (sid, room) {
+        sid -> Text,
+        room -> Text,
+        since -> BigInt,
+    }
+}
+
+diesel::table! {
+    /// Random keys that outlive a restart.
+    secrets (name) {
+        name -> Text,
+        value -> Binary,
+    }
+}
+
+diesel::table! {
     /// The first answer to a write that came with an Idempotency-Key. `body_hash` is SHA-256, `answer` JSON text.
     idempotency_keys (user_id, method, path, key) {
         user_id -> BigInt,
@@ -161,3 +201,8 @@ diesel::joinable!(project_members -> users (user_id));
 diesel::joinable!(conversation_members -> conversations (conversation_id));
 diesel::joinable!(conversation_members -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(users, projects, project_members, stages, conversations, conversation_members, messages);
+
+diesel::joinable!(event_rooms -> events (event_id));
+diesel::allow_tables_to_appear_in_same_query!(events, event_rooms);
+diesel::joinable!(session_rooms -> sessions (sid));
+diesel::allow_tables_to_appear_in_same_query!(sessions, session_rooms, log_head);

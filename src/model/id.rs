@@ -106,6 +106,17 @@ id!(
     /// A place in the event log. Gap-free, in commit order.
     EventId
 );
+id!(
+    /// A stretch of the event log; a random number.
+    Epoch
+);
+
+/// A place in the event log, with the epoch it belongs to: what an offset says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogPosition {
+    pub epoch: Epoch,
+    pub id: EventId,
+}
 
 #[cfg(test)]
 mod tests {

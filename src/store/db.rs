@@ -16,13 +16,14 @@ use tokio::sync::oneshot;
 
 use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::error::Error;
-use crate::store::conn::{Conn, query};
+use crate::model::LogPosition;
+use crate::store::conn::{Conn, Driver, query};
 use crate::store::fault::{BUSY, CLOSING};
 use crate::store::file::{self, ServerLock};
 use crate::store::job::{Message, QueuedRead, QueuedWrite, Read, Write};
 use crate::store::reader::SharedQueue;
 use crate::store::writer::Writer;
-use crate::store::{Once, Publisher, Tx, migrate, postgres, reader};
+use crate::store::{Once, Publisher, Tx, epochs, migrate, postgres, reader};
 
 /// Writes that may wait for the writer; who comes later waits outside.
 const WRITE_QUEUE: usize = 1024;
@@ -46,6 +47,7 @@ struct Shared {
     writes: mpsc::Sender<Message<QueuedWrite>>,
     reads: mpsc::Sender<Message<QueuedRead>>,
     publisher: Arc<dyn Publisher>,
+    start: LogPosition,
     /// Taken by `close`.
     running: Mutex<Running>,
 }
@@ -98,7 +100,7 @@ impl Db {
     pub fn open(settings: &DatabaseSettings, publisher: Arc<dyn Publisher>) -> Result<Self, OpenError> {
         let (writes, write_queue) = mpsc::channel(WRITE_QUEUE);
         let (reads, read_queue) = mpsc::channel(READ_QUEUE);
-        let running = match &settings.url {
+        let (running, start) = match &settings.url {
             DatabaseUrl::Sqlite(path) => start_sqlite(path, settings, &publisher, write_queue, read_queue)?,
             DatabaseUrl::Postgres(url) => {
                 migrate::postgres(url.expose(), settings.migrate)?;
@@ -108,10 +110,17 @@ impl Db {
                     .build()
                     .map_err(|fault| OpenError::File("the database's runtime".into(), fault))?;
                 let server = postgres::Server { pool, writes: write_queue, reads: read_queue, publisher: Arc::clone(&publisher) };
-                Running { threads: vec![start("hubcast-postgres", move || server.run(&runtime))?], lock: None }
+                let running = Running { threads: vec![spawn("hubcast-postgres", move || server.run(&runtime))?], lock: None };
+                (running, epochs::NONE)
             }
         };
-        Ok(Self { shared: Arc::new(Shared { writes, reads, publisher, running: Mutex::new(running) }) })
+        Ok(Self { shared: Arc::new(Shared { writes, reads, publisher, start, running: Mutex::new(running) }) })
+    }
+
+    /// Where the log stood when it was opened: what is published comes behind it.
+    #[must_use]
+    pub fn start(&self) -> LogPosition {
+        self.shared.start
     }
 
     /// Runs queries on a connection that sees everything committed so far. They must only query: a thread is theirs meanwhile.
@@ -212,22 +221,28 @@ fn start_sqlite(
     publisher: &Arc<dyn Publisher>,
     writes: mpsc::Receiver<Message<QueuedWrite>>,
     reads: mpsc::Receiver<Message<QueuedRead>>,
-) -> Result<Running, OpenError> {
+) -> Result<(Running, LogPosition), OpenError> {
     let path = file::create(path)?;
     let lock = if settings.lock { Some(file::lock(&path)?) } else { None };
     let mut conn = file::connect(&path, settings.synchronous)?;
     migrate::sqlite(&mut conn, settings.migrate)?;
+    let mut conn = Conn::Sqlite(conn);
+    let begun = Driver::new().run(async {
+        // A command beside the server appends nothing that clients are to hear.
+        if settings.lock { epochs::begin(&mut conn, None).await } else { Ok(epochs::NONE) }
+    });
+    let start = begun.map_err(OpenError::database)?;
     let publisher = Arc::clone(publisher);
-    let mut threads = vec![start("hubcast-writer", move || Writer::new(conn, writes, publisher).run())?];
+    let mut threads = vec![spawn("hubcast-writer", move || Writer::new(conn, start.epoch, writes, publisher).run())?];
     let queue: SharedQueue = Arc::new(Mutex::new(reads));
     for _ in 0..READERS {
         let conn = file::connect_read_only(&path, settings.synchronous)?;
         let queue = Arc::clone(&queue);
-        threads.push(start("hubcast-reader", move || reader::run(conn, &queue))?);
+        threads.push(spawn("hubcast-reader", move || reader::run(conn, &queue))?);
     }
-    Ok(Running { threads, lock })
+    Ok((Running { threads, lock }, start))
 }
 
-fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
     thread::Builder::new().name(name.into()).spawn(run).map_err(|fault| OpenError::File(name.into(), fault))
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use diesel::{ExpressionMethods, QueryResult};
 
 use crate::event::{Kind, NewEvent, Room};
-use crate::model::{EventId, Timestamp};
+use crate::model::{Epoch, EventId, LogPosition, Timestamp};
 use crate::schema::{event_rooms, events, log_head};
 use crate::store::Conn;
 use crate::store::conn::query;
@@ -15,7 +15,7 @@ use crate::store::tx::Step;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommittedEvent {
     /// Its place in the log: gap-free, in commit order. None: it is ephemeral, and not there.
-    pub id: Option<EventId>,
+    pub position: Option<LogPosition>,
     /// `/` or `/admin`.
     pub namespace: Cow<'static, str>,
     pub name: Cow<'static, str>,
@@ -29,7 +29,7 @@ pub struct CommittedEvent {
 
 /// Appends what is to be stored in this order, with ids that follow the last one's. The last thing that a transaction does: on PostgreSQL it locks
 /// the log's head until the commit, and on both it makes log order commit order. A rollback takes the ids back.
-pub(super) async fn append(conn: &mut Conn, new: Vec<Step<NewEvent>>) -> QueryResult<Vec<Step<CommittedEvent>>> {
+pub(super) async fn append(conn: &mut Conn, epoch: Epoch, new: Vec<Step<NewEvent>>) -> QueryResult<Vec<Step<CommittedEvent>>> {
     let stored = new.iter().filter(|step| matches!(step, Step::Event(NewEvent { kind: Kind::Stored, .. }))).count();
     let mut next = if stored == 0 { 0 } else { raise_head(conn, stored).await? };
     let now = Timestamp::now();
@@ -40,7 +40,7 @@ pub(super) async fn append(conn: &mut Conn, new: Vec<Step<NewEvent>>) -> QueryRe
                 let id = EventId(next);
                 next += 1;
                 append_one(conn, id, &event, now).await?;
-                Step::Event(committed(Some(id), event))
+                Step::Event(committed(Some(LogPosition { epoch, id }), event))
             }
             Step::Event(event) => Step::Event(committed(None, event)),
             Step::Then(then) => Step::Then(then),
@@ -68,26 +68,34 @@ async fn append_one(conn: &mut Conn, id: EventId, event: &NewEvent, now: Timesta
         events::created_at.eq(now),
     );
     query!(conn, c => diesel::insert_into(events::table).values(row).execute(c))?;
-    for room in &event.rooms {
-        let row = (event_rooms::room.eq(room_key(event.namespace, *room)), event_rooms::event_id.eq(id));
+    for key in keys(event) {
+        let row = (event_rooms::room.eq(key), event_rooms::event_id.eq(id));
         query!(conn, c => diesel::insert_into(event_rooms::table).values(row).execute(c))?;
     }
     Ok(())
 }
 
-fn committed(id: Option<EventId>, event: NewEvent) -> CommittedEvent {
+fn committed(position: Option<LogPosition>, event: NewEvent) -> CommittedEvent {
     let NewEvent { namespace, name, kind: _, rooms, except, members, data } = event;
     // In the log "the members" is one room; here it is each one's own.
     let joined = rooms.into_iter().filter(|room| !matches!(room, Room::Members(_)));
     let rooms = joined.chain(members.into_iter().map(Room::User)).map(|room| room.to_string()).collect();
-    CommittedEvent { id, namespace: namespace.into(), name: name.into(), rooms, except: names(&except), data }
+    CommittedEvent { position, namespace: namespace.into(), name: name.into(), rooms, except: names(&except), data }
 }
 
 fn names(rooms: &[Room]) -> Vec<String> {
     rooms.iter().map(ToString::to_string).collect()
 }
 
+/// Where `event_rooms` finds an event. One without rooms is for the whole namespace.
+pub(super) fn keys(event: &NewEvent) -> Vec<String> {
+    if event.rooms.is_empty() {
+        return vec![key_of(event.namespace, "")];
+    }
+    event.rooms.iter().map(|room| key_of(event.namespace, &room.to_string())).collect()
+}
+
 /// A room as `event_rooms` knows it: with its namespace, since `admin` of `/` and of `/admin` are two audiences.
-fn room_key(namespace: &str, room: Room) -> String {
+pub(super) fn key_of(namespace: &str, room: &str) -> String {
     format!("{namespace}#{room}")
 }

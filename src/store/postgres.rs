@@ -21,7 +21,7 @@ use crate::store::conn::{Conn, guarded};
 use crate::store::fault::BUSY;
 use crate::store::job::{Message, QueuedRead, QueuedWrite};
 use crate::store::tx::Step;
-use crate::store::{Committed, CommittedEvent, OpenError, Publisher, Ticket, Tx, events};
+use crate::store::{Committed, CommittedEvent, OpenError, Publisher, Ticket, Tx, epochs, events};
 
 /// Connections, and so transactions and reads at one time.
 const POOL_SIZE: u32 = 16;
@@ -146,7 +146,7 @@ async fn begin(pool: &Pool<AsyncPgConnection>) -> Result<Tx, Error> {
 
 async fn seal(tx: &mut Tx) -> QueryResult<Vec<Step<CommittedEvent>>> {
     let new = std::mem::take(&mut tx.steps);
-    let stored = events::append(&mut tx.conn, new).await?;
+    let stored = events::append(&mut tx.conn, epochs::NONE.epoch, new).await?;
     Manager::commit_transaction(connection(tx)).await?;
     Ok(stored)
 }

@@ -47,7 +47,7 @@ impl Recorder {
     }
 
     fn ids(&self) -> Vec<i64> {
-        self.events().iter().filter_map(|event| event.id.map(|id| id.0)).collect()
+        self.events().iter().filter_map(|event| event.position.map(|position| position.id.0)).collect()
     }
 }
 

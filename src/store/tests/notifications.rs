@@ -136,10 +136,10 @@ fn counts_are_announced_in_the_order_in_which_they_became_true() {
         }
         let events = log.events();
         let names: Vec<&str> = events.iter().map(|event| &*event.name).collect();
-        let stored: Vec<bool> = events.iter().map(|event| event.id.is_some()).collect();
+        let stored: Vec<bool> = events.iter().map(|event| event.position.is_some()).collect();
         let pairs = usize::try_from(WRITES).expect("is small");
         assert_eq!((names, stored), (["notification", "notifications:unread"].repeat(pairs), [true, false].repeat(pairs)));
-        let counts: Vec<String> = events.into_iter().filter(|event| event.id.is_none()).map(|event| event.data).collect();
+        let counts: Vec<String> = events.into_iter().filter(|event| event.position.is_none()).map(|event| event.data).collect();
         assert_eq!(counts, (1..=WRITES).map(|count| format!(r#"{{"count":{count}}}"#)).collect::<Vec<_>>());
     });
 }

@@ -20,7 +20,7 @@ fn what_is_written_is_read_back_and_announced_as_the_contract_says() {
         let [stored] = log.events().try_into().expect("one event");
         let new = event::new_order(&order);
         assert_eq!(
-            (stored.id, &*stored.namespace, &*stored.name, stored.rooms, stored.data),
+            (stored.position.map(|position| position.id), &*stored.namespace, &*stored.name, stored.rooms, stored.data),
             (Some(EventId(1)), "/admin", "new_order", vec!["admin".to_owned()], new.data)
         );
     });
@@ -99,7 +99,7 @@ fn what_is_not_to_be_stored_is_announced_in_its_place_without_an_id() {
         })
         .await
         .expect("writes");
-        let ids: Vec<_> = log.events().into_iter().map(|event| event.id).collect();
+        let ids: Vec<_> = log.events().into_iter().map(|event| event.position.map(|position| position.id)).collect();
         assert_eq!(ids, [Some(EventId(1)), None, Some(EventId(2))]);
     });
 }
