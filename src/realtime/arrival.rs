@@ -22,7 +22,7 @@ use super::hub::{self, Entered, Entrance, SocketId};
 use super::link::Link;
 use super::log::{Attachment, Claim, Resumed};
 use super::outlet::Worker;
-use super::recovery::{Offset, Pid, Stay};
+use super::recovery::{Pid, Stay};
 use super::replay::Replay;
 use super::server::Recovery;
 use super::wire::{socketio, websocket};
@@ -107,8 +107,8 @@ impl Arrival {
             let namespace = Arc::clone(&self.namespace);
             recovery.key.sign(&Pid { sid: Arc::clone(&sid), namespace, user, first: entered.position })
         });
-        let offset = pid.is_some().then_some(Offset::whole(entered.position));
-        self.hello(&sid, &welcome.identity, pid.as_deref(), offset, false);
+        let offset = pid.is_some().then(|| entered.position.to_string());
+        self.hello(&sid, &welcome.identity, pid.as_deref(), offset.as_deref(), false);
         self.settle(&client, &entered);
         Ok(client)
     }
@@ -130,14 +130,17 @@ impl Arrival {
             return Ok(None);
         };
         let since = pid.first.id;
-        let own = welcome.rooms.iter().map(|room| Stay { room: Arc::clone(room), since });
+        let own = welcome.rooms.iter().map(|room| Stay { room: Arc::clone(room), since, until: None });
         let mut entering: Vec<_> = welcome.rooms.iter().map(|room| (Arc::clone(room), Entrance::Silent)).collect();
-        entering.extend(joined.iter().map(|stay| (Arc::clone(&stay.room), Entrance::Seen)));
+        let there = joined.iter().filter(|stay| stay.until.is_none());
+        entering.extend(there.map(|stay| (Arc::clone(&stay.room), Entrance::Seen)));
         let stays: Vec<_> = own.chain(joined).collect();
-        self.worker.set_rooms(socket, stays.iter().map(|stay| Arc::clone(&stay.room)));
+        self.worker.set_rooms(socket, entering.iter().map(|(room, _)| Arc::clone(room)));
 
         let mut replay = Replay::new(Arc::clone(&self.namespace), pid.first, offset, confirmed, stays);
-        self.hello(&pid.sid, &welcome.identity, Some(&ticket.pid), Some(replay.at()), true);
+        let came_with = ticket.offset.clone().filter(|_| offset == Some(replay.at()));
+        let from = came_with.unwrap_or_else(|| replay.at().to_string());
+        self.hello(&pid.sid, &welcome.identity, Some(&ticket.pid), Some(&from), true);
         self.catch_up(recovery, &session, socket, &mut replay).await?;
         let entered = self.worker.hub.enter(socket, entering).await.ok_or(GONE)?;
         self.send_up_to(entered.position.id, recovery, &session, socket, &mut replay).await?;
@@ -173,7 +176,7 @@ impl Arrival {
     }
 
     /// What a socket gets first: the namespace's yes, and the `session` event. On the plain protocol `session` is what it can be resumed by.
-    fn hello(&self, sid: &str, identity: &serde_json::Value, pid: Option<&str>, offset: Option<Offset>, recovered: bool) {
+    fn hello(&self, sid: &str, identity: &serde_json::Value, pid: Option<&str>, offset: Option<&str>, recovered: bool) {
         let protocol = self.link.protocol;
         if matches!(protocol, Protocol::SocketIo { .. }) {
             self.link.push(websocket::text(&socketio::connect(&self.namespace, sid, pid)));
@@ -184,8 +187,7 @@ impl Arrival {
             "recovered": recovered,
             "serverTime": Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
         });
-        let offset = offset.map(|offset| offset.to_string());
-        self.link.push(protocol.event(&self.namespace, "session", &session.to_string(), offset.as_deref()));
+        self.link.push(protocol.event(&self.namespace, "session", &session.to_string(), offset));
     }
 
     fn settle(&self, client: &Client, entered: &Entered) {

@@ -29,9 +29,12 @@ impl Replay {
         self.at
     }
 
-    /// Drops rooms that it is in no more.
+    /// Leaves the rooms that it is in no more.
     pub(super) fn stay_where(&mut self, is_in: impl Fn(&str) -> bool) {
-        self.stays.retain(|stay| is_in(&stay.room));
+        let at = self.at.position.id;
+        for stay in self.stays.iter_mut().filter(|stay| stay.until.is_none() && !is_in(&stay.room)) {
+            stay.until = Some(at);
+        }
     }
 
     pub(super) fn stays(&self) -> &[Stay] {

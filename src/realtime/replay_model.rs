@@ -137,7 +137,7 @@ impl World {
             // Not stored, and ends in a string.
             let event = Event::new("/", name, "\"7.7\"".into(), rooms);
             event.routed_at(self.head());
-            self.deliver(&Arc::new(event), |stay, event| event.rooms.contains(&stay.room));
+            self.deliver(&Arc::new(event), |stay, event| stay.until.is_none() && event.rooms.contains(&stay.room));
             return;
         }
         let place = Position { id: self.head().id + 1, ..self.head() };
@@ -152,12 +152,13 @@ impl World {
                 session.due.push(("two:older".to_owned(), place.id));
             }
         }
-        self.deliver(&event, |stay, event| event.is_for(std::slice::from_ref(stay)));
+        self.deliver(&event, |stay, event| stay.until.is_none() && event.rooms.contains(&stay.room));
     }
 
+    /// As the outlets do: to who is in one of the rooms now, and in none of those left out.
     fn deliver(&mut self, event: &Arc<Event>, hears: impl Fn(&Stay, &Event) -> bool) {
         let (Some(session), Some(line)) = (&self.session, &mut self.line) else { return };
-        let is_out = |stay: &Stay| event.except.contains(&stay.room);
+        let is_out = |stay: &Stay| stay.until.is_none() && event.except.contains(&stay.room);
         if !session.stays.iter().any(|stay| hears(stay, event)) || session.stays.iter().any(is_out) {
             return;
         }
@@ -186,7 +187,7 @@ impl World {
         let (sid, first): (Arc<str>, _) = (format!("s{}", self.sessions).into(), self.head());
         let pid = Pid { sid: Arc::clone(&sid), namespace: "/".into(), user: "5".into(), first };
         self.hello(&mut pipe, &sid, &self.key.sign(&pid), Offset::whole(first));
-        let stays = vec![Stay { room: room("user"), since: first.id }];
+        let stays = vec![Stay { room: room("user"), since: first.id, until: None }];
         self.session = Some(Session { sid, first, stays, confirmed: 0, due: Vec::new() });
         self.line = Some(Line { stage: Stage::Live, entered_at: first.id, pipe });
     }
@@ -258,20 +259,16 @@ impl World {
         }
     }
 
-    /// A join or a leave, when the line is quiet, so that both sides know the same. A room that is left is forgotten, and with it that the client was
-    /// not to hear what left the room out: so only behind the last of that.
+    /// A join or a leave, when the line is quiet, so that both sides know the same. A room is joined once.
     fn move_about(&mut self) {
         let last = self.head().id;
-        let has = self.client.last_offset.as_deref().and_then(|text| text.parse().ok()).map_or(0, |offset: Offset| offset.position.id);
-        let left_out = self.log.iter().filter(|event| !event.except.is_empty()).filter_map(|event| event.position()).last();
         let (Some(session), Some(Line { stage: Stage::Live, pipe, .. })) = (&mut self.session, &self.line) else { return };
         if !pipe.is_empty() {
             return;
         }
-        match session.stays.iter().position(|stay| &*stay.room == "a") {
-            Some(_) if left_out.is_some_and(|place| has < place.id) => {}
-            Some(at) => drop(session.stays.remove(at)),
-            None => session.stays.push(Stay { room: room("a"), since: last }),
+        match session.stays.iter_mut().find(|stay| &*stay.room == "a") {
+            Some(stay) => stay.until = Some(stay.until.unwrap_or(last)),
+            None => session.stays.push(Stay { room: room("a"), since: last, until: None }),
         }
     }
 
@@ -287,6 +284,7 @@ impl World {
             if let Some(session) = &mut self.session {
                 session.due.retain(|(_, id)| *id <= head);
                 session.stays.retain(|stay| stay.since <= head);
+                session.stays.iter_mut().for_each(|stay| stay.until = stay.until.filter(|until| *until <= head));
                 session.confirmed = session.confirmed.min(head);
             }
         }

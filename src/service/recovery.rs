@@ -19,6 +19,7 @@ use crate::realtime::log::{Attachment, Claim, End, Log, LogFuture, Page, Resumed
 use crate::realtime::recovery::{PidKey, Stay};
 use crate::realtime::{HubHandle, Position};
 use crate::store::history::{self, Audience};
+use crate::store::sessions::SessionRoom;
 use crate::store::{Db, Once, Tx, idempotency, secrets, sessions};
 
 /// Sessions that begin, are resumed or end in one write, at most.
@@ -98,7 +99,8 @@ impl Log for SessionLog {
     fn page(&self, session: &Attachment, rooms: Vec<Stay>, after: i64, up_to: i64) -> LogFuture<Option<Page>> {
         let (db, user, namespace) = (self.db.clone(), user_of(session), session.namespace.to_string());
         Box::pin(async move {
-            let stays = rooms.iter().map(|stay| (stay.room.to_string(), EventId(stay.since))).collect();
+            let stay = |stay: Stay| SessionRoom { room: stay.room.to_string(), since: EventId(stay.since), until: stay.until.map(EventId) };
+            let stays = rooms.into_iter().map(stay).collect();
             let audience = Audience { namespace, user: user?, stays };
             let read = db.read(async move |conn| history::page(conn, &audience, EventId(after), EventId(up_to)).await);
             Ok(read.await?.map(|(events, end)| Page {
@@ -119,7 +121,7 @@ fn user_of(session: &Attachment) -> Result<UserId, Error> {
 enum Outcome {
     Done,
     NotResumed,
-    Resumed { rooms: Vec<(String, EventId)>, confirmed: EventId },
+    Resumed { rooms: Vec<SessionRoom>, confirmed: EventId },
 }
 
 /// A change without whoever waits for it.
@@ -173,7 +175,7 @@ fn answer(change: Change, outcome: Outcome) {
         Change::Open(_, caller) => drop(caller.send(Ok(()))),
         Change::Resume(_, _, caller) => drop(caller.send(Ok(match outcome {
             Outcome::Resumed { rooms, confirmed } => {
-                let stay = |(room, since): (String, EventId)| Stay { room: room.into(), since: since.0 };
+                let stay = |own: SessionRoom| Stay { room: own.room.into(), since: own.since.0, until: own.until.map(|until| until.0) };
                 Some(Resumed { rooms: rooms.into_iter().map(stay).collect(), confirmed: confirmed.0 })
             }
             Outcome::Done | Outcome::NotResumed => None,
@@ -226,15 +228,13 @@ async fn resume(tx: &mut Tx, session: &Attachment, claim: Claim, window: Duratio
     }
     let mut rooms = sessions::rooms(tx.conn(), &session.sid).await?;
     let user = user_of(session)?;
-    let mut still = Vec::with_capacity(rooms.len());
-    for (room, _) in &rooms {
-        still.push(match Joinable::by_name(room) {
+    for own in rooms.iter_mut().filter(|own| own.until.is_none()) {
+        let is_still = match Joinable::by_name(&own.room) {
             Some(room) => is_member(tx.conn(), user, room).await?,
             None => false,
-        });
+        };
+        own.until = (!is_still).then_some(EventId(has));
     }
-    let mut still = still.into_iter();
-    rooms.retain(|_| still.next().unwrap_or(false));
     Ok(Outcome::Resumed { rooms, confirmed })
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use diesel::{ExpressionMethods, QueryResult};
+use diesel::{ExpressionMethods, QueryDsl, QueryResult};
 
 use crate::event::{Kind, NewEvent, Room};
 use crate::model::{Epoch, EventId, LogPosition, Timestamp};
@@ -47,6 +47,11 @@ pub(super) async fn append(conn: &mut Conn, epoch: Epoch, new: Vec<Step<NewEvent
         });
     }
     Ok(steps)
+}
+
+/// The id of the log's last event.
+pub(super) async fn head(conn: &mut Conn) -> QueryResult<EventId> {
+    query!(conn, c => log_head::table.select(log_head::last_id).first(c))
 }
 
 /// Takes that many ids; the first of them.
