@@ -1,9 +1,10 @@
 //! What outlives a connection: the sockets' [`Log`], kept in the database. Sessions that can be resumed, the events that they have missed, and
 //! the end of both when they are old.
 //!
-//! What becomes of sessions goes through one queue, in the order in which it was said, many at a time in one write. While the database is away, who comes
+//! What becomes of a session goes through one queue, in the order in which it was said, that of many sessions in one write. While the database is away, who comes
 //! is refused and who goes is remembered.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +23,10 @@ use crate::store::history::{self, Audience};
 use crate::store::sessions::SessionRoom;
 use crate::store::{Db, Once, Tx, idempotency, secrets, sessions};
 
-/// Sessions that begin, are resumed or end in one write, at most.
-const PER_WRITE: usize = 256;
+/// Sessions that begin, are resumed or end in one write, at most: other writes wait meanwhile.
+const PER_WRITE: usize = 64;
+/// Writes of that kind at one time. What becomes of one session always goes the same way.
+const LANES: usize = 8;
 /// Pause before what could not be written is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 /// How often what is too old is removed.
@@ -46,7 +49,7 @@ pub struct Keeping {
 /// The sockets' log.
 pub struct SessionLog {
     db: Db,
-    queue: mpsc::UnboundedSender<Change>,
+    lanes: [mpsc::UnboundedSender<Change>; LANES],
 }
 
 /// Something that becomes of a session.
@@ -72,28 +75,40 @@ pub async fn start(db: &Db, hub: &HubHandle, keeping: Keeping) -> Result<(Arc<dy
     hub.begin(publish::position(start), last.into_iter().map(publish::to_send).collect());
 
     // Bounded by the sockets: each that comes waits for its turn, and goes once.
-    let (queue, changes) = mpsc::unbounded_channel();
-    actix_rt::spawn(write_changes(db.clone(), changes, keeping.window));
+    let lanes = std::array::from_fn(|_| {
+        let (lane, changes) = mpsc::unbounded_channel();
+        actix_rt::spawn(write_changes(db.clone(), changes, keeping.window));
+        lane
+    });
     actix_rt::spawn(upkeep(db.clone(), keeping));
-    Ok((Arc::new(SessionLog { db: db.clone(), queue }), PidKey::new(key)))
+    Ok((Arc::new(SessionLog { db: db.clone(), lanes }), PidKey::new(key)))
+}
+
+impl SessionLog {
+    fn send(&self, sid: &str, change: Change) {
+        let mut hasher = DefaultHasher::new();
+        sid.hash(&mut hasher);
+        let lane = usize::try_from(hasher.finish() % LANES as u64).unwrap_or_default();
+        // Without anyone to write it, the server is going down: who waits is told by the answer's end, and its end ends every stay.
+        let _ = self.lanes[lane].send(change);
+    }
 }
 
 impl Log for SessionLog {
     fn open(&self, session: Attachment) -> LogFuture<()> {
         let (caller, answer) = oneshot::channel();
-        let _ = self.queue.send(Change::Open(session, caller));
+        self.send(&session.sid.clone(), Change::Open(session, caller));
         Box::pin(async move { answer.await.unwrap_or(Err(CLOSING)) })
     }
 
     fn resume(&self, session: Attachment, claim: Claim) -> LogFuture<Option<Resumed>> {
         let (caller, answer) = oneshot::channel();
-        let _ = self.queue.send(Change::Resume(session, claim, caller));
+        self.send(&session.sid.clone(), Change::Resume(session, claim, caller));
         Box::pin(async move { answer.await.unwrap_or(Err(CLOSING)) })
     }
 
     fn end(&self, sid: Arc<str>, attachment: i64, end: End) {
-        // Without anyone to write it, the server is going down; its end ends the stay too.
-        let _ = self.queue.send(Change::End { sid, attachment, end });
+        self.send(&sid.clone(), Change::End { sid, attachment, end });
     }
 
     fn page(&self, session: &Attachment, rooms: Vec<Stay>, after: i64, up_to: i64) -> LogFuture<Option<Page>> {
