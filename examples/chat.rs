@@ -28,8 +28,7 @@ impl Gateway for Chat {
                 "say" => {
                     let (room, said): (String, Json) = serde_json::from_str(first).map_err(|_| bad("[room, anything]"))?;
                     let share = hub.admit(said.get().len()).await;
-                    let event = Event::new("/", "said", said.get().to_owned(), [room]).with_share(Arc::new(share));
-                    hub.emit(event).await;
+                    hub.emit(Event::new("/", "said", said.get().to_owned(), [room]), Some(share)).await;
                 }
                 _ => return Err(bad("join or say")),
             }
@@ -49,7 +48,7 @@ fn main() -> std::io::Result<()> {
     actix_rt::System::new().block_on(async move {
         let settings = Settings { event_rate: None, ..Settings::default() };
         let hub = HubHandle::start(&settings);
-        let server = Server::new(settings, Policy::default(), hub.clone(), vec![("/", Arc::new(Chat(hub)))]);
+        let server = Server::new(settings, Policy::default(), hub.clone(), vec![("/", Arc::new(Chat(hub)))], None);
         server.listen(listener, 2, |sockets| App::new().configure(sockets))?.await
     })
 }

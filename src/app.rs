@@ -18,6 +18,7 @@ use crate::realtime::admission::{Origins, Policy};
 use crate::realtime::presence::PresenceSettings;
 use crate::realtime::{self, HubHandle, Server};
 use crate::service::publish::HubPublisher;
+use crate::service::recovery::{self, Keeping};
 use crate::service::{Services, demo};
 use crate::store::Db;
 use crate::{event, gateway, http};
@@ -53,6 +54,8 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     // It blocks, and runs a runtime of its own for migrations: on a thread of its own.
     let opened = std::thread::spawn(move || Db::open(&database, publisher)).join();
     let db = opened.map_err(|_| "opening the database failed")??;
+    let keeping = Keeping { window: settings.realtime.recovery_window, retention: settings.realtime.event_retention };
+    let log = recovery::start(&db, &hub, keeping).await?;
     let services = Arc::new(Services::new(db.clone(), Tokens::new(&key, &settings.auth), hub.clone(), settings.access.rate_login));
     if settings.server.demo {
         demo::prepare(&services).await?;
@@ -63,7 +66,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         tracing::warn!("ALLOW_QUERY_USER is set: any socket can be any customer by ?userId=; never do this where others can connect");
     }
     let policy = policy(&settings);
-    let server = Server::new(limits, policy.clone(), hub, gateway::all(&services, query_user));
+    let server = Server::new(limits, policy.clone(), hub, gateway::all(&services, query_user), Some(log));
     let readiness = web::Data::new(http::Readiness::default());
     let (services, policy, ready) = (web::Data::from(services), web::Data::new(policy), readiness.clone());
     let workers = settings.server.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from);

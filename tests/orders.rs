@@ -48,7 +48,7 @@ fn an_order_reaches_the_admins_and_nobody_else() {
     assert_eq!(*event(&heard[0], "new_order"), payload);
     let text = official.text();
     let packet: Value = serde_json::from_str(text.strip_prefix("42/admin,").unwrap()).unwrap();
-    assert_eq!(packet, json!(["new_order", payload]));
+    assert_eq!(packet, json!(["new_order", payload, heard[0]["offset"]]));
     for other in &mut others {
         assert_eq!(other.heard(), Vec::<Value>::new());
     }

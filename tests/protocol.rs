@@ -57,7 +57,7 @@ fn serve(settings: Settings, policy: Policy) -> SocketAddr {
             let hub = HubHandle::start(&settings);
             let gateways: Vec<(&str, Arc<dyn Gateway>)> =
                 vec![("/", Arc::new(Probe { closed: false })), ("/closed", Arc::new(Probe { closed: true }))];
-            Server::new(settings, policy, hub, gateways)
+            Server::new(settings, policy, hub, gateways, None)
                 .listen(listener, 1, |sockets| App::new().configure(sockets))
                 .unwrap()
                 .await

@@ -54,7 +54,7 @@ impl Gateway for Lobby {
                 "leave" => json(&client.leave(room).await.count),
                 "say" => {
                     let except = Some(word(&event, 1)).filter(|room| !room.is_empty());
-                    hub.emit(Event::new("/", "said", "1".into(), [room]).except(except)).await;
+                    hub.emit(Event::new("/", "said", "1".into(), [room]).except(except), None).await;
                     json(&true)
                 }
                 "evict" => {
@@ -76,7 +76,7 @@ fn server(presence: PresenceSettings) -> SocketAddr {
             let hub = HubHandle::start(&settings);
             let gateways: Vec<(&str, Arc<dyn Gateway>)> = vec![("/", Arc::new(Lobby { hub: hub.clone() }))];
             // Two workers: what holds must hold across them.
-            Server::new(settings, Policy::default(), hub, gateways)
+            Server::new(settings, Policy::default(), hub, gateways, None)
                 .listen(listener, 2, |sockets| App::new().configure(sockets))
                 .unwrap()
                 .await

@@ -33,7 +33,7 @@ impl Gateway for Room {
         Box::pin(async move {
             let data = event.args.first().map(|data| data.get().to_owned()).unwrap_or_default();
             let share = hub.admit(data.len()).await;
-            hub.emit(Event::new("/", "said", data, ["room"]).with_share(Arc::new(share))).await;
+            hub.emit(Event::new("/", "said", data, ["room"]), Some(share)).await;
             Ok(None)
         })
     }
@@ -54,7 +54,7 @@ fn serve() {
     actix_rt::System::new().block_on(async move {
         let settings = Settings { event_rate: None, stall_timeout: STALL, ..Settings::default() };
         let hub = HubHandle::start(&settings);
-        let server = Server::new(settings, Policy::default(), hub.clone(), vec![("/", Arc::new(Room(hub)))]);
+        let server = Server::new(settings, Policy::default(), hub.clone(), vec![("/", Arc::new(Room(hub)))], None);
         let counted = server.clone();
         let app = move |sockets: fn(&mut web::ServiceConfig)| {
             let counted = counted.clone();

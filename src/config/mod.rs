@@ -50,6 +50,9 @@ pub struct Settings {
     pub log: LogSettings,
 }
 
+/// Events outlive a session's time by at least so much.
+const RETENTION_MARGIN: Duration = Duration::from_secs(60);
+
 impl Settings {
     /// The rules that tie settings to each other.
     ///
@@ -64,6 +67,10 @@ impl Settings {
         if self.access.allow_query_user && environment == Some(Environment::Production) {
             let mend = "is refused with HUBCAST_ENV=production, because anyone could then be any user; leave it out".to_owned();
             return Err(BadSetting { setting: "ALLOW_QUERY_USER", mend });
+        }
+        if self.realtime.event_retention < self.realtime.recovery_window.saturating_add(RETENTION_MARGIN) {
+            let mend = "has to be at least RECOVERY_WINDOW and one minute, or sessions would be resumed with a gap".to_owned();
+            return Err(BadSetting { setting: "EVENT_RETENTION", mend });
         }
         self.auth.key(environment, &self.database.url).map(drop)
     }
@@ -211,6 +218,12 @@ pub struct RealtimeSettings {
     /// Whether events that have an older name (notification:new, exception) also go out under it: on or off
     #[arg(long, env = "EVENT_ALIASES", default_value = "on", value_parser = parse::flag, action = ArgAction::Set)]
     pub event_aliases: bool,
+    /// How long a lost session can be resumed: ms, s, m or h
+    #[arg(long, env = "RECOVERY_WINDOW", default_value = "2m", value_parser = parse::duration)]
+    pub recovery_window: Duration,
+    /// How long stored events are kept, at least RECOVERY_WINDOW and a minute: ms, s, m or h
+    #[arg(long, env = "EVENT_RETENTION", default_value = "24h", value_parser = parse::duration)]
+    pub event_retention: Duration,
 }
 
 /// Who may come, and how often.
@@ -290,6 +303,15 @@ mod tests {
             let flags = [flag, "--env", "production", "--jwt-secret", "s"];
             assert_eq!(settings(&flags).check().expect_err("refused").setting, setting);
         }
+    }
+
+    #[test]
+    fn events_are_kept_longer_than_sessions() {
+        let check = |window, retention| {
+            settings(&["--jwt-secret", "s", "--recovery-window", window, "--event-retention", retention]).check().map_err(|bad| bad.setting)
+        };
+        assert_eq!(check("2m", "3m"), Ok(()));
+        assert_eq!(check("2m", "179s"), Err("EVENT_RETENTION"));
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Call<'_> {
     }
 
     async fn leave(&self, room: Joinable) -> Reply {
-        answer(room, &self.client.leave(room.to_string()).await)
+        answer(room, &rooms::leave(self.services, room, self.client.handle()).await?)
     }
 
     async fn send(&self, fields: Fields<'_>) -> Reply {

@@ -35,6 +35,8 @@ pub enum Reason {
     Unavailable,
     /// The server is going down.
     Shutdown,
+    /// The client has come back on another connection, and goes on there.
+    TakenOver,
     /// A gateway asked for it.
     Kicked,
 }
@@ -59,6 +61,7 @@ impl Reason {
             Self::BadFrame => "bad_frame",
             Self::Unavailable => "unavailable",
             Self::Shutdown => "server_shutdown",
+            Self::TakenOver => "taken_over",
             Self::Kicked => "kicked",
         }
     }
@@ -67,7 +70,7 @@ impl Reason {
     #[must_use]
     pub fn code(self) -> u16 {
         match self {
-            Self::ClientClosed | Self::TransportLost | Self::Kicked => 1000,
+            Self::ClientClosed | Self::TransportLost | Self::TakenOver | Self::Kicked => 1000,
             Self::PingTimeout | Self::ConnectTimeout | Self::RateLimited | Self::SlowConsumer => 1008,
             Self::ParseError => 1002,
             Self::NotUtf8 => 1007,
@@ -81,10 +84,10 @@ impl Reason {
         }
     }
 
-    /// Whether the line broke, against an end that somebody wanted: the same client may be back in a moment, as if nothing had been.
+    /// Whether the line broke, against an end that somebody wanted: the same client may be back in a moment, and resume its session.
     #[must_use]
     pub fn is_lost_line(self) -> bool {
-        matches!(self, Self::TransportLost | Self::PingTimeout | Self::SlowConsumer | Self::Shutdown)
+        matches!(self, Self::TransportLost | Self::PingTimeout | Self::SlowConsumer | Self::Unavailable | Self::Shutdown | Self::TakenOver)
     }
 
     /// Whether the same client can expect better luck later.

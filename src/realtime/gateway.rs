@@ -19,6 +19,7 @@
 //! ```
 
 use std::any::Any;
+use std::cell::Cell;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -30,10 +31,9 @@ use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 use super::Reason;
-use super::frame::Protocol;
 use super::hub::{Entrance, HubHandle, SocketId};
 use super::link::Link;
-use super::outlet::Worker;
+use super::outlet::{Outgoing, Worker};
 use super::presence::Present;
 use super::settings::{MAX_ROOMS, NAME_SHOWN};
 use crate::error::Error;
@@ -128,7 +128,11 @@ pub struct Client(pub(super) Rc<ClientParts>);
 
 pub(super) struct ClientParts {
     pub socket: SocketId,
-    pub sid: Box<str>,
+    pub sid: Arc<str>,
+    /// Which stay of its session this is; none of one that can not be resumed.
+    pub attachment: Option<i64>,
+    /// The log's last event when it came in.
+    pub entered_at: Cell<i64>,
     pub namespace: Arc<str>,
     pub data: Rc<dyn Any>,
     pub worker: Rc<Worker>,
@@ -158,6 +162,12 @@ impl Client {
         let _ = joined.await;
     }
 
+    /// The session's name in the [`Log`](super::Log); none of one that can not be resumed.
+    #[must_use]
+    pub fn session(&self) -> Option<Arc<str>> {
+        self.0.attachment.map(|_| Arc::clone(&self.0.sid))
+    }
+
     /// Whether the socket is in a room.
     #[must_use]
     pub fn is_in(&self, room: &str) -> bool {
@@ -173,19 +183,23 @@ impl Client {
     /// A handle that may be held by any thread.
     #[must_use]
     pub fn handle(&self) -> ClientHandle {
-        let ClientParts { socket, namespace, worker, link, .. } = &*self.0;
-        ClientHandle { socket: *socket, namespace: Arc::clone(namespace), protocol: link.protocol, hub: worker.hub.clone() }
+        let ClientParts { socket, worker, .. } = &*self.0;
+        ClientHandle { socket: *socket, session: self.session(), hub: worker.hub.clone() }
     }
 
     /// Takes the socket out of a room; who is still there, if it was in it.
     pub async fn leave(&self, room: impl Into<Arc<str>>) -> Present {
-        self.0.worker.hub.leave(self.0.socket, room.into()).await
+        let (done, left) = oneshot::channel();
+        self.handle().leave(room, move |present| {
+            // Who asked may have gone.
+            let _ = done.send(present);
+        });
+        left.await.unwrap_or_default()
     }
 
     /// Sends an event, whose one argument is the JSON text `data`, to this socket alone.
     pub fn emit(&self, name: &str, data: &str) {
-        let frame = self.0.link.protocol.event(&self.0.namespace, name, data);
-        self.0.worker.send(self.0.socket, frame);
+        self.0.worker.send(self.0.socket, Outgoing::event(name, data));
     }
 }
 
@@ -193,20 +207,30 @@ impl Client {
 #[derive(Clone)]
 pub struct ClientHandle {
     socket: SocketId,
-    namespace: Arc<str>,
-    protocol: Protocol,
+    session: Option<Arc<str>>,
     hub: HubHandle,
 }
 
 impl ClientHandle {
+    /// As [`Client::session`].
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        self.session.as_deref()
+    }
+
     /// Puts the socket into a room, where its user is then present. `done` is told who is there; it runs on the hub's thread and must not wait.
     /// Not called when the socket has gone.
     pub fn join(&self, room: impl Into<Arc<str>>, done: impl FnOnce(Present) + Send + 'static) {
         self.hub.join(self.socket, room.into(), Entrance::Seen, done);
     }
 
+    /// Takes the socket out of a room; `done` is told who is still there, if it was in it. Like [`ClientHandle::join`].
+    pub fn leave(&self, room: impl Into<Arc<str>>, done: impl FnOnce(Present) + Send + 'static) {
+        self.hub.leave(self.socket, room.into(), done);
+    }
+
     /// Sends an event, whose one argument is the JSON text `data`, to this socket alone.
     pub fn emit(&self, name: &str, data: &str) {
-        self.hub.tell(self.socket, self.protocol.event(&self.namespace, name, data));
+        self.hub.tell(self.socket, Outgoing::event(name, data));
     }
 }

@@ -7,6 +7,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::{ErrorKind, IoSlice};
 use std::net::Shutdown;
 use std::rc::Rc;
@@ -21,6 +22,7 @@ use socket2::SockRef;
 use super::Reason;
 use super::deadlines::Deadlines;
 use super::frame::Protocol;
+use super::recovery::Position;
 use super::settings::{CLOSE_LINGER, Settings};
 use super::wire::{engineio, websocket};
 
@@ -59,11 +61,24 @@ pub(super) struct Link {
     join_due: Cell<u64>,
     paused: Cell<bool>,
     reader: Cell<Option<Waker>>,
+    /// Who waits for the queue to be short.
+    filler: Cell<Option<Waker>>,
+    /// The worker's place in the log.
+    position: Rc<Cell<Position>>,
+    /// That place when the last ping went out, 0 when something was still to be sent ahead of it, and when a ping that was answered went out.
+    marked: Cell<i64>,
+    confirmed: Cell<i64>,
     pub(super) scheduled: Cell<u64>,
 }
 
 impl Link {
-    pub(super) fn new(io: TcpStream, protocol: Protocol, settings: Arc<Settings>, deadlines: Rc<Deadlines>) -> Rc<Self> {
+    pub(super) fn new(
+        io: TcpStream,
+        protocol: Protocol,
+        settings: Arc<Settings>,
+        deadlines: Rc<Deadlines>,
+        position: Rc<Cell<Position>>,
+    ) -> Rc<Self> {
         let now = deadlines.now();
         let ping_due = now + millis(settings.ping_interval);
         let join_due = now + millis(settings.connect_timeout);
@@ -84,6 +99,10 @@ impl Link {
             join_due: Cell::new(join_due),
             paused: Cell::new(false),
             reader: Cell::new(None),
+            filler: Cell::new(None),
+            position,
+            marked: Cell::new(0),
+            confirmed: Cell::new(0),
             scheduled: Cell::new(u64::MAX),
         });
         link.deadlines.schedule(&link, ping_due.min(join_due));
@@ -172,6 +191,9 @@ impl Link {
                 Ok(mut written) => {
                     self.queued.set(self.queued.get().saturating_sub(written));
                     self.moved_at.set(self.deadlines.now());
+                    if !self.is_long() {
+                        self.wake_filler();
+                    }
                     while let Some(front) = queue.front_mut() {
                         if written < front.len() {
                             front.advance(written);
@@ -198,6 +220,34 @@ impl Link {
             let _ = SockRef::from(&self.io).shutdown(Shutdown::Write);
         }
         Poll::Ready(())
+    }
+
+    /// Whether more waits than a page that is read for this connection should add to.
+    fn is_long(&self) -> bool {
+        self.queued.get() > self.settings.outbox_limit / 4
+    }
+
+    fn wake_filler(&self) {
+        if let Some(filler) = self.filler.take() {
+            filler.wake();
+        }
+    }
+
+    /// Waits until only little waits to be written, or the link is open no more.
+    pub(super) async fn roomy(&self) {
+        poll_fn(|cx| {
+            if self.is_long() && self.is_open() {
+                self.filler.set(Some(cx.waker().clone()));
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// The last event of the log that the client surely has, if it is for it: it has answered a ping that was sent behind that.
+    pub(super) fn confirmed(&self) -> i64 {
+        self.confirmed.get()
     }
 
     /// Whether the peer has taken a byte after all: the kernel says "writable" only when a good part of its buffer is free, which a slow reader
@@ -227,6 +277,7 @@ impl Link {
         self.enqueue(websocket::close(reason));
         let by = self.deadlines.now() + millis(CLOSE_LINGER);
         self.state.set(State::Closing(by));
+        self.wake_filler();
         self.deadlines.schedule(self, by);
         self.resume();
         self.flush();
@@ -244,6 +295,7 @@ impl Link {
         self.queued.set(0);
         // Fails only when the peer was faster.
         let _ = SockRef::from(&self.io).shutdown(Shutdown::Both);
+        self.wake_filler();
         self.resume();
     }
 
@@ -255,6 +307,7 @@ impl Link {
     /// A pong has come.
     pub(super) fn heard(self: &Rc<Self>) {
         if self.pinged.replace(false) {
+            self.confirmed.set(self.confirmed.get().max(self.marked.get()));
             let due = self.deadlines.now() + millis(self.settings.ping_interval);
             self.ping_due.set(due);
             self.deadlines.schedule(self, due);
@@ -297,7 +350,7 @@ impl Link {
         let mut next = self.join_due.get();
         if next <= now {
             self.close(match self.protocol {
-                Protocol::SocketIo => Reason::ConnectTimeout,
+                Protocol::SocketIo { .. } => Reason::ConnectTimeout,
                 // It joins with its token, so the token is what did not come.
                 Protocol::Plain => Reason::Unauthorized,
             });
@@ -322,9 +375,11 @@ impl Link {
                 return None;
             } else {
                 self.pinged.set(true);
+                // While a socket comes in, reading rests, and what it has missed may be sent behind the ping.
+                self.marked.set(if self.paused.get() { 0 } else { self.position.get().id });
                 self.ping_due.set(now + millis(self.settings.ping_timeout));
                 self.send(match self.protocol {
-                    Protocol::SocketIo => websocket::text(engineio::PING),
+                    Protocol::SocketIo { .. } => websocket::text(engineio::PING),
                     Protocol::Plain => websocket::ping(),
                 });
             }

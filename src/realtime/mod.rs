@@ -1,5 +1,5 @@
 //! A Socket.IO and plain WebSocket server on actix. It knows no shop, no chat and no database: a program registers a [`Gateway`] per
-//! namespace and publishes [`Event`]s through a [`HubHandle`].
+//! namespace and publishes [`Event`]s through a [`HubHandle`]; with a [`Log`], clients that lost their line resume.
 //!
 //! | part | owns |
 //! | --- | --- |
@@ -7,6 +7,9 @@
 //! | `transport` | bytes in: the upgrade request, the stream of frames |
 //! | [`wire`] | packets, pure: Engine.IO, Socket.IO, the plain JSON protocol, WebSocket frames |
 //! | `session`, `socket` | one actor a connection: its namespaces, its events one after another, its one exit |
+//! | `arrival` | how a socket comes in: afresh, or resumed, with what it has missed |
+//! | [`recovery`], `replay` | resuming, the pure part: offsets, the signed `pid`; which events and frames a client has missed |
+//! | [`log`], `tail` | what keeps sessions and events: the program's, and the last events in memory |
 //! | `link` | the write side of one connection: a bounded queue of shared frames |
 //! | `outlet` | one actor a worker thread: that thread's sockets by room, and their writes |
 //! | [`hub`] | one actor a process: who is where, and the routing |
@@ -18,18 +21,25 @@
 //! the hub's budget of bytes in flight, taken before an event is made.
 
 pub mod admission;
+mod arrival;
 pub mod close;
 mod deadlines;
 pub mod frame;
 pub mod gateway;
 pub mod hub;
 mod link;
+pub mod log;
 mod outlet;
 pub mod presence;
+pub mod recovery;
+mod replay;
+#[cfg(test)]
+mod replay_model;
 pub mod server;
 mod session;
 pub mod settings;
 mod socket;
+mod tail;
 mod transport;
 pub mod wire;
 
@@ -37,6 +47,8 @@ pub use close::Reason;
 pub use frame::Event;
 pub use gateway::{Client, ClientHandle, Gateway, Handshake, Incoming, Json, Reply, Welcome};
 pub use hub::{HubHandle, Permit};
+pub use log::Log;
 pub use presence::Present;
+pub use recovery::Position;
 pub use server::Server;
 pub use settings::Settings;

@@ -19,8 +19,9 @@ use smallvec::SmallVec;
 use super::Reason;
 use super::deadlines::Deadlines;
 use super::frame::Event;
-use super::hub::{HubHandle, SocketId, WorkerId};
+use super::hub::{HubHandle, Share, SocketId, WorkerId};
 use super::link::Link;
+use super::recovery::Position;
 use super::server::Shared;
 use super::settings::Aliases;
 
@@ -38,6 +39,8 @@ pub(super) struct Worker {
     pub(super) deadlines: Rc<Deadlines>,
     /// Every connection reads into this; what is left of a frame moves to a buffer of its own.
     pub(super) scratch: RefCell<BytesMut>,
+    /// The log's last event that this worker has heard of: whoever is in has all that is for it up to there, on its way.
+    pub(super) position: Rc<Cell<Position>>,
     sockets: Rc<RefCell<Sockets>>,
     outlet: Addr<Outlet>,
 }
@@ -51,6 +54,14 @@ struct Member {
     rooms: RefCell<SmallVec<[Arc<str>; 2]>>,
     /// The last event counted for this socket: an event for several rooms comes once.
     stamp: Cell<u64>,
+    /// While a socket is on its way in: what has come for it, to be sent behind what it has missed.
+    held: RefCell<Option<Held>>,
+}
+
+#[derive(Default)]
+struct Held {
+    frames: Vec<Bytes>,
+    bytes: usize,
 }
 
 impl Worker {
@@ -59,24 +70,43 @@ impl Worker {
         let deadlines = Deadlines::new();
         actix_rt::spawn(Rc::clone(&deadlines).run());
         let sockets = Rc::new(RefCell::new(Sockets::new()));
+        let position = Rc::new(Cell::default());
         let outlet = Outlet {
+            position: Rc::clone(&position),
             sockets: Rc::clone(&sockets),
             namespaces: HashMap::new(),
             dirty: Vec::new(),
             queued: 0,
             stamp: 0,
             aliases: shared.settings.aliases,
+            outbox_limit: shared.settings.outbox_limit,
             deadlines: Rc::clone(&deadlines),
         }
         .start();
         let id = hub.worker(&outlet);
-        Rc::new(Self { id, shared, hub, deadlines, scratch: RefCell::default(), sockets, outlet })
+        Rc::new(Self { id, shared, hub, deadlines, scratch: RefCell::default(), position, sockets, outlet })
     }
 
-    /// Lets the outlet know a socket, ahead of the hub's [`Attach`].
+    /// Lets the outlet know a socket that is on its way in, ahead of the hub's [`Attach`]. What comes for it is held until [`Worker::release`].
     pub(super) fn register(&self, socket: SocketId, namespace: Arc<str>, link: Rc<Link>) {
-        let member = Member { link, namespace, rooms: RefCell::default(), stamp: Cell::new(0) };
+        let held = RefCell::new(Some(Held::default()));
+        let member = Member { link, namespace, rooms: RefCell::default(), stamp: Cell::new(0), held };
         self.sockets.borrow_mut().insert(socket, Rc::new(member));
+    }
+
+    /// The rooms that a socket on its way in is to be in. One that it is put out of is taken from them.
+    pub(super) fn set_rooms(&self, socket: SocketId, rooms: impl Iterator<Item = Arc<str>>) {
+        if let Some(member) = self.sockets.borrow().get(&socket) {
+            *member.rooms.borrow_mut() = rooms.collect();
+        }
+    }
+
+    /// Sends what was held for a socket: it is in.
+    pub(super) fn release(&self, socket: SocketId) {
+        let Some(member) = self.sockets.borrow().get(&socket).cloned() else { return };
+        let held = member.held.take().unwrap_or_default();
+        held.frames.into_iter().for_each(|frame| member.link.push(frame));
+        member.link.flush();
     }
 
     /// Whether the socket is in that room, as far as the outlet has heard.
@@ -90,18 +120,18 @@ impl Worker {
     }
 
     /// Sends a frame to one socket, behind everything that the hub has routed to it so far.
-    pub(super) fn send(&self, socket: SocketId, frame: Bytes) {
-        self.outlet.do_send(Forward { socket, frame });
+    pub(super) fn send(&self, socket: SocketId, what: Outgoing) {
+        self.outlet.do_send(Forward { socket, what });
     }
 }
 
-/// From the hub: the socket is in these rooms from here on. `hello` goes out first.
+/// From the hub: the socket is in these rooms from here on, which is behind that event of the log.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Attach {
     pub socket: SocketId,
     pub rooms: SmallVec<[Arc<str>; 2]>,
-    pub hello: Option<Bytes>,
+    pub position: Position,
 }
 
 /// From the hub: the socket is out of this room, or (`None`) gone altogether.
@@ -115,7 +145,16 @@ pub(super) struct Detach {
 /// From the hub: events in order, for this worker's members of their rooms.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Deliver(pub SmallVec<[Arc<Event>; 1]>);
+pub(super) struct Deliver {
+    pub events: SmallVec<[Arc<Event>; 1]>,
+    #[expect(dead_code, reason = "held for its drop, when the events are on their sockets' queues")]
+    pub share: Option<Share>,
+}
+
+/// From the hub: the client of that socket has come back on another connection.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct TakeOver(pub SocketId);
 
 /// From the hub: the server goes down; close all in batches.
 #[derive(Message, Clone, Copy)]
@@ -129,12 +168,27 @@ pub(super) struct Drain {
 #[rtype(result = "()")]
 pub(super) struct Forward {
     pub socket: SocketId,
-    pub frame: Bytes,
+    pub what: Outgoing,
+}
+
+/// What one socket is sent.
+pub(super) enum Outgoing {
+    /// As it is.
+    Frame(Bytes),
+    /// An event that is not in the log; `data` is JSON.
+    Event { name: Box<str>, data: Box<str> },
+}
+
+impl Outgoing {
+    pub(super) fn event(name: &str, data: &str) -> Self {
+        Self::Event { name: name.into(), data: data.into() }
+    }
 }
 
 type Room = IndexMap<SocketId, Rc<Member>>;
 
 pub(super) struct Outlet {
+    position: Rc<Cell<Position>>,
     sockets: Rc<RefCell<Sockets>>,
     /// By namespace, then by room.
     namespaces: HashMap<Arc<str>, HashMap<Arc<str>, Room>>,
@@ -142,6 +196,7 @@ pub(super) struct Outlet {
     queued: usize,
     stamp: u64,
     aliases: Aliases,
+    outbox_limit: usize,
     deadlines: Rc<Deadlines>,
 }
 
@@ -168,7 +223,19 @@ impl ActorFuture<Outlet> for FlushAfterMailbox {
 }
 
 impl Outlet {
-    fn queue(&mut self, link: &Rc<Link>, frame: Bytes) {
+    fn queue(&mut self, member: &Member, frame: Bytes) {
+        let link = &member.link;
+        if let Some(held) = &mut *member.held.borrow_mut() {
+            held.bytes += frame.len();
+            if held.bytes > self.outbox_limit {
+                // It can come again, and reads what it missed from the log.
+                *held = Held::default();
+                link.cut(Reason::SlowConsumer);
+            } else {
+                held.frames.push(frame);
+            }
+            return;
+        }
         link.push(frame);
         if !link.dirty.replace(true) {
             self.dirty.push(Rc::clone(link));
@@ -191,6 +258,9 @@ impl Outlet {
     }
 
     fn deliver(&mut self, event: &Event) {
+        if let Some(position) = event.position() {
+            self.position.set(position);
+        }
         let Some(rooms) = self.namespaces.get(&event.namespace) else { return };
         self.stamp += 1;
         let stamp = self.stamp;
@@ -198,19 +268,19 @@ impl Outlet {
         for member in event.except.iter().filter_map(|room| rooms.get(room)).flat_map(IndexMap::values) {
             member.stamp.set(stamp);
         }
-        let mut targets: Vec<Rc<Link>> = Vec::new();
+        let mut targets: Vec<Rc<Member>> = Vec::new();
         if event.rooms.is_empty() {
             let sockets = self.sockets.borrow();
             let others = sockets.values().filter(|member| member.namespace == event.namespace && member.stamp.get() != stamp);
-            targets.extend(others.map(|member| Rc::clone(&member.link)));
+            targets.extend(others.cloned());
         } else {
             for room in event.rooms.iter().filter_map(|room| rooms.get(room)) {
-                targets.extend(room.values().filter(|member| member.stamp.replace(stamp) != stamp).map(|member| Rc::clone(&member.link)));
+                targets.extend(room.values().filter(|member| member.stamp.replace(stamp) != stamp).cloned());
             }
         }
-        for link in targets {
-            let frame = event.frame(link.protocol, self.aliases).clone();
-            self.queue(&link, frame);
+        for member in targets {
+            let frame = event.frame(member.link.protocol, self.aliases).clone();
+            self.queue(&member, frame);
         }
     }
 
@@ -228,11 +298,9 @@ impl Outlet {
 impl Handler<Attach> for Outlet {
     type Result = ();
 
-    fn handle(&mut self, Attach { socket, rooms, hello }: Attach, _: &mut Self::Context) {
+    fn handle(&mut self, Attach { socket, rooms, position }: Attach, _: &mut Self::Context) {
+        self.position.set(position);
         let Some(member) = self.sockets.borrow().get(&socket).cloned() else { return };
-        if let Some(hello) = hello {
-            self.queue(&member.link, hello);
-        }
         let by_room = self.namespaces.entry(Arc::clone(&member.namespace)).or_default();
         for room in rooms {
             by_room.entry(Arc::clone(&room)).or_default().insert(socket, Rc::clone(&member));
@@ -264,9 +332,9 @@ impl Handler<Detach> for Outlet {
 impl Handler<Deliver> for Outlet {
     type Result = ();
 
-    fn handle(&mut self, Deliver(events): Deliver, _: &mut Self::Context) {
-        for event in events {
-            self.deliver(&event);
+    fn handle(&mut self, deliver: Deliver, _: &mut Self::Context) {
+        for event in &deliver.events {
+            self.deliver(event);
         }
     }
 }
@@ -274,10 +342,24 @@ impl Handler<Deliver> for Outlet {
 impl Handler<Forward> for Outlet {
     type Result = ();
 
-    fn handle(&mut self, Forward { socket, frame }: Forward, _: &mut Self::Context) {
-        let link = self.sockets.borrow().get(&socket).map(|member| Rc::clone(&member.link));
-        if let Some(link) = link {
-            self.queue(&link, frame);
+    fn handle(&mut self, Forward { socket, what }: Forward, _: &mut Self::Context) {
+        let Some(member) = self.sockets.borrow().get(&socket).cloned() else { return };
+        let frame = match what {
+            Outgoing::Frame(frame) => frame,
+            Outgoing::Event { name, data } => member.link.protocol.volatile(&member.namespace, &name, &data, self.position.get()),
+        };
+        self.queue(&member, frame);
+    }
+}
+
+impl Handler<TakeOver> for Outlet {
+    type Result = ();
+
+    fn handle(&mut self, TakeOver(socket): TakeOver, _: &mut Self::Context) {
+        let Some(member) = self.sockets.borrow_mut().remove(&socket) else { return };
+        member.link.cut(Reason::TakenOver);
+        for room in member.rooms.take() {
+            self.leave(socket, &member.namespace, &room);
         }
     }
 }
@@ -290,8 +372,8 @@ impl Handler<Drain> for Outlet {
         let members: Vec<_> = self.sockets.borrow().values().cloned().collect();
         let hint = r#"{"reconnectAfterMs":1000}"#;
         for member in members {
-            let frame = member.link.protocol.event(&member.namespace, "server:shutdown", hint);
-            self.queue(&member.link, frame);
+            let frame = member.link.protocol.event(&member.namespace, "server:shutdown", hint, None);
+            self.queue(&member, frame);
         }
         self.flush();
         let links = self.deadlines.links();

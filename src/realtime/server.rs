@@ -21,18 +21,27 @@ use super::admission::{Connects, Policy};
 use super::frame::Protocol;
 use super::gateway::Gateway;
 use super::hub::HubHandle;
+use super::log::Log;
 use super::outlet::Worker;
+use super::recovery::PidKey;
 use super::settings::Settings;
 use super::transport::{polling, upgrade};
 
 /// How long a REST request may still take once the sockets are closed.
 const STOP_TIMEOUT: u64 = 2;
 
+/// What sessions are resumed by.
+pub(super) struct Recovery {
+    pub(super) log: Arc<dyn Log>,
+    pub(super) key: PidKey,
+}
+
 /// What all workers share.
 pub(super) struct Shared {
     pub(super) settings: Arc<Settings>,
     pub(super) gateways: HashMap<Arc<str>, Arc<dyn Gateway>>,
     pub(super) policy: Policy,
+    pub(super) recovery: Option<Recovery>,
     connects: Option<Connects>,
     draining: AtomicBool,
     open: [AtomicUsize; 2],
@@ -58,7 +67,7 @@ impl Shared {
     fn gauge(&self, protocol: Protocol) -> &AtomicUsize {
         let [socketio, plain] = &self.open;
         match protocol {
-            Protocol::SocketIo => socketio,
+            Protocol::SocketIo { .. } => socketio,
             Protocol::Plain => plain,
         }
     }
@@ -86,14 +95,21 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that is not listening yet.
+    /// A server that is not listening yet. With a log, sessions can be resumed; the key signs what clients resume them by.
     #[must_use]
-    pub fn new(settings: Settings, policy: Policy, hub: HubHandle, gateways: Vec<(&str, Arc<dyn Gateway>)>) -> Self {
+    pub fn new(
+        settings: Settings,
+        policy: Policy,
+        hub: HubHandle,
+        gateways: Vec<(&str, Arc<dyn Gateway>)>,
+        log: Option<(Arc<dyn Log>, PidKey)>,
+    ) -> Self {
         let shared = Shared {
             connects: settings.connect_rate.map(Connects::new),
             settings: Arc::new(settings),
             gateways: gateways.into_iter().map(|(name, gateway)| (Arc::from(name), gateway)).collect(),
             policy,
+            recovery: log.map(|(log, key)| Recovery { log, key }),
             draining: AtomicBool::new(false),
             open: Default::default(),
         };

@@ -12,14 +12,15 @@ use actix_web_actors::ws::{CloseCode, CloseReason, Message, ProtocolError};
 use serde_json::json;
 use smallvec::SmallVec;
 
+use super::arrival::{Arrival, Slot, Ticket, sid};
 use super::frame::Protocol;
-use super::gateway::{Client, ClientParts, Handshake, Incoming, Json, Welcome};
-use super::hub::{Arrival, SocketId};
+use super::gateway::{Handshake, Incoming, Json, Welcome};
 use super::link::Link;
+use super::log::End;
 use super::outlet::Worker;
 use super::server::Bucket;
 use super::settings::MAX_NAMESPACES;
-use super::socket::{Socket, State, Waiting, hello, reply, sid};
+use super::socket::{Socket, State, Waiting, reply};
 use super::transport::fragments::Fragments;
 use super::transport::websocket::{NOT_UTF8, Pump};
 use super::wire::{engineio, plain, socketio, websocket};
@@ -41,7 +42,7 @@ pub(super) struct Session {
 impl Session {
     /// Takes over a connection whose upgrade has been answered. `rest`: what came behind the request.
     pub(super) fn begin(worker: Rc<Worker>, io: TcpStream, rest: &[u8], protocol: Protocol, handshake: Handshake) {
-        let link = Link::new(io, protocol, Arc::clone(&worker.shared.settings), Rc::clone(&worker.deadlines));
+        let link = Link::new(io, protocol, Arc::clone(&worker.shared.settings), Rc::clone(&worker.deadlines), Rc::clone(&worker.position));
         worker.shared.opened(protocol);
         if worker.shared.is_draining() {
             // Its request was answered before the drain began; the drain did not see it.
@@ -64,7 +65,7 @@ impl Session {
 
     fn text(&mut self, text: &str, ctx: &mut Context<Self>) {
         match self.link.protocol {
-            Protocol::SocketIo => match engineio::decode(text) {
+            Protocol::SocketIo { .. } => match engineio::decode(text) {
                 Some(engineio::Packet::Pong) => self.link.heard(),
                 Some(engineio::Packet::Message(packet)) => self.packet(packet, ctx),
                 Some(engineio::Packet::Close) => self.link.close(Reason::ClientClosed),
@@ -110,7 +111,9 @@ impl Session {
     fn join(&mut self, namespace: &str, auth: Option<Json>, ctx: &mut Context<Self>) {
         let Some((name, gateway)) = self.worker.shared.gateways.get_key_value(namespace) else {
             match self.link.protocol {
-                Protocol::SocketIo => self.link.send(websocket::text(&socketio::connect_error(namespace, "Invalid namespace", None))),
+                Protocol::SocketIo { .. } => {
+                    self.link.send(websocket::text(&socketio::connect_error(namespace, "Invalid namespace", None)))
+                }
                 Protocol::Plain => self.link.close(Reason::UnknownNamespace),
             }
             return;
@@ -144,16 +147,23 @@ impl Session {
         socket.state = State::Asking;
         let gateway = Arc::clone(&socket.gateway);
         let with_auth = auth.is_some();
+        let claim = match self.link.protocol {
+            Protocol::SocketIo { .. } => auth.as_deref().and_then(Ticket::of_auth),
+            Protocol::Plain => Ticket::of_query(&self.handshake.query),
+        };
         let answer = gateway.connect(Rc::clone(&self.handshake), auth);
-        ctx.spawn(answer.into_actor(self).map(move |answer, session, ctx| session.answered(ticket, with_auth, answer, ctx)));
+        let answer = async move { (answer.await, claim) };
+        ctx.spawn(
+            answer.into_actor(self).map(move |(answer, claim), session, ctx| session.answered(ticket, with_auth, answer, claim, ctx)),
+        );
         self.pace();
     }
 
-    fn answered(&mut self, ticket: u32, with_auth: bool, answer: Result<Welcome, Error>, ctx: &mut Context<Self>) {
+    fn answered(&mut self, ticket: u32, with_auth: bool, answer: Result<Welcome, Error>, claim: Option<Ticket>, ctx: &mut Context<Self>) {
         let plain = self.link.protocol == Protocol::Plain;
         let Some(socket) = self.socket(ticket) else { return };
         match answer {
-            Ok(welcome) => self.enter(ticket, welcome, ctx),
+            Ok(welcome) => self.enter(ticket, welcome, claim, ctx),
             Err(Error::Unauthorized(AuthFailure::Missing)) if plain && !with_auth => {
                 socket.state = State::AwaitingAuth;
                 self.pace();
@@ -170,49 +180,41 @@ impl Session {
         }
     }
 
-    fn enter(&mut self, ticket: u32, welcome: Welcome, ctx: &mut Context<Self>) {
+    fn enter(&mut self, ticket: u32, welcome: Welcome, claim: Option<Ticket>, ctx: &mut Context<Self>) {
         let (worker, link) = (Rc::clone(&self.worker), Rc::clone(&self.link));
         let Some(socket) = self.socket(ticket) else { return };
-        let Welcome { identity, rooms, data } = welcome;
-        let id = SocketId::next();
-        let client = Client(Rc::new(ClientParts {
-            socket: id,
-            sid: sid().into(),
-            namespace: Arc::clone(&socket.namespace),
-            data,
-            worker: Rc::clone(&worker),
-            link: Rc::clone(&link),
-        }));
-        let hello = hello(link.protocol, &client, &identity);
-        worker.register(id, Arc::clone(&socket.namespace), Rc::clone(&link));
-        link.joined();
-        let namespace = Arc::clone(&socket.namespace);
+        let slot = Slot::default();
+        socket.state = State::Entering(Rc::clone(&slot));
+        let arrival = Arrival { worker, link, namespace: Arc::clone(&socket.namespace), slot };
         let gateway = Arc::clone(&socket.gateway);
-        socket.state = State::Entering(client.clone());
-        let user = (!identity.is_null()).then(|| identity.to_string().into());
-        let entered = worker.hub.connect(Arrival { socket: id, worker: worker.id, namespace, user, rooms, hello });
         let entered = async move {
-            entered.await;
-            gateway.entered(client).await;
+            let client = arrival.come_in(welcome, claim).await?;
+            gateway.entered(client.clone()).await;
+            Ok(client)
         };
-        if link.protocol == Protocol::Plain {
+        if self.link.protocol == Protocol::Plain {
             // It joins nothing else: its token need not stay in memory.
             self.handshake = Rc::new(Handshake { peer: self.handshake.peer, query: String::new(), authorization: None, cookie: None });
         }
-        ctx.spawn(entered.into_actor(self).map(move |(), session, _| {
-            let Some(socket) = session.socket(ticket) else { return };
-            if let State::Entering(client) = &socket.state {
-                socket.state = State::Open(client.clone());
+        ctx.spawn(entered.into_actor(self).map(move |entered, session, _| match entered {
+            Ok(client) => {
+                if let Some(socket) = session.socket(ticket) {
+                    socket.state = State::Open(client);
+                }
+                session.pace();
             }
-            session.pace();
+            Err(error) => session.refuse(ticket, &error),
         }));
     }
 
     fn refuse(&mut self, ticket: u32, error: &Error) {
         let Some(at) = self.sockets.iter().position(|socket| socket.ticket == ticket) else { return };
         let socket = self.sockets.remove(at);
+        self.depart(&socket, Reason::Unavailable);
         match self.link.protocol {
-            Protocol::SocketIo => {
+            // The client library comes back by itself after a closed connection, and not after a CONNECT_ERROR.
+            Protocol::SocketIo { .. } if matches!(error, Error::Unavailable(_)) => self.link.close(Reason::Unavailable),
+            Protocol::SocketIo { .. } => {
                 let data = match error {
                     Error::Unauthorized(failure) => json!({"code": error.code(), "reason": failure.as_str()}),
                     other => json!({"code": other.code()}),
@@ -239,7 +241,7 @@ impl Session {
         if let (Some(bucket), Some(client)) = (&self.bucket, socket.client())
             && let Err(wait) = bucket.check()
         {
-            reply(client, event.ack.as_deref(), &event.name, Err(Error::RateLimited(wait)));
+            reply(&client, event.ack.as_deref(), &event.name, Err(Error::RateLimited(wait)));
             return;
         }
         socket.waiting.push(event);
@@ -291,12 +293,19 @@ impl Session {
         self.sockets.iter_mut().map(|socket| &mut **socket).find(|socket| socket.ticket == ticket)
     }
 
-    /// One socket leaves: the hub forgets it, and its gateway hears why.
+    /// One socket leaves: the hub forgets it, the log knows how it ended, and its gateway hears why.
     fn depart(&self, socket: &Socket, reason: Reason) {
-        if let Some(client) = socket.client() {
-            self.worker.hub.disconnect(client.0.socket, reason.is_lost_line());
-            socket.gateway.disconnect(client, reason);
+        let Some(client) = socket.client() else { return };
+        self.worker.hub.disconnect(client.0.socket, reason.is_lost_line());
+        if let (Some(recovery), Some(attachment)) = (&self.worker.shared.recovery, client.0.attachment) {
+            let confirmed = Some(self.link.confirmed()).filter(|confirmed| *confirmed > client.0.entered_at.get()).unwrap_or(0);
+            let end = if reason.is_lost_line() { End::Lost { confirmed } } else { End::Final };
+            // At a shutdown its time runs from the next start: as if the process had been killed.
+            if reason != Reason::Shutdown {
+                recovery.log.end(Arc::clone(&client.0.sid), attachment, end);
+            }
         }
+        socket.gateway.disconnect(&client, reason);
     }
 }
 
@@ -305,7 +314,7 @@ impl Actor for Session {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         match self.link.protocol {
-            Protocol::SocketIo => {
+            Protocol::SocketIo { .. } => {
                 let settings = &self.worker.shared.settings;
                 let open = engineio::open(&sid(), settings.ping_interval, settings.ping_timeout, settings.max_payload);
                 self.link.send(websocket::text(&open));
@@ -354,7 +363,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
             }
             // Neither protocol takes binary frames yet.
             Ok(Message::Binary(_)) => match self.link.protocol {
-                Protocol::SocketIo => self.link.close(Reason::ParseError),
+                Protocol::SocketIo { .. } => self.link.close(Reason::ParseError),
                 Protocol::Plain => self.link.close(Reason::BadFrame),
             },
             Err(ProtocolError::Overflow) => self.link.close(Reason::TooLarge),

@@ -3,17 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::{Bytes, BytesMut};
-use chrono::{SecondsFormat, Utc};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::frame::Protocol;
+use super::arrival::Slot;
+use super::frame::older;
 use super::gateway::{Client, Gateway, Incoming, Reply, shown};
+use super::outlet::Outgoing;
 use super::settings::EVENTS_WAITING;
-use super::wire::{socketio, websocket};
 
 /// This connection in one namespace.
 pub(super) struct Socket {
@@ -32,16 +29,17 @@ pub(super) enum State {
     Asking,
     /// Plain protocol: there was no token; the first frame must bring one.
     AwaitingAuth,
-    /// Admitted; the hub enters it.
-    Entering(Client),
+    /// Admitted, and on its way in; nothing is read meanwhile. It has a handle as soon as others can know of it.
+    Entering(Slot),
     Open(Client),
 }
 
 impl Socket {
     /// Its handle, once it is admitted.
-    pub(super) fn client(&self) -> Option<&Client> {
+    pub(super) fn client(&self) -> Option<Client> {
         match &self.state {
-            State::Entering(client) | State::Open(client) => Some(client),
+            State::Entering(slot) => slot.borrow().clone(),
+            State::Open(client) => Some(client.clone()),
             State::Asking | State::AwaitingAuth => None,
         }
     }
@@ -86,23 +84,6 @@ fn size(event: &Incoming) -> usize {
     event.name.len() + ack + event.args.iter().map(|arg| arg.get().len() + PER_ARGUMENT).sum::<usize>()
 }
 
-/// What a socket gets first: the namespace's yes and the `session` event, as one piece.
-pub(super) fn hello(protocol: Protocol, client: &Client, identity: &serde_json::Value) -> Bytes {
-    let (sid, namespace) = (&*client.0.sid, &*client.0.namespace);
-    let mut out = BytesMut::new();
-    if protocol == Protocol::SocketIo {
-        out.extend_from_slice(&websocket::text(&socketio::connect(namespace, sid)));
-    }
-    let session = json!({
-        "session": sid,
-        "userId": identity,
-        "recovered": false,
-        "serverTime": Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
-    });
-    out.extend_from_slice(&protocol.event(namespace, "session", &session.to_string()));
-    out.freeze()
-}
-
 /// Answers an event: the ack if one was asked for, an `error` event for a failure without one.
 pub(super) fn reply(client: &Client, ack: Option<&str>, event: &str, answer: Reply) {
     let protocol = client.0.link.protocol;
@@ -116,13 +97,12 @@ pub(super) fn reply(client: &Client, ack: Option<&str>, event: &str, answer: Rep
         (None, Ok(_)) => return,
         (None, Err(error)) => {
             let data = json!({"status": "error", "code": error.code(), "message": error.message(), "event": shown(event)});
-            protocol.event_and_alias(namespace, "error", &data.to_string(), client.0.worker.shared.settings.aliases)
+            client.emit("error", &data.to_string());
+            if let Some(older) = older("error", client.0.worker.shared.settings.aliases) {
+                client.emit(older, &data.to_string());
+            }
+            return;
         }
     };
-    client.0.worker.send(client.0.socket, frame);
-}
-
-/// A public id: 120 random bits.
-pub(super) fn sid() -> String {
-    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 15]>())
+    client.0.worker.send(client.0.socket, Outgoing::Frame(frame));
 }

@@ -161,7 +161,7 @@ pub async fn remove_member(services: &Services, caller: &Identity, id: Conversat
         if rows::remove_member(tx, &[id], user).await? == 0 {
             return Err(Error::NotFound(format!("Member with ID {user} not found")));
         }
-        put_out(tx, hub, user, vec![Room::Conversation(id)]);
+        put_out(tx, hub, user, vec![Room::Conversation(id)]).await?;
         Ok(())
     };
     services.db.write(Once::No, write).await

@@ -11,6 +11,7 @@ pub mod notifications;
 pub mod orders;
 pub mod projects;
 pub mod publish;
+pub mod recovery;
 pub mod rooms;
 
 use crate::auth::{PasswordHasher, Tokens};
@@ -20,7 +21,7 @@ use crate::event::{self, Room};
 use crate::model::UserId;
 use crate::model::fields::{self, Fields};
 use crate::realtime::HubHandle;
-use crate::store::{Db, Tx};
+use crate::store::{Db, Tx, sessions};
 
 /// What the verbs work with. One per process, shared by both doors.
 pub struct Services {
@@ -72,10 +73,15 @@ pub fn read_member(mut fields: Fields<'_>) -> Result<UserId, Error> {
 }
 
 /// Puts one who is no longer a member out of those rooms: behind what this write has announced so far, ahead of what it announces from here on.
-fn put_out(tx: &mut Tx, hub: HubHandle, user: UserId, rooms: Vec<Room>) {
+/// A session of that user that is resumed later is not in them any more.
+async fn put_out(tx: &mut Tx, hub: HubHandle, user: UserId, rooms: Vec<Room>) -> Result<(), Error> {
+    for room in &rooms {
+        sessions::put_out(tx, user, &room.to_string()).await?;
+    }
     tx.after_commit(move || {
         for room in rooms {
             hub.evict(event::MAIN, &user.to_string(), &room.to_string());
         }
     });
+    Ok(())
 }

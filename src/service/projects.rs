@@ -181,7 +181,7 @@ pub async fn remove_member(services: &Services, caller: &Identity, id: ProjectId
         conversations::remove_member(tx, &joint, user).await?;
         conversations::pass_on(tx, &joint, user).await?;
         let rooms = joint.into_iter().map(Room::Conversation).chain([Room::Project(id)]).collect();
-        put_out(tx, hub, user, rooms);
+        put_out(tx, hub, user, rooms).await?;
         tx.emit(event::project_update(&project, ProjectChange::MemberRemoved { user_id: user }));
         Ok(())
     };

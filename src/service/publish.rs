@@ -1,11 +1,12 @@
 //! From committed rows to the hub: the one place where the store's events become the sockets'.
 
-use std::any::Any;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::event::{NewEvent, Room};
-use crate::realtime::{Event, HubHandle};
+use crate::model::LogPosition;
+use crate::realtime::hub::Share;
+use crate::realtime::{Event, HubHandle, Position};
 use crate::store::{Committed, CommittedEvent, Publisher, Ticket};
 
 /// Hands committed events to the hub, with the shares of its budget that their writers took.
@@ -15,8 +16,22 @@ pub struct HubPublisher(pub HubHandle);
 pub(super) async fn announce(hub: &HubHandle, new: NewEvent) {
     let names = |rooms: Vec<Room>| rooms.into_iter().map(|room| room.to_string());
     let NewEvent { namespace, name, rooms, except, data, .. } = new;
-    let share = Arc::new(hub.admit(data.len()).await);
-    hub.emit(Event::new(namespace, name, data, names(rooms)).except(names(except)).with_share(share)).await;
+    let share = hub.admit(data.len()).await;
+    hub.emit(Event::new(namespace, name, data, names(rooms)).except(names(except)), Some(share)).await;
+}
+
+/// A place in the log, in the sockets' words.
+pub(super) fn position(place: LogPosition) -> Position {
+    Position { epoch: place.epoch.0, id: place.id.0 }
+}
+
+/// A committed event, in the sockets' words.
+pub(super) fn to_send(event: CommittedEvent) -> Event {
+    let sent = Event::new(event.namespace, event.name, event.data, event.rooms).except(event.except);
+    match event.position {
+        Some(place) => sent.stored(position(place)),
+        None => sent,
+    }
 }
 
 impl Publisher for HubPublisher {
@@ -26,14 +41,9 @@ impl Publisher for HubPublisher {
 
     fn publish(&self, mut committed: Committed, routed: Box<dyn FnOnce() + Send>) {
         // The batch's shares go back together, when its last event has left the outlets.
-        let share: Arc<dyn Any + Send + Sync> = Arc::new(std::sync::Mutex::new(committed.take_tickets()));
-        let to_send = |events: Vec<CommittedEvent>| {
-            let event = |event: CommittedEvent| {
-                let sent = Event::new(event.namespace, event.name, event.data, event.rooms);
-                sent.except(event.except).with_share(Arc::clone(&share))
-            };
-            events.into_iter().map(event).collect()
-        };
-        committed.walk(|events| self.0.publish(to_send(events), || {}), |events| self.0.publish(to_send(events), routed));
+        let share: Share = Arc::new(std::sync::Mutex::new(committed.take_tickets()));
+        let all = |events: Vec<CommittedEvent>| events.into_iter().map(to_send).collect();
+        let publish = |events, routed: Box<dyn FnOnce() + Send>| self.0.publish(all(events), Some(Arc::clone(&share)), routed);
+        committed.walk(|events| publish(events, Box::new(|| {})), |events| publish(events, routed));
     }
 }

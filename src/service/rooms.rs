@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::event::{self, Joinable};
 use crate::model::{ConversationId, UserId};
 use crate::realtime::{ClientHandle, Present};
-use crate::store::{self, Conn, Once, Tx};
+use crate::store::{self, Conn, Once, Tx, sessions};
 
 /// Puts a socket of the caller into a room; who is there then. Members only.
 ///
@@ -25,6 +25,9 @@ pub async fn join(services: &Services, caller: &Identity, room: Joinable, client
         if !hold_member(tx, user, room).await? {
             return Err(not_found(room));
         }
+        if let Some(session) = client.session() {
+            sessions::join(tx, session, &room.to_string()).await?;
+        }
         tx.after_commit(move || {
             client.join(room.to_string(), move |present| {
                 // The socket may have gone meanwhile.
@@ -35,6 +38,28 @@ pub async fn join(services: &Services, caller: &Identity, room: Joinable, client
     };
     services.db.write(Once::No, look).await?;
     // None: the socket has gone, and nobody reads this.
+    Ok(present.await.unwrap_or_default())
+}
+
+/// Takes a socket of the caller out of a room; who is still there, if it was in it.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub async fn leave(services: &Services, room: Joinable, client: ClientHandle) -> Result<Present, Error> {
+    let (done, present) = oneshot::channel();
+    let out = async move |tx: &mut Tx| {
+        if let Some(session) = client.session() {
+            sessions::leave(tx, session, &room.to_string()).await?;
+        }
+        tx.after_commit(move || {
+            client.leave(room.to_string(), move |present| {
+                // The socket may have gone meanwhile.
+                let _ = done.send(present);
+            });
+        });
+        Ok(())
+    };
+    services.db.write(Once::No, out).await?;
     Ok(present.await.unwrap_or_default())
 }
 
@@ -70,7 +95,7 @@ pub async fn typing(
     Ok(())
 }
 
-async fn is_member(conn: &mut Conn, user: UserId, room: Joinable) -> QueryResult<bool> {
+pub(super) async fn is_member(conn: &mut Conn, user: UserId, room: Joinable) -> QueryResult<bool> {
     match room {
         Joinable::Project(id) => store::projects::is_member(conn, id, user).await,
         Joinable::Conversation(id) => store::conversations::is_member(conn, id, user).await,

@@ -141,6 +141,13 @@ pub async fn member_ids(conn: &mut Conn, id: ConversationId) -> QueryResult<Vec<
     })
 }
 
+/// The conversations that the user is a member of.
+pub async fn of_member(conn: &mut Conn, user: UserId) -> QueryResult<Vec<ConversationId>> {
+    query!(conn, c => {
+        conversation_members::table.filter(conversation_members::user_id.eq(user)).select(conversation_members::conversation_id).load(c)
+    })
+}
+
 /// The conversation's members, as they came.
 pub async fn members(conn: &mut Conn, id: ConversationId) -> QueryResult<Vec<Member>> {
     query!(conn, c => {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use diesel::{ExpressionMethods, QueryResult};
+use diesel::{ExpressionMethods, QueryDsl, QueryResult};
 
 use crate::event::{Kind, NewEvent, Room};
 use crate::model::{Epoch, EventId, LogPosition, Timestamp};
@@ -49,6 +49,11 @@ pub(super) async fn append(conn: &mut Conn, epoch: Epoch, new: Vec<Step<NewEvent
     Ok(steps)
 }
 
+/// The id of the log's last event.
+pub(super) async fn head(conn: &mut Conn) -> QueryResult<EventId> {
+    query!(conn, c => log_head::table.select(log_head::last_id).first(c))
+}
+
 /// Takes that many ids; the first of them.
 async fn raise_head(conn: &mut Conn, count: usize) -> QueryResult<i64> {
     let count = i64::try_from(count).map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))?;
@@ -67,8 +72,8 @@ async fn append_one(conn: &mut Conn, id: EventId, event: &NewEvent, now: Timesta
         events::created_at.eq(now),
     );
     query!(conn, c => diesel::insert_into(events::table).values(row).execute(c))?;
-    for room in &event.rooms {
-        let row = (event_rooms::room.eq(room_key(event.namespace, *room)), event_rooms::event_id.eq(id));
+    for key in keys(event) {
+        let row = (event_rooms::room.eq(key), event_rooms::event_id.eq(id));
         query!(conn, c => diesel::insert_into(event_rooms::table).values(row).execute(c))?;
     }
     Ok(())
@@ -91,7 +96,15 @@ fn names(rooms: &[Room]) -> Vec<String> {
     rooms.iter().map(ToString::to_string).collect()
 }
 
+/// Where `event_rooms` finds an event. One without rooms is for the whole namespace.
+pub(super) fn keys(event: &NewEvent) -> Vec<String> {
+    if event.rooms.is_empty() {
+        return vec![key_of(event.namespace, "")];
+    }
+    event.rooms.iter().map(|room| key_of(event.namespace, &room.to_string())).collect()
+}
+
 /// A room as `event_rooms` knows it: with its namespace, since `admin` of `/` and of `/admin` are two audiences.
-fn room_key(namespace: &str, room: Room) -> String {
+pub(super) fn key_of(namespace: &str, room: &str) -> String {
     format!("{namespace}#{room}")
 }

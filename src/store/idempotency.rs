@@ -6,8 +6,8 @@ use diesel::{ExpressionMethods, QueryDsl, QueryResult};
 
 use crate::model::{Timestamp, UserId};
 use crate::schema::idempotency_keys::dsl::{answer, body_hash, created_at, idempotency_keys, key, method, path, user_id};
+use crate::store::Tx;
 use crate::store::conn::query;
-use crate::store::{Conn, Tx};
 
 /// How long a key is kept, over restarts too.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -68,8 +68,15 @@ pub(super) async fn keep_answer(tx: &mut Tx, claim: &Claim, json: &str) -> Query
     query!(tx.conn(), c => diesel::update(idempotency_keys.find(id)).set(answer.eq(json)).execute(c)).map(|_| ())
 }
 
-/// Forgets keys past their time.
-pub(super) async fn purge(conn: &mut Conn) -> QueryResult<usize> {
+/// Forgets at most `most` keys past their time. How many it were.
+///
+/// # Errors
+/// As the database's.
+pub async fn purge(tx: &mut Tx, most: i64) -> QueryResult<usize> {
     let oldest = Timestamp::now().before(KEPT);
-    query!(conn, c => diesel::delete(idempotency_keys.filter(created_at.lt(oldest))).execute(c))
+    let old: Vec<Timestamp> = query!(tx.conn(), c => {
+        idempotency_keys.filter(created_at.lt(oldest)).order(created_at).select(created_at).limit(most).load(c)
+    })?;
+    let Some(last) = old.last() else { return Ok(0) };
+    query!(tx.conn(), c => diesel::delete(idempotency_keys.filter(created_at.le(last))).execute(c))
 }

@@ -12,7 +12,8 @@
 //! | `postgres` | PostgreSQL's thread: a pool, one transaction per write |
 //! | `conn`, `tx`, `fault` | one query text for both databases; a write in progress; what a database error means |
 //! | `migrate`, `file` | the schema's version; SQLite's file, its rights and the server's lock |
-//! | `epochs` | stretches of the log, and which offsets are good |
+//! | `epochs`, `history` | stretches of the log, and which offsets are good; reading the log, and its old end |
+//! | `sessions`, `secrets` | what is kept of sockets that may come back; keys that outlive a restart |
 //! | `events`, `idempotency`, `users`, `orders`, `notifications`, `projects`, `conversations`, `messages` | queries, a file per table family |
 
 mod conn;
@@ -22,7 +23,8 @@ mod epochs;
 mod events;
 mod fault;
 mod file;
-mod idempotency;
+pub mod history;
+pub mod idempotency;
 mod job;
 pub mod messages;
 mod migrate;
@@ -32,6 +34,8 @@ mod postgres;
 pub mod projects;
 mod publish;
 mod reader;
+pub mod secrets;
+pub mod sessions;
 mod tx;
 pub mod users;
 mod writer;

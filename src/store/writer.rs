@@ -18,14 +18,12 @@ use crate::store::conn::{Conn, Driver, guarded};
 use crate::store::fault::BUSY;
 use crate::store::job::{Message, QueuedWrite, WriteJob};
 use crate::store::tx::Step;
-use crate::store::{Committed, CommittedEvent, Publisher, Ticket, Tx, events, idempotency};
+use crate::store::{Committed, CommittedEvent, Publisher, Ticket, Tx, events};
 
 /// Writes in one transaction at most.
 const MAX_BATCH: usize = 256;
 /// A batch takes no further write after this long, so that the first of it does not wait for a whole crowd.
 const MAX_BATCH_TIME: Duration = Duration::from_millis(5);
-/// How often expired Idempotency-Keys are forgotten.
-const PURGE_EVERY: Duration = Duration::from_secs(60);
 
 /// Statements without values. Prepared once and kept like any query, where `batch_execute` would parse them each time.
 macro_rules! statement {
@@ -75,17 +73,10 @@ impl Writer {
 
     /// Until the queue is closed and empty.
     pub(super) fn run(mut self) {
-        let mut purged: Option<Instant> = None;
         while let Some(message) = self.queue.blocking_recv() {
             match message {
                 Message::Close => self.queue.close(),
                 Message::Job(first) => self.batch(first),
-            }
-            if purged.is_none_or(|at| at.elapsed() >= PURGE_EVERY) {
-                purged = Some(Instant::now());
-                if let Err(error) = self.driver.run(idempotency::purge(&mut self.tx.conn)) {
-                    tracing::warn!(%error, "expired Idempotency-Keys were not removed; the next round tries again");
-                }
             }
         }
     }

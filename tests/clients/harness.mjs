@@ -8,10 +8,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { io } from "socket.io-client";
+import { createDatabase, dropDatabase } from "./postgres.mjs";
 
 export const BINARY = process.env.HUBCAST_BIN ?? fileURLToPath(new URL("../../target/debug/hubcast", import.meta.url));
 export const PASSWORD = "demo-password";
 const SECRET = "only-for-tests-only-for-tests-only-for-tests";
+/** `postgres://user@host:port` of a PostgreSQL on which each server under test gets a database of its own; with none, SQLite. */
+const POSTGRES = process.env.HUBCAST_TEST_POSTGRES;
 const PATIENCE_MS = 10_000;
 
 /** Resolves as `promise` does, or fails with `what` when that takes too long. */
@@ -46,6 +49,7 @@ export function sign(claims, secret = SECRET) {
 export class Server {
   #directory = mkdtempSync(join(tmpdir(), "hubcast-test-"));
   #process = null;
+  #database = null;
   #clients = [];
   #tokens = new Map();
   log = "";
@@ -71,13 +75,14 @@ export class Server {
   }
 
   async start() {
+    if (POSTGRES && !this.env.DATABASE_URL && !this.#database) this.#database = await createDatabase(POSTGRES);
     const { PATH, HOME, RUST_BACKTRACE = "1" } = process.env;
     const child = spawn(BINARY, ["serve"], {
       cwd: this.#directory,
       stdio: ["ignore", "pipe", "pipe"],
       env: {
-        PATH, HOME, RUST_BACKTRACE, HOST: "127.0.0.1", PORT: String(this.port), DATABASE_URL: `sqlite://${join(this.#directory, "hubcast.db")}`,
-        JWT_SECRET: SECRET, HUBCAST_DEMO: "true", LOG_FORMAT: "json", ...this.env,
+        PATH, HOME, RUST_BACKTRACE, HOST: "127.0.0.1", PORT: String(this.port),
+        DATABASE_URL: this.#database ?? `sqlite://${join(this.#directory, "hubcast.db")}`, JWT_SECRET: SECRET, HUBCAST_DEMO: "true", LOG_FORMAT: "json", ...this.env,
       },
     });
     this.#process = child;
@@ -119,6 +124,7 @@ export class Server {
   async close() {
     for (const client of this.#clients) client.close();
     if (this.#process) await this.kill();
+    if (this.#database) await dropDatabase(this.#database);
     process.removeListener("exit", this.killOnExit);
     rmSync(this.#directory, { recursive: true, force: true });
   }
@@ -134,9 +140,29 @@ export class Server {
         ...headers,
       },
       body: body === undefined || typeof body === "string" ? body : JSON.stringify(body),
+      signal: AbortSignal.timeout(30_000),
     });
     const text = await response.text();
     return { status: response.status, headers: response.headers, body: text && JSON.parse(text) };
+  }
+
+  /** POSTs, and gives what was made. */
+  async post(who, path, body = {}, headers = {}) {
+    const answer = await this.call(who, "POST", path, body, headers);
+    if (answer.status >= 300) throw new Error(`${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
+    return answer.body;
+  }
+
+  /** All of a list that goes by pages, newest first. */
+  async list(who, path) {
+    const found = [];
+    for (let page = `${path}?limit=200`; page; ) {
+      const { status, body, headers } = await this.call(who, "GET", page);
+      if (status !== 200) throw new Error(`${page}: ${status} ${JSON.stringify(body)}`);
+      found.push(...body);
+      page = /<([^>]+)>; rel="next"/.exec(headers.get("link") ?? "")?.[1];
+    }
+    return found;
   }
 
   async signIn(name) {
@@ -157,9 +183,11 @@ export class Server {
     return this.#tokens.get(name).user.id;
   }
 
-  /** A socket of its own connection, with what socket.io-client's `io` takes; not waited for. */
-  open(namespace, options = {}) {
-    const client = new Client(io(this.url + namespace, { transports: ["websocket"], forceNew: true, reconnectionDelay: 100, reconnectionDelayMax: 500, ...options }));
+  /** A socket of its own connection, with what socket.io-client's `io` takes; not waited for. `via`: the proxy that it goes through. */
+  open(namespace, { via = this, ...options } = {}) {
+    // The client does not notice a line that breaks between the upgrade and Engine.IO's first packet: only this timeout (20 s if not said) does.
+    const quick = { reconnectionDelay: 100, reconnectionDelayMax: 500, timeout: 5_000 };
+    const client = new Client(io(via.url + namespace, { transports: ["websocket"], forceNew: true, ...quick, ...options }));
     this.#clients.push(client);
     return client;
   }
@@ -183,11 +211,14 @@ export class Server {
 export class Client {
   /** [{event, data}], all that ever came. */
   frames = [];
+  /** [{id, recovered}] of each time that it connected. */
+  connects = [];
   #taken = new Set();
   #waiting = new Set();
 
   constructor(socket) {
     this.socket = socket;
+    socket.on("connect", () => this.connects.push({ id: socket.id, recovered: Boolean(socket.recovered) }));
     socket.onAny((event, ...args) => {
       // A last argument that is a string is the offset of connection state recovery.
       if (args.length > 1 && typeof args.at(-1) === "string") args.pop();

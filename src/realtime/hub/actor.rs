@@ -7,15 +7,24 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use smallvec::SmallVec;
 
-use super::{Arrival, Ask, Connect, Disconnect, Entrance, Event, Evict, Join, Leave, Outlet, Publish, SocketId, Tell, WorkerId, WorkerUp};
-use crate::realtime::outlet::{Attach, Deliver, Detach, Drain, Forward};
+use super::{
+    Arrival, Ask, Begin, Disconnect, Enter, Entered, Entrance, Event, Evict, Join, Leave, Outlet, Publish, Share, SocketId, Tell, WorkerId,
+    WorkerUp,
+};
+use crate::realtime::outlet::{Attach, Deliver, Detach, Drain, Forward, TakeOver};
 use crate::realtime::presence::{Gone, Place, Presence, PresenceSettings};
+use crate::realtime::recovery::Position;
+use crate::realtime::tail::Tail;
 
 struct Entry {
     worker: WorkerId,
     namespace: Arc<str>,
+    sid: Arc<str>,
     user: Option<Arc<str>>,
-    rooms: SmallVec<[Stay; 2]>,
+    /// None: it is on its way in.
+    rooms: Option<SmallVec<[Stay; 2]>>,
+    /// Rooms that it was put out of on its way in.
+    barred: Vec<Arc<str>>,
 }
 
 /// A socket in a room.
@@ -36,11 +45,16 @@ type Batch = SmallVec<[Arc<Event>; 1]>;
 pub(super) struct Hub {
     workers: HashMap<WorkerId, Addr<Outlet>>,
     sockets: HashMap<SocketId, Entry>,
+    /// By the name that a client knows.
+    sids: HashMap<Arc<str>, SocketId>,
     /// By namespace, then by room.
     rooms: HashMap<Arc<str>, HashMap<Arc<str>, Spread>>,
     /// By namespace, then by user.
     users: HashMap<Arc<str>, Users>,
     presence: Presence,
+    /// The last event that was routed.
+    position: Position,
+    tail: Arc<Tail>,
     /// Changes are being collected; they go out when this timer ends.
     collecting: bool,
     /// A timer is set for the next lost line that counts as a leave.
@@ -52,10 +66,13 @@ impl Actor for Hub {
 }
 
 impl Hub {
-    pub(super) fn new(presence: PresenceSettings) -> Self {
+    pub(super) fn new(presence: PresenceSettings, tail: Arc<Tail>) -> Self {
         Self {
             workers: HashMap::new(),
             sockets: HashMap::new(),
+            sids: HashMap::new(),
+            position: Position::default(),
+            tail,
             rooms: HashMap::new(),
             users: HashMap::new(),
             presence: Presence::new(presence),
@@ -133,7 +150,10 @@ impl Handler<WorkerUp> for Hub {
 impl Hub {
     fn forget(&mut self, socket: SocketId, gone: Gone) -> Option<WorkerId> {
         let entry = self.sockets.remove(&socket)?;
-        for stay in &entry.rooms {
+        if self.sids.get(&entry.sid) == Some(&socket) {
+            self.sids.remove(&entry.sid);
+        }
+        for stay in entry.rooms.iter().flatten() {
             self.exit(&entry.namespace, &stay.room, entry.worker);
             if let (Some(user), Entrance::Seen) = (&entry.user, stay.entrance) {
                 self.presence.leave(&(Arc::clone(&entry.namespace), Arc::clone(&stay.room)), user, gone);
@@ -153,8 +173,14 @@ impl Hub {
     /// Takes one socket out of one room, if it is there.
     fn put_out(&mut self, socket: SocketId, room: &Arc<str>) -> Option<Place> {
         let entry = self.sockets.get_mut(&socket)?;
-        let at = entry.rooms.iter().position(|stay| stay.room == *room)?;
-        let stay = entry.rooms.swap_remove(at);
+        let Some(rooms) = &mut entry.rooms else {
+            entry.barred.push(Arc::clone(room));
+            let worker = entry.worker;
+            self.tell(worker, Detach { socket, room: Some(Arc::clone(room)) });
+            return None;
+        };
+        let at = rooms.iter().position(|stay| stay.room == *room)?;
+        let stay = rooms.swap_remove(at);
         let (worker, namespace, user) = (entry.worker, Arc::clone(&entry.namespace), entry.user.clone());
         self.exit(&namespace, room, worker);
         self.tell(worker, Detach { socket, room: Some(Arc::clone(room)) });
@@ -172,7 +198,7 @@ impl Hub {
             ctx.run_later(self.presence.settings.collect, |hub, _| {
                 hub.collecting = false;
                 let events = hub.presence.news().into_iter().map(Arc::new).collect();
-                hub.route(events);
+                hub.route(events, None);
             });
         }
         if let (Some(at), false) = (self.presence.next_lapse(), self.lapsing) {
@@ -186,9 +212,16 @@ impl Hub {
         }
     }
 
-    fn route(&mut self, events: Vec<Arc<Event>>) {
+    fn route(&mut self, events: Vec<Arc<Event>>, share: Option<&Share>) {
         let mut batches: SmallVec<[(WorkerId, Batch); 8]> = SmallVec::new();
         for event in events {
+            match event.position() {
+                Some(position) => {
+                    self.position = position;
+                    self.tail.push(position.id, &event);
+                }
+                None => event.routed_at(self.position),
+            }
             for worker in self.targets(&event) {
                 match batches.iter_mut().find(|(id, _)| *id == worker) {
                     Some((_, batch)) => batch.push(Arc::clone(&event)),
@@ -196,28 +229,70 @@ impl Hub {
                 }
             }
         }
-        for (worker, batch) in batches {
-            self.tell(worker, Deliver(batch));
+        for (worker, events) in batches {
+            self.tell(worker, Deliver { events, share: share.cloned() });
         }
     }
 }
 
-impl Handler<Connect> for Hub {
+impl Handler<Begin> for Hub {
     type Result = ();
 
-    fn handle(&mut self, Connect { arrival, done }: Connect, _: &mut Self::Context) {
-        let Arrival { socket, worker, namespace, user, rooms, hello } = arrival;
-        for room in &rooms {
-            self.enter(&namespace, room, worker);
+    fn handle(&mut self, Begin { position, last }: Begin, _: &mut Self::Context) {
+        let first = last.first().and_then(Event::position);
+        self.tail.begin(first.map_or(position.id, |first| first.id - 1));
+        for event in last.into_iter().map(Arc::new) {
+            if let Some(place) = event.position() {
+                self.tail.push(place.id, &event);
+            }
+        }
+        self.position = position;
+    }
+}
+
+impl Handler<Arrival> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, arrival: Arrival, ctx: &mut Self::Context) {
+        let Arrival { socket, worker, namespace, sid, user } = arrival;
+        if let Some(older) = self.sids.insert(Arc::clone(&sid), socket)
+            && let Some(worker) = self.forget(older, Gone::Lost)
+        {
+            self.tell(worker, TakeOver(older));
+            self.watch(ctx);
         }
         if let Some(user) = &user {
             self.users.entry(Arc::clone(&namespace)).or_default().entry(Arc::clone(user)).or_default().push(socket);
         }
-        self.tell(worker, Attach { socket, rooms: SmallVec::from_vec(rooms.clone()), hello: Some(hello) });
-        let rooms = rooms.into_iter().map(|room| Stay { room, entrance: Entrance::Silent }).collect();
-        self.sockets.insert(socket, Entry { worker, namespace, user, rooms });
+        self.sockets.insert(socket, Entry { worker, namespace, sid, user, rooms: None, barred: Vec::new() });
+    }
+}
+
+impl Handler<Enter> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, Enter { socket, mut rooms, done }: Enter, ctx: &mut Self::Context) {
+        let Some(entry) = self.sockets.get_mut(&socket) else { return };
+        let barred = std::mem::take(&mut entry.barred);
+        rooms.retain(|(room, _)| !barred.contains(room));
+        let (worker, namespace, user) = (entry.worker, Arc::clone(&entry.namespace), entry.user.clone());
+        entry.rooms = Some(rooms.iter().map(|(room, entrance)| Stay { room: Arc::clone(room), entrance: *entrance }).collect());
+        let mut present = Vec::new();
+        for (room, entrance) in &rooms {
+            self.enter(&namespace, room, worker);
+            if *entrance == Entrance::Seen {
+                let place = (Arc::clone(&namespace), Arc::clone(room));
+                if let Some(user) = &user {
+                    self.presence.enter(&place, user);
+                }
+                present.push((Arc::clone(room), self.presence.of(&place)));
+            }
+        }
+        let rooms = rooms.into_iter().map(|(room, _)| room).collect();
+        self.tell(worker, Attach { socket, rooms, position: self.position });
+        self.watch(ctx);
         // The session may have ended while it waited; its Disconnect is on the way.
-        let _ = done.send(());
+        let _ = done.send(Entered { position: self.position, present });
     }
 }
 
@@ -239,10 +314,12 @@ impl Handler<Join> for Hub {
     fn handle(&mut self, Join { socket, room, entrance, done }: Join, ctx: &mut Self::Context) {
         let Some(entry) = self.sockets.get_mut(&socket) else { return };
         let (worker, place, user) = (entry.worker, (Arc::clone(&entry.namespace), Arc::clone(&room)), entry.user.clone());
-        if !entry.rooms.iter().any(|stay| stay.room == room) {
-            entry.rooms.push(Stay { room: Arc::clone(&room), entrance });
+        // Nobody can ask for a room before it is in.
+        let Some(rooms) = &mut entry.rooms else { return };
+        if !rooms.iter().any(|stay| stay.room == room) {
+            rooms.push(Stay { room: Arc::clone(&room), entrance });
             self.enter(&place.0, &room, worker);
-            self.tell(worker, Attach { socket, rooms: SmallVec::from_iter([room]), hello: None });
+            self.tell(worker, Attach { socket, rooms: SmallVec::from_iter([room]), position: self.position });
             if let (Some(user), Entrance::Seen) = (user, entrance) {
                 self.presence.enter(&place, &user);
                 self.watch(ctx);
@@ -259,7 +336,7 @@ impl Handler<Leave> for Hub {
         // Who was not there is not told who is.
         let present = self.put_out(socket, &room).map(|place| self.presence.of(&place));
         self.watch(ctx);
-        let _ = done.send(present.unwrap_or_default());
+        done(present.unwrap_or_default());
     }
 }
 
@@ -287,9 +364,9 @@ impl Handler<Ask> for Hub {
 impl Handler<Tell> for Hub {
     type Result = ();
 
-    fn handle(&mut self, Tell { socket, frame }: Tell, _: &mut Self::Context) {
+    fn handle(&mut self, Tell { socket, what }: Tell, _: &mut Self::Context) {
         if let Some(worker) = self.sockets.get(&socket).map(|entry| entry.worker) {
-            self.tell(worker, Forward { socket, frame });
+            self.tell(worker, Forward { socket, what });
         }
     }
 }
@@ -297,8 +374,8 @@ impl Handler<Tell> for Hub {
 impl Handler<Publish> for Hub {
     type Result = ();
 
-    fn handle(&mut self, Publish { events, routed }: Publish, _: &mut Self::Context) {
-        self.route(events);
+    fn handle(&mut self, Publish { events, share, routed }: Publish, _: &mut Self::Context) {
+        self.route(events, share.as_ref());
         routed();
     }
 }

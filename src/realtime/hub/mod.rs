@@ -6,18 +6,20 @@
 
 mod actor;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
-use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::frame::Event;
-use super::outlet::{Drain, Outlet};
+use super::outlet::{Drain, Outgoing, Outlet};
 use super::presence::Present;
+use super::recovery::Position;
 use super::settings::Settings;
+use super::tail::Tail;
 use actor::Hub;
 
 /// One connection in one namespace, as long as the process lives.
@@ -44,9 +46,13 @@ pub struct Permit(#[expect(dead_code, reason = "held for its drop")] Option<Owne
 #[derive(Clone)]
 pub struct HubHandle {
     hub: Addr<Hub>,
+    tail: Arc<Tail>,
     budget: Arc<Semaphore>,
     budget_size: usize,
 }
+
+/// What holds a share of the budget (or several, together) until the events have left.
+pub type Share = Arc<dyn Any + Send + Sync>;
 
 impl HubHandle {
     /// Starts the hub on a thread of its own.
@@ -54,27 +60,34 @@ impl HubHandle {
     pub fn start(settings: &Settings) -> Self {
         let arbiter = Arbiter::new();
         let (budget, presence) = (settings.publish_budget, settings.presence);
-        let hub = Hub::start_in_arbiter(&arbiter.handle(), move |_| Hub::new(presence));
-        Self { hub, budget: Arc::new(Semaphore::new(budget)), budget_size: budget }
+        let tail = Arc::new(Tail::default());
+        let kept = Arc::clone(&tail);
+        let hub = Hub::start_in_arbiter(&arbiter.handle(), move |_| Hub::new(presence, kept));
+        Self { hub, tail, budget: Arc::new(Semaphore::new(budget)), budget_size: budget }
     }
 
-    /// Waits for a share of the budget. Take it before the event is made, and tie it to the event ([`Event::with_share`]).
+    /// Where the log stands, and its last events, each at its own place: before anything is published, and before anyone can resume.
+    pub fn begin(&self, position: Position, last: Vec<Event>) {
+        self.hub.do_send(Begin { position, last });
+    }
+
+    /// Waits for a share of the budget. Take it before the event is made, and publish the event with it.
     pub async fn admit(&self, bytes: usize) -> Permit {
         // More than the whole would wait for ever; the whole is the most that one event can take.
         let bytes = u32::try_from(bytes.min(self.budget_size)).unwrap_or(u32::MAX);
         Permit(Arc::clone(&self.budget).acquire_many_owned(bytes).await.ok())
     }
 
-    /// Routes events, in this order, behind all that were published before. `routed` runs when every outlet has them in its mailbox, so what a
-    /// session sends from then on comes after them.
-    pub fn publish(&self, events: Vec<Event>, routed: impl FnOnce() + Send + 'static) {
-        self.hub.do_send(Publish { events: events.into_iter().map(Arc::new).collect(), routed: Box::new(routed) });
+    /// Routes events, in this order, behind all that were published before. The share goes back when all of them have left the outlets. `routed` runs
+    /// when every outlet has them in its mailbox, so what a session sends from then on comes after them.
+    pub fn publish(&self, events: Vec<Event>, share: Option<Share>, routed: impl FnOnce() + Send + 'static) {
+        self.hub.do_send(Publish { events: events.into_iter().map(Arc::new).collect(), share, routed: Box::new(routed) });
     }
 
     /// Routes one event and waits until that is done.
-    pub async fn emit(&self, event: Event) {
+    pub async fn emit(&self, event: Event, share: Option<Permit>) {
         let (done, routed) = oneshot::channel();
-        self.publish(vec![event], move || {
+        self.publish(vec![event], share.map(|share| Arc::new(share) as Share), move || {
             let _ = done.send(());
         });
         // A hub that is gone has nobody to tell.
@@ -106,16 +119,23 @@ impl HubHandle {
         worker
     }
 
-    /// Enters a socket with its first rooms. When this returns, `hello` stands in its outlet's mailbox before any event.
+    pub(super) fn tail(&self) -> &Tail {
+        &self.tail
+    }
+
+    /// A socket is on its way in. One that is there under the same `sid` is taken over: it is cut, and hears nothing more.
     ///
-    /// It is on its way before the future is polled, so that a [`HubHandle::disconnect`] of the same socket can not overtake it.
-    pub(super) fn connect(&self, arrival: Arrival) -> impl Future<Output = ()> + use<> {
-        let (done, routed) = oneshot::channel();
-        self.hub.do_send(Connect { arrival, done });
-        async move {
-            // A hub that is gone has nobody to wait for.
-            let _ = routed.await;
-        }
+    /// It is on its way before anything is waited for, so that a [`HubHandle::disconnect`] of the same socket can not overtake it.
+    pub(super) fn arrive(&self, arrival: Arrival) {
+        self.hub.do_send(arrival);
+    }
+
+    /// Enters a socket that has arrived into its first rooms, but for those that it was put out of meanwhile. What is routed from then on comes to its
+    /// outlet. `None`: it has been taken over.
+    pub(super) async fn enter(&self, socket: SocketId, rooms: Vec<(Arc<str>, Entrance)>) -> Option<Entered> {
+        let (done, entered) = oneshot::channel();
+        self.hub.do_send(Enter { socket, rooms, done });
+        entered.await.ok()
     }
 
     /// The socket has left; `lost`: its line broke, and its user may be back in a moment.
@@ -127,14 +147,12 @@ impl HubHandle {
         self.hub.do_send(Join { socket, room, entrance, done: Box::new(done) });
     }
 
-    pub(super) async fn leave(&self, socket: SocketId, room: Arc<str>) -> Present {
-        let (done, left) = oneshot::channel();
-        self.hub.do_send(Leave { socket, room, done });
-        left.await.unwrap_or_default()
+    pub(super) fn leave(&self, socket: SocketId, room: Arc<str>, done: impl FnOnce(Present) + Send + 'static) {
+        self.hub.do_send(Leave { socket, room, done: Box::new(done) });
     }
 
-    pub(super) fn tell(&self, socket: SocketId, frame: Bytes) {
-        self.hub.do_send(Tell { socket, frame });
+    pub(super) fn tell(&self, socket: SocketId, what: Outgoing) {
+        self.hub.do_send(Tell { socket, what });
     }
 }
 
@@ -148,14 +166,23 @@ pub(super) enum Entrance {
 }
 
 /// A socket that comes.
+#[derive(Message)]
+#[rtype(result = "()")]
 pub(super) struct Arrival {
     pub socket: SocketId,
     pub worker: WorkerId,
     pub namespace: Arc<str>,
+    pub sid: Arc<str>,
     /// The identity as JSON text; None for no one.
     pub user: Option<Arc<str>>,
-    pub rooms: Vec<Arc<str>>,
-    pub hello: Bytes,
+}
+
+/// A socket that is in.
+pub(super) struct Entered {
+    /// The last event that was routed before.
+    pub position: Position,
+    /// Who is in the rooms where it is seen.
+    pub present: Vec<(Arc<str>, Present)>,
 }
 
 #[derive(Message)]
@@ -167,9 +194,17 @@ struct WorkerUp {
 
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Connect {
-    arrival: Arrival,
-    done: oneshot::Sender<()>,
+struct Begin {
+    position: Position,
+    last: Vec<Event>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Enter {
+    socket: SocketId,
+    rooms: Vec<(Arc<str>, Entrance)>,
+    done: oneshot::Sender<Entered>,
 }
 
 #[derive(Message)]
@@ -193,7 +228,7 @@ struct Join {
 struct Leave {
     socket: SocketId,
     room: Arc<str>,
-    done: oneshot::Sender<Present>,
+    done: Box<dyn FnOnce(Present) + Send>,
 }
 
 /// A frame for one socket, in its place among the events.
@@ -201,7 +236,7 @@ struct Leave {
 #[rtype(result = "()")]
 struct Tell {
     socket: SocketId,
-    frame: Bytes,
+    what: Outgoing,
 }
 
 /// Who is in that room?
@@ -225,5 +260,6 @@ struct Evict {
 #[rtype(result = "()")]
 struct Publish {
     events: Vec<Arc<Event>>,
+    share: Option<Share>,
     routed: Box<dyn FnOnce() + Send>,
 }

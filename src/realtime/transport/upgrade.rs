@@ -102,14 +102,14 @@ fn examine(worker: &Worker, request: &Request) -> Result<(Protocol, Handshake, S
     let (shared, head) = (&worker.shared, request.head());
     let query = head.uri.query().unwrap_or_default();
     let protocol = match head.uri.path() {
-        "/socket.io/" | "/socket.io" => Protocol::SocketIo,
+        "/socket.io/" | "/socket.io" => Protocol::SocketIo { offsets: takes_offsets(query, &head.headers) },
         "/ws" => Protocol::Plain,
         path => return Err(Refusal::new(404, &format!("Cannot {} {path}", head.method))),
     };
     if shared.is_draining() {
         return Err(Refusal::new(503, "The server is going down").with("Retry-After", "1"));
     }
-    if protocol == Protocol::SocketIo {
+    if matches!(protocol, Protocol::SocketIo { .. }) {
         engine(&head.method, query)?;
     }
     let key = handshake_key(&head.method, &head.headers)?;
@@ -118,7 +118,7 @@ fn examine(worker: &Worker, request: &Request) -> Result<(Protocol, Handshake, S
     let verdict = shared.policy.origin(peer, &head.headers);
     if !verdict.allowed {
         return Err(match protocol {
-            Protocol::SocketIo => HandshakeFault::Forbidden.into(),
+            Protocol::SocketIo { .. } => HandshakeFault::Forbidden.into(),
             Protocol::Plain => Refusal::new(403, "This Origin is not allowed"),
         });
     }
@@ -134,6 +134,19 @@ fn examine(worker: &Worker, request: &Request) -> Result<(Protocol, Handshake, S
         return Err(Refusal::new(431, "Query and headers are too long"));
     }
     Ok((protocol, handshake, key))
+}
+
+/// Whether this Socket.IO client can do with offsets. python-socketio hands the trailing argument to its handlers, which do not expect it: its time
+/// stamp is a decimal number, and its HTTP libraries name themselves.
+fn takes_offsets(query: &str, headers: &HeaderMap) -> bool {
+    let is_decimal = |text: String| text.split_once('.').is_some_and(|(whole, part)| [whole, part].iter().all(|digits| is_digits(digits)));
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+    let is_python = query_value(query, "t").is_some_and(is_decimal) || agent.starts_with("python");
+    !is_python && query_value(query, "recovery").as_deref() != Some("0")
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Engine.IO's own questions, in the reference server's order.

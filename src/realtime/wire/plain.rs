@@ -39,10 +39,11 @@ pub fn decode(text: &str) -> Option<Frame> {
     Some(Frame { event, data, id })
 }
 
-/// An event; `data` is JSON.
+/// An event, with its offset if it has one; `data` is JSON.
 #[must_use]
-pub fn event(name: &str, data: &str) -> String {
-    format!("{{\"event\":{},\"data\":{data}}}", quoted(name))
+pub fn event(name: &str, data: &str, offset: Option<&str>) -> String {
+    let offset = offset.map(|offset| format!(",\"offset\":{}", quoted(offset))).unwrap_or_default();
+    format!("{{\"event\":{},\"data\":{data}{offset}}}", quoted(name))
 }
 
 /// The answer to a frame that had an id; `id` and `data` are JSON.
@@ -70,7 +71,8 @@ mod tests {
 
     #[test]
     fn golden_bytes_of_what_the_server_sends() {
-        assert_eq!(event("new_order", r#"{"orderId":1}"#), r#"{"event":"new_order","data":{"orderId":1}}"#);
+        assert_eq!(event("new_order", r#"{"orderId":1}"#, None), r#"{"event":"new_order","data":{"orderId":1}}"#);
+        assert_eq!(event("new_order", "1", Some("7.5")), r#"{"event":"new_order","data":1,"offset":"7.5"}"#);
         assert_eq!(ack("7", r#"{"ok":true}"#), r#"{"ack":7,"data":{"ok":true}}"#);
     }
 }

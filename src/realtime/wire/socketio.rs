@@ -137,10 +137,11 @@ fn auth(text: &str) -> Result<Option<&RawValue>, Fault> {
     if value.get().starts_with('{') { Ok(Some(value)) } else { Err(Fault::Payload) }
 }
 
-/// `0`: the namespace is joined.
+/// `0`: the namespace is joined. `pid`: by it the session can be resumed.
 #[must_use]
-pub fn connect(namespace: &str, sid: &str) -> String {
-    format!("40{}{{\"sid\":{}}}", prefix(namespace), quoted(sid))
+pub fn connect(namespace: &str, sid: &str, pid: Option<&str>) -> String {
+    let pid = pid.map(|pid| format!(",\"pid\":{}", quoted(pid))).unwrap_or_default();
+    format!("40{}{{\"sid\":{}{pid}}}", prefix(namespace), quoted(sid))
 }
 
 /// `4`: the namespace is refused. `data` is JSON.
@@ -150,10 +151,11 @@ pub fn connect_error(namespace: &str, message: &str, data: Option<&str>) -> Stri
     format!("44{}{{\"message\":{}{data}}}", prefix(namespace), quoted(message))
 }
 
-/// `2`: an event with one argument, JSON.
+/// `2`: an event with one argument, JSON, and behind it its offset, if it has one.
 #[must_use]
-pub fn event(namespace: &str, name: &str, data: &str) -> String {
-    format!("42{}[{},{data}]", prefix(namespace), quoted(name))
+pub fn event(namespace: &str, name: &str, data: &str, offset: Option<&str>) -> String {
+    let offset = offset.map(|offset| format!(",{}", quoted(offset))).unwrap_or_default();
+    format!("42{}[{},{data}{offset}]", prefix(namespace), quoted(name))
 }
 
 /// `3`: the answer to an event that asked for an ack, with one argument (JSON) or, for an empty text, none.
@@ -238,11 +240,12 @@ mod tests {
 
     #[test]
     fn golden_bytes_of_what_the_server_sends() {
-        assert_eq!(connect("/", "x"), r#"40{"sid":"x"}"#);
-        assert_eq!(connect("/admin", "x"), r#"40/admin,{"sid":"x"}"#);
+        assert_eq!(connect("/", "x", None), r#"40{"sid":"x"}"#);
+        assert_eq!(connect("/admin", "x", Some("p")), r#"40/admin,{"sid":"x","pid":"p"}"#);
         assert_eq!(connect_error("/admin", "Forbidden", None), r#"44/admin,{"message":"Forbidden"}"#);
         assert_eq!(connect_error("/", "Unauthorized", Some(r#"{"code":1}"#)), r#"44{"message":"Unauthorized","data":{"code":1}}"#);
-        assert_eq!(event("/admin", "new_order", r#"{"orderId":1}"#), r#"42/admin,["new_order",{"orderId":1}]"#);
+        assert_eq!(event("/admin", "new_order", r#"{"orderId":1}"#, None), r#"42/admin,["new_order",{"orderId":1}]"#);
+        assert_eq!(event("/", "a", "1", Some("7.5.0")), r#"42["a",1,"7.5.0"]"#);
         assert_eq!(ack("/", "7", "true"), "437[true]");
         assert_eq!(disconnect("/admin"), "41/admin,");
     }

@@ -1,0 +1,214 @@
+//! Reading the log: what follows an event for an audience, its last events, and the end of the old ones.
+
+#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does")]
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+
+use diesel::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, define_sql_function};
+
+use crate::event::Room;
+use crate::model::{ConversationId, Epoch, EventId, LogPosition, Timestamp, UserId};
+use crate::schema::{event_rooms, events};
+use crate::store::conn::query;
+use crate::store::events::{CommittedEvent, key_of};
+use crate::store::sessions::SessionRoom;
+use crate::store::{Conn, Tx, conversations, epochs, events as log};
+
+define_sql_function! {
+    /// Characters of a text.
+    fn length(text: diesel::sql_types::Text) -> diesel::sql_types::Integer;
+}
+
+/// Ids looked at for one page.
+const WINDOW: i64 = 4096;
+/// Events of one page at most.
+const PER_PAGE: usize = 256;
+/// Characters of one page at most, but for a single event.
+const CHARACTERS: i64 = 256 << 10;
+/// Rooms that one query asks for.
+const ROOMS: usize = 512;
+/// Events that are read at a start, and characters at most.
+const LAST: i64 = 4096;
+const LAST_CHARACTERS: i64 = 4 << 20;
+
+/// Who reads: a socket of that user in that namespace, and the rooms where it stays or stayed.
+pub struct Audience {
+    pub namespace: String,
+    pub user: UserId,
+    pub stays: Vec<SessionRoom>,
+}
+
+/// Ids of events: behind the first, up to the second.
+type Span = (EventId, Option<EventId>);
+
+fn is_within((since, until): Span, id: EventId) -> bool {
+    since < id && until.is_none_or(|until| id <= until)
+}
+
+/// Events that follow `after`, for that audience, and how far the log was looked at. `None`: some of what follows is not kept any more.
+pub async fn page(
+    conn: &mut Conn,
+    audience: &Audience,
+    after: EventId,
+    up_to: EventId,
+) -> QueryResult<Option<(Vec<CommittedEvent>, EventId)>> {
+    let window = EventId(up_to.0.min(after.0 + WINDOW));
+    let keys = keys(conn, audience).await?;
+    let mut ids = BTreeSet::new();
+    let names: Vec<&String> = keys.keys().collect();
+    for names in names.chunks(ROOMS) {
+        let found: Vec<(String, EventId)> = query!(conn, c => {
+            let between = event_rooms::event_id.gt(after).and(event_rooms::event_id.le(window));
+            event_rooms::table.filter(event_rooms::room.eq_any(names)).filter(between).load(c)
+        })?;
+        ids.extend(found.into_iter().filter(|(room, id)| keys.get(room).is_some_and(|span| is_within(*span, *id))).map(|(_, id)| id));
+    }
+    let some: Vec<EventId> = ids.iter().copied().take(PER_PAGE).collect();
+    let (some, is_cut) = within(conn, some, CHARACTERS).await?;
+    let end = if is_cut || some.len() < ids.len() { some.last().copied().unwrap_or(after) } else { window };
+    let mut events = load(conn, &some).await?;
+    events.retain(|event| {
+        let was_in = |stay: &SessionRoom| event.position.is_some_and(|at| is_within((stay.since, stay.until), at.id));
+        !event.except.iter().any(|room| audience.stays.iter().any(|stay| stay.room == *room && was_in(stay)))
+    });
+    // Asked last: what was there to be read is then known to have been whole.
+    Ok((oldest(conn).await?.0 <= after.0 + 1).then_some((events, end)))
+}
+
+/// The keys of the audience's rooms, and of those that it hears without being in them.
+async fn keys(conn: &mut Conn, audience: &Audience) -> QueryResult<HashMap<String, Span>> {
+    let Audience { namespace, user, stays } = audience;
+    let key = |room: &str| key_of(namespace, room);
+    let mut keys: HashMap<String, Span> = stays.iter().map(|stay| (key(&stay.room), (stay.since, stay.until))).collect();
+    // A session's first rooms are as old as it is.
+    let Some(since) = stays.iter().map(|stay| stay.since).min() else { return Ok(keys) };
+    keys.insert(key(""), (since, None));
+    let own = Room::User(*user).to_string();
+    if stays.iter().any(|stay| stay.room == own) {
+        let member_of = conversations::of_member(conn, *user).await?;
+        keys.extend(member_of.into_iter().map(|id| (key(&Room::Members(id).to_string()), (since, None))));
+    }
+    Ok(keys)
+}
+
+/// As many of these events, from the first, as have so many characters together; at least one. True: not all.
+async fn within(conn: &mut Conn, ids: Vec<EventId>, most: i64) -> QueryResult<(Vec<EventId>, bool)> {
+    let sizes: Vec<(EventId, i32)> = query!(conn, c => {
+        events::table.filter(events::id.eq_any(&ids)).select((events::id, length(events::payload))).order(events::id).load(c)
+    })?;
+    let mut sum = 0;
+    let fitting = sizes.iter().take_while(|(_, size)| {
+        sum += i64::from(*size);
+        sum <= most
+    });
+    let count = fitting.count().max(1).min(sizes.len());
+    let is_cut = count < sizes.len();
+    Ok((sizes.into_iter().take(count).map(|(id, _)| id).collect(), is_cut))
+}
+
+/// These events, in log order, without their rooms. They belong to the epoch that the log is in now.
+async fn load(conn: &mut Conn, ids: &[EventId]) -> QueryResult<Vec<CommittedEvent>> {
+    let epoch = epochs::current(conn).await?;
+    let rows: Vec<(EventId, String, String, String, Option<String>)> = query!(conn, c => {
+        let columns = (events::id, events::namespace, events::name, events::payload, events::except_json);
+        events::table.filter(events::id.eq_any(ids)).select(columns).order(events::id).load(c)
+    })?;
+    Ok(rows.into_iter().map(|row| event(epoch, row)).collect())
+}
+
+fn event(epoch: Epoch, (id, namespace, name, data, except): (EventId, String, String, String, Option<String>)) -> CommittedEvent {
+    CommittedEvent {
+        position: Some(LogPosition { epoch, id }),
+        namespace: namespace.into(),
+        name: name.into(),
+        rooms: Vec::new(),
+        // Written by `append`, from a list of names.
+        except: except.and_then(|names| serde_json::from_str(&names).ok()).unwrap_or_default(),
+        data,
+    }
+}
+
+/// Events from `first` to `last`, each with everyone who hears it.
+pub(super) async fn between(conn: &mut Conn, first: EventId, last: EventId) -> QueryResult<Vec<CommittedEvent>> {
+    let ids: Vec<EventId> = query!(conn, c => {
+        events::table.filter(events::id.between(first, last)).select(events::id).order(events::id).load(c)
+    })?;
+    let mut found = load(conn, &ids).await?;
+    let pairs: Vec<(String, EventId)> = query!(conn, c => event_rooms::table.filter(event_rooms::event_id.between(first, last)).load(c))?;
+    let mut rooms: HashMap<EventId, Vec<String>> = HashMap::new();
+    let mut members: HashMap<ConversationId, Vec<UserId>> = HashMap::new();
+    for (key, id) in pairs {
+        // The key carries its namespace.
+        let Some((_, room)) = key.split_once('#') else { continue };
+        let of = rooms.entry(id).or_default();
+        match room.strip_prefix("members:").and_then(|id| id.parse().ok()) {
+            None if room.is_empty() => {}
+            None => of.push(room.to_owned()),
+            Some(conversation) => {
+                if let Entry::Vacant(unknown) = members.entry(conversation) {
+                    unknown.insert(conversations::member_ids(conn, conversation).await?);
+                }
+                of.extend(members.get(&conversation).into_iter().flatten().map(|user| Room::User(*user).to_string()));
+            }
+        }
+    }
+    for event in &mut found {
+        if let Some(position) = event.position {
+            event.rooms = rooms.remove(&position.id).unwrap_or_default();
+        }
+    }
+    Ok(found)
+}
+
+/// The last events up to that one, without a gap: so many as are good to keep in memory.
+pub async fn last(conn: &mut Conn, up_to: EventId) -> QueryResult<Vec<CommittedEvent>> {
+    let sizes: Vec<(EventId, i32)> = query!(conn, c => {
+        events::table
+            .filter(events::id.le(up_to))
+            .select((events::id, length(events::payload)))
+            .order(events::id.desc())
+            .limit(LAST)
+            .load(c)
+    })?;
+    let mut sum = 0;
+    let fitting = sizes.into_iter().take_while(|(_, size)| {
+        sum += i64::from(*size);
+        sum <= LAST_CHARACTERS
+    });
+    match fitting.last() {
+        Some((first, _)) => between(conn, first, up_to).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The id of the oldest event that is kept; with none, of the next.
+pub async fn oldest(conn: &mut Conn) -> QueryResult<EventId> {
+    let first = query!(conn, c => events::table.select(events::id).order(events::id).first::<EventId>(c)).optional()?;
+    match first {
+        Some(id) => Ok(id),
+        None => Ok(EventId(log::head(conn).await?.0 + 1)),
+    }
+}
+
+/// Removes at most `most` events that are older than that. How many it were.
+pub async fn prune(tx: &mut Tx, before: Timestamp, most: i64) -> QueryResult<usize> {
+    let first: Vec<(EventId, Timestamp)> = query!(tx.conn(), c => {
+        events::table.select((events::id, events::created_at)).order(events::id).limit(most).load(c)
+    })?;
+    let old = first.into_iter().take_while(|(_, at)| *at < before);
+    let Some((last, _)) = old.last() else { return Ok(0) };
+    query!(tx.conn(), c => diesel::delete(event_rooms::table.filter(event_rooms::event_id.le(last))).execute(c))?;
+    query!(tx.conn(), c => diesel::delete(events::table.filter(events::id.le(last))).execute(c))
+}
+
+/// Whether a client that has everything up to `from` can be given the rest: both it and where its session began are of this log, and what follows is
+/// kept.
+pub async fn continues(conn: &mut Conn, first: LogPosition, offset: Option<LogPosition>, from: EventId) -> QueryResult<bool> {
+    for position in [Some(first), offset].into_iter().flatten() {
+        if !epochs::is_good(conn, position).await? {
+            return Ok(false);
+        }
+    }
+    Ok(oldest(conn).await?.0 <= from.0 + 1)
+}

@@ -1,0 +1,133 @@
+//! Sessions that can be resumed: one row each, and the rooms that it has joined by itself.
+
+#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does")]
+
+use diesel::dsl::exists;
+use diesel::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable};
+use serde::{Deserialize, Serialize};
+
+use crate::model::{EventId, Timestamp, UserId};
+use crate::schema::{session_rooms, sessions, users};
+use crate::store::conn::query;
+use crate::store::{Conn, Tx, events};
+
+/// Events for which a room that was left is remembered.
+const REMEMBERED: i64 = 10_000;
+
+/// One stay of a session.
+pub struct Stay<'a> {
+    pub sid: &'a str,
+    pub namespace: &'a str,
+    pub user: UserId,
+    pub attachment: i64,
+}
+
+/// Adds a session. One of a user who is gone is not added.
+pub async fn open(tx: &mut Tx, stay: &Stay<'_>) -> QueryResult<()> {
+    let known = query!(tx.conn(), c => diesel::select(exists(users::table.find(stay.user))).get_result::<bool>(c))?;
+    if !known {
+        return Ok(());
+    }
+    let row = (
+        sessions::sid.eq(stay.sid),
+        sessions::namespace.eq(stay.namespace),
+        sessions::user_id.eq(stay.user),
+        sessions::attachment.eq(stay.attachment),
+        sessions::confirmed.eq(0),
+    );
+    query!(tx.conn(), c => diesel::insert_into(sessions::table).values(row).on_conflict_do_nothing().execute(c)).map(|_| ())
+}
+
+/// Begins another stay of a session that is open, or was lost after `since`. Gives what its client surely has.
+pub async fn reopen(tx: &mut Tx, stay: &Stay<'_>, since: Timestamp) -> QueryResult<Option<EventId>> {
+    query!(tx.conn(), c => {
+        let own = sessions::table
+            .find(stay.sid)
+            .filter(sessions::namespace.eq(stay.namespace))
+            .filter(sessions::user_id.eq(stay.user))
+            .filter(sessions::closed_at.is_null().or(sessions::closed_at.gt(since)));
+        let again = (sessions::attachment.eq(stay.attachment), sessions::closed_at.eq(None::<Timestamp>));
+        diesel::update(own).set(again).returning(sessions::confirmed).get_result(c)
+    })
+    .optional()
+}
+
+/// A room that a session has joined by itself: for the events behind `since` and, once it has left, up to `until`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+pub struct SessionRoom {
+    pub room: String,
+    pub since: EventId,
+    pub until: Option<EventId>,
+}
+
+/// The rooms that the session has joined by itself, and left too.
+pub async fn rooms(conn: &mut Conn, sid: &str) -> QueryResult<Vec<SessionRoom>> {
+    let columns = (session_rooms::room, session_rooms::since, session_rooms::until);
+    query!(conn, c => session_rooms::table.filter(session_rooms::sid.eq(sid)).select(columns).load(c))
+}
+
+/// That stay's line was lost; the client surely has what is up to `confirmed`.
+pub async fn close(tx: &mut Tx, sid: &str, attachment: i64, confirmed: EventId) -> QueryResult<()> {
+    let own = sessions::table.find(sid.to_owned()).filter(sessions::attachment.eq(attachment));
+    query!(tx.conn(), c => diesel::update(own).set(sessions::closed_at.eq(Timestamp::now())).execute(c))?;
+    let own = sessions::table.find(sid.to_owned()).filter(sessions::attachment.eq(attachment).and(sessions::confirmed.lt(confirmed)));
+    query!(tx.conn(), c => diesel::update(own).set(sessions::confirmed.eq(confirmed)).execute(c)).map(|_| ())
+}
+
+/// That stay ended for good, and the session with it.
+pub async fn end(tx: &mut Tx, sid: &str, attachment: i64) -> QueryResult<()> {
+    let own = sessions::table.find(sid).filter(sessions::attachment.eq(attachment));
+    query!(tx.conn(), c => diesel::delete(own).execute(c)).map(|_| ())
+}
+
+/// Whatever is open was open when the server died: its time runs from now.
+pub async fn close_all(tx: &mut Tx) -> QueryResult<()> {
+    let open = sessions::table.filter(sessions::closed_at.is_null());
+    query!(tx.conn(), c => diesel::update(open).set(sessions::closed_at.eq(Timestamp::now())).execute(c)).map(|_| ())
+}
+
+/// Forgets at most `most` sessions that were lost before `since`. How many it were.
+pub async fn purge(tx: &mut Tx, since: Timestamp, most: i64) -> QueryResult<usize> {
+    let old: Vec<String> = query!(tx.conn(), c => {
+        sessions::table.filter(sessions::closed_at.lt(since)).order(sessions::closed_at).select(sessions::sid).limit(most).load(c)
+    })?;
+    query!(tx.conn(), c => diesel::delete(sessions::table.filter(sessions::sid.eq_any(&old))).execute(c))
+}
+
+/// The session is in that room from here on. Nothing happens to one that has ended.
+pub async fn join(tx: &mut Tx, sid: &str, room: &str) -> QueryResult<()> {
+    let head = events::head(tx.conn()).await?;
+    let is_open: bool = query!(tx.conn(), c => diesel::select(exists(sessions::table.find(sid))).get_result(c))?;
+    if !is_open {
+        return Ok(());
+    }
+    let row = (session_rooms::sid.eq(sid), session_rooms::room.eq(room), session_rooms::since.eq(head));
+    let added = query!(tx.conn(), c => diesel::insert_into(session_rooms::table).values(row).on_conflict_do_nothing().execute(c))?;
+    if added == 0 {
+        // It may have been there before; one that is there stays as it is.
+        let again = (session_rooms::since.eq(head), session_rooms::until.eq(None::<EventId>));
+        let left = session_rooms::table.find((sid, room)).filter(session_rooms::until.is_not_null());
+        query!(tx.conn(), c => diesel::update(left).set(again).execute(c))?;
+    }
+    Ok(())
+}
+
+/// The session is out of that room from here on. What it was not to hear while it was there is remembered.
+pub async fn leave(tx: &mut Tx, sid: &str, room: &str) -> QueryResult<()> {
+    let head = events::head(tx.conn()).await?;
+    let own = session_rooms::table.find((sid, room)).filter(session_rooms::until.is_null());
+    query!(tx.conn(), c => diesel::update(own).set(session_rooms::until.eq(head)).execute(c))?;
+    let long_ago = session_rooms::table.filter(session_rooms::sid.eq(sid)).filter(session_rooms::until.lt(EventId(head.0 - REMEMBERED)));
+    query!(tx.conn(), c => diesel::delete(long_ago).execute(c)).map(|_| ())
+}
+
+/// All sessions of that user are out of that room from here on.
+pub async fn put_out(tx: &mut Tx, user: UserId, room: &str) -> QueryResult<()> {
+    let head = events::head(tx.conn()).await?;
+    query!(tx.conn(), c => {
+        let own = sessions::table.filter(sessions::user_id.eq(user)).select(sessions::sid);
+        let there = session_rooms::table.filter(session_rooms::room.eq(room)).filter(session_rooms::until.is_null());
+        diesel::update(there.filter(session_rooms::sid.eq_any(own))).set(session_rooms::until.eq(head)).execute(c)
+    })
+    .map(|_| ())
+}

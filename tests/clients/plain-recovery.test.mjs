@@ -1,0 +1,284 @@
+// Recovery of the plain WebSocket: `/ws?resume=SESSION&offset=OFFSET` goes on where a lost line ended.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { Server, until, within } from "./harness.mjs";
+import { PlainLine } from "./lines.mjs";
+import { Proxy } from "./proxy.mjs";
+
+let server;
+let ids;
+let tokens;
+before(async () => {
+  server = await Server.start({ RATE_EVENTS: "100000/s" });
+  ids = { alice: await server.id("alice"), bob: await server.id("bob"), admin: await server.id("admin") };
+  tokens = { alice: await server.token("alice"), bob: await server.token("bob"), admin: await server.token("admin") };
+});
+after(() => server?.close());
+
+/** A line that is gone when the test is over. */
+async function enter(t, query, at = server) {
+  const line = await PlainLine.enter(at, query);
+  t.after(() => line.cut());
+  return line;
+}
+
+/** Bob's next line after one that is gone. */
+const back = (t, line, at = server) => enter(t, { token: tokens.bob, ...line.pass }, at);
+
+/** A notification to that user, as it is stored. */
+async function notify(title, who = "bob", on = server) {
+  await on.post("admin", "/notifications", { userId: await on.id(who), type: "promotion", title, message: "Half the price" });
+  return (await on.call(who, "GET", "/notifications?limit=1")).body[0];
+}
+
+const newTalk = async () => (await server.post("alice", "/conversations", { memberIds: [ids.bob] })).id;
+
+async function say(talk, many, on = server) {
+  const said = [];
+  for (let n = 0; n < many; n += 1) said.push(await on.post("alice", `/conversations/${talk}/messages`, { content: `number ${n}` }));
+  return said;
+}
+
+const names = ["notification", "notification:new"];
+const notified = (line) => line.frames.filter(({ event }) => names.includes(event));
+
+/** Asserts that this is all of that event that ever came on these lines together, when all that was on its way has come. */
+async function assertHeard(lines, event, expected) {
+  const all = () => lines.flatMap((line) => line.all(event));
+  await until(() => all().length >= expected.length, `${expected.length} of ${event}; came so far: ${JSON.stringify(lines.at(-1).frames)}`);
+  await lines.at(-1).ask("message", { content: "is that all?" });
+  assert.deepEqual(all(), expected);
+}
+
+test("session and what is stored have an offset, one for each of two names; what is not stored has none", async (t) => {
+  const line = await enter(t, { token: tokens.bob });
+  assert.deepEqual(line.frames[0], { event: "session", data: { session: line.session.session, userId: ids.bob, recovered: false, serverTime: line.session.serverTime }, offset: line.offset });
+  await notify("One");
+  await line.ask("message", { content: "an echo" });
+  await until(() => notified(line).length === 2 && line.all("message").length === 1, "both names and the echo");
+  for (const offset of [line.offset, ...notified(line).map(({ offset }) => offset)]) assert.equal(typeof offset, "string");
+  assert.equal(new Set([line.offset, ...notified(line).map(({ offset }) => offset)]).size, 3);
+  for (const { event, offset } of line.frames) if (["message", "notifications:unread"].includes(event)) assert.equal(offset, undefined, event);
+});
+
+test("after a line that breaks, what was missed comes in order, each once; then what is new", async (t) => {
+  const talk = await newTalk();
+  const first = await enter(t, { token: tokens.bob });
+  assert.equal((await first.ask("join:conversation", { conversationId: talk })).ok, true);
+  const said = await say(talk, 3);
+  await until(() => first.all("message:new").length === 3, "what is live");
+  first.cut();
+  said.push(...(await say(talk, 20)));
+  const second = await back(t, first);
+  assert.deepEqual(second.session, { ...first.session, recovered: true, serverTime: second.session.serverTime });
+  await until(() => second.all("presence:state").length === 1, "who is there");
+  assert.deepEqual(second.all("presence:state"), [{ room: `conversation:${talk}`, members: [ids.bob] }]);
+  said.push(...(await say(talk, 3)));
+  await assertHeard([first, second], "message:new", said);
+});
+
+test("one that had heard nothing but session, on /admin too; a second and a third time", async (t) => {
+  const query = { token: tokens.admin, namespace: "/admin" };
+  const lines = [await enter(t, query)];
+  const orders = [];
+  for (let n = 0; n < 3; n += 1) {
+    lines.at(-1).cut();
+    orders.push((await server.order("alice", "1.00")).id);
+    lines.push(await enter(t, { ...query, ...lines.at(-1).pass }));
+    assert.deepEqual(lines.at(-1).session, { ...lines[0].session, recovered: true, serverTime: lines.at(-1).session.serverTime });
+    await until(() => lines.at(-1).all("new_order").length >= 1, "what was missed");
+  }
+  assert.deepEqual(lines.flatMap((line) => line.all("new_order")).map(({ orderId }) => orderId), orders);
+});
+
+test("one that was idle while others heard much gets what is its own, and nothing else", async (t) => {
+  const first = await enter(t, { token: tokens.bob });
+  const others = (many) => Promise.all(Array.from({ length: 8 }, async () => {
+    for (let n = 0; n < many; n += 1) await server.order("alice", "1.00");
+  }));
+  await others(20);
+  first.cut();
+  await others(20);
+  const own = await notify("Yours");
+  await others(20);
+  const second = await back(t, first);
+  await assertHeard([first, second], "notification", [own]);
+  const rest = second.frames.map(({ event }) => event).filter((event) => !["session", "notifications:unread", "message", ...names].includes(event));
+  assert.deepEqual(rest, []);
+});
+
+test("between the two names of one event: each name comes once", async (t) => {
+  const proxy = await Proxy.start(server);
+  t.after(() => proxy.close());
+  const first = await enter(t, { token: tokens.bob }, proxy);
+  const cut = proxy.cutAt((text) => text.includes('"event":"notification"') && text.includes('"One"'));
+  const told = [await notify("One")];
+  await cut;
+  await first.closed;
+  told.push(await notify("Two"));
+  const second = await back(t, first, proxy);
+  await until(() => notified(second).length >= 3, "the rest");
+  await assertHeard([first, second], "notification", told);
+  await assertHeard([first, second], "notification:new", told);
+  assert.deepEqual([...notified(first), ...notified(second)].map(({ event }) => event), [...names, ...names]);
+});
+
+test("again within the replay", async (t) => {
+  const talk = await newTalk();
+  const proxy = await Proxy.start(server);
+  t.after(() => proxy.close());
+  const lines = [await enter(t, { token: tokens.bob }, proxy)];
+  await lines[0].ask("join:conversation", { conversationId: talk });
+  lines[0].cut();
+  const said = await say(talk, 12);
+  for (const [at, where] of [[2, "after"], [5, "within"], [5, "before"], [6, "after"], [11, "within"]]) {
+    const cut = proxy.cutAt((text) => text.includes(`"number ${at}"`), where);
+    lines.push(await back(t, lines.at(-1), proxy));
+    await cut;
+    await lines.at(-1).closed;
+  }
+  lines.push(await back(t, lines.at(-1), proxy));
+  await assertHeard(lines, "message:new", said);
+  assert.deepEqual(lines.slice(1).filter(({ session }) => !session.recovered), []);
+});
+
+for (const [how, end] of [["kill -9", "kill"], ["SIGTERM", "stop"]]) {
+  test(`over ${how} and a new start`, async (t) => {
+    const mortal = await Server.start();
+    t.after(() => mortal.close());
+    const talk = (await mortal.post("alice", "/conversations", { memberIds: [await mortal.id("bob")] })).id;
+    const token = await mortal.token("bob");
+    const [away, there] = [await enter(t, { token }, mortal), await enter(t, { token }, mortal)];
+    for (const line of [away, there]) await line.ask("join:conversation", { conversationId: talk });
+    away.cut();
+    const said = await say(talk, 3, mortal);
+    await mortal[end]();
+    const code = await within(there.closed, "the line's end");
+    assert.equal(code, end === "kill" ? 1006 : 1001);
+    assert.equal(there.all("server:shutdown").length, end === "kill" ? 0 : 1);
+    await mortal.start();
+    said.push(...(await say(talk, 3, mortal)));
+    for (const line of [away, there]) {
+      const next = await enter(t, { token, ...line.pass }, mortal);
+      assert.equal(next.session.recovered, true);
+      await assertHeard([line, next], "message:new", said);
+    }
+  });
+}
+
+for (const [what, end, recovered] of [
+  ["close frame 1000 ends the session", (line) => line.socket.close(1000), false],
+  ["close frame 1001, of a page that is left, does not", (line) => line.socket.close(1001), true],
+  ["close frame without a code does not", (line) => line.socket.close(), true],
+  ["broken line does not", (line) => line.cut(), true],
+]) {
+  test(`a ${what}`, async (t) => {
+    const first = await enter(t, { token: tokens.bob });
+    end(first);
+    await within(first.closed, "the line's end");
+    const told = await notify("Missed");
+    const second = await back(t, first);
+    assert.equal(second.session.recovered, recovered);
+    assert.equal(second.session.session === first.session.session, recovered);
+    await assertHeard([first, second], "notification", recovered ? [told] : []);
+  });
+}
+
+test("past RECOVERY_WINDOW there is a new session", async (t) => {
+  const hasty = await Server.start({ RECOVERY_WINDOW: "1s" });
+  t.after(() => hasty.close());
+  const token = await hasty.token("bob");
+  const first = await enter(t, { token }, hasty);
+  first.cut();
+  await notify("Missed for good", "bob", hasty);
+  // The window is made of time, so time has to pass.
+  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  const second = await enter(t, { token, ...first.pass }, hasty);
+  assert.equal(second.session.recovered, false);
+  await assertHeard([first, second], "notification", []);
+});
+
+test("another user's token: a session of that user's own, with nothing of the first; the first can still come back", async (t) => {
+  const first = await enter(t, { token: tokens.alice });
+  first.cut();
+  const told = await notify("For alice only", "alice");
+  const other = await enter(t, { token: tokens.bob, ...first.pass });
+  assert.deepEqual([other.session.recovered, other.session.userId], [false, ids.bob]);
+  await assertHeard([other], "notification", []);
+  const second = await enter(t, { token: tokens.alice, ...first.pass });
+  assert.equal(second.session.recovered, true);
+  await assertHeard([first, second], "notification", [told]);
+});
+
+test("who was removed while away is not in the room any more, and is told nothing that was said after it", async (t) => {
+  const talk = await newTalk();
+  const first = await enter(t, { token: tokens.bob });
+  await first.ask("join:conversation", { conversationId: talk });
+  first.cut();
+  assert.equal((await server.call("alice", "DELETE", `/conversations/${talk}/members/${ids.bob}`)).status, 204);
+  await say(talk, 2);
+  const second = await back(t, first);
+  assert.equal(second.session.recovered, true);
+  await say(talk, 1);
+  await assertHeard([second], "notification", []);
+  for (const event of ["message:new", "messageReceived", "presence:state"]) assert.deepEqual(second.all(event), [], event);
+  assert.equal((await second.ask("join:conversation", { conversationId: talk })).error.code, "not_found");
+});
+
+test("a line that hangs is taken over: it is cut, and what it swallowed comes once", async (t) => {
+  const proxy = await Proxy.start(server);
+  t.after(() => proxy.close());
+  const first = await enter(t, { token: tokens.bob }, proxy);
+  const left = proxy.freeze();
+  const told = [await notify("Swallowed"), await notify("Swallowed too")];
+  const second = await back(t, first, proxy);
+  assert.equal(second.session.recovered, true);
+  await within(left, "the server to cut the old line");
+  told.push(await notify("Live"));
+  await assertHeard([first, second], "notification", told);
+});
+
+test("the same resume again, when its answer was lost: the same again", async (t) => {
+  const first = await enter(t, { token: tokens.bob });
+  first.cut();
+  const told = await notify("Missed");
+  for (let n = 0; n < 3; n += 1) {
+    const next = await back(t, first);
+    assert.deepEqual([next.session.recovered, next.session.session, next.offset], [true, first.session.session, first.offset]);
+    await assertHeard([next], "notification", [told]);
+    next.cut();
+  }
+});
+
+test("signed in by the first frame instead of the query: resumed as well", async (t) => {
+  const first = await enter(t, { token: tokens.bob });
+  first.cut();
+  const told = await notify("Missed");
+  const second = new PlainLine(server, first.pass);
+  t.after(() => second.cut());
+  await second.opened;
+  second.socket.send(JSON.stringify({ event: "auth", data: { token: tokens.bob } }));
+  assert.equal((await second.first("session")).data.recovered, true);
+  await assertHeard([first, second], "notification", [told]);
+});
+
+test("nonsense for a session or an offset is no error", async (t) => {
+  const first = await enter(t, { token: tokens.bob });
+  first.cut();
+  const told = await notify("Missed");
+  const { resume, offset } = first.pass;
+  for (const bad of ["x", "", "%00", "[1]", resume.slice(1), resume.slice(0, -4), "x".repeat(4_000)]) {
+    const next = await enter(t, { token: tokens.bob, resume: bad, offset });
+    assert.equal(next.session.recovered, false, bad);
+    await assertHeard([next], "notification", []);
+    next.cut();
+  }
+  for (const bad of ["x", "", "1", ".", `${offset}.7`, `${offset.split(".")[0]}.-1`]) {
+    const next = await enter(t, { token: tokens.bob, resume, offset: bad });
+    await assertHeard([next], "notification", next.session.recovered ? [told] : []);
+    next.cut();
+  }
+  const ahead = await enter(t, { token: tokens.bob, resume, offset: `${offset.split(".")[0]}.${2n ** 62n}` });
+  assert.equal(ahead.session.recovered, false, "what the log can not have given is told as a gap");
+});

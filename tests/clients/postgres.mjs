@@ -1,0 +1,147 @@
+// A PostgreSQL of a test's own, which it may stop, and databases on any that runs.
+
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { chownSync, existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+
+const USER = "postgres";
+
+/** The directory with initdb and postgres, or null: $HUBCAST_PG_BIN, what pg_config says, Debian's newest, the path. */
+export function programs() {
+  const versions = "/usr/lib/postgresql";
+  const debian = existsSync(versions) ? readdirSync(versions).sort((a, b) => Number(b) - Number(a)) : [];
+  const initdb = (process.env.PATH ?? "").split(delimiter).map((directory) => join(directory, "initdb")).find(existsSync);
+  const places = [
+    process.env.HUBCAST_PG_BIN,
+    spawnSync("pg_config", ["--bindir"], { encoding: "utf8" }).stdout?.trim(),
+    ...debian.map((version) => join(versions, version, "bin")),
+    initdb && dirname(realpathSync(initdb)),
+  ];
+  return places.find((place) => place && ["initdb", "postgres"].every((name) => existsSync(join(place, name)))) ?? null;
+}
+
+/** Runs one statement on the database of that URL. */
+function query(url, statement) {
+  const place = programs();
+  const psql = place && existsSync(join(place, "psql")) ? join(place, "psql") : "psql";
+  return new Promise((resolve, reject) => {
+    const child = spawn(psql, ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", `--command=${statement}`, url], { stdio: ["ignore", "ignore", "pipe"] });
+    let said = "";
+    child.stderr.setEncoding("utf8").on("data", (chunk) => (said += chunk));
+    child.once("error", reject).once("close", (code) => (code === 0 ? resolve() : reject(new Error(`${statement}: ${said || code}`))));
+  });
+}
+
+/** The URL of that database on the same server. */
+function at(url, database) {
+  const other = new URL(url);
+  other.pathname = `/${database}`;
+  return other.href;
+}
+
+/** Makes an empty database on the server at `url`, whatever database that names, and gives its URL. */
+export async function createDatabase(url) {
+  const name = `hubcast_test_${randomBytes(8).toString("hex")}`;
+  // From template0, which nobody is connected to: with template1, two at once would get in each other's way.
+  await query(at(url, "postgres"), `CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'UTF8'`);
+  return at(url, name);
+}
+
+/** Drops it, whoever is still connected. */
+export const dropDatabase = (url) => query(at(url, "postgres"), `DROP DATABASE IF EXISTS ${new URL(url).pathname.slice(1)} WITH (FORCE)`);
+
+/** An instance of its own: data, port and end. PostgreSQL does not run as root: there it runs as its own user. */
+export class Postgres {
+  #process = null;
+
+  static async start() {
+    const postgres = new Postgres();
+    try {
+      await postgres.#init();
+      await postgres.start();
+    } catch (error) {
+      await postgres.remove();
+      throw error;
+    }
+    return postgres;
+  }
+
+  async #init() {
+    this.programs = programs();
+    if (process.getuid() === 0) {
+      const [uid, gid] = ["-u", "-g"].map((what) => Number(execFileSync("id", [what, USER], { encoding: "utf8" })));
+      this.owner = { uid, gid };
+    }
+    this.directory = mkdtempSync(join(this.owner && !isOpen(tmpdir()) ? "/tmp" : tmpdir(), "hubcast-pg-"));
+    if (this.owner) chownSync(this.directory, this.owner.uid, this.owner.gid);
+    this.data = join(this.directory, "data");
+    const options = ["-D", this.data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"];
+    const { status, stderr } = spawnSync(join(this.programs, "initdb"), options, { ...this.#way(), encoding: "utf8" });
+    if (status !== 0) throw new Error(`initdb failed: ${stderr}`);
+    this.port = await freePort();
+    this.url = `postgres://${USER}@127.0.0.1:${this.port}/postgres`;
+    this.killOnExit = () => this.#process?.kill("SIGQUIT");
+    process.once("exit", this.killOnExit);
+  }
+
+  #way() {
+    return { cwd: this.directory, env: { PATH: process.env.PATH, LC_ALL: "C" }, ...this.owner };
+  }
+
+  /** Starts it, and resolves when it takes queries. */
+  async start() {
+    // Not by pg_ctl: as a child of this process it ends with it, however that ends.
+    const settings = ["listen_addresses=127.0.0.1", `unix_socket_directories=${this.directory}`, `port=${this.port}`, "fsync=off", "max_connections=200"];
+    const child = spawn(join(this.programs, "postgres"), ["-D", this.data, ...settings.flatMap((setting) => ["-c", setting])], {
+      ...this.#way(),
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    this.#process = child;
+    this.exited = new Promise((resolve) => child.once("exit", resolve));
+    let log = "";
+    child.stderr.setEncoding("utf8").on("data", (chunk) => (log = (log + chunk).slice(-5_000)));
+    const end = Date.now() + 30_000;
+    for (;;) {
+      if (child.exitCode !== null || Date.now() > end) throw new Error(`PostgreSQL does not start:\n${log}`);
+      if (await query(this.url, "SELECT 1").then(() => true, () => false)) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  /** Stops it as `pg_ctl stop -m` does: "fast" breaks off what runs, "immediate" is a crash. */
+  async stop(mode = "fast") {
+    this.#process?.kill({ fast: "SIGINT", immediate: "SIGQUIT" }[mode]);
+    await this.exited;
+    this.#process = null;
+  }
+
+  createDatabase() {
+    return createDatabase(this.url);
+  }
+
+  /** Ends it, and all that it had is gone. */
+  async remove() {
+    if (this.#process) await this.stop("immediate");
+    if (this.killOnExit) process.removeListener("exit", this.killOnExit);
+    if (this.directory) rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Whether other users get to what is in that directory. */
+function isOpen(directory) {
+  const isPassable = (statSync(directory).mode & 0o001) !== 0;
+  return isPassable && (dirname(directory) === directory || isOpen(dirname(directory)));
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = net.createServer().once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}

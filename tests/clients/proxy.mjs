@@ -1,0 +1,182 @@
+// A TCP proxy before a server, for lines that break: it resets them, refuses new ones, freezes them, or cuts one at a chosen frame.
+
+import net from "node:net";
+
+const TEXT = 1;
+
+export class Proxy {
+  #lines = new Set();
+  #refuses = false;
+  #cuts = [];
+  #allowance = null;
+
+  constructor(server) {
+    this.server = server;
+    this.listener = net.createServer((client) => this.#take(client));
+  }
+
+  /** A proxy on a port of its own, to wherever `server` (something with a port) is at the moment of each connection. */
+  static async start(server) {
+    const proxy = new Proxy(server);
+    await new Promise((resolve, reject) => proxy.listener.once("error", reject).listen(0, "127.0.0.1", 4096, resolve));
+    proxy.url = `http://127.0.0.1:${proxy.listener.address().port}`;
+    return proxy;
+  }
+
+  /** Resets lines on both sides: all, or those that `choose` says yes to. How many it were. */
+  cut(choose = () => true) {
+    const chosen = [...this.#lines].filter(choose);
+    for (const line of chosen) line.reset();
+    return chosen.length;
+  }
+
+  /** From now on, new connections are reset at once. */
+  refuse() {
+    this.#refuses = true;
+  }
+
+  accept() {
+    this.#refuses = false;
+  }
+
+  /** Takes all lines away, does `work` meanwhile, and gives a line back to whoever comes. */
+  async outage(work) {
+    this.refuse();
+    this.cut();
+    await work?.();
+    this.accept();
+  }
+
+  /**
+   * From now on, the lines that are open swallow what either side sends, and tell neither that the other is gone; new ones are not
+   * touched. Resolves when the server has closed its ends of them.
+   */
+  freeze() {
+    const frozen = [...this.#lines];
+    for (const line of frozen) line.isFrozen = true;
+    return Promise.all(frozen.map((line) => line.left));
+  }
+
+  /** Resets the line on which the next text frame comes from the server that `matches`: "before" it, "within" it or "after" it. Resolves then. */
+  cutAt(matches, where = "after") {
+    return new Promise((done) => this.#cuts.push({ matches, where, done }));
+  }
+
+  /** The next line is reset when it has brought this many bytes from the server. Resolves then. */
+  allow(bytes) {
+    return new Promise((done) => (this.#allowance = { bytes, done }));
+  }
+
+  close() {
+    this.cut();
+    this.listener.close();
+  }
+
+  #take(client) {
+    if (this.#refuses) {
+      client.on("error", () => {}).resetAndDestroy();
+      return;
+    }
+    const line = new Line(client, this.server.port, this.#allowance, (text) => this.#look(text));
+    this.#allowance = null;
+    this.#lines.add(line);
+    line.left.then(() => this.#lines.delete(line));
+  }
+
+  /** The cut that this frame is the place for, if any; each cuts once. */
+  #look(text) {
+    const at = this.#cuts.findIndex(({ matches }) => matches(text));
+    return at < 0 ? null : this.#cuts.splice(at, 1)[0];
+  }
+}
+
+/** One connection through the proxy. */
+class Line {
+  isFrozen = false;
+  #isOver = false;
+
+  constructor(client, port, allowance, look) {
+    this.client = client;
+    this.allowance = allowance ?? { bytes: Infinity };
+    this.look = look;
+    this.frames = new Frames();
+    this.server = net.connect({ port, host: "127.0.0.1", noDelay: true });
+    client.setNoDelay(true);
+    client.on("data", (bytes) => this.isFrozen || this.#isOver || this.server.write(bytes));
+    this.server.on("data", (bytes) => this.isFrozen || this.#down(bytes));
+    for (const [from, to] of [[client, this.server], [this.server, client]]) {
+      from.on("error", () => this.isFrozen || to.resetAndDestroy());
+      from.on("end", () => this.isFrozen || to.end());
+      from.on("close", () => this.isFrozen || to.destroySoon());
+    }
+    this.left = new Promise((resolve) => this.server.once("close", resolve));
+  }
+
+  reset() {
+    this.#isOver = true;
+    this.client.resetAndDestroy();
+    this.server.resetAndDestroy();
+  }
+
+  #down(bytes) {
+    for (const { piece, text } of this.frames.read(bytes)) {
+      if (this.#isOver) return;
+      const cut = text === null ? null : this.look(text);
+      let end = piece.length;
+      if (cut) end = { before: 0, within: piece.length >> 1, after: piece.length }[cut.where];
+      const isSpent = end >= this.allowance.bytes;
+      end = Math.min(end, this.allowance.bytes);
+      this.allowance.bytes -= end;
+      if (!cut && !isSpent) {
+        this.client.write(piece);
+        continue;
+      }
+      // Nothing of what comes behind may pass.
+      this.#isOver = true;
+      this.client.write(piece.subarray(0, end), () => {
+        this.reset();
+        cut?.done();
+        if (isSpent) this.allowance.done();
+      });
+    }
+  }
+}
+
+/** Takes a server's bytes apart: an HTTP head, then WebSocket frames (RFC 6455 section 5.2) if it was a 101. */
+class Frames {
+  #rest = Buffer.alloc(0);
+  #isWebSocket = null;
+
+  /** Whole pieces, each with its text when it is a text frame. */
+  *read(bytes) {
+    this.#rest = Buffer.concat([this.#rest, bytes]);
+    for (;;) {
+      const length = this.#length();
+      if (length === 0 || length > this.#rest.length) return;
+      const piece = this.#rest.subarray(0, length);
+      this.#rest = this.#rest.subarray(length);
+      if (this.#isWebSocket === null) {
+        this.#isWebSocket = piece.toString("latin1").startsWith("HTTP/1.1 101");
+        yield { piece, text: null };
+      } else {
+        yield { piece, text: this.#isWebSocket && (piece[0] & 15) === TEXT ? piece.subarray(head(piece)).toString() : null };
+      }
+    }
+  }
+
+  /** Of the next piece; more than there is, or 0, when it has not come whole. */
+  #length() {
+    if (this.#isWebSocket === null) {
+      const end = this.#rest.indexOf("\r\n\r\n");
+      return end < 0 ? 0 : end + 4;
+    }
+    if (!this.#isWebSocket) return this.#rest.length;
+    if (this.#rest.length < 2 || this.#rest.length < head(this.#rest)) return 0;
+    const short = this.#rest[1] & 127;
+    const payload = short < 126 ? short : short === 126 ? this.#rest.readUInt16BE(2) : Number(this.#rest.readBigUInt64BE(2));
+    return head(this.#rest) + payload;
+  }
+}
+
+/** The length of a frame's head; a server's frames have no mask. */
+const head = (frame) => ({ 126: 4, 127: 10 })[frame[1] & 127] ?? 2;

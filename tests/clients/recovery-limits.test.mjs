@@ -1,0 +1,258 @@
+// Where connection state recovery ends, and what must not break it: a goodbye, the window, other users, removals, take-over, nonsense.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { Server, until, within } from "./harness.mjs";
+import { SocketIoLine, behind } from "./lines.mjs";
+
+let server;
+let ids;
+let tokens;
+before(async () => {
+  server = await Server.start({ RATE_EVENTS: "100000/s" });
+  ids = { alice: await server.id("alice"), bob: await server.id("bob"), admin: await server.id("admin") };
+  tokens = { alice: await server.token("alice"), bob: await server.token("bob"), admin: await server.token("admin") };
+});
+after(() => server?.close());
+
+/** A notification to that user, as it is stored. */
+async function notify(who, title, on = server) {
+  await on.post("admin", "/notifications", { userId: await on.id(who), type: "promotion", title, message: "Half the price" });
+  return (await on.call(who, "GET", "/notifications?limit=1")).body[0];
+}
+
+/** Alice's and bob's. */
+const newTalk = async () => (await server.post("alice", "/conversations", { memberIds: [ids.bob] })).id;
+const say = (talk, content) => server.post("alice", `/conversations/${talk}/messages`, { content });
+
+/** A socket by hand that is gone when the test is over. */
+async function enter(t, auth, options) {
+  const line = await SocketIoLine.enter(server, auth, options);
+  t.after(() => line.cut());
+  return line;
+}
+
+/** All of these events that have come, when all that was on its way has. */
+async function heard(line, ...events) {
+  await line.ask("message", { content: "is that all?" });
+  return line.frames.filter(({ event }) => events.includes(event)).map(({ event, data }) => ({ event, data }));
+}
+
+/** Asserts that coming back with this pass makes a session of its own, with nothing of the old one's in it. */
+async function assertFresh(t, old, auth, options) {
+  const line = await enter(t, auth, options);
+  assert.equal(line.session.recovered, false);
+  assert.equal(line.session.session, line.sid);
+  assert.notEqual(line.sid, old.sid);
+  assert.notEqual(line.pid, old.pid);
+  assert.deepEqual(await heard(line, "notification", "notification:new", "message:new", "messageReceived", "presence:state"), []);
+  return line;
+}
+
+describe("the end of a session", () => {
+  test("an explicit disconnect of the official client, which brings its pid again, is for good", async (t) => {
+    const { client } = await behind(t, server, "bob");
+    await notify("bob", "Before");
+    await client.next("notification");
+    client.socket.disconnect();
+    await notify("bob", "Between");
+    client.socket.connect();
+    assert.equal((await client.next("session")).recovered, false);
+    const next = await notify("bob", "Next");
+    await until(() => client.all("notification").some(({ id }) => id === next.id), "the next");
+    assert.deepEqual(client.all("notification").map(({ title }) => title), ["Before", "Next"]);
+    assert.deepEqual(client.connects.map(({ recovered }) => recovered), [false, false]);
+    assert.notEqual(client.connects[0].id, client.connects[1].id);
+  });
+
+  test("a DISCONNECT, and then the pid by hand", async (t) => {
+    const line = await enter(t, { token: tokens.bob });
+    line.leave();
+    line.cut();
+    await notify("bob", "Missed for good");
+    await assertFresh(t, line, { token: tokens.bob, pid: line.pid, offset: line.lastOffset });
+  });
+
+  test("RECOVERY_WINDOW counts from the loss: past it there is a new session, however long the old one lived before", async (t) => {
+    const hasty = await Server.start({ RECOVERY_WINDOW: "1s" });
+    t.after(() => hasty.close());
+    const { client, proxy } = await behind(t, hasty, "bob");
+    const first = client.connects[0].id;
+    // The window is made of time, so time has to pass.
+    const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    await wait(2_500);
+    let told;
+    await proxy.outage(async () => (told = await notify("bob", "Within the window", hasty)));
+    assert.equal((await client.next("session")).recovered, true);
+    assert.deepEqual(await client.next("notification"), told);
+
+    await proxy.outage(async () => {
+      await notify("bob", "Past the window", hasty);
+      await wait(2_500);
+    });
+    assert.equal((await client.next("session")).recovered, false);
+    const next = await notify("bob", "Live again", hasty);
+    await until(() => client.all("notification").some(({ id }) => id === next.id), "what is live");
+    assert.deepEqual(client.all("notification"), [told, next]);
+    assert.deepEqual(client.connects.map(({ recovered }) => recovered), [false, true, false]);
+    assert.notEqual(client.socket.id, first);
+  });
+
+  test("RECOVERY_WINDOW counts from the next start for whom a kill -9 lost", async (t) => {
+    const hasty = await Server.start({ RECOVERY_WINDOW: "3s" });
+    t.after(() => hasty.close());
+    const { client, proxy } = await behind(t, hasty, "bob");
+    proxy.refuse();
+    await hasty.kill();
+    await new Promise((resolve) => setTimeout(resolve, 4_000));
+    await hasty.start();
+    const told = await notify("bob", "After the start", hasty);
+    proxy.accept();
+    assert.equal((await client.next("session")).recovered, true);
+    assert.deepEqual(await client.next("notification"), told);
+  });
+});
+
+describe("a pid is its user's own", () => {
+  test("another user's token with it: a session of that user's own, with nothing of the first; the first can still come back", async (t) => {
+    const line = await enter(t, { token: tokens.alice });
+    line.cut();
+    const missed = await notify("alice", "For alice only");
+    const pass = { pid: line.pid, offset: line.lastOffset };
+    const thief = await assertFresh(t, line, { token: tokens.bob, ...pass });
+    assert.equal(thief.session.userId, ids.bob);
+    const back = await enter(t, { token: tokens.alice, ...pass });
+    assert.deepEqual([back.session.recovered, back.sid, back.pid], [true, line.sid, line.pid]);
+    assert.deepEqual((await heard(back, "notification")).map(({ data }) => data), [missed]);
+  });
+
+  test("no token with it, or a bad one: refused as ever, and no use to anyone", async (t) => {
+    const line = await enter(t, { token: tokens.alice });
+    line.cut();
+    for (const [token, reason] of [[undefined, "missing"], ["not.a.token", "invalid"]]) {
+      const refused = new SocketIoLine(server, { token, pid: line.pid, offset: line.lastOffset });
+      t.after(() => refused.cut());
+      assert.deepEqual(await refused.answer, { error: { message: "Unauthorized", data: { code: "unauthorized", reason } } });
+    }
+    const back = await enter(t, { token: tokens.alice, pid: line.pid, offset: line.lastOffset });
+    assert.equal(back.session.recovered, true);
+  });
+
+  test("the pid of one namespace on the other: a session of its own", async (t) => {
+    const [main, desk] = [await enter(t, { token: tokens.admin }), await enter(t, { token: tokens.admin }, { namespace: "/admin" })];
+    main.cut();
+    desk.cut();
+    const order = await server.order("alice", "1.00");
+    const there = await enter(t, { token: tokens.admin, pid: main.pid, offset: main.lastOffset }, { namespace: "/admin" });
+    assert.deepEqual([there.session.recovered, there.all("new_order")], [false, []]);
+    await assertFresh(t, desk, { token: tokens.admin, pid: desk.pid, offset: desk.lastOffset });
+    const back = await enter(t, { token: tokens.admin, pid: desk.pid, offset: desk.lastOffset }, { namespace: "/admin" });
+    assert.equal(back.session.recovered, true);
+    assert.equal((await back.first("new_order")).data.orderId, order.id);
+  });
+});
+
+describe("who was removed while away", () => {
+  test("is not in the room any more, and is told nothing that was said after it", async (t) => {
+    const talk = await newTalk();
+    const { client, proxy } = await behind(t, server, "bob");
+    await client.ask("join:conversation", { conversationId: talk });
+    const before = await say(talk, "before it all");
+    await client.next("message:new");
+    await proxy.outage(async () => {
+      await say(talk, "still a member");
+      const { status } = await server.call("alice", "DELETE", `/conversations/${talk}/members/${ids.bob}`);
+      assert.equal(status, 204);
+      await say(talk, "among us");
+    });
+    assert.equal((await client.next("session")).recovered, true);
+    await say(talk, "still among us");
+    const told = await notify("bob", "Something of his own");
+    await until(() => client.all("notification").some(({ id }) => id === told.id), "what is his own");
+    // What was said while he was a member may be told or not; nothing later may.
+    const contents = [...client.all("message:new"), ...client.all("messageReceived")].map(({ content }) => content);
+    assert.deepEqual(contents.filter((content) => content !== "still a member"), [before.content]);
+    assert.deepEqual(client.all("presence:state"), []);
+    assert.equal((await client.ask("join:conversation", { conversationId: talk })).error.code, "not_found");
+    assert.deepEqual((await server.call("alice", "GET", `/presence?room=conversation:${talk}`)).body.members, []);
+  });
+
+  test("and taken in again is told nothing of what was said between", async (t) => {
+    const talk = await newTalk();
+    const { client, proxy } = await behind(t, server, "bob");
+    await client.ask("join:conversation", { conversationId: talk });
+    await proxy.outage(async () => {
+      await server.call("alice", "DELETE", `/conversations/${talk}/members/${ids.bob}`);
+      await say(talk, "among us");
+      await server.post("alice", `/conversations/${talk}/members`, { userId: ids.bob });
+    });
+    assert.equal((await client.next("session")).recovered, true);
+    const told = await notify("bob", "Something of his own");
+    await until(() => client.all("notification").some(({ id }) => id === told.id), "what is his own");
+    assert.deepEqual([...client.all("message:new"), ...client.all("messageReceived")], []);
+  });
+});
+
+describe("a take-over", () => {
+  test("of a line that hangs: the old one is cut, what it swallowed comes once, and nobody is told of a leave", async (t) => {
+    const talk = await newTalk();
+    const alice = await server.connect("alice");
+    t.after(() => alice.close());
+    await alice.ask("join:conversation", { conversationId: talk });
+    const { client, proxy } = await behind(t, server, "bob");
+    await client.ask("join:conversation", { conversationId: talk });
+    const said = [await say(talk, "heard")];
+    await client.next("message:new");
+    const left = proxy.freeze();
+    for (const content of ["swallowed", "swallowed too"]) said.push(await say(talk, content));
+    client.socket.io.engine.transport.ws.terminate();
+    assert.equal((await client.next("session")).recovered, true);
+    await within(left, "the server to cut the old line");
+    said.push(await say(talk, "live"));
+    await until(() => client.all("message:new").length >= said.length, "all that was said");
+    await client.ask("message", { content: "is that all?" });
+    assert.deepEqual(client.all("message:new"), said);
+    assert.equal(client.connects[0].id, client.connects[1].id);
+    await alice.ask("message", { content: "is that all?" });
+    assert.deepEqual(alice.all("presence:leave"), []);
+  });
+
+  test("of a line that is well: it is cut without a DISCONNECT, and only the new one is live", async (t) => {
+    const old = await enter(t, { token: tokens.bob });
+    const back = await enter(t, { token: tokens.bob, pid: old.pid, offset: old.lastOffset });
+    assert.deepEqual([back.session.recovered, back.sid, back.pid], [true, old.sid, old.pid]);
+    await within(old.closed, "the old line's close");
+    const told = await notify("bob", "For the new one");
+    assert.deepEqual(await heard(back, "notification", "notification:new"), [{ event: "notification", data: told }, { event: "notification:new", data: told }]);
+    assert.deepEqual(old.all("notification"), []);
+  });
+
+  test("by many at once: one of them is live in the end, and each told once", async (t) => {
+    const old = await enter(t, { token: tokens.bob });
+    old.cut();
+    const missed = await notify("bob", "Missed");
+    const lines = Array.from({ length: 8 }, () => new SocketIoLine(server, { token: tokens.bob, pid: old.pid, offset: old.lastOffset }));
+    t.after(() => lines.forEach((line) => line.cut()));
+    const closed = new Set();
+    for (const line of lines) line.closed.then(() => closed.add(line));
+    await until(() => closed.size === lines.length - 1, "all but one to be cut");
+    const [live] = lines.filter((line) => !closed.has(line));
+    assert.equal((await live.first("session")).data.recovered, true);
+    const next = await notify("bob", "Next");
+    await until(() => live.all("notification").length >= 2, "both");
+    assert.deepEqual((await heard(live, "notification")).map(({ data }) => data), [missed, next]);
+    for (const line of closed) assert.ok(line.all("notification").length <= 1);
+  });
+
+  test("the same resume again, when its answer was lost: the same again", async (t) => {
+    const old = await enter(t, { token: tokens.bob });
+    old.cut();
+    const missed = await notify("bob", "Missed");
+    for (let n = 0; n < 3; n += 1) {
+      const back = await enter(t, { token: tokens.bob, pid: old.pid, offset: old.lastOffset });
+      assert.deepEqual([back.session.recovered, back.sid, back.pid, back.offset], [true, old.sid, old.pid, old.lastOffset]);
+      assert.deepEqual((await heard(back, "notification")).map(({ data }) => data), [missed]);
+      back.cut();
+    }
+  });
+});

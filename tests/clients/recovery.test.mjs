@@ -1,0 +1,302 @@
+// Connection state recovery, by the official client through a proxy: whoever comes back in time has missed nothing and hears nothing twice.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { Server, until } from "./harness.mjs";
+import { behind } from "./lines.mjs";
+
+let server;
+let ids;
+before(async () => {
+  server = await Server.start({ RATE_EVENTS: "100000/s" });
+  ids = { alice: await server.id("alice"), bob: await server.id("bob"), admin: await server.id("admin") };
+});
+after(() => server?.close());
+
+/** A conversation of alice's with bob in it. */
+const newTalk = async (on = server) => (await on.post("alice", "/conversations", { memberIds: [await on.id("bob")] })).id;
+
+/** Alice says so many things, one after another, and what she said is given. */
+async function say(talk, many, on = server) {
+  const said = [];
+  for (let n = 0; n < many; n += 1) said.push(await on.post("alice", `/conversations/${talk}/messages`, { content: `number ${n}` }));
+  return said;
+}
+
+/** Bob in that conversation, behind a proxy. */
+async function bobIn(t, talk, on = server) {
+  const { client, proxy } = await behind(t, on, "bob");
+  assert.equal((await client.ask("join:conversation", { conversationId: talk })).ok, true);
+  return { client, proxy };
+}
+
+/** Asserts that this is all of that event that ever came, when all that was on its way has come: an answer comes behind it. */
+async function assertHeard(client, event, expected) {
+  await until(() => client.all(event).length >= expected.length, `${expected.length} of ${event}; came so far: ${JSON.stringify(client.frames)}`);
+  await client.ask("message", { content: "is that all?" });
+  assert.deepEqual(client.all(event), expected);
+}
+
+/** The next session is the same socket as before, recovered. */
+async function assertRecovered(client, user) {
+  const session = await client.next("session");
+  assert.deepEqual(session, { session: client.connects[0].id, userId: user, recovered: true, serverTime: session.serverTime });
+  assert.deepEqual(client.connects.at(-1), { id: client.connects[0].id, recovered: true });
+}
+
+/** A notification to bob, as it is stored. */
+async function notifyBob(title) {
+  await server.post("admin", "/notifications", { userId: ids.bob, type: "promotion", title, message: "Half the price" });
+  return (await server.call("bob", "GET", "/notifications?limit=1")).body[0];
+}
+
+describe("a line that breaks", () => {
+  test("what was missed comes in order, each once, to the same socket; then what is new", async (t) => {
+    const talk = await newTalk();
+    const { client, proxy } = await bobIn(t, talk);
+    const said = await say(talk, 3);
+    await proxy.outage(async () => said.push(...(await say(talk, 20))));
+    await assertRecovered(client, ids.bob);
+    said.push(...(await say(talk, 3)));
+    await assertHeard(client, "message:new", said);
+    assert.deepEqual(client.all("messageReceived"), []);
+  });
+
+  test("a client that had heard nothing but session misses nothing", async (t) => {
+    const { client: desk, proxy } = await behind(t, server, "admin", "/admin");
+    assert.deepEqual(desk.frames.map(({ event }) => event), ["session"]);
+    const orders = [];
+    await proxy.outage(async () => {
+      for (const total of ["1.00", "2.00"]) orders.push(await server.order("alice", total));
+    });
+    await assertRecovered(desk, ids.admin);
+    await until(() => desk.all("new_order").length >= 2, "what was missed");
+    orders.push(await server.order("alice", "3.00"));
+    await until(() => desk.all("new_order").some(({ total }) => total === "3.00"), "what is new");
+    assert.deepEqual(desk.all("new_order").map(({ orderId }) => orderId), orders.map(({ id }) => id));
+  });
+
+  test("a second and a third time in a row, with something missed and with nothing", async (t) => {
+    const talk = await newTalk();
+    const { client, proxy } = await bobIn(t, talk);
+    const said = [];
+    for (const missed of [2, 0, 0, 3, 1]) {
+      await proxy.outage(async () => said.push(...(await say(talk, missed))));
+      await assertRecovered(client, ids.bob);
+    }
+    await assertHeard(client, "message:new", said);
+    assert.equal(client.connects.length, 6);
+  });
+
+  test("one who was idle while others heard much gets what is its own, and nothing else", async (t) => {
+    const { client, proxy } = await behind(t, server, "bob");
+    const lanes = (many) => Promise.all(Array.from({ length: 8 }, async () => {
+      for (let n = 0; n < many; n += 1) await server.order("alice", "1.00");
+    }));
+    await lanes(40);
+    let own;
+    await proxy.outage(async () => {
+      await lanes(20);
+      own = await notifyBob("Yours");
+      await lanes(20);
+    });
+    await assertRecovered(client, ids.bob);
+    await assertHeard(client, "notification", [own]);
+    const others = client.frames.filter(({ event }) => !["session", "notifications:unread", "notification", "notification:new", "message"].includes(event));
+    assert.deepEqual(others, []);
+  });
+
+  test("its rooms come back with it: what was missed in them, who is there, and what is new", async (t) => {
+    const { id: project } = await server.post("alice", "/projects", { name: "Garden" });
+    await server.post("alice", `/projects/${project}/members`, { userId: ids.bob });
+    const talk = await newTalk();
+    const alice = await server.connect("alice");
+    t.after(() => alice.close());
+    const { client, proxy } = await bobIn(t, talk);
+    for (const one of [alice, client]) {
+      await one.ask("join:project", { projectId: project });
+      await one.ask("join:conversation", { conversationId: talk });
+    }
+    const from = client.frames.length;
+    let stage;
+    let message;
+    await proxy.outage(async () => {
+      stage = await server.post("alice", `/projects/${project}/stages`, { name: "Dig" });
+      [message] = await say(talk, 1);
+    });
+    await assertRecovered(client, ids.bob);
+    await until(() => client.all("presence:state").length === 2, "who is there");
+    const members = [ids.alice, ids.bob].toSorted((a, b) => a - b);
+    const states = client.all("presence:state").map(({ room, members }) => ({ room, members: members.toSorted((a, b) => a - b) }));
+    assert.deepEqual(states.toSorted((a, b) => (a.room < b.room ? -1 : 1)), [{ room: `conversation:${talk}`, members }, { room: `project:${project}`, members }]);
+    const told = client.frames.slice(from).filter(({ event }) => !["presence:join", "notifications:unread"].includes(event));
+    assert.deepEqual(told.map(({ event }) => event), ["session", "project:update", "message:new", "presence:state", "presence:state"]);
+    assert.deepEqual(told[1].data.data, { stage });
+    assert.deepEqual(told[2].data, message);
+
+    const done = await server.post("alice", `/projects/${project}/stages/${stage.id}/complete`);
+    const [next] = await say(talk, 1);
+    await assertHeard(client, "stage:completed", [{ projectId: project, stage: done }]);
+    await assertHeard(client, "message:new", [message, next]);
+    await alice.ask("message", { content: "is that all?" });
+    assert.deepEqual(alice.all("presence:leave"), [], "nobody was gone for long enough to be missed");
+  });
+
+  test("a room that it left before is not its room any more", async (t) => {
+    const talk = await newTalk();
+    const { client, proxy } = await bobIn(t, talk);
+    await client.ask("leave:conversation", { conversationId: talk });
+    let said;
+    await proxy.outage(async () => (said = await say(talk, 1)));
+    await assertRecovered(client, ids.bob);
+    await assertHeard(client, "messageReceived", said);
+    assert.deepEqual([client.all("message:new"), client.all("presence:state")], [[], []]);
+  });
+
+  test("a count that became another meanwhile is told", async (t) => {
+    const { client, proxy } = await behind(t, server, "bob");
+    await notifyBob("Read elsewhere");
+    await client.next("notification");
+    await until(() => client.all("notifications:unread").at(-1)?.count > 0, "the count");
+    await proxy.outage(() => server.call("bob", "PATCH", "/notifications/mark-all-read"));
+    await assertRecovered(client, ids.bob);
+    await client.next("notification:read");
+    await until(() => client.all("notifications:unread").at(-1).count === 0, "the count of none");
+  });
+
+  test("strings that are no offsets, in echoes and acks, do not stand in the way", async (t) => {
+    const talk = await newTalk();
+    const { client, proxy } = await bobIn(t, talk);
+    const said = await say(talk, 1);
+    await assertHeard(client, "message:new", said);
+    assert.equal((await client.ask("message", { content: "not an offset" })).ok, true);
+    await until(() => client.all("message").some(({ content }) => content === "not an offset"), "the echo");
+    assert.equal((await client.ask("message", "not an offset")).error.code, "invalid");
+    client.socket.emit("no:such:event", "not an offset", "nor this");
+    await client.next("error");
+    await proxy.outage(async () => said.push(...(await say(talk, 2))));
+    await assertRecovered(client, ids.bob);
+    await assertHeard(client, "message:new", said);
+  });
+
+  test("again within the replay, before, in and behind a frame of it", async (t) => {
+    const talk = await newTalk();
+    const { client, proxy } = await bobIn(t, talk);
+    const said = [];
+    await proxy.outage(async () => said.push(...(await say(talk, 12))));
+    for (const [at, where] of [[2, "after"], [5, "within"], [5, "before"], [6, "after"], [11, "within"]]) {
+      await proxy.cutAt((text) => text.includes(`"number ${at}"`), where);
+    }
+    await assertHeard(client, "message:new", said);
+    assert.deepEqual(client.connects.filter(({ recovered }) => !recovered).length, 1, "only the first was no resume");
+  });
+
+  test("again and again, after any number of bytes", async (t) => {
+    const talk = await newTalk();
+    const { client, proxy } = await bobIn(t, talk);
+    const said = [];
+    // The upgrade's answer and Engine.IO's handshake take some hundred; each time a little farther.
+    let bytes = 150;
+    let spent;
+    await proxy.outage(async () => {
+      said.push(...(await say(talk, 10)));
+      spent = proxy.allow(bytes);
+    });
+    const isThrough = () => client.all("message:new").length >= said.length;
+    while (!isThrough()) {
+      await Promise.race([spent, until(isThrough, "the replay", 60_000)]);
+      bytes += 40;
+      spent = proxy.allow(bytes);
+    }
+    said.push(...(await say(talk, 1)));
+    await assertHeard(client, "message:new", said);
+    assert.deepEqual(client.connects.filter(({ recovered }) => !recovered).length, 1, "only the first was no resume");
+  });
+
+  for (const missed of [false, true]) {
+    test(`between the two names of one event, ${missed ? "when it is told again" : "when it is new"}: each name comes once`, async (t) => {
+      const { client, proxy } = await behind(t, server, "bob");
+      const isFirstName = (text) => text.includes('"notification",');
+      let cut;
+      let told;
+      if (missed) {
+        await proxy.outage(async () => {
+          told = [await notifyBob("One"), await notifyBob("Two")];
+          cut = proxy.cutAt(isFirstName);
+        });
+        await cut;
+      } else {
+        cut = proxy.cutAt(isFirstName);
+        told = [await notifyBob("One")];
+        await cut;
+        told.push(await notifyBob("Two"));
+      }
+      const names = () => client.frames.filter(({ event }) => event === "notification" || event === "notification:new");
+      await until(() => names().length >= 4, `both names of both; came: ${JSON.stringify(client.frames)}`);
+      await assertHeard(client, "notification", told);
+      assert.deepEqual(names(), told.flatMap((data) => [{ event: "notification", data }, { event: "notification:new", data }]));
+      assert.deepEqual(client.connects.slice(1).map(({ recovered }) => recovered), missed ? [true, true] : [true]);
+    });
+  }
+
+  test("behind the answer to CONNECT, or before it: the resume is made again", async (t) => {
+    const talk = await newTalk();
+    const { client, proxy } = await bobIn(t, talk);
+    const said = [];
+    await proxy.outage(async () => said.push(...(await say(talk, 3))));
+    for (const where of ["before", "within", "after"]) await proxy.cutAt((text) => text.startsWith("40{"), where);
+    await assertHeard(client, "message:new", said);
+    assert.deepEqual(client.connects.slice(1).map(({ recovered }) => recovered), client.connects.slice(1).map(() => true));
+    assert.equal(new Set(client.connects.map(({ id }) => id)).size, 1);
+  });
+});
+
+describe("a server that ends", () => {
+  for (const [how, end] of [["kill -9", "kill"], ["SIGTERM", "stop"]]) {
+    test(`by ${how} and starts again: rooms, and what was missed before its end and after it`, async (t) => {
+      const mortal = await Server.start({ RATE_EVENTS: "100000/s" });
+      t.after(() => mortal.close());
+      const talk = await newTalk(mortal);
+      const bob = await mortal.id("bob");
+      const [away, there] = [await bobIn(t, talk, mortal), await bobIn(t, talk, mortal)];
+      const { client: desk } = await behind(t, mortal, "admin", "/admin");
+      const said = await say(talk, 2, mortal);
+      // One is away before the end and still after it, the other sees the end.
+      away.proxy.refuse();
+      away.proxy.cut();
+      said.push(...(await say(talk, 3, mortal)));
+      const order = await mortal.order("alice", "1.00");
+      await mortal[end]();
+      await mortal.start();
+      said.push(...(await say(talk, 3, mortal)));
+      away.proxy.accept();
+      for (const { client } of [away, there]) {
+        await assertRecovered(client, bob);
+        said.push(...(await say(talk, 1, mortal)));
+      }
+      for (const { client } of [away, there]) await assertHeard(client, "message:new", said);
+      await assertRecovered(desk, await mortal.id("admin"));
+      const next = await mortal.order("alice", "2.00");
+      await until(() => desk.all("new_order").some(({ orderId }) => orderId === next.id), "the new order");
+      assert.deepEqual(desk.all("new_order").map(({ orderId }) => orderId), [order.id, next.id]);
+    });
+  }
+
+  test("twice by kill -9, before anybody came back: what was missed is still known", async (t) => {
+    const mortal = await Server.start();
+    t.after(() => mortal.close());
+    const talk = await newTalk(mortal);
+    const { client, proxy } = await bobIn(t, talk, mortal);
+    const said = [];
+    await proxy.outage(async () => {
+      for (let n = 0; n < 2; n += 1) {
+        said.push(...(await say(talk, 2, mortal)));
+        await mortal.kill();
+        await mortal.start();
+      }
+      said.push(...(await say(talk, 2, mortal)));
+    });
+    await assertRecovered(client, await mortal.id("bob"));
+    await assertHeard(client, "message:new", said);
+  });
+});
