@@ -63,13 +63,12 @@ async fn raise_head(conn: &mut Conn, count: usize) -> QueryResult<i64> {
 }
 
 async fn append_one(conn: &mut Conn, id: EventId, event: &NewEvent, now: Timestamp) -> QueryResult<()> {
-    let except = (!event.except.is_empty()).then(|| serde_json::Value::from(names(&event.except)).to_string());
     let row = (
         events::id.eq(id),
         events::namespace.eq(event.namespace),
         events::name.eq(event.name),
         events::payload.eq(event.data.as_str()),
-        events::except_json.eq(except),
+        events::except_json.eq(except_json(event)),
         events::created_at.eq(now),
     );
     query!(conn, c => diesel::insert_into(events::table).values(row).execute(c))?;
@@ -80,7 +79,12 @@ async fn append_one(conn: &mut Conn, id: EventId, event: &NewEvent, now: Timesta
     Ok(())
 }
 
-fn committed(position: Option<LogPosition>, event: NewEvent) -> CommittedEvent {
+/// An event's `except_json`.
+pub(super) fn except_json(event: &NewEvent) -> Option<String> {
+    (!event.except.is_empty()).then(|| serde_json::Value::from(names(&event.except)).to_string())
+}
+
+pub(super) fn committed(position: Option<LogPosition>, event: NewEvent) -> CommittedEvent {
     let NewEvent { namespace, name, kind: _, rooms, except, members, data } = event;
     // In the log "the members" is one room; here it is each one's own.
     let joined = rooms.into_iter().filter(|room| !matches!(room, Room::Members(_)));
