@@ -185,7 +185,9 @@ export class Server {
 
   /** A socket of its own connection, with what socket.io-client's `io` takes; not waited for. `via`: the proxy that it goes through. */
   open(namespace, { via = this, ...options } = {}) {
-    const client = new Client(io(via.url + namespace, { transports: ["websocket"], forceNew: true, reconnectionDelay: 100, reconnectionDelayMax: 500, ...options }));
+    // The client does not notice a line that breaks between the upgrade and Engine.IO's first packet: only this timeout (20 s if not said) does.
+    const quick = { reconnectionDelay: 100, reconnectionDelayMax: 500, timeout: 5_000 };
+    const client = new Client(io(via.url + namespace, { transports: ["websocket"], forceNew: true, ...quick, ...options }));
     this.#clients.push(client);
     return client;
   }

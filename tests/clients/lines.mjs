@@ -9,7 +9,7 @@ import { Proxy } from "./proxy.mjs";
 export async function behind(t, server, who, namespace = "/", options = {}) {
   const proxy = await Proxy.start(server);
   t.after(() => proxy.close());
-  const client = await server.connect(who, namespace, { via: proxy, reconnectionDelay: 20, reconnectionDelayMax: 100, ...options });
+  const client = await server.connect(who, namespace, { via: proxy, reconnectionDelay: 20, reconnectionDelayMax: 100, timeout: 1_000, ...options });
   t.after(() => client.close());
   return { client, proxy };
 }
