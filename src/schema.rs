@@ -86,11 +86,12 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Rooms that a session has joined by itself, each from behind the event `since`.
+    /// Rooms that a session has joined by itself, each for the events behind `since` and, once it has left, up to `until`.
     session_rooms (sid, room) {
         sid -> Text,
         room -> Text,
         since -> BigInt,
+        until -> Nullable<BigInt>,
     }
 }
 

@@ -7,7 +7,6 @@ mod support;
 use std::collections::HashSet;
 
 use bell::{frames, new_one, newest, pages, send, unread};
-use diesel::connection::{Connection, SimpleConnection};
 use serde_json::{Value, json};
 use support::{Home, Server};
 
@@ -117,14 +116,11 @@ fn a_thousand_are_notified_at_once_and_no_more() {
     let (admin, admin_id) = server.sign_in("admin");
     server.kill();
     let add_users = |many: u32, prefix: &str| {
-        let path = home.path().join("data/hubcast.db");
-        let mut conn = diesel::SqliteConnection::establish(path.to_str().unwrap()).unwrap();
-        conn.batch_execute(&format!(
+        home.execute(&format!(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many})
              INSERT INTO users (email, email_key, name, password_hash, role, created_at)
              SELECT '{prefix}' || i || '@x.test', '{prefix}' || i || '@x.test', 'n', 'h', 'customer', '2026-01-01 00:00:00' FROM n"
-        ))
-        .unwrap();
+        ));
     };
     add_users(997, "a");
     let server = home.serve(&[]);

@@ -30,7 +30,7 @@ fn with(mut command: Command, settings: &[(&str, &str)]) -> Output {
 
 #[test]
 fn a_bad_setting_ends_it_with_2_and_one_line_that_names_it() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let cases: [(&[(&str, &str)], &str); 7] = [
         (&[("PORT", "http")], "hubcast: PORT (--port): "),
         (&[("OUTBOX_LIMIT", "1MB")], "hubcast: OUTBOX_LIMIT (--outbox-limit): "),
@@ -55,7 +55,7 @@ fn a_bad_setting_ends_it_with_2_and_one_line_that_names_it() {
 
 #[test]
 fn help_lists_every_setting_but_no_value_of_the_environment() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let help = answer(&with(home.command(&["serve", "--help"]), &[("JWT_SECRET", "hush")]));
     let settings = [
         "HOST",
@@ -90,7 +90,7 @@ fn help_lists_every_setting_but_no_value_of_the_environment() {
 
 #[test]
 fn a_flag_weighs_more_than_the_environment_and_that_more_than_dotenv() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let dotenv = home.path().join(".env");
     std::fs::write(&dotenv, "HOST=10.0.0.1\nDATABASE_URL=sqlite://from-dotenv.db\nLOG_FORMAT=json\n").unwrap();
     let text = answer(&with(home.command(&["check-config", "--port", "4001"]), &[("PORT", "4002"), ("HOST", "10.0.0.2")]));
@@ -104,7 +104,7 @@ fn a_flag_weighs_more_than_the_environment_and_that_more_than_dotenv() {
 
 #[test]
 fn an_empty_variable_counts_as_not_set() {
-    let home = Home::new();
+    let home = Home::on_sqlite();
     let output = with(home.command(&["check-config"]), &[("HOST", ""), ("JWT_ISSUER", ""), ("CORS_ORIGINS", ""), ("HUBCAST_DEMO", "")]);
     assert!(answer(&output).contains("127.0.0.1:"), "{output:?}");
 }
@@ -132,8 +132,8 @@ fn accounts_are_made_and_listed_beside_a_running_server() {
 }
 
 #[test]
-fn a_second_server_on_the_same_file_ends_with_1() {
-    let home = Home::new();
+fn a_second_server_on_the_same_sqlite_file_ends_with_1() {
+    let home = Home::on_sqlite();
     let server = home.serve(&[]);
     let second = home.run(&["serve"]);
     assert_eq!(code(&second), Some(1));
@@ -152,8 +152,8 @@ fn a_schema_that_is_behind_ends_it_with_1_unless_it_may_migrate() {
 }
 
 #[test]
-fn the_made_secret_is_its_owners_and_outlives_the_server() {
-    let home = Home::new();
+fn the_secret_made_beside_sqlite_is_its_owners_and_outlives_the_server() {
+    let home = Home::on_sqlite();
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");
     let file = home.path().join("data/hubcast.jwt-secret");

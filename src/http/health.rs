@@ -40,7 +40,7 @@ pub async fn ready(readiness: web::Data<Readiness>, services: web::Data<Services
     }
     match services.db.ready().await {
         Ok(()) => alive().await,
-        Err(_) => unavailable("the database does not answer"),
+        Err(error) => unavailable(&error.message()),
     }
 }
 

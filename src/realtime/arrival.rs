@@ -22,7 +22,8 @@ use super::hub::{self, Entered, Entrance, SocketId};
 use super::link::Link;
 use super::log::{Attachment, Claim, Resumed};
 use super::outlet::Worker;
-use super::recovery::{Offset, Pid, Position, Stay};
+use super::recovery::{Pid, Stay};
+use super::replay::Replay;
 use super::server::Recovery;
 use super::wire::{socketio, websocket};
 use crate::error::Error;
@@ -106,8 +107,8 @@ impl Arrival {
             let namespace = Arc::clone(&self.namespace);
             recovery.key.sign(&Pid { sid: Arc::clone(&sid), namespace, user, first: entered.position })
         });
-        let offset = pid.is_some().then_some(Offset::whole(entered.position));
-        self.hello(&sid, &welcome.identity, pid.as_deref(), offset, false);
+        let offset = pid.is_some().then(|| entered.position.to_string());
+        self.hello(&sid, &welcome.identity, pid.as_deref(), offset.as_deref(), false);
         self.settle(&client, &entered);
         Ok(client)
     }
@@ -129,19 +130,20 @@ impl Arrival {
             return Ok(None);
         };
         let since = pid.first.id;
-        let confirmed = Offset::whole(Position { id: confirmed, ..pid.first });
-        let from = offset.unwrap_or(confirmed).max(Offset::whole(pid.first)).max(confirmed);
-        self.hello(&pid.sid, &welcome.identity, Some(&ticket.pid), Some(from), true);
-
-        let own = welcome.rooms.iter().map(|room| Stay { room: Arc::clone(room), since });
+        let own = welcome.rooms.iter().map(|room| Stay { room: Arc::clone(room), since, until: None });
         let mut entering: Vec<_> = welcome.rooms.iter().map(|room| (Arc::clone(room), Entrance::Silent)).collect();
-        entering.extend(joined.iter().map(|stay| (Arc::clone(&stay.room), Entrance::Seen)));
+        let there = joined.iter().filter(|stay| stay.until.is_none());
+        entering.extend(there.map(|stay| (Arc::clone(&stay.room), Entrance::Seen)));
         let stays: Vec<_> = own.chain(joined).collect();
-        self.worker.set_rooms(socket, stays.iter().map(|stay| Arc::clone(&stay.room)));
-        let mut replay = Replay { arrival: self, recovery, session, socket, stays, at: from };
-        replay.catch_up().await?;
+        self.worker.set_rooms(socket, entering.iter().map(|(room, _)| Arc::clone(room)));
+
+        let mut replay = Replay::new(Arc::clone(&self.namespace), pid.first, offset, confirmed, stays);
+        let came_with = ticket.offset.clone().filter(|_| offset == Some(replay.at()));
+        let from = came_with.unwrap_or_else(|| replay.at().to_string());
+        self.hello(&pid.sid, &welcome.identity, Some(&ticket.pid), Some(&from), true);
+        self.catch_up(recovery, &session, socket, &mut replay).await?;
         let entered = self.worker.hub.enter(socket, entering).await.ok_or(GONE)?;
-        replay.up_to(entered.position.id).await?;
+        self.send_up_to(entered.position.id, recovery, &session, socket, &mut replay).await?;
         for (room, present) in &entered.present {
             let state = present.to_json(room).to_string();
             self.link.push(self.link.protocol.volatile(&self.namespace, "presence:state", &state, entered.position));
@@ -174,7 +176,7 @@ impl Arrival {
     }
 
     /// What a socket gets first: the namespace's yes, and the `session` event. On the plain protocol `session` is what it can be resumed by.
-    fn hello(&self, sid: &str, identity: &serde_json::Value, pid: Option<&str>, offset: Option<Offset>, recovered: bool) {
+    fn hello(&self, sid: &str, identity: &serde_json::Value, pid: Option<&str>, offset: Option<&str>, recovered: bool) {
         let protocol = self.link.protocol;
         if matches!(protocol, Protocol::SocketIo { .. }) {
             self.link.push(websocket::text(&socketio::connect(&self.namespace, sid, pid)));
@@ -185,8 +187,7 @@ impl Arrival {
             "recovered": recovered,
             "serverTime": Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
         });
-        let offset = offset.map(|offset| offset.to_string());
-        self.link.push(protocol.event(&self.namespace, "session", &session.to_string(), offset.as_deref()));
+        self.link.push(protocol.event(&self.namespace, "session", &session.to_string(), offset));
     }
 
     fn settle(&self, client: &Client, entered: &Entered) {
@@ -194,67 +195,50 @@ impl Arrival {
         self.link.joined();
         self.worker.release(client.0.socket);
     }
-}
 
-/// What a socket has missed, on its way to it.
-struct Replay<'a> {
-    arrival: &'a Arrival,
-    recovery: &'a Recovery,
-    session: Attachment,
-    socket: SocketId,
-    stays: Vec<Stay>,
-    /// The client has, or is being sent, everything up to there.
-    at: Offset,
-}
-
-impl Replay<'_> {
-    /// Up to where the log ends, which may go on meanwhile.
-    async fn catch_up(&mut self) -> Result<(), Error> {
-        let tail = self.arrival.worker.hub.tail();
+    /// Sends what was missed up to where the log ends, which may go on meanwhile.
+    async fn catch_up(&self, recovery: &Recovery, session: &Attachment, socket: SocketId, replay: &mut Replay) -> Result<(), Error> {
+        let tail = self.worker.hub.tail();
         let (mut patience, step) = CATCHING_UP;
         // The client was with another server that shares the log, and is ahead of this one.
-        while tail.last() < self.at.position.id {
+        while tail.last() < replay.at().position.id {
             patience = patience.checked_sub(1).ok_or(BEHIND)?;
             tokio::time::sleep(step).await;
         }
-        while self.at.half || self.at.position.id < tail.last() {
-            self.up_to(tail.last()).await?;
+        while replay.is_behind(tail.last()) {
+            self.send_up_to(tail.last(), recovery, session, socket, replay).await?;
         }
         Ok(())
     }
 
-    /// Up to that event, which the hub has routed.
-    async fn up_to(&mut self, end: i64) -> Result<(), Error> {
-        let Arrival { worker, link, namespace, .. } = self.arrival;
-        let aliases = worker.shared.settings.aliases;
-        while self.at.half || self.at.position.id < end {
-            let id = self.at.position.id;
-            let after = if self.at.half { id - 1 } else { id };
+    /// Sends what was missed up to that event, which the hub has routed: a page when the one before has been taken.
+    async fn send_up_to(
+        &self,
+        end: i64,
+        recovery: &Recovery,
+        session: &Attachment,
+        socket: SocketId,
+        replay: &mut Replay,
+    ) -> Result<(), Error> {
+        let (link, aliases) = (&self.link, self.worker.shared.settings.aliases);
+        while replay.is_behind(end) {
             // It may have been put out of a room while it waited.
-            self.stays.retain(|stay| worker.is_in(self.socket, &stay.room));
-            let known = worker.hub.tail().page(after, |event| event.namespace == *namespace && event.is_for(&self.stays));
-            let page = match known.filter(|page| page.end > after) {
+            replay.stay_where(|room| self.worker.is_in(socket, room));
+            let page = match replay.known(self.worker.hub.tail()) {
                 Some(page) => page,
-                None => self.recovery.log.page(&self.session, self.stays.clone(), after, end.max(id)).await?.ok_or(PRUNED)?,
+                None => {
+                    let page = recovery.log.page(session, replay.stays().to_vec(), replay.after(), replay.up_to(end));
+                    page.await?.ok_or(PRUNED)?
+                }
             };
-            if page.end <= after {
-                return Err(PRUNED);
-            }
-            for event in &page.events {
-                let frame = match event.position() {
-                    Some(place) if place.id > end.max(id) => break,
-                    Some(place) if self.at.half && place.id == id => event.rest(link.protocol, aliases),
-                    _ => Some(event.frame(link.protocol, aliases).clone()),
-                };
-                frame.into_iter().for_each(|frame| link.push(frame));
+            for frame in replay.take(&page, end, link.protocol, aliases).ok_or(PRUNED)? {
+                link.push(frame);
                 link.flush();
                 link.roomy().await;
                 if !link.is_open() {
                     return Err(GONE);
                 }
             }
-            let epoch = self.at.position.epoch;
-            self.at = Offset::whole(Position { epoch, id: page.end.min(end.max(id)) });
         }
         Ok(())
     }

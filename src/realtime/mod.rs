@@ -8,7 +8,7 @@
 //! | [`wire`] | packets, pure: Engine.IO, Socket.IO, the plain JSON protocol, WebSocket frames |
 //! | `session`, `socket` | one actor a connection: its namespaces, its events one after another, its one exit |
 //! | `arrival` | how a socket comes in: afresh, or resumed, with what it has missed |
-//! | [`recovery`] | resuming, the pure part: offsets, the signed `pid`, which events are for whom |
+//! | [`recovery`], `replay` | resuming, the pure part: offsets, the signed `pid`; which events and frames a client has missed |
 //! | [`log`], `tail` | what keeps sessions and events: the program's, and the last events in memory |
 //! | `link` | the write side of one connection: a bounded queue of shared frames |
 //! | `outlet` | one actor a worker thread: that thread's sockets by room, and their writes |
@@ -32,6 +32,9 @@ pub mod log;
 mod outlet;
 pub mod presence;
 pub mod recovery;
+mod replay;
+#[cfg(test)]
+mod replay_model;
 pub mod server;
 mod session;
 pub mod settings;

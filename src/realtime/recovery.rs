@@ -139,17 +139,26 @@ impl PidKey {
     }
 }
 
-/// A room that a socket is in, for events behind `since`.
+/// A room that a socket is in, or was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stay {
     pub room: Arc<str>,
     /// The id of the last event before it came into the room.
     pub since: i64,
+    /// The id of the last event before it left the room, once it has.
+    pub until: Option<i64>,
+}
+
+impl Stay {
+    /// Whether it was there when that event was sent.
+    fn has_seen(&self, id: i64) -> bool {
+        self.since < id && self.until.is_none_or(|until| id <= until)
+    }
 }
 
 /// Whether an event of these rooms, and not of those, is for a socket that stays there.
 pub(super) fn is_for(stays: &[Stay], id: i64, rooms: &[Arc<str>], except: &[Arc<str>]) -> bool {
-    let is_in = |room: &Arc<str>| stays.iter().any(|stay| stay.since < id && stay.room == *room);
+    let is_in = |room: &Arc<str>| stays.iter().any(|stay| stay.has_seen(id) && stay.room == *room);
     (rooms.is_empty() || rooms.iter().any(is_in)) && !except.iter().any(is_in)
 }
 
@@ -194,11 +203,13 @@ mod tests {
     }
 
     #[test]
-    fn a_room_counts_from_when_it_was_entered() {
-        let stays = [Stay { room: "a".into(), since: 5 }];
+    fn a_room_counts_from_when_it_was_entered_until_it_was_left() {
+        let stays = [Stay { room: "a".into(), since: 5, until: Some(7) }];
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         assert!(is_for(&stays, 6, std::slice::from_ref(&a), &[]));
+        assert!(is_for(&stays, 7, std::slice::from_ref(&a), &[]));
         assert!(!is_for(&stays, 5, std::slice::from_ref(&a), &[]));
+        assert!(!is_for(&stays, 8, std::slice::from_ref(&a), &[]));
         assert!(is_for(&stays, 5, &[], std::slice::from_ref(&a)), "it was not in the room that is left out yet");
         assert!(!is_for(&stays, 6, &[], std::slice::from_ref(&a)));
         assert!(!is_for(&stays, 6, &[b], &[]));

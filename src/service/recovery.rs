@@ -1,9 +1,10 @@
 //! What outlives a connection: the sockets' [`Log`], kept in the database. Sessions that can be resumed, the events that they have missed, and
 //! the end of both when they are old.
 //!
-//! What becomes of sessions goes through one queue, in the order in which it was said, many at a time in one write. While the database is away, who comes
+//! What becomes of a session goes through one queue, in the order in which it was said, that of many sessions in one write. While the database is away, who comes
 //! is refused and who goes is remembered.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,10 +20,13 @@ use crate::realtime::log::{Attachment, Claim, End, Log, LogFuture, Page, Resumed
 use crate::realtime::recovery::{PidKey, Stay};
 use crate::realtime::{HubHandle, Position};
 use crate::store::history::{self, Audience};
+use crate::store::sessions::SessionRoom;
 use crate::store::{Db, Once, Tx, idempotency, secrets, sessions};
 
-/// Sessions that begin, are resumed or end in one write, at most.
-const PER_WRITE: usize = 256;
+/// Sessions that begin, are resumed or end in one write, at most: other writes wait meanwhile.
+const PER_WRITE: usize = 64;
+/// Writes of that kind at one time. What becomes of one session always goes the same way.
+const LANES: usize = 8;
 /// Pause before what could not be written is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 /// How often what is too old is removed.
@@ -45,7 +49,7 @@ pub struct Keeping {
 /// The sockets' log.
 pub struct SessionLog {
     db: Db,
-    queue: mpsc::UnboundedSender<Change>,
+    lanes: [mpsc::UnboundedSender<Change>; LANES],
 }
 
 /// Something that becomes of a session.
@@ -71,34 +75,47 @@ pub async fn start(db: &Db, hub: &HubHandle, keeping: Keeping) -> Result<(Arc<dy
     hub.begin(publish::position(start), last.into_iter().map(publish::to_send).collect());
 
     // Bounded by the sockets: each that comes waits for its turn, and goes once.
-    let (queue, changes) = mpsc::unbounded_channel();
-    actix_rt::spawn(write_changes(db.clone(), changes, keeping.window));
+    let lanes = std::array::from_fn(|_| {
+        let (lane, changes) = mpsc::unbounded_channel();
+        actix_rt::spawn(write_changes(db.clone(), changes, keeping.window));
+        lane
+    });
     actix_rt::spawn(upkeep(db.clone(), keeping));
-    Ok((Arc::new(SessionLog { db: db.clone(), queue }), PidKey::new(key)))
+    Ok((Arc::new(SessionLog { db: db.clone(), lanes }), PidKey::new(key)))
+}
+
+impl SessionLog {
+    fn send(&self, sid: &str, change: Change) {
+        let mut hasher = DefaultHasher::new();
+        sid.hash(&mut hasher);
+        let lane = usize::try_from(hasher.finish() % LANES as u64).unwrap_or_default();
+        // Without anyone to write it, the server is going down: who waits is told by the answer's end, and its end ends every stay.
+        let _ = self.lanes[lane].send(change);
+    }
 }
 
 impl Log for SessionLog {
     fn open(&self, session: Attachment) -> LogFuture<()> {
         let (caller, answer) = oneshot::channel();
-        let _ = self.queue.send(Change::Open(session, caller));
+        self.send(&session.sid.clone(), Change::Open(session, caller));
         Box::pin(async move { answer.await.unwrap_or(Err(CLOSING)) })
     }
 
     fn resume(&self, session: Attachment, claim: Claim) -> LogFuture<Option<Resumed>> {
         let (caller, answer) = oneshot::channel();
-        let _ = self.queue.send(Change::Resume(session, claim, caller));
+        self.send(&session.sid.clone(), Change::Resume(session, claim, caller));
         Box::pin(async move { answer.await.unwrap_or(Err(CLOSING)) })
     }
 
     fn end(&self, sid: Arc<str>, attachment: i64, end: End) {
-        // Without anyone to write it, the server is going down; its end ends the stay too.
-        let _ = self.queue.send(Change::End { sid, attachment, end });
+        self.send(&sid.clone(), Change::End { sid, attachment, end });
     }
 
     fn page(&self, session: &Attachment, rooms: Vec<Stay>, after: i64, up_to: i64) -> LogFuture<Option<Page>> {
         let (db, user, namespace) = (self.db.clone(), user_of(session), session.namespace.to_string());
         Box::pin(async move {
-            let stays = rooms.iter().map(|stay| (stay.room.to_string(), EventId(stay.since))).collect();
+            let stay = |stay: Stay| SessionRoom { room: stay.room.to_string(), since: EventId(stay.since), until: stay.until.map(EventId) };
+            let stays = rooms.into_iter().map(stay).collect();
             let audience = Audience { namespace, user: user?, stays };
             let read = db.read(async move |conn| history::page(conn, &audience, EventId(after), EventId(up_to)).await);
             Ok(read.await?.map(|(events, end)| Page {
@@ -119,7 +136,7 @@ fn user_of(session: &Attachment) -> Result<UserId, Error> {
 enum Outcome {
     Done,
     NotResumed,
-    Resumed { rooms: Vec<(String, EventId)>, confirmed: EventId },
+    Resumed { rooms: Vec<SessionRoom>, confirmed: EventId },
 }
 
 /// A change without whoever waits for it.
@@ -173,7 +190,7 @@ fn answer(change: Change, outcome: Outcome) {
         Change::Open(_, caller) => drop(caller.send(Ok(()))),
         Change::Resume(_, _, caller) => drop(caller.send(Ok(match outcome {
             Outcome::Resumed { rooms, confirmed } => {
-                let stay = |(room, since): (String, EventId)| Stay { room: room.into(), since: since.0 };
+                let stay = |own: SessionRoom| Stay { room: own.room.into(), since: own.since.0, until: own.until.map(|until| until.0) };
                 Some(Resumed { rooms: rooms.into_iter().map(stay).collect(), confirmed: confirmed.0 })
             }
             Outcome::Done | Outcome::NotResumed => None,
@@ -226,15 +243,13 @@ async fn resume(tx: &mut Tx, session: &Attachment, claim: Claim, window: Duratio
     }
     let mut rooms = sessions::rooms(tx.conn(), &session.sid).await?;
     let user = user_of(session)?;
-    let mut still = Vec::with_capacity(rooms.len());
-    for (room, _) in &rooms {
-        still.push(match Joinable::by_name(room) {
+    for own in rooms.iter_mut().filter(|own| own.until.is_none()) {
+        let is_still = match Joinable::by_name(&own.room) {
             Some(room) => is_member(tx.conn(), user, room).await?,
             None => false,
-        });
+        };
+        own.until = (!is_still).then_some(EventId(has));
     }
-    let mut still = still.into_iter();
-    rooms.retain(|_| still.next().unwrap_or(false));
     Ok(Outcome::Resumed { rooms, confirmed })
 }
 

@@ -9,10 +9,14 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 use diesel::sqlite::SqliteConnection;
-use diesel_async::AsyncPgConnection;
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use diesel_async::pooled_connection::deadpool::Object;
+
+/// How long a doubtful connection may take to show that it lives.
+const IS_GONE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection to either database. Store functions take it as `&mut Conn`.
 pub enum Conn {
@@ -21,6 +25,19 @@ pub enum Conn {
     /// Boxed: it is much larger than the other.
     #[doc(hidden)]
     Postgres(Box<Object<AsyncPgConnection>>),
+}
+
+impl Conn {
+    /// Whether the connection is lost. Asks the server, for a failure often comes ahead of the connection's end; in a failed transaction too.
+    pub(super) async fn is_gone(&mut self) -> bool {
+        match self {
+            Self::Sqlite(_) => false,
+            Self::Postgres(conn) => {
+                let asked = tokio::time::timeout(IS_GONE_TIMEOUT, conn.batch_execute("")).await;
+                !matches!(asked, Ok(Ok(())))
+            }
+        }
+    }
 }
 
 /// Runs one query on whichever database it is: `query!(conn, c => users::table.find(id).first(c))`.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::IntoSql;
 use diesel::sql_types::Integer;
@@ -18,9 +18,10 @@ use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::error::Error;
 use crate::model::LogPosition;
 use crate::store::conn::{Conn, Driver, query};
-use crate::store::fault::{BUSY, CLOSING};
+use crate::store::fault::{BUSY, CLOSING, SILENT};
 use crate::store::file::{self, ServerLock};
 use crate::store::job::{Message, QueuedRead, QueuedWrite, Read, Write};
+use crate::store::postgres::Health;
 use crate::store::reader::SharedQueue;
 use crate::store::writer::Writer;
 use crate::store::{Once, Publisher, Tx, epochs, migrate, postgres, reader};
@@ -33,6 +34,8 @@ const READ_QUEUE: usize = 1024;
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Read-only connections to SQLite.
 const READERS: usize = 2;
+/// How long it may take until the database shows that it answers.
+const READY_TIMEOUT: Duration = Duration::from_secs(3);
 /// A write's share of the publisher's budget. What it will announce is known only when it has run; this is above what the events of a write
 /// without large texts come to.
 const WRITE_SHARE: usize = 4096;
@@ -48,6 +51,8 @@ struct Shared {
     reads: mpsc::Sender<Message<QueuedRead>>,
     publisher: Arc<dyn Publisher>,
     start: LogPosition,
+    /// PostgreSQL's.
+    health: Option<Arc<Health>>,
     /// Taken by `close`.
     running: Mutex<Running>,
 }
@@ -100,21 +105,18 @@ impl Db {
     pub fn open(settings: &DatabaseSettings, publisher: Arc<dyn Publisher>) -> Result<Self, OpenError> {
         let (writes, write_queue) = mpsc::channel(WRITE_QUEUE);
         let (reads, read_queue) = mpsc::channel(READ_QUEUE);
+        let mut health = None;
         let (running, start) = match &settings.url {
             DatabaseUrl::Sqlite(path) => start_sqlite(path, settings, &publisher, write_queue, read_queue)?,
             DatabaseUrl::Postgres(url) => {
-                migrate::postgres(url.expose(), settings.migrate)?;
-                let pool = postgres::pool(url.expose())?;
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .map_err(|fault| OpenError::File("the database's runtime".into(), fault))?;
-                let server = postgres::Server { pool, writes: write_queue, reads: read_queue, publisher: Arc::clone(&publisher) };
-                let running = Running { threads: vec![spawn("hubcast-postgres", move || server.run(&runtime))?], lock: None };
-                (running, epochs::NONE)
+                let server = postgres::Server::open(url.expose(), settings.migrate, Arc::clone(&publisher))?;
+                let start = server.position();
+                health = Some(server.health());
+                let thread = spawn("hubcast-postgres", move || server.run(write_queue, read_queue))?;
+                (Running { threads: vec![thread], lock: None }, start)
             }
         };
-        Ok(Self { shared: Arc::new(Shared { writes, reads, publisher, start, running: Mutex::new(running) }) })
+        Ok(Self { shared: Arc::new(Shared { writes, reads, publisher, start, health, running: Mutex::new(running) }) })
     }
 
     /// Where the log stood when it was opened: what is published comes behind it.
@@ -133,7 +135,7 @@ impl Db {
         T: Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        enqueue(&self.shared.reads, Message::Job(Box::new(Read::new(work, caller)))).await?;
+        enqueue(&self.shared.reads, Message::Job(QueuedRead { job: Box::new(Read::new(work, caller)), since: Instant::now() })).await?;
         answer.await.unwrap_or(Err(Error::Internal))
     }
 
@@ -164,19 +166,26 @@ impl Db {
         let job = Box::new(Write::new(once, work, caller));
         let admit = tokio::time::timeout(QUEUE_TIMEOUT, self.shared.publisher.admit(WRITE_SHARE + bytes));
         let ticket = admit.await.map_err(|_| Error::Unavailable(BUSY))?;
-        enqueue(&self.shared.writes, Message::Job(QueuedWrite { job, ticket })).await?;
+        enqueue(&self.shared.writes, Message::Job(QueuedWrite { job, ticket, since: Instant::now() })).await?;
         answer.await.unwrap_or(Err(Error::Internal))
     }
 
     /// Whether the database answers.
     ///
     /// # Errors
-    /// As [`Db::read`].
+    /// `Unavailable`, with the reason in words that anyone may see.
     pub async fn ready(&self) -> Result<(), Error> {
         if self.shared.writes.is_closed() {
             return Err(Error::Unavailable(CLOSING));
         }
-        self.read(async |conn| query!(conn, c => diesel::select(1.into_sql::<Integer>()).get_result::<i32>(c))).await.map(|_| ())
+        let asked = self.read(async |conn| query!(conn, c => diesel::select(1.into_sql::<Integer>()).get_result::<i32>(c)));
+        let answered = tokio::time::timeout(READY_TIMEOUT, asked).await;
+        match (answered, self.shared.health.as_ref().and_then(|health| health.complaint())) {
+            (Ok(Ok(_)), None) => Ok(()),
+            (_, Some(reason)) => Err(Error::Unavailable(reason)),
+            (Ok(Err(error)), None) => Err(error),
+            (Err(_), None) => Err(Error::Unavailable(SILENT)),
+        }
     }
 
     /// Finishes every queued write, announces it, ends the threads and gives the lock back. Later writes get `Unavailable`. Blocks; the

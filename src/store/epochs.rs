@@ -5,9 +5,9 @@ use diesel::dsl::{exists, select};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
 
 use crate::model::{Epoch, EventId, LogPosition, Timestamp};
-use crate::schema::{epochs, log_head};
-use crate::store::Conn;
+use crate::schema::epochs;
 use crate::store::conn::query;
+use crate::store::{Conn, events};
 
 /// Of a log that nobody resumes on.
 pub(super) const NONE: LogPosition = LogPosition { epoch: Epoch(0), id: EventId(0) };
@@ -17,7 +17,7 @@ const KEPT: i64 = 1000;
 
 /// Begins an epoch behind the log's last event, and tells where that is.
 pub(super) async fn begin(conn: &mut Conn, identity: Option<&str>) -> QueryResult<LogPosition> {
-    let last: EventId = query!(conn, c => log_head::table.select(log_head::last_id).first(c))?;
+    let last = events::head(conn).await?;
     let epoch = Epoch(i64::from(rand::random::<u32>()) + 1);
     let row = (
         epochs::epoch.eq(epoch),
@@ -39,7 +39,7 @@ pub(super) async fn current(conn: &mut Conn) -> QueryResult<Epoch> {
 /// Whether what a client has up to there is what this log holds up to there.
 pub(super) async fn is_good(conn: &mut Conn, position: LogPosition) -> QueryResult<bool> {
     let LogPosition { epoch, id } = position;
-    let head: EventId = query!(conn, c => log_head::table.select(log_head::last_id).first(c))?;
+    let head = events::head(conn).await?;
     let number: Option<i64> =
         query!(conn, c => epochs::table.filter(epochs::epoch.eq(epoch)).select(epochs::number).first(c)).optional()?;
     let Some(number) = number else { return Ok(false) };

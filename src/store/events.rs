@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use diesel::{ExpressionMethods, QueryResult};
+use diesel::{ExpressionMethods, QueryDsl, QueryResult};
 
 use crate::event::{Kind, NewEvent, Room};
 use crate::model::{Epoch, EventId, LogPosition, Timestamp};
@@ -49,6 +49,11 @@ pub(super) async fn append(conn: &mut Conn, epoch: Epoch, new: Vec<Step<NewEvent
     Ok(steps)
 }
 
+/// The id of the log's last event.
+pub(super) async fn head(conn: &mut Conn) -> QueryResult<EventId> {
+    query!(conn, c => log_head::table.select(log_head::last_id).first(c))
+}
+
 /// Takes that many ids; the first of them.
 async fn raise_head(conn: &mut Conn, count: usize) -> QueryResult<i64> {
     let count = i64::try_from(count).map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))?;
@@ -58,13 +63,12 @@ async fn raise_head(conn: &mut Conn, count: usize) -> QueryResult<i64> {
 }
 
 async fn append_one(conn: &mut Conn, id: EventId, event: &NewEvent, now: Timestamp) -> QueryResult<()> {
-    let except = (!event.except.is_empty()).then(|| serde_json::Value::from(names(&event.except)).to_string());
     let row = (
         events::id.eq(id),
         events::namespace.eq(event.namespace),
         events::name.eq(event.name),
         events::payload.eq(event.data.as_str()),
-        events::except_json.eq(except),
+        events::except_json.eq(except_json(event)),
         events::created_at.eq(now),
     );
     query!(conn, c => diesel::insert_into(events::table).values(row).execute(c))?;
@@ -75,7 +79,12 @@ async fn append_one(conn: &mut Conn, id: EventId, event: &NewEvent, now: Timesta
     Ok(())
 }
 
-fn committed(position: Option<LogPosition>, event: NewEvent) -> CommittedEvent {
+/// An event's `except_json`.
+pub(super) fn except_json(event: &NewEvent) -> Option<String> {
+    (!event.except.is_empty()).then(|| serde_json::Value::from(names(&event.except)).to_string())
+}
+
+pub(super) fn committed(position: Option<LogPosition>, event: NewEvent) -> CommittedEvent {
     let NewEvent { namespace, name, kind: _, rooms, except, members, data } = event;
     // In the log "the members" is one room; here it is each one's own.
     let joined = rooms.into_iter().filter(|room| !matches!(room, Room::Members(_)));

@@ -9,10 +9,11 @@ use diesel::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryD
 
 use crate::event::Room;
 use crate::model::{ConversationId, Epoch, EventId, LogPosition, Timestamp, UserId};
-use crate::schema::{event_rooms, events, log_head};
+use crate::schema::{event_rooms, events};
 use crate::store::conn::query;
 use crate::store::events::{CommittedEvent, key_of};
-use crate::store::{Conn, Tx, conversations, epochs};
+use crate::store::sessions::SessionRoom;
+use crate::store::{Conn, Tx, conversations, epochs, events as log};
 
 define_sql_function! {
     /// Characters of a text.
@@ -31,11 +32,18 @@ const ROOMS: usize = 512;
 const LAST: i64 = 4096;
 const LAST_CHARACTERS: i64 = 4 << 20;
 
-/// Who reads: a socket of that user in that namespace, and the rooms where it stays, each for events behind the one given.
+/// Who reads: a socket of that user in that namespace, and the rooms where it stays or stayed.
 pub struct Audience {
     pub namespace: String,
     pub user: UserId,
-    pub stays: Vec<(String, EventId)>,
+    pub stays: Vec<SessionRoom>,
+}
+
+/// Ids of events: behind the first, up to the second.
+type Span = (EventId, Option<EventId>);
+
+fn is_within((since, until): Span, id: EventId) -> bool {
+    since < id && until.is_none_or(|until| id <= until)
 }
 
 /// Events that follow `after`, for that audience, and how far the log was looked at. `None`: some of what follows is not kept any more.
@@ -54,31 +62,32 @@ pub async fn page(
             let between = event_rooms::event_id.gt(after).and(event_rooms::event_id.le(window));
             event_rooms::table.filter(event_rooms::room.eq_any(names)).filter(between).load(c)
         })?;
-        ids.extend(found.into_iter().filter(|(room, id)| keys.get(room).is_some_and(|since| since < id)).map(|(_, id)| id));
+        ids.extend(found.into_iter().filter(|(room, id)| keys.get(room).is_some_and(|span| is_within(*span, *id))).map(|(_, id)| id));
     }
     let some: Vec<EventId> = ids.iter().copied().take(PER_PAGE).collect();
     let (some, is_cut) = within(conn, some, CHARACTERS).await?;
     let end = if is_cut || some.len() < ids.len() { some.last().copied().unwrap_or(after) } else { window };
     let mut events = load(conn, &some).await?;
     events.retain(|event| {
-        let is_in =
-            |room: &String| audience.stays.iter().any(|(own, since)| own == room && event.position.is_some_and(|at| *since < at.id));
-        !event.except.iter().any(is_in)
+        let was_in = |stay: &SessionRoom| event.position.is_some_and(|at| is_within((stay.since, stay.until), at.id));
+        !event.except.iter().any(|room| audience.stays.iter().any(|stay| stay.room == *room && was_in(stay)))
     });
     // Asked last: what was there to be read is then known to have been whole.
     Ok((oldest(conn).await?.0 <= after.0 + 1).then_some((events, end)))
 }
 
 /// The keys of the audience's rooms, and of those that it hears without being in them.
-async fn keys(conn: &mut Conn, audience: &Audience) -> QueryResult<HashMap<String, EventId>> {
+async fn keys(conn: &mut Conn, audience: &Audience) -> QueryResult<HashMap<String, Span>> {
     let Audience { namespace, user, stays } = audience;
-    let mut keys: HashMap<String, EventId> = stays.iter().map(|(room, since)| (key_of(namespace, room), *since)).collect();
+    let key = |room: &str| key_of(namespace, room);
+    let mut keys: HashMap<String, Span> = stays.iter().map(|stay| (key(&stay.room), (stay.since, stay.until))).collect();
+    // A session's first rooms are as old as it is.
+    let Some(since) = stays.iter().map(|stay| stay.since).min() else { return Ok(keys) };
+    keys.insert(key(""), (since, None));
     let own = Room::User(*user).to_string();
-    let Some((_, since)) = stays.iter().min_by_key(|(room, since)| (*room != own, *since)) else { return Ok(keys) };
-    keys.insert(key_of(namespace, ""), *since);
-    if stays.iter().any(|(room, _)| *room == own) {
+    if stays.iter().any(|stay| stay.room == own) {
         let member_of = conversations::of_member(conn, *user).await?;
-        keys.extend(member_of.into_iter().map(|id| (key_of(namespace, &Room::Members(id).to_string()), *since)));
+        keys.extend(member_of.into_iter().map(|id| (key(&Room::Members(id).to_string()), (since, None))));
     }
     Ok(keys)
 }
@@ -178,7 +187,7 @@ pub async fn oldest(conn: &mut Conn) -> QueryResult<EventId> {
     let first = query!(conn, c => events::table.select(events::id).order(events::id).first::<EventId>(c)).optional()?;
     match first {
         Some(id) => Ok(id),
-        None => query!(conn, c => log_head::table.select(log_head::last_id + 1).first(c)),
+        None => Ok(EventId(log::head(conn).await?.0 + 1)),
     }
 }
 

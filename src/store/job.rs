@@ -2,6 +2,8 @@
 //!
 //! A caller that goes away leaves its write behind: it still runs, commits and is announced. A read nobody waits for is skipped.
 
+use std::time::Instant;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
@@ -18,16 +20,26 @@ pub(super) enum Message<J> {
     Close,
 }
 
-/// A write, and its share of the publisher's budget.
+/// A write, its share of the publisher's budget, and when its caller began to wait.
 pub(super) struct QueuedWrite {
     pub(super) job: Box<dyn WriteJob>,
     pub(super) ticket: Ticket,
+    pub(super) since: Instant,
+}
+
+/// A read, and when its caller began to wait.
+pub(super) struct QueuedRead {
+    pub(super) job: Box<dyn ReadJob>,
+    pub(super) since: Instant,
 }
 
 /// A write whose answer's type only its caller knows.
 pub(super) trait WriteJob: Send {
     /// Runs once, within a savepoint or transaction. True: keep what it did. False: roll back.
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> LocalFuture<'a, bool>;
+
+    /// Whether what `run` came to is a fault of ours: then a lost connection may be the true reason.
+    fn is_faulty(&self) -> bool;
 
     /// Answers the caller: with what `run` came to, or with the error that overtook it.
     fn answer(self: Box<Self>, overtaken: Option<Error>);
@@ -94,6 +106,10 @@ where
         })
     }
 
+    fn is_faulty(&self) -> bool {
+        matches!(self.outcome, None | Some(Err(Error::Internal)))
+    }
+
     fn answer(self: Box<Self>, overtaken: Option<Error>) {
         let answer = match overtaken {
             Some(error) => Err(error),
@@ -106,23 +122,27 @@ where
 
 /// A read whose answer's type only its caller knows.
 pub(super) trait ReadJob: Send {
-    /// Runs it and answers.
-    fn run(self: Box<Self>, conn: &mut Conn) -> LocalFuture<'_, ()>;
+    /// Runs once, unless nobody waits for it any more.
+    fn run<'a>(&'a mut self, conn: &'a mut Conn) -> LocalFuture<'a, ()>;
 
-    /// Answers without running it.
-    fn refuse(self: Box<Self>, error: Error);
+    /// As [`WriteJob::is_faulty`].
+    fn is_faulty(&self) -> bool;
+
+    /// As [`WriteJob::answer`].
+    fn answer(self: Box<Self>, overtaken: Option<Error>);
 }
 
-pub(super) type QueuedRead = Box<dyn ReadJob>;
-
 pub(super) struct Read<T, F> {
-    work: F,
+    /// Taken by `run`.
+    work: Option<F>,
+    /// Left by `run`; still none when it panicked.
+    outcome: Option<Result<T, Error>>,
     caller: oneshot::Sender<Result<T, Error>>,
 }
 
 impl<T, F> Read<T, F> {
     pub(super) fn new(work: F, caller: oneshot::Sender<Result<T, Error>>) -> Self {
-        Self { work, caller }
+        Self { work: Some(work), outcome: None, caller }
     }
 }
 
@@ -131,17 +151,26 @@ where
     F: AsyncFnOnce(&mut Conn) -> diesel::QueryResult<T> + Send + 'static,
     T: Send + 'static,
 {
-    fn run(self: Box<Self>, conn: &mut Conn) -> LocalFuture<'_, ()> {
+    fn run<'a>(&'a mut self, conn: &'a mut Conn) -> LocalFuture<'a, ()> {
         Box::pin(async move {
-            let Self { work, caller } = *self;
-            if !caller.is_closed() {
-                // The caller may go away meanwhile.
-                let _ = caller.send(work(conn).await.map_err(Error::from));
+            if !self.caller.is_closed()
+                && let Some(work) = self.work.take()
+            {
+                self.outcome = Some(work(conn).await.map_err(Error::from));
             }
         })
     }
 
-    fn refuse(self: Box<Self>, error: Error) {
-        let _ = self.caller.send(Err(error));
+    fn is_faulty(&self) -> bool {
+        self.work.is_none() && matches!(self.outcome, None | Some(Err(Error::Internal)))
+    }
+
+    fn answer(self: Box<Self>, overtaken: Option<Error>) {
+        let answer = match overtaken {
+            Some(error) => Err(error),
+            None => self.outcome.unwrap_or(Err(Error::Internal)),
+        };
+        // The caller may have gone away.
+        let _ = self.caller.send(answer);
     }
 }

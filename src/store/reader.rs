@@ -17,8 +17,9 @@ pub(super) fn run(conn: SqliteConnection, queue: &SharedQueue) {
     let driver = Driver::new();
     loop {
         match next(queue) {
-            Some(read) => {
-                driver.run(guarded(read.run(&mut conn)));
+            Some(QueuedRead { mut job, .. }) => {
+                driver.run(guarded(job.run(&mut conn)));
+                job.answer(None);
             }
             None => return,
         }

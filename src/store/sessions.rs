@@ -3,13 +3,16 @@
 #![expect(clippy::missing_errors_doc, reason = "queries fail as the database does")]
 
 use diesel::dsl::exists;
-use diesel::sql_types::Text;
-use diesel::{BoolExpressionMethods, ExpressionMethods, IntoSql, JoinOnDsl, OptionalExtension, QueryDsl, QueryResult};
+use diesel::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable};
+use serde::{Deserialize, Serialize};
 
 use crate::model::{EventId, Timestamp, UserId};
-use crate::schema::{log_head, session_rooms, sessions, users};
+use crate::schema::{session_rooms, sessions, users};
 use crate::store::conn::query;
-use crate::store::{Conn, Tx};
+use crate::store::{Conn, Tx, events};
+
+/// Events for which a room that was left is remembered.
+const REMEMBERED: i64 = 10_000;
 
 /// One stay of a session.
 pub struct Stay<'a> {
@@ -49,9 +52,18 @@ pub async fn reopen(tx: &mut Tx, stay: &Stay<'_>, since: Timestamp) -> QueryResu
     .optional()
 }
 
-/// Rooms that the session has joined by itself, and behind which event each.
-pub async fn rooms(conn: &mut Conn, sid: &str) -> QueryResult<Vec<(String, EventId)>> {
-    query!(conn, c => session_rooms::table.filter(session_rooms::sid.eq(sid)).select((session_rooms::room, session_rooms::since)).load(c))
+/// A room that a session has joined by itself: for the events behind `since` and, once it has left, up to `until`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+pub struct SessionRoom {
+    pub room: String,
+    pub since: EventId,
+    pub until: Option<EventId>,
+}
+
+/// The rooms that the session has joined by itself, and left too.
+pub async fn rooms(conn: &mut Conn, sid: &str) -> QueryResult<Vec<SessionRoom>> {
+    let columns = (session_rooms::room, session_rooms::since, session_rooms::until);
+    query!(conn, c => session_rooms::table.filter(session_rooms::sid.eq(sid)).select(columns).load(c))
 }
 
 /// That stay's line was lost; the client surely has what is up to `confirmed`.
@@ -84,28 +96,38 @@ pub async fn purge(tx: &mut Tx, since: Timestamp, most: i64) -> QueryResult<usiz
 
 /// The session is in that room from here on. Nothing happens to one that has ended.
 pub async fn join(tx: &mut Tx, sid: &str, room: &str) -> QueryResult<()> {
-    query!(tx.conn(), c => {
-        let row = sessions::table
-            .inner_join(log_head::table.on(log_head::one.eq(1)))
-            .filter(sessions::sid.eq(sid))
-            .select((sessions::sid, room.into_sql::<Text>(), log_head::last_id));
-        let into = (session_rooms::sid, session_rooms::room, session_rooms::since);
-        diesel::insert_into(session_rooms::table).values(row).into_columns(into).on_conflict_do_nothing().execute(c)
-    })
-    .map(|_| ())
+    let head = events::head(tx.conn()).await?;
+    let is_open: bool = query!(tx.conn(), c => diesel::select(exists(sessions::table.find(sid))).get_result(c))?;
+    if !is_open {
+        return Ok(());
+    }
+    let row = (session_rooms::sid.eq(sid), session_rooms::room.eq(room), session_rooms::since.eq(head));
+    let added = query!(tx.conn(), c => diesel::insert_into(session_rooms::table).values(row).on_conflict_do_nothing().execute(c))?;
+    if added == 0 {
+        // It may have been there before; one that is there stays as it is.
+        let again = (session_rooms::since.eq(head), session_rooms::until.eq(None::<EventId>));
+        let left = session_rooms::table.find((sid, room)).filter(session_rooms::until.is_not_null());
+        query!(tx.conn(), c => diesel::update(left).set(again).execute(c))?;
+    }
+    Ok(())
 }
 
-/// The session is out of that room.
+/// The session is out of that room from here on. What it was not to hear while it was there is remembered.
 pub async fn leave(tx: &mut Tx, sid: &str, room: &str) -> QueryResult<()> {
-    query!(tx.conn(), c => diesel::delete(session_rooms::table.find((sid, room))).execute(c)).map(|_| ())
+    let head = events::head(tx.conn()).await?;
+    let own = session_rooms::table.find((sid, room)).filter(session_rooms::until.is_null());
+    query!(tx.conn(), c => diesel::update(own).set(session_rooms::until.eq(head)).execute(c))?;
+    let long_ago = session_rooms::table.filter(session_rooms::sid.eq(sid)).filter(session_rooms::until.lt(EventId(head.0 - REMEMBERED)));
+    query!(tx.conn(), c => diesel::delete(long_ago).execute(c)).map(|_| ())
 }
 
-/// All sessions of that user are out of that room.
+/// All sessions of that user are out of that room from here on.
 pub async fn put_out(tx: &mut Tx, user: UserId, room: &str) -> QueryResult<()> {
+    let head = events::head(tx.conn()).await?;
     query!(tx.conn(), c => {
         let own = sessions::table.filter(sessions::user_id.eq(user)).select(sessions::sid);
-        let gone = session_rooms::table.filter(session_rooms::room.eq(room)).filter(session_rooms::sid.eq_any(own));
-        diesel::delete(gone).execute(c)
+        let there = session_rooms::table.filter(session_rooms::room.eq(room)).filter(session_rooms::until.is_null());
+        diesel::update(there.filter(session_rooms::sid.eq_any(own))).set(session_rooms::until.eq(head)).execute(c)
     })
     .map(|_| ())
 }

@@ -109,7 +109,7 @@ impl Writer {
     fn run_waiting(&mut self, first: QueuedWrite, batch: &mut Batch) -> QueryResult<()> {
         let begun = Instant::now();
         let mut next = Some(first);
-        while let Some(QueuedWrite { mut job, ticket }) = next {
+        while let Some(QueuedWrite { mut job, ticket, .. }) = next {
             let ran = self.run_job(job.as_mut());
             batch.jobs.push(job);
             batch.tickets.push(ticket);

@@ -1,11 +1,14 @@
 //! Starts the built binary on a database of its own and a free port, and speaks to it through its public doors.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+mod database;
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use database::Database;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tungstenite::client::IntoClientRequest;
@@ -14,16 +17,32 @@ use tungstenite::{Message, WebSocket};
 
 pub const PASSWORD: &str = "demo-password";
 
-/// A directory with a database in it, that outlives the servers on it.
-pub struct Home(TempDir);
+/// A directory and a database, that outlive the servers on them.
+pub struct Home {
+    folder: TempDir,
+    database: Database,
+}
 
 impl Home {
+    /// On whichever database the run is for, see [`database`].
     pub fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::create(folder.path());
+        Self { folder, database }
+    }
+
+    /// For what is about SQLite's file, or about a server that is told nothing.
+    pub fn on_sqlite() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), database: Database::Sqlite }
     }
 
     pub fn path(&self) -> &std::path::Path {
-        self.0.path()
+        self.folder.path()
+    }
+
+    /// Runs statements on the database, beside the servers. In the words that both databases know.
+    pub fn execute(&self, statements: &str) {
+        self.database.execute(self.folder.path(), statements);
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
@@ -34,7 +53,8 @@ impl Home {
                 command.env_remove(name);
             }
         }
-        command.args(arguments).current_dir(self.0.path()).env("HOST", "127.0.0.1").env("PORT", "0");
+        command.args(arguments).current_dir(self.folder.path()).env("HOST", "127.0.0.1").env("PORT", "0");
+        command.envs(self.database.settings());
         command
     }
 

@@ -1,3 +1,4 @@
+ALTER TABLE events DROP COLUMN origin, DROP COLUMN outbox_id;
 DROP TABLE outbox;
 DROP INDEX event_rooms_by_event;
 DROP TABLE secrets;

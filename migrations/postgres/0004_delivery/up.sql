@@ -21,11 +21,12 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_by_user ON sessions (user_id);
 CREATE INDEX sessions_by_close ON sessions (closed_at);
 
--- Rooms that a session has joined by itself, each from behind the event `since`.
+-- Rooms that a session has joined by itself, each for the events behind `since` and, once it has left, up to `until`.
 CREATE TABLE session_rooms (
     sid   TEXT NOT NULL REFERENCES sessions (sid) ON DELETE CASCADE,
     room  TEXT NOT NULL,
     since BIGINT NOT NULL,
+    until BIGINT,
     PRIMARY KEY (sid, room)
 );
 
@@ -38,16 +39,20 @@ CREATE TABLE secrets (
 -- Old events are removed from the low end.
 CREATE INDEX event_rooms_by_event ON event_rooms (event_id);
 
--- Events of committed writes that have no place in the log yet; the last statement of a write's transaction puts them here. An appender moves
--- them into `events`. A row with a `hub` is no event but a mark of that server, which does something of its own at this place.
+-- Events of committed writes that have no place in the log yet; the last statement of a write's transaction puts them here, and an appender moves
+-- them into `events`. `origin` is the write's own number: its server's random one in the upper 32 bits, a count in the lower. A row without a name
+-- is no event but a mark of that server, which does something of its own at this place.
 CREATE TABLE outbox (
     id          BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    hub         BIGINT,
-    namespace   TEXT NOT NULL,
-    name        TEXT NOT NULL,
-    payload     TEXT NOT NULL,
+    origin      BIGINT NOT NULL,
+    namespace   TEXT,
+    name        TEXT,
+    payload     TEXT,
     rooms       TEXT[] NOT NULL,
     members     BIGINT[] NOT NULL,
     except_json TEXT,
-    created_at  TIMESTAMP NOT NULL
+    created_at  TIMESTAMP NOT NULL DEFAULT (clock_timestamp() AT TIME ZONE 'UTC')
 );
+
+-- Where an event comes from: a server finds the writes that wait for their events, whoever appended them.
+ALTER TABLE events ADD COLUMN origin BIGINT, ADD COLUMN outbox_id BIGINT;

@@ -20,11 +20,12 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_by_user ON sessions (user_id);
 CREATE INDEX sessions_by_close ON sessions (closed_at);
 
--- Rooms that a session has joined by itself, each from behind the event `since`.
+-- Rooms that a session has joined by itself, each for the events behind `since` and, once it has left, up to `until`.
 CREATE TABLE session_rooms (
     sid   TEXT NOT NULL REFERENCES sessions (sid) ON DELETE CASCADE,
     room  TEXT NOT NULL,
     since BIGINT NOT NULL,
+    until BIGINT,
     PRIMARY KEY (sid, room)
 ) WITHOUT ROWID;
 

@@ -1,0 +1,185 @@
+//! The log's statements: take what waits in the outbox into the log, read a piece of the log, look whether there is anything to do.
+
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text};
+use diesel::{QueryResult, Queryable};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use crate::model::EventId;
+
+/// Events in one piece.
+pub(super) const PIECE: usize = 512;
+
+/// Moves rows of the outbox into the log, those of all servers, in the order of their ids. To be called in a transaction that holds `log_head`
+/// since a statement before: so whatever was committed ahead of a row that is seen here is seen too, and ids follow the order of cause and effect.
+///
+/// The marks of this server are only told of; they go when they are among those that are `done`.
+pub(super) async fn take(conn: &mut AsyncPgConnection, server: i64, done: Vec<i64>) -> QueryResult<Vec<Taken>> {
+    Take { server, done }.load(conn).await
+}
+
+#[derive(QueryId)]
+struct Take {
+    server: i64,
+    done: Vec<i64>,
+}
+
+/// What [`take`] gives: one a row, or one without a row.
+#[derive(Queryable)]
+pub(super) struct Taken {
+    /// The log's last id before.
+    pub(super) head: i64,
+    /// The newest epoch's.
+    pub(super) epoch_number: Option<i64>,
+    pub(super) outbox_id: Option<i64>,
+    pub(super) origin: Option<i64>,
+    /// None: it is a mark.
+    pub(super) id: Option<i64>,
+    pub(super) namespace: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) payload: Option<String>,
+    pub(super) except_json: Option<String>,
+    /// Names as clients see them.
+    pub(super) rooms: Option<Vec<String>>,
+    /// Whom `members:ID` stands for.
+    pub(super) members: Option<Vec<i64>>,
+}
+
+impl Query for Take {
+    type SqlType = (
+        BigInt,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Nullable<Text>,
+        Nullable<Text>,
+        Nullable<Text>,
+        Nullable<Text>,
+        Nullable<Array<Text>>,
+        Nullable<Array<BigInt>>,
+    );
+}
+
+impl QueryFragment<Pg> for Take {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("WITH settings AS (SELECT ");
+        out.push_bind_param::<BigInt, _>(&self.server)?;
+        out.push_sql("::BIGINT AS server, ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.done)?;
+        out.push_sql(
+            "::BIGINT[] AS done), \
+             spent AS (DELETE FROM outbox USING settings WHERE outbox.id = ANY (done)), \
+             waiting AS ( \
+                 SELECT id, origin, name FROM outbox, settings \
+                 WHERE (name IS NOT NULL OR origin >> 32 = server) AND id <> ALL (done) ORDER BY id LIMIT 512 \
+             ), \
+             taken AS (DELETE FROM outbox USING waiting WHERE outbox.id = waiting.id AND waiting.name IS NOT NULL RETURNING outbox.*), \
+             numbered AS (SELECT taken.*, last_id + row_number() OVER (ORDER BY taken.id) AS event_id FROM taken, log_head), \
+             raised AS (UPDATE log_head SET last_id = (SELECT max(event_id) FROM numbered) WHERE EXISTS (SELECT FROM numbered)), \
+             stored AS ( \
+                 INSERT INTO events (id, namespace, name, payload, except_json, created_at, origin, outbox_id) \
+                 SELECT event_id, namespace, name, payload, except_json, \
+                     date_trunc('milliseconds', clock_timestamp() AT TIME ZONE 'UTC'), origin, id \
+                 FROM numbered \
+             ), \
+             found AS ( \
+                 INSERT INTO event_rooms (room, event_id) \
+                 SELECT DISTINCT namespace || '#' || room, event_id FROM numbered, UNNEST(rooms) AS room \
+             ) \
+             SELECT last_id, (SELECT max(number) FROM epochs), \
+                 given.id, origin, event_id, namespace, name, payload, except_json, rooms, members \
+             FROM log_head LEFT JOIN ( \
+                 SELECT id, origin, event_id, namespace, name, payload, except_json, rooms, members FROM numbered \
+                 UNION ALL \
+                 SELECT id, origin, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM waiting WHERE name IS NULL \
+             ) AS given ON TRUE ORDER BY given.id",
+        );
+        Ok(())
+    }
+}
+
+/// Reads a piece of the log, behind `after` and up to `last`.
+pub(super) async fn read(conn: &mut AsyncPgConnection, after: EventId, last: EventId) -> QueryResult<Vec<Read>> {
+    Piece { after, last }.load(conn).await
+}
+
+#[derive(QueryId)]
+struct Piece {
+    after: EventId,
+    last: EventId,
+}
+
+/// What [`read`] gives, one an event.
+#[derive(Queryable)]
+pub(super) struct Read {
+    pub(super) id: i64,
+    pub(super) outbox_id: Option<i64>,
+    pub(super) origin: Option<i64>,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) payload: String,
+    pub(super) except_json: Option<String>,
+    /// With the namespace ahead, as `event_rooms` has them.
+    pub(super) rooms: Vec<String>,
+}
+
+impl Query for Piece {
+    type SqlType = (BigInt, Nullable<BigInt>, Nullable<BigInt>, Text, Text, Text, Nullable<Text>, Array<Text>);
+}
+
+impl QueryFragment<Pg> for Piece {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "SELECT id, outbox_id, origin, namespace, name, payload, except_json, \
+                 ARRAY(SELECT room FROM event_rooms WHERE event_id = events.id) \
+             FROM events WHERE id > ",
+        );
+        out.push_bind_param::<BigInt, _>(&self.after)?;
+        out.push_sql(" AND id <= ");
+        out.push_bind_param::<BigInt, _>(&self.last)?;
+        out.push_sql(" ORDER BY id LIMIT 512");
+        Ok(())
+    }
+}
+
+/// Looks, without any lock, at what there is to do: the log's last id, and whether anything waits in the outbox.
+pub(super) async fn look(conn: &mut AsyncPgConnection, server: i64) -> QueryResult<(EventId, bool)> {
+    Look { server }.get_result(conn).await
+}
+
+#[derive(QueryId)]
+struct Look {
+    server: i64,
+}
+
+impl Query for Look {
+    type SqlType = (BigInt, Bool);
+}
+
+impl QueryFragment<Pg> for Look {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("SELECT last_id, EXISTS (SELECT FROM outbox WHERE name IS NOT NULL OR origin >> 32 = ");
+        out.push_bind_param::<BigInt, _>(&self.server)?;
+        out.push_sql(") FROM log_head");
+        Ok(())
+    }
+}
+
+/// Removes marks that a server has left which died before it came to them.
+pub(super) async fn remove_orphans(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
+    Orphans.execute(conn).await
+}
+
+#[derive(QueryId)]
+struct Orphans;
+
+impl QueryFragment<Pg> for Orphans {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "DELETE FROM outbox WHERE name IS NULL AND created_at < clock_timestamp() AT TIME ZONE 'UTC' - INTERVAL '10 minutes'",
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! Writes of this server between their COMMIT and their place in the log: what to do beside their events, and who waits for an answer.
+//!
+//! A write is entered before its COMMIT is sent, so whoever finds its rows finds it here. It leaves when the last of its rows has been announced, when it
+//! surely was not committed, or, where nobody knows, a minute later.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::store::Ticket;
+use crate::store::fault::UNCONFIRMED;
+use crate::store::job::WriteJob;
+use crate::store::postgres::outbox::{Beside, Origin};
+
+/// How long a write whose COMMIT was not answered is waited for: as long as a database may take to start again.
+const DOUBT: Duration = Duration::from_secs(60);
+
+#[derive(Default)]
+pub(super) struct Pending {
+    entries: RefCell<HashMap<Origin, Entry>>,
+    /// All that had been committed then was announced since.
+    announced: Cell<Option<Instant>>,
+}
+
+struct Entry {
+    /// For each of its rows that has not been announced.
+    beside: VecDeque<Beside>,
+    /// Until it is answered.
+    job: Option<Box<dyn WriteJob>>,
+    ticket: Option<Ticket>,
+    fate: Fate,
+    /// When its caller has waited enough.
+    until: Instant,
+}
+
+enum Fate {
+    /// Its COMMIT is on the way.
+    Open,
+    Committed(Instant),
+    /// Its COMMIT was sent, and the answer is lost.
+    Unknown(Instant),
+}
+
+/// What writes leave here when their last row is announced.
+#[derive(Default)]
+pub(super) struct Finished {
+    pub(super) jobs: Vec<Box<dyn WriteJob>>,
+    pub(super) tickets: Vec<Ticket>,
+}
+
+impl Pending {
+    pub(super) fn enter(&self, origin: Origin, beside: VecDeque<Beside>, job: Box<dyn WriteJob>, ticket: Ticket, until: Instant) {
+        let entry = Entry { beside, job: Some(job), ticket: Some(ticket), fate: Fate::Open, until };
+        self.entries.borrow_mut().insert(origin, entry);
+    }
+
+    /// It is committed; whoever announces its last row answers.
+    pub(super) fn committed(&self, origin: Origin) {
+        // Not there: it was announced before its own connection had the news.
+        if let Some(entry) = self.entries.borrow_mut().get_mut(&origin) {
+            entry.fate = Fate::Committed(Instant::now());
+        }
+    }
+
+    /// It surely was not committed.
+    pub(super) fn failed(&self, origin: Origin, error: Error) {
+        let job = self.entries.borrow_mut().remove(&origin).and_then(|entry| entry.job);
+        if let Some(job) = job {
+            job.answer(Some(error));
+        }
+    }
+
+    /// Nobody knows. The caller is told so, and the budget has its share back; should its rows show up, they are announced as any other.
+    pub(super) fn lost(&self, origin: Origin) {
+        let job = self.entries.borrow_mut().get_mut(&origin).and_then(|entry| {
+            entry.fate = Fate::Unknown(Instant::now());
+            entry.ticket = None;
+            entry.job.take()
+        });
+        if let Some(job) = job {
+            job.answer(Some(Error::Unavailable(UNCONFIRMED)));
+        }
+    }
+
+    /// A row of that write has its place: what to do beside it. None: it is not a write of this server, or not of any that is still waited for.
+    pub(super) fn take(&self, origin: Origin, finished: &mut Finished) -> Option<Beside> {
+        let mut entries = self.entries.borrow_mut();
+        let entry = entries.get_mut(&origin)?;
+        let beside = entry.beside.pop_front();
+        if entry.beside.is_empty()
+            && let Some(entry) = entries.remove(&origin)
+        {
+            finished.jobs.extend(entry.job);
+            finished.tickets.extend(entry.ticket);
+        }
+        beside
+    }
+
+    /// The log has been announced up to where it was at that time, and the outbox was empty.
+    pub(super) fn announced(&self, at: Instant) {
+        self.announced.set(Some(at));
+    }
+
+    /// Answers those who have waited enough for the announcement of what is committed: it will come, only not before their answer. Forgets what
+    /// was in doubt for too long, and what a database that was restored or has failed over does not have any more.
+    pub(super) fn sweep(&self) {
+        let (now, announced) = (Instant::now(), self.announced.get());
+        let (mut late, mut gone) = (Vec::new(), Vec::new());
+        self.entries.borrow_mut().retain(|_, entry| match entry.fate {
+            Fate::Open => true,
+            Fate::Committed(at) if announced.is_some_and(|announced| at < announced) => {
+                gone.extend(entry.job.take());
+                false
+            }
+            Fate::Committed(_) => {
+                if entry.until <= now {
+                    late.extend(entry.job.take());
+                }
+                true
+            }
+            Fate::Unknown(since) => now < since + DOUBT,
+        });
+        late.into_iter().for_each(|job| job.answer(None));
+        gone.into_iter().for_each(|job| job.answer(Some(Error::Unavailable(UNCONFIRMED))));
+    }
+
+    /// Whether all that is known to be committed has been announced.
+    pub(super) fn is_settled(&self) -> bool {
+        self.entries.borrow().values().all(|entry| matches!(entry.fate, Fate::Unknown(_)))
+    }
+
+    /// Answers who still waits: what is committed stands, although this server will not announce it.
+    pub(super) fn close(&self) {
+        for (_, entry) in self.entries.borrow_mut().drain() {
+            if let Some(job) = entry.job {
+                job.answer(None);
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Connections: made with a bound on the wait, kept in a pool, and when there are none the reason, in words that `/readyz` may show.
+
+use std::pin::Pin;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use diesel::{ConnectionError, ConnectionResult};
+use diesel_async::pooled_connection::deadpool::{Object, Pool};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use tokio_postgres::{Config, NoTls};
+
+use crate::store::OpenError;
+use crate::store::conn::Conn;
+use crate::store::fault::SILENT;
+use crate::store::postgres::TIME_LIMIT;
+
+/// How long a connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// After a failure nobody tries to connect for so long; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// When a line that is silent is looked at for whether the other end is still there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+const UNREACHABLE: &str = "The database cannot be reached";
+
+/// Makes connections.
+pub(super) struct Connector {
+    config: Config,
+    health: Arc<Health>,
+}
+
+impl Connector {
+    /// # Errors
+    /// When the URL cannot be read; no part of it is repeated.
+    pub(super) fn new(url: &str, health: Arc<Health>) -> Result<Self, OpenError> {
+        let mut config = Config::from_str(url).map_err(|fault| OpenError::Database(format!("DATABASE_URL: {fault}")))?;
+        if config.get_application_name().is_none() {
+            config.application_name("hubcast");
+        }
+        config.keepalives_idle(KEEPALIVE);
+        Ok(Self { config, health })
+    }
+
+    /// Connects, within a bound. While the database is away only one in a while tries, and the others are told at once.
+    pub(super) async fn connect(&self) -> ConnectionResult<AsyncPgConnection> {
+        self.health.may_connect().map_err(|reason| ConnectionError::BadConnection(reason.into()))?;
+        let (reason, fault) = match tokio::time::timeout(CONNECT_TIMEOUT, self.establish()).await {
+            Ok(Ok(conn)) => {
+                self.health.connected();
+                return Ok(conn);
+            }
+            Ok(Err(failed)) => failed,
+            Err(_) => (SILENT, "it took too long".into()),
+        };
+        self.health.failed(reason);
+        // The fault's own text says more than the reason, and holds neither password nor URL.
+        tracing::warn!(%fault, "no connection to the database");
+        Err(ConnectionError::BadConnection(format!("{reason}: {fault}")))
+    }
+
+    async fn establish(&self) -> Result<AsyncPgConnection, (&'static str, Box<dyn std::error::Error + Send + Sync>)> {
+        let (client, connection) = self.config.connect(NoTls).await.map_err(|fault| (reason(&fault), fault.into()))?;
+        let mut conn =
+            AsyncPgConnection::try_from_client_and_connection(client, connection).await.map_err(|fault| (UNREACHABLE, fault.into()))?;
+        conn.batch_execute(&guards()).await.map_err(|fault| (UNREACHABLE, fault.into()))?;
+        Ok(conn)
+    }
+}
+
+/// What we leave behind when we are stopped or cut off must not hold others up: a statement or a transaction without us ends by itself, later
+/// than we would end it.
+fn guards() -> String {
+    let (statement, transaction) = ((TIME_LIMIT + Duration::from_secs(2)).as_millis(), (TIME_LIMIT + Duration::from_secs(5)).as_millis());
+    format!("SET statement_timeout = {statement}; SET idle_in_transaction_session_timeout = {transaction}")
+}
+
+fn reason(fault: &tokio_postgres::Error) -> &'static str {
+    match fault.code().map(tokio_postgres::error::SqlState::code) {
+        None => UNREACHABLE,
+        Some(code) if code.starts_with("28") => "The database refuses the user or the password",
+        Some("3D000") => "The database does not exist",
+        Some("53300") => "The database has no connection left",
+        Some("57P03") => "The database is starting up or shutting down",
+        Some(_) => "The database refuses connections",
+    }
+}
+
+/// Whether there is a database, and if not, why.
+#[derive(Default)]
+pub struct Health(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// Why the last try to connect failed, unless it did not.
+    reason: Option<&'static str>,
+    failures: u32,
+    /// Nobody tries before that.
+    pause_until: Option<Instant>,
+    /// Committed events could not be brought into the log lately.
+    log_stands_still: bool,
+}
+
+impl Health {
+    /// What is wrong, in words for `/readyz`.
+    pub fn complaint(&self) -> Option<&'static str> {
+        let state = self.state();
+        state.reason.or(if state.log_stands_still { Some("Events cannot be added to the log") } else { None })
+    }
+
+    pub(super) fn set_log_stands_still(&self, it_does: bool) {
+        self.state().log_stands_still = it_does;
+    }
+
+    fn may_connect(&self) -> Result<(), &'static str> {
+        let state = self.state();
+        match (state.reason, state.pause_until) {
+            (Some(reason), Some(until)) if Instant::now() < until => Err(reason),
+            _ => Ok(()),
+        }
+    }
+
+    fn connected(&self) {
+        let mut state = self.state();
+        (state.reason, state.failures, state.pause_until) = (None, 0, None);
+    }
+
+    fn failed(&self, reason: &'static str) {
+        let mut state = self.state();
+        state.reason = Some(reason);
+        state.pause_until = Some(Instant::now() + LONGEST_PAUSE.min(FIRST_PAUSE * 2_u32.pow(state.failures.min(8))));
+        state.failures += 1;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing in here panics half-way.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The pool, and the reason when it has nothing to give.
+#[derive(Clone)]
+pub(super) struct Connections {
+    pool: Pool<AsyncPgConnection>,
+    health: Arc<Health>,
+}
+
+impl Connections {
+    pub(super) fn new(connector: Connector, size: usize) -> Result<Self, OpenError> {
+        let health = Arc::clone(&connector.health);
+        let connector = Arc::new(connector);
+        let mut settings = ManagerConfig::default();
+        // A question before each use would be a round trip each; a connection that was closed meanwhile is seen without one.
+        settings.recycling_method = RecyclingMethod::Fast;
+        settings.custom_setup = Box::new(move |_url| {
+            let connector = Arc::clone(&connector);
+            Box::pin(async move { connector.connect().await }) as Pin<Box<dyn Future<Output = _> + Send>>
+        });
+        let manager = AsyncDieselConnectionManager::new_with_config("", settings);
+        let pool = Pool::builder(manager).max_size(size).build().map_err(OpenError::database)?;
+        Ok(Self { pool, health })
+    }
+
+    /// A connection, or in words why there is none.
+    pub(super) async fn get(&self) -> Result<Conn, &'static str> {
+        match self.pool.get().await {
+            Ok(conn) => Ok(Conn::Postgres(Box::new(conn))),
+            Err(_) => Err(self.health.complaint().unwrap_or(UNREACHABLE)),
+        }
+    }
+
+    pub(super) fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+}
+
+/// Closes a connection whose state nobody knows, instead of giving it back to the pool.
+pub(super) fn discard(conn: Conn) {
+    if let Conn::Postgres(conn) = conn {
+        drop(Object::take(*conn));
+    }
+}

@@ -1,0 +1,133 @@
+//! One job on one connection: a write as a transaction that ends in the outbox, or a read. Each has its time from when its caller began to wait, and
+//! whatever becomes of the database, each is answered.
+
+use std::rc::Rc;
+
+use diesel_async::{RunQueryDsl, TransactionManager};
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::Error;
+use crate::store::conn::guarded;
+use crate::store::fault::{BUSY, SILENT, UNCONFIRMED};
+use crate::store::job::{QueuedRead, QueuedWrite};
+use crate::store::postgres::outbox::{Put, pack};
+use crate::store::postgres::pool::{Connections, discard};
+use crate::store::postgres::{House, Manager, TIME_LIMIT, connection};
+use crate::store::Tx;
+
+/// How many connections are tried that turn out to be closed.
+const TRIES: usize = 3;
+
+pub(super) async fn look_up(house: Rc<House>, read: QueuedRead) {
+    let QueuedRead { mut job, since } = read;
+    let until = Instant::from_std(since + TIME_LIMIT);
+    let mut conn = match timeout_at(until, house.connections.get()).await.unwrap_or(Err(SILENT)) {
+        Ok(conn) => conn,
+        Err(reason) => return job.answer(Some(Error::Unavailable(reason))),
+    };
+    let Ok(ran) = timeout_at(until, guarded(job.run(&mut conn))).await else {
+        discard(conn);
+        return job.answer(Some(Error::Unavailable(SILENT)));
+    };
+    // After a panic something may still be under way on the connection.
+    let gone = ran.is_none() || (job.is_faulty() && conn.is_gone().await);
+    let overtaken = (gone && ran.is_some()).then_some(Error::Unavailable(SILENT));
+    if gone {
+        discard(conn);
+    }
+    job.answer(overtaken);
+}
+
+pub(super) async fn transact(house: Rc<House>, write: QueuedWrite) {
+    let QueuedWrite { mut job, ticket, since } = write;
+    let until = Instant::from_std(since + TIME_LIMIT);
+    let mut tx = match timeout_at(until, begin(&house.connections)).await.unwrap_or(Err(SILENT)) {
+        Ok(tx) => tx,
+        Err(reason) => return job.answer(Some(Error::Unavailable(reason))),
+    };
+    let Ok(ran) = timeout_at(until, guarded(job.run(&mut tx))).await else {
+        discard(tx.conn);
+        return job.answer(Some(Error::Unavailable(SILENT)));
+    };
+    if ran != Some(true) {
+        let gone = roll_back(tx).await;
+        let overtaken = (gone && job.is_faulty()).then_some(Error::Unavailable(SILENT));
+        return job.answer(overtaken);
+    }
+    let steps = std::mem::take(&mut tx.steps);
+    if steps.is_empty() {
+        let committed = matches!(timeout_at(until, commit(&mut tx, None)).await, Ok(Sealed::Committed));
+        let overtaken = (!committed).then_some(Error::Unavailable(UNCONFIRMED));
+        if !committed {
+            discard(tx.conn);
+        }
+        return job.answer(overtaken);
+    }
+    let origin = house.origins.next();
+    let (put, beside) = pack(origin, steps);
+    house.pending.enter(origin, beside, job, ticket, until.into_std());
+    match timeout_at(until, commit(&mut tx, Some(put))).await.unwrap_or(Sealed::Unknown) {
+        Sealed::Committed => {
+            house.pending.committed(origin);
+            house.kick.notify_one();
+        }
+        Sealed::RolledBack => {
+            discard(tx.conn);
+            house.pending.failed(origin, Error::Unavailable(BUSY));
+        }
+        Sealed::Unknown => {
+            discard(tx.conn);
+            house.pending.lost(origin);
+        }
+    }
+}
+
+/// What became of a transaction.
+enum Sealed {
+    Committed,
+    RolledBack,
+    /// COMMIT was sent.
+    Unknown,
+}
+
+async fn begin(connections: &Connections) -> Result<Tx, &'static str> {
+    for _ in 0..TRIES {
+        let mut conn = connections.get().await?;
+        match Manager::begin_transaction(connection(&mut conn)).await {
+            Ok(()) => return Ok(Tx::new(conn)),
+            Err(error) => {
+                tracing::debug!(%error, "a connection was closed while it was not used");
+                discard(conn);
+            }
+        }
+    }
+    Err(SILENT)
+}
+
+/// Whether the connection was lost.
+async fn roll_back(mut tx: Tx) -> bool {
+    let until = Instant::now() + TIME_LIMIT / 2;
+    let rolled_back = timeout_at(until, Manager::rollback_transaction(connection(&mut tx.conn))).await;
+    let gone = !matches!(rolled_back, Ok(Ok(())));
+    if gone {
+        discard(tx.conn);
+    }
+    gone
+}
+
+async fn commit(tx: &mut Tx, put: Option<Put>) -> Sealed {
+    let conn = connection(&mut tx.conn);
+    if let Some(put) = put
+        && let Err(error) = put.execute(conn).await
+    {
+        tracing::error!(%error, "a write was rolled back");
+        return Sealed::RolledBack;
+    }
+    match Manager::commit_transaction(conn).await {
+        Ok(()) => Sealed::Committed,
+        Err(error) => {
+            tracing::warn!(%error, "a write's COMMIT was not confirmed");
+            Sealed::Unknown
+        }
+    }
+}

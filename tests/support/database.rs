@@ -1,0 +1,71 @@
+//! The database of one [`Home`](super::Home): SQLite in its folder, or one of its own on PostgreSQL.
+
+use std::path::Path;
+
+use diesel::SqliteConnection;
+use diesel::connection::{Connection, SimpleConnection};
+use diesel_async::AsyncPgConnection;
+use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
+
+/// `postgres://user@host:port` of a server where databases may be made. With none, the tests run on SQLite.
+const VARIABLE: &str = "HUBCAST_TEST_POSTGRES";
+
+pub enum Database {
+    /// Where a server that is told nothing makes it.
+    Sqlite,
+    Postgres {
+        server: String,
+        name: String,
+    },
+}
+
+impl Database {
+    /// On whichever database the run is for. `folder` is the home's, which no other test has.
+    pub fn create(folder: &Path) -> Self {
+        let Ok(server) = std::env::var(VARIABLE) else { return Self::Sqlite };
+        let random: String = folder.file_name().unwrap().to_str().unwrap().chars().filter(char::is_ascii_alphanumeric).collect();
+        let name = format!("hubcast_test_{}_{}", std::process::id(), random.to_ascii_lowercase());
+        // From template0, which nobody may be connected to.
+        admin(&server).batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")).unwrap();
+        Self::Postgres { server, name }
+    }
+
+    /// What a server needs to be told to run on it.
+    pub fn settings(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Sqlite => Vec::new(),
+            // There all hubs share one secret, so one has to be given; each home has another.
+            Self::Postgres { server, name } => vec![("DATABASE_URL", format!("{server}/{name}")), ("JWT_SECRET", name.repeat(2))],
+        }
+    }
+
+    /// Runs statements beside the servers.
+    pub fn execute(&self, folder: &Path, statements: &str) {
+        match self {
+            Self::Sqlite => {
+                let mut conn = SqliteConnection::establish(folder.join("data/hubcast.db").to_str().unwrap()).unwrap();
+                conn.batch_execute(statements).unwrap();
+            }
+            Self::Postgres { server, name } => connect(server, name).batch_execute(statements).unwrap(),
+        }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // Not of a test that failed, perhaps for want of the server: a second panic would end them all.
+        if let Self::Postgres { server, name } = self
+            && !std::thread::panicking()
+        {
+            admin(server).batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).unwrap();
+        }
+    }
+}
+
+fn admin(server: &str) -> AsyncConnectionWrapper<AsyncPgConnection> {
+    connect(server, "postgres")
+}
+
+fn connect(server: &str, name: &str) -> AsyncConnectionWrapper<AsyncPgConnection> {
+    AsyncConnectionWrapper::establish(&format!("{server}/{name}")).unwrap_or_else(|fault| panic!("{VARIABLE}: {server}: {fault}"))
+}
