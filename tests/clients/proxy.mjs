@@ -74,7 +74,7 @@ export class Proxy {
 
   #take(client) {
     if (this.#refuses) {
-      client.on("error", () => {}).resetAndDestroy();
+      reset(client.on("error", () => {}));
       return;
     }
     const line = new Line(client, this.server.port, this.#allowance, (text) => this.#look(text));
@@ -105,7 +105,7 @@ class Line {
     client.on("data", (bytes) => this.isFrozen || this.#isOver || this.server.write(bytes));
     this.server.on("data", (bytes) => this.isFrozen || this.#down(bytes));
     for (const [from, to] of [[client, this.server], [this.server, client]]) {
-      from.on("error", () => this.isFrozen || to.resetAndDestroy());
+      from.on("error", () => this.isFrozen || reset(to));
       from.on("end", () => this.isFrozen || to.end());
       from.on("close", () => this.isFrozen || to.destroySoon());
     }
@@ -114,8 +114,8 @@ class Line {
 
   reset() {
     this.#isOver = true;
-    this.client.resetAndDestroy();
-    this.server.resetAndDestroy();
+    reset(this.client);
+    reset(this.server);
   }
 
   #down(bytes) {
@@ -141,6 +141,9 @@ class Line {
     }
   }
 }
+
+/** Ends a socket by RST. One that was half closed before can not be: Node would never let go of it. */
+const reset = (socket) => (socket.writableEnded ? socket.destroy() : socket.resetAndDestroy());
 
 /** Takes a server's bytes apart: an HTTP head, then WebSocket frames (RFC 6455 section 5.2) if it was a 101. */
 class Frames {

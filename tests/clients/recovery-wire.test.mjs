@@ -67,7 +67,8 @@ describe("offsets", () => {
     line.cut();
     for (const [at, offset] of [line.offset, ...told.map(({ offset }) => offset)].entries()) {
       const back = await enter(t, { token, pid: line.pid, offset });
-      assert.deepEqual([back.session.recovered, back.offset], [true, offset]);
+      assert.equal(back.session.recovered, true);
+      assert.match(back.offset, OFFSET);
       await back.ask("message", { content: "is that all?" });
       await until(() => notified(back).length >= 6 - at, `${6 - at} frames`);
       assert.deepEqual(notified(back), told.slice(at));

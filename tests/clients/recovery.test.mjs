@@ -153,6 +153,19 @@ describe("a line that breaks", () => {
     assert.deepEqual([client.all("message:new"), client.all("presence:state")], [[], []]);
   });
 
+  test("what it heard in a room is not told again in the other way when it has left the room since", async (t) => {
+    const talk = await newTalk();
+    const { client, proxy } = await bobIn(t, talk);
+    const heard = await say(talk, 2);
+    await assertHeard(client, "message:new", heard);
+    await client.ask("leave:conversation", { conversationId: talk });
+    const missed = [];
+    await proxy.outage(async () => missed.push(...(await say(talk, 2))));
+    await assertRecovered(client, ids.bob);
+    await assertHeard(client, "messageReceived", missed);
+    assert.deepEqual(client.all("message:new"), heard);
+  });
+
   test("a count that became another meanwhile is told", async (t) => {
     const { client, proxy } = await behind(t, server, "bob");
     await notifyBob("Read elsewhere");
