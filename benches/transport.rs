@@ -33,7 +33,7 @@ impl Gateway for Room {
         let hub = self.0.clone();
         Box::pin(async move {
             let data = event.args.first().map(|data| data.get().to_owned()).unwrap_or_default();
-            hub.emit(Event::new("/", "said", data, ["room"])).await;
+            hub.emit(Event::new("/", "said", data, ["room"]), None).await;
             Ok(None)
         })
     }
@@ -45,7 +45,7 @@ fn serve() -> std::io::Result<()> {
     actix_rt::System::new().block_on(async move {
         let settings = Settings { event_rate: None, connect_rate: None, ..Settings::default() };
         let hub = HubHandle::start(&settings);
-        let server = Server::new(settings, Policy::default(), hub.clone(), vec![("/", Arc::new(Room(hub)))]);
+        let server = Server::new(settings, Policy::default(), hub.clone(), vec![("/", Arc::new(Room(hub)))], None);
         server.listen(listener, 2, |sockets| App::new().configure(sockets))?.await
     })
 }
