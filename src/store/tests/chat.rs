@@ -5,7 +5,7 @@ use crate::model::{ConversationId, Message, ProjectId};
 use crate::store::messages::{self, NewMessage};
 use crate::store::{conversations, projects};
 
-async fn people<const N: usize>(db: &Db, emails: [&'static str; N]) -> [UserId; N] {
+pub(super) async fn people<const N: usize>(db: &Db, emails: [&'static str; N]) -> [UserId; N] {
     let mut ids = [UserId(0); N];
     for (id, email) in ids.iter_mut().zip(emails) {
         *id = add_user(db, email).await.expect("adds").id;
@@ -13,7 +13,7 @@ async fn people<const N: usize>(db: &Db, emails: [&'static str; N]) -> [UserId; 
     ids
 }
 
-async fn talk(db: &Db, project: Option<ProjectId>, members: Vec<UserId>) -> ConversationId {
+pub(super) async fn talk(db: &Db, project: Option<ProjectId>, members: Vec<UserId>) -> ConversationId {
     let write = async move |tx: &mut Tx| {
         let id = conversations::insert(tx, members[0], None, project).await?.id; // every test gives an owner first
         let added = match project {
@@ -38,8 +38,18 @@ async fn project(db: &Db, members: Vec<UserId>) -> ProjectId {
     db.write(Once::No, write).await.expect("writes")
 }
 
-/// As the verb does it, without who may.
 async fn say(db: &Db, conversation: ConversationId, sender: UserId, content: String, client_id: Option<&'static str>) -> Message {
+    try_say(db, conversation, sender, content, client_id).await.expect("writes")
+}
+
+/// As the verb does it, without who may.
+pub(super) async fn try_say(
+    db: &Db,
+    conversation: ConversationId,
+    sender: UserId,
+    content: String,
+    client_id: Option<&'static str>,
+) -> Result<Message, Error> {
     let write = async move |tx: &mut Tx| {
         let seq = conversations::next_seq(tx, conversation).await?.expect("there is one");
         let members = conversations::member_ids(tx.conn(), conversation).await?;
@@ -53,10 +63,10 @@ async fn say(db: &Db, conversation: ConversationId, sender: UserId, content: Str
         }
         Ok(message)
     };
-    db.write(Once::No, write).await.expect("writes")
+    db.write(Once::No, write).await
 }
 
-async fn history(db: &Db, conversation: ConversationId) -> Vec<Message> {
+pub(super) async fn history(db: &Db, conversation: ConversationId) -> Vec<Message> {
     let page = messages::Page { conversation, before: None, limit: 1000 };
     let mut all = db.read(async move |conn| messages::list(conn, &page).await).await.expect("reads");
     all.reverse();

@@ -6,6 +6,8 @@ mod chat;
 mod keys;
 mod notifications;
 mod opening;
+mod postgres;
+mod postgres_away;
 mod queries;
 
 use std::future::Future;
@@ -65,11 +67,18 @@ fn settings(folder: &TempDir) -> DatabaseSettings {
 
 /// On whichever database the run is for.
 fn house() -> House {
-    let Ok(server) = std::env::var("HUBCAST_TEST_POSTGRES") else { return sqlite_house() };
-    let database = PostgresDatabase::create(&server);
+    postgres().map_or_else(sqlite_house, postgres_house)
+}
+
+/// The server for tests on PostgreSQL, when the run has one.
+fn postgres() -> Option<String> {
+    std::env::var("HUBCAST_TEST_POSTGRES").ok()
+}
+
+fn postgres_house(server: String) -> House {
+    let database = PostgresDatabase::create(server);
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let url = DatabaseUrl::Postgres(format!("{server}/{}", database.name).into());
-    let settings = DatabaseSettings { url, ..settings(&folder) };
+    let settings = database.settings();
     open(folder, &settings, Some(database))
 }
 
@@ -87,18 +96,32 @@ fn open(folder: TempDir, settings: &DatabaseSettings, postgres: Option<PostgresD
 
 /// A database that goes with its test.
 struct PostgresDatabase {
+    /// `postgres://…` without a database.
+    server: String,
     name: String,
     admin: AsyncConnectionWrapper<AsyncPgConnection>,
 }
 
 impl PostgresDatabase {
-    fn create(server: &str) -> Self {
+    fn create(server: String) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name = format!("hubcast_test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let mut admin = AsyncConnectionWrapper::<AsyncPgConnection>::establish(&format!("{server}/postgres")).expect("the server answers");
         admin.batch_execute(&format!("CREATE DATABASE {name}")).expect("makes a database");
-        Self { name, admin }
+        Self { server, name, admin }
     }
+
+    fn url(&self) -> String {
+        format!("{}/{}", self.server, self.name)
+    }
+
+    fn settings(&self) -> DatabaseSettings {
+        postgres_settings(self.url())
+    }
+}
+
+fn postgres_settings(url: String) -> DatabaseSettings {
+    DatabaseSettings { url: DatabaseUrl::Postgres(url.into()), synchronous: Synchronous::Normal, migrate: true, lock: true }
 }
 
 impl Drop for PostgresDatabase {

@@ -1,0 +1,279 @@
+//! PostgreSQL goes away and comes back: what is answered meanwhile, and what of it is told. A line in between plays the part of a database that is cut
+//! off, does not answer, or is lost at the worst moment. Without HUBCAST_TEST_POSTGRES they pass without a look.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::postgres::{Probe, until, until_ready};
+use super::*;
+
+/// What the line does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Line {
+    /// Passes everything on.
+    Open,
+    /// Ends every connection.
+    Cut,
+    /// Keeps everything to itself.
+    Silent,
+    /// Passes the next COMMIT on, and is cut instead of the answer.
+    CutAtCommit,
+}
+
+struct Proxy {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+struct State {
+    line: Mutex<Line>,
+    over: AtomicBool,
+    open: Mutex<Vec<TcpStream>>,
+}
+
+impl State {
+    fn line(&self) -> Line {
+        *self.line.lock().expect("no test panics in here")
+    }
+
+    fn set(&self, line: Line) {
+        *self.line.lock().expect("no test panics in here") = line;
+        if line == Line::Cut {
+            for stream in self.open.lock().expect("no test panics in here").drain(..) {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        }
+    }
+}
+
+impl Proxy {
+    fn start(server: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
+        let address = listener.local_addr().expect("is bound");
+        let state = Arc::new(State { line: Mutex::new(Line::Open), over: AtomicBool::new(false), open: Mutex::default() });
+        let (shared, server) = (Arc::clone(&state), server.rsplit('@').next().expect("has a host").to_owned());
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                if shared.over.load(Ordering::Relaxed) {
+                    return;
+                }
+                if shared.line() == Line::Cut {
+                    continue;
+                }
+                let server = TcpStream::connect(&server).expect("the server answers");
+                let copy = |stream: &TcpStream| stream.try_clone().expect("is copied");
+                shared.open.lock().expect("no test panics in here").extend([copy(&client), copy(&server)]);
+                let (back, to_server) = ((copy(&server), copy(&client)), Arc::clone(&shared));
+                thread::spawn(move || pass(client, server, &to_server, true));
+                let to_client = Arc::clone(&shared);
+                thread::spawn(move || pass(back.0, back.1, &to_client, false));
+            }
+        });
+        Self { address, state }
+    }
+
+    fn set(&self, line: Line) {
+        self.state.set(line);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.state.over.store(true, Ordering::Relaxed);
+        self.set(Line::Cut);
+        // So that the listener sees it.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, state: &State, to_server: bool) {
+    let mut buffer = vec![0; 1 << 16];
+    let mut committing = false;
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        while state.line() == Line::Silent && !state.over.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let bytes = &buffer[..length];
+        if state.line() == Line::CutAtCommit && to_server && bytes.windows(6).any(|word| word == b"COMMIT") {
+            committing = true;
+        }
+        if to.write_all(bytes).is_err() {
+            break;
+        }
+        if committing {
+            // Its answer is read here, and goes nowhere. The other thread would read it too: whoever is first cuts the line.
+            state.set(Line::Cut);
+        }
+    }
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+/// A house whose server reaches its database by a line that can be cut.
+struct Distant {
+    house: House,
+    proxy: Proxy,
+}
+
+impl Distant {
+    fn open() -> Option<Self> {
+        let Some(server) = postgres() else {
+            println!("left out: HUBCAST_TEST_POSTGRES is not set");
+            return None;
+        };
+        let proxy = Proxy::start(&server);
+        let database = PostgresDatabase::create(server);
+        let settings = postgres_settings(proxied(&database, &proxy));
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Some(Self { house: super::open(folder, &settings, Some(database)), proxy })
+    }
+}
+
+fn proxied(database: &PostgresDatabase, proxy: &Proxy) -> String {
+    let (user, _) = database.server.rsplit_once('@').expect("has a user");
+    format!("{user}@{}/{}", proxy.address, database.name)
+}
+
+fn reason(outcome: Result<impl std::fmt::Debug, Error>) -> &'static str {
+    match outcome {
+        Err(Error::Unavailable(reason)) => reason,
+        other => panic!("{other:?} is not a 503"),
+    }
+}
+
+#[test]
+fn while_the_database_is_cut_off_all_is_unavailable_and_afterwards_all_goes_on() {
+    let Some(Distant { house, proxy }) = &Distant::open() else { return };
+    run(async {
+        let House { db, log, .. } = house;
+        db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
+        proxy.set(Line::Cut);
+        for minor in 0..30 {
+            reason(db.write(Once::No, async move |tx| place(tx, minor).await).await);
+            reason(db.read(async |conn| users::by_id(conn, UserId(1)).await).await);
+        }
+        assert_eq!(reason(db.ready().await), "The database cannot be reached");
+        proxy.set(Line::Open);
+        until_ready(db).await;
+        db.write(Once::No, async |tx| place(tx, 2).await).await.expect("writes");
+        assert_eq!(all_orders(db).await, [1, 2]);
+        assert_eq!(log.ids(), [1, 2]);
+    });
+}
+
+#[test]
+fn a_write_that_is_under_way_when_the_line_is_cut_is_unavailable_and_undone() {
+    let Some(Distant { house, proxy }) = &Distant::open() else { return };
+    run(async {
+        let House { db, log, .. } = house;
+        let (begun, cut) = (Arc::new(tokio::sync::Barrier::new(2)), Arc::new(tokio::sync::Barrier::new(2)));
+        let write = tokio::spawn({
+            let (db, begun, cut) = (db.clone(), Arc::clone(&begun), Arc::clone(&cut));
+            async move {
+                db.write(Once::No, async move |tx| {
+                    place(tx, 1).await?;
+                    begun.wait().await;
+                    cut.wait().await;
+                    place(tx, 2).await
+                })
+                .await
+            }
+        });
+        begun.wait().await;
+        proxy.set(Line::Cut);
+        cut.wait().await;
+        reason(write.await.expect("joins"));
+        proxy.set(Line::Open);
+        until_ready(db).await;
+        assert_eq!(all_orders(db).await, [0; 0]);
+        assert_eq!(log.ids(), [0; 0]);
+    });
+}
+
+#[test]
+fn a_commit_without_an_answer_is_unavailable_and_its_events_and_what_follows_it_come_when_the_database_is_back() {
+    let Some(Distant { house, proxy }) = &Distant::open() else { return };
+    run(async {
+        let House { db, log, .. } = house;
+        let done = Arc::new(AtomicBool::new(false));
+        proxy.set(Line::CutAtCommit);
+        let then = Arc::clone(&done);
+        let lost = db.write(Once::No, async move |tx| {
+            tx.after_commit(move || then.store(true, Ordering::Relaxed));
+            place(tx, 1).await
+        });
+        assert_eq!(reason(lost.await), "The database went away before it confirmed; the change may have been made");
+        proxy.set(Line::Open);
+        until(async || done.load(Ordering::Relaxed)).await;
+        assert_eq!(log.ids(), [1]);
+        assert_eq!(all_orders(db).await, [1]);
+    });
+}
+
+#[test]
+fn what_was_committed_before_the_line_was_cut_is_announced_afterwards_and_answered() {
+    let Some(Distant { house, proxy }) = &Distant::open() else { return };
+    run(async {
+        let House { db, log, .. } = house;
+        let mut probe = Probe::connect(house).await;
+        probe.execute("BEGIN; SELECT last_id FROM log_head FOR UPDATE").await;
+        let write = tokio::spawn({
+            let db = db.clone();
+            async move { db.write(Once::No, async |tx| place(tx, 1).await).await }
+        });
+        until(async || probe.number("SELECT count(*) AS n FROM outbox").await == 1).await;
+        proxy.set(Line::Cut);
+        probe.execute("ROLLBACK").await;
+        assert_eq!(log.ids(), [0; 0]);
+        proxy.set(Line::Open);
+        write.await.expect("joins").expect("it is committed");
+        until(async || log.ids() == [1]).await;
+    });
+}
+
+#[test]
+fn a_database_that_does_not_answer_holds_nobody_up_for_long() {
+    let Some(Distant { house, proxy }) = &Distant::open() else { return };
+    run(async {
+        let House { db, log, .. } = house;
+        proxy.set(Line::Silent);
+        let asked = Instant::now();
+        assert_eq!(reason(db.ready().await), "The database does not answer");
+        assert!(asked.elapsed() < Duration::from_secs(5));
+        let crowd: Vec<_> = (0..40)
+            .map(|minor| {
+                let db = db.clone();
+                tokio::spawn(async move { db.write(Once::No, async move |tx| place(tx, minor).await).await })
+            })
+            .collect();
+        for write in crowd {
+            reason(write.await.expect("joins"));
+        }
+        assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
+        proxy.set(Line::Open);
+        until_ready(db).await;
+        db.write(Once::No, async |tx| place(tx, 100).await).await.expect("writes");
+        let stored = all_orders(db).await;
+        until(async || log.ids().len() == stored.len()).await;
+    });
+}
+
+#[test]
+fn a_server_does_not_start_without_its_database_and_says_so_in_one_line() {
+    let Some(server) = postgres() else {
+        println!("left out: HUBCAST_TEST_POSTGRES is not set");
+        return;
+    };
+    let proxy = Proxy::start(&server);
+    let database = PostgresDatabase::create(server);
+    let url = proxied(&database, &proxy).replacen("@", ":hush-hush@", 1);
+    for (line, words) in [(Line::Cut, "cannot be reached"), (Line::Silent, "does not answer")] {
+        proxy.set(line);
+        let Err(error) = Db::open(&postgres_settings(url.clone()), Arc::new(Silent)) else { panic!("it opened") };
+        let text = error.to_string();
+        assert!(text.contains(words) && !text.contains('\n') && !text.contains("hush-hush"), "{text}");
+    }
+}
