@@ -80,7 +80,8 @@ diesel::table! {
         namespace -> Text,
         user_id -> BigInt,
         attachment -> BigInt,
-        confirmed -> BigInt,
+        confirmed_epoch -> Nullable<BigInt>,
+        confirmed_id -> Nullable<BigInt>,
         closed_at -> Nullable<Timestamp>,
     }
 }

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use super::frame::Protocol;
 use super::gateway::{Client, ClientParts, Welcome, query_value};
-use super::hub::{self, Entered, Entrance, SocketId};
+use super::hub::{Arrive, Barred, Entered, Entrance, SocketId};
 use super::link::Link;
 use super::log::{Attachment, Claim, Resumed};
 use super::outlet::Worker;
@@ -39,12 +39,12 @@ const PRUNED: Error = Error::Unavailable("What was missed is not kept any more")
 const CATCHING_UP: (u32, Duration) = (200, Duration::from_millis(25));
 
 /// What a client comes back with, as it was sent.
-pub(super) struct Ticket {
+pub(super) struct Comeback {
     pid: String,
     offset: Option<String>,
 }
 
-impl Ticket {
+impl Comeback {
     /// From CONNECT's payload.
     pub(super) fn of_auth(auth: &RawValue) -> Option<Self> {
         #[derive(Deserialize)]
@@ -75,15 +75,15 @@ pub(super) struct Arrival {
 
 impl Arrival {
     /// Ends with the socket in: what it is told first is on its way, and what is routed from then on follows.
-    pub(super) async fn come_in(self, welcome: Welcome, ticket: Option<Ticket>) -> Result<Client, Error> {
+    pub(super) async fn come_in(self, welcome: Welcome, comeback: Option<Comeback>) -> Result<Client, Error> {
         let user = (!welcome.identity.is_null()).then(|| Arc::from(welcome.identity.to_string()));
         let offsets = self.link.protocol != Protocol::SocketIo { offsets: false };
         let recovery = self.worker.shared.recovery.as_ref().zip(user.clone()).filter(|_| offsets);
-        if let (Some((recovery, user)), Some(ticket)) = (&recovery, ticket)
-            && let Some(pid) = recovery.key.read(&ticket.pid)
+        if let (Some((recovery, user)), Some(comeback)) = (&recovery, comeback)
+            && let Some(pid) = recovery.key.read(&comeback.pid)
             && pid.namespace == self.namespace
             && pid.user == *user
-            && let Some(client) = self.resume(recovery, &pid, &ticket, &welcome).await?
+            && let Some(client) = self.resume(recovery, &pid, &comeback, &welcome).await?
         {
             return Ok(client);
         }
@@ -98,9 +98,13 @@ impl Arrival {
         let socket = client.0.socket;
         if let (Some((recovery, user)), Some(attachment)) = (&recovery, attachment) {
             let (sid, namespace, user) = (Arc::clone(&sid), Arc::clone(&self.namespace), Arc::clone(user));
-            recovery.log.open(Attachment { sid, namespace, user, attachment }).await?;
+            if let Err(error) = recovery.log.open(Attachment { sid, namespace, user, attachment }).await {
+                // Nobody knows of it.
+                self.slot.take();
+                return Err(error);
+            }
         }
-        self.arrive(&client, user.clone(), &welcome.rooms);
+        self.arrive(&client, user.clone());
         let rooms = welcome.rooms.into_iter().map(|room| (room, Entrance::Silent)).collect();
         let entered = self.worker.hub.enter(socket, rooms).await.ok_or(GONE)?;
         let pid = recovery.map(|(recovery, user)| {
@@ -114,17 +118,20 @@ impl Arrival {
     }
 
     /// The session that the client had. `None`: it can not be resumed.
-    async fn resume(&self, recovery: &Recovery, pid: &Pid, ticket: &Ticket, welcome: &Welcome) -> Result<Option<Client>, Error> {
+    async fn resume(&self, recovery: &Recovery, pid: &Pid, comeback: &Comeback, welcome: &Welcome) -> Result<Option<Client>, Error> {
         let attachment = rand::random();
         let client = self.client(Arc::clone(&pid.sid), Some(attachment), welcome);
         let socket = client.0.socket;
-        // From here on one that lingers under this name is cut, and one that comes later cuts this.
-        self.arrive(&client, Some(Arc::clone(&pid.user)), &[]);
         let session =
             Attachment { sid: Arc::clone(&pid.sid), namespace: Arc::clone(&self.namespace), user: Arc::clone(&pid.user), attachment };
-        let offset = ticket.offset.as_deref().and_then(|offset| offset.parse().ok());
+        let offset = comeback.offset.as_deref().and_then(|offset| offset.parse().ok());
         let claim = Claim { first: pid.first, offset };
-        let Some(Resumed { rooms: joined, confirmed }) = recovery.log.resume(session.clone(), claim).await? else {
+        let (barred, resumed) = {
+            let _order = recovery.order.lock().unwrap_or_else(PoisonError::into_inner);
+            // From here on one that lingers under this name is cut, and one that comes later cuts this.
+            (self.arrive(&client, Some(Arc::clone(&pid.user))), recovery.log.resume(session.clone(), claim))
+        };
+        let Some(Resumed { rooms: joined, confirmed }) = resumed.await? else {
             self.slot.take();
             self.worker.hub.disconnect(socket, true);
             return Ok(None);
@@ -135,15 +142,15 @@ impl Arrival {
         let there = joined.iter().filter(|stay| stay.until.is_none());
         entering.extend(there.map(|stay| (Arc::clone(&stay.room), Entrance::Seen)));
         let stays: Vec<_> = own.chain(joined).collect();
-        self.worker.set_rooms(socket, entering.iter().map(|(room, _)| Arc::clone(room)));
 
         let mut replay = Replay::new(Arc::clone(&self.namespace), pid.first, offset, confirmed, stays);
-        let came_with = ticket.offset.clone().filter(|_| offset == Some(replay.at()));
+        let came_with = comeback.offset.clone().filter(|_| offset == Some(replay.at()));
         let from = came_with.unwrap_or_else(|| replay.at().to_string());
-        self.hello(&pid.sid, &welcome.identity, Some(&ticket.pid), Some(&from), true);
-        self.catch_up(recovery, &session, socket, &mut replay).await?;
+        self.hello(&pid.sid, &welcome.identity, Some(&comeback.pid), Some(&from), true);
+        let source = Source { recovery, session, barred };
+        self.catch_up(&source, &mut replay).await?;
         let entered = self.worker.hub.enter(socket, entering).await.ok_or(GONE)?;
-        self.send_up_to(entered.position.id, recovery, &session, socket, &mut replay).await?;
+        self.send_up_to(entered.position.id, &source, &mut replay).await?;
         for (room, present) in &entered.present {
             let state = present.to_json(room).to_string();
             self.link.push(self.link.protocol.volatile(&self.namespace, "presence:state", &state, entered.position));
@@ -167,12 +174,13 @@ impl Arrival {
         client
     }
 
-    fn arrive(&self, client: &Client, user: Option<Arc<str>>, rooms: &[Arc<str>]) {
+    fn arrive(&self, client: &Client, user: Option<Arc<str>>) -> Barred {
         let ClientParts { socket, sid, .. } = &*client.0;
         self.worker.register(*socket, Arc::clone(&self.namespace), Rc::clone(&self.link));
-        self.worker.set_rooms(*socket, rooms.iter().cloned());
         let (sid, namespace) = (Arc::clone(sid), Arc::clone(&self.namespace));
-        self.worker.hub.arrive(hub::Arrival { socket: *socket, worker: self.worker.id, namespace, sid, user });
+        let barred = Barred::default();
+        self.worker.hub.arrive(Arrive { socket: *socket, worker: self.worker.id, namespace, sid, user, barred: barred.clone() });
+        barred
     }
 
     /// What a socket gets first: the namespace's yes, and the `session` event. On the plain protocol `session` is what it can be resumed by.
@@ -192,12 +200,11 @@ impl Arrival {
 
     fn settle(&self, client: &Client, entered: &Entered) {
         client.0.entered_at.set(entered.position.id);
-        self.link.joined();
         self.worker.release(client.0.socket);
     }
 
     /// Sends what was missed up to where the log ends, which may go on meanwhile.
-    async fn catch_up(&self, recovery: &Recovery, session: &Attachment, socket: SocketId, replay: &mut Replay) -> Result<(), Error> {
+    async fn catch_up(&self, source: &Source<'_>, replay: &mut Replay) -> Result<(), Error> {
         let tail = self.worker.hub.tail();
         let (mut patience, step) = CATCHING_UP;
         // The client was with another server that shares the log, and is ahead of this one.
@@ -206,24 +213,18 @@ impl Arrival {
             tokio::time::sleep(step).await;
         }
         while replay.is_behind(tail.last()) {
-            self.send_up_to(tail.last(), recovery, session, socket, replay).await?;
+            self.send_up_to(tail.last(), source, replay).await?;
         }
         Ok(())
     }
 
     /// Sends what was missed up to that event, which the hub has routed: a page when the one before has been taken.
-    async fn send_up_to(
-        &self,
-        end: i64,
-        recovery: &Recovery,
-        session: &Attachment,
-        socket: SocketId,
-        replay: &mut Replay,
-    ) -> Result<(), Error> {
+    async fn send_up_to(&self, end: i64, source: &Source<'_>, replay: &mut Replay) -> Result<(), Error> {
         let (link, aliases) = (&self.link, self.worker.shared.settings.aliases);
+        let Source { recovery, session, barred } = source;
         while replay.is_behind(end) {
-            // It may have been put out of a room while it waited.
-            replay.stay_where(|room| self.worker.is_in(socket, room));
+            // Looked at when the end is known: what was said behind a removal lies behind it.
+            replay.stay_where(|room| !barred.has(room));
             let page = match replay.known(self.worker.hub.tail()) {
                 Some(page) => page,
                 None => {
@@ -233,15 +234,24 @@ impl Arrival {
             };
             for frame in replay.take(&page, end, link.protocol, aliases).ok_or(PRUNED)? {
                 link.push(frame);
-                link.flush();
                 link.roomy().await;
-                if !link.is_open() {
-                    return Err(GONE);
-                }
+            }
+            link.flush();
+            // A long way through memory must not hold up the worker's other sockets.
+            tokio::task::yield_now().await;
+            if !link.is_open() {
+                return Err(GONE);
             }
         }
         Ok(())
     }
+}
+
+/// Where a socket that comes back gets what it has missed, and what it must not have.
+struct Source<'a> {
+    recovery: &'a Recovery,
+    session: Attachment,
+    barred: Barred,
 }
 
 /// A public id: 120 random bits.

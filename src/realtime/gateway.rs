@@ -162,10 +162,10 @@ impl Client {
         let _ = joined.await;
     }
 
-    /// The session's name in the [`Log`](super::Log); none of one that can not be resumed.
+    /// The session's name in the [`Log`](super::Log), and which stay of it this is; none of one that can not be resumed.
     #[must_use]
-    pub fn session(&self) -> Option<Arc<str>> {
-        self.0.attachment.map(|_| Arc::clone(&self.0.sid))
+    pub fn session(&self) -> Option<(Arc<str>, i64)> {
+        self.0.attachment.map(|attachment| (Arc::clone(&self.0.sid), attachment))
     }
 
     /// Whether the socket is in a room.
@@ -207,15 +207,15 @@ impl Client {
 #[derive(Clone)]
 pub struct ClientHandle {
     socket: SocketId,
-    session: Option<Arc<str>>,
+    session: Option<(Arc<str>, i64)>,
     hub: HubHandle,
 }
 
 impl ClientHandle {
     /// As [`Client::session`].
     #[must_use]
-    pub fn session(&self) -> Option<&str> {
-        self.session.as_deref()
+    pub fn session(&self) -> Option<(&str, i64)> {
+        self.session.as_ref().map(|(sid, attachment)| (&**sid, *attachment))
     }
 
     /// Puts the socket into a room, where its user is then present. `done` is told who is there; it runs on the hub's thread and must not wait.

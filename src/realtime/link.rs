@@ -65,9 +65,9 @@ pub(super) struct Link {
     filler: Cell<Option<Waker>>,
     /// The worker's place in the log.
     position: Rc<Cell<Position>>,
-    /// That place when the last ping went out, 0 when something was still to be sent ahead of it, and when a ping that was answered went out.
-    marked: Cell<i64>,
-    confirmed: Cell<i64>,
+    /// That place when the last ping went out, none when something was still to be sent ahead of it, and when a ping that was answered went out.
+    marked: Cell<Option<Position>>,
+    confirmed: Cell<Option<Position>>,
     pub(super) scheduled: Cell<u64>,
 }
 
@@ -101,8 +101,8 @@ impl Link {
             reader: Cell::new(None),
             filler: Cell::new(None),
             position,
-            marked: Cell::new(0),
-            confirmed: Cell::new(0),
+            marked: Cell::new(None),
+            confirmed: Cell::new(None),
             scheduled: Cell::new(u64::MAX),
         });
         link.deadlines.schedule(&link, ping_due.min(join_due));
@@ -191,9 +191,7 @@ impl Link {
                 Ok(mut written) => {
                     self.queued.set(self.queued.get().saturating_sub(written));
                     self.moved_at.set(self.deadlines.now());
-                    if !self.is_long() {
-                        self.wake_filler();
-                    }
+                    self.wake_filler();
                     while let Some(front) = queue.front_mut() {
                         if written < front.len() {
                             front.advance(written);
@@ -228,13 +226,18 @@ impl Link {
     }
 
     fn wake_filler(&self) {
-        if let Some(filler) = self.filler.take() {
+        if !(self.is_open() && self.is_long())
+            && let Some(filler) = self.filler.take()
+        {
             filler.wake();
         }
     }
 
     /// Waits until only little waits to be written, or the link is open no more.
-    pub(super) async fn roomy(&self) {
+    pub(super) async fn roomy(self: &Rc<Self>) {
+        if self.is_long() {
+            self.flush();
+        }
         poll_fn(|cx| {
             if self.is_long() && self.is_open() {
                 self.filler.set(Some(cx.waker().clone()));
@@ -246,7 +249,7 @@ impl Link {
     }
 
     /// The last event of the log that the client surely has, if it is for it: it has answered a ping that was sent behind that.
-    pub(super) fn confirmed(&self) -> i64 {
+    pub(super) fn confirmed(&self) -> Option<Position> {
         self.confirmed.get()
     }
 
@@ -262,6 +265,7 @@ impl Link {
                 if front.is_empty() {
                     queue.pop_front();
                 }
+                self.wake_filler();
                 written > 0
             }
             Err(_) => false,
@@ -307,7 +311,7 @@ impl Link {
     /// A pong has come.
     pub(super) fn heard(self: &Rc<Self>) {
         if self.pinged.replace(false) {
-            self.confirmed.set(self.confirmed.get().max(self.marked.get()));
+            self.confirmed.set(self.marked.get().or(self.confirmed.get()));
             let due = self.deadlines.now() + millis(self.settings.ping_interval);
             self.ping_due.set(due);
             self.deadlines.schedule(self, due);
@@ -376,7 +380,7 @@ impl Link {
             } else {
                 self.pinged.set(true);
                 // While a socket comes in, reading rests, and what it has missed may be sent behind the ping.
-                self.marked.set(if self.paused.get() { 0 } else { self.position.get().id });
+                self.marked.set((!self.paused.get()).then(|| self.position.get()));
                 self.ping_due.set(now + millis(self.settings.ping_timeout));
                 self.send(match self.protocol {
                     Protocol::SocketIo { .. } => websocket::text(engineio::PING),

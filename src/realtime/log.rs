@@ -27,8 +27,8 @@ pub struct Attachment {
 /// How a stay ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The line was lost: it can be resumed for a while. The client surely has what is for it up to event `confirmed`.
-    Lost { confirmed: i64 },
+    /// The line was lost: it can be resumed for a while. The client surely has what is for it up to `confirmed`.
+    Lost { confirmed: Option<Position> },
     /// For good.
     Final,
 }
@@ -47,8 +47,8 @@ pub struct Claim {
 pub struct Resumed {
     /// Rooms that the socket had joined by itself, and may still be in.
     pub rooms: Vec<Stay>,
-    /// As of [`End::Lost`], 0 for nothing.
-    pub confirmed: i64,
+    /// As of [`End::Lost`], if that is a place in this log.
+    pub confirmed: Option<Position>,
 }
 
 /// What keeps sessions and events.
@@ -56,8 +56,8 @@ pub trait Log: Send + Sync + 'static {
     /// A session begins. When this returns, it can be resumed.
     fn open(&self, session: Attachment) -> LogFuture<()>;
 
-    /// Takes a session up again, unless it has ended, or was lost too long ago, or the log does not hold all that came after the claim; then
-    /// `None`, and the session is as it was.
+    /// Takes a session up again. `None`: it has ended, or was lost too long ago; or the log does not hold all that came after the claim, and with that
+    /// it ends.
     fn resume(&self, session: Attachment, claim: Claim) -> LogFuture<Option<Resumed>>;
 
     /// A stay is over. Nothing happens when the session has been taken up again meanwhile.

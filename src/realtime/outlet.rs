@@ -54,6 +54,8 @@ struct Member {
     rooms: RefCell<SmallVec<[Arc<str>; 2]>>,
     /// The last event counted for this socket: an event for several rooms comes once.
     stamp: Cell<u64>,
+    /// The hub has entered it: what is for the whole namespace is for it too.
+    entered: Cell<bool>,
     /// While a socket is on its way in: what has come for it, to be sent behind what it has missed.
     held: RefCell<Option<Held>>,
 }
@@ -90,15 +92,8 @@ impl Worker {
     /// Lets the outlet know a socket that is on its way in, ahead of the hub's [`Attach`]. What comes for it is held until [`Worker::release`].
     pub(super) fn register(&self, socket: SocketId, namespace: Arc<str>, link: Rc<Link>) {
         let held = RefCell::new(Some(Held::default()));
-        let member = Member { link, namespace, rooms: RefCell::default(), stamp: Cell::new(0), held };
+        let member = Member { link, namespace, rooms: RefCell::default(), stamp: Cell::new(0), entered: Cell::new(false), held };
         self.sockets.borrow_mut().insert(socket, Rc::new(member));
-    }
-
-    /// The rooms that a socket on its way in is to be in. One that it is put out of is taken from them.
-    pub(super) fn set_rooms(&self, socket: SocketId, rooms: impl Iterator<Item = Arc<str>>) {
-        if let Some(member) = self.sockets.borrow().get(&socket) {
-            *member.rooms.borrow_mut() = rooms.collect();
-        }
     }
 
     /// Sends what was held for a socket: it is in.
@@ -271,7 +266,9 @@ impl Outlet {
         let mut targets: Vec<Rc<Member>> = Vec::new();
         if event.rooms.is_empty() {
             let sockets = self.sockets.borrow();
-            let others = sockets.values().filter(|member| member.namespace == event.namespace && member.stamp.get() != stamp);
+            let is_target =
+                |member: &&Rc<Member>| member.entered.get() && member.namespace == event.namespace && member.stamp.get() != stamp;
+            let others = sockets.values().filter(is_target);
             targets.extend(others.cloned());
         } else {
             for room in event.rooms.iter().filter_map(|room| rooms.get(room)) {
@@ -301,6 +298,7 @@ impl Handler<Attach> for Outlet {
     fn handle(&mut self, Attach { socket, rooms, position }: Attach, _: &mut Self::Context) {
         self.position.set(position);
         let Some(member) = self.sockets.borrow().get(&socket).cloned() else { return };
+        member.entered.set(true);
         let by_room = self.namespaces.entry(Arc::clone(&member.namespace)).or_default();
         for room in rooms {
             by_room.entry(Arc::clone(&room)).or_default().insert(socket, Rc::clone(&member));

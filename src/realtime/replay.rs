@@ -20,9 +20,9 @@ pub(super) struct Replay {
 
 impl Replay {
     /// From the latest of where its session began, the offset that it came with, and what it surely has.
-    pub(super) fn new(namespace: Arc<str>, first: Position, offset: Option<Offset>, confirmed: i64, stays: Vec<Stay>) -> Self {
-        let surely = Offset::whole(Position { id: confirmed.max(first.id), ..first });
-        Self { namespace, stays, at: offset.unwrap_or(surely).max(surely) }
+    pub(super) fn new(namespace: Arc<str>, first: Position, offset: Option<Offset>, confirmed: Option<Position>, stays: Vec<Stay>) -> Self {
+        let known = [offset, confirmed.map(Offset::whole)].into_iter().flatten();
+        Self { namespace, stays, at: known.fold(Offset::whole(first), Offset::max) }
     }
 
     pub(super) fn at(&self) -> Offset {

@@ -62,14 +62,14 @@ impl Client {
 enum Packet {
     Frame(Bytes),
     /// A ping: the client's pong says that it has all up to there.
-    Ping(i64),
+    Ping(Position),
 }
 
 struct Session {
     sid: Arc<str>,
     first: Position,
     stays: Vec<Stay>,
-    confirmed: i64,
+    confirmed: Option<Position>,
     /// What is to be heard, in order.
     due: Vec<(String, i64)>,
 }
@@ -188,7 +188,7 @@ impl World {
         let pid = Pid { sid: Arc::clone(&sid), namespace: "/".into(), user: "5".into(), first };
         self.hello(&mut pipe, &sid, &self.key.sign(&pid), Offset::whole(first));
         let stays = vec![Stay { room: room("user"), since: first.id, until: None }];
-        self.session = Some(Session { sid, first, stays, confirmed: 0, due: Vec::new() });
+        self.session = Some(Session { sid, first, stays, confirmed: None, due: Vec::new() });
         self.line = Some(Line { stage: Stage::Live, entered_at: first.id, pipe });
     }
 
@@ -198,7 +198,8 @@ impl World {
             let later = at.map(|at| self.epochs[at + 1..].iter().all(|(_, first)| position.id < *first));
             later == Some(true) && position.id <= self.head().id
         };
-        let replay = Replay::new("/".into(), session.first, offset, session.confirmed, session.stays.clone());
+        let confirmed = session.confirmed.filter(|confirmed| is_good(*confirmed));
+        let replay = Replay::new("/".into(), session.first, offset, confirmed, session.stays.clone());
         let is_whole = is_good(session.first) && offset.is_none_or(|offset| is_good(offset.position)) && self.pruned <= replay.after();
         is_whole.then_some(replay)
     }
@@ -242,9 +243,9 @@ impl World {
             None => {}
             Some(Packet::Ping(mark)) => {
                 if let Some(session) = &mut self.session
-                    && mark > line.entered_at
+                    && mark.id > line.entered_at
                 {
-                    session.confirmed = session.confirmed.max(mark);
+                    session.confirmed = Some(mark);
                 }
             }
             Some(Packet::Frame(frame)) => {
@@ -285,7 +286,7 @@ impl World {
                 session.due.retain(|(_, id)| *id <= head);
                 session.stays.retain(|stay| stay.since <= head);
                 session.stays.iter_mut().for_each(|stay| stay.until = stay.until.filter(|until| *until <= head));
-                session.confirmed = session.confirmed.min(head);
+                // What a client surely has, it has: also what the log has lost.
             }
         }
         let next = (self.epochs.last().unwrap().0 + 1, self.head().id + 1);
@@ -305,7 +306,7 @@ impl World {
             95..97 => self.tail.begin(self.head().id),
             97 => self.pruned = self.pruned.max(self.head().id - self.random.random_range(0..20)),
             _ => {
-                let mark = self.head().id;
+                let mark = self.head();
                 if let Some(Line { stage: Stage::Live, pipe, .. }) = &mut self.line {
                     pipe.push_back(Packet::Ping(mark));
                 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::net::{IpAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actix_codec::Framed;
@@ -34,6 +34,8 @@ const STOP_TIMEOUT: u64 = 2;
 pub(super) struct Recovery {
     pub(super) log: Arc<dyn Log>,
     pub(super) key: PidKey,
+    /// Held while hub and log are told of a socket that comes back: of two, both take the same for the later.
+    pub(super) order: Mutex<()>,
 }
 
 /// What all workers share.
@@ -109,7 +111,7 @@ impl Server {
             settings: Arc::new(settings),
             gateways: gateways.into_iter().map(|(name, gateway)| (Arc::from(name), gateway)).collect(),
             policy,
-            recovery: log.map(|(log, key)| Recovery { log, key }),
+            recovery: log.map(|(log, key)| Recovery { log, key, order: Mutex::default() }),
             draining: AtomicBool::new(false),
             open: Default::default(),
         };

@@ -12,7 +12,7 @@ use actix_web_actors::ws::{CloseCode, CloseReason, Message, ProtocolError};
 use serde_json::json;
 use smallvec::SmallVec;
 
-use super::arrival::{Arrival, Slot, Ticket, sid};
+use super::arrival::{Arrival, Comeback, Slot, sid};
 use super::frame::Protocol;
 use super::gateway::{Handshake, Incoming, Json, Welcome};
 use super::link::Link;
@@ -148,8 +148,8 @@ impl Session {
         let gateway = Arc::clone(&socket.gateway);
         let with_auth = auth.is_some();
         let claim = match self.link.protocol {
-            Protocol::SocketIo { .. } => auth.as_deref().and_then(Ticket::of_auth),
-            Protocol::Plain => Ticket::of_query(&self.handshake.query),
+            Protocol::SocketIo { .. } => auth.as_deref().and_then(Comeback::of_auth),
+            Protocol::Plain => Comeback::of_query(&self.handshake.query),
         };
         let answer = gateway.connect(Rc::clone(&self.handshake), auth);
         let answer = async move { (answer.await, claim) };
@@ -159,7 +159,7 @@ impl Session {
         self.pace();
     }
 
-    fn answered(&mut self, ticket: u32, with_auth: bool, answer: Result<Welcome, Error>, claim: Option<Ticket>, ctx: &mut Context<Self>) {
+    fn answered(&mut self, ticket: u32, with_auth: bool, answer: Result<Welcome, Error>, claim: Option<Comeback>, ctx: &mut Context<Self>) {
         let plain = self.link.protocol == Protocol::Plain;
         let Some(socket) = self.socket(ticket) else { return };
         match answer {
@@ -180,11 +180,12 @@ impl Session {
         }
     }
 
-    fn enter(&mut self, ticket: u32, welcome: Welcome, claim: Option<Ticket>, ctx: &mut Context<Self>) {
+    fn enter(&mut self, ticket: u32, welcome: Welcome, claim: Option<Comeback>, ctx: &mut Context<Self>) {
         let (worker, link) = (Rc::clone(&self.worker), Rc::clone(&self.link));
         let Some(socket) = self.socket(ticket) else { return };
         let slot = Slot::default();
         socket.state = State::Entering(Rc::clone(&slot));
+        link.joined();
         let arrival = Arrival { worker, link, namespace: Arc::clone(&socket.namespace), slot };
         let gateway = Arc::clone(&socket.gateway);
         let entered = async move {
@@ -210,10 +211,10 @@ impl Session {
     fn refuse(&mut self, ticket: u32, error: &Error) {
         let Some(at) = self.sockets.iter().position(|socket| socket.ticket == ticket) else { return };
         let socket = self.sockets.remove(at);
-        self.depart(&socket, Reason::Unavailable);
+        self.depart(&socket, if self.link.is_open() { Reason::Unavailable } else { self.link.reason() });
         match self.link.protocol {
             // The client library comes back by itself after a closed connection, and not after a CONNECT_ERROR.
-            Protocol::SocketIo { .. } if matches!(error, Error::Unavailable(_)) => self.link.close(Reason::Unavailable),
+            Protocol::SocketIo { .. } if matches!(error, Error::Unavailable(_) | Error::Internal) => self.link.close(Reason::Unavailable),
             Protocol::SocketIo { .. } => {
                 let data = match error {
                     Error::Unauthorized(failure) => json!({"code": error.code(), "reason": failure.as_str()}),
@@ -281,10 +282,11 @@ impl Session {
         }));
     }
 
-    /// Of a close frame. Socket.IO says it by DISCONNECT when an end is for good; on the plain protocol any code says it but 1001, going away.
+    /// Of a close frame. Socket.IO says it by DISCONNECT when an end is for good; on the plain protocol 1000 says it, or a code of the application's own.
+    /// The others say that something went wrong, or that a page was left.
     fn meaning_of(&self, said: Option<&CloseReason>) -> Reason {
-        match (self.link.protocol, said) {
-            (Protocol::Plain, Some(said)) if said.code != CloseCode::Away => Reason::ClientClosed,
+        match (self.link.protocol, said.map(|said| said.code)) {
+            (Protocol::Plain, Some(CloseCode::Normal | CloseCode::Other(_))) => Reason::ClientClosed,
             _ => Reason::TransportLost,
         }
     }
@@ -298,7 +300,7 @@ impl Session {
         let Some(client) = socket.client() else { return };
         self.worker.hub.disconnect(client.0.socket, reason.is_lost_line());
         if let (Some(recovery), Some(attachment)) = (&self.worker.shared.recovery, client.0.attachment) {
-            let confirmed = Some(self.link.confirmed()).filter(|confirmed| *confirmed > client.0.entered_at.get()).unwrap_or(0);
+            let confirmed = self.link.confirmed().filter(|confirmed| confirmed.id > client.0.entered_at.get());
             let end = if reason.is_lost_line() { End::Lost { confirmed } } else { End::Final };
             // At a shutdown its time runs from the next start: as if the process had been killed.
             if reason != Reason::Shutdown {

@@ -27,6 +27,8 @@ use crate::store::{Db, Once, Tx, idempotency, secrets, sessions};
 const PER_WRITE: usize = 64;
 /// Writes of that kind at one time. What becomes of one session always goes the same way.
 const LANES: usize = 8;
+/// Ends that are remembered while they can not be written.
+const MOST_KEPT: usize = 4096;
 /// Pause before what could not be written is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 /// How often what is too old is removed.
@@ -136,7 +138,11 @@ fn user_of(session: &Attachment) -> Result<UserId, Error> {
 enum Outcome {
     Done,
     NotResumed,
-    Resumed { rooms: Vec<SessionRoom>, confirmed: EventId },
+    /// `confirmed`: epoch and id.
+    Resumed {
+        rooms: Vec<SessionRoom>,
+        confirmed: Option<(Epoch, EventId)>,
+    },
 }
 
 /// A change without whoever waits for it.
@@ -170,8 +176,11 @@ async fn write_changes(db: Db, mut changes: mpsc::UnboundedReceiver<Change>, win
         });
         match outcomes.await {
             Ok(outcomes) => batch.drain(..).zip(outcomes).for_each(|(change, outcome)| answer(change, outcome)),
-            // Who waits is told; who has gone is tried again.
-            Err(error) => batch = batch.into_iter().filter_map(|change| refuse(change, &error)).collect(),
+            // Who waits is told; who has gone is tried again, but for the oldest when they become too many: those end with the next start.
+            Err(error) => {
+                batch = batch.into_iter().filter_map(|change| refuse(change, &error)).collect();
+                batch.drain(..batch.len().saturating_sub(MOST_KEPT));
+            }
         }
     }
 }
@@ -191,7 +200,8 @@ fn answer(change: Change, outcome: Outcome) {
         Change::Resume(_, _, caller) => drop(caller.send(Ok(match outcome {
             Outcome::Resumed { rooms, confirmed } => {
                 let stay = |own: SessionRoom| Stay { room: own.room.into(), since: own.since.0, until: own.until.map(|until| until.0) };
-                Some(Resumed { rooms: rooms.into_iter().map(stay).collect(), confirmed: confirmed.0 })
+                let confirmed = confirmed.map(|(epoch, id)| Position { epoch: epoch.0, id: id.0 });
+                Some(Resumed { rooms: rooms.into_iter().map(stay).collect(), confirmed })
             }
             Outcome::Done | Outcome::NotResumed => None,
         }))),
@@ -216,7 +226,7 @@ async fn apply(tx: &mut Tx, work: &Work, window: Duration) -> Result<Outcome, Er
         }
         Work::Resume(session, claim) => resume(tx, session, *claim, window).await,
         Work::End { sid, attachment, end: End::Lost { confirmed } } => {
-            sessions::close(tx, sid, *attachment, EventId(*confirmed)).await?;
+            sessions::close(tx, sid, *attachment, confirmed.map(place)).await?;
             Ok(Outcome::Done)
         }
         Work::End { sid, attachment, end: End::Final } => {
@@ -231,14 +241,23 @@ fn stay(session: &Attachment) -> Result<sessions::Stay<'_>, Error> {
     Ok(sessions::Stay { sid, namespace, user: user_of(session)?, attachment: *attachment })
 }
 
+fn place(position: Position) -> LogPosition {
+    LogPosition { epoch: Epoch(position.epoch), id: EventId(position.id) }
+}
+
 async fn resume(tx: &mut Tx, session: &Attachment, claim: Claim, window: Duration) -> Result<Outcome, Error> {
     let since = Timestamp::now().before(window);
     let Some(confirmed) = sessions::reopen(tx, &stay(session)?, since).await? else { return Ok(Outcome::NotResumed) };
-    let place = |position: Position| LogPosition { epoch: Epoch(position.epoch), id: EventId(position.id) };
-    let offset = claim.offset.map(|offset| offset.position);
+    let confirmed = match confirmed {
+        Some(confirmed) if history::is_good(tx.conn(), confirmed).await? => Some(confirmed),
+        _ => None,
+    };
+    let offset = claim.offset.map(|offset| place(offset.position));
     // Of an event that is half there, all that follows its predecessor is wanted.
-    let has = claim.offset.map_or(0, |offset| offset.position.id - i64::from(offset.half)).max(claim.first.id).max(confirmed.0);
-    if !history::continues(tx.conn(), place(claim.first), offset.map(place), EventId(has)).await? {
+    let half = claim.offset.map_or(0, |offset| offset.position.id - i64::from(offset.half));
+    let has = half.max(claim.first.id).max(confirmed.map_or(0, |confirmed| confirmed.id.0));
+    if !history::continues(tx.conn(), place(claim.first), offset, EventId(has)).await? {
+        sessions::end(tx, &session.sid, session.attachment).await?;
         return Ok(Outcome::NotResumed);
     }
     let mut rooms = sessions::rooms(tx.conn(), &session.sid).await?;
@@ -250,7 +269,7 @@ async fn resume(tx: &mut Tx, session: &Attachment, claim: Claim, window: Duratio
         };
         own.until = (!is_still).then_some(EventId(has));
     }
-    Ok(Outcome::Resumed { rooms, confirmed })
+    Ok(Outcome::Resumed { rooms, confirmed: confirmed.map(|LogPosition { epoch, id }| (epoch, id)) })
 }
 
 /// Removes what is too old, in small steps, for as long as the server runs.

@@ -25,8 +25,8 @@ pub async fn join(services: &Services, caller: &Identity, room: Joinable, client
         if !hold_member(tx, user, room).await? {
             return Err(not_found(room));
         }
-        if let Some(session) = client.session() {
-            sessions::join(tx, session, &room.to_string()).await?;
+        if let Some((session, stay)) = client.session() {
+            sessions::join(tx, session, stay, &room.to_string()).await?;
         }
         tx.after_commit(move || {
             client.join(room.to_string(), move |present| {
@@ -48,8 +48,8 @@ pub async fn join(services: &Services, caller: &Identity, room: Joinable, client
 pub async fn leave(services: &Services, room: Joinable, client: ClientHandle) -> Result<Present, Error> {
     let (done, present) = oneshot::channel();
     let out = async move |tx: &mut Tx| {
-        if let Some(session) = client.session() {
-            sessions::leave(tx, session, &room.to_string()).await?;
+        if let Some((session, stay)) = client.session() {
+            sessions::leave(tx, session, stay, &room.to_string()).await?;
         }
         tx.after_commit(move || {
             client.leave(room.to_string(), move |present| {

@@ -12,8 +12,8 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use diesel::sqlite::SqliteConnection;
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use diesel_async::pooled_connection::deadpool::Object;
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 
 /// How long a doubtful connection may take to show that it lives.
 const IS_GONE_TIMEOUT: Duration = Duration::from_secs(2);

@@ -17,7 +17,7 @@ const KEPT: i64 = 1000;
 
 /// Begins an epoch behind the log's last event, and tells where that is.
 pub(super) async fn begin(conn: &mut Conn, identity: Option<&str>) -> QueryResult<LogPosition> {
-    let last = events::head(conn).await?;
+    let last = events::last(conn).await?;
     let epoch = Epoch(i64::from(rand::random::<u32>()) + 1);
     let row = (
         epochs::epoch.eq(epoch),
@@ -39,7 +39,7 @@ pub(super) async fn current(conn: &mut Conn) -> QueryResult<Epoch> {
 /// Whether what a client has up to there is what this log holds up to there.
 pub(super) async fn is_good(conn: &mut Conn, position: LogPosition) -> QueryResult<bool> {
     let LogPosition { epoch, id } = position;
-    let head = events::head(conn).await?;
+    let head = events::last(conn).await?;
     let number: Option<i64> =
         query!(conn, c => epochs::table.filter(epochs::epoch.eq(epoch)).select(epochs::number).first(c)).optional()?;
     let Some(number) = number else { return Ok(false) };

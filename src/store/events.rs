@@ -7,9 +7,9 @@ use diesel::{ExpressionMethods, QueryDsl, QueryResult};
 use crate::event::{Kind, NewEvent, Room};
 use crate::model::{Epoch, EventId, LogPosition, Timestamp};
 use crate::schema::{event_rooms, events, log_head};
-use crate::store::Conn;
 use crate::store::conn::query;
 use crate::store::tx::Step;
+use crate::store::{Conn, Tx};
 
 /// An event whose transaction is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct CommittedEvent {
 /// Appends what is to be stored in this order, with ids that follow the last one's. The last thing that a transaction does: on PostgreSQL it locks
 /// the log's head until the commit, and on both it makes log order commit order. A rollback takes the ids back.
 pub(super) async fn append(conn: &mut Conn, epoch: Epoch, new: Vec<Step<NewEvent>>) -> QueryResult<Vec<Step<CommittedEvent>>> {
-    let stored = new.iter().filter(|step| matches!(step, Step::Event(NewEvent { kind: Kind::Stored, .. }))).count();
+    let stored = new.iter().filter(|step| is_stored(step)).count();
     let mut next = if stored == 0 { 0 } else { raise_head(conn, stored).await? };
     let now = Timestamp::now();
     let mut steps = Vec::with_capacity(new.len());
@@ -50,8 +50,20 @@ pub(super) async fn append(conn: &mut Conn, epoch: Epoch, new: Vec<Step<NewEvent
 }
 
 /// The id of the log's last event.
-pub(super) async fn head(conn: &mut Conn) -> QueryResult<EventId> {
+pub(super) async fn last(conn: &mut Conn) -> QueryResult<EventId> {
     query!(conn, c => log_head::table.select(log_head::last_id).first(c))
+}
+
+/// The id of the last event before what this write announces from here on. On PostgreSQL, where others may have committed what has no id yet, a lower
+/// bound.
+pub(super) async fn head(tx: &mut Tx) -> QueryResult<EventId> {
+    let pending = tx.steps.iter().filter(|step| is_stored(step)).count();
+    let EventId(last) = last(tx.conn()).await?;
+    Ok(EventId(last + i64::try_from(pending).unwrap_or_default()))
+}
+
+fn is_stored(step: &Step<NewEvent>) -> bool {
+    matches!(step, Step::Event(NewEvent { kind: Kind::Stored, .. }))
 }
 
 /// Takes that many ids; the first of them.

@@ -20,7 +20,7 @@ define_sql_function! {
     fn length(text: diesel::sql_types::Text) -> diesel::sql_types::Integer;
 }
 
-/// Ids looked at for one page.
+/// Ids looked at for one page, at first.
 const WINDOW: i64 = 4096;
 /// Events of one page at most.
 const PER_PAGE: usize = 256;
@@ -53,16 +53,21 @@ pub async fn page(
     after: EventId,
     up_to: EventId,
 ) -> QueryResult<Option<(Vec<CommittedEvent>, EventId)>> {
-    let window = EventId(up_to.0.min(after.0 + WINDOW));
     let keys = keys(conn, audience).await?;
-    let mut ids = BTreeSet::new();
     let names: Vec<&String> = keys.keys().collect();
-    for names in names.chunks(ROOMS) {
-        let found: Vec<(String, EventId)> = query!(conn, c => {
-            let between = event_rooms::event_id.gt(after).and(event_rooms::event_id.le(window));
-            event_rooms::table.filter(event_rooms::room.eq_any(names)).filter(between).load(c)
-        })?;
-        ids.extend(found.into_iter().filter(|(room, id)| keys.get(room).is_some_and(|span| is_within(*span, *id))).map(|(_, id)| id));
+    let (mut ids, mut width, mut window) = (BTreeSet::new(), WINDOW, after);
+    // Who is for a long time told nothing has a long way to go: in ever larger steps.
+    while ids.is_empty() && window < up_to {
+        let from = window;
+        window = EventId(up_to.0.min(from.0.saturating_add(width)));
+        width = width.saturating_mul(8);
+        for names in names.chunks(ROOMS) {
+            let found: Vec<(String, EventId)> = query!(conn, c => {
+                let between = event_rooms::event_id.gt(from).and(event_rooms::event_id.le(window));
+                event_rooms::table.filter(event_rooms::room.eq_any(names)).filter(between).load(c)
+            })?;
+            ids.extend(found.into_iter().filter(|(room, id)| keys.get(room).is_some_and(|span| is_within(*span, *id))).map(|(_, id)| id));
+        }
     }
     let some: Vec<EventId> = ids.iter().copied().take(PER_PAGE).collect();
     let (some, is_cut) = within(conn, some, CHARACTERS).await?;
@@ -187,7 +192,7 @@ pub async fn oldest(conn: &mut Conn) -> QueryResult<EventId> {
     let first = query!(conn, c => events::table.select(events::id).order(events::id).first::<EventId>(c)).optional()?;
     match first {
         Some(id) => Ok(id),
-        None => Ok(EventId(log::head(conn).await?.0 + 1)),
+        None => Ok(EventId(log::last(conn).await?.0 + 1)),
     }
 }
 
@@ -202,11 +207,16 @@ pub async fn prune(tx: &mut Tx, before: Timestamp, most: i64) -> QueryResult<usi
     query!(tx.conn(), c => diesel::delete(events::table.filter(events::id.le(last))).execute(c))
 }
 
+/// Whether what a client has up to there is what this log holds up to there.
+pub async fn is_good(conn: &mut Conn, position: LogPosition) -> QueryResult<bool> {
+    epochs::is_good(conn, position).await
+}
+
 /// Whether a client that has everything up to `from` can be given the rest: both it and where its session began are of this log, and what follows is
 /// kept.
 pub async fn continues(conn: &mut Conn, first: LogPosition, offset: Option<LogPosition>, from: EventId) -> QueryResult<bool> {
     for position in [Some(first), offset].into_iter().flatten() {
-        if !epochs::is_good(conn, position).await? {
+        if !is_good(conn, position).await? {
             return Ok(false);
         }
     }

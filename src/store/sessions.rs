@@ -6,13 +6,13 @@ use diesel::dsl::exists;
 use diesel::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{EventId, Timestamp, UserId};
+use crate::model::{Epoch, EventId, LogPosition, Timestamp, UserId};
 use crate::schema::{session_rooms, sessions, users};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx, events};
 
-/// Events for which a room that was left is remembered.
-const REMEMBERED: i64 = 10_000;
+/// Rooms that a session has left and that are remembered.
+const REMEMBERED: i64 = 64;
 
 /// One stay of a session.
 pub struct Stay<'a> {
@@ -33,23 +33,24 @@ pub async fn open(tx: &mut Tx, stay: &Stay<'_>) -> QueryResult<()> {
         sessions::namespace.eq(stay.namespace),
         sessions::user_id.eq(stay.user),
         sessions::attachment.eq(stay.attachment),
-        sessions::confirmed.eq(0),
     );
     query!(tx.conn(), c => diesel::insert_into(sessions::table).values(row).on_conflict_do_nothing().execute(c)).map(|_| ())
 }
 
-/// Begins another stay of a session that is open, or was lost after `since`. Gives what its client surely has.
-pub async fn reopen(tx: &mut Tx, stay: &Stay<'_>, since: Timestamp) -> QueryResult<Option<EventId>> {
-    query!(tx.conn(), c => {
+/// Begins another stay of a session that is open, or was lost after `since`. Gives what its client surely has, if anything.
+pub async fn reopen(tx: &mut Tx, stay: &Stay<'_>, since: Timestamp) -> QueryResult<Option<Option<LogPosition>>> {
+    let confirmed: Option<(Option<Epoch>, Option<EventId>)> = query!(tx.conn(), c => {
         let own = sessions::table
             .find(stay.sid)
             .filter(sessions::namespace.eq(stay.namespace))
             .filter(sessions::user_id.eq(stay.user))
             .filter(sessions::closed_at.is_null().or(sessions::closed_at.gt(since)));
         let again = (sessions::attachment.eq(stay.attachment), sessions::closed_at.eq(None::<Timestamp>));
-        diesel::update(own).set(again).returning(sessions::confirmed).get_result(c)
+        let confirmed = (sessions::confirmed_epoch, sessions::confirmed_id);
+        diesel::update(own).set(again).returning(confirmed).get_result(c)
     })
-    .optional()
+    .optional()?;
+    Ok(confirmed.map(|(epoch, id)| epoch.zip(id).map(|(epoch, id)| LogPosition { epoch, id })))
 }
 
 /// A room that a session has joined by itself: for the events behind `since` and, once it has left, up to `until`.
@@ -67,11 +68,17 @@ pub async fn rooms(conn: &mut Conn, sid: &str) -> QueryResult<Vec<SessionRoom>> 
 }
 
 /// That stay's line was lost; the client surely has what is up to `confirmed`.
-pub async fn close(tx: &mut Tx, sid: &str, attachment: i64, confirmed: EventId) -> QueryResult<()> {
-    let own = sessions::table.find(sid.to_owned()).filter(sessions::attachment.eq(attachment));
-    query!(tx.conn(), c => diesel::update(own).set(sessions::closed_at.eq(Timestamp::now())).execute(c))?;
-    let own = sessions::table.find(sid.to_owned()).filter(sessions::attachment.eq(attachment).and(sessions::confirmed.lt(confirmed)));
-    query!(tx.conn(), c => diesel::update(own).set(sessions::confirmed.eq(confirmed)).execute(c)).map(|_| ())
+pub async fn close(tx: &mut Tx, sid: &str, attachment: i64, confirmed: Option<LogPosition>) -> QueryResult<()> {
+    query!(tx.conn(), c => {
+        let own = sessions::table.find(sid).filter(sessions::attachment.eq(attachment));
+        diesel::update(own).set(sessions::closed_at.eq(Timestamp::now())).execute(c)
+    })?;
+    let Some(LogPosition { epoch, id }) = confirmed else { return Ok(()) };
+    query!(tx.conn(), c => {
+        let own = sessions::table.find(sid).filter(sessions::attachment.eq(attachment));
+        diesel::update(own).set((sessions::confirmed_epoch.eq(epoch), sessions::confirmed_id.eq(id))).execute(c)
+    })
+    .map(|_| ())
 }
 
 /// That stay ended for good, and the session with it.
@@ -94,13 +101,12 @@ pub async fn purge(tx: &mut Tx, since: Timestamp, most: i64) -> QueryResult<usiz
     query!(tx.conn(), c => diesel::delete(sessions::table.filter(sessions::sid.eq_any(&old))).execute(c))
 }
 
-/// The session is in that room from here on. Nothing happens to one that has ended.
-pub async fn join(tx: &mut Tx, sid: &str, room: &str) -> QueryResult<()> {
-    let head = events::head(tx.conn()).await?;
-    let is_open: bool = query!(tx.conn(), c => diesel::select(exists(sessions::table.find(sid))).get_result(c))?;
-    if !is_open {
+/// That stay of the session is in the room from here on. Nothing happens when it is over.
+pub async fn join(tx: &mut Tx, sid: &str, attachment: i64, room: &str) -> QueryResult<()> {
+    if !is_current(tx, sid, attachment).await? {
         return Ok(());
     }
+    let head = events::head(tx).await?;
     let row = (session_rooms::sid.eq(sid), session_rooms::room.eq(room), session_rooms::since.eq(head));
     let added = query!(tx.conn(), c => diesel::insert_into(session_rooms::table).values(row).on_conflict_do_nothing().execute(c))?;
     if added == 0 {
@@ -112,18 +118,32 @@ pub async fn join(tx: &mut Tx, sid: &str, room: &str) -> QueryResult<()> {
     Ok(())
 }
 
-/// The session is out of that room from here on. What it was not to hear while it was there is remembered.
-pub async fn leave(tx: &mut Tx, sid: &str, room: &str) -> QueryResult<()> {
-    let head = events::head(tx.conn()).await?;
+/// That stay of the session is out of the room from here on. What it was not to hear while it was there is remembered, for so many rooms.
+pub async fn leave(tx: &mut Tx, sid: &str, attachment: i64, room: &str) -> QueryResult<()> {
+    if !is_current(tx, sid, attachment).await? {
+        return Ok(());
+    }
+    let head = events::head(tx).await?;
     let own = session_rooms::table.find((sid, room)).filter(session_rooms::until.is_null());
     query!(tx.conn(), c => diesel::update(own).set(session_rooms::until.eq(head)).execute(c))?;
-    let long_ago = session_rooms::table.filter(session_rooms::sid.eq(sid)).filter(session_rooms::until.lt(EventId(head.0 - REMEMBERED)));
-    query!(tx.conn(), c => diesel::delete(long_ago).execute(c)).map(|_| ())
+    let first_too_many: Option<Option<EventId>> = query!(tx.conn(), c => {
+        let left = session_rooms::table.filter(session_rooms::sid.eq(sid)).filter(session_rooms::until.is_not_null());
+        left.select(session_rooms::until).order(session_rooms::until.desc()).offset(REMEMBERED).first(c)
+    })
+    .optional()?;
+    let Some(until) = first_too_many.flatten() else { return Ok(()) };
+    let too_many = session_rooms::table.filter(session_rooms::sid.eq(sid)).filter(session_rooms::until.le(until));
+    query!(tx.conn(), c => diesel::delete(too_many).execute(c)).map(|_| ())
+}
+
+async fn is_current(tx: &mut Tx, sid: &str, attachment: i64) -> QueryResult<bool> {
+    let current = sessions::table.find(sid).filter(sessions::attachment.eq(attachment));
+    query!(tx.conn(), c => diesel::select(exists(current)).get_result(c))
 }
 
 /// All sessions of that user are out of that room from here on.
 pub async fn put_out(tx: &mut Tx, user: UserId, room: &str) -> QueryResult<()> {
-    let head = events::head(tx.conn()).await?;
+    let head = events::head(tx).await?;
     query!(tx.conn(), c => {
         let own = sessions::table.filter(sessions::user_id.eq(user)).select(sessions::sid);
         let there = session_rooms::table.filter(session_rooms::room.eq(room)).filter(session_rooms::until.is_null());

@@ -8,13 +8,14 @@ CREATE TABLE epochs (
     created_at TIMESTAMP NOT NULL
 );
 
--- Sockets that can be resumed. `attachment` tells one stay of a session from the next; `confirmed`: the client surely has what is up to there.
+-- Sockets that can be resumed. `attachment` tells one stay of a session from the next; `confirmed_*`: the client surely has what is up to there.
 CREATE TABLE sessions (
     sid        TEXT PRIMARY KEY NOT NULL,
     namespace  TEXT NOT NULL,
     user_id    BIGINT NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     attachment BIGINT NOT NULL,
-    confirmed  BIGINT NOT NULL,
+    confirmed_epoch BIGINT,
+    confirmed_id    BIGINT,
     closed_at  TIMESTAMP
 ) WITHOUT ROWID;
 CREATE INDEX sessions_by_user ON sessions (user_id);

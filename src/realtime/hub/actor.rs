@@ -8,8 +8,8 @@ use actix::prelude::*;
 use smallvec::SmallVec;
 
 use super::{
-    Arrival, Ask, Begin, Disconnect, Enter, Entered, Entrance, Event, Evict, Join, Leave, Outlet, Publish, Share, SocketId, Tell, WorkerId,
-    WorkerUp,
+    Arrive, Ask, Barred, Begin, Disconnect, Enter, Entered, Entrance, Event, Evict, Join, Leave, Outlet, Publish, Share, SocketId, Tell,
+    WorkerId, WorkerUp,
 };
 use crate::realtime::outlet::{Attach, Deliver, Detach, Drain, Forward, TakeOver};
 use crate::realtime::presence::{Gone, Place, Presence, PresenceSettings};
@@ -23,8 +23,8 @@ struct Entry {
     user: Option<Arc<str>>,
     /// None: it is on its way in.
     rooms: Option<SmallVec<[Stay; 2]>>,
-    /// Rooms that it was put out of on its way in.
-    barred: Vec<Arc<str>>,
+    /// Rooms that it is put out of on its way in; its replay looks at them too.
+    barred: Barred,
 }
 
 /// A socket in a room.
@@ -174,9 +174,7 @@ impl Hub {
     fn put_out(&mut self, socket: SocketId, room: &Arc<str>) -> Option<Place> {
         let entry = self.sockets.get_mut(&socket)?;
         let Some(rooms) = &mut entry.rooms else {
-            entry.barred.push(Arc::clone(room));
-            let worker = entry.worker;
-            self.tell(worker, Detach { socket, room: Some(Arc::clone(room)) });
+            entry.barred.add(room);
             return None;
         };
         let at = rooms.iter().position(|stay| stay.room == *room)?;
@@ -250,11 +248,11 @@ impl Handler<Begin> for Hub {
     }
 }
 
-impl Handler<Arrival> for Hub {
+impl Handler<Arrive> for Hub {
     type Result = ();
 
-    fn handle(&mut self, arrival: Arrival, ctx: &mut Self::Context) {
-        let Arrival { socket, worker, namespace, sid, user } = arrival;
+    fn handle(&mut self, arrive: Arrive, ctx: &mut Self::Context) {
+        let Arrive { socket, worker, namespace, sid, user, barred } = arrive;
         if let Some(older) = self.sids.insert(Arc::clone(&sid), socket)
             && let Some(worker) = self.forget(older, Gone::Lost)
         {
@@ -264,7 +262,7 @@ impl Handler<Arrival> for Hub {
         if let Some(user) = &user {
             self.users.entry(Arc::clone(&namespace)).or_default().entry(Arc::clone(user)).or_default().push(socket);
         }
-        self.sockets.insert(socket, Entry { worker, namespace, sid, user, rooms: None, barred: Vec::new() });
+        self.sockets.insert(socket, Entry { worker, namespace, sid, user, rooms: None, barred });
     }
 }
 
@@ -273,8 +271,7 @@ impl Handler<Enter> for Hub {
 
     fn handle(&mut self, Enter { socket, mut rooms, done }: Enter, ctx: &mut Self::Context) {
         let Some(entry) = self.sockets.get_mut(&socket) else { return };
-        let barred = std::mem::take(&mut entry.barred);
-        rooms.retain(|(room, _)| !barred.contains(room));
+        rooms.retain(|(room, _)| !entry.barred.has(room));
         let (worker, namespace, user) = (entry.worker, Arc::clone(&entry.namespace), entry.user.clone());
         entry.rooms = Some(rooms.iter().map(|(room, entrance)| Stay { room: Arc::clone(room), entrance: *entrance }).collect());
         let mut present = Vec::new();

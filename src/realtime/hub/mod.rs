@@ -7,8 +7,8 @@
 mod actor;
 
 use std::any::Any;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -126,8 +126,8 @@ impl HubHandle {
     /// A socket is on its way in. One that is there under the same `sid` is taken over: it is cut, and hears nothing more.
     ///
     /// It is on its way before anything is waited for, so that a [`HubHandle::disconnect`] of the same socket can not overtake it.
-    pub(super) fn arrive(&self, arrival: Arrival) {
-        self.hub.do_send(arrival);
+    pub(super) fn arrive(&self, arrive: Arrive) {
+        self.hub.do_send(arrive);
     }
 
     /// Enters a socket that has arrived into its first rooms, but for those that it was put out of meanwhile. What is routed from then on comes to its
@@ -168,13 +168,33 @@ pub(super) enum Entrance {
 /// A socket that comes.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Arrival {
+pub(super) struct Arrive {
     pub socket: SocketId,
     pub worker: WorkerId,
     pub namespace: Arc<str>,
     pub sid: Arc<str>,
     /// The identity as JSON text; None for no one.
     pub user: Option<Arc<str>>,
+    pub barred: Barred,
+}
+
+/// Rooms that a socket is put out of while it is on its way in.
+#[derive(Clone, Default)]
+pub(super) struct Barred(Arc<Mutex<Vec<Arc<str>>>>);
+
+impl Barred {
+    fn add(&self, room: &Arc<str>) {
+        self.rooms().push(Arc::clone(room));
+    }
+
+    pub(super) fn has(&self, room: &str) -> bool {
+        self.rooms().iter().any(|barred| **barred == *room)
+    }
+
+    fn rooms(&self) -> MutexGuard<'_, Vec<Arc<str>>> {
+        // A push is whole or not there.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A socket that is in.

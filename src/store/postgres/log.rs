@@ -177,9 +177,7 @@ struct Orphans;
 
 impl QueryFragment<Pg> for Orphans {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql(
-            "DELETE FROM outbox WHERE name IS NULL AND created_at < clock_timestamp() AT TIME ZONE 'UTC' - INTERVAL '10 minutes'",
-        );
+        out.push_sql("DELETE FROM outbox WHERE name IS NULL AND created_at < clock_timestamp() AT TIME ZONE 'UTC' - INTERVAL '10 minutes'");
         Ok(())
     }
 }

@@ -7,13 +7,13 @@ use diesel_async::{RunQueryDsl, TransactionManager};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::Error;
+use crate::store::Tx;
 use crate::store::conn::guarded;
 use crate::store::fault::{BUSY, SILENT, UNCONFIRMED};
 use crate::store::job::{QueuedRead, QueuedWrite};
 use crate::store::postgres::outbox::{Put, pack};
 use crate::store::postgres::pool::{Connections, discard};
 use crate::store::postgres::{House, Manager, TIME_LIMIT, connection};
-use crate::store::Tx;
 
 /// How many connections are tried that turn out to be closed.
 const TRIES: usize = 3;
