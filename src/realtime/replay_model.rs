@@ -390,9 +390,9 @@ fn no_schedule_loses_doubles_or_disorders_an_event() {
 }
 
 #[test]
-#[ignore = "long: two million schedules"]
-fn no_schedule_of_millions_loses_doubles_or_disorders_an_event() {
+#[ignore = "long: a million schedules"]
+fn no_schedule_of_a_million_loses_doubles_or_disorders_an_event() {
     let seed = rand::random::<u32>();
     println!("from seed {seed}");
-    run(u64::from(seed)..u64::from(seed) + 2_000_000);
+    run(u64::from(seed)..u64::from(seed) + 1_000_000);
 }
