@@ -135,7 +135,7 @@ impl Appender {
     async fn take(&mut self, server: i64, done: &[i64]) -> QueryResult<Option<Vec<Taken>>> {
         let (announced, newest) = (self.announced.0, self.epochs.newest());
         let conn = connection(self.conn()?);
-        bounded(conn.batch_execute("BEGIN; SET LOCAL enable_seqscan = off; SELECT last_id FROM log_head FOR UPDATE")).await?;
+        bounded(conn.batch_execute("BEGIN; SELECT last_id FROM log_head FOR UPDATE")).await?;
         let taken = bounded(log::take(conn, server, done.to_vec())).await?;
         let known = taken.first().is_some_and(|row| row.head >= announced && row.epoch_number == Some(newest));
         bounded(conn.batch_execute(if known { "COMMIT" } else { "ROLLBACK" })).await?;
@@ -159,7 +159,10 @@ impl Appender {
     }
 }
 
+/// On a new connection first of all.
 async fn settle(conn: &mut Conn, standing: Option<(i64, EventId)>) -> QueryResult<(Epochs, EventId)> {
+    // The outbox grows and shrinks faster than the planner learns: what it once took for a small table it would read from end to end.
+    bounded(connection(conn).batch_execute("SET enable_seqscan = off")).await?;
     bounded(Manager::begin_transaction(connection(conn))).await?;
     let settled = bounded(identity::settle(conn, standing)).await?;
     bounded(Manager::commit_transaction(connection(conn))).await?;

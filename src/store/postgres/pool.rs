@@ -65,16 +65,16 @@ impl Connector {
         let (client, connection) = self.config.connect(NoTls).await.map_err(|fault| (reason(&fault), fault.into()))?;
         let mut conn =
             AsyncPgConnection::try_from_client_and_connection(client, connection).await.map_err(|fault| (UNREACHABLE, fault.into()))?;
-        conn.batch_execute(&guards()).await.map_err(|fault| (UNREACHABLE, fault.into()))?;
+        conn.batch_execute(&session()).await.map_err(|fault| (UNREACHABLE, fault.into()))?;
         Ok(conn)
     }
 }
 
 /// What we leave behind when we are stopped or cut off must not hold others up: a statement or a transaction without us ends by itself, later
-/// than we would end it.
-fn guards() -> String {
+/// than we would end it. And no statement of ours is worth compiling.
+fn session() -> String {
     let (statement, transaction) = ((TIME_LIMIT + Duration::from_secs(2)).as_millis(), (TIME_LIMIT + Duration::from_secs(5)).as_millis());
-    format!("SET statement_timeout = {statement}; SET idle_in_transaction_session_timeout = {transaction}")
+    format!("SET statement_timeout = {statement}; SET idle_in_transaction_session_timeout = {transaction}; SET jit = off")
 }
 
 fn reason(fault: &tokio_postgres::Error) -> &'static str {
