@@ -225,12 +225,11 @@ impl Arrival {
         while replay.is_behind(end) {
             // Looked at when the end is known: what was said behind a removal lies behind it.
             replay.stay_where(|room| !barred.has(room));
-            let page = match replay.known(self.worker.hub.tail()) {
-                Some(page) => page,
-                None => {
-                    let page = recovery.log.page(session, replay.stays().to_vec(), replay.after(), replay.up_to(end));
-                    page.await?.ok_or(PRUNED)?
-                }
+            let page = if let Some(page) = replay.known(self.worker.hub.tail()) {
+                page
+            } else {
+                let page = recovery.log.page(session, replay.stays().to_vec(), replay.after(), replay.up_to(end));
+                page.await?.ok_or(PRUNED)?
             };
             for frame in replay.take(&page, end, link.protocol, aliases).ok_or(PRUNED)? {
                 link.push(frame);

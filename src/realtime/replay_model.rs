@@ -179,14 +179,14 @@ impl World {
             && pid.sid == session.sid
             && let Some(replay) = self.resume(session, offset)
         {
-            self.hello(&mut pipe, &pid.sid, text, replay.at());
+            Self::hello(&mut pipe, &pid.sid, text, replay.at());
             self.line = Some(Line { stage: Stage::CatchingUp(replay), entered_at: i64::MAX, pipe });
             return;
         }
         self.sessions += 1;
         let (sid, first): (Arc<str>, _) = (format!("s{}", self.sessions).into(), self.head());
         let pid = Pid { sid: Arc::clone(&sid), namespace: "/".into(), user: "5".into(), first };
-        self.hello(&mut pipe, &sid, &self.key.sign(&pid), Offset::whole(first));
+        Self::hello(&mut pipe, &sid, &self.key.sign(&pid), Offset::whole(first));
         let stays = vec![Stay { room: room("user"), since: first.id, until: None }];
         self.session = Some(Session { sid, first, stays, confirmed: None, due: Vec::new() });
         self.line = Some(Line { stage: Stage::Live, entered_at: first.id, pipe });
@@ -204,7 +204,7 @@ impl World {
         is_whole.then_some(replay)
     }
 
-    fn hello(&self, pipe: &mut VecDeque<Packet>, sid: &str, pid: &str, offset: Offset) {
+    fn hello(pipe: &mut VecDeque<Packet>, sid: &str, pid: &str, offset: Offset) {
         pipe.push_back(Packet::Frame(websocket::text(&socketio::connect("/", sid, Some(pid)))));
         pipe.push_back(Packet::Frame(PROTOCOL.event("/", "session", "{}", Some(&offset.to_string()))));
     }
@@ -223,7 +223,7 @@ impl World {
                     self.line = None;
                 }
             }
-            Stage::Entered(mut replay, end, held) => {
+            Stage::Entered(mut replay, end, kept) => {
                 while replay.is_behind(end) {
                     if !send_page(&mut replay, end, 2, &self.log, self.pruned, &self.tail, &mut line.pipe) {
                         self.line = None;
@@ -231,7 +231,7 @@ impl World {
                     }
                 }
                 line.entered_at = end;
-                line.pipe.extend(held.into_iter().map(Packet::Frame));
+                line.pipe.extend(kept.into_iter().map(Packet::Frame));
             }
         }
     }

@@ -112,7 +112,7 @@ impl Session {
         let Some((name, gateway)) = self.worker.shared.gateways.get_key_value(namespace) else {
             match self.link.protocol {
                 Protocol::SocketIo { .. } => {
-                    self.link.send(websocket::text(&socketio::connect_error(namespace, "Invalid namespace", None)))
+                    self.link.send(websocket::text(&socketio::connect_error(namespace, "Invalid namespace", None)));
                 }
                 Protocol::Plain => self.link.close(Reason::UnknownNamespace),
             }

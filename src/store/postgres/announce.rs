@@ -31,7 +31,7 @@ pub(super) struct Event {
     outbox_id: Option<i64>,
     origin: Option<Origin>,
     /// Still without its position.
-    event: CommittedEvent,
+    told: CommittedEvent,
 }
 
 /// A place among the events at which this server does something, and no other.
@@ -58,7 +58,7 @@ impl Event {
         let Taken { outbox_id, origin, id, namespace, name, payload, except_json, rooms, members, .. } = row;
         let rooms = rooms.unwrap_or_default().into_iter().filter(|room| !room.starts_with(MEMBERS));
         let members = members.unwrap_or_default().into_iter().map(|id| user_room(UserId(id)));
-        let event = CommittedEvent {
+        let told = CommittedEvent {
             position: None,
             namespace: namespace?.into(),
             name: name?.into(),
@@ -66,7 +66,7 @@ impl Event {
             except: names(except_json.as_deref()),
             data: payload?,
         };
-        Some(Self { id: EventId(id?), outbox_id, origin: origin.map(Origin), event })
+        Some(Self { id: EventId(id?), outbox_id, origin: origin.map(Origin), told })
     }
 
     /// Some that were read from the log. A conversation's members are those of now.
@@ -88,7 +88,7 @@ impl Event {
             None => vec![plain(room).to_owned()],
         };
         let event = |row: Read| {
-            let event = CommittedEvent {
+            let told = CommittedEvent {
                 position: None,
                 rooms: row.rooms.iter().flat_map(expand).collect(),
                 except: names(row.except_json.as_deref()),
@@ -96,7 +96,7 @@ impl Event {
                 name: row.name.into(),
                 data: row.payload,
             };
-            Self { id: EventId(row.id), outbox_id: row.outbox_id, origin: row.origin.map(Origin), event }
+            Self { id: EventId(row.id), outbox_id: row.outbox_id, origin: row.origin.map(Origin), told }
         };
         Ok(rows.into_iter().map(event).collect())
     }
@@ -154,18 +154,21 @@ impl Announcer {
     /// The next piece of the log, and ahead of each event the marks that were put ahead of it.
     pub(super) async fn announce(&mut self, epochs: &Epochs, events: Vec<Event>, marks: &mut VecDeque<Mark>) {
         let mut batch = Batch::default();
-        for Event { id, outbox_id, origin, mut event } in events {
-            while let Some(mark) = marks.pop_front_if(|mark| outbox_id.is_some_and(|id| mark.outbox_id < id)) {
+        for Event { id, outbox_id, origin, mut told } in events {
+            let is_ahead = |mark: &Mark| outbox_id.is_some_and(|id| mark.outbox_id < id);
+            while marks.front().is_some_and(is_ahead)
+                && let Some(mark) = marks.pop_front()
+            {
                 self.pass(&mark, &mut batch);
             }
-            event.position = Some(epochs.position(id));
+            told.position = Some(epochs.position(id));
             let beside = origin.and_then(|origin| self.house.pending.take(origin, &mut batch.finished));
             if beside.is_none() {
-                batch.foreign += event.data.len();
+                batch.foreign += told.data.len();
             }
             let beside = beside.unwrap_or_default();
             batch.steps.extend(beside.before);
-            batch.steps.push(Step::Event(event));
+            batch.steps.push(Step::Event(told));
             batch.steps.extend(beside.after);
         }
         self.publish(batch).await;

@@ -121,8 +121,12 @@ impl Pending {
             }
             Fate::Unknown(since) => now < since + DOUBT,
         });
-        late.into_iter().for_each(|job| job.answer(None));
-        gone.into_iter().for_each(|job| job.answer(Some(Error::Unavailable(UNCONFIRMED))));
+        for job in late {
+            job.answer(None);
+        }
+        for job in gone {
+            job.answer(Some(Error::Unavailable(UNCONFIRMED)));
+        }
     }
 
     /// Whether all that is known to be committed has been announced.

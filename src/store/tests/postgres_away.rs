@@ -198,18 +198,20 @@ fn a_commit_without_an_answer_is_unavailable_and_its_events_and_what_follows_it_
     let Some(Distant { house, proxy }) = &Distant::open() else { return };
     run(async {
         let House { db, log, .. } = house;
+        // The appender has its connection, and will not commit anything while the line is watched.
+        db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
         let done = Arc::new(AtomicBool::new(false));
         proxy.set(Line::CutAtCommit);
         let then = Arc::clone(&done);
         let lost = db.write(Once::No, async move |tx| {
             tx.after_commit(move || then.store(true, Ordering::Relaxed));
-            place(tx, 1).await
+            place(tx, 2).await
         });
         assert_eq!(reason(lost.await), "The database went away before it confirmed; the change may have been made");
         proxy.set(Line::Open);
         until(async || done.load(Ordering::Relaxed)).await;
-        assert_eq!(log.ids(), [1]);
-        assert_eq!(all_orders(db).await, [1]);
+        assert_eq!(log.ids(), [1, 2]);
+        assert_eq!(all_orders(db).await, [1, 2]);
     });
 }
 
@@ -269,7 +271,7 @@ fn a_server_does_not_start_without_its_database_and_says_so_in_one_line() {
     };
     let proxy = Proxy::start(&server);
     let database = PostgresDatabase::create(server);
-    let url = proxied(&database, &proxy).replacen("@", ":hush-hush@", 1);
+    let url = proxied(&database, &proxy).replacen('@', ":hush-hush@", 1);
     for (line, words) in [(Line::Cut, "cannot be reached"), (Line::Silent, "does not answer")] {
         proxy.set(line);
         let Err(error) = Db::open(&postgres_settings(url.clone()), Arc::new(Silent)) else { panic!("it opened") };
