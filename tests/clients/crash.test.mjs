@@ -16,7 +16,7 @@ test(`${ROUNDS} rounds of kill -9 under 8 senders: all that was acked is stored,
   for (let round = 1; round <= ROUNDS; round += 1) {
     const { retries } = load;
     load.start();
-    await load.more(100);
+    await load.more(300, 60_000);
     // Once amid the writes, and once more while the clients come back.
     const moments = [random(800), random(400)];
     for (const moment of moments) {
@@ -24,7 +24,7 @@ test(`${ROUNDS} rounds of kill -9 under 8 senders: all that was acked is stored,
       await server.kill();
       await server.start();
     }
-    await load.more(100, 30_000);
+    await load.more(300, 60_000);
     await load.stop();
     const { messages, orders, notifications } = await load.reckon();
     const { made, refused } = load.resumes;
