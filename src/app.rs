@@ -55,7 +55,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let opened = std::thread::spawn(move || Db::open(&database, publisher)).join();
     let db = opened.map_err(|_| "opening the database failed")??;
     let keeping = Keeping { window: settings.realtime.recovery_window, retention: settings.realtime.event_retention };
-    let log = recovery::start(&db, &hub, keeping).await?;
+    let log = recovery::start(&db, keeping).await?;
     let services = Arc::new(Services::new(db.clone(), Tokens::new(&key, &settings.auth), hub.clone(), settings.access.rate_login));
     if settings.server.demo {
         demo::prepare(&services).await?;

@@ -21,7 +21,7 @@ pub(super) async fn announce(hub: &HubHandle, new: NewEvent) {
 }
 
 /// A place in the log, in the sockets' words.
-pub(super) fn position(place: LogPosition) -> Position {
+fn position(place: LogPosition) -> Position {
     Position { epoch: place.epoch.0, id: place.id.0 }
 }
 
@@ -35,6 +35,10 @@ pub(super) fn to_send(event: CommittedEvent) -> Event {
 }
 
 impl Publisher for HubPublisher {
+    fn begin(&self, start: LogPosition, last: Vec<CommittedEvent>) {
+        self.0.begin(position(start), last.into_iter().map(to_send).collect());
+    }
+
     fn admit<'a>(&'a self, bytes: usize) -> Pin<Box<dyn Future<Output = Ticket> + Send + 'a>> {
         Box::pin(async move { Box::new(self.0.admit(bytes).await) as Ticket })
     }

@@ -16,9 +16,9 @@ use super::rooms::is_member;
 use crate::error::Error;
 use crate::event::Joinable;
 use crate::model::{Epoch, EventId, LogPosition, Timestamp, UserId};
+use crate::realtime::Position;
 use crate::realtime::log::{Attachment, Claim, End, Log, LogFuture, Page, Resumed};
 use crate::realtime::recovery::{PidKey, Stay};
-use crate::realtime::{HubHandle, Position};
 use crate::store::history::{self, Audience};
 use crate::store::sessions::SessionRoom;
 use crate::store::{Db, Once, Tx, idempotency, secrets, sessions};
@@ -61,21 +61,17 @@ enum Change {
     End { sid: Arc<str>, attachment: i64, end: End },
 }
 
-/// Starts what keeps sessions and events: what was open when the server died is lost from now on, the hub learns where the log stands, and what
-/// is too old is removed from time to time. To be called before anyone can connect.
+/// Starts what keeps sessions and events: what was open when the server died is lost from now on, and what is too old is removed from time
+/// to time. To be called before anyone can connect.
 ///
 /// # Errors
 /// As the database's.
-pub async fn start(db: &Db, hub: &HubHandle, keeping: Keeping) -> Result<(Arc<dyn Log>, PidKey), Error> {
+pub async fn start(db: &Db, keeping: Keeping) -> Result<(Arc<dyn Log>, PidKey), Error> {
     let key = db.write(Once::No, async |tx| {
         sessions::close_all(tx).await?;
         Ok(secrets::key(tx, "pid").await?)
     });
     let key = <[u8; secrets::LENGTH]>::try_from(key.await?).map_err(|_| Error::Internal)?;
-    let start = db.start();
-    let last = db.read(async move |conn| history::last(conn, start.id).await).await?;
-    hub.begin(publish::position(start), last.into_iter().map(publish::to_send).collect());
-
     // Bounded by the sockets: each that comes waits for its turn, and goes once.
     let lanes = std::array::from_fn(|_| {
         let (lane, changes) = mpsc::unbounded_channel();

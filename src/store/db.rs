@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use diesel::IntoSql;
 use diesel::sql_types::Integer;
+use diesel::{IntoSql, QueryResult};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::error::Error;
-use crate::model::LogPosition;
+use crate::model::Epoch;
 use crate::store::conn::{Conn, Driver, query};
 use crate::store::fault::{BUSY, CLOSING, SILENT};
 use crate::store::file::{self, ServerLock};
@@ -24,7 +24,7 @@ use crate::store::job::{Message, QueuedRead, QueuedWrite, Read, Write};
 use crate::store::postgres::Health;
 use crate::store::reader::SharedQueue;
 use crate::store::writer::Writer;
-use crate::store::{Once, Publisher, Tx, epochs, migrate, postgres, reader};
+use crate::store::{Once, Publisher, Tx, epochs, history, migrate, postgres, reader};
 
 /// Writes that may wait for the writer; who comes later waits outside.
 const WRITE_QUEUE: usize = 1024;
@@ -50,7 +50,6 @@ struct Shared {
     writes: mpsc::Sender<Message<QueuedWrite>>,
     reads: mpsc::Sender<Message<QueuedRead>>,
     publisher: Arc<dyn Publisher>,
-    start: LogPosition,
     /// PostgreSQL's.
     health: Option<Arc<Health>>,
     /// Taken by `close`.
@@ -106,23 +105,16 @@ impl Db {
         let (writes, write_queue) = mpsc::channel(WRITE_QUEUE);
         let (reads, read_queue) = mpsc::channel(READ_QUEUE);
         let mut health = None;
-        let (running, start) = match &settings.url {
+        let running = match &settings.url {
             DatabaseUrl::Sqlite(path) => start_sqlite(path, settings, &publisher, write_queue, read_queue)?,
             DatabaseUrl::Postgres(url) => {
-                let server = postgres::Server::open(url.expose(), settings.migrate, Arc::clone(&publisher))?;
-                let start = server.position();
+                let server = postgres::Server::open(url.expose(), settings, Arc::clone(&publisher))?;
                 health = Some(server.health());
                 let thread = spawn("hubcast-postgres", move || server.run(write_queue, read_queue))?;
-                (Running { threads: vec![thread], lock: None }, start)
+                Running { threads: vec![thread], lock: None }
             }
         };
-        Ok(Self { shared: Arc::new(Shared { writes, reads, publisher, start, health, running: Mutex::new(running) }) })
-    }
-
-    /// Where the log stood when it was opened: what is published comes behind it.
-    #[must_use]
-    pub fn start(&self) -> LogPosition {
-        self.shared.start
+        Ok(Self { shared: Arc::new(Shared { writes, reads, publisher, health, running: Mutex::new(running) }) })
     }
 
     /// Runs queries on a connection that sees everything committed so far. They must only query: a thread is theirs meanwhile.
@@ -230,26 +222,31 @@ fn start_sqlite(
     publisher: &Arc<dyn Publisher>,
     writes: mpsc::Receiver<Message<QueuedWrite>>,
     reads: mpsc::Receiver<Message<QueuedRead>>,
-) -> Result<(Running, LogPosition), OpenError> {
+) -> Result<Running, OpenError> {
     let path = file::create(path)?;
     let lock = if settings.lock { Some(file::lock(&path)?) } else { None };
     let mut conn = file::connect(&path, settings.synchronous)?;
     migrate::sqlite(&mut conn, settings.migrate)?;
     let mut conn = Conn::Sqlite(conn);
-    let begun = Driver::new().run(async {
-        // A command beside the server appends nothing that clients are to hear.
-        if settings.lock { epochs::begin(&mut conn, None).await } else { Ok(epochs::NONE) }
+    // A command beside the server appends nothing that clients are to hear.
+    let begun: QueryResult<Epoch> = Driver::new().run(async {
+        if !settings.lock {
+            return Ok(epochs::NONE);
+        }
+        let start = epochs::begin(&mut conn, None).await?;
+        publisher.begin(start, history::last(&mut conn, start.id).await?);
+        Ok(start.epoch)
     });
-    let start = begun.map_err(OpenError::database)?;
+    let epoch = begun.map_err(OpenError::database)?;
     let publisher = Arc::clone(publisher);
-    let mut threads = vec![spawn("hubcast-writer", move || Writer::new(conn, start.epoch, writes, publisher).run())?];
+    let mut threads = vec![spawn("hubcast-writer", move || Writer::new(conn, epoch, writes, publisher).run())?];
     let queue: SharedQueue = Arc::new(Mutex::new(reads));
     for _ in 0..READERS {
         let conn = file::connect_read_only(&path, settings.synchronous)?;
         let queue = Arc::clone(&queue);
         threads.push(spawn("hubcast-reader", move || reader::run(conn, &queue))?);
     }
-    Ok((Running { threads, lock }, start))
+    Ok(Running { threads, lock })
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {

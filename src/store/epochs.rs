@@ -10,7 +10,7 @@ use crate::store::conn::query;
 use crate::store::{Conn, events};
 
 /// Of a log that nobody resumes on.
-pub(super) const NONE: LogPosition = LogPosition { epoch: Epoch(0), id: EventId(0) };
+pub(super) const NONE: Epoch = Epoch(0);
 
 /// Epochs remembered. An offset of an older one is not good any more.
 const KEPT: i64 = 1000;
@@ -33,7 +33,7 @@ pub(super) async fn begin(conn: &mut Conn, identity: Option<&str>) -> QueryResul
 /// The epoch that the log is in.
 pub(super) async fn current(conn: &mut Conn) -> QueryResult<Epoch> {
     let last = query!(conn, c => epochs::table.select(epochs::epoch).order(epochs::number.desc()).first(c)).optional()?;
-    Ok(last.unwrap_or(NONE.epoch))
+    Ok(last.unwrap_or(NONE))
 }
 
 /// Whether what a client has up to there is what this log holds up to there.

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
 
+use crate::model::LogPosition;
 use crate::store::CommittedEvent;
 use crate::store::tx::Step;
 
@@ -13,6 +14,10 @@ pub type Ticket = Box<dyn Any + Send>;
 
 /// Announces committed events.
 pub trait Publisher: Send + Sync {
+    /// Where a server's log stands when it is opened, and its last events. Called once, ahead of everything that is published; not at all for a
+    /// command beside a server.
+    fn begin(&self, start: LogPosition, last: Vec<CommittedEvent>);
+
     /// Waits for a share of the budget. Taken in the caller's task, before its write is queued: who cannot be announced is not written.
     fn admit<'a>(&'a self, bytes: usize) -> Pin<Box<dyn Future<Output = Ticket> + Send + 'a>>;
 
@@ -60,6 +65,8 @@ impl Committed {
 pub struct Silent;
 
 impl Publisher for Silent {
+    fn begin(&self, _start: LogPosition, _last: Vec<CommittedEvent>) {}
+
     fn admit<'a>(&'a self, _bytes: usize) -> Pin<Box<dyn Future<Output = Ticket> + Send + 'a>> {
         Box::pin(std::future::ready(Box::new(()) as Ticket))
     }

@@ -24,7 +24,7 @@ export function programs() {
 }
 
 /** Runs one statement on the database of that URL. */
-function query(url, statement) {
+export function query(url, statement) {
   const place = programs();
   const psql = place && existsSync(join(place, "psql")) ? join(place, "psql") : "psql";
   return new Promise((resolve, reject) => {

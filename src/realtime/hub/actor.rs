@@ -237,10 +237,6 @@ impl Handler<Begin> for Hub {
     type Result = ();
 
     fn handle(&mut self, Begin { position, last }: Begin, _: &mut Self::Context) {
-        // What a server that died has left is announced as soon as the log is open, and so maybe before this: never a step back.
-        if self.position.epoch == position.epoch && self.position.id > position.id {
-            return;
-        }
         let first = last.first().and_then(Event::position);
         self.tail.begin(first.map_or(position.id, |first| first.id - 1));
         for event in last.into_iter().map(Arc::new) {

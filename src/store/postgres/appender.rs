@@ -11,14 +11,14 @@ use diesel::QueryResult;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{SimpleAsyncConnection, TransactionManager};
 
-use crate::model::{EventId, LogPosition};
-use crate::store::Conn;
+use crate::model::EventId;
 use crate::store::fault::SILENT;
 use crate::store::postgres::announce::{Announcer, Event, Mark};
 use crate::store::postgres::identity::{self, Epochs};
 use crate::store::postgres::log::{self, PIECE, Taken};
 use crate::store::postgres::pool::discard;
 use crate::store::postgres::{House, Manager, TIME_LIMIT, connection};
+use crate::store::{Conn, Publisher, history};
 
 /// How often it looks for what nobody here has told it of: events of other servers, and what servers have left that died.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -37,14 +37,13 @@ pub(super) struct Appender {
 }
 
 impl Appender {
-    /// Finds out where the log stands: what is announced comes behind that.
-    pub(super) async fn start(mut conn: Conn) -> QueryResult<Self> {
+    /// Finds out where the log stands, and tells the publisher, if there is one to tell: what is announced comes behind that.
+    pub(super) async fn start(mut conn: Conn, publisher: Option<&dyn Publisher>) -> QueryResult<Self> {
         let (epochs, announced) = settle(&mut conn, None).await?;
+        if let Some(publisher) = publisher {
+            publisher.begin(epochs.end(announced), bounded(history::last(&mut conn, announced)).await?);
+        }
         Ok(Self { conn: Some(conn), epochs, announced, cleaned: Instant::now() })
-    }
-
-    pub(super) fn position(&self) -> LogPosition {
-        self.epochs.end(self.announced)
     }
 
     /// Until the house is closed and all that it has committed is announced.

@@ -33,7 +33,7 @@ impl Epochs {
     }
 
     pub(super) fn position(&self, id: EventId) -> LogPosition {
-        let epoch = self.rows.iter().rev().find(|(_, _, first)| *first <= id).map_or(stretches::NONE.epoch, |row| row.1);
+        let epoch = self.rows.iter().rev().find(|(_, _, first)| *first <= id).map_or(stretches::NONE, |row| row.1);
         LogPosition { epoch, id }
     }
 
@@ -43,7 +43,7 @@ impl Epochs {
 
     /// Where the log ends that is announced up to there: what comes next belongs to the newest epoch.
     pub(super) fn end(&self, id: EventId) -> LogPosition {
-        LogPosition { epoch: self.rows.last().map_or(stretches::NONE.epoch, |row| row.1), id }
+        LogPosition { epoch: self.rows.last().map_or(stretches::NONE, |row| row.1), id }
     }
 
     /// Up to where what was announced is still what the log holds: where the first epoch after that one begins, something else comes.

@@ -34,7 +34,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::LocalSet;
 
-use crate::model::LogPosition;
+use crate::config::DatabaseSettings;
 use crate::store::conn::Conn;
 use crate::store::job::{Message, QueuedRead, QueuedWrite};
 use crate::store::postgres::appender::Appender;
@@ -80,7 +80,7 @@ struct House {
 
 impl Server {
     /// Connects, brings the schema up to date, and finds out where the log stands. Blocks; not to be called within a runtime.
-    pub(super) fn open(url: &str, migrate: bool, publisher: Arc<dyn Publisher>) -> Result<Self, OpenError> {
+    pub(super) fn open(url: &str, settings: &DatabaseSettings, publisher: Arc<dyn Publisher>) -> Result<Self, OpenError> {
         let connector = Connector::new(url, Arc::default())?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -89,19 +89,16 @@ impl Server {
         let (connections, appender) = runtime.block_on(async {
             let conn = connector.connect().await.map_err(OpenError::database)?;
             // Migrations block: on a thread where they may, while this one drives the connection.
+            let migrate = settings.migrate;
             let migrated = tokio::task::spawn_blocking(move || migrate::postgres(conn, migrate)).await;
             migrated.map_err(OpenError::database)??;
             let connections = Connections::new(connector, (WRITES + READS + 1) as usize)?;
             let conn = connections.get().await.map_err(OpenError::database)?;
-            let appender = Appender::start(conn).await.map_err(OpenError::database)?;
+            let told = settings.lock.then_some(&*publisher);
+            let appender = Appender::start(conn, told).await.map_err(OpenError::database)?;
             Ok::<_, OpenError>((connections, appender))
         })?;
         Ok(Self { runtime, connections, appender, publisher })
-    }
-
-    /// Where the log stands: what is announced comes behind that.
-    pub(super) fn position(&self) -> LogPosition {
-        self.appender.position()
     }
 
     pub(super) fn health(&self) -> Arc<Health> {

@@ -22,7 +22,7 @@ fn a_crowd_is_committed_together_and_published_in_log_order() {
         }
         assert_eq!(log.ids(), (1..=100).collect::<Vec<_>>());
         assert_eq!(all_orders(db).await, (0..100).collect::<Vec<_>>());
-        let batches = log.0.lock().expect("no test panics in here").len();
+        let batches = log.batches.lock().expect("no test panics in here").len();
         assert!(batches < 100, "{batches} batches: nothing was joined");
     });
 }
@@ -162,7 +162,7 @@ fn what_is_to_be_done_after_a_commit_is_done_in_its_place_among_the_events_and_n
     run(async {
         let mark = |log: &Arc<Recorder>| {
             let log = Arc::clone(log);
-            move || log.0.lock().expect("no test panics in here").push(Vec::new())
+            move || log.batches.lock().expect("no test panics in here").push(Vec::new())
         };
         let (done, undone) = (mark(log), mark(log));
         db.write(Once::No, async move |tx| {
@@ -177,7 +177,7 @@ fn what_is_to_be_done_after_a_commit_is_done_in_its_place_among_the_events_and_n
             Err::<(), _>(Error::Forbidden)
         });
         assert_eq!(refused.await, Err(Error::Forbidden));
-        let batches: Vec<usize> = log.0.lock().expect("no test panics in here").iter().map(Vec::len).collect();
+        let batches: Vec<usize> = log.batches.lock().expect("no test panics in here").iter().map(Vec::len).collect();
         assert_eq!(batches, [1, 0, 1]);
     });
 }

@@ -8,11 +8,12 @@ mod notifications;
 mod opening;
 mod postgres;
 mod postgres_away;
+mod postgres_epochs;
 mod queries;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 
 use diesel::connection::{Connection, SimpleConnection};
 use diesel_async::AsyncPgConnection;
@@ -22,22 +23,30 @@ use tempfile::TempDir;
 use crate::config::{DatabaseSettings, DatabaseUrl, Synchronous};
 use crate::error::Error;
 use crate::event;
-use crate::model::{Money, Order, OrderStatus, Role, User, UserId};
+use crate::model::{LogPosition, Money, Order, OrderStatus, Role, User, UserId};
 use crate::store::orders::{self, NewOrder, Page};
 use crate::store::users::{self, NewUser};
 use crate::store::{Claim, Committed, CommittedEvent, Db, Once, OpenError, Publisher, Silent, Ticket, Tx, is_missing_reference, is_taken};
 
-/// Remembers what was published, batch by batch.
+/// Remembers what was published, batch by batch, and where the log stood ahead of that.
 #[derive(Default)]
-struct Recorder(Mutex<Vec<Vec<CommittedEvent>>>);
+struct Recorder {
+    batches: Mutex<Vec<Vec<CommittedEvent>>>,
+    start: OnceLock<(LogPosition, Vec<CommittedEvent>)>,
+}
 
 impl Publisher for Recorder {
+    fn begin(&self, start: LogPosition, last: Vec<CommittedEvent>) {
+        assert!(self.events().is_empty(), "something was published ahead of the start");
+        self.start.set((start, last)).expect("a log begins once");
+    }
+
     fn admit<'a>(&'a self, _bytes: usize) -> std::pin::Pin<Box<dyn Future<Output = Ticket> + Send + 'a>> {
         Box::pin(std::future::ready(Box::new(()) as Ticket))
     }
 
     fn publish(&self, committed: Committed, routed: Box<dyn FnOnce() + Send>) {
-        let batches = || self.0.lock().expect("no test panics in here");
+        let batches = || self.batches.lock().expect("no test panics in here");
         committed.walk(|events| batches().push(events), |events| batches().push(events));
         routed();
     }
@@ -45,7 +54,11 @@ impl Publisher for Recorder {
 
 impl Recorder {
     fn events(&self) -> Vec<CommittedEvent> {
-        self.0.lock().expect("no test panics in here").concat()
+        self.batches.lock().expect("no test panics in here").concat()
+    }
+
+    fn start(&self) -> LogPosition {
+        self.start.get().expect("the log has begun").0
     }
 
     fn ids(&self) -> Vec<i64> {

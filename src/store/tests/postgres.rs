@@ -15,14 +15,14 @@ use crate::model::{ConversationId, Message};
 use crate::store::conversations;
 
 /// A house on PostgreSQL, and a second server on the same database.
-struct Two {
-    house: House,
+pub(super) struct Two {
+    pub(super) house: House,
     other: Db,
-    other_log: Arc<Recorder>,
+    pub(super) other_log: Arc<Recorder>,
 }
 
 impl Two {
-    fn open() -> Option<Self> {
+    pub(super) fn open() -> Option<Self> {
         let Some(server) = postgres() else {
             println!("left out: HUBCAST_TEST_POSTGRES is not set");
             return None;
@@ -34,7 +34,7 @@ impl Two {
     }
 
     /// Waits until both have announced everything.
-    async fn settle(&self) {
+    pub(super) async fn settle(&self) {
         let head = Probe::connect(&self.house).await.number("SELECT last_id AS n FROM log_head").await;
         for log in [&self.house.log, &self.other_log] {
             until(async || log.ids().last().copied().unwrap_or_default() == head).await;
@@ -82,7 +82,7 @@ impl Probe {
         diesel_async::RunQueryDsl::get_result::<Number>(sql_query(sql), &mut self.0).await.expect("answers").n
     }
 
-    async fn words(&mut self, sql: &str) -> Vec<String> {
+    pub(super) async fn words(&mut self, sql: &str) -> Vec<String> {
         let rows: Vec<Word> = diesel_async::RunQueryDsl::get_results(sql_query(sql), &mut self.0).await.expect("answers");
         rows.into_iter().map(|row| row.n).collect()
     }
@@ -94,7 +94,7 @@ impl Probe {
         self.execute(&format!("SELECT pg_terminate_backend(pid) FROM ({victim}) AS one")).await;
     }
 
-    async fn kill_all(&mut self) {
+    pub(super) async fn kill_all(&mut self) {
         self.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )
@@ -199,7 +199,7 @@ fn what_a_server_does_of_its_own_keeps_its_place_among_the_events_of_others() {
                     except: vec![],
                     data: seq.to_string(),
                 };
-                log.0.lock().expect("no test panics in here").push(vec![event]);
+                log.batches.lock().expect("no test panics in here").push(vec![event]);
             }
         };
         // Both bump the same counter, so that each waits for the other's commit: one with an event, the other with something of its own.
@@ -277,57 +277,6 @@ fn the_members_of_a_conversation_are_found_again_when_the_log_is_read() {
         };
         assert_eq!(received(&two.house.log), [format!("user:{ann}"), format!("user:{ben}")]);
         assert_eq!(received(&two.other_log), received(&two.house.log));
-    });
-}
-
-#[test]
-fn another_database_begins_an_epoch_and_the_same_one_does_not() {
-    let Some(two) = Two::open() else { return };
-    run(async {
-        let (db, log) = (&two.house.db, &two.house.log);
-        let mut probe = Probe::connect(&two.house).await;
-        let epochs = "SELECT epoch || ' ' || first_id AS n FROM epochs ORDER BY number";
-        let [first] = probe.words(epochs).await.try_into().expect("two servers have begun one epoch");
-        assert_eq!(first, format!("{} 1", db.start().epoch.0));
-        db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
-
-        // The same database, another connection.
-        probe.kill_all().await;
-        until_ready(db).await;
-        db.write(Once::No, async |tx| place(tx, 2).await).await.expect("writes");
-        assert_eq!(probe.words(epochs).await.len(), 1);
-
-        // As if it had been restored elsewhere.
-        probe.execute("UPDATE epochs SET identity = 'another'").await;
-        probe.kill_all().await;
-        until_ready(db).await;
-        until(async || probe.words(epochs).await.len() == 2).await;
-        db.write(Once::No, async |tx| place(tx, 3).await).await.expect("writes");
-        let positions: Vec<_> = log.events().iter().filter_map(|event| event.position).collect();
-        assert_eq!(positions.iter().map(|position| position.id.0).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!(positions[0].epoch, positions[1].epoch); // there are three
-        assert_ne!(positions[1].epoch, positions[2].epoch); // there are three
-        assert_eq!(probe.words(epochs).await[1], format!("{} 3", positions[2].epoch.0));
-    });
-}
-
-#[test]
-fn a_log_that_has_lost_its_tail_begins_an_epoch_and_what_comes_is_announced() {
-    let Some(two) = Two::open() else { return };
-    run(async {
-        let (db, log) = (&two.house.db, &two.house.log);
-        for minor in 0..5 {
-            db.write(Once::No, async move |tx| place(tx, minor).await).await.expect("writes");
-        }
-        two.settle().await;
-        let mut probe = Probe::connect(&two.house).await;
-        probe.execute("BEGIN; DELETE FROM events WHERE id > 3; DELETE FROM event_rooms WHERE event_id > 3; UPDATE log_head SET last_id = 3; COMMIT").await;
-        db.write(Once::No, async |tx| place(tx, 9).await).await.expect("writes");
-        until(async || two.other_log.ids().len() == 6).await;
-        assert_eq!((log.ids(), two.other_log.ids()), (vec![1, 2, 3, 4, 5, 4], vec![1, 2, 3, 4, 5, 4]));
-        let last = |log: &Recorder| log.events().last().and_then(|event| event.position).expect("has a place").epoch;
-        assert_ne!(last(log), db.start().epoch);
-        assert_eq!(last(log), last(&two.other_log));
     });
 }
 

@@ -19,7 +19,7 @@ enum Line {
     Cut,
     /// Keeps everything to itself.
     Silent,
-    /// Passes the next COMMIT on, and is cut instead of the answer.
+    /// Passes the COMMIT of the next order on, and is cut instead of the answer.
     CutAtCommit,
 }
 
@@ -91,20 +91,30 @@ impl Drop for Proxy {
 
 fn pass(mut from: TcpStream, mut to: TcpStream, state: &State, to_server: bool) {
     let mut buffer = vec![0; 1 << 16];
-    let mut committing = false;
+    let (mut ordering, mut committing) = (false, false);
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         while state.line() == Line::Silent && !state.over.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(5));
         }
+        // Some sockets are shut down ahead of others.
+        if state.line() == Line::Cut {
+            break;
+        }
         let bytes = &buffer[..length];
-        if state.line() == Line::CutAtCommit && to_server && bytes.windows(6).any(|word| word == b"COMMIT") {
-            committing = true;
+        let says = |word: &[u8]| bytes.windows(word.len()).any(|found| found == word);
+        if state.line() == Line::CutAtCommit && to_server {
+            // Not just any COMMIT: the appender has its own.
+            ordering |= says(b"new_order");
+            committing = ordering && says(b"COMMIT");
+            if committing {
+                // From here on the other direction keeps what it gets.
+                state.set(Line::Silent);
+            }
         }
         if to.write_all(bytes).is_err() {
             break;
         }
         if committing {
-            // Its answer is read here, and goes nowhere. The other thread would read it too: whoever is first cuts the line.
             state.set(Line::Cut);
         }
     }
@@ -198,7 +208,6 @@ fn a_commit_without_an_answer_is_unavailable_and_its_events_and_what_follows_it_
     let Some(Distant { house, proxy }) = &Distant::open() else { return };
     run(async {
         let House { db, log, .. } = house;
-        // The appender has its connection, and will not commit anything while the line is watched.
         db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
         let done = Arc::new(AtomicBool::new(false));
         proxy.set(Line::CutAtCommit);

@@ -1,0 +1,75 @@
+//! Where the log stands on PostgreSQL: at a start, and when the database is not the one that it was.
+
+use super::postgres::{Probe, Two, until, until_ready};
+use super::*;
+
+#[test]
+fn what_a_server_that_died_has_left_is_announced_behind_the_start_of_the_next() {
+    let Some(server) = postgres() else {
+        println!("left out: HUBCAST_TEST_POSTGRES is not set");
+        return;
+    };
+    let house = postgres_house(server);
+    run(async { house.db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes") });
+    house.db.close();
+    // As one leaves it that dies between a commit and its announcement.
+    let left = "INSERT INTO outbox (origin, namespace, name, payload, rooms, members) VALUES (1, '/', 'said', '\"left\"', '{room}', '{}')";
+    run(async { Probe::connect(&house).await.execute(left).await });
+    let log = Arc::new(Recorder::default());
+    let next = Db::open(&house.database().settings(), log.clone()).expect("opens");
+    run(until(async || log.ids() == [2]));
+    let (start, last) = log.start.get().expect("the log has begun");
+    assert_eq!((start.id.0, last.iter().map(|event| event.position).collect::<Vec<_>>()), (1, vec![Some(*start)]));
+    next.close();
+}
+
+#[test]
+fn another_database_begins_an_epoch_and_the_same_one_does_not() {
+    let Some(two) = Two::open() else { return };
+    run(async {
+        let (db, log) = (&two.house.db, &two.house.log);
+        let mut probe = Probe::connect(&two.house).await;
+        let epochs = "SELECT epoch || ' ' || first_id AS n FROM epochs ORDER BY number";
+        let [first] = probe.words(epochs).await.try_into().expect("two servers have begun one epoch");
+        assert_eq!(first, format!("{} 1", log.start().epoch.0));
+        db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
+
+        // The same database, another connection.
+        probe.kill_all().await;
+        until_ready(db).await;
+        db.write(Once::No, async |tx| place(tx, 2).await).await.expect("writes");
+        assert_eq!(probe.words(epochs).await.len(), 1);
+
+        // As if it had been restored elsewhere.
+        probe.execute("UPDATE epochs SET identity = 'another'").await;
+        probe.kill_all().await;
+        until_ready(db).await;
+        until(async || probe.words(epochs).await.len() == 2).await;
+        db.write(Once::No, async |tx| place(tx, 3).await).await.expect("writes");
+        let positions: Vec<_> = log.events().iter().filter_map(|event| event.position).collect();
+        assert_eq!(positions.iter().map(|position| position.id.0).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(positions[0].epoch, positions[1].epoch); // there are three
+        assert_ne!(positions[1].epoch, positions[2].epoch); // there are three
+        assert_eq!(probe.words(epochs).await[1], format!("{} 3", positions[2].epoch.0));
+    });
+}
+
+#[test]
+fn a_log_that_has_lost_its_tail_begins_an_epoch_and_what_comes_is_announced() {
+    let Some(two) = Two::open() else { return };
+    run(async {
+        let (db, log) = (&two.house.db, &two.house.log);
+        for minor in 0..5 {
+            db.write(Once::No, async move |tx| place(tx, minor).await).await.expect("writes");
+        }
+        two.settle().await;
+        let mut probe = Probe::connect(&two.house).await;
+        probe.execute("BEGIN; DELETE FROM events WHERE id > 3; DELETE FROM event_rooms WHERE event_id > 3; UPDATE log_head SET last_id = 3; COMMIT").await;
+        db.write(Once::No, async |tx| place(tx, 9).await).await.expect("writes");
+        until(async || two.other_log.ids().len() == 6).await;
+        assert_eq!((log.ids(), two.other_log.ids()), (vec![1, 2, 3, 4, 5, 4], vec![1, 2, 3, 4, 5, 4]));
+        let last = |log: &Recorder| log.events().last().and_then(|event| event.position).expect("has a place").epoch;
+        assert_ne!(last(log), log.start().epoch);
+        assert_eq!(last(log), last(&two.other_log));
+    });
+}

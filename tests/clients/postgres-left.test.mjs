@@ -1,0 +1,36 @@
+// What a server has committed and could not announce any more waits in PostgreSQL's outbox; the next server tells it, also to the first who comes.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Server, until } from "./harness.mjs";
+import { behind } from "./lines.mjs";
+import { createDatabase, dropDatabase, query } from "./postgres.mjs";
+
+const POSTGRES = process.env.HUBCAST_TEST_POSTGRES;
+
+test("what a killed server has left in the outbox is told to who comes back, in order and once", { skip: !POSTGRES && "HUBCAST_TEST_POSTGRES runs it" }, async (t) => {
+  const url = await createDatabase(POSTGRES);
+  const server = await Server.start({ DATABASE_URL: url });
+  t.after(async () => {
+    await server.close();
+    await dropDatabase(url);
+  });
+  const userId = await server.id("bob");
+  const { client, proxy } = await behind(t, server, "bob");
+  const titles = [];
+  // Whether the next server announces it before anybody comes is a race, so there are several.
+  for (let n = 0; n < 6; n += 1) {
+    proxy.refuse();
+    await server.kill();
+    // As the killed server would have left it, had it died between the commit and the announcement.
+    const left = `(${n} + 4294967297, '/', 'notification', '{"title":"left ${n}"}', '{user:${userId}}', '{}')`;
+    await query(url, `INSERT INTO outbox (origin, namespace, name, payload, rooms, members) VALUES ${left}`);
+    await server.start();
+    proxy.accept();
+    assert.equal((await client.next("session")).recovered, true);
+    await server.post("admin", "/notifications", { userId, type: "promotion", title: `new ${n}`, message: "Tea" });
+    titles.push(`left ${n}`, `new ${n}`);
+    await until(() => client.all("notification").at(-1)?.title === `new ${n}`, "the new one");
+    assert.deepEqual(client.all("notification").map(({ title }) => title), titles);
+  }
+});
