@@ -1,12 +1,12 @@
-//! The load generator, `hubcast load`: orders by REST with sockets that listen, and idle sockets. It shares a machine with the server it
+//! The load generator, `hubcast load`: orders or messages by REST with sockets that listen, and idle sockets. It shares a machine with the server it
 //! drives, so it spends little: one thread, raw keep-alive HTTP, and no parsing beyond the head.
 //!
 //! Every count and time is bounded by a flag. It talks to servers, never to this crate's other modules.
 
 mod http;
 mod idle;
-mod orders;
 mod sockets;
+mod writes;
 
 use std::net::SocketAddr;
 
@@ -16,7 +16,9 @@ use clap::Subcommand;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Places orders for a while, and counts what admin sockets hear of them
-    Orders(orders::Orders),
+    Orders(writes::Writes),
+    /// Sends messages for a while, and counts what their conversation's members hear of them
+    Messages(writes::Writes),
     /// Opens signed-in sockets, holds them, and says what one costs the server
     Idle(idle::Idle),
 }
@@ -30,7 +32,8 @@ pub fn run(command: Command) -> Result<(), String> {
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async move {
         match command {
-            Command::Orders(orders) => orders.run().await,
+            Command::Orders(writes) => writes.run(writes::What::Orders).await,
+            Command::Messages(writes) => writes.run(writes::What::Messages).await,
             Command::Idle(idle) => idle.run().await,
         }
     })

@@ -1,13 +1,18 @@
 //! Messages: sending them, and reading what was said. For the conversation's members only.
 
+use std::collections::HashMap;
+
+use diesel::QueryResult;
+
 use super::conversations::not_found;
 use super::{Page, Services};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event;
 use crate::model::fields::{self, Fields};
-use crate::model::{ConversationId, Message, MessageId};
-use crate::store::{Once, Tx, conversations, messages as rows};
+use crate::model::{ConversationId, Message, MessageId, UserId};
+use crate::store::messages::{self as rows, Name};
+use crate::store::{Batched, Once, Tx, conversations};
 
 /// Longest content, in characters.
 const MAX_CONTENT: usize = 65_536;
@@ -15,7 +20,7 @@ const MAX_CONTENT: usize = 65_536;
 pub const TEXT: &str = "text";
 
 /// A message to be sent.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMessage {
     pub content: String,
     pub kind: String,
@@ -73,28 +78,97 @@ impl Body {
 /// # Errors
 /// [`Error::NotFound`], also for a conversation in which the caller is not.
 pub async fn send(services: &Services, caller: &Identity, id: ConversationId, new: NewMessage, once: Once) -> Result<Message, Error> {
-    let sender = caller.user;
     // It is announced twice.
     let bytes = fields::json_len(&new.content) * 2;
-    let write = async move |tx: &mut Tx| {
-        // First of all, so that on PostgreSQL the conversation is locked: nobody else sends there or leaves it until the commit.
-        let seq = conversations::next_seq(tx, id).await?.ok_or_else(|| not_found(id))?;
-        let members = conversations::member_ids(tx.conn(), id).await?;
-        if !members.contains(&sender) {
-            return Err(not_found(id));
-        }
-        let NewMessage { content, kind, client_id } = new;
-        let row = rows::NewMessage { conversation: id, seq, sender, content, kind, client_id };
-        let Some(message) = rows::insert(tx, &row).await? else {
-            conversations::return_seq(tx, id).await?;
-            return Ok(rows::by_client_id(tx.conn(), id, sender, row.client_id.as_deref().unwrap_or_default()).await?);
+    services.db.write_batched(once, bytes, Send { conversation: id, sender: caller.user, new }).await
+}
+
+struct Send {
+    conversation: ConversationId,
+    sender: UserId,
+    new: NewMessage,
+}
+
+/// Where one of a batch is to be found.
+enum Place {
+    /// Among the new ones; with the conversation's members.
+    New(usize, Vec<UserId>),
+    /// There too, by the same name.
+    Again(usize),
+    /// It was there.
+    Before(Message),
+}
+
+/// What became of one.
+enum Sent {
+    /// With the conversation's members.
+    New(Message, Vec<UserId>),
+    Before(Message),
+}
+
+impl Send {
+    fn name(&self) -> Option<Name> {
+        Some((self.conversation, self.sender, self.new.client_id.clone()?))
+    }
+
+    fn row(&self, seq: i64) -> rows::NewMessage {
+        let NewMessage { content, kind, client_id } = self.new.clone();
+        rows::NewMessage { conversation: self.conversation, seq, sender: self.sender, content, kind, client_id }
+    }
+}
+
+impl Batched for Send {
+    type Answer = Message;
+    type Done = Sent;
+
+    async fn together(tx: &mut Tx, batch: &[&Self]) -> QueryResult<Vec<Result<Sent, Error>>> {
+        let mut conversations: Vec<_> = batch.iter().map(|send| send.conversation).collect();
+        conversations.sort_unstable();
+        conversations.dedup();
+        let mut held = conversations::hold(tx, &conversations).await?;
+        let names: Vec<_> = batch.iter().filter_map(|send| send.name()).collect();
+        let before = rows::by_names(tx.conn(), &names).await?;
+
+        let (mut new, mut named) = (Vec::new(), HashMap::new());
+        let mut place = |send: &Self| {
+            let held = held.get_mut(&send.conversation).filter(|held| held.members.contains(&send.sender));
+            let held = held.ok_or_else(|| not_found(send.conversation))?;
+            let name = send.name();
+            if let Some(message) = name.as_ref().and_then(|name| before.get(name)) {
+                return Ok(Place::Before(message.clone()));
+            }
+            if let Some(first) = name.as_ref().and_then(|name| named.get(name)) {
+                return Ok(Place::Again(*first));
+            }
+            held.last_seq += 1;
+            named.extend(name.map(|name| (name, new.len())));
+            new.push(send.row(held.last_seq));
+            Ok(Place::New(new.len() - 1, held.members.clone()))
         };
-        for event in event::new_message(&message, members) {
-            tx.emit(event);
+        let places: Vec<Result<Place, Error>> = batch.iter().map(|send| place(send)).collect();
+
+        let messages = rows::insert_all(tx, new).await?;
+        // As many as were given.
+        let written = |at: usize| messages.get(at).cloned().ok_or(Error::Internal);
+        let sent = |place: Result<Place, Error>| match place? {
+            Place::New(at, members) => Ok(Sent::New(written(at)?, members)),
+            Place::Again(at) => written(at).map(Sent::Before),
+            Place::Before(message) => Ok(Sent::Before(message)),
+        };
+        Ok(places.into_iter().map(sent).collect())
+    }
+
+    fn announce(sent: Sent, tx: &mut Tx) -> Message {
+        match sent {
+            Sent::New(message, members) => {
+                for event in event::new_message(&message, members) {
+                    tx.emit(event);
+                }
+                message
+            }
+            Sent::Before(message) => message,
         }
-        Ok(message)
-    };
-    services.db.write_large(once, bytes, write).await
+    }
 }
 
 /// What was said, newest first: at most `limit` messages of those before `before`.

@@ -1,12 +1,15 @@
 //! Orders: placing them, reading them, and moving them on.
 
+use diesel::QueryResult;
+use diesel::result::Error as DieselError;
+
 use super::{Page, Services, notifications};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event;
 use crate::model::fields::{self, Fields};
 use crate::model::{Money, Notice, Order, OrderDetail, OrderId, OrderStatus, UserId};
-use crate::store::{Once, Tx, is_missing_reference, orders as rows};
+use crate::store::{Batched, Once, Tx, is_missing_reference, orders as rows};
 
 /// An order to be placed.
 pub struct NewOrder {
@@ -47,19 +50,28 @@ pub async fn create(services: &Services, caller: &Identity, new: NewOrder, once:
         Some(customer) if customer == caller.user => Some(customer),
         Some(_) => return Err(Error::Forbidden),
     };
-    let row = rows::NewOrder { customer_id: customer, total: new.total };
-    let write = async move |tx: &mut Tx| {
-        let order = rows::insert(tx, &row).await.map_err(|error| {
-            if is_missing_reference(&error) {
-                Error::Faults(vec!["customerId must refer to an existing user".into()])
-            } else {
-                error.into()
-            }
-        })?;
+    services.db.write_batched(once, 0, Place(rows::NewOrder { customer_id: customer, total: new.total })).await
+}
+
+struct Place(rows::NewOrder);
+
+impl Batched for Place {
+    type Answer = Order;
+    type Done = Order;
+
+    async fn together(tx: &mut Tx, batch: &[&Self]) -> QueryResult<Vec<Result<Order, Error>>> {
+        let new: Vec<_> = batch.iter().map(|place| &place.0).collect();
+        Ok(rows::insert_all(tx, &new).await?.into_iter().map(Ok).collect())
+    }
+
+    fn refused(fault: DieselError) -> Error {
+        if is_missing_reference(&fault) { Error::Faults(vec!["customerId must refer to an existing user".into()]) } else { fault.into() }
+    }
+
+    fn announce(order: Order, tx: &mut Tx) -> Order {
         tx.emit(event::new_order(&order));
-        Ok(order)
-    };
-    services.db.write(once, write).await
+        order
+    }
 }
 
 /// Own orders, all for an admin: at most `limit` of those before `before`.

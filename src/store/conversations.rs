@@ -134,6 +134,21 @@ pub async fn hold_member(tx: &mut Tx, id: ConversationId, user: UserId) -> Query
     Ok(found.is_some())
 }
 
+/// The members' ids, of each of those conversations.
+pub async fn members_of(conn: &mut Conn, ids: &[ConversationId]) -> QueryResult<HashMap<ConversationId, Vec<UserId>>> {
+    let rows: Vec<(ConversationId, UserId)> = query!(conn, c => {
+        conversation_members::table
+            .filter(conversation_members::conversation_id.eq_any(ids))
+            .select((conversation_members::conversation_id, conversation_members::user_id))
+            .load(c)
+    })?;
+    let mut members: HashMap<_, Vec<_>> = HashMap::new();
+    for (conversation, user) in rows {
+        members.entry(conversation).or_default().push(user);
+    }
+    Ok(members)
+}
+
 /// The members' ids.
 pub async fn member_ids(conn: &mut Conn, id: ConversationId) -> QueryResult<Vec<UserId>> {
     query!(conn, c => {
@@ -240,24 +255,25 @@ pub async fn pass_on(tx: &mut Tx, ids: &[ConversationId], from: UserId) -> Query
     })
 }
 
-/// Takes the next message's place in the conversation, which on PostgreSQL is locked from then until the commit; `None` when there is no such
-/// conversation.
-pub async fn next_seq(tx: &mut Tx, id: ConversationId) -> QueryResult<Option<i64>> {
-    query!(tx.conn(), c => {
-        diesel::update(conversations::table.find(id))
-            .set(conversations::last_seq.eq(conversations::last_seq + 1))
-            .returning(conversations::last_seq)
-            .get_result(c)
-    })
-    .optional()
+/// A conversation that nobody else sends to, leaves or deletes until the commit.
+pub struct Held {
+    pub last_seq: i64,
+    pub members: Vec<UserId>,
 }
 
-/// Gives the place back that [`next_seq`] took in the same transaction.
-pub async fn return_seq(tx: &mut Tx, id: ConversationId) -> QueryResult<()> {
-    query!(tx.conn(), c => {
-        diesel::update(conversations::table.find(id)).set(conversations::last_seq.eq(conversations::last_seq - 1)).execute(c)
-    })
-    .map(|_| ())
+/// Holds those conversations; the ones that do not exist are left out.
+pub async fn hold(tx: &mut Tx, ids: &[ConversationId]) -> QueryResult<HashMap<ConversationId, Held>> {
+    let rows = conversations::table.filter(conversations::id.eq_any(ids)).select((conversations::id, conversations::last_seq));
+    let found: Vec<(ConversationId, i64)> = match tx.conn() {
+        // The one writer there is: nothing else changes meanwhile, and there is no such clause.
+        Conn::Sqlite(c) => diesel::RunQueryDsl::load(rows, c)?,
+        // Always in the same order, so that two of these never wait for each other.
+        Conn::Postgres(c) => diesel_async::RunQueryDsl::load(rows.order(conversations::id).for_no_key_update(), c).await?,
+    };
+    // Behind the lock, and so with what was committed while it was waited for.
+    let mut members = members_of(tx.conn(), ids).await?;
+    let held = |(id, last_seq)| (id, Held { last_seq, members: members.remove(&id).unwrap_or_default() });
+    Ok(found.into_iter().map(held).collect())
 }
 
 /// Moves a member's read mark on to that place; false: it stands there or further on already, or there is no such member.

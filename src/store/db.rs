@@ -17,14 +17,15 @@ use tokio::sync::oneshot;
 use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::error::Error;
 use crate::model::Epoch;
+use crate::store::batched::{BatchedWrite, alone};
 use crate::store::conn::{Conn, Driver, query};
 use crate::store::fault::{BUSY, CLOSING, SILENT};
 use crate::store::file::{self, ServerLock};
-use crate::store::job::{Message, QueuedRead, QueuedWrite, Read, Write};
+use crate::store::job::{Message, QueuedRead, QueuedWrite, Read, Write, WriteJob};
 use crate::store::postgres::Health;
 use crate::store::reader::SharedQueue;
 use crate::store::writer::Writer;
-use crate::store::{Once, Publisher, Tx, epochs, history, migrate, postgres, reader};
+use crate::store::{Batched, Once, Publisher, Tx, epochs, history, migrate, postgres, reader};
 
 /// Writes that may wait for the writer; who comes later waits outside.
 const WRITE_QUEUE: usize = 1024;
@@ -155,11 +156,27 @@ impl Db {
         T: Serialize + DeserializeOwned + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        let job = Box::new(Write::new(once, work, caller));
+        self.submit(Box::new(Write::new(once, work, caller)), bytes).await?;
+        answer.await.unwrap_or(Err(Error::Internal))
+    }
+
+    /// As [`Db::write_large`], for one of a kind that comes often.
+    ///
+    /// # Errors
+    /// As [`Db::write`].
+    pub async fn write_batched<V: Batched>(&self, once: Once, bytes: usize, verb: V) -> Result<V::Answer, Error> {
+        if let Once::Key(_) = once {
+            return self.write_large(once, bytes, async move |tx| alone(verb, tx).await).await;
+        }
+        let (caller, answer) = oneshot::channel();
+        self.submit(Box::new(BatchedWrite::new(verb, caller)), bytes).await?;
+        answer.await.unwrap_or(Err(Error::Internal))
+    }
+
+    async fn submit(&self, job: Box<dyn WriteJob>, bytes: usize) -> Result<(), Error> {
         let admit = tokio::time::timeout(QUEUE_TIMEOUT, self.shared.publisher.admit(WRITE_SHARE + bytes));
         let ticket = admit.await.map_err(|_| Error::Unavailable(BUSY))?;
-        enqueue(&self.shared.writes, Message::Job(QueuedWrite { job, ticket, since: Instant::now() })).await?;
-        answer.await.unwrap_or(Err(Error::Internal))
+        enqueue(&self.shared.writes, Message::Job(QueuedWrite { job, ticket, since: Instant::now() })).await
     }
 
     /// Whether the database answers.

@@ -2,6 +2,7 @@
 //!
 //! A caller that goes away leaves its write behind: it still runs, commits and is announced. A read nobody waits for is skipped.
 
+use std::any::Any;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -9,6 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use crate::error::Error;
+use crate::store::batched::Kind;
 use crate::store::conn::{Conn, LocalFuture};
 use crate::store::idempotency::{self, Claim, Claimed, Once};
 use crate::store::{Ticket, Tx};
@@ -34,9 +36,14 @@ pub(super) struct QueuedRead {
 }
 
 /// A write whose answer's type only its caller knows.
-pub(super) trait WriteJob: Send {
+pub(super) trait WriteJob: Any + Send {
     /// Runs once, within a savepoint or transaction. True: keep what it did. False: roll back.
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> LocalFuture<'a, bool>;
+
+    /// With which others it can be run together, instead of `run`.
+    fn kind(&self) -> Option<Kind> {
+        None
+    }
 
     /// Whether what `run` came to is a fault of ours: then a lost connection may be the true reason.
     fn is_faulty(&self) -> bool;
@@ -45,13 +52,42 @@ pub(super) trait WriteJob: Send {
     fn answer(self: Box<Self>, overtaken: Option<Error>);
 }
 
+/// Who waits for a job, and what it came to.
+pub(super) struct Answer<T> {
+    /// Still none when the job panicked.
+    outcome: Option<Result<T, Error>>,
+    caller: oneshot::Sender<Result<T, Error>>,
+}
+
+impl<T> Answer<T> {
+    pub(super) fn to(caller: oneshot::Sender<Result<T, Error>>) -> Self {
+        Self { outcome: None, caller }
+    }
+
+    /// Keeps what the job came to; whether that is no error.
+    pub(super) fn keep(&mut self, outcome: Result<T, Error>) -> bool {
+        self.outcome.insert(outcome).is_ok()
+    }
+
+    pub(super) fn is_faulty(&self) -> bool {
+        matches!(self.outcome, None | Some(Err(Error::Internal)))
+    }
+
+    pub(super) fn give(self, overtaken: Option<Error>) {
+        let answer = match overtaken {
+            Some(error) => Err(error),
+            None => self.outcome.unwrap_or(Err(Error::Internal)),
+        };
+        // The caller may have gone; its write stands all the same.
+        let _ = self.caller.send(answer);
+    }
+}
+
 pub(super) struct Write<T, F> {
     claim: Option<Claim>,
     /// Taken by `run`.
     work: Option<F>,
-    /// Left by `run`; still none when it panicked.
-    outcome: Option<Result<T, Error>>,
-    caller: oneshot::Sender<Result<T, Error>>,
+    answer: Answer<T>,
 }
 
 impl<T, F> Write<T, F>
@@ -64,7 +100,7 @@ where
             Once::No => None,
             Once::Key(claim) => Some(claim),
         };
-        Self { claim, work: Some(work), outcome: None, caller }
+        Self { claim, work: Some(work), answer: Answer::to(caller) }
     }
 }
 
@@ -102,21 +138,16 @@ where
                 None => work(tx).await,
                 Some(claim) => run_once(tx, claim, work).await,
             };
-            self.outcome.insert(outcome).is_ok()
+            self.answer.keep(outcome)
         })
     }
 
     fn is_faulty(&self) -> bool {
-        matches!(self.outcome, None | Some(Err(Error::Internal)))
+        self.answer.is_faulty()
     }
 
     fn answer(self: Box<Self>, overtaken: Option<Error>) {
-        let answer = match overtaken {
-            Some(error) => Err(error),
-            None => self.outcome.unwrap_or(Err(Error::Internal)),
-        };
-        // The caller may have gone; its write stands all the same.
-        let _ = self.caller.send(answer);
+        self.answer.give(overtaken);
     }
 }
 
@@ -135,14 +166,12 @@ pub(super) trait ReadJob: Send {
 pub(super) struct Read<T, F> {
     /// Taken by `run`.
     work: Option<F>,
-    /// Left by `run`; still none when it panicked.
-    outcome: Option<Result<T, Error>>,
-    caller: oneshot::Sender<Result<T, Error>>,
+    answer: Answer<T>,
 }
 
 impl<T, F> Read<T, F> {
     pub(super) fn new(work: F, caller: oneshot::Sender<Result<T, Error>>) -> Self {
-        Self { work: Some(work), outcome: None, caller }
+        Self { work: Some(work), answer: Answer::to(caller) }
     }
 }
 
@@ -153,24 +182,19 @@ where
 {
     fn run<'a>(&'a mut self, conn: &'a mut Conn) -> LocalFuture<'a, ()> {
         Box::pin(async move {
-            if !self.caller.is_closed()
+            if !self.answer.caller.is_closed()
                 && let Some(work) = self.work.take()
             {
-                self.outcome = Some(work(conn).await.map_err(Error::from));
+                self.answer.keep(work(conn).await.map_err(Error::from));
             }
         })
     }
 
     fn is_faulty(&self) -> bool {
-        self.work.is_none() && matches!(self.outcome, None | Some(Err(Error::Internal)))
+        self.work.is_none() && self.answer.is_faulty()
     }
 
     fn answer(self: Box<Self>, overtaken: Option<Error>) {
-        let answer = match overtaken {
-            Some(error) => Err(error),
-            None => self.outcome.unwrap_or(Err(Error::Internal)),
-        };
-        // The caller may have gone away.
-        let _ = self.caller.send(answer);
+        self.answer.give(overtaken);
     }
 }

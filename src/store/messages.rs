@@ -1,24 +1,34 @@
-//! Messages: insert, by id, by the sender's own id, history.
+//! Messages: insert, many at once, by the sender's own names, places, history.
 
 #![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
 
+use std::collections::HashMap;
+
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{self, Array, BigInt, Nullable, Text};
+use diesel::sqlite::SqliteConnection;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
 use crate::model::{ConversationId, Message, MessageId, Timestamp, UserId};
-use crate::schema::messages;
+use crate::schema::{conversations, messages};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
 /// A message to be.
 pub struct NewMessage {
     pub conversation: ConversationId,
-    /// From [`conversations::next_seq`](crate::store::conversations::next_seq).
+    /// The conversation's next, while it is held ([`conversations::hold`](crate::store::conversations::hold)).
     pub seq: i64,
     pub sender: UserId,
     pub content: String,
     pub kind: String,
+    /// One that its sender has not used in that conversation yet.
     pub client_id: Option<String>,
 }
+
+/// How a sender names a message: by an id of its own, which means something in one conversation.
+pub type Name = (ConversationId, UserId, String);
 
 /// Which of a conversation's messages, and how many.
 pub struct Page {
@@ -28,8 +38,29 @@ pub struct Page {
     pub limit: i64,
 }
 
-/// Adds a message; `None` when its sender has used its `client_id` in this conversation before.
-pub async fn insert(tx: &mut Tx, new: &NewMessage) -> QueryResult<Option<Message>> {
+/// Adds messages, in that order, and moves their conversations' counts on.
+pub async fn insert_all(tx: &mut Tx, new: Vec<NewMessage>) -> QueryResult<Vec<Message>> {
+    if new.is_empty() {
+        return Ok(Vec::new());
+    }
+    let now = Timestamp::now();
+    let mut ids: Vec<MessageId> = match tx.conn() {
+        Conn::Postgres(conn) => diesel_async::RunQueryDsl::load(InsertAll::of(&new, now), conn).await?,
+        Conn::Sqlite(conn) => {
+            let insert = |new| insert(conn, new, now);
+            new.iter().map(insert).collect::<QueryResult<_>>()?
+        }
+    };
+    // They were handed out in the order of the rows, and may be returned in any.
+    ids.sort_unstable();
+    let message = |(new, id): (NewMessage, MessageId)| {
+        let NewMessage { conversation: conversation_id, seq, sender, content, kind, client_id } = new;
+        Message { id, conversation_id, seq, sender_id: Some(sender), content, kind, client_id, created_at: now }
+    };
+    Ok(new.into_iter().zip(ids).map(message).collect())
+}
+
+fn insert(conn: &mut SqliteConnection, new: &NewMessage, now: Timestamp) -> QueryResult<MessageId> {
     let row = (
         messages::conversation_id.eq(new.conversation),
         messages::seq.eq(new.seq),
@@ -37,24 +68,95 @@ pub async fn insert(tx: &mut Tx, new: &NewMessage) -> QueryResult<Option<Message
         messages::content.eq(&new.content),
         messages::kind.eq(&new.kind),
         messages::client_id.eq(&new.client_id),
-        messages::created_at.eq(Timestamp::now()),
+        messages::created_at.eq(now),
     );
-    query!(tx.conn(), c => {
-        diesel::insert_into(messages::table).values(row).on_conflict_do_nothing().returning(Message::as_returning()).get_result(c)
-    })
-    .optional()
+    let count = diesel::update(conversations::table.find(new.conversation)).set(conversations::last_seq.eq(new.seq));
+    diesel::RunQueryDsl::execute(count, conn)?;
+    diesel::RunQueryDsl::get_result(diesel::insert_into(messages::table).values(row).returning(messages::id), conn)
 }
 
-/// The message that its sender gave that id.
-pub async fn by_client_id(conn: &mut Conn, conversation: ConversationId, sender: UserId, client_id: &str) -> QueryResult<Message> {
-    query!(conn, c => {
+/// The same text for any number, so that it is prepared only once.
+struct InsertAll<'a> {
+    conversations: Vec<ConversationId>,
+    seqs: Vec<i64>,
+    senders: Vec<UserId>,
+    contents: Vec<&'a str>,
+    kinds: Vec<&'a str>,
+    client_ids: Vec<Option<&'a str>>,
+    now: Timestamp,
+}
+
+impl<'a> InsertAll<'a> {
+    fn of(new: &'a [NewMessage], now: Timestamp) -> Self {
+        Self {
+            conversations: new.iter().map(|new| new.conversation).collect(),
+            seqs: new.iter().map(|new| new.seq).collect(),
+            senders: new.iter().map(|new| new.sender).collect(),
+            contents: new.iter().map(|new| new.content.as_str()).collect(),
+            kinds: new.iter().map(|new| new.kind.as_str()).collect(),
+            client_ids: new.iter().map(|new| new.client_id.as_deref()).collect(),
+            now,
+        }
+    }
+}
+
+impl QueryId for InsertAll<'_> {
+    type QueryId = InsertAll<'static>;
+    const HAS_STATIC_QUERY_ID: bool = true;
+}
+
+impl Query for InsertAll<'_> {
+    type SqlType = BigInt;
+}
+
+impl QueryFragment<Pg> for InsertAll<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("WITH line AS (SELECT * FROM UNNEST(");
+        out.push_bind_param::<Array<BigInt>, _>(&self.conversations)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.seqs)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.senders)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.contents)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.kinds)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.client_ids)?;
+        out.push_sql(
+            ") WITH ORDINALITY AS line (conversation, seq, sender, content, kind, client_id, nth)), \
+             counted AS ( \
+                 UPDATE conversations SET last_seq = last FROM (SELECT conversation, max(seq) AS last FROM line GROUP BY conversation) AS counts \
+                 WHERE id = conversation \
+             ) \
+             INSERT INTO messages (conversation_id, seq, sender_id, content, kind, client_id, created_at) \
+             SELECT conversation, seq, sender, content, kind, client_id, ",
+        );
+        out.push_bind_param::<sql_types::Timestamp, _>(&self.now)?;
+        out.push_sql(" FROM line ORDER BY nth RETURNING id");
+        Ok(())
+    }
+}
+
+/// Those messages that are there by these names.
+pub async fn by_names(conn: &mut Conn, names: &[Name]) -> QueryResult<HashMap<Name, Message>> {
+    if names.is_empty() {
+        return Ok(HashMap::new());
+    }
+    // All that have one's conversation, another's sender and a third one's id; hardly more than are wanted, as ids go.
+    let conversations: Vec<_> = names.iter().map(|(conversation, ..)| *conversation).collect();
+    let senders: Vec<_> = names.iter().map(|(_, sender, _)| *sender).collect();
+    let ids: Vec<_> = names.iter().map(|(.., id)| id.as_str()).collect();
+    let found: Vec<Message> = query!(conn, c => {
         messages::table
-            .filter(messages::conversation_id.eq(conversation))
-            .filter(messages::sender_id.eq(sender))
-            .filter(messages::client_id.eq(client_id))
+            .filter(messages::conversation_id.eq_any(conversations))
+            .filter(messages::sender_id.eq_any(senders))
+            .filter(messages::client_id.eq_any(ids))
             .select(Message::as_select())
-            .first(c)
-    })
+            .load(c)
+    })?;
+    let named = |message: Message| Some(((message.conversation_id, message.sender_id?, message.client_id.clone()?), message));
+    Ok(found.into_iter().filter_map(named).collect())
 }
 
 /// The place of a message in that conversation.

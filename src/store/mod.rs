@@ -7,7 +7,7 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `db` | the handle: open, read, write, ready, close |
-//! | `job` | a write or a read on its way to the thread that runs it |
+//! | `job`, `batched` | a write or a read on its way to the thread that runs it; writes that are taken together |
 //! | `writer`, `reader` | SQLite's threads: group commit; a few read-only connections |
 //! | `postgres` | PostgreSQL's thread: a pool, one transaction per write |
 //! | `conn`, `tx`, `fault` | one query text for both databases; a write in progress; what a database error means |
@@ -16,6 +16,7 @@
 //! | `sessions`, `secrets` | what is kept of sockets that may come back; keys that outlive a restart |
 //! | `events`, `idempotency`, `users`, `orders`, `notifications`, `projects`, `conversations`, `messages` | queries, a file per table family |
 
+mod batched;
 mod conn;
 pub mod conversations;
 mod db;
@@ -43,6 +44,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use batched::Batched;
 pub use conn::Conn;
 pub use db::{Db, OpenError};
 pub use events::CommittedEvent;

@@ -1,7 +1,10 @@
-//! Orders: insert, by id, list, advance.
+//! Orders: insert, one or many, by id, list, advance.
 
 #![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
 
+use diesel::pg::Pg;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{self, Array, BigInt, Nullable, Text};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
 use crate::model::{Money, Order, OrderDetail, OrderId, OrderStatus, Timestamp, UserId};
@@ -38,6 +41,62 @@ pub async fn insert(tx: &mut Tx, new: &NewOrder) -> QueryResult<Order> {
     );
     let id = query!(tx.conn(), c => diesel::insert_into(orders::table).values(row).returning(orders::id).get_result(c))?;
     Ok(Order { id, customer_id: new.customer_id, total: new.total, status, created_at: now, updated_at: now, shipped_at: None })
+}
+
+/// As [`insert`], for many, in that order; one whose customer does not exist fails all.
+pub async fn insert_all(tx: &mut Tx, new: &[&NewOrder]) -> QueryResult<Vec<Order>> {
+    let Conn::Postgres(conn) = tx.conn() else {
+        let mut orders = Vec::with_capacity(new.len());
+        for new in new {
+            orders.push(insert(tx, new).await?);
+        }
+        return Ok(orders);
+    };
+    let (now, status) = (Timestamp::now(), OrderStatus::Pending);
+    let statement = InsertAll {
+        customers: new.iter().map(|new| new.customer_id).collect(),
+        totals: new.iter().map(|new| new.total).collect(),
+        status,
+        now,
+    };
+    let mut ids: Vec<OrderId> = diesel_async::RunQueryDsl::load(statement, conn).await?;
+    // They were handed out in the order of the rows, and may be returned in any.
+    ids.sort_unstable();
+    let order = |(new, id): (&&NewOrder, OrderId)| {
+        let NewOrder { customer_id, total } = **new;
+        Order { id, customer_id, total, status, created_at: now, updated_at: now, shipped_at: None }
+    };
+    Ok(new.iter().zip(ids).map(order).collect())
+}
+
+/// The same text for any number, so that it is prepared only once.
+#[derive(QueryId)]
+struct InsertAll {
+    customers: Vec<Option<UserId>>,
+    totals: Vec<Money>,
+    status: OrderStatus,
+    now: Timestamp,
+}
+
+impl Query for InsertAll {
+    type SqlType = BigInt;
+}
+
+impl QueryFragment<Pg> for InsertAll {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("INSERT INTO orders (customer_id, total_minor, status, created_at, updated_at) SELECT customer, total, ");
+        out.push_bind_param::<Text, _>(&self.status)?;
+        out.push_sql(", ");
+        out.push_bind_param::<sql_types::Timestamp, _>(&self.now)?;
+        out.push_sql(", ");
+        out.push_bind_param::<sql_types::Timestamp, _>(&self.now)?;
+        out.push_sql(" FROM UNNEST(");
+        out.push_bind_param::<Array<Nullable<BigInt>>, _>(&self.customers)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.totals)?;
+        out.push_sql(") WITH ORDINALITY AS line (customer, total, nth) ORDER BY nth RETURNING id");
+        Ok(())
+    }
 }
 
 /// The order with that id, with its customer.

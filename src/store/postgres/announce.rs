@@ -4,18 +4,16 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use diesel::{ExpressionMethods, QueryDsl, QueryResult};
-use diesel_async::RunQueryDsl;
+use diesel::QueryResult;
 
 use crate::model::{ConversationId, EventId, UserId};
-use crate::schema::conversation_members;
+use crate::store::postgres::House;
 use crate::store::postgres::identity::Epochs;
 use crate::store::postgres::log::{Read, Taken};
 use crate::store::postgres::outbox::Origin;
 use crate::store::postgres::pending::Finished;
-use crate::store::postgres::{House, connection};
 use crate::store::tx::Step;
-use crate::store::{Committed, CommittedEvent, Conn};
+use crate::store::{Committed, CommittedEvent, Conn, conversations};
 
 /// Events of other servers wait so long for a share of the budget, which slows them down while readers are slow. Not longer: this server's own
 /// writes, which hold the rest of it, wait behind them.
@@ -71,18 +69,8 @@ impl Event {
 
     /// Some that were read from the log. A conversation's members are those of now.
     pub(super) async fn read(conn: &mut Conn, rows: Vec<Read>) -> QueryResult<Vec<Self>> {
-        let conversations: Vec<_> = rows.iter().flat_map(|row| &row.rooms).filter_map(|room| members_of(plain(room))).collect();
-        let mut members: HashMap<ConversationId, Vec<UserId>> = HashMap::new();
-        if !conversations.is_empty() {
-            let rows = conversation_members::table
-                .filter(conversation_members::conversation_id.eq_any(conversations))
-                .select((conversation_members::conversation_id, conversation_members::user_id))
-                .load::<(ConversationId, UserId)>(connection(conn))
-                .await?;
-            for (conversation, user) in rows {
-                members.entry(conversation).or_default().push(user);
-            }
-        }
+        let of: Vec<_> = rows.iter().flat_map(|row| &row.rooms).filter_map(|room| members_of(plain(room))).collect();
+        let members = if of.is_empty() { HashMap::new() } else { conversations::members_of(conn, &of).await? };
         let expand = |room: &String| match members_of(plain(room)) {
             Some(id) => members.get(&id).into_iter().flatten().copied().map(user_room).collect(),
             None => vec![plain(room).to_owned()],

@@ -7,7 +7,7 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `pool` | connections, and why there are none |
-//! | `write` | one write or read, from a connection to the answer |
+//! | `write`, `together` | one write or read, from a connection to the answer; many writes of one kind as one |
 //! | `outbox` | what a write leaves for the log |
 //! | `pending` | this server's writes between COMMIT and announcement |
 //! | `appender` | rounds: from the outbox into the log, and on to the announcer |
@@ -22,6 +22,7 @@ mod log;
 mod outbox;
 mod pending;
 mod pool;
+mod together;
 mod write;
 
 use std::cell::Cell;
@@ -35,6 +36,7 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::LocalSet;
 
 use crate::config::DatabaseSettings;
+use crate::store::batched::Kind;
 use crate::store::conn::Conn;
 use crate::store::job::{Message, QueuedRead, QueuedWrite};
 use crate::store::postgres::appender::Appender;
@@ -119,9 +121,11 @@ impl Server {
         LocalSet::new().block_on(&runtime, async {
             let sweeper = tokio::task::spawn_local(sweep(Rc::clone(&house)));
             let appender = tokio::task::spawn_local(appender.run(Rc::clone(&house)));
-            let writes = serve(writes, WRITES, |write| write::transact(Rc::clone(&house), write));
+            let (together, gathered) = mpsc::channel(together::MOST);
+            let house_of = || Rc::clone(&house);
+            let writes = serve(writes, WRITES, move |write| route(house_of(), together.clone(), write));
             let reads = serve(reads, READS, |read| write::look_up(Rc::clone(&house), read));
-            tokio::join!(writes, reads);
+            tokio::join!(writes, reads, together::serve(Rc::clone(&house), gathered));
             house.closed.set(true);
             house.kick.notify_one();
             if tokio::time::timeout(CLOSE_TIMEOUT, appender).await.is_err() {
@@ -152,6 +156,17 @@ async fn serve<J, F: Future<Output = ()> + 'static>(mut queue: mpsc::Receiver<Me
     }
     // All slots back: nothing runs any more.
     let _ = slots.acquire_many(at_once).await;
+}
+
+/// A write goes together with others of its kind, or by itself.
+async fn route(house: Rc<House>, together: mpsc::Sender<(Kind, QueuedWrite)>, write: QueuedWrite) {
+    match write.job.kind() {
+        Some(kind) => {
+            // Who takes them is there for as long as this queue is.
+            let _ = together.send((kind, write)).await;
+        }
+        None => write::transact(house, write).await,
+    }
 }
 
 async fn sweep(house: Rc<House>) {

@@ -52,10 +52,10 @@ pub(super) struct Beside {
     pub(super) after: Vec<Step<CommittedEvent>>,
 }
 
-/// Puts a write's rows into the outbox, in order.
-#[derive(QueryId)]
+/// Puts the rows of a write, or of several that are one transaction, into the outbox, in order.
+#[derive(Default, QueryId)]
 pub(super) struct Put {
-    origin: i64,
+    origins: Vec<i64>,
     namespaces: Vec<Option<String>>,
     names: Vec<Option<String>>,
     payloads: Vec<Option<String>>,
@@ -69,40 +69,35 @@ pub(super) struct Put {
 /// In no room's name.
 const SEPARATOR: &str = "\u{1f}";
 
-/// Takes a write's steps apart: rows for the outbox, and what this server does beside each of them. There is at least one row.
-pub(super) fn pack(origin: Origin, steps: Vec<Step<NewEvent>>) -> (Put, VecDeque<Beside>) {
-    let mut put = Put::new(origin);
-    let mut beside: VecDeque<Beside> = VecDeque::new();
-    let mut ahead = Vec::new();
-    for step in steps {
-        let own = match step {
-            Step::Event(event) if event.kind == Kind::Stored => {
-                put.push(event);
-                beside.push_back(Beside { before: std::mem::take(&mut ahead), after: Vec::new() });
-                continue;
-            }
-            Step::Event(event) => Step::Event(committed(None, event)),
-            Step::Then(then) => Step::Then(then),
-        };
-        match beside.back_mut() {
-            Some(row) => row.after.push(own),
-            None => ahead.push(own),
-        }
-    }
-    if beside.is_empty() {
-        put.push_mark();
-        beside.push_back(Beside { before: ahead, after: Vec::new() });
-    }
-    (put, beside)
-}
-
 impl Put {
-    fn new(Origin(origin): Origin) -> Self {
-        let (namespaces, names, payloads, excepts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { origin, namespaces, names, payloads, rooms: Vec::new(), members: Vec::new(), excepts }
+    /// Takes a write's steps apart: rows for the outbox, and what this server does beside each of them. There is at least one row.
+    pub(super) fn add(&mut self, origin: Origin, steps: Vec<Step<NewEvent>>) -> VecDeque<Beside> {
+        let mut beside: VecDeque<Beside> = VecDeque::new();
+        let mut ahead = Vec::new();
+        for step in steps {
+            let own = match step {
+                Step::Event(event) if event.kind == Kind::Stored => {
+                    self.push(origin, event);
+                    beside.push_back(Beside { before: std::mem::take(&mut ahead), after: Vec::new() });
+                    continue;
+                }
+                Step::Event(event) => Step::Event(committed(None, event)),
+                Step::Then(then) => Step::Then(then),
+            };
+            match beside.back_mut() {
+                Some(row) => row.after.push(own),
+                None => ahead.push(own),
+            }
+        }
+        if beside.is_empty() {
+            self.push_mark(origin);
+            beside.push_back(Beside { before: ahead, after: Vec::new() });
+        }
+        beside
     }
 
-    fn push(&mut self, event: NewEvent) {
+    fn push(&mut self, Origin(origin): Origin, event: NewEvent) {
+        self.origins.push(origin);
         self.excepts.push(except_json(&event));
         self.rooms.push(joined(event.rooms));
         self.members.push(joined(event.members));
@@ -111,7 +106,8 @@ impl Put {
         self.payloads.push(Some(event.data));
     }
 
-    fn push_mark(&mut self) {
+    fn push_mark(&mut self, Origin(origin): Origin) {
+        self.origins.push(origin);
         self.rooms.push(String::new());
         self.members.push(String::new());
         for column in [&mut self.namespaces, &mut self.names, &mut self.payloads, &mut self.excepts] {
@@ -130,11 +126,11 @@ impl QueryFragment<Pg> for Put {
         // Ids are handed out behind the sort, and so in the order of the rows.
         out.push_sql(
             "INSERT INTO outbox (origin, namespace, name, payload, rooms, members, except_json) \
-             SELECT o, namespace, name, payload, string_to_array(rooms, chr(31)), string_to_array(members, chr(31))::BIGINT[], except_json \
-             FROM (SELECT ",
+             SELECT origin, namespace, name, payload, string_to_array(rooms, chr(31)), string_to_array(members, chr(31))::BIGINT[], except_json \
+             FROM UNNEST(",
         );
-        out.push_bind_param::<BigInt, _>(&self.origin)?;
-        out.push_sql("::BIGINT AS o) AS origin, UNNEST(");
+        out.push_bind_param::<Array<BigInt>, _>(&self.origins)?;
+        out.push_sql(", ");
         out.push_bind_param::<Texts, _>(&self.namespaces)?;
         out.push_sql(", ");
         out.push_bind_param::<Texts, _>(&self.names)?;
@@ -146,7 +142,7 @@ impl QueryFragment<Pg> for Put {
         out.push_bind_param::<Array<Text>, _>(&self.members)?;
         out.push_sql(", ");
         out.push_bind_param::<Texts, _>(&self.excepts)?;
-        out.push_sql(") WITH ORDINALITY AS line (namespace, name, payload, rooms, members, except_json, nth) ORDER BY nth");
+        out.push_sql(") WITH ORDINALITY AS line (origin, namespace, name, payload, rooms, members, except_json, nth) ORDER BY nth");
         Ok(())
     }
 }
@@ -170,7 +166,8 @@ mod tests {
     }
 
     fn shape(steps: Vec<Step<NewEvent>>) -> (Vec<bool>, Vec<(usize, usize)>) {
-        let (put, beside) = pack(Origin(1), steps);
+        let mut put = Put::default();
+        let beside = put.add(Origin(1), steps);
         let lengths = beside.iter().map(|row| (row.before.len(), row.after.len())).collect();
         (put.names.iter().map(Option::is_some).collect(), lengths)
     }

@@ -11,7 +11,7 @@ use crate::store::Tx;
 use crate::store::conn::guarded;
 use crate::store::fault::{BUSY, SILENT, UNCONFIRMED};
 use crate::store::job::{QueuedRead, QueuedWrite};
-use crate::store::postgres::outbox::{Put, pack};
+use crate::store::postgres::outbox::{Origin, Put};
 use crate::store::postgres::pool::{Connections, discard};
 use crate::store::postgres::{House, Manager, TIME_LIMIT, connection};
 
@@ -56,30 +56,44 @@ pub(super) async fn transact(house: Rc<House>, write: QueuedWrite) {
     }
     let steps = std::mem::take(&mut tx.steps);
     if steps.is_empty() {
-        let committed = matches!(timeout_at(until, commit(&mut tx, None)).await, Ok(Sealed::Committed));
+        let committed = finish(tx, until).await;
         let overtaken = (!committed).then_some(Error::Unavailable(UNCONFIRMED));
-        if !committed {
-            discard(tx.conn);
-        }
         return job.answer(overtaken);
     }
-    let origin = house.origins.next();
-    let (put, beside) = pack(origin, steps);
+    let (mut put, origin) = (Put::default(), house.origins.next());
+    let beside = put.add(origin, steps);
     house.pending.enter(origin, beside, job, ticket, until.into_std());
-    match timeout_at(until, commit(&mut tx, Some(put))).await.unwrap_or(Sealed::Unknown) {
-        Sealed::Committed => {
-            house.pending.committed(origin);
-            house.kick.notify_one();
-        }
-        Sealed::RolledBack => {
-            discard(tx.conn);
-            house.pending.failed(origin, Error::Unavailable(BUSY));
-        }
-        Sealed::Unknown => {
-            discard(tx.conn);
-            house.pending.lost(origin);
+    seal(&house, tx, put, &[origin], until).await;
+}
+
+/// Commits writes that are entered in `pending`, and whose rows for the outbox are `put`. Whoever announces them answers; otherwise this does. Whether
+/// they are committed.
+pub(super) async fn seal(house: &House, mut tx: Tx, put: Put, origins: &[Origin], until: Instant) -> bool {
+    let sealed = timeout_at(until, commit(&mut tx, Some(put))).await.unwrap_or(Sealed::Unknown);
+    if !matches!(sealed, Sealed::Committed) {
+        discard(tx.conn);
+    }
+    for origin in origins {
+        match sealed {
+            Sealed::Committed => house.pending.committed(*origin),
+            Sealed::RolledBack => house.pending.failed(*origin, Error::Unavailable(BUSY)),
+            Sealed::Unknown => house.pending.lost(*origin),
         }
     }
+    let committed = matches!(sealed, Sealed::Committed);
+    if committed {
+        house.kick.notify_one();
+    }
+    committed
+}
+
+/// Commits what has nothing to announce.
+pub(super) async fn finish(mut tx: Tx, until: Instant) -> bool {
+    let committed = matches!(timeout_at(until, commit(&mut tx, None)).await, Ok(Sealed::Committed));
+    if !committed {
+        discard(tx.conn);
+    }
+    committed
 }
 
 /// What became of a transaction.
@@ -90,7 +104,7 @@ enum Sealed {
     Unknown,
 }
 
-async fn begin(connections: &Connections) -> Result<Tx, &'static str> {
+pub(super) async fn begin(connections: &Connections) -> Result<Tx, &'static str> {
     for _ in 0..TRIES {
         let mut conn = connections.get().await?;
         match Manager::begin_transaction(connection(&mut conn)).await {
@@ -105,7 +119,7 @@ async fn begin(connections: &Connections) -> Result<Tx, &'static str> {
 }
 
 /// Whether the connection was lost.
-async fn roll_back(mut tx: Tx) -> bool {
+pub(super) async fn roll_back(mut tx: Tx) -> bool {
     let until = Instant::now() + TIME_LIMIT / 2;
     let rolled_back = timeout_at(until, Manager::rollback_transaction(connection(&mut tx.conn))).await;
     let gone = !matches!(rolled_back, Ok(Ok(())));

@@ -51,14 +51,15 @@ pub(super) async fn try_say(
     client_id: Option<&'static str>,
 ) -> Result<Message, Error> {
     let write = async move |tx: &mut Tx| {
-        let seq = conversations::next_seq(tx, conversation).await?.expect("there is one");
-        let members = conversations::member_ids(tx.conn(), conversation).await?;
-        let new = NewMessage { conversation, seq, sender, content, kind: "text".into(), client_id: client_id.map(Into::into) };
-        let Some(message) = messages::insert(tx, &new).await? else {
-            conversations::return_seq(tx, conversation).await?;
-            return Ok(messages::by_client_id(tx.conn(), conversation, sender, client_id.unwrap_or_default()).await?);
-        };
-        for event in event::new_message(&message, members) {
+        let held = conversations::hold(tx, &[conversation]).await?.remove(&conversation).expect("there is one");
+        let names = client_id.map(|id| (conversation, sender, id.into()));
+        if let Some(before) = messages::by_names(tx.conn(), names.as_slice()).await?.into_values().next() {
+            return Ok(before);
+        }
+        let (seq, client_id) = (held.last_seq + 1, client_id.map(Into::into));
+        let new = NewMessage { conversation, seq, sender, content, kind: "text".into(), client_id };
+        let message = messages::insert_all(tx, vec![new]).await?.remove(0);
+        for event in event::new_message(&message, held.members) {
             tx.emit(event);
         }
         Ok(message)

@@ -10,6 +10,7 @@ mod postgres;
 mod postgres_away;
 mod postgres_epochs;
 mod queries;
+mod together;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,0 +1,137 @@
+//! Orders or messages by REST, as many in flight as asked for, and what sockets hear of them.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::Target;
+use super::http::{Connection, post};
+use super::sockets::{Protocol, Socket};
+
+/// How long the sockets may take to hear of the last write.
+const HEARING: Duration = Duration::from_secs(5);
+/// Latencies that are kept; the percentiles of a longer run are those of its beginning.
+const KEPT: usize = 10_000_000;
+
+/// What is written.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum What {
+    /// Heard as `new_order` on `/admin`.
+    Orders,
+    /// All in one conversation; heard as `messageReceived` on `/`.
+    Messages,
+}
+
+#[derive(Debug, Args)]
+pub struct Writes {
+    #[command(flatten)]
+    target: Target,
+    /// Writes that are under way at once, each on a connection of its own
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    in_flight: u16,
+    /// For how long
+    #[arg(long, default_value = "10s", value_parser = crate::config::duration)]
+    duration: Duration,
+    /// Sockets that count the frames
+    #[arg(long, default_value_t = 1)]
+    sockets: u16,
+    /// What the sockets speak
+    #[arg(long, value_enum, default_value_t = Protocol::Socketio)]
+    protocol: Protocol,
+    /// Process whose CPU time is counted, with that of its children; can be given more than once
+    #[arg(long)]
+    pid: Vec<u32>,
+}
+
+impl Writes {
+    pub(super) async fn run(self, what: What) -> Result<(), String> {
+        let (address, token) = self.target.sign_in().await?;
+        let (path, body, namespace, event) = match what {
+            What::Orders => ("/orders".to_owned(), r#"{"total":19.9}"#, "/admin", "\"new_order\""),
+            What::Messages => {
+                let made = Connection::open(address).await?.call(&post(address, "/conversations", Some(&token), "{}")).await?;
+                let made: serde_json::Value = serde_json::from_slice(&made.body).map_err(|error| error.to_string())?;
+                (format!("/conversations/{}/messages", made["id"]), r#"{"content":"Hello!"}"#, "/", "\"messageReceived\"")
+            }
+        };
+        let heard = Rc::new(Cell::new(0));
+        for number in 0..self.sockets {
+            let socket = Socket::open(address, self.protocol, namespace, &token, number.into()).await?;
+            tokio::task::spawn_local(socket.count(event, Rc::clone(&heard)));
+        }
+        let request: Rc<str> = post(address, &path, Some(&token), body).into();
+        let before = self.cpu()?;
+        let began = Instant::now();
+        let mut senders = Vec::new();
+        for _ in 0..self.in_flight {
+            let connection = Connection::open(address).await?;
+            senders.push(tokio::task::spawn_local(send(connection, Rc::clone(&request), began + self.duration)));
+        }
+        let (mut latencies, mut failures) = (Vec::new(), Vec::new());
+        for sender in senders {
+            let (times, failure) = sender.await.map_err(|error| error.to_string())?;
+            latencies.extend(times);
+            failures.extend(failure);
+        }
+        let elapsed = began.elapsed().as_secs_f64();
+        let spent = self.cpu()?;
+        let expected = latencies.len() as u64 * u64::from(self.sockets);
+        let end = Instant::now() + HEARING;
+        while heard.get() < expected && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        latencies.sort_unstable();
+        let at = |percent: usize| {
+            latencies.get(latencies.len().saturating_sub(1) * percent / 100).map_or(f64::NAN, |micros| f64::from(*micros) / 1e3)
+        };
+        println!("{} written in {elapsed:.1} s: {:.0}/s, {} in flight", latencies.len(), latencies.len() as f64 / elapsed, self.in_flight);
+        println!("latency ms: p50 {:.1}, p99 {:.1}, max {:.1}", at(50), at(99), at(100));
+        for ((pid, before), after) in self.pid.iter().zip(before).zip(spent) {
+            println!("CPU of {pid}: {:.1} µs each", after.saturating_sub(before).as_secs_f64() * 1e6 / latencies.len() as f64);
+        }
+        println!("frames heard on {} sockets: {} of {expected}", self.sockets, heard.get());
+        match failures.first() {
+            Some(first) => Err(format!("{} senders failed, the first with: {first}", failures.len())),
+            None => Ok(()),
+        }
+    }
+
+    /// Of each process, the time that it has spent.
+    fn cpu(&self) -> Result<Vec<Duration>, String> {
+        let of = |pid: &u32| cpu_time(*pid).map_err(|error| format!("--pid {pid}: {error}"));
+        self.pid.iter().map(of).collect()
+    }
+}
+
+/// By Linux's `schedstat`, of all threads, and of all children.
+fn cpu_time(pid: u32) -> std::io::Result<Duration> {
+    let mut time = Duration::ZERO;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread or child may end meanwhile.
+        let read =
+            |file| std::fs::read_to_string(thread.as_ref().map(|thread| thread.path().join(file)).unwrap_or_default()).unwrap_or_default();
+        time += Duration::from_nanos(read("schedstat").split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or_default());
+        for child in read("children").split_whitespace().filter_map(|child| child.parse().ok()) {
+            time += cpu_time(child).unwrap_or_default();
+        }
+    }
+    Ok(time)
+}
+
+/// One after another, until `end` or the first failure; gives the latencies in microseconds.
+async fn send(mut connection: Connection, request: Rc<str>, end: Instant) -> (Vec<u32>, Option<String>) {
+    let mut times = Vec::new();
+    loop {
+        let began = Instant::now();
+        if began >= end || times.len() >= KEPT {
+            return (times, None);
+        }
+        match connection.call(&request).await {
+            Ok(answer) if answer.status == 201 => times.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX)),
+            Ok(answer) => return (times, Some(format!("a write was answered {}", answer.status))),
+            Err(error) => return (times, Some(error)),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Writes of one kind as one transaction: all that wait while the one before is under way.
+//!
+//! What one of them breaks, such as a reference to what does not exist, breaks the statement for all. Then each goes by itself, and the one is found.
+
+use std::rc::Rc;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::Error;
+use crate::store::batched::Kind;
+use crate::store::conn::guarded;
+use crate::store::fault::{SILENT, UNCONFIRMED};
+use crate::store::job::QueuedWrite;
+use crate::store::postgres::outbox::Put;
+use crate::store::postgres::pool::discard;
+use crate::store::postgres::write::{self, begin, finish, roll_back, seal};
+use crate::store::postgres::{House, TIME_LIMIT};
+
+/// Writes taken together, and such as wait for that, at most.
+pub(super) const MOST: usize = 128;
+
+/// Until the queue is closed and all that came through it is finished.
+pub(super) async fn serve(house: Rc<House>, mut queue: mpsc::Receiver<(Kind, QueuedWrite)>) {
+    let mut waiting = Vec::with_capacity(MOST);
+    while queue.recv_many(&mut waiting, MOST).await > 0 {
+        let mut batches: Vec<(Kind, Vec<QueuedWrite>)> = Vec::new();
+        for (kind, write) in waiting.drain(..) {
+            match batches.iter_mut().find(|(of, _)| *of == kind) {
+                Some((_, batch)) => batch.push(write),
+                None => batches.push((kind, vec![write])),
+            }
+        }
+        let running: Vec<_> =
+            batches.into_iter().map(|(kind, batch)| tokio::task::spawn_local(transact(Rc::clone(&house), kind, batch))).collect();
+        for batch in running {
+            // A task that is gone has been told of by the panic hook; its callers by the ends of their answers.
+            let _ = batch.await;
+        }
+    }
+}
+
+async fn transact(house: Rc<House>, kind: Kind, mut batch: Vec<QueuedWrite>) {
+    let Some(oldest) = batch.iter().map(|write| write.since).min() else { return };
+    let until = Instant::from_std(oldest + TIME_LIMIT);
+    let mut tx = match timeout_at(until, begin(&house.connections)).await.unwrap_or(Err(SILENT)) {
+        Ok(tx) => tx,
+        Err(reason) => return refuse(batch, reason),
+    };
+    let jobs = batch.iter_mut().map(|write| &mut *write.job).collect();
+    let Ok(ran) = timeout_at(until, guarded((kind.run)(&mut tx, jobs))).await else {
+        discard(tx.conn);
+        return refuse(batch, SILENT);
+    };
+    let Some(Ok(steps)) = ran else {
+        if let Some(Err(error)) = ran {
+            tracing::debug!(%error, writes = batch.len(), "a batch failed; each of it goes by itself");
+        }
+        if roll_back(tx).await {
+            return refuse(batch, SILENT);
+        }
+        for write in batch {
+            write::transact(Rc::clone(&house), write).await;
+        }
+        return;
+    };
+    let (mut put, mut origins, mut quiet) = (Put::default(), Vec::new(), Vec::new());
+    for (QueuedWrite { job, ticket, since }, steps) in batch.into_iter().zip(steps) {
+        if steps.is_empty() {
+            quiet.push(job);
+            continue;
+        }
+        let origin = house.origins.next();
+        let beside = put.add(origin, steps);
+        house.pending.enter(origin, beside, job, ticket, since + TIME_LIMIT);
+        origins.push(origin);
+    }
+    let committed = if origins.is_empty() { finish(tx, until).await } else { seal(&house, tx, put, &origins, until).await };
+    for job in quiet {
+        job.answer((!committed).then_some(Error::Unavailable(UNCONFIRMED)));
+    }
+}
+
+fn refuse(batch: Vec<QueuedWrite>, reason: &'static str) {
+    for write in batch {
+        write.job.answer(Some(Error::Unavailable(reason)));
+    }
+}
