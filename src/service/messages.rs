@@ -129,7 +129,7 @@ impl Batched for Send {
         let names: Vec<_> = batch.iter().filter_map(|send| send.name()).collect();
         let before = rows::by_names(tx.conn(), &names).await?;
 
-        let (mut new, mut named) = (Vec::new(), HashMap::new());
+        let (mut new, mut places_by_name) = (Vec::new(), HashMap::new());
         let mut place = |send: &Self| {
             let held = held.get_mut(&send.conversation).filter(|held| held.members.contains(&send.sender));
             let held = held.ok_or_else(|| not_found(send.conversation))?;
@@ -137,11 +137,11 @@ impl Batched for Send {
             if let Some(message) = name.as_ref().and_then(|name| before.get(name)) {
                 return Ok(Place::Before(message.clone()));
             }
-            if let Some(first) = name.as_ref().and_then(|name| named.get(name)) {
+            if let Some(first) = name.as_ref().and_then(|name| places_by_name.get(name)) {
                 return Ok(Place::Again(*first));
             }
             held.last_seq += 1;
-            named.extend(name.map(|name| (name, new.len())));
+            places_by_name.extend(name.map(|name| (name, new.len())));
             new.push(send.row(held.last_seq));
             Ok(Place::New(new.len() - 1, held.members.clone()))
         };

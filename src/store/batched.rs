@@ -31,6 +31,7 @@ pub trait Batched: Send + Sized + 'static {
     fn together(tx: &mut Tx, batch: &[&Self]) -> impl Future<Output = QueryResult<Vec<Result<Self::Done, Error>>>>;
 
     /// What it means when the database refuses one that came by itself.
+    #[must_use]
     fn refused(fault: DieselError) -> Error {
         fault.into()
     }

@@ -155,8 +155,8 @@ pub async fn by_names(conn: &mut Conn, names: &[Name]) -> QueryResult<HashMap<Na
             .select(Message::as_select())
             .load(c)
     })?;
-    let named = |message: Message| Some(((message.conversation_id, message.sender_id?, message.client_id.clone()?), message));
-    Ok(found.into_iter().filter_map(named).collect())
+    let entry = |message: Message| Some(((message.conversation_id, message.sender_id?, message.client_id.clone()?), message));
+    Ok(found.into_iter().filter_map(entry).collect())
 }
 
 /// The place of a message in that conversation.
