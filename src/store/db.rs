@@ -109,7 +109,7 @@ impl Db {
         let (running, start) = match &settings.url {
             DatabaseUrl::Sqlite(path) => start_sqlite(path, settings, &publisher, write_queue, read_queue)?,
             DatabaseUrl::Postgres(url) => {
-                let server = postgres::Server::open(url.expose(), settings.migrate, Arc::clone(&publisher))?;
+                let server = postgres::Server::open(url, settings.migrate, Arc::clone(&publisher))?;
                 let start = server.position();
                 health = Some(server.health());
                 let thread = spawn("hubcast-postgres", move || server.run(write_queue, read_queue))?;

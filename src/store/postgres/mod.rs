@@ -7,6 +7,7 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `pool` | connections, and why there are none |
+//! | `tls` | whom we take for the database |
 //! | `write` | one write or read, from a connection to the answer |
 //! | `outbox` | what a write leaves for the log |
 //! | `pending` | this server's writes between COMMIT and announcement |
@@ -22,6 +23,7 @@ mod log;
 mod outbox;
 mod pending;
 mod pool;
+mod tls;
 mod write;
 
 use std::cell::Cell;
@@ -34,6 +36,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::LocalSet;
 
+use crate::config::PostgresUrl;
 use crate::model::LogPosition;
 use crate::store::conn::Conn;
 use crate::store::job::{Message, QueuedRead, QueuedWrite};
@@ -80,7 +83,7 @@ struct House {
 
 impl Server {
     /// Connects, brings the schema up to date, and finds out where the log stands. Blocks; not to be called within a runtime.
-    pub(super) fn open(url: &str, migrate: bool, publisher: Arc<dyn Publisher>) -> Result<Self, OpenError> {
+    pub(super) fn open(url: &PostgresUrl, migrate: bool, publisher: Arc<dyn Publisher>) -> Result<Self, OpenError> {
         let connector = Connector::new(url, Arc::default())?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
