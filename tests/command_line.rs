@@ -54,6 +54,24 @@ fn a_bad_setting_ends_it_with_2_and_one_line_that_names_it() {
 }
 
 #[test]
+fn a_bad_database_url_ends_every_command_that_would_use_it() {
+    let home = Home::on_sqlite();
+    let cases = [
+        ("postgres://u:hush@h:port/d", "invalid value for option `port`; write postgres://USER:PASSWORD@HOST:PORT/DATABASE"),
+        ("postgres://u:hush@h/d?sslmode=on", "sslmode has to be one of disable, prefer, require, verify-ca, verify-full"),
+        ("postgres://u:hush@h/d?sslmode=verify-full&sslrootcert=root.crt", "sslrootcert: root.crt: No such file or directory"),
+    ];
+    for (url, mend) in cases {
+        for arguments in [&["serve"][..], &["check-config"], &["migrate"], &["user", "list"], &["token", "--user", "1"]] {
+            let output = with(home.command(arguments), &[("DATABASE_URL", url), ("JWT_SECRET", "hush")]);
+            let text = complaint(&output);
+            assert_eq!(code(&output), Some(2), "{arguments:?}: {text}");
+            assert!(text.starts_with(&format!("hubcast: DATABASE_URL (--database-url): {mend}")) && !text.contains("hush"), "{text}");
+        }
+    }
+}
+
+#[test]
 fn help_lists_every_setting_but_no_value_of_the_environment() {
     let home = Home::on_sqlite();
     let help = answer(&with(home.command(&["serve", "--help"]), &[("JWT_SECRET", "hush")]));

@@ -89,7 +89,7 @@ pub(super) fn check_config(settings: &Settings) -> Result<(), Failure> {
     println!("listens on  {}:{}", settings.server.host, settings.server.port);
     match url {
         DatabaseUrl::Sqlite(file) => println!("database    SQLite, {}", file.display()),
-        DatabaseUrl::Postgres(_) => println!("database    PostgreSQL"),
+        DatabaseUrl::Postgres(url) => println!("database    PostgreSQL, sslmode={}", url.tls),
     }
     match settings.auth.key(settings.server.environment.environment, url)? {
         KeySource::Given(_) => println!("signs with  JWT_SECRET"),

@@ -116,6 +116,10 @@ mod tests {
             (&["--log-format", "xml"], "LOG_FORMAT (--log-format): has to be one of auto, text, json"),
             (&["--database-url", "mysql://u:hush@h/d"], "DATABASE_URL (--database-url): has to begin with sqlite:// or postgres://"),
             (
+                &["migrate", "--database-url", "postgres://u:hush@h/d?sslmode=on"],
+                "DATABASE_URL (--database-url): sslmode has to be one of disable, prefer, require, verify-ca, verify-full",
+            ),
+            (
                 &["--rate-events", "fast"],
                 "RATE_EVENTS (--rate-events): \"fast\" is not a rate; write N/s or N/m, optionally with ,BURST, such as 100/s,200",
             ),

@@ -2,8 +2,9 @@
 //!
 //! `cli` parses them (flags weigh more than the environment, the environment more than `.env`), `app` and the commands are handed the
 //! groups that they need. This module knows no other one; what the values mean in use is said at their fields, how they are
-//! written in `parse.rs`.
+//! written in `parse.rs`, DATABASE_URL in `database.rs`.
 
+mod database;
 mod parse;
 mod proxies;
 
@@ -13,7 +14,8 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-pub use parse::{DatabaseUrl, Origins, Rate, Secret, duration};
+pub use database::{DatabaseUrl, PostgresUrl, Tls};
+pub use parse::{Origins, Rate, Secret, duration};
 pub use proxies::TrustedProxies;
 
 /// A setting that cannot be used: which one, and how to mend it. The process exits 2 with this one line.
@@ -114,7 +116,9 @@ pub enum Environment {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Database")]
 pub struct DatabaseSettings {
-    /// `sqlite://PATH` (bundled SQLite; relative to the working directory unless PATH begins with `/`) or `postgres://…`
+    /// `sqlite://PATH` (bundled SQLite; relative to the working directory unless PATH begins with `/`) or
+    /// `postgres://USER:PASSWORD@HOST:PORT/DATABASE`, with libpq's `?sslmode=disable|prefer|require|verify-ca|verify-full` (`prefer` when left
+    /// out) and `&sslrootcert=PATH` or `system` (for `verify-…` the system's roots when left out; `~/.postgresql` is not looked at)
     #[arg(long = "database-url", env = "DATABASE_URL", default_value = "sqlite://data/hubcast.db")]
     pub url: DatabaseUrl,
     /// What an answered write survives on SQLite: `full` the loss of power, `normal` a crash of the process

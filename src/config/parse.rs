@@ -4,7 +4,6 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -38,34 +37,6 @@ impl FromStr for Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
-    }
-}
-
-/// Which database, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DatabaseUrl {
-    /// Path of the file.
-    Sqlite(PathBuf),
-    /// The whole URL, which can hold a password.
-    Postgres(Secret),
-}
-
-impl FromStr for DatabaseUrl {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(path) = text.strip_prefix("sqlite://") {
-            return match path {
-                "" | "/" => Err("names no file; write it as sqlite://data/hubcast.db".into()),
-                ":memory:" => Err("has to be a file, since several connections share it; write sqlite://PATH".into()),
-                _ if path.contains('?') || path.ends_with('/') => Err("is sqlite:// and the path of a file, nothing more".into()),
-                _ => Ok(Self::Sqlite(path.into())),
-            };
-        }
-        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Ok(Self::Postgres(Secret(text.into())));
-        }
-        Err("has to begin with sqlite:// or postgres://".into())
     }
 }
 
@@ -280,17 +251,5 @@ mod tests {
         for text in ["shop.example", "https://a.example/path", "https://*.example", "https://a,*", "://x"] {
             assert!(text.parse::<Origins>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn database_urls() {
-        assert_eq!("sqlite://data/x.db".parse(), Ok(DatabaseUrl::Sqlite("data/x.db".into())));
-        assert_eq!("sqlite:///tmp/x.db".parse(), Ok(DatabaseUrl::Sqlite("/tmp/x.db".into())));
-        assert!(matches!("postgresql://h/d".parse(), Ok(DatabaseUrl::Postgres(_))));
-        for text in ["", "x.db", "sqlite://", "sqlite://:memory:", "sqlite://x.db?mode=ro", "mysql://h/d"] {
-            assert!(text.parse::<DatabaseUrl>().is_err(), "{text}");
-        }
-        let bad = "mysql://u:hush@h/d".parse::<DatabaseUrl>().expect_err("refused");
-        assert!(!bad.contains("hush"));
     }
 }

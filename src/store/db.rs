@@ -109,7 +109,7 @@ impl Db {
         let running = match &settings.url {
             DatabaseUrl::Sqlite(path) => start_sqlite(path, settings, &publisher, write_queue, read_queue)?,
             DatabaseUrl::Postgres(url) => {
-                let server = postgres::Server::open(url.expose(), settings, Arc::clone(&publisher))?;
+                let server = postgres::Server::open(url, settings, Arc::clone(&publisher))?;
                 health = Some(server.health());
                 let thread = spawn("hubcast-postgres", move || server.run(write_queue, read_queue))?;
                 Running { threads: vec![thread], lock: None }

@@ -7,6 +7,7 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `pool` | connections, and why there are none |
+//! | `tls` | whom we take for the database |
 //! | `write`, `together` | one write or read, from a connection to the answer; many writes of one kind as one |
 //! | `outbox` | what a write leaves for the log |
 //! | `pending` | this server's writes between COMMIT and announcement |
@@ -22,6 +23,7 @@ mod log;
 mod outbox;
 mod pending;
 mod pool;
+mod tls;
 mod together;
 mod write;
 
@@ -35,7 +37,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::LocalSet;
 
-use crate::config::DatabaseSettings;
+use crate::config::{DatabaseSettings, PostgresUrl};
 use crate::store::batched::Kind;
 use crate::store::conn::Conn;
 use crate::store::job::{Message, QueuedRead, QueuedWrite};
@@ -82,7 +84,7 @@ struct House {
 
 impl Server {
     /// Connects, brings the schema up to date, and finds out where the log stands. Blocks; not to be called within a runtime.
-    pub(super) fn open(url: &str, settings: &DatabaseSettings, publisher: Arc<dyn Publisher>) -> Result<Self, OpenError> {
+    pub(super) fn open(url: &PostgresUrl, settings: &DatabaseSettings, publisher: Arc<dyn Publisher>) -> Result<Self, OpenError> {
         let connector = Connector::new(url, Arc::default())?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -1,7 +1,7 @@
 //! Connections: made with a bound on the wait, kept in a pool, and when there are none the reason, in words that `/readyz` may show.
 
+use std::error::Error;
 use std::pin::Pin;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,16 @@ use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::error::SqlState;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::config::PostgresUrl;
 use crate::store::OpenError;
 use crate::store::conn::Conn;
 use crate::store::fault::SILENT;
-use crate::store::postgres::TIME_LIMIT;
+use crate::store::postgres::{TIME_LIMIT, tls};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,19 +33,18 @@ const UNREACHABLE: &str = "The database cannot be reached";
 /// Makes connections.
 pub(super) struct Connector {
     config: Config,
+    tls: MakeRustlsConnect,
     health: Arc<Health>,
 }
 
 impl Connector {
-    /// # Errors
-    /// When the URL cannot be read; no part of it is repeated.
-    pub(super) fn new(url: &str, health: Arc<Health>) -> Result<Self, OpenError> {
-        let mut config = Config::from_str(url).map_err(|fault| OpenError::Database(format!("DATABASE_URL: {fault}")))?;
+    pub(super) fn new(url: &PostgresUrl, health: Arc<Health>) -> Result<Self, OpenError> {
+        let mut config = url.config.clone();
         if config.get_application_name().is_none() {
             config.application_name("hubcast");
         }
         config.keepalives_idle(KEEPALIVE);
-        Ok(Self { config, health })
+        Ok(Self { config, tls: tls::connector(&url.tls)?, health })
     }
 
     /// Connects, within a bound. While the database is away only one in a while tries, and the others are told at once.
@@ -53,21 +56,46 @@ impl Connector {
                 return Ok(conn);
             }
             Ok(Err(failed)) => failed,
-            Err(_) => (SILENT, "it took too long".into()),
+            Err(_) => (SILENT, "it took too long".to_owned()),
         };
         self.health.failed(reason);
         // The fault's own text says more than the reason, and holds neither password nor URL.
-        tracing::warn!(%fault, "no connection to the database");
+        tracing::warn!(fault, "no connection to the database");
         Err(ConnectionError::BadConnection(format!("{reason}: {fault}")))
     }
 
-    async fn establish(&self) -> Result<AsyncPgConnection, (&'static str, Box<dyn std::error::Error + Send + Sync>)> {
-        let (client, connection) = self.config.connect(NoTls).await.map_err(|fault| (reason(&fault), fault.into()))?;
-        let mut conn =
-            AsyncPgConnection::try_from_client_and_connection(client, connection).await.map_err(|fault| (UNREACHABLE, fault.into()))?;
-        conn.batch_execute(&session()).await.map_err(|fault| (UNREACHABLE, fault.into()))?;
+    async fn establish(&self) -> Result<AsyncPgConnection, (&'static str, String)> {
+        let mut connected = self.config.connect(self.tls.clone()).await;
+        if let Err(fault) = &connected
+            && self.config.get_ssl_mode() == SslMode::Prefer
+            && is_about_tls(fault)
+        {
+            tracing::warn!(fault = words(fault), "the database does not take us with TLS; sslmode=prefer tries in the clear");
+            connected = self.config.clone().ssl_mode(SslMode::Disable).connect(self.tls.clone()).await;
+        }
+        let (client, connection) = connected.map_err(|fault| (reason(&fault), words(&fault)))?;
+        let conn = AsyncPgConnection::try_from_client_and_connection(client, connection).await;
+        let mut conn = conn.map_err(|fault| (UNREACHABLE, words(&fault)))?;
+        conn.batch_execute(&session()).await.map_err(|fault| (UNREACHABLE, words(&fault)))?;
         Ok(conn)
     }
+}
+
+/// Whether it can be otherwise in the clear: there is no TLS, or the server refuses those who come with it, as `hostnossl` in its pg_hba.conf
+/// does. The driver itself goes on when the server offers none; libpq does in these cases too.
+fn is_about_tls(fault: &tokio_postgres::Error) -> bool {
+    tls::reason(fault).is_some() || fault.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+}
+
+/// The fault and its causes, which its own text leaves out, in one line.
+fn words(fault: &dyn Error) -> String {
+    let (mut texts, mut next) = (vec![fault.to_string()], fault.source());
+    while let Some(cause) = next {
+        texts.push(cause.to_string());
+        next = cause.source();
+    }
+    texts.dedup();
+    texts.join(": ").replace('\n', "; ")
 }
 
 /// What we leave behind when we are stopped or cut off must not hold others up: a statement or a transaction without us ends by itself, later
@@ -78,8 +106,8 @@ fn session() -> String {
 }
 
 fn reason(fault: &tokio_postgres::Error) -> &'static str {
-    match fault.code().map(tokio_postgres::error::SqlState::code) {
-        None => UNREACHABLE,
+    match fault.code().map(SqlState::code) {
+        None => tls::reason(fault).unwrap_or(UNREACHABLE),
         Some(code) if code.starts_with("28") => "The database refuses the user or the password",
         Some("3D000") => "The database does not exist",
         Some("53300") => "The database has no connection left",

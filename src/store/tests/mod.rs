@@ -9,6 +9,7 @@ mod opening;
 mod postgres;
 mod postgres_away;
 mod postgres_epochs;
+mod postgres_tls;
 mod queries;
 mod together;
 
@@ -130,12 +131,12 @@ impl PostgresDatabase {
     }
 
     fn settings(&self) -> DatabaseSettings {
-        postgres_settings(self.url())
+        postgres_settings(&self.url())
     }
 }
 
-fn postgres_settings(url: String) -> DatabaseSettings {
-    DatabaseSettings { url: DatabaseUrl::Postgres(url.into()), synchronous: Synchronous::Normal, migrate: true, lock: true }
+fn postgres_settings(url: &str) -> DatabaseSettings {
+    DatabaseSettings { url: url.parse().expect("a URL"), synchronous: Synchronous::Normal, migrate: true, lock: true }
 }
 
 impl Drop for PostgresDatabase {
