@@ -136,6 +136,9 @@ pub async fn hold_member(tx: &mut Tx, id: ConversationId, user: UserId) -> Query
 
 /// The members' ids, of each of those conversations.
 pub async fn members_of(conn: &mut Conn, ids: &[ConversationId]) -> QueryResult<HashMap<ConversationId, Vec<UserId>>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
     let rows: Vec<(ConversationId, UserId)> = query!(conn, c => {
         conversation_members::table
             .filter(conversation_members::conversation_id.eq_any(ids))
@@ -147,13 +150,6 @@ pub async fn members_of(conn: &mut Conn, ids: &[ConversationId]) -> QueryResult<
         members.entry(conversation).or_default().push(user);
     }
     Ok(members)
-}
-
-/// The members' ids.
-pub async fn member_ids(conn: &mut Conn, id: ConversationId) -> QueryResult<Vec<UserId>> {
-    query!(conn, c => {
-        conversation_members::table.filter(conversation_members::conversation_id.eq(id)).select(conversation_members::user_id).load(c)
-    })
 }
 
 /// The conversations that the user is a member of.

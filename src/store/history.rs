@@ -2,7 +2,6 @@
 
 #![expect(clippy::missing_errors_doc, reason = "queries fail as the database does")]
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 use diesel::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, define_sql_function};
@@ -141,21 +140,18 @@ pub(super) async fn between(conn: &mut Conn, first: EventId, last: EventId) -> Q
     })?;
     let mut found = load(conn, &ids).await?;
     let pairs: Vec<(String, EventId)> = query!(conn, c => event_rooms::table.filter(event_rooms::event_id.between(first, last)).load(c))?;
+    // The key carries its namespace.
+    let keyed = pairs.iter().filter_map(|(key, id)| Some((key.split_once('#')?.1, *id)));
+    let conversation = |room: &str| room.strip_prefix("members:").and_then(|id| id.parse::<ConversationId>().ok());
+    let asked: BTreeSet<_> = keyed.clone().filter_map(|(room, _)| conversation(room)).collect();
+    let members = conversations::members_of(conn, &Vec::from_iter(asked)).await?;
     let mut rooms: HashMap<EventId, Vec<String>> = HashMap::new();
-    let mut members: HashMap<ConversationId, Vec<UserId>> = HashMap::new();
-    for (key, id) in pairs {
-        // The key carries its namespace.
-        let Some((_, room)) = key.split_once('#') else { continue };
+    for (room, id) in keyed {
         let of = rooms.entry(id).or_default();
-        match room.strip_prefix("members:").and_then(|id| id.parse().ok()) {
+        match conversation(room) {
             None if room.is_empty() => {}
             None => of.push(room.to_owned()),
-            Some(conversation) => {
-                if let Entry::Vacant(unknown) = members.entry(conversation) {
-                    unknown.insert(conversations::member_ids(conn, conversation).await?);
-                }
-                of.extend(members.get(&conversation).into_iter().flatten().map(|user| Room::User(*user).to_string()));
-            }
+            Some(conversation) => of.extend(members.get(&conversation).into_iter().flatten().map(|user| Room::User(*user).to_string())),
         }
     }
     for event in &mut found {

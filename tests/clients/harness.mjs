@@ -183,6 +183,16 @@ export class Server {
     return this.#tokens.get(name).user.id;
   }
 
+  /** Ids and tokens of the demo's users, by their names. */
+  async people() {
+    const people = { ids: {}, tokens: {} };
+    for (const name of ["alice", "bob", "admin"]) {
+      people.tokens[name] = await this.token(name);
+      people.ids[name] = await this.id(name);
+    }
+    return people;
+  }
+
   /** A socket of its own connection, with what socket.io-client's `io` takes; not waited for. `via`: the proxy that it goes through. */
   open(namespace, { via = this, ...options } = {}) {
     // The client does not notice a line that breaks between the upgrade and Engine.IO's first packet: only this timeout (20 s if not said) does.

@@ -12,7 +12,7 @@ before(async () => {
   server = await Server.start();
   const { body } = await server.call(null, "POST", "/auth/register", { email: "cora@x.test", name: "Cora", password: "long-enough" });
   cora = body.accessToken;
-  ids = { alice: await server.id("alice"), bob: await server.id("bob"), admin: await server.id("admin"), cora: body.user.id };
+  ids = { ...(await server.people()).ids, cora: body.user.id };
 });
 after(async () => {
   await server?.close();

@@ -10,8 +10,7 @@ let ids;
 let tokens;
 before(async () => {
   server = await Server.start({ RATE_EVENTS: "100000/s" });
-  ids = { alice: await server.id("alice"), bob: await server.id("bob"), admin: await server.id("admin") };
-  tokens = { alice: await server.token("alice"), bob: await server.token("bob"), admin: await server.token("admin") };
+  ({ ids, tokens } = await server.people());
 });
 after(() => server?.close());
 

@@ -9,7 +9,7 @@ let server;
 let ids;
 before(async () => {
   server = await Server.start({ RATE_EVENTS: "100000/s" });
-  ids = { alice: await server.id("alice"), bob: await server.id("bob"), admin: await server.id("admin") };
+  ({ ids } = await server.people());
 });
 after(() => server?.close());
 

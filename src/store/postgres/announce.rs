@@ -1,6 +1,6 @@
 //! Announces the log: events in the order of their ids, and this server's own doings each in its place among them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ impl Event {
     /// Some that were read from the log. A conversation's members are those of now.
     pub(super) async fn read(conn: &mut Conn, rows: Vec<Read>) -> QueryResult<Vec<Self>> {
         let of: Vec<_> = rows.iter().flat_map(|row| &row.rooms).filter_map(|room| members_of(plain(room))).collect();
-        let members = if of.is_empty() { HashMap::new() } else { conversations::members_of(conn, &of).await? };
+        let members = conversations::members_of(conn, &of).await?;
         let expand = |room: &String| match members_of(plain(room)) {
             Some(id) => members.get(&id).into_iter().flatten().copied().map(user_room).collect(),
             None => vec![plain(room).to_owned()],
