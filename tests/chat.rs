@@ -252,40 +252,6 @@ fn a_message_is_stored_and_reaches_the_members_and_nobody_else() {
 }
 
 #[test]
-fn of_many_at_once_each_is_stored_once_where_it_belongs_and_strangers_say_nothing() {
-    let home = Home::new();
-    let server = home.serve(&[]);
-    let ((alice, _), (bob, bob_id), (cora, _)) = (server.sign_in("alice"), server.sign_in("bob"), register(&server, "cora"));
-    let paths = [talk(&server, &alice, &[bob_id]), talk(&server, &alice, &[bob_id]), talk(&server, &bob, &[])];
-    let post = |path: &str, token: &str, body: Value| server.post(&format!("{path}/messages"), token, &body);
-    let statuses: Vec<[u16; 5]> = std::thread::scope(|scope| {
-        let say = |n: usize| {
-            let path = &paths[n % 2];
-            [
-                post(path, &alice, json!({"content": format!("a{n}")})).status,
-                // One name for two, and the same again in another's mouth.
-                post(path, &alice, json!({"content": format!("c{n}"), "clientId": format!("c{}", n / 4)})).status,
-                post(path, &bob, json!({"content": format!("b{n}"), "clientId": format!("c{}", n / 4)})).status,
-                post(path, &cora, json!({"content": "!"})).status,
-                post(&paths[2], &alice, json!({"content": "!"})).status,
-            ]
-        };
-        let callers: Vec<_> = (0..16).map(|n| scope.spawn(move || say(n))).collect();
-        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
-    });
-    assert_eq!(statuses, [[201, 201, 201, 404, 404]; 16]);
-    for path in &paths[..2] {
-        let said = server.get(&format!("{path}/messages?limit=100"), &bob).body;
-        let said: Vec<&Value> = said.as_array().unwrap().iter().rev().collect();
-        // 8 of alice's without a name; of both, 4 names.
-        assert_eq!(said.iter().map(|message| message["seq"].as_i64().unwrap()).collect::<Vec<_>>(), (1..=16).collect::<Vec<_>>());
-        let named = |name: &str| said.iter().filter(|message| message["clientId"] == json!(name)).count();
-        assert_eq!([named("c0"), named("c1"), named("c2"), named("c3")], [2; 4]);
-    }
-    assert_eq!(server.get(&format!("{}/messages", paths[2]), &bob).body, json!([]));
-}
-
-#[test]
 fn what_is_unread_is_exact_and_reading_never_goes_back() {
     let home = Home::new();
     let server = home.serve(&[]);

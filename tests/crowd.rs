@@ -1,10 +1,10 @@
-//! Much at once: who reads is not put out for it.
+//! Much at once: who reads is not put out for it, and each is stored where it belongs.
 
 mod support;
 
 use std::thread;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::Home;
 
 #[test]
@@ -34,4 +34,43 @@ fn a_member_who_says_much_at_once_puts_nobody_out_who_reads() {
         }
         assert_eq!(seen, (1..=20).collect::<Vec<_>>());
     });
+}
+
+#[test]
+fn of_many_at_once_each_is_stored_once_where_it_belongs_and_strangers_say_nothing() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let ((alice, _), (bob, bob_id)) = (server.sign_in("alice"), server.sign_in("bob"));
+    let account = json!({"email": "cora@x.test", "name": "cora", "password": "long-enough"});
+    let cora = server.post("/auth/register", "", &account).body["accessToken"].as_str().unwrap().to_owned();
+    let talk = |token: &str, others: &[i64]| {
+        format!("/conversations/{}", server.post("/conversations", token, &json!({"memberIds": others})).body["id"])
+    };
+    let paths = [talk(&alice, &[bob_id]), talk(&alice, &[bob_id]), talk(&bob, &[])];
+    let post = |path: &str, token: &str, body: Value| server.post(&format!("{path}/messages"), token, &body);
+    let statuses: Vec<[u16; 5]> = thread::scope(|scope| {
+        let say = |n: usize| {
+            let path = &paths[n % 2];
+            [
+                post(path, &alice, json!({"content": format!("a{n}")})).status,
+                // One name for two, and the same again in another's mouth.
+                post(path, &alice, json!({"content": format!("c{n}"), "clientId": format!("c{}", n / 4)})).status,
+                post(path, &bob, json!({"content": format!("b{n}"), "clientId": format!("c{}", n / 4)})).status,
+                post(path, &cora, json!({"content": "!"})).status,
+                post(&paths[2], &alice, json!({"content": "!"})).status,
+            ]
+        };
+        let callers: Vec<_> = (0..16).map(|n| scope.spawn(move || say(n))).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+    });
+    assert_eq!(statuses, [[201, 201, 201, 404, 404]; 16]);
+    for path in &paths[..2] {
+        let said = server.get(&format!("{path}/messages?limit=100"), &bob).body;
+        let said: Vec<&Value> = said.as_array().unwrap().iter().rev().collect();
+        // 8 of alice's without a name; of both, 4 names.
+        assert_eq!(said.iter().map(|message| message["seq"].as_i64().unwrap()).collect::<Vec<_>>(), (1..=16).collect::<Vec<_>>());
+        let named = |name: &str| said.iter().filter(|message| message["clientId"] == json!(name)).count();
+        assert_eq!([named("c0"), named("c1"), named("c2"), named("c3")], [2; 4]);
+    }
+    assert_eq!(server.get(&format!("{}/messages", paths[2]), &bob).body, json!([]));
 }
