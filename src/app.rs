@@ -71,7 +71,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let (services, policy, ready) = (web::Data::from(services), web::Data::new(policy), readiness.clone());
     let workers = settings.server.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from);
     let address = listener.local_addr()?;
-    let running = server.listen(listener, workers, move |sockets: fn(&mut web::ServiceConfig)| {
+    let running = server.listen(listener, workers, move |sockets: realtime::Routes| {
         App::new()
             .app_data(services.clone())
             .app_data(policy.clone())

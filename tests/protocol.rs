@@ -283,7 +283,7 @@ fn what_is_no_handshake_gets_an_answer_and_the_end() {
         ("GET /ws", no_key, 400),
         ("GET /socket.io/?EIO=3&transport=websocket", UPGRADE, 400),
         ("GET /socket.io/?EIO=4&transport=websocket&sid=x", UPGRADE, 400),
-        ("GET /socket.io/?EIO=4&transport=polling", "Connection: close\r\n", 400),
+        ("GET /socket.io/?EIO=4&transport=pigeon", "Connection: close\r\n", 400),
     ];
     for (line, headers, status) in cases {
         let mut raw = Raw::request(address, line, headers);

@@ -56,7 +56,7 @@ fn serve() {
         let hub = HubHandle::start(&settings);
         let server = Server::new(settings, Policy::default(), hub.clone(), vec![("/", Arc::new(Room(hub)))], None);
         let counted = server.clone();
-        let app = move |sockets: fn(&mut web::ServiceConfig)| {
+        let app = move |sockets: hubcast::realtime::Routes| {
             let counted = counted.clone();
             let count = move || {
                 let (socketio, plain) = counted.connections();

@@ -5,9 +5,9 @@ use actix_web_actors::ws::{CloseCode, CloseReason};
 /// Every way a session can end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// The client is through: a DISCONNECT, Engine.IO's close packet, on the plain protocol a close frame.
+    /// The client is through: a DISCONNECT, on the plain protocol a close frame.
     ClientClosed,
-    /// The line broke, or was closed as a page that is left closes it: without a word that it is for good.
+    /// The line broke, or was closed as a page that is left closes it, or by Engine.IO's close packet: without a word that it is for good.
     TransportLost,
     /// No pong within the ping time-out.
     PingTimeout,

@@ -4,13 +4,13 @@
 //! | part | owns |
 //! | --- | --- |
 //! | [`server`] | the listener, the worker threads, the end |
-//! | `transport` | bytes in: the upgrade request, the stream of frames |
+//! | `transport` | bytes in: the upgrade request, long-polling, the stream of frames |
 //! | [`wire`] | packets, pure: Engine.IO, Socket.IO, the plain JSON protocol, WebSocket frames |
 //! | `session`, `socket` | one actor a connection: its namespaces, its events one after another, its one exit |
 //! | `arrival` | how a socket comes in: afresh, or resumed, with what it has missed |
 //! | [`recovery`], `replay` | resuming, the pure part: offsets, the signed `pid`; which events and frames a client has missed |
 //! | [`log`], `tail` | what keeps sessions and events: the program's, and the last events in memory |
-//! | `link` | the write side of one connection: a bounded queue of shared frames |
+//! | `link`, `polls` | the write side of one connection: a bounded queue of shared frames; what long-polling has of it |
 //! | `outlet` | one actor a worker thread: that thread's sockets by room, and their writes |
 //! | [`hub`] | one actor a process: who is where, and the routing |
 //! | [`presence`] | which users are in a room, and who is told |
@@ -30,6 +30,7 @@ pub mod hub;
 mod link;
 pub mod log;
 mod outlet;
+mod polls;
 pub mod presence;
 pub mod recovery;
 mod replay;
@@ -50,5 +51,5 @@ pub use hub::{HubHandle, Permit};
 pub use log::Log;
 pub use presence::Present;
 pub use recovery::Position;
-pub use server::Server;
+pub use server::{Routes, Server};
 pub use settings::Settings;

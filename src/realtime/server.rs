@@ -5,15 +5,17 @@ use std::fmt::Debug;
 use std::net::{IpAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use actix::Addr;
 use actix_codec::Framed;
 use actix_http::body::{BoxBody, MessageBody};
 use actix_http::{HttpService, Request, Response, h1};
 use actix_rt::net::TcpStream;
 use actix_service::{IntoServiceFactory, ServiceFactory, fn_service, map_config};
 use actix_web::dev::AppConfig;
+use actix_web::web::ServiceConfig;
 use governor::clock::Clock;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
@@ -24,6 +26,7 @@ use super::hub::HubHandle;
 use super::log::Log;
 use super::outlet::Worker;
 use super::recovery::PidKey;
+use super::session::Session;
 use super::settings::Settings;
 use super::transport::{polling, upgrade};
 
@@ -44,6 +47,7 @@ pub(super) struct Shared {
     pub(super) gateways: HashMap<Arc<str>, Arc<dyn Gateway>>,
     pub(super) policy: Policy,
     pub(super) recovery: Option<Recovery>,
+    pub(super) engines: Engines,
     connects: Option<Connects>,
     draining: AtomicBool,
     open: [AtomicUsize; 2],
@@ -74,6 +78,32 @@ impl Shared {
         }
     }
 }
+
+/// Sessions that polling requests find by their engine's id, on whichever worker they live.
+#[derive(Default)]
+pub(super) struct Engines(Mutex<HashMap<Box<str>, Addr<Session>>>);
+
+impl Engines {
+    pub(super) fn insert(&self, id: String, session: Addr<Session>) {
+        self.all().insert(id.into(), session);
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<Addr<Session>> {
+        self.all().get(id).cloned()
+    }
+
+    pub(super) fn remove(&self, id: &str) {
+        self.all().remove(id);
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<Box<str>, Addr<Session>>> {
+        // Nothing in here panics half-way.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What an application takes into its routes with `configure`: the paths of Socket.IO's polling.
+pub type Routes = Box<dyn FnOnce(&mut ServiceConfig)>;
 
 /// A token bucket for one socket's events.
 pub(super) struct Bucket(Box<DefaultDirectRateLimiter>);
@@ -111,6 +141,7 @@ impl Server {
             settings: Arc::new(settings),
             gateways: gateways.into_iter().map(|(name, gateway)| (Arc::from(name), gateway)).collect(),
             policy,
+            engines: Engines::default(),
             recovery: log.map(|(log, key)| Recovery { log, key, order: Mutex::default() }),
             draining: AtomicBool::new(false),
             open: Default::default(),
@@ -138,7 +169,7 @@ impl Server {
     /// When the listener can not be used.
     pub fn listen<F, I, S, B>(&self, listener: TcpListener, workers: usize, app: F) -> std::io::Result<actix_server::Server>
     where
-        F: Fn(fn(&mut actix_web::web::ServiceConfig)) -> I + Send + Clone + 'static,
+        F: Fn(Routes) -> I + Send + Clone + 'static,
         I: IntoServiceFactory<S, Request>,
         S: ServiceFactory<Request, Config = AppConfig> + 'static,
         S::Error: Into<Response<BoxBody>> + 'static,
@@ -150,6 +181,8 @@ impl Server {
         let builder = actix_server::Server::build().workers(workers).disable_signals().shutdown_timeout(STOP_TIMEOUT);
         let builder = builder.listen("hubcast", listener, move || {
             let worker = Worker::start(Arc::clone(&server.shared), server.hub.clone());
+            let polling = Rc::clone(&worker);
+            let routes: Routes = Box::new(move |app| polling::configure(&polling, app));
             let upgrade = fn_service(move |(request, framed): (Request, Framed<TcpStream, h1::Codec>)| {
                 let worker = Rc::clone(&worker);
                 async move {
@@ -162,7 +195,7 @@ impl Server {
                 .h1_allow_half_closed(false)
                 .client_request_timeout(Duration::from_secs(10))
                 .upgrade(upgrade)
-                .h1(map_config(app(polling::configure), |()| AppConfig::default()))
+                .h1(map_config(app(routes), |()| AppConfig::default()))
                 .tcp()
         })?;
         Ok(builder.run())

@@ -45,6 +45,8 @@ export function sign(claims, secret = SECRET) {
   return `${body}.${createHmac("sha256", secret).update(body).digest("base64url")}`;
 }
 
+const TRANSPORTS = (process.env.HUBCAST_TEST_TRANSPORTS ?? "websocket").split(",");
+
 /** One server process after another, on one database and one port. */
 export class Server {
   #directory = mkdtempSync(join(tmpdir(), "hubcast-test-"));
@@ -193,11 +195,14 @@ export class Server {
     return people;
   }
 
-  /** A socket of its own connection, with what socket.io-client's `io` takes; not waited for. `via`: the proxy that it goes through. */
+  /**
+   * A socket of its own connection, with what socket.io-client's `io` takes; not waited for. `via`: the proxy that it goes through. Over a WebSocket,
+   * unless HUBCAST_TEST_TRANSPORTS says otherwise.
+   */
   open(namespace, { via = this, ...options } = {}) {
     // The client does not notice a line that breaks between the upgrade and Engine.IO's first packet: only this timeout (20 s if not said) does.
     const quick = { reconnectionDelay: 100, reconnectionDelayMax: 500, timeout: 5_000 };
-    const client = new Client(io(via.url + namespace, { transports: ["websocket"], forceNew: true, ...quick, ...options }));
+    const client = new Client(io(via.url + namespace, { transports: TRANSPORTS, forceNew: true, ...quick, ...options }));
     this.#clients.push(client);
     return client;
   }

@@ -25,8 +25,8 @@ class PythonClient {
   #acks = [];
   #said = "";
 
-  constructor(kind, url, token, namespaces) {
-    this.process = spawn(PYTHON, [here("python/client.py"), kind, url, token, ...namespaces], { stdio: ["pipe", "pipe", "pipe"] });
+  constructor(kind, url, token, transports, namespaces) {
+    this.process = spawn(PYTHON, [here("python/client.py"), kind, url, token, transports, ...namespaces], { stdio: ["pipe", "pipe", "pipe"] });
     this.exited = new Promise((resolve) => this.process.once("exit", resolve));
     this.process.stderr.setEncoding("utf8").on("data", (text) => (this.#said += text));
     createInterface({ input: this.process.stdout }).on("line", (line) => {
@@ -61,8 +61,11 @@ class PythonClient {
   }
 }
 
-for (const kind of ["async", "sync"]) {
-  describe(`python-socketio's ${kind} client`, { skip }, () => {
+const WAYS = { "websocket only": "websocket", "polling only": "polling", "polling, then upgrade": "polling,websocket" };
+const CLIENTS = ["async", "sync"].flatMap((kind) => Object.entries(WAYS).map(([way, transports]) => ({ kind, way, transports })));
+
+for (const { kind, way, transports } of CLIENTS) {
+  describe(`python-socketio's ${kind} client, ${way}`, { skip }, () => {
     let server;
     before(async () => {
       server = await Server.start();
@@ -70,7 +73,7 @@ for (const kind of ["async", "sync"]) {
     after(() => server?.close());
 
     async function connect(t, who, namespaces = ["/"]) {
-      const client = new PythonClient(kind, server.url, await server.token(who), namespaces);
+      const client = new PythonClient(kind, server.url, await server.token(who), transports, namespaces);
       t.after(() => client.process.kill("SIGKILL"));
       await client.until(() => namespaces.every((namespace) => client.all(namespace, "session").length === 1), "its sessions");
       return client;

@@ -1,4 +1,4 @@
-//! The stream of a connection's messages. All connections of a worker read into one scratch buffer; what is left of a frame moves to a
+//! The stream of a connection's messages, posted ones too. All connections of a worker read into one scratch buffer; what is left of a frame moves to a
 //! buffer of the connection's own, which is given back when the frame is whole. So an idle connection holds no buffer.
 
 use std::io::{Error, ErrorKind};
@@ -15,6 +15,7 @@ use tokio_util::codec::Decoder;
 
 use crate::realtime::link::Link;
 use crate::realtime::outlet::Worker;
+use crate::realtime::polls::Polls;
 use crate::realtime::wire::websocket;
 
 /// One read takes at most so much.
@@ -72,13 +73,14 @@ impl Pump {
     }
 
     /// Reads once. Ready(false): the connection is over.
-    fn read(&mut self) -> Poll<bool> {
+    fn read(&mut self, link: &Link) -> Poll<bool> {
+        let Some(io) = link.io() else { return Poll::Pending };
         let mut scratch = self.worker.scratch.borrow_mut();
         scratch.clear();
         scratch.reserve(SCRATCH);
-        match self.link.io().try_read_buf(&mut *scratch) {
+        match io.try_read_buf(&mut *scratch) {
             Ok(0) => Poll::Ready(false),
-            Ok(_) if !self.link.is_open() => Poll::Ready(true),
+            Ok(_) if !link.is_open() => Poll::Ready(true),
             Ok(_) if self.rest.is_empty() => {
                 self.rest = scratch.split();
                 Poll::Ready(true)
@@ -100,18 +102,35 @@ impl Stream for Pump {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let pump = self.get_mut();
         loop {
-            ready!(pump.link.poll_reading(cx));
-            if pump.link.is_open() {
+            let link = Rc::clone(&pump.link);
+            ready!(link.poll_reading(cx));
+            // What was posted came ahead of what comes on a WebSocket.
+            if let Some(item) = link.polls().and_then(Polls::next) {
+                return Poll::Ready(Some(item));
+            }
+            let Some(io) = link.io() else {
+                if link.is_cut() {
+                    return Poll::Ready(None);
+                }
+                link.wait_to_read(cx);
+                return Poll::Pending;
+            };
+            if let Some(rest) = link.polls().map(Polls::take_rest)
+                && !rest.is_empty()
+            {
+                pump.rest = rest;
+            }
+            if link.is_open() {
                 if let Some(item) = pump.decode() {
                     return Poll::Ready(Some(item));
                 }
             } else {
                 pump.rest = BytesMut::new();
             }
-            if ready!(pump.link.io().poll_read_ready(cx)).is_err() {
+            if ready!(io.poll_read_ready(cx)).is_err() {
                 return Poll::Ready(None);
             }
-            if let Poll::Ready(false) = pump.read() {
+            if let Poll::Ready(false) = pump.read(&link) {
                 return Poll::Ready(None);
             }
             // Not ready after all: the next turn asks again, and is woken.

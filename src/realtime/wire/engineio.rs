@@ -43,17 +43,17 @@ pub fn decode(text: &str) -> Option<Packet<'_>> {
 
 /// The open packet: what a client must know of this session. Times are in milliseconds.
 #[must_use]
-pub fn open(sid: &str, ping_interval: Duration, ping_timeout: Duration, max_payload: usize) -> String {
+pub fn open(sid: &str, upgrades: &[&str], (ping_interval, ping_timeout): (Duration, Duration), max_payload: usize) -> String {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Open<'a> {
         sid: &'a str,
-        upgrades: [&'a str; 0],
+        upgrades: &'a [&'a str],
         ping_interval: u128,
         ping_timeout: u128,
         max_payload: usize,
     }
-    let open = Open { sid, upgrades: [], ping_interval: ping_interval.as_millis(), ping_timeout: ping_timeout.as_millis(), max_payload };
+    let open = Open { sid, upgrades, ping_interval: ping_interval.as_millis(), ping_timeout: ping_timeout.as_millis(), max_payload };
     // A struct of strings and numbers always has a JSON form.
     format!("0{}", serde_json::to_string(&open).unwrap_or_default())
 }
@@ -110,8 +110,8 @@ mod tests {
     #[test]
     fn the_open_packet_is_the_protocols() {
         assert_eq!(
-            open("abc", Duration::from_secs(25), Duration::from_secs(20), 1_000_000),
-            r#"0{"sid":"abc","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#
+            open("abc", &["websocket"], (Duration::from_secs(25), Duration::from_secs(20)), 1_000_000),
+            r#"0{"sid":"abc","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#
         );
     }
 }

@@ -12,6 +12,40 @@ pub fn text(payload: &str) -> Bytes {
     frame(payload.as_bytes(), OpCode::Text)
 }
 
+/// A whole binary frame.
+#[must_use]
+pub fn binary(payload: &[u8]) -> Bytes {
+    frame(payload, OpCode::Binary)
+}
+
+/// What a frame of ours that waits for a Socket.IO client can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Text,
+    Binary,
+    Close,
+}
+
+/// Takes the first of some whole frames of ours, and gives its payload. `None`: there is none.
+pub fn split_frame(frames: &mut Bytes) -> Option<(Kind, Bytes)> {
+    let length = usize::try_from(declared_length(frames)?).ok()?;
+    let head = match frames.get(1)? & 0x7f {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    };
+    let kind = match frames.first()? & 0x0f {
+        0x1 => Kind::Text,
+        0x2 => Kind::Binary,
+        _ => Kind::Close,
+    };
+    if frames.len() < head + length {
+        return None;
+    }
+    let mut frame = frames.split_to(head + length);
+    Some((kind, frame.split_off(head)))
+}
+
 /// A ping without a payload.
 #[must_use]
 pub fn ping() -> Bytes {

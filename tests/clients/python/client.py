@@ -1,6 +1,6 @@
 """python-socketio as applications use it: for each event a handler that takes one argument, and calls that wait for the ack.
 
-usage: client.py (async | sync) URL TOKEN NAMESPACE...
+usage: client.py (async | sync) URL TOKEN TRANSPORT[,TRANSPORT] NAMESPACE...
 
 A line of stdin is a call, [NAMESPACE, EVENT, DATA]; with the end of stdin it disconnects and ends. A line of stdout is what came:
 {"namespace": ..., "event": ..., "data": ...} or {"ack": ...}.
@@ -46,20 +46,20 @@ def listen(client, namespaces, handler):
             client.on(event, handler(namespace, event), namespace=namespace)
 
 
-def run(url, token, namespaces):
+def run(url, token, transports, namespaces):
     client = socketio.Client(**RECONNECTION)
     listen(client, namespaces, telling)
-    client.connect(url, auth={"token": token}, namespaces=namespaces, transports=["websocket"])
+    client.connect(url, auth={"token": token}, namespaces=namespaces, transports=transports)
     for line in sys.stdin:
         namespace, event, data = json.loads(line)
         tell({"ack": client.call(event, data, namespace=namespace, timeout=10)})
     client.disconnect()
 
 
-async def run_async(url, token, namespaces):
+async def run_async(url, token, transports, namespaces):
     client = socketio.AsyncClient(**RECONNECTION)
     listen(client, namespaces, telling_async)
-    await client.connect(url, auth={"token": token}, namespaces=namespaces, transports=["websocket"])
+    await client.connect(url, auth={"token": token}, namespaces=namespaces, transports=transports)
     while line := await asyncio.to_thread(sys.stdin.readline):
         namespace, event, data = json.loads(line)
         tell({"ack": await client.call(event, data, namespace=namespace, timeout=10)})
@@ -67,8 +67,9 @@ async def run_async(url, token, namespaces):
 
 
 if __name__ == "__main__":
-    kind, url, token, *namespaces = sys.argv[1:]
+    kind, url, token, transports, *namespaces = sys.argv[1:]
+    transports = transports.split(",")
     if kind == "async":
-        asyncio.run(run_async(url, token, namespaces))
+        asyncio.run(run_async(url, token, transports, namespaces))
     else:
-        run(url, token, namespaces)
+        run(url, token, transports, namespaces)

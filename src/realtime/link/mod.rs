@@ -1,14 +1,13 @@
-//! The write side of one connection, and its times. Shared on one worker thread by the session (reads, decides), the outlet (writes) and the
-//! deadlines.
+//! The write side of one connection, be it a WebSocket or polls. Shared on one worker thread by the session (reads, decides), the outlet (writes) and
+//! the deadlines. `write`: what waits goes out. `times`: what is due when.
 //!
 //! A connection leaves in one of two ways, and the first reason given stays: [`Link::close`] says goodbye (the queue is written, then a close
 //! frame, and the client has [`CLOSE_LINGER`] to answer); [`Link::cut`] drops what waits. Either way the reading stream ends, and with it
 //! the session, whose exit does the rest.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::{ErrorKind, IoSlice};
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,20 +15,19 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use actix_rt::net::TcpStream;
-use bytes::{Buf, Bytes};
+use bytes::{Bytes, BytesMut};
 use socket2::SockRef;
+
+mod times;
+mod write;
 
 use super::Reason;
 use super::deadlines::Deadlines;
 use super::frame::Protocol;
+use super::polls::Polls;
 use super::recovery::Position;
 use super::settings::{CLOSE_LINGER, Settings};
-use super::wire::{engineio, websocket};
-
-/// Frames that one write call takes.
-const VECTOR: usize = 32;
-/// Room in an empty queue beyond which it is given back.
-const KEEP_ROOM: usize = 16;
+use super::wire::websocket;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -41,14 +39,17 @@ enum State {
 
 pub(super) struct Link {
     pub(super) protocol: Protocol,
-    io: TcpStream,
+    /// None yet of a client that polls.
+    io: OnceCell<TcpStream>,
+    /// Of a client that began with polling.
+    polls: Option<Box<Polls>>,
     settings: Arc<Settings>,
     deadlines: Rc<Deadlines>,
     state: Cell<State>,
     reason: Cell<Option<Reason>>,
     queue: RefCell<VecDeque<Bytes>>,
     queued: Cell<usize>,
-    /// The kernel's buffer is full; a task waits for room and nobody else writes.
+    /// The kernel's buffer is full; a task waits for room and nobody else writes. Or no poll is there to take what waits.
     blocked: Cell<bool>,
     /// On the outlet's list of links to flush.
     pub(super) dirty: Cell<bool>,
@@ -72,8 +73,9 @@ pub(super) struct Link {
 }
 
 impl Link {
+    /// Over a WebSocket, or with none by polls.
     pub(super) fn new(
-        io: TcpStream,
+        io: Option<TcpStream>,
         protocol: Protocol,
         settings: Arc<Settings>,
         deadlines: Rc<Deadlines>,
@@ -84,7 +86,8 @@ impl Link {
         let join_due = now + millis(settings.connect_timeout);
         let link = Rc::new(Self {
             protocol,
-            io,
+            polls: io.is_none().then(Box::default),
+            io: io.map_or_else(OnceCell::new, OnceCell::from),
             settings,
             deadlines,
             state: Cell::new(State::Open),
@@ -109,8 +112,14 @@ impl Link {
         link
     }
 
-    pub(super) fn io(&self) -> &TcpStream {
-        &self.io
+    /// None: the client polls.
+    pub(super) fn io(&self) -> Option<&TcpStream> {
+        self.io.get()
+    }
+
+    /// The polling side of a client that began there.
+    pub(super) fn polls(&self) -> Option<&Polls> {
+        self.polls.as_deref()
     }
 
     /// Why it ended; a line that broke by itself has no reason of ours.
@@ -150,74 +159,16 @@ impl Link {
         self.queue.borrow_mut().push_back(frame);
     }
 
-    /// Writes what the kernel takes. With a full kernel buffer, one task waits for room and goes on.
-    pub(super) fn flush(self: &Rc<Self>) {
-        if self.blocked.get() || self.state.get() == State::Cut {
-            return;
+    /// The client has moved from polling to this WebSocket; `rest` has come there behind the move.
+    pub(super) fn move_to(self: &Rc<Self>, io: TcpStream, rest: BytesMut) {
+        let Some(polls) = self.polls().filter(|_| self.state.get() != State::Cut) else { return };
+        polls.keep(rest);
+        if self.io.set(io).is_ok() {
+            polls.send_home();
+            self.blocked.set(false);
+            self.wake_reader();
+            self.flush();
         }
-        if self.write().is_pending() {
-            self.blocked.set(true);
-            let now = self.deadlines.now();
-            self.moved_at.set(now);
-            self.deadlines.schedule(self, now + millis(self.settings.stall_timeout));
-            actix_rt::spawn(Rc::clone(self).drain());
-        }
-    }
-
-    async fn drain(self: Rc<Self>) {
-        loop {
-            if self.io.writable().await.is_err() {
-                self.cut(Reason::TransportLost);
-            }
-            if self.write().is_ready() {
-                self.blocked.set(false);
-                return;
-            }
-        }
-    }
-
-    /// Ready: nothing waits any more, or the link is cut.
-    fn write(self: &Rc<Self>) -> Poll<()> {
-        let mut queue = self.queue.borrow_mut();
-        while !queue.is_empty() {
-            let mut slices = [IoSlice::new(&[]); VECTOR];
-            let mut count = 0;
-            for (slice, frame) in slices.iter_mut().zip(queue.iter()) {
-                *slice = IoSlice::new(frame);
-                count += 1;
-            }
-            // `count` is at most VECTOR: it was counted over the array itself.
-            match self.io.try_write_vectored(&slices[..count]) {
-                Ok(mut written) => {
-                    self.queued.set(self.queued.get().saturating_sub(written));
-                    self.moved_at.set(self.deadlines.now());
-                    self.wake_filler();
-                    while let Some(front) = queue.front_mut() {
-                        if written < front.len() {
-                            front.advance(written);
-                            break;
-                        }
-                        written -= front.len();
-                        queue.pop_front();
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => {
-                    drop(queue);
-                    self.cut(Reason::TransportLost);
-                    return Poll::Ready(());
-                }
-            }
-        }
-        if queue.capacity() > KEEP_ROOM {
-            queue.shrink_to_fit();
-        }
-        if matches!(self.state.get(), State::Closing(_)) {
-            // The peer may be gone already; then there is nothing left to shut.
-            let _ = SockRef::from(&self.io).shutdown(Shutdown::Write);
-        }
-        Poll::Ready(())
     }
 
     /// Whether more waits than a page that is read for this connection should add to.
@@ -253,25 +204,6 @@ impl Link {
         self.confirmed.get()
     }
 
-    /// Whether the peer has taken a byte after all: the kernel says "writable" only when a good part of its buffer is free, which a slow reader
-    /// may not reach in time. Asks the socket itself.
-    fn nudge(&self) -> bool {
-        let mut queue = self.queue.borrow_mut();
-        let Some(front) = queue.front_mut() else { return true };
-        match SockRef::from(&self.io).send(front) {
-            Ok(written) => {
-                self.queued.set(self.queued.get().saturating_sub(written));
-                front.advance(written);
-                if front.is_empty() {
-                    queue.pop_front();
-                }
-                self.wake_filler();
-                written > 0
-            }
-            Err(_) => false,
-        }
-    }
-
     /// Says goodbye: writes what waits, a close frame, and ends when the client has answered or [`CLOSE_LINGER`] is over.
     pub(super) fn close(self: &Rc<Self>, reason: Reason) {
         if !self.is_open() {
@@ -287,6 +219,16 @@ impl Link {
         self.flush();
     }
 
+    /// The client has let go of this connection, by Engine.IO's close packet: as when it breaks. That an end is for good is said by Socket.IO's DISCONNECT;
+    /// the official client sends the one without the other over polling when something went wrong.
+    pub(super) fn hang_up(self: &Rc<Self>) {
+        self.close(Reason::TransportLost);
+        if self.io.get().is_none() {
+            // It does not come back for an answer.
+            self.cut(Reason::TransportLost);
+        }
+    }
+
     /// Drops what waits and shuts the socket, both ways; the reading stream ends at once.
     pub(super) fn cut(&self, reason: Reason) {
         if self.state.replace(State::Cut) == State::Cut {
@@ -297,25 +239,20 @@ impl Link {
             *queue = VecDeque::new();
         }
         self.queued.set(0);
-        // Fails only when the peer was faster.
-        let _ = SockRef::from(&self.io).shutdown(Shutdown::Both);
-        self.wake_filler();
-        self.resume();
-    }
-
-    /// The client has joined a namespace: the connect time-out is off.
-    pub(super) fn joined(&self) {
-        self.join_due.set(u64::MAX);
-    }
-
-    /// A pong has come.
-    pub(super) fn heard(self: &Rc<Self>) {
-        if self.pinged.replace(false) {
-            self.confirmed.set(self.marked.get().or(self.confirmed.get()));
-            let due = self.deadlines.now() + millis(self.settings.ping_interval);
-            self.ping_due.set(due);
-            self.deadlines.schedule(self, due);
+        if let Some(io) = self.io.get() {
+            // Fails only when the peer was faster.
+            let _ = SockRef::from(io).shutdown(Shutdown::Both);
         }
+        if let Some(polls) = self.polls() {
+            polls.drop_all();
+        }
+        self.wake_filler();
+        self.paused.set(false);
+        self.wake_reader();
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.state.get() == State::Cut
     }
 
     /// Stops reading: too many events wait. The ping time-out rests meanwhile, for the pong may stand behind them.
@@ -324,71 +261,29 @@ impl Link {
     }
 
     pub(super) fn resume(&self) {
-        if self.paused.replace(false)
-            && let Some(reader) = self.reader.take()
-        {
+        if self.paused.replace(false) {
+            self.wake_reader();
+        }
+    }
+
+    pub(super) fn wake_reader(&self) {
+        if let Some(reader) = self.reader.take() {
             reader.wake();
         }
+    }
+
+    /// The reading stream waits for something to be posted, for a WebSocket, or for the end.
+    pub(super) fn wait_to_read(&self, cx: &Context<'_>) {
+        self.reader.set(Some(cx.waker().clone()));
     }
 
     /// For the reading stream: pending while reading rests.
     pub(super) fn poll_reading(&self, cx: &Context<'_>) -> Poll<()> {
         if self.paused.get() {
-            self.reader.set(Some(cx.waker().clone()));
+            self.wait_to_read(cx);
             return Poll::Pending;
         }
         Poll::Ready(())
-    }
-
-    /// One of the times has come. Says when to ask again.
-    pub(super) fn on_deadline(self: &Rc<Self>, now: u64) -> Option<u64> {
-        match self.state.get() {
-            State::Cut => return None,
-            State::Closing(by) if by <= now => {
-                self.cut(Reason::TransportLost);
-                return None;
-            }
-            State::Closing(by) => return Some(by),
-            State::Open => {}
-        }
-        let mut next = self.join_due.get();
-        if next <= now {
-            self.close(match self.protocol {
-                Protocol::SocketIo { .. } => Reason::ConnectTimeout,
-                // It joins with its token, so the token is what did not come.
-                Protocol::Plain => Reason::Unauthorized,
-            });
-            return None;
-        }
-        if self.blocked.get() {
-            let stall = millis(self.settings.stall_timeout);
-            if self.moved_at.get() + stall <= now {
-                if !self.nudge() {
-                    self.cut(Reason::SlowConsumer);
-                    return None;
-                }
-                self.moved_at.set(now);
-            }
-            next = next.min(self.moved_at.get() + stall);
-        }
-        if self.ping_due.get() <= now {
-            if self.pinged.get() && self.paused.get() {
-                self.ping_due.set(now + millis(self.settings.ping_timeout));
-            } else if self.pinged.get() {
-                self.close(Reason::PingTimeout);
-                return None;
-            } else {
-                self.pinged.set(true);
-                // While a socket comes in, reading rests, and what it has missed may be sent behind the ping.
-                self.marked.set((!self.paused.get()).then(|| self.position.get()));
-                self.ping_due.set(now + millis(self.settings.ping_timeout));
-                self.send(match self.protocol {
-                    Protocol::SocketIo { .. } => websocket::text(engineio::PING),
-                    Protocol::Plain => websocket::ping(),
-                });
-            }
-        }
-        Some(next.min(self.ping_due.get()))
     }
 }
 

@@ -3,14 +3,18 @@
 //!
 //! It never writes event frames itself: replies go through the outlet, behind what the hub has routed, so that no ack overtakes an event.
 
+mod frames;
+mod requests;
+
 use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::prelude::*;
 use actix_rt::net::TcpStream;
-use actix_web_actors::ws::{CloseCode, CloseReason, Message, ProtocolError};
 use serde_json::json;
 use smallvec::SmallVec;
+
+pub(super) use requests::{Hangup, Poll, Post, Upgrade};
 
 use super::arrival::{Arrival, Comeback, Slot, sid};
 use super::frame::Protocol;
@@ -22,8 +26,8 @@ use super::server::Bucket;
 use super::settings::MAX_NAMESPACES;
 use super::socket::{Socket, State, Waiting, reply};
 use super::transport::fragments::Fragments;
-use super::transport::websocket::{NOT_UTF8, Pump};
-use super::wire::{engineio, plain, socketio, websocket};
+use super::transport::websocket::Pump;
+use super::wire::{engineio, socketio, websocket};
 use super::{Reason, gateway};
 use crate::error::{AuthFailure, Error};
 
@@ -31,6 +35,8 @@ pub(super) struct Session {
     worker: Rc<Worker>,
     link: Rc<Link>,
     handshake: Rc<Handshake>,
+    /// The id that the requests of a client name which polls, or did.
+    engine: Option<Box<str>>,
     sockets: SmallVec<[Box<Socket>; 1]>,
     fragments: Fragments,
     /// The last ticket given to a socket: an answer that comes for an older one is for nobody.
@@ -42,6 +48,25 @@ pub(super) struct Session {
 impl Session {
     /// Takes over a connection whose upgrade has been answered. `rest`: what came behind the request.
     pub(super) fn begin(worker: Rc<Worker>, io: TcpStream, rest: &[u8], protocol: Protocol, handshake: Handshake) {
+        Self::start(worker, Some(io), rest, protocol, handshake, None);
+    }
+
+    /// A client that polls; its requests find it by the id that it is told.
+    pub(super) fn begin_polling(worker: Rc<Worker>, protocol: Protocol, handshake: Handshake) -> Addr<Self> {
+        let (shared, engine) = (Arc::clone(&worker.shared), sid());
+        let session = Self::start(worker, None, &[], protocol, handshake, Some(engine.as_str().into()));
+        shared.engines.insert(engine, session.clone());
+        session
+    }
+
+    fn start(
+        worker: Rc<Worker>,
+        io: Option<TcpStream>,
+        rest: &[u8],
+        protocol: Protocol,
+        handshake: Handshake,
+        engine: Option<Box<str>>,
+    ) -> Addr<Self> {
         let link = Link::new(io, protocol, Arc::clone(&worker.shared.settings), Rc::clone(&worker.deadlines), Rc::clone(&worker.position));
         worker.shared.opened(protocol);
         if worker.shared.is_draining() {
@@ -55,57 +80,13 @@ impl Session {
                 worker,
                 link,
                 handshake: Rc::new(handshake),
+                engine,
                 sockets: SmallVec::new(),
                 fragments: Fragments::default(),
                 tickets: 0,
                 bucket,
             }
-        });
-    }
-
-    fn text(&mut self, text: &str, ctx: &mut Context<Self>) {
-        match self.link.protocol {
-            Protocol::SocketIo { .. } => match engineio::decode(text) {
-                Some(engineio::Packet::Pong) => self.link.heard(),
-                Some(engineio::Packet::Message(packet)) => self.packet(packet, ctx),
-                Some(engineio::Packet::Close) => self.link.close(Reason::ClientClosed),
-                Some(engineio::Packet::Upgrade | engineio::Packet::Noop) => {}
-                Some(engineio::Packet::Ping(_)) | None => self.link.close(Reason::ParseError),
-            },
-            Protocol::Plain => match plain::decode(text) {
-                Some(plain::Frame { event, data, id }) => {
-                    let ack = id.map(|id| id.get().into());
-                    self.incoming(0, Incoming { name: event, args: data.into_iter().collect(), ack }, ctx);
-                }
-                None => self.link.close(Reason::BadFrame),
-            },
-        }
-    }
-
-    fn packet(&mut self, text: &str, ctx: &mut Context<Self>) {
-        let Ok(socketio::Packet { namespace, body }) = socketio::decode(text) else {
-            self.link.close(Reason::ParseError);
-            return;
-        };
-        let at = self.sockets.iter().position(|socket| &*socket.namespace == namespace);
-        match (body, at) {
-            (socketio::Body::Connect(auth), None) => {
-                let auth = auth.map(ToOwned::to_owned);
-                self.join(namespace, auth, ctx);
-            }
-            (socketio::Body::Event { name, args, ack }, Some(at)) => {
-                let ack = ack.map(|id| id.to_string().into());
-                self.incoming(at, Incoming { name, args, ack }, ctx);
-            }
-            (socketio::Body::Ack { .. }, Some(_)) => {}
-            (socketio::Body::Disconnect, Some(at)) => {
-                let socket = self.sockets.remove(at);
-                self.depart(&socket, Reason::ClientClosed);
-                self.pace();
-            }
-            // As in the reference server: a second CONNECT, or a packet for a namespace that was not joined.
-            _ => self.link.close(Reason::ParseError),
-        }
+        })
     }
 
     fn join(&mut self, namespace: &str, auth: Option<Json>, ctx: &mut Context<Self>) {
@@ -282,15 +263,6 @@ impl Session {
         }));
     }
 
-    /// Of a close frame. Socket.IO says it by DISCONNECT when an end is for good; on the plain protocol 1000 says it, or a code of the application's own.
-    /// The others say that something went wrong, or that a page was left.
-    fn meaning_of(&self, said: Option<&CloseReason>) -> Reason {
-        match (self.link.protocol, said.map(|said| said.code)) {
-            (Protocol::Plain, Some(CloseCode::Normal | CloseCode::Other(_))) => Reason::ClientClosed,
-            _ => Reason::TransportLost,
-        }
-    }
-
     fn socket(&mut self, ticket: u32) -> Option<&mut Socket> {
         self.sockets.iter_mut().map(|socket| &mut **socket).find(|socket| socket.ticket == ticket)
     }
@@ -318,7 +290,11 @@ impl Actor for Session {
         match self.link.protocol {
             Protocol::SocketIo { .. } => {
                 let settings = &self.worker.shared.settings;
-                let open = engineio::open(&sid(), settings.ping_interval, settings.ping_timeout, settings.max_payload);
+                let times = (settings.ping_interval, settings.ping_timeout);
+                let open = match &self.engine {
+                    Some(engine) => engineio::open(engine, &["websocket"], times, settings.max_payload),
+                    None => engineio::open(&sid(), &[], times, settings.max_payload),
+                };
                 self.link.send(websocket::text(&open));
             }
             Protocol::Plain => {
@@ -338,39 +314,10 @@ impl Actor for Session {
         if self.link.is_open() {
             self.link.cut(reason);
         }
+        if let Some(engine) = &self.engine {
+            self.worker.shared.engines.remove(engine);
+        }
         self.worker.shared.closed(self.link.protocol);
         tracing::debug!(reason = reason.as_str(), "connection closed");
-    }
-}
-
-impl StreamHandler<Result<Message, ProtocolError>> for Session {
-    fn handle(&mut self, item: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
-        if !self.link.is_open() {
-            return;
-        }
-        match item {
-            Ok(Message::Text(text)) => self.text(&text, ctx),
-            Ok(Message::Continuation(item)) => match self.fragments.add(item, self.worker.shared.settings.max_payload) {
-                Ok(Some(Message::Text(text))) => self.text(&text, ctx),
-                Ok(None) => {}
-                Ok(Some(_)) => self.link.close(Reason::ParseError),
-                Err(reason) => self.link.close(reason),
-            },
-            Ok(Message::Ping(payload)) => self.link.send(websocket::pong(&payload)),
-            Ok(Message::Pong(_)) if self.link.protocol == Protocol::Plain => self.link.heard(),
-            Ok(Message::Pong(_) | Message::Nop) => {}
-            Ok(Message::Close(said)) => {
-                self.link.close(self.meaning_of(said.as_ref()));
-                ctx.stop();
-            }
-            // Neither protocol takes binary frames yet.
-            Ok(Message::Binary(_)) => match self.link.protocol {
-                Protocol::SocketIo { .. } => self.link.close(Reason::ParseError),
-                Protocol::Plain => self.link.close(Reason::BadFrame),
-            },
-            Err(ProtocolError::Overflow) => self.link.close(Reason::TooLarge),
-            Err(ProtocolError::Io(error)) if error.kind() == NOT_UTF8 => self.link.close(Reason::NotUtf8),
-            Err(_) => self.link.close(Reason::ParseError),
-        }
     }
 }

@@ -1,0 +1,149 @@
+//! What waits goes out: to the kernel as far as it takes it, or to the poll that waits for it.
+
+use std::io::{ErrorKind, IoSlice};
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::task::Poll;
+
+use bytes::{Buf, Bytes};
+use socket2::SockRef;
+use tokio::sync::oneshot;
+
+use super::{Link, State, millis};
+use crate::realtime::Reason;
+use crate::realtime::polls::{self, Polls};
+
+/// Frames that one write call takes.
+const VECTOR: usize = 32;
+/// Room in an empty queue beyond which it is given back.
+const KEEP_ROOM: usize = 16;
+
+impl Link {
+    /// Writes what the kernel takes. With a full kernel buffer, one task waits for room and goes on.
+    pub(in crate::realtime) fn flush(self: &Rc<Self>) {
+        if self.blocked.get() || self.state.get() == State::Cut {
+            return;
+        }
+        if self.write().is_pending() {
+            self.blocked.set(true);
+            let now = self.deadlines.now();
+            self.moved_at.set(now);
+            self.deadlines.schedule(self, now + millis(self.settings.stall_timeout));
+            if self.io.get().is_some() {
+                actix_rt::spawn(Rc::clone(self).drain());
+            }
+        }
+    }
+
+    /// A poll has come. It is answered with what waits, at once or as soon as something does; a second one beside it ends the session, as in the
+    /// reference server.
+    pub(in crate::realtime) fn poll(self: &Rc<Self>, poll: oneshot::Sender<Bytes>) {
+        let Some(polls) = self.polls().filter(|_| self.io.get().is_none() && self.state.get() != State::Cut) else { return };
+        if polls.wait(poll) {
+            self.blocked.set(false);
+            self.flush();
+        } else {
+            self.close(Reason::TransportLost);
+        }
+    }
+
+    /// Gives the poll that waits what is there. Ready: nothing waits any more, or the link is cut.
+    fn answer(self: &Rc<Self>, polls: &Polls) -> Poll<()> {
+        let payload = {
+            let mut queue = self.queue.borrow_mut();
+            if queue.is_empty() {
+                return Poll::Ready(());
+            }
+            let Some(poll) = polls.take() else { return Poll::Pending };
+            poll.send(polls::payload(&mut queue))
+        };
+        self.queued.set(0);
+        self.wake_filler();
+        // The request has gone, and what was for it with it. Or that was the goodbye.
+        if payload.is_err() || !self.is_open() {
+            self.cut(Reason::TransportLost);
+        }
+        Poll::Ready(())
+    }
+
+    async fn drain(self: Rc<Self>) {
+        while let Some(io) = self.io.get() {
+            if io.writable().await.is_err() {
+                self.cut(Reason::TransportLost);
+            }
+            if self.write().is_ready() {
+                self.blocked.set(false);
+                return;
+            }
+        }
+    }
+
+    /// Ready: nothing waits any more, or the link is cut.
+    fn write(self: &Rc<Self>) -> Poll<()> {
+        let io = match (self.io.get(), self.polls()) {
+            (Some(io), _) => io,
+            (None, Some(polls)) => return self.answer(polls),
+            (None, None) => return Poll::Ready(()),
+        };
+        let mut queue = self.queue.borrow_mut();
+        while !queue.is_empty() {
+            let mut slices = [IoSlice::new(&[]); VECTOR];
+            let mut count = 0;
+            for (slice, frame) in slices.iter_mut().zip(queue.iter()) {
+                *slice = IoSlice::new(frame);
+                count += 1;
+            }
+            // `count` is at most VECTOR: it was counted over the array itself.
+            match io.try_write_vectored(&slices[..count]) {
+                Ok(mut written) => {
+                    self.queued.set(self.queued.get().saturating_sub(written));
+                    self.moved_at.set(self.deadlines.now());
+                    self.wake_filler();
+                    while let Some(front) = queue.front_mut() {
+                        if written < front.len() {
+                            front.advance(written);
+                            break;
+                        }
+                        written -= front.len();
+                        queue.pop_front();
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => {
+                    drop(queue);
+                    self.cut(Reason::TransportLost);
+                    return Poll::Ready(());
+                }
+            }
+        }
+        if queue.capacity() > KEEP_ROOM {
+            queue.shrink_to_fit();
+        }
+        if matches!(self.state.get(), State::Closing(_)) {
+            // The peer may be gone already; then there is nothing left to shut.
+            let _ = SockRef::from(io).shutdown(Shutdown::Write);
+        }
+        Poll::Ready(())
+    }
+
+    /// Whether the peer has taken a byte after all: the kernel says "writable" only when a good part of its buffer is free, which a slow reader
+    /// may not reach in time. Asks the socket itself.
+    pub(super) fn nudge(&self) -> bool {
+        let Some(io) = self.io.get() else { return false };
+        let mut queue = self.queue.borrow_mut();
+        let Some(front) = queue.front_mut() else { return true };
+        match SockRef::from(io).send(front) {
+            Ok(written) => {
+                self.queued.set(self.queued.get().saturating_sub(written));
+                front.advance(written);
+                if front.is_empty() {
+                    queue.pop_front();
+                }
+                self.wake_filler();
+                written > 0
+            }
+            Err(_) => false,
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Engine.IO's long-polling as a session has it: the poll that waits for something to be sent, and the packets that a POST has brought. The requests
+//! are `transport/polling`'s; what is sent and when is `link`'s.
+//!
+//! What waits for a client stands in its link as WebSocket frames, whatever it goes over: a payload is made of them when a poll takes it, and what is
+//! still there when the client moves to a WebSocket goes out as it is.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io::{Error, ErrorKind};
+
+use actix_web_actors::ws::{Message, ProtocolError};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{Buf, Bytes, BytesMut};
+use bytestring::ByteString;
+use tokio::sync::oneshot;
+
+use super::wire::websocket;
+
+/// Between the packets of a payload.
+const SEPARATOR: u8 = 0x1e;
+/// Engine.IO's close and noop.
+const CLOSE: &[u8] = b"1";
+const NOOP: &[u8] = b"6";
+
+/// The polling side of a link, as long as it has one.
+#[derive(Default)]
+pub(super) struct Polls {
+    waiting: Cell<Option<oneshot::Sender<Bytes>>>,
+    posted: RefCell<Option<Posted>>,
+    /// A WebSocket is being tried.
+    pub(super) probing: Cell<bool>,
+    /// What has come on the WebSocket behind the move.
+    rest: RefCell<BytesMut>,
+}
+
+/// The body of a POST, as far as it was not handled.
+struct Posted {
+    packets: Bytes,
+    /// Told when all was.
+    done: oneshot::Sender<()>,
+}
+
+impl Polls {
+    /// A poll has come. False: one waits already.
+    pub(super) fn wait(&self, poll: oneshot::Sender<Bytes>) -> bool {
+        let before = self.waiting.take().filter(|before| !before.is_closed());
+        let is_first = before.is_none();
+        self.waiting.set(Some(before.unwrap_or(poll)));
+        is_first
+    }
+
+    /// The poll that waits.
+    pub(super) fn take(&self) -> Option<oneshot::Sender<Bytes>> {
+        self.waiting.take()
+    }
+
+    /// Answers the poll that waits, if one does, with nothing: the client has somewhere else to go.
+    pub(super) fn send_home(&self) {
+        if let Some(poll) = self.waiting.take() {
+            // It may have gone by itself.
+            let _ = poll.send(Bytes::from_static(NOOP));
+        }
+    }
+
+    /// A POST has come. False: another one is not handled yet.
+    pub(super) fn post(&self, packets: Bytes, done: oneshot::Sender<()>) -> bool {
+        let mut posted = self.posted.borrow_mut();
+        let is_first = posted.is_none();
+        if is_first {
+            *posted = Some(Posted { packets, done });
+        }
+        is_first
+    }
+
+    /// The next packet that was posted; its sender is told when it was the last.
+    pub(super) fn next(&self) -> Option<Result<Message, ProtocolError>> {
+        let mut slot = self.posted.borrow_mut();
+        let posted = slot.as_mut()?;
+        let end = posted.packets.iter().position(|byte| *byte == SEPARATOR);
+        let packet = posted.packets.split_to(end.unwrap_or(posted.packets.len()));
+        if end.is_some() {
+            posted.packets.advance(1);
+        } else if let Some(Posted { done, .. }) = slot.take() {
+            // It may have gone by itself.
+            let _ = done.send(());
+        }
+        Some(message(packet))
+    }
+
+    /// Drops what was posted and who waits: the link is cut.
+    pub(super) fn drop_all(&self) {
+        drop((self.waiting.take(), self.posted.take()));
+    }
+
+    /// Keeps what has come on the WebSocket behind the move, for who reads there.
+    pub(super) fn keep(&self, rest: BytesMut) {
+        *self.rest.borrow_mut() = rest;
+    }
+
+    pub(super) fn take_rest(&self) -> BytesMut {
+        self.rest.take()
+    }
+}
+
+/// As if it had come in a WebSocket frame (engine.io-protocol 4, "Payload encoding").
+fn message(packet: Bytes) -> Result<Message, ProtocolError> {
+    let fault = |text: &'static str| ProtocolError::Io(Error::new(ErrorKind::InvalidData, text));
+    match packet.strip_prefix(b"b") {
+        Some(base64) => STANDARD.decode(base64).map(|bytes| Message::Binary(bytes.into())).map_err(|_| fault("base64")),
+        None => ByteString::try_from(packet).map(Message::Text).map_err(|_| fault("text")),
+    }
+}
+
+/// All that waits as one payload, and nothing waits any more.
+pub(super) fn payload(queue: &mut VecDeque<Bytes>) -> Bytes {
+    let mut out = BytesMut::with_capacity(queue.iter().map(Bytes::len).sum());
+    for mut frames in queue.drain(..) {
+        // Some hold two.
+        while let Some((kind, packet)) = websocket::split_frame(&mut frames) {
+            if !out.is_empty() {
+                out.extend_from_slice(&[SEPARATOR]);
+            }
+            match kind {
+                websocket::Kind::Text => out.extend_from_slice(&packet),
+                websocket::Kind::Binary => {
+                    out.extend_from_slice(b"b");
+                    out.extend_from_slice(STANDARD.encode(&packet).as_bytes());
+                }
+                websocket::Kind::Close => out.extend_from_slice(CLOSE),
+            }
+        }
+    }
+    out.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::realtime::Reason;
+
+    #[test]
+    fn a_payload_has_each_packet_of_each_frame() {
+        let two = [websocket::text("42[\"a\"]"), websocket::text("42[\"b\"]")].concat();
+        let mut queue =
+            VecDeque::from([websocket::text("2"), two.into(), websocket::binary(b"\x01\x02"), websocket::close(Reason::Shutdown)]);
+        assert_eq!(&payload(&mut queue)[..], b"2\x1e42[\"a\"]\x1e42[\"b\"]\x1ebAQI=\x1e1");
+        assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn what_was_posted_comes_packet_by_packet_and_its_sender_is_told_with_the_last() {
+        let polls = Polls::default();
+        let (done, mut told) = oneshot::channel();
+        assert!(polls.post(Bytes::from_static(b"42[\"\xc3\xa9\"]\x1ebAQI=\x1e\x1ebA\x1e3\xff"), done));
+        assert!(!polls.post(Bytes::new(), oneshot::channel().0));
+        assert!(matches!(polls.next(), Some(Ok(Message::Text(text))) if text == "42[\"é\"]"));
+        assert!(matches!(polls.next(), Some(Ok(Message::Binary(bytes))) if bytes[..] == [1, 2]));
+        assert!(matches!(polls.next(), Some(Ok(Message::Text(text))) if text.is_empty()));
+        assert!(matches!(polls.next(), Some(Err(_))));
+        assert!(told.try_recv().is_err());
+        assert!(matches!(polls.next(), Some(Err(_))));
+        assert!(told.try_recv().is_ok() && polls.next().is_none());
+    }
+
+    #[test]
+    fn a_second_poll_is_refused_unless_the_first_has_gone() {
+        let polls = Polls::default();
+        let ((first, answer), (second, _), (third, _)) = (oneshot::channel(), oneshot::channel(), oneshot::channel());
+        assert!(polls.wait(first) && !polls.wait(second));
+        drop(answer);
+        assert!(polls.wait(third));
+    }
+}

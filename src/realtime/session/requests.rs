@@ -1,0 +1,81 @@
+//! What requests want of a session that began with polling. They may come to any worker, and so they come as messages.
+
+use std::rc::Rc;
+
+use actix::prelude::*;
+use actix_rt::net::TcpStream;
+use bytes::{Bytes, BytesMut};
+use tokio::sync::oneshot;
+
+use super::Session;
+use crate::realtime::Reason;
+use crate::realtime::transport::probe;
+
+/// A poll has come; it is told what the client is to get.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::realtime) struct Poll(pub oneshot::Sender<Bytes>);
+
+/// A POST has come; it is told when all of its packets were taken.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::realtime) struct Post {
+    pub packets: Bytes,
+    pub done: oneshot::Sender<()>,
+}
+
+/// A request of the client's was broken off, or is none that it can have meant.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::realtime) struct Hangup;
+
+/// The client would like to move to this WebSocket, which is on no thread now; `rest` has come behind its request.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::realtime) struct Upgrade {
+    pub io: std::net::TcpStream,
+    pub rest: BytesMut,
+}
+
+impl Handler<Poll> for Session {
+    type Result = ();
+
+    fn handle(&mut self, Poll(poll): Poll, _: &mut Self::Context) {
+        self.link.poll(poll);
+    }
+}
+
+impl Handler<Post> for Session {
+    type Result = ();
+
+    fn handle(&mut self, Post { packets, done }: Post, _: &mut Self::Context) {
+        // Who is not polling any more has its request dropped, and so refused.
+        let Some(polls) = self.link.polls().filter(|_| self.link.io().is_none() && self.link.is_open()) else { return };
+        if polls.post(packets, done) {
+            self.link.wake_reader();
+        } else {
+            self.link.close(Reason::TransportLost);
+        }
+    }
+}
+
+impl Handler<Hangup> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: Hangup, _: &mut Self::Context) {
+        if self.link.io().is_none() {
+            self.link.cut(Reason::TransportLost);
+        }
+    }
+}
+
+impl Handler<Upgrade> for Session {
+    type Result = ();
+
+    fn handle(&mut self, Upgrade { io, rest }: Upgrade, _: &mut Self::Context) {
+        // One that no event loop takes is closed; the client polls on.
+        if let Ok(io) = TcpStream::from_std(io) {
+            actix_rt::spawn(probe::run(Rc::clone(&self.link), io, rest));
+        }
+    }
+}

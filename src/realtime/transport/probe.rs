@@ -1,0 +1,67 @@
+//! The move from polling to a WebSocket (engine.io-protocol 4, "Upgrading"): the client tries the WebSocket with `2probe`, stops polling when that is
+//! answered, and says `5` there. Until then everything goes over polling, and from then on over the WebSocket; what waits in between goes there.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix_http::ws::Codec;
+use actix_rt::net::TcpStream;
+use actix_web_actors::ws::Frame;
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::codec::Decoder;
+
+use crate::realtime::link::Link;
+use crate::realtime::wire::websocket;
+
+/// How long a move may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a poll that waits is sent home meanwhile, so that the client can stop polling.
+const SEND_HOME_EVERY: Duration = Duration::from_millis(100);
+/// No packet of a move is longer.
+const LONGEST: usize = 64;
+
+/// Tries the WebSocket. One on which something else comes, or nothing, is closed, and the client polls on.
+pub(in crate::realtime) async fn run(link: Rc<Link>, mut io: TcpStream, mut rest: BytesMut) {
+    let Some(polls) = link.polls() else { return };
+    if link.io().is_some() || polls.probing.replace(true) {
+        return;
+    }
+    let moved = tokio::time::timeout(TIMEOUT, shake(&link, &mut io, &mut rest)).await;
+    polls.probing.set(false);
+    if moved == Ok(Some(())) {
+        link.move_to(io, rest);
+    }
+}
+
+async fn shake(link: &Link, io: &mut TcpStream, rest: &mut BytesMut) -> Option<()> {
+    let mut codec = Codec::new().max_size(LONGEST);
+    read(&mut codec, io, rest, b"2probe").await?;
+    io.write_all(&websocket::text("3probe")).await.ok()?;
+    let mut said = std::pin::pin!(read(&mut codec, io, rest, b"5"));
+    loop {
+        if let Some(polls) = link.polls().filter(|_| link.is_open()) {
+            polls.send_home();
+        }
+        tokio::select! {
+            said = &mut said => return said.filter(|()| link.is_open()),
+            () = tokio::time::sleep(SEND_HOME_EVERY) => {}
+        }
+    }
+}
+
+/// Reads one text frame, which has to be this.
+async fn read(codec: &mut Codec, io: &mut TcpStream, rest: &mut BytesMut, wanted: &[u8]) -> Option<()> {
+    loop {
+        if websocket::declared_length(rest).is_some_and(|length| length > LONGEST as u64) {
+            return None;
+        }
+        match codec.decode(rest).ok()? {
+            Some(Frame::Text(text)) => return (text[..] == *wanted).then_some(()),
+            Some(Frame::Ping(_) | Frame::Pong(_)) => {}
+            Some(_) => return None,
+            None if io.read_buf(rest).await.ok()? == 0 => return None,
+            None => {}
+        }
+    }
+}
