@@ -1,10 +1,7 @@
 //! Server frames of RFC 6455 (section 5): unmasked, so that the bytes of one frame are the same for every socket that gets it.
 
-use actix_http::ws::{OpCode, Parser};
-use actix_web_actors::ws::CloseReason;
+use actix_http::ws::{CloseReason, OpCode, Parser};
 use bytes::{Bytes, BytesMut};
-
-use crate::realtime::Reason;
 
 /// A whole text frame.
 #[must_use]
@@ -58,11 +55,11 @@ pub fn pong(payload: &[u8]) -> Bytes {
     frame(payload, OpCode::Pong)
 }
 
-/// A close frame with the reason's code and name.
+/// A close frame with the reason's code and name (section 5.5.1).
 #[must_use]
-pub fn close(reason: Reason) -> Bytes {
+pub fn close(reason: impl Into<CloseReason>) -> Bytes {
     let mut out = BytesMut::with_capacity(32);
-    Parser::write_close(&mut out, Some(CloseReason::from(reason)), false);
+    Parser::write_close(&mut out, Some(reason.into()), false);
     out.freeze()
 }
 
@@ -85,6 +82,8 @@ fn frame(payload: &[u8], code: OpCode) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use actix_http::ws::CloseCode;
+
     use super::*;
 
     #[test]
@@ -101,7 +100,7 @@ mod tests {
     fn golden_bytes() {
         assert_eq!(&text("hi")[..], b"\x81\x02hi");
         assert_eq!(&pong(b"x")[..], b"\x8a\x01x");
-        assert_eq!(&close(Reason::Shutdown)[..], b"\x88\x11\x03\xe9server_shutdown");
+        assert_eq!(&close((CloseCode::Away, "server_shutdown"))[..], b"\x88\x11\x03\xe9server_shutdown");
         assert_eq!(&text(&"x".repeat(126))[..4], b"\x81\x7e\x00\x7e");
         assert_eq!(&text(&"x".repeat(65536))[..10], b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00");
     }
