@@ -1,5 +1,6 @@
 //! What clients send on `/`: each event's payload read, its verb called, its ack made. One line of the table per event.
 
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
@@ -36,7 +37,7 @@ impl Call<'_> {
             "joinRoom" => self.join(room(fields()?)?).await,
             "leaveRoom" => self.leave(room(fields()?)?).await,
             "message:send" => self.send(fields()?).await,
-            "message" => self.echo(fields()?),
+            "message" => self.echo(fields()?, event.attachments.clone()),
             "typing" => self.typing(fields()?).await,
             "conversation:read" => self.read_conversation(fields()?).await,
             "notification:read" => self.read_notification(fields()?).await,
@@ -64,11 +65,11 @@ impl Call<'_> {
     }
 
     /// Seed 001: a message comes back to its sender.
-    fn echo(&self, mut fields: Fields<'_>) -> Reply {
+    fn echo(&self, mut fields: Fields<'_>, attachments: Vec<Bytes>) -> Reply {
         let content = fields.required("content", fields::anything);
         let content = fields.end(|| content)?;
         let back = Echo { content: &content, from: self.caller.user, at: Timestamp::now() };
-        self.client.emit("message", raw(&back)?.get());
+        self.client.emit_with("message", raw(&back)?.get(), attachments);
         ack(&json!({}))
     }
 

@@ -38,6 +38,22 @@ impl Protocol {
         self.event(namespace, name, data, offset.as_deref())
     }
 
+    /// An event with binary data, and that behind it, with nothing in between.
+    pub(super) fn binary(self, namespace: &str, name: &str, data: &str, attachments: &[Bytes]) -> Bytes {
+        let event = match self {
+            Self::SocketIo { .. } => socketio::binary_event(namespace, name, None, &[socketio::Argument { json: data, attachments }]),
+            Self::Plain => return self.event(namespace, name, data, None),
+        };
+        match event {
+            Ok(socketio::Encoded { text, attachments }) => {
+                let attachments = attachments.iter().map(|bytes| websocket::binary(bytes));
+                std::iter::once(websocket::text(&text)).chain(attachments).collect::<Vec<_>>().concat().into()
+            }
+            // Who made it has put in a placeholder for nothing: as it is, it ends no connection.
+            Err(_) => self.event(namespace, name, data, None),
+        }
+    }
+
     /// The answer to an event that asked for an ack; `id` as it came, `data` JSON.
     pub(super) fn ack(self, namespace: &str, id: &str, data: Option<&str>) -> Bytes {
         match self {

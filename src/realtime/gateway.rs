@@ -26,8 +26,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::value::RawValue;
-
 use tokio::sync::oneshot;
 
 use super::Reason;
@@ -80,7 +80,10 @@ impl Welcome {
 #[derive(Debug)]
 pub struct Incoming {
     pub name: String,
+    /// Where bytes belong stands `{"_placeholder":true,"num":N}`: the Nth of `attachments`.
     pub args: Vec<Json>,
+    /// Binary data that came with it.
+    pub attachments: Vec<Bytes>,
     /// The ack's id as text, when one is asked for.
     pub(super) ack: Option<Box<str>>,
 }
@@ -199,7 +202,13 @@ impl Client {
 
     /// Sends an event, whose one argument is the JSON text `data`, to this socket alone.
     pub fn emit(&self, name: &str, data: &str) {
-        self.0.worker.send(self.0.socket, Outgoing::event(name, data));
+        self.emit_with(name, data, Vec::new());
+    }
+
+    /// As [`Client::emit`], with binary data where `data` has a placeholder for it, as in [`Incoming::args`]. The plain protocol has no binary data: there
+    /// the placeholders go out as they are.
+    pub fn emit_with(&self, name: &str, data: &str, attachments: Vec<Bytes>) {
+        self.0.worker.send(self.0.socket, Outgoing::event(name, data, attachments));
     }
 }
 
@@ -231,6 +240,6 @@ impl ClientHandle {
 
     /// Sends an event, whose one argument is the JSON text `data`, to this socket alone.
     pub fn emit(&self, name: &str, data: &str) {
-        self.hub.tell(self.socket, Outgoing::event(name, data));
+        self.hub.tell(self.socket, Outgoing::event(name, data, Vec::new()));
     }
 }

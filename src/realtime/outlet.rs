@@ -170,13 +170,13 @@ pub(super) struct Forward {
 pub(super) enum Outgoing {
     /// As it is.
     Frame(Bytes),
-    /// An event that is not in the log; `data` is JSON.
-    Event { name: Box<str>, data: Box<str> },
+    /// An event that is not in the log; `data` is JSON, with placeholders for its attachments.
+    Event { name: Box<str>, data: Box<str>, attachments: Vec<Bytes> },
 }
 
 impl Outgoing {
-    pub(super) fn event(name: &str, data: &str) -> Self {
-        Self::Event { name: name.into(), data: data.into() }
+    pub(super) fn event(name: &str, data: &str, attachments: Vec<Bytes>) -> Self {
+        Self::Event { name: name.into(), data: data.into(), attachments }
     }
 }
 
@@ -344,7 +344,10 @@ impl Handler<Forward> for Outlet {
         let Some(member) = self.sockets.borrow().get(&socket).cloned() else { return };
         let frame = match what {
             Outgoing::Frame(frame) => frame,
-            Outgoing::Event { name, data } => member.link.protocol.volatile(&member.namespace, &name, &data, self.position.get()),
+            Outgoing::Event { name, data, attachments } if attachments.is_empty() => {
+                member.link.protocol.volatile(&member.namespace, &name, &data, self.position.get())
+            }
+            Outgoing::Event { name, data, attachments } => member.link.protocol.binary(&member.namespace, &name, &data, &attachments),
         };
         self.queue(&member, frame);
     }

@@ -9,19 +9,16 @@ use std::collections::VecDeque;
 use std::io::{Error, ErrorKind};
 
 use actix_web_actors::ws::{Message, ProtocolError};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::{Buf, Bytes, BytesMut};
 use bytestring::ByteString;
 use tokio::sync::oneshot;
 
+use super::wire::engineio::Frame;
+use super::wire::engineio::payload::append;
 use super::wire::websocket;
 
 /// Between the packets of a payload.
 const SEPARATOR: u8 = 0x1e;
-/// Engine.IO's close and noop.
-const CLOSE: &[u8] = b"1";
-const NOOP: &[u8] = b"6";
 
 /// The polling side of a link, as long as it has one.
 #[derive(Default)]
@@ -59,7 +56,7 @@ impl Polls {
     pub(super) fn send_home(&self) {
         if let Some(poll) = self.waiting.take() {
             // It may have gone by itself.
-            let _ = poll.send(Bytes::from_static(NOOP));
+            let _ = poll.send(Bytes::from_static(b"6"));
         }
     }
 
@@ -103,35 +100,29 @@ impl Polls {
     }
 }
 
-/// As if it had come in a WebSocket frame (engine.io-protocol 4, "Payload encoding").
+/// As if it had come in a WebSocket frame; bytes too are text here, and known by their first letter.
 fn message(packet: Bytes) -> Result<Message, ProtocolError> {
-    let fault = |text: &'static str| ProtocolError::Io(Error::new(ErrorKind::InvalidData, text));
-    match packet.strip_prefix(b"b") {
-        Some(base64) => STANDARD.decode(base64).map(|bytes| Message::Binary(bytes.into())).map_err(|_| fault("base64")),
-        None => ByteString::try_from(packet).map(Message::Text).map_err(|_| fault("text")),
-    }
+    let fault = |_| ProtocolError::Io(Error::new(ErrorKind::InvalidData, "a packet that is not UTF-8"));
+    ByteString::try_from(packet).map(Message::Text).map_err(fault)
 }
 
 /// All that waits as one payload, and nothing waits any more.
 pub(super) fn payload(queue: &mut VecDeque<Bytes>) -> Bytes {
-    let mut out = BytesMut::with_capacity(queue.iter().map(Bytes::len).sum());
+    let mut out = String::with_capacity(queue.iter().map(Bytes::len).sum());
     for mut frames in queue.drain(..) {
         // Some hold two.
         while let Some((kind, packet)) = websocket::split_frame(&mut frames) {
-            if !out.is_empty() {
-                out.extend_from_slice(&[SEPARATOR]);
-            }
-            match kind {
-                websocket::Kind::Text => out.extend_from_slice(&packet),
-                websocket::Kind::Binary => {
-                    out.extend_from_slice(b"b");
-                    out.extend_from_slice(STANDARD.encode(&packet).as_bytes());
-                }
-                websocket::Kind::Close => out.extend_from_slice(CLOSE),
-            }
+            let frame = match kind {
+                // What we have written ourselves is text.
+                websocket::Kind::Text => Frame::Text(String::from_utf8_lossy(&packet)),
+                websocket::Kind::Binary => Frame::Binary(packet),
+                websocket::Kind::Close => Frame::Text("1".into()),
+            };
+            // Without a limit all of them fit: what may wait is bounded by the queue.
+            let _fits = append(&mut out, &frame, usize::MAX);
         }
     }
-    out.freeze()
+    out.into()
 }
 
 #[cfg(test)]
@@ -152,12 +143,11 @@ mod tests {
     fn what_was_posted_comes_packet_by_packet_and_its_sender_is_told_with_the_last() {
         let polls = Polls::default();
         let (done, mut told) = oneshot::channel();
-        assert!(polls.post(Bytes::from_static(b"42[\"\xc3\xa9\"]\x1ebAQI=\x1e\x1ebA\x1e3\xff"), done));
+        assert!(polls.post(Bytes::from_static(b"42[\"\xc3\xa9\"]\x1ebAQI=\x1e\x1e3\xff"), done));
         assert!(!polls.post(Bytes::new(), oneshot::channel().0));
         assert!(matches!(polls.next(), Some(Ok(Message::Text(text))) if text == "42[\"é\"]"));
-        assert!(matches!(polls.next(), Some(Ok(Message::Binary(bytes))) if bytes[..] == [1, 2]));
+        assert!(matches!(polls.next(), Some(Ok(Message::Text(text))) if text == "bAQI="));
         assert!(matches!(polls.next(), Some(Ok(Message::Text(text))) if text.is_empty()));
-        assert!(matches!(polls.next(), Some(Err(_))));
         assert!(told.try_recv().is_err());
         assert!(matches!(polls.next(), Some(Err(_))));
         assert!(told.try_recv().is_ok() && polls.next().is_none());

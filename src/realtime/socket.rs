@@ -81,7 +81,8 @@ const PER_ARGUMENT: usize = 48;
 
 fn size(event: &Incoming) -> usize {
     let ack = event.ack.as_ref().map_or(0, |id| id.len());
-    event.name.len() + ack + event.args.iter().map(|arg| arg.get().len() + PER_ARGUMENT).sum::<usize>()
+    let attachments = event.attachments.iter().map(|bytes| bytes.len() + PER_ARGUMENT).sum::<usize>();
+    event.name.len() + ack + attachments + event.args.iter().map(|arg| arg.get().len() + PER_ARGUMENT).sum::<usize>()
 }
 
 /// Answers an event: the ack if one was asked for, an `error` event for a failure without one.

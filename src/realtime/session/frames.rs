@@ -2,6 +2,7 @@
 
 use actix::prelude::*;
 use actix_web_actors::ws::{CloseCode, CloseReason, Message, ProtocolError};
+use bytes::Bytes;
 
 use super::Session;
 use crate::realtime::Reason;
@@ -14,16 +15,17 @@ impl Session {
     fn text(&mut self, text: &str, ctx: &mut Context<Self>) {
         match self.link.protocol {
             Protocol::SocketIo { .. } => match engineio::decode(text) {
-                Some(engineio::Packet::Pong) => self.link.heard(),
-                Some(engineio::Packet::Message(packet)) => self.packet(packet, ctx),
-                Some(engineio::Packet::Close) => self.link.hang_up(),
-                Some(engineio::Packet::Upgrade | engineio::Packet::Noop) => {}
-                Some(engineio::Packet::Ping(_)) | None => self.link.close(Reason::ParseError),
+                Ok(engineio::Packet::Pong(_)) => self.link.heard(),
+                Ok(engineio::Packet::Message(packet)) => self.packet(packet, ctx),
+                Ok(engineio::Packet::Binary(bytes)) => self.binary(bytes, ctx),
+                Ok(engineio::Packet::Close) => self.link.hang_up(),
+                Ok(engineio::Packet::Upgrade | engineio::Packet::Noop) => {}
+                Ok(engineio::Packet::Open(_) | engineio::Packet::Ping(_)) | Err(_) => self.link.close(Reason::ParseError),
             },
             Protocol::Plain => match plain::decode(text) {
                 Some(plain::Frame { event, data, id }) => {
                     let ack = id.map(|id| id.get().into());
-                    self.incoming(0, Incoming { name: event, args: data.into_iter().collect(), ack }, ctx);
+                    self.incoming(0, Incoming { name: event, args: data.into_iter().collect(), attachments: Vec::new(), ack }, ctx);
                 }
                 None => self.link.close(Reason::BadFrame),
             },
@@ -31,9 +33,11 @@ impl Session {
     }
 
     fn packet(&mut self, text: &str, ctx: &mut Context<Self>) {
-        let Ok(socketio::Packet { namespace, body }) = socketio::decode(text) else {
-            self.link.close(Reason::ParseError);
-            return;
+        let socketio::Packet { namespace, body } = match self.assembler.text(text) {
+            Ok(Some(packet)) => packet,
+            // Its attachments follow.
+            Ok(None) => return,
+            Err(_) => return self.link.close(Reason::ParseError),
         };
         let at = self.sockets.iter().position(|socket| &*socket.namespace == namespace);
         match (body, at) {
@@ -41,18 +45,40 @@ impl Session {
                 let auth = auth.map(ToOwned::to_owned);
                 self.join(namespace, auth, ctx);
             }
-            (socketio::Body::Event { name, args, ack }, Some(at)) => {
-                let ack = ack.map(|id| id.to_string().into());
-                self.incoming(at, Incoming { name, args, ack }, ctx);
-            }
-            (socketio::Body::Ack { .. }, Some(_)) => {}
+            (socketio::Body::Data(content), Some(at)) => self.content(at, content, Vec::new(), ctx),
             (socketio::Body::Disconnect, Some(at)) => {
                 let socket = self.sockets.remove(at);
                 self.depart(&socket, Reason::ClientClosed);
                 self.pace();
             }
-            // As in the reference server: a second CONNECT, or a packet for a namespace that was not joined.
+            // As in the reference server: a second CONNECT, a CONNECT_ERROR, or a packet for a namespace that was not joined.
             _ => self.link.close(Reason::ParseError),
+        }
+    }
+
+    /// An attachment of the packet that came before it.
+    fn binary(&mut self, bytes: Bytes, ctx: &mut Context<Self>) {
+        let whole = match (self.link.protocol, self.assembler.binary(bytes, self.worker.shared.settings.max_payload)) {
+            (Protocol::Plain, _) => return self.link.close(Reason::BadFrame),
+            (_, Ok(Some(whole))) => whole,
+            (_, Ok(None)) => return,
+            (_, Err(socketio::Fault::TooLarge)) => return self.link.close(Reason::TooLarge),
+            (_, Err(_)) => return self.link.close(Reason::ParseError),
+        };
+        match self.sockets.iter().position(|socket| *socket.namespace == *whole.namespace) {
+            Some(at) => self.content(at, whole.content, whole.attachments, ctx),
+            None => self.link.close(Reason::ParseError),
+        }
+    }
+
+    fn content(&mut self, at: usize, content: socketio::Content, attachments: Vec<Bytes>, ctx: &mut Context<Self>) {
+        match content {
+            socketio::Content::Event { name, args, ack } => {
+                let ack = ack.map(|id| id.to_string().into());
+                self.incoming(at, Incoming { name, args, attachments, ack }, ctx);
+            }
+            // Nobody here asks for one.
+            socketio::Content::Ack { .. } => {}
         }
     }
 
@@ -75,6 +101,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
             Ok(Message::Text(text)) => self.text(&text, ctx),
             Ok(Message::Continuation(item)) => match self.fragments.add(item, self.worker.shared.settings.max_payload) {
                 Ok(Some(Message::Text(text))) => self.text(&text, ctx),
+                Ok(Some(Message::Binary(bytes))) => self.binary(bytes, ctx),
                 Ok(None) => {}
                 Ok(Some(_)) => self.link.close(Reason::ParseError),
                 Err(reason) => self.link.close(reason),
@@ -86,11 +113,7 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
                 self.link.close(self.meaning_of(said.as_ref()));
                 ctx.stop();
             }
-            // Neither protocol takes binary frames yet.
-            Ok(Message::Binary(_)) => match self.link.protocol {
-                Protocol::SocketIo { .. } => self.link.close(Reason::ParseError),
-                Protocol::Plain => self.link.close(Reason::BadFrame),
-            },
+            Ok(Message::Binary(bytes)) => self.binary(bytes, ctx),
             Err(ProtocolError::Overflow) => self.link.close(Reason::TooLarge),
             Err(ProtocolError::Io(error)) if error.kind() == NOT_UTF8 => self.link.close(Reason::NotUtf8),
             Err(_) => self.link.close(Reason::ParseError),

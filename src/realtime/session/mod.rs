@@ -27,6 +27,7 @@ use super::settings::MAX_NAMESPACES;
 use super::socket::{Socket, State, Waiting, reply};
 use super::transport::fragments::Fragments;
 use super::transport::websocket::Pump;
+use super::wire::socketio::Assembler;
 use super::wire::{engineio, socketio, websocket};
 use super::{Reason, gateway};
 use crate::error::{AuthFailure, Error};
@@ -39,6 +40,8 @@ pub(super) struct Session {
     engine: Option<Box<str>>,
     sockets: SmallVec<[Box<Socket>; 1]>,
     fragments: Fragments,
+    /// Of a packet whose attachments have not all come.
+    assembler: Assembler,
     /// The last ticket given to a socket: an answer that comes for an older one is for nobody.
     tickets: u32,
     /// What the client may still send: events and CONNECTs, over all namespaces.
@@ -83,6 +86,7 @@ impl Session {
                 engine,
                 sockets: SmallVec::new(),
                 fragments: Fragments::default(),
+                assembler: Assembler::default(),
                 tickets: 0,
                 bucket,
             }
@@ -290,10 +294,12 @@ impl Actor for Session {
         match self.link.protocol {
             Protocol::SocketIo { .. } => {
                 let settings = &self.worker.shared.settings;
-                let times = (settings.ping_interval, settings.ping_timeout);
+                let open = |sid: &str, upgrades: &[&str]| {
+                    engineio::open(sid, upgrades, settings.ping_interval, settings.ping_timeout, settings.max_payload)
+                };
                 let open = match &self.engine {
-                    Some(engine) => engineio::open(engine, &["websocket"], times, settings.max_payload),
-                    None => engineio::open(&sid(), &[], times, settings.max_payload),
+                    Some(engine) => open(engine, &["websocket"]),
+                    None => open(&sid(), &[]),
                 };
                 self.link.send(websocket::text(&open));
             }

@@ -85,6 +85,7 @@ mod tests {
     use actix_http::ws::CloseCode;
 
     use super::*;
+    use crate::realtime::wire::laws;
 
     #[test]
     fn the_declared_length_is_read_from_the_head_alone() {
@@ -103,5 +104,25 @@ mod tests {
         assert_eq!(&close((CloseCode::Away, "server_shutdown"))[..], b"\x88\x11\x03\xe9server_shutdown");
         assert_eq!(&text(&"x".repeat(126))[..4], b"\x81\x7e\x00\x7e");
         assert_eq!(&text(&"x".repeat(65536))[..10], b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_frames_or_a_fault(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            laws::frame(&bytes);
+        }
+
+        #[test]
+        fn frames_are_the_same_however_their_bytes_come(
+            head in "[\x01\x02\x08-\x0a\x00]",
+            last in proptest::bool::ANY,
+            payload in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+        ) {
+            let first = head.as_bytes()[0] | if last { 0x80 } else { 0 };
+            let length = u16::try_from(payload.len()).unwrap().to_be_bytes();
+            let mask = [1, 2, 3, 4];
+            laws::frame(&[&[first, 0xfe][..], &length, &mask, &payload].concat());
+            laws::frame(&[&[first, 0x80][..], &mask, &[first, 0x83], &mask, &payload].concat());
+        }
     }
 }

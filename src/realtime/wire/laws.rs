@@ -1,0 +1,175 @@
+//! What has to hold for any input, as functions that panic where it does not. The property tests and the fuzz targets call the same ones.
+#![expect(clippy::missing_panics_doc, reason = "a panic is how a law says no")]
+
+use actix_http::ws::{Codec, Frame, ProtocolError};
+use bytes::{Bytes, BytesMut};
+use tokio_util::codec::Decoder;
+
+use super::{engineio, plain, socketio, websocket};
+
+/// A text message, as both protocols of a client read it: nothing panics, and what was read is read the same when it is written again.
+pub fn packet(text: &str) {
+    let _ = plain::decode(text);
+    if let Ok(packet) = engineio::decode(text) {
+        assert_eq!(packet.encode().decode().as_ref(), Ok(&packet), "{text:?}");
+    }
+    if let Ok(packet) = socketio::decode(text) {
+        match packet.body {
+            socketio::Body::Data(content) => data(packet.namespace, &content),
+            socketio::Body::Binary { due, .. } => binary(text, due),
+            socketio::Body::Connect(_) | socketio::Body::ConnectError(_) | socketio::Body::Disconnect => {}
+        }
+    }
+}
+
+fn data(namespace: &str, content: &socketio::Content) {
+    let written = match content {
+        socketio::Content::Event { name, args, ack } => {
+            socketio::event_with(namespace, name, *ack, &args.iter().map(|arg| arg.get()).collect::<Vec<_>>())
+        }
+        socketio::Content::Ack { id, args } => {
+            socketio::ack_with(namespace, &id.to_string(), &args.iter().map(|arg| arg.get()).collect::<Vec<_>>())
+        }
+    };
+    let again = socketio::decode(written.strip_prefix('4').expect("a message")).expect("what was written can be read");
+    assert_eq!(again.namespace, namespace);
+    assert!(matches!(&again.body, socketio::Body::Data(again) if format!("{again:?}") == format!("{content:?}")), "{content:?}: {written}");
+}
+
+/// A binary packet becomes whole with its last attachment, and stands for the same values when it is written again, with other numbers.
+fn binary(text: &str, due: usize) {
+    let whole = assembled(text, (0..due).map(|at| Bytes::from(vec![b'x'; at + 1])).collect());
+    let written = encoded(&whole);
+    assert!(written.attachments.len() <= whole.attachments.len());
+    if written.attachments.is_empty() {
+        return;
+    }
+    let text = written.text.strip_prefix('4').expect("a message");
+    let again = assembled(text, written.attachments.clone());
+    assert_eq!(meaning(&again), meaning(&whole), "{text}");
+    assert_eq!(encoded(&again), written, "counting anew changes nothing the second time");
+}
+
+fn assembled(text: &str, attachments: Vec<Bytes>) -> socketio::Whole {
+    let (mut assembler, limit) = (socketio::Assembler::default(), attachments.iter().map(Bytes::len).sum());
+    assert!(matches!(assembler.text(text), Ok(None)), "{text}");
+    let mut whole = None;
+    for attachment in attachments {
+        assert!(whole.is_none() && assembler.is_waiting(), "{text}");
+        whole = assembler.binary(attachment, limit).expect("it is due, and within the limit");
+    }
+    assert!(!assembler.is_waiting());
+    whole.expect("all has come")
+}
+
+fn encoded(whole: &socketio::Whole) -> socketio::Encoded {
+    let (socketio::Content::Event { args, .. } | socketio::Content::Ack { args, .. }) = &whole.content;
+    let args: Vec<_> = args.iter().map(|arg| socketio::Argument { json: arg.get(), attachments: &whole.attachments }).collect();
+    match &whole.content {
+        socketio::Content::Event { name, ack, .. } => socketio::binary_event(&whole.namespace, name, *ack, &args),
+        socketio::Content::Ack { id, .. } => socketio::binary_ack(&whole.namespace, &id.to_string(), &args),
+    }
+    .expect("placeholders that were read can be written")
+}
+
+/// The packet with its bytes in their places.
+fn meaning(whole: &socketio::Whole) -> String {
+    let resolved = |args: &[Box<serde_json::value::RawValue>]| {
+        args.iter().map(|arg| socketio::resolved(arg.get(), &whole.attachments)).collect::<Vec<_>>().join(",")
+    };
+    match &whole.content {
+        socketio::Content::Event { name, args, ack } => format!("{} {name} {ack:?} {}", whole.namespace, resolved(args)),
+        socketio::Content::Ack { id, args } => format!("{} {id} {}", whole.namespace, resolved(args)),
+    }
+}
+
+/// The body of a poll: it reads as its parts do, up to the first that is none, and what was read is read the same when it is written again,
+/// in one payload or in many small ones.
+pub fn payload(bytes: &[u8]) {
+    const LIMIT: usize = 100;
+    let read: Vec<_> = engineio::payload::decode(bytes, LIMIT).collect();
+    let mut parts: Vec<_> = bytes
+        .split(|byte| *byte == 0x1e)
+        .map(|part| str::from_utf8(part).map_err(|_| engineio::Fault::Utf8).and_then(engineio::decode))
+        .take(LIMIT + 1)
+        .collect();
+    if let Some(last) = parts.get_mut(LIMIT) {
+        *last = Err(engineio::Fault::TooMany);
+    }
+    if let Some(first) = parts.iter().position(Result::is_err) {
+        parts.truncate(first + 1);
+    }
+    assert_eq!(read, parts);
+
+    let packets: Vec<_> = read.into_iter().map_while(Result::ok).collect();
+    for limit in [usize::MAX, 16] {
+        let mut payloads = vec![String::new()];
+        for packet in &packets {
+            let last = payloads.last_mut().expect("it begins with one");
+            if !engineio::payload::append(last, &packet.encode(), limit) {
+                let mut next = String::new();
+                assert!(engineio::payload::append(&mut next, &packet.encode(), limit), "the first one always fits");
+                payloads.push(next);
+            }
+        }
+        assert!(packets.is_empty() || payloads.iter().all(|payload| payload.len() <= limit || !payload.contains('\x1e')));
+        let again =
+            payloads.iter().filter(|payload| !payload.is_empty()).flat_map(|payload| engineio::payload::decode(payload.as_bytes(), LIMIT));
+        assert!(again.eq(packets.iter().cloned().map(Ok)));
+    }
+}
+
+/// A WebSocket's bytes: the length that a frame declares is the one it has, is known from its head alone, and frames are the same however
+/// the bytes come; and bytes as the payload of a frame of ours come out as they are.
+pub fn frame(bytes: &[u8]) {
+    const LIMIT: usize = 1 << 16;
+    let declared: Vec<_> = (0..=bytes.len().min(14)).map(|length| websocket::declared_length(&bytes[..length])).collect();
+    let first = declared.iter().position(Option::is_some).unwrap_or(declared.len());
+    assert!(declared[first..].windows(2).all(|pair| pair[0] == pair[1]), "{declared:?}");
+
+    let (mut buffer, mut whole) = (BytesMut::from(bytes), Codec::new().max_size(LIMIT));
+    let at_once = frames(&mut buffer, &mut whole);
+    let (mut buffer, mut slow) = (BytesMut::new(), Codec::new().max_size(LIMIT));
+    let mut one_by_one = Vec::new();
+    for byte in bytes {
+        buffer.extend_from_slice(&[*byte]);
+        one_by_one.extend(frames(&mut buffer, &mut slow));
+        if one_by_one.last().is_some_and(|last| last == "Err") {
+            break;
+        }
+    }
+    assert_eq!(at_once, one_by_one);
+
+    let mut reader = Codec::new().client_mode().max_size(bytes.len());
+    let frame = reader.decode(&mut BytesMut::from(&websocket::pong(&bytes[..bytes.len().min(125)])[..]));
+    assert!(matches!(frame, Ok(Some(Frame::Pong(payload))) if payload == bytes[..bytes.len().min(125)]));
+    if let Ok(text) = str::from_utf8(bytes) {
+        let written = websocket::text(text);
+        assert_eq!(websocket::declared_length(&written), Some(bytes.len() as u64));
+        let frame = reader.decode(&mut BytesMut::from(&written[..]));
+        assert!(matches!(frame, Ok(Some(Frame::Text(payload))) if payload == bytes));
+        packet(text);
+    }
+}
+
+/// Frames as the server's stream takes them off its buffer, up to what is no frame.
+fn frames(buffer: &mut BytesMut, codec: &mut Codec) -> Vec<String> {
+    let mut read = Vec::new();
+    loop {
+        let declared = websocket::declared_length(buffer);
+        match codec.decode(buffer) {
+            Ok(None) => return read,
+            Ok(Some(frame)) => {
+                if let Frame::Text(payload) | Frame::Binary(payload) | Frame::Ping(payload) | Frame::Pong(payload) = &frame {
+                    assert_eq!(declared, Some(payload.len() as u64));
+                }
+                read.push(format!("{frame:?}"));
+            }
+            Err(ProtocolError::Overflow) if declared.is_none() => unreachable!("no length, yet too long"),
+            Err(_) => {
+                read.push("Err".to_owned());
+                return read;
+            }
+        }
+    }
+}
