@@ -36,6 +36,17 @@ for (const [name, transports] of Object.entries(WAYS)) {
       assert.equal((await client.socket.timeout(5_000).emitWithAck("notification:read-all")).ok, true);
     });
 
+    test("gets binary data back as it was sent", async (t) => {
+      const client = await server.connect("bob", "/", { transports });
+      t.after(() => client.socket.disconnect());
+      const [short, long] = [Buffer.from([0, 1, 2, 0x1e, 255]), Buffer.alloc(100_000, "äöü")];
+      for (const content of [short, { short, again: [short, { long }], text: "beside" }, "text alone"]) {
+        client.socket.emit("message", { content });
+        const back = await client.next("message");
+        assert.deepEqual([back.content, back.from], [content, ids.bob]);
+      }
+    });
+
     test("hears a thousand events once and in order, whatever the line does meanwhile", async (t) => {
       const writing = notify(ids.bob, 0, 1_000);
       const client = server.open("/", { transports, auth: { token: await server.token("bob") } });
