@@ -127,7 +127,8 @@ pub struct DatabaseSettings {
     /// Do not run migrations; a schema that is behind then ends the command with exit code 1
     #[arg(long = "no-migrate", action = ArgAction::SetFalse)]
     pub migrate: bool,
-    /// Whether to be the one server on this SQLite file. Not a setting: `serve` is, every other command is not.
+    /// Whether this is a server: its clients resume on what the log holds, and on SQLite it is the one on this file. Not a setting: `serve` is, every
+    /// other command is not.
     #[arg(skip)]
     pub lock: bool,
 }

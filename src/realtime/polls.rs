@@ -14,11 +14,8 @@ use bytestring::ByteString;
 use tokio::sync::oneshot;
 
 use super::wire::engineio::Frame;
-use super::wire::engineio::payload::append;
+use super::wire::engineio::payload::{append, split};
 use super::wire::websocket;
-
-/// Between the packets of a payload.
-const SEPARATOR: u8 = 0x1e;
 
 /// The polling side of a link, as long as it has one.
 #[derive(Default)]
@@ -74,9 +71,11 @@ impl Polls {
     pub(super) fn next(&self) -> Option<Result<Message, ProtocolError>> {
         let mut slot = self.posted.borrow_mut();
         let posted = slot.as_mut()?;
-        let end = posted.packets.iter().position(|byte| *byte == SEPARATOR);
-        let packet = posted.packets.split_to(end.unwrap_or(posted.packets.len()));
-        if end.is_some() {
+        let (first, rest) = split(&posted.packets);
+        let (length, is_last) = (first.len(), rest.is_none());
+        let packet = posted.packets.split_to(length);
+        if !is_last {
+            // What stands between two.
             posted.packets.advance(1);
         } else if let Some(Posted { done, .. }) = slot.take() {
             // It may have gone by itself.

@@ -7,6 +7,13 @@ use base64::Engine as _;
 /// Stands between two packets.
 const SEPARATOR: u8 = 0x1e;
 
+/// The first packet, as it came, and what stands behind it, if it is not the last.
+#[must_use]
+pub fn split(payload: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let mut parts = payload.splitn(2, |byte| *byte == SEPARATOR);
+    (parts.next().unwrap_or_default(), parts.next())
+}
+
 /// Reads a payload packet by packet; at most `limit` of them. The caller bounds its bytes.
 #[must_use]
 pub fn decode(payload: &[u8], limit: usize) -> Packets<'_> {
@@ -29,11 +36,10 @@ impl<'a> Iterator for Packets<'a> {
         let rest = self.rest.take()?;
         let Some(left) = self.left.checked_sub(1) else { return Some(Err(Fault::TooMany)) };
         self.left = left;
-        let mut parts = rest.splitn(2, |byte| *byte == SEPARATOR);
-        let first = parts.next().unwrap_or_default();
+        let (first, rest) = split(rest);
         let read = str::from_utf8(first).map_err(|_| Fault::Utf8).and_then(packet);
         if read.is_ok() {
-            self.rest = parts.next();
+            self.rest = rest;
         }
         Some(read)
     }
