@@ -12,9 +12,8 @@ use std::time::Instant;
 
 use actix_web::App;
 use hubcast::error::Error;
-use hubcast::realtime::admission::Policy;
 use hubcast::realtime::gateway::LocalBoxFuture;
-use hubcast::realtime::{Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Reply, Server, Settings, Welcome};
+use hubcast::realtime::{Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings, Welcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -34,7 +33,7 @@ impl Gateway for Room {
         Box::pin(async move {
             let data = event.args.first().map(|data| data.get().to_owned()).unwrap_or_default();
             hub.emit(Event::new("/", "said", data, ["room"]), None).await;
-            Ok(None)
+            Ok(Payload::none())
         })
     }
 }
@@ -45,7 +44,7 @@ fn serve() -> std::io::Result<()> {
     actix_rt::System::new().block_on(async move {
         let settings = Settings { event_rate: None, connect_rate: None, ..Settings::default() };
         let hub = HubHandle::start(&settings);
-        let server = Server::new(settings, Policy::default(), hub.clone(), vec![("/", Arc::new(Room(hub)))], None);
+        let server = Server::builder(settings, hub.clone()).namespace("/", Arc::new(Room(hub))).build();
         server.listen(listener, 2, |sockets| App::new().configure(sockets))?.await
     })
 }

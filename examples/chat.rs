@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use actix_web::App;
 use hubcast::error::Error;
-use hubcast::realtime::admission::Policy;
 use hubcast::realtime::gateway::LocalBoxFuture;
-use hubcast::realtime::{Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Reply, Server, Settings, Welcome};
+use hubcast::realtime::{Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings, Welcome};
 
 struct Chat(HubHandle);
 
@@ -28,11 +27,11 @@ impl Gateway for Chat {
                 "say" => {
                     let (room, said): (String, Json) = serde_json::from_str(first).map_err(|_| bad("[room, anything]"))?;
                     let share = hub.admit(said.get().len()).await;
-                    hub.emit(Event::new("/", "said", said.get().to_owned(), [room]), Some(share)).await;
+                    hub.emit(Event::new("/", "said", said, [room]), Some(share)).await;
                 }
                 _ => return Err(bad("join or say")),
             }
-            Ok(None)
+            Ok(Payload::none())
         })
     }
 }
@@ -48,7 +47,7 @@ fn main() -> std::io::Result<()> {
     actix_rt::System::new().block_on(async move {
         let settings = Settings { event_rate: None, ..Settings::default() };
         let hub = HubHandle::start(&settings);
-        let server = Server::new(settings, Policy::default(), hub.clone(), vec![("/", Arc::new(Chat(hub)))], None);
+        let server = Server::builder(settings, hub.clone()).namespace("/", Arc::new(Chat(hub))).build();
         server.listen(listener, 2, |sockets| App::new().configure(sockets))?.await
     })
 }

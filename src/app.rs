@@ -55,7 +55,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let opened = std::thread::spawn(move || Db::open(&database, publisher)).join();
     let db = opened.map_err(|_| "opening the database failed")??;
     let keeping = Keeping { window: settings.realtime.recovery_window, retention: settings.realtime.event_retention };
-    let log = recovery::start(&db, keeping).await?;
+    let (log, pid_key) = recovery::start(&db, keeping).await?;
     let services = Arc::new(Services::new(db.clone(), Tokens::new(&key, &settings.auth), hub.clone(), settings.access.rate_login));
     if settings.server.demo {
         demo::prepare(&services).await?;
@@ -66,9 +66,14 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         tracing::warn!("ALLOW_QUERY_USER is set: any socket can be any customer by ?userId=; never do this where others can connect");
     }
     let policy = policy(&settings);
-    let server = Server::new(limits, policy.clone(), hub, gateway::all(&services, query_user), Some(log));
+    let mut server = Server::builder(limits, hub).policy(policy.clone()).resuming(log, pid_key);
+    for (namespace, gateway) in gateway::all(&services, query_user) {
+        server = server.namespace(namespace, gateway);
+    }
+    let server = server.build();
     let readiness = web::Data::new(http::Readiness::default());
     let (services, policy, ready) = (web::Data::from(services), web::Data::new(policy), readiness.clone());
+    let counted = web::Data::new(server.clone());
     let workers = settings.server.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from);
     let address = listener.local_addr()?;
     let running = server.listen(listener, workers, move |sockets: realtime::Routes| {
@@ -76,6 +81,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
             .app_data(services.clone())
             .app_data(policy.clone())
             .app_data(ready.clone())
+            .app_data(counted.clone())
             .wrap(from_fn(http::log_request))
             .wrap(http::cors::cors(&policy))
             .configure(sockets)
@@ -134,6 +140,7 @@ fn limits(settings: &Settings) -> realtime::Settings {
         event_rate: quota(&settings.access.rate_events),
         connect_rate: quota(&settings.access.rate_connect),
         presence: PresenceSettings { limit: sockets.presence_limit, ..PresenceSettings::default() },
+        session_event: true,
         aliases: if sockets.event_aliases { event::ALIASES } else { &[] },
     }
 }

@@ -35,13 +35,13 @@ impl Gateway for Probe {
         Box::pin(async { answer })
     }
 
-    fn event(&self, _: Client, mut event: Incoming) -> LocalBoxFuture<Reply> {
+    fn event(&self, _: Client, event: Incoming) -> LocalBoxFuture<Reply> {
         Box::pin(async move {
             match event.name.as_str() {
-                "echo" => Ok(event.args.pop()),
+                "echo" => Ok(event.into_payload()),
                 "slow" => {
                     actix_rt::time::sleep(Duration::from_millis(5)).await;
-                    Ok(event.args.pop())
+                    Ok(event.into_payload())
                 }
                 name => Err(Error::BadRequest(format!("unknown event {name}"))),
             }
@@ -55,9 +55,11 @@ fn serve(settings: Settings, policy: Policy) -> SocketAddr {
     std::thread::spawn(move || {
         actix_rt::System::new().block_on(async move {
             let hub = HubHandle::start(&settings);
-            let gateways: Vec<(&str, Arc<dyn Gateway>)> =
-                vec![("/", Arc::new(Probe { closed: false })), ("/closed", Arc::new(Probe { closed: true }))];
-            Server::new(settings, policy, hub, gateways, None)
+            Server::builder(settings, hub)
+                .namespace("/", Arc::new(Probe { closed: false }))
+                .namespace("/closed", Arc::new(Probe { closed: true }))
+                .policy(policy)
+                .build()
                 .listen(listener, 1, |sockets| App::new().configure(sockets))
                 .unwrap()
                 .await

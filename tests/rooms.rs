@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use actix_web::App;
 use hubcast::error::Error;
-use hubcast::realtime::admission::Policy;
 use hubcast::realtime::gateway::{LocalBoxFuture, query_value};
 use hubcast::realtime::presence::PresenceSettings;
-use hubcast::realtime::{Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Reply, Server, Settings, Welcome};
+use hubcast::realtime::{Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings, Welcome};
 use raw::{Raw, UPGRADE};
 
 /// Everyone is who `?user=` says, and in the room of that name. `join`, `leave`, `say`, `evict` and `who` do what they say.
@@ -45,7 +44,7 @@ impl Gateway for Lobby {
         let hub = self.hub.clone();
         Box::pin(async move {
             let room = word(&event, 0);
-            Ok(Some(match event.name.as_str() {
+            Ok(Payload::from(match event.name.as_str() {
                 "join" => {
                     let (done, present) = tokio::sync::oneshot::channel();
                     client.handle().join(room, move |present| drop(done.send(present)));
@@ -54,7 +53,7 @@ impl Gateway for Lobby {
                 "leave" => json(&client.leave(room).await.count),
                 "say" => {
                     let except = Some(word(&event, 1)).filter(|room| !room.is_empty());
-                    hub.emit(Event::new("/", "said", "1".into(), [room]).except(except), None).await;
+                    hub.emit(Event::new("/", "said", "1", [room]).except(except), None).await;
                     json(&true)
                 }
                 "evict" => {
@@ -74,9 +73,10 @@ fn server(presence: PresenceSettings) -> SocketAddr {
         actix_rt::System::new().block_on(async move {
             let settings = Settings { presence, ..Settings::default() };
             let hub = HubHandle::start(&settings);
-            let gateways: Vec<(&str, Arc<dyn Gateway>)> = vec![("/", Arc::new(Lobby { hub: hub.clone() }))];
             // Two workers: what holds must hold across them.
-            Server::new(settings, Policy::default(), hub, gateways, None)
+            Server::builder(settings, hub.clone())
+                .namespace("/", Arc::new(Lobby { hub }))
+                .build()
                 .listen(listener, 2, |sockets| App::new().configure(sockets))
                 .unwrap()
                 .await

@@ -12,9 +12,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix_web::{App, HttpResponse, web};
 use hubcast::error::Error;
-use hubcast::realtime::admission::Policy;
 use hubcast::realtime::gateway::LocalBoxFuture;
-use hubcast::realtime::{Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Reason, Reply, Server, Settings, Welcome};
+use hubcast::realtime::{Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reason, Reply, Server, Settings, Welcome};
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
 
@@ -34,7 +33,7 @@ impl Gateway for Room {
             let data = event.args.first().map(|data| data.get().to_owned()).unwrap_or_default();
             let share = hub.admit(data.len()).await;
             hub.emit(Event::new("/", "said", data, ["room"]), Some(share)).await;
-            Ok(None)
+            Ok(Payload::none())
         })
     }
 
@@ -54,13 +53,13 @@ fn serve() {
     actix_rt::System::new().block_on(async move {
         let settings = Settings { event_rate: None, stall_timeout: STALL, ..Settings::default() };
         let hub = HubHandle::start(&settings);
-        let server = Server::new(settings, Policy::default(), hub.clone(), vec![("/", Arc::new(Room(hub)))], None);
+        let server = Server::builder(settings, hub.clone()).namespace("/", Arc::new(Room(hub))).build();
         let counted = server.clone();
         let app = move |sockets: hubcast::realtime::Routes| {
             let counted = counted.clone();
             let count = move || {
-                let (socketio, plain) = counted.connections();
-                async move { HttpResponse::Ok().body((socketio + plain).to_string()) }
+                let open = counted.connections().total();
+                async move { HttpResponse::Ok().body(open.to_string()) }
             };
             App::new().configure(sockets).route("/connections", web::get().to(count))
         };

@@ -12,7 +12,7 @@ use crate::event::Joinable;
 use crate::model::fields::{self, Fields};
 use crate::model::{ConversationId, Message, Notification, ProjectId, Timestamp, UserId};
 use crate::realtime::settings::MAX_ROOMS;
-use crate::realtime::{Client, Incoming, Present, Reply};
+use crate::realtime::{Client, Incoming, Payload, Present, Reply};
 use crate::service::messages::{self, NewMessage};
 use crate::service::{Services, conversations, notifications, rooms};
 use crate::store::Once;
@@ -69,7 +69,12 @@ impl Call<'_> {
         let content = fields.required("content", fields::anything);
         let content = fields.end(|| content)?;
         let back = Echo { content: &content, from: self.caller.user, at: Timestamp::now() };
-        self.client.emit_with("message", raw(&back)?.get(), attachments);
+        let back = raw(&back)?;
+        let back = Payload::with_attachments([back.get()], attachments).map_err(|fault| {
+            tracing::error!(?fault, "what a client has sent can not be sent back");
+            Error::Internal
+        })?;
+        self.client.emit("message", back);
         ack(&json!({}))
     }
 
@@ -151,7 +156,7 @@ fn answer(room: Joinable, present: &Present) -> Reply {
 
 /// `{ok:true, …}`
 fn ack(answer: &impl Serialize) -> Reply {
-    raw(&Acked { ok: true, answer }).map(Some)
+    raw(&Acked { ok: true, answer }).map(Payload::from)
 }
 
 fn raw(value: &impl Serialize) -> Result<Box<RawValue>, Error> {

@@ -1,7 +1,7 @@
 //! The REST door. A handler reads like a list: extract, call, answer; the rules are the verbs' in `service`, the texts of failures are
 //! the catalogue's, their shape is `error.rs`'s here.
 //!
-//! `app` builds the actix-web App, gives it the shared parts ([`Services`](crate::service::Services), [`Policy`], [`Readiness`]) as
+//! `app` builds the actix-web App, gives it the shared parts ([`Services`](crate::service::Services), [`Policy`], [`Server`], [`Readiness`]) as
 //! `web::Data`, and calls [`routes`]. This module knows no SQL and sends nothing to a socket.
 
 mod accounts;
@@ -10,6 +10,7 @@ pub mod cors;
 mod error;
 mod extract;
 mod health;
+mod metrics;
 mod notifications;
 mod orders;
 mod pages;
@@ -26,7 +27,7 @@ pub use health::Readiness;
 
 use crate::error::Error;
 #[cfg(doc)]
-use crate::realtime::admission::Policy;
+use crate::realtime::{Server, admission::Policy};
 
 /// Largest body that a route takes: the longest message, also when each of its characters is written as an escaped pair.
 const BODY_LIMIT: usize = 832 * 1024;
@@ -70,6 +71,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/conversations/{id}/read", web::post().to(conversations::mark_read))
         .route("/healthz", get().to(health::alive))
         .route("/readyz", get().to(health::ready))
+        .route("/metrics", get().to(metrics::get))
         .default_service(web::to(unknown));
     for path in pages::PATHS {
         config.route(path, get().to(pages::page));

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use actix::Addr;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{SecondsFormat, Utc};
@@ -16,8 +17,10 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::asks::Asks;
+use super::client::{Client, ClientParts};
 use super::frame::Protocol;
-use super::gateway::{Client, ClientParts, Welcome, query_value};
+use super::gateway::{Welcome, query_value};
 use super::hub::{Arrive, Barred, Entered, Entrance, SocketId};
 use super::link::Link;
 use super::log::{Attachment, Claim, Resumed};
@@ -25,6 +28,7 @@ use super::outlet::Worker;
 use super::recovery::{Pid, Stay};
 use super::replay::Replay;
 use super::server::Recovery;
+use super::session::Session;
 use super::wire::{socketio, websocket};
 use crate::error::Error;
 
@@ -69,6 +73,7 @@ impl Comeback {
 pub(super) struct Arrival {
     pub(super) worker: Rc<Worker>,
     pub(super) link: Rc<Link>,
+    pub(super) session: Addr<Session>,
     pub(super) namespace: Arc<str>,
     pub(super) slot: Slot,
 }
@@ -77,7 +82,7 @@ impl Arrival {
     /// Ends with the socket in: what it is told first is on its way, and what is routed from then on follows.
     pub(super) async fn come_in(self, welcome: Welcome, comeback: Option<Comeback>) -> Result<Client, Error> {
         let user = (!welcome.identity.is_null()).then(|| Arc::from(welcome.identity.to_string()));
-        let offsets = self.link.protocol != Protocol::SocketIo { offsets: false };
+        let offsets = matches!(self.link.protocol, Protocol::SocketIo { offsets: true } | Protocol::Plain);
         let recovery = self.worker.shared.recovery.as_ref().zip(user.clone()).filter(|_| offsets);
         if let (Some((recovery, user)), Some(comeback)) = (&recovery, comeback)
             && let Some(pid) = recovery.key.read(&comeback.pid)
@@ -94,7 +99,7 @@ impl Arrival {
     async fn begin(&self, recovery: Option<(&Recovery, Arc<str>)>, user: Option<Arc<str>>, welcome: Welcome) -> Result<Client, Error> {
         let sid: Arc<str> = sid().into();
         let attachment = recovery.as_ref().map(|_| rand::random());
-        let client = self.client(Arc::clone(&sid), attachment, &welcome);
+        let client = self.client(Arc::clone(&sid), user.clone(), attachment, &welcome);
         let socket = client.0.socket;
         if let (Some((recovery, user)), Some(attachment)) = (&recovery, attachment) {
             let (sid, namespace, user) = (Arc::clone(&sid), Arc::clone(&self.namespace), Arc::clone(user));
@@ -104,7 +109,7 @@ impl Arrival {
                 return Err(error);
             }
         }
-        self.arrive(&client, user.clone());
+        self.arrive(&client);
         let rooms = welcome.rooms.into_iter().map(|room| (room, Entrance::Silent)).collect();
         let entered = self.worker.hub.enter(socket, rooms).await.ok_or(GONE)?;
         let pid = recovery.map(|(recovery, user)| {
@@ -120,7 +125,7 @@ impl Arrival {
     /// The session that the client had. `None`: it can not be resumed.
     async fn resume(&self, recovery: &Recovery, pid: &Pid, comeback: &Comeback, welcome: &Welcome) -> Result<Option<Client>, Error> {
         let attachment = rand::random();
-        let client = self.client(Arc::clone(&pid.sid), Some(attachment), welcome);
+        let client = self.client(Arc::clone(&pid.sid), Some(Arc::clone(&pid.user)), Some(attachment), welcome);
         let socket = client.0.socket;
         let session =
             Attachment { sid: Arc::clone(&pid.sid), namespace: Arc::clone(&self.namespace), user: Arc::clone(&pid.user), attachment };
@@ -129,7 +134,7 @@ impl Arrival {
         let (barred, resumed) = {
             let _order = recovery.order.lock().unwrap_or_else(PoisonError::into_inner);
             // From here on one that lingers under this name is cut, and one that comes later cuts this.
-            (self.arrive(&client, Some(Arc::clone(&pid.user))), recovery.log.resume(session.clone(), claim))
+            (self.arrive(&client), recovery.log.resume(session.clone(), claim))
         };
         let Some(Resumed { rooms: joined, confirmed }) = resumed.await? else {
             self.slot.take();
@@ -152,34 +157,43 @@ impl Arrival {
         let entered = self.worker.hub.enter(socket, entering).await.ok_or(GONE)?;
         self.send_up_to(entered.position.id, &source, &mut replay).await?;
         for (room, present) in &entered.present {
-            let state = present.to_json(room).to_string();
-            self.link.push(self.link.protocol.volatile(&self.namespace, "presence:state", &state, entered.position));
+            let state = present.to_json(room).to_string().into();
+            self.link.push(self.link.protocol.unstored(&self.namespace, "presence:state", &state, entered.position));
         }
         self.settle(&client, &entered);
         Ok(Some(client))
     }
 
-    fn client(&self, sid: Arc<str>, attachment: Option<i64>, welcome: &Welcome) -> Client {
+    fn client(&self, sid: Arc<str>, user: Option<Arc<str>>, attachment: Option<i64>, welcome: &Welcome) -> Client {
         let client = Client(Rc::new(ClientParts {
             socket: SocketId::next(),
             sid,
+            user,
             attachment,
             entered_at: Cell::new(i64::MAX),
             namespace: Arc::clone(&self.namespace),
             data: Rc::clone(&welcome.data),
             worker: Rc::clone(&self.worker),
             link: Rc::clone(&self.link),
+            asks: Asks::default(),
         }));
         *self.slot.borrow_mut() = Some(client.clone());
         client
     }
 
-    fn arrive(&self, client: &Client, user: Option<Arc<str>>) -> Barred {
-        let ClientParts { socket, sid, .. } = &*client.0;
-        self.worker.register(*socket, Arc::clone(&self.namespace), Rc::clone(&self.link));
-        let (sid, namespace) = (Arc::clone(sid), Arc::clone(&self.namespace));
+    fn arrive(&self, client: &Client) -> Barred {
+        let ClientParts { socket, sid, user, attachment, .. } = &*client.0;
+        self.worker.register(*socket, Arc::clone(&self.namespace), Rc::clone(&self.link), self.session.clone());
         let barred = Barred::default();
-        self.worker.hub.arrive(Arrive { socket: *socket, worker: self.worker.id, namespace, sid, user, barred: barred.clone() });
+        self.worker.hub.arrive(Arrive {
+            socket: *socket,
+            worker: self.worker.id,
+            namespace: Arc::clone(&self.namespace),
+            sid: Arc::clone(sid),
+            user: user.clone(),
+            attachment: *attachment,
+            barred: barred.clone(),
+        });
         barred
     }
 
@@ -189,13 +203,16 @@ impl Arrival {
         if matches!(protocol, Protocol::SocketIo { .. }) {
             self.link.push(websocket::text(&socketio::connect(&self.namespace, sid, pid)));
         }
+        if !self.worker.shared.settings.session_event || protocol == Protocol::EngineIo {
+            return;
+        }
         let session = json!({
             "session": if protocol == Protocol::Plain { pid.unwrap_or(sid) } else { sid },
             "userId": identity,
             "recovered": recovered,
             "serverTime": Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
         });
-        self.link.push(protocol.event(&self.namespace, "session", &session.to_string(), offset));
+        self.link.push(protocol.event(&self.namespace, "session", &session.to_string().into(), offset));
     }
 
     fn settle(&self, client: &Client, entered: &Entered) {

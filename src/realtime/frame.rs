@@ -6,9 +6,13 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::client::Client;
+use super::hub::SocketId;
+use super::payload::Payload;
 use super::recovery::{self, Position, Stay};
 use super::settings::Aliases;
-use super::wire::{plain, socketio, websocket};
+use super::wire::socketio::{self, Encoded};
+use super::wire::{plain, websocket};
 
 /// Which language a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,49 +22,78 @@ pub enum Protocol {
         offsets: bool,
     },
     Plain,
+    /// Engine.IO with nothing on top: an event's one argument is a message, its name is not sent.
+    EngineIo,
 }
 
 impl Protocol {
-    /// One event with one argument (JSON), and its offset if it has one, as a whole WebSocket frame.
-    pub(super) fn event(self, namespace: &str, name: &str, data: &str, offset: Option<&str>) -> Bytes {
+    /// Whether it goes over Engine.IO, and so may poll.
+    pub(super) fn is_engine(self) -> bool {
+        self != Self::Plain
+    }
+
+    /// One event, and its offset if it has one, as whole WebSocket frames: one, and one for each attachment behind it.
+    pub(super) fn event(self, namespace: &str, name: &str, payload: &Payload, offset: Option<&str>) -> Bytes {
         match self {
             // `42…` is Engine.IO's message type before Socket.IO's event type.
-            Self::SocketIo { offsets } => websocket::text(&socketio::event(namespace, name, data, offset.filter(|_| offsets))),
-            Self::Plain => websocket::text(&plain::event(name, data, offset)),
+            Self::SocketIo { offsets } => socketio_event(namespace, name, None, payload, offset.filter(|_| offsets)),
+            Self::Plain => websocket::text(&plain::event(name, &payload.as_one(), offset)),
+            Self::EngineIo => message(payload),
         }
     }
 
     /// As [`Protocol::event`] for one that is not in the log, sent where the log stands at `position`.
-    pub(super) fn volatile(self, namespace: &str, name: &str, data: &str, position: Position) -> Bytes {
+    pub(super) fn unstored(self, namespace: &str, name: &str, payload: &Payload, position: Position) -> Bytes {
         // Else the client would take the argument itself for the offset.
-        let is_mistaken = self == Self::SocketIo { offsets: true } && data.starts_with('"');
+        let is_mistaken = self == Self::SocketIo { offsets: true } && payload.ends_in_string();
         let offset = is_mistaken.then(|| position.to_string());
-        self.event(namespace, name, data, offset.as_deref())
+        self.event(namespace, name, payload, offset.as_deref())
     }
 
-    /// An event with binary data, and that behind it, with nothing in between.
-    pub(super) fn binary(self, namespace: &str, name: &str, data: &str, attachments: &[Bytes]) -> Bytes {
-        let event = match self {
-            Self::SocketIo { .. } => socketio::binary_event(namespace, name, None, &[socketio::Argument { json: data, attachments }]),
-            Self::Plain => return self.event(namespace, name, data, None),
-        };
-        match event {
-            Ok(socketio::Encoded { text, attachments }) => {
-                let attachments = attachments.iter().map(|bytes| websocket::binary(bytes));
-                std::iter::once(websocket::text(&text)).chain(attachments).collect::<Vec<_>>().concat().into()
-            }
-            // Who made it has put in a placeholder for nothing: as it is, it ends no connection.
-            Err(_) => self.event(namespace, name, data, None),
-        }
+    /// An event that asks for an ack. `None`: in this language there is none.
+    pub(super) fn question(self, namespace: &str, name: &str, payload: &Payload, id: u64) -> Option<Bytes> {
+        // No offset: the client's callback is its last argument.
+        matches!(self, Self::SocketIo { .. }).then(|| socketio_event(namespace, name, Some(id), payload, None))
     }
 
-    /// The answer to an event that asked for an ack; `id` as it came, `data` JSON.
-    pub(super) fn ack(self, namespace: &str, id: &str, data: Option<&str>) -> Bytes {
+    /// The answer to an event that asked for an ack; `id` as it came.
+    pub(super) fn ack(self, namespace: &str, id: &str, payload: &Payload) -> Bytes {
         match self {
-            Self::SocketIo { .. } => websocket::text(&socketio::ack(namespace, id, data.unwrap_or_default())),
-            Self::Plain => websocket::text(&plain::ack(id, data.unwrap_or("null"))),
+            Self::SocketIo { .. } if payload.is_binary() => {
+                match socketio::binary_ack(namespace, id, payload.args(), payload.attachments()) {
+                    Ok(encoded) => frames(&encoded),
+                    Err(_) => websocket::text(&socketio::ack(namespace, id, payload.args())),
+                }
+            }
+            Self::SocketIo { .. } => websocket::text(&socketio::ack(namespace, id, payload.args())),
+            Self::Plain => websocket::text(&plain::ack(id, &payload.as_one())),
+            Self::EngineIo => Bytes::new(),
         }
     }
+}
+
+fn socketio_event(namespace: &str, name: &str, id: Option<u64>, payload: &Payload, offset: Option<&str>) -> Bytes {
+    if payload.is_binary()
+        && let Ok(encoded) = socketio::binary_event(namespace, name, id, payload.args(), payload.attachments(), offset)
+    {
+        return frames(&encoded);
+    }
+    websocket::text(&socketio::event(namespace, name, id, payload.args(), offset))
+}
+
+/// With nothing in between.
+fn frames(Encoded { text, attachments }: &Encoded) -> Bytes {
+    let attachments = attachments.iter().map(|bytes| websocket::binary(bytes));
+    std::iter::once(websocket::text(text)).chain(attachments).collect::<Vec<_>>().concat().into()
+}
+
+/// Bytes as they are, a string as its text, and what is neither as its JSON.
+fn message(payload: &Payload) -> Bytes {
+    if let [bytes] = payload.attachments() {
+        return websocket::binary(bytes);
+    }
+    let text = serde_json::from_str::<String>(payload.args());
+    websocket::text(&format!("4{}", text.as_deref().unwrap_or(&payload.as_one())))
 }
 
 /// The older name of an event, if it has one.
@@ -75,31 +108,37 @@ pub struct Event {
     pub(super) namespace: Arc<str>,
     pub(super) rooms: SmallVec<[Arc<str>; 2]>,
     pub(super) except: SmallVec<[Arc<str>; 1]>,
+    /// Not for this one.
+    pub(super) but: Option<SocketId>,
+    /// Who has not taken yet what came before does without.
+    pub(super) is_volatile: bool,
     name: Cow<'static, str>,
-    data: String,
+    payload: Payload,
     /// It is in the log, and a client that was away gets it later.
     is_stored: bool,
     /// Its place in the log, or, for one that is not stored, where the log stood when it was routed.
     position: OnceLock<Position>,
     /// What is written, by protocol.
-    frames: [OnceLock<Bytes>; 3],
+    frames: [OnceLock<Bytes>; 4],
 }
 
 impl Event {
-    /// For who is there now. `data` is JSON text and goes out as it is.
+    /// For who is there now.
     #[must_use]
     pub fn new<R: Into<Arc<str>>>(
         namespace: impl Into<Arc<str>>,
         name: impl Into<Cow<'static, str>>,
-        data: String,
+        payload: impl Into<Payload>,
         rooms: impl IntoIterator<Item = R>,
     ) -> Self {
         Self {
             namespace: namespace.into(),
             rooms: rooms.into_iter().map(Into::into).collect(),
             except: SmallVec::new(),
+            but: None,
+            is_volatile: false,
             name: name.into(),
-            data,
+            payload: payload.into(),
             is_stored: false,
             position: OnceLock::new(),
             frames: Default::default(),
@@ -110,6 +149,20 @@ impl Event {
     #[must_use]
     pub fn except<R: Into<Arc<str>>>(mut self, rooms: impl IntoIterator<Item = R>) -> Self {
         self.except = rooms.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Not to this socket: what it says itself to a room. It counts for one that is there now, not for one that reads the log later.
+    #[must_use]
+    pub fn but(mut self, client: &Client) -> Self {
+        self.but = Some(client.0.socket);
+        self
+    }
+
+    /// Whom it can not be written to at once does not get it: for what is worth nothing a moment later.
+    #[must_use]
+    pub fn volatile(mut self) -> Self {
+        self.is_volatile = true;
         self
     }
 
@@ -134,7 +187,7 @@ impl Event {
 
     /// What it costs to keep, roughly: its data, and that in two protocols.
     pub(super) fn weight(&self) -> usize {
-        self.data.len() * 3 + 512
+        self.payload.size() * 3 + 512
     }
 
     /// Whether it is for a socket of its namespace that stays in those rooms.
@@ -144,11 +197,12 @@ impl Event {
 
     /// What is written in that protocol: one frame, or two for an event that has an older name. Workers that race for the first encoding agree on one.
     pub(super) fn frame(&self, protocol: Protocol, aliases: Aliases) -> &Bytes {
-        let [offsets, bare, plain] = &self.frames;
+        let [offsets, bare, plain, engine] = &self.frames;
         let cell = match protocol {
             Protocol::SocketIo { offsets: true } => offsets,
             Protocol::SocketIo { offsets: false } => bare,
             Protocol::Plain => plain,
+            Protocol::EngineIo => engine,
         };
         cell.get_or_init(|| match older(&self.name, aliases) {
             None => self.encode(protocol, &self.name, ""),
@@ -165,9 +219,9 @@ impl Event {
         // An event that was not routed has no position and is not sent.
         let position = self.position.get().copied().unwrap_or_default();
         if self.is_stored {
-            protocol.event(&self.namespace, name, &self.data, Some(&format!("{position}{part}")))
+            protocol.event(&self.namespace, name, &self.payload, Some(&format!("{position}{part}")))
         } else {
-            protocol.volatile(&self.namespace, name, &self.data, position)
+            protocol.unstored(&self.namespace, name, &self.payload, position)
         }
     }
 }
@@ -189,7 +243,7 @@ mod tests {
 
     #[test]
     fn one_event_has_one_encoding_per_protocol() {
-        let event = Event::new("/admin", "new_order", r#"{"orderId":1}"#.into(), ["admin"]).stored(at(5));
+        let event = Event::new("/admin", "new_order", r#"{"orderId":1}"#, ["admin"]).stored(at(5));
         assert_eq!(text(event.frame(OFFSETS, &[])), r#"42/admin,["new_order",{"orderId":1},"7.5"]"#);
         assert_eq!(text(event.frame(BARE, &[])), r#"42/admin,["new_order",{"orderId":1}]"#);
         assert_eq!(text(event.frame(Protocol::Plain, &[])), r#"{"event":"new_order","data":{"orderId":1},"offset":"7.5"}"#);
@@ -198,7 +252,7 @@ mod tests {
 
     #[test]
     fn an_event_with_an_older_name_goes_out_under_both_with_two_offsets() {
-        let event = Event::new("/", "notification", "1".into(), ["user:5"]).stored(at(5));
+        let event = Event::new("/", "notification", "1", ["user:5"]).stored(at(5));
         let aliases: Aliases = &[("notification", "notification:new")];
         let frames = event.frame(Protocol::Plain, aliases);
         let [first, second] = [("notification", "7.5.0"), ("notification:new", "7.5.1")]
@@ -212,7 +266,7 @@ mod tests {
     #[test]
     fn what_is_not_stored_has_no_offset_unless_the_client_would_take_its_data_for_one() {
         for (data, socketio) in [("1", r#"42["typing",1]"#), ("\"x\"", r#"42["typing","x","7.5"]"#)] {
-            let event = Event::new("/", "typing", data.into(), ["room"]);
+            let event = Event::new("/", "typing", data, ["room"]);
             event.routed_at(at(5));
             assert_eq!(text(event.frame(OFFSETS, &[])), socketio);
             assert_eq!(text(event.frame(BARE, &[])), format!(r#"42["typing",{data}]"#));

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use std::rc::Rc;
-//! use hubcast::realtime::{Welcome, Client, Gateway, Handshake, Incoming, Json, Reply};
+//! use hubcast::realtime::{Client, Gateway, Handshake, Incoming, Json, Reply, Welcome};
 //! use hubcast::realtime::gateway::LocalBoxFuture;
 //! use hubcast::error::Error;
 //!
@@ -12,14 +12,13 @@
 //!     fn connect(&self, _: Rc<Handshake>, _: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
 //!         Box::pin(async { Ok(Welcome::anonymous()) })
 //!     }
-//!     fn event(&self, _: Client, mut event: Incoming) -> LocalBoxFuture<Reply> {
-//!         Box::pin(async move { Ok(event.args.pop()) })
+//!     fn event(&self, _: Client, event: Incoming) -> LocalBoxFuture<Reply> {
+//!         Box::pin(async move { Ok(event.into_payload()) })
 //!     }
 //! }
 //! ```
 
 use std::any::Any;
-use std::cell::Cell;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -28,20 +27,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use tokio::sync::oneshot;
 
 use super::Reason;
-use super::hub::{Entrance, HubHandle, SocketId};
-use super::link::Link;
-use super::outlet::{Outgoing, Worker};
-use super::presence::Present;
-use super::settings::{MAX_ROOMS, NAME_SHOWN};
+use super::client::Client;
+use super::payload::Payload;
+use super::settings::NAME_SHOWN;
 use crate::error::Error;
 
 /// A value as its JSON text.
 pub type Json = Box<RawValue>;
-/// What an event is answered with: the ack's argument, if an ack was asked for.
-pub type Reply = Result<Option<Json>, Error>;
+/// What an event is answered with: the ack's arguments, if an ack was asked for.
+pub type Reply = Result<Payload, Error>;
 /// A future of one worker thread; it never moves to another.
 pub type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
@@ -94,6 +90,12 @@ impl Incoming {
     pub fn shown(&self) -> &str {
         shown(&self.name)
     }
+
+    /// All that came with it, to be sent on.
+    #[must_use]
+    pub fn into_payload(self) -> Payload {
+        Payload::from_client(&self.args, self.attachments)
+    }
 }
 
 /// A name that a client has made up, cut to what may be told back.
@@ -123,123 +125,4 @@ pub trait Gateway: Send + Sync + 'static {
 #[must_use]
 pub fn query_value(query: &str, key: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == key).map(|(_, value)| value.into_owned())
-}
-
-/// A gateway's handle on one socket: one connection in one namespace. Cheap to clone; lives on the socket's worker thread.
-#[derive(Clone)]
-pub struct Client(pub(super) Rc<ClientParts>);
-
-pub(super) struct ClientParts {
-    pub socket: SocketId,
-    pub sid: Arc<str>,
-    /// Which stay of its session this is; none of one that can not be resumed.
-    pub attachment: Option<i64>,
-    /// The log's last event when it came in.
-    pub entered_at: Cell<i64>,
-    pub namespace: Arc<str>,
-    pub data: Rc<dyn Any>,
-    pub worker: Rc<Worker>,
-    pub link: Rc<Link>,
-}
-
-impl Client {
-    /// The public id of this socket.
-    #[must_use]
-    pub fn sid(&self) -> &str {
-        &self.0.sid
-    }
-
-    /// The gateway's own data, if it is of that type.
-    #[must_use]
-    pub fn data<T: 'static>(&self) -> Option<&T> {
-        self.0.data.downcast_ref()
-    }
-
-    /// Puts the socket into a room; once this returns it hears every event that is published to the room.
-    pub async fn join(&self, room: impl Into<Arc<str>>) {
-        let (done, joined) = oneshot::channel();
-        self.0.worker.hub.join(self.0.socket, room.into(), Entrance::Silent, move |_| {
-            // Who asked may have gone.
-            let _ = done.send(());
-        });
-        let _ = joined.await;
-    }
-
-    /// The session's name in the [`Log`](super::Log), and which stay of it this is; none of one that can not be resumed.
-    #[must_use]
-    pub fn session(&self) -> Option<(Arc<str>, i64)> {
-        self.0.attachment.map(|attachment| (Arc::clone(&self.0.sid), attachment))
-    }
-
-    /// Whether the socket is in a room.
-    #[must_use]
-    pub fn is_in(&self, room: &str) -> bool {
-        self.0.worker.is_in(self.0.socket, room)
-    }
-
-    /// Whether the socket is in as many rooms as one may be ([`MAX_ROOMS`]). Asked before a client's wish is granted.
-    #[must_use]
-    pub fn is_everywhere(&self) -> bool {
-        self.0.worker.rooms(self.0.socket) >= MAX_ROOMS
-    }
-
-    /// A handle that may be held by any thread.
-    #[must_use]
-    pub fn handle(&self) -> ClientHandle {
-        let ClientParts { socket, worker, .. } = &*self.0;
-        ClientHandle { socket: *socket, session: self.session(), hub: worker.hub.clone() }
-    }
-
-    /// Takes the socket out of a room; who is still there, if it was in it.
-    pub async fn leave(&self, room: impl Into<Arc<str>>) -> Present {
-        let (done, left) = oneshot::channel();
-        self.handle().leave(room, move |present| {
-            // Who asked may have gone.
-            let _ = done.send(present);
-        });
-        left.await.unwrap_or_default()
-    }
-
-    /// Sends an event, whose one argument is the JSON text `data`, to this socket alone.
-    pub fn emit(&self, name: &str, data: &str) {
-        self.emit_with(name, data, Vec::new());
-    }
-
-    /// As [`Client::emit`], with binary data where `data` has a placeholder for it, as in [`Incoming::args`]. The plain protocol has no binary data: there
-    /// the placeholders go out as they are.
-    pub fn emit_with(&self, name: &str, data: &str, attachments: Vec<Bytes>) {
-        self.0.worker.send(self.0.socket, Outgoing::event(name, data, attachments));
-    }
-}
-
-/// Anyone's way to one socket. It goes through the hub, so what is done with it has its place among all that is published.
-#[derive(Clone)]
-pub struct ClientHandle {
-    socket: SocketId,
-    session: Option<(Arc<str>, i64)>,
-    hub: HubHandle,
-}
-
-impl ClientHandle {
-    /// As [`Client::session`].
-    #[must_use]
-    pub fn session(&self) -> Option<(&str, i64)> {
-        self.session.as_ref().map(|(sid, attachment)| (&**sid, *attachment))
-    }
-
-    /// Puts the socket into a room, where its user is then present. `done` is told who is there; it runs on the hub's thread and must not wait.
-    /// Not called when the socket has gone.
-    pub fn join(&self, room: impl Into<Arc<str>>, done: impl FnOnce(Present) + Send + 'static) {
-        self.hub.join(self.socket, room.into(), Entrance::Seen, done);
-    }
-
-    /// Takes the socket out of a room; `done` is told who is still there, if it was in it. Like [`ClientHandle::join`].
-    pub fn leave(&self, room: impl Into<Arc<str>>, done: impl FnOnce(Present) + Send + 'static) {
-        self.hub.leave(self.socket, room.into(), done);
-    }
-
-    /// Sends an event, whose one argument is the JSON text `data`, to this socket alone.
-    pub fn emit(&self, name: &str, data: &str) {
-        self.hub.tell(self.socket, Outgoing::event(name, data, Vec::new()));
-    }
 }

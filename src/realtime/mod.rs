@@ -7,6 +7,8 @@
 //! | `transport` | bytes in: the upgrade request, long-polling, the stream of frames |
 //! | [`wire`] | packets, pure: Engine.IO, Socket.IO, the plain JSON protocol, WebSocket frames |
 //! | `session`, `socket` | one actor a connection: its namespaces, its events one after another, its one exit |
+//! | [`Client`], `asks` | a gateway's handle on one socket; acks that the server asks for |
+//! | [`Payload`] | any arguments of an event or an ack, bytes too |
 //! | `arrival` | how a socket comes in: afresh, or resumed, with what it has missed |
 //! | [`recovery`], `replay` | resuming, the pure part: offsets, the signed `pid`; which events and frames a client has missed |
 //! | [`log`], `tail` | what keeps sessions and events: the program's, and the last events in memory |
@@ -14,6 +16,7 @@
 //! | `outlet` | one actor a worker thread: that thread's sockets by room, and their writes |
 //! | [`hub`] | one actor a process: who is where, and the routing |
 //! | [`presence`] | which users are in a room, and who is told |
+//! | `connections` | how many there are |
 //! | `deadlines` | every timer of a worker's connections in one heap |
 //! | [`admission`] | who may open a connection at all: Origin, rate, draining |
 //!
@@ -22,7 +25,10 @@
 
 pub mod admission;
 mod arrival;
+mod asks;
+mod client;
 pub mod close;
+mod connections;
 mod deadlines;
 pub mod frame;
 pub mod gateway;
@@ -30,6 +36,7 @@ pub mod hub;
 mod link;
 pub mod log;
 mod outlet;
+mod payload;
 mod polls;
 pub mod presence;
 pub mod recovery;
@@ -44,12 +51,16 @@ mod tail;
 mod transport;
 pub mod wire;
 
+pub use asks::{Answer, Unanswered};
+pub use client::{Client, ClientHandle, Close};
 pub use close::Reason;
+pub use connections::{Connections, Transport};
 pub use frame::Event;
-pub use gateway::{Client, ClientHandle, Gateway, Handshake, Incoming, Json, Reply, Welcome};
-pub use hub::{HubHandle, Permit};
+pub use gateway::{Gateway, Handshake, Incoming, Json, Reply, Welcome};
+pub use hub::{HubHandle, Permit, Whom};
 pub use log::Log;
+pub use payload::Payload;
 pub use presence::Present;
 pub use recovery::Position;
-pub use server::{Routes, Server};
+pub use server::{Builder, Routes, Server};
 pub use settings::Settings;

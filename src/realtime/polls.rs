@@ -44,6 +44,13 @@ impl Polls {
         is_first
     }
 
+    pub(super) fn is_waiting(&self) -> bool {
+        let poll = self.waiting.take();
+        let is_waiting = poll.as_ref().is_some_and(|poll| !poll.is_closed());
+        self.waiting.set(poll);
+        is_waiting
+    }
+
     /// The poll that waits.
     pub(super) fn take(&self) -> Option<oneshot::Sender<Bytes>> {
         self.waiting.take()

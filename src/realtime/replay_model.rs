@@ -135,7 +135,7 @@ impl World {
         let name = if self.random.random_bool(0.3) { "two" } else { "one" };
         if self.random.random_bool(0.2) {
             // Not stored, and ends in a string.
-            let event = Event::new("/", name, "\"7.7\"".into(), rooms);
+            let event = Event::new("/", name, "\"7.7\"", rooms);
             event.routed_at(self.head());
             self.deliver(&Arc::new(event), |stay, event| stay.until.is_none() && event.rooms.contains(&stay.room));
             return;
@@ -206,7 +206,7 @@ impl World {
 
     fn hello(pipe: &mut VecDeque<Packet>, sid: &str, pid: &str, offset: Offset) {
         pipe.push_back(Packet::Frame(websocket::text(&socketio::connect("/", sid, Some(pid)))));
-        pipe.push_back(Packet::Frame(PROTOCOL.event("/", "session", "{}", Some(&offset.to_string()))));
+        pipe.push_back(Packet::Frame(PROTOCOL.event("/", "session", &"{}".into(), Some(&offset.to_string()))));
     }
 
     /// One step of a socket that is on its way in.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Debug;
 use std::net::{IpAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use governor::clock::Clock;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use super::admission::{Connects, Policy};
+use super::connections::{Connections, Gauges};
 use super::frame::Protocol;
 use super::gateway::Gateway;
 use super::hub::HubHandle;
@@ -30,6 +31,8 @@ use super::session::Session;
 use super::settings::Settings;
 use super::transport::{polling, upgrade};
 
+/// Where the gateway of Engine.IO alone stands among the namespaces: no client can name it.
+pub(super) const ENGINE: &str = "engine.io";
 /// How long a REST request may still take once the sockets are closed.
 const STOP_TIMEOUT: u64 = 2;
 
@@ -50,7 +53,7 @@ pub(super) struct Shared {
     pub(super) engines: Engines,
     connects: Option<Connects>,
     draining: AtomicBool,
-    open: [AtomicUsize; 2],
+    pub(super) open: Gauges,
 }
 
 impl Shared {
@@ -62,20 +65,16 @@ impl Shared {
         self.connects.as_ref().map_or(Ok(()), |connects| connects.check(address))
     }
 
-    pub(super) fn opened(&self, protocol: Protocol) {
-        self.gauge(protocol).fetch_add(1, Ordering::Relaxed);
+    /// The gateway of a namespace, as that protocol can name it.
+    pub(super) fn gateway(&self, protocol: Protocol, namespace: &str) -> Option<(Arc<str>, Arc<dyn Gateway>)> {
+        let is_namespace = namespace != ENGINE || protocol == Protocol::EngineIo;
+        let (name, gateway) = self.gateways.get_key_value(namespace).filter(|_| is_namespace)?;
+        Some((Arc::clone(name), Arc::clone(gateway)))
     }
 
-    pub(super) fn closed(&self, protocol: Protocol) {
-        self.gauge(protocol).fetch_sub(1, Ordering::Relaxed);
-    }
-
-    fn gauge(&self, protocol: Protocol) -> &AtomicUsize {
-        let [socketio, plain] = &self.open;
-        match protocol {
-            Protocol::SocketIo { .. } => socketio,
-            Protocol::Plain => plain,
-        }
+    /// Whether Engine.IO is served with nothing on top.
+    pub(super) fn has_engine(&self) -> bool {
+        self.gateways.contains_key(ENGINE)
     }
 }
 
@@ -126,27 +125,72 @@ pub struct Server {
     hub: HubHandle,
 }
 
-impl Server {
-    /// A server that is not listening yet. With a log, sessions can be resumed; the key signs what clients resume them by.
+/// A server in the making.
+///
+/// ```
+/// use std::sync::Arc;
+/// use hubcast::realtime::{HubHandle, Server, Settings};
+/// # use hubcast::realtime::Gateway;
+/// # fn example(main: Arc<dyn Gateway>, admin: Arc<dyn Gateway>) {
+/// let settings = Settings::default();
+/// let hub = HubHandle::start(&settings);
+/// let server = Server::builder(settings, hub).namespace("/", main).namespace("/admin", admin).build();
+/// # }
+/// ```
+#[must_use]
+pub struct Builder {
+    settings: Settings,
+    hub: HubHandle,
+    gateways: HashMap<Arc<str>, Arc<dyn Gateway>>,
+    policy: Policy,
+    recovery: Option<Recovery>,
+}
+
+impl Builder {
+    /// Serves a namespace, for Socket.IO and for the plain protocol. Its name begins with a slash; all others are invalid.
+    pub fn namespace(mut self, name: &str, gateway: Arc<dyn Gateway>) -> Self {
+        self.gateways.insert(name.into(), gateway);
+        self
+    }
+
+    /// Serves Engine.IO with nothing on top, at `/engine.io/`. Its gateway gets each message as an event `message` with one argument, a string or bytes;
+    /// what it emits, under whatever name, is sent as a message.
+    pub fn engine(self, gateway: Arc<dyn Gateway>) -> Self {
+        self.namespace(ENGINE, gateway)
+    }
+
+    /// Which Origins and which proxies count; without it, our own and none.
+    pub fn policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// Sessions can be resumed from this log. The key signs what clients resume them by.
+    pub fn resuming(self, log: Arc<dyn Log>, key: PidKey) -> Self {
+        Self { recovery: Some(Recovery { log, key, order: Mutex::default() }), ..self }
+    }
+
+    /// The server, which is not listening yet.
     #[must_use]
-    pub fn new(
-        settings: Settings,
-        policy: Policy,
-        hub: HubHandle,
-        gateways: Vec<(&str, Arc<dyn Gateway>)>,
-        log: Option<(Arc<dyn Log>, PidKey)>,
-    ) -> Self {
+    pub fn build(self) -> Server {
+        let Self { settings, hub, gateways, policy, recovery } = self;
         let shared = Shared {
             connects: settings.connect_rate.map(Connects::new),
             settings: Arc::new(settings),
-            gateways: gateways.into_iter().map(|(name, gateway)| (Arc::from(name), gateway)).collect(),
+            gateways,
             policy,
             engines: Engines::default(),
-            recovery: log.map(|(log, key)| Recovery { log, key, order: Mutex::default() }),
+            recovery,
             draining: AtomicBool::new(false),
-            open: Default::default(),
+            open: Gauges::default(),
         };
-        Self { shared: Arc::new(shared), hub }
+        Server { shared: Arc::new(shared), hub }
+    }
+}
+
+impl Server {
+    /// A server with these limits, whose events are published through that hub.
+    pub fn builder(settings: Settings, hub: HubHandle) -> Builder {
+        Builder { settings, hub, gateways: HashMap::new(), policy: Policy::default(), recovery: None }
     }
 
     /// The hub that events are published through.
@@ -155,11 +199,10 @@ impl Server {
         &self.hub
     }
 
-    /// Open connections: Socket.IO, plain.
+    /// Connections that are open.
     #[must_use]
-    pub fn connections(&self) -> (usize, usize) {
-        let [socketio, plain] = &self.shared.open;
-        (socketio.load(Ordering::Relaxed), plain.load(Ordering::Relaxed))
+    pub fn connections(&self) -> Connections {
+        self.shared.open.now()
     }
 
     /// Serves on `listener` with that many worker threads, each with an application from `app` beside the socket paths. It handles no
@@ -206,7 +249,7 @@ impl Server {
         self.shared.draining.store(true, Ordering::Release);
         self.hub.drain(within);
         let end = Instant::now() + within;
-        while self.connections() != (0, 0) && Instant::now() < end {
+        while self.connections().total() > 0 && Instant::now() < end {
             actix_rt::time::sleep(Duration::from_millis(20)).await;
         }
     }

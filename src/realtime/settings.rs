@@ -34,6 +34,9 @@ pub struct Settings {
     pub publish_budget: usize,
     /// How rooms are told who comes and goes.
     pub presence: PresenceSettings,
+    /// Whether each socket is told its `session` {session, userId, recovered, serverTime} as its first event. Without it, a client that has had no
+    /// event yet has no offset to resume from.
+    pub session_event: bool,
     /// Events that are also sent under a second, older name.
     pub aliases: Aliases,
 }
@@ -51,6 +54,7 @@ impl Default for Settings {
             connect_rate: Some(Quota::per_second(NonZeroU32::MIN.saturating_add(199)).allow_burst(NonZeroU32::MIN.saturating_add(19_999))),
             publish_budget: 512 << 10,
             presence: PresenceSettings::default(),
+            session_event: true,
             aliases: &[],
         }
     }

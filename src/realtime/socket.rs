@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde_json::json;
-use serde_json::value::RawValue;
 
 use super::arrival::Slot;
+use super::client::Client;
 use super::frame::older;
-use super::gateway::{Client, Gateway, Incoming, Reply, shown};
+use super::gateway::{Gateway, Incoming, Reply, shown};
 use super::outlet::Outgoing;
 use super::settings::EVENTS_WAITING;
 
@@ -90,17 +90,19 @@ pub(super) fn reply(client: &Client, ack: Option<&str>, event: &str, answer: Rep
     let protocol = client.0.link.protocol;
     let namespace = &*client.0.namespace;
     let frame = match (ack, answer) {
-        (Some(id), Ok(data)) => protocol.ack(namespace, id, data.as_deref().map(RawValue::get)),
+        (Some(id), Ok(payload)) => protocol.ack(namespace, id, &payload),
         (Some(id), Err(error)) => {
             let data = json!({"ok": false, "error": {"code": error.code(), "message": error.message()}});
-            protocol.ack(namespace, id, Some(&data.to_string()))
+            protocol.ack(namespace, id, &data.to_string().into())
         }
         (None, Ok(_)) => return,
         (None, Err(error)) => {
-            let data = json!({"status": "error", "code": error.code(), "message": error.message(), "event": shown(event)});
-            client.emit("error", &data.to_string());
+            let data = json!({"status": "error", "code": error.code(), "message": error.message(), "event": shown(event)}).to_string();
             if let Some(older) = older("error", client.0.worker.shared.settings.aliases) {
-                client.emit(older, &data.to_string());
+                client.emit("error", data.as_str());
+                client.emit(older, data);
+            } else {
+                client.emit("error", data);
             }
             return;
         }

@@ -1,4 +1,6 @@
-//! The actor itself: its tables, and what each message does to them.
+//! The actor itself: its tables, and what each message does to them. `whom`: what is meant for certain sockets.
+
+mod whom;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,10 +10,10 @@ use actix::prelude::*;
 use smallvec::SmallVec;
 
 use super::{
-    Arrive, Ask, Barred, Begin, Disconnect, Enter, Entered, Entrance, Event, Evict, Join, Leave, Outlet, Publish, Share, SocketId, Tell,
-    WorkerId, WorkerUp,
+    Arrive, Ask, Barred, Begin, Disconnect, Enter, Entered, Entrance, Event, Join, Leave, Outlet, Publish, Share, SocketId, WorkerId,
+    WorkerUp,
 };
-use crate::realtime::outlet::{Attach, Deliver, Detach, Drain, Forward, TakeOver};
+use crate::realtime::outlet::{Attach, Deliver, Detach, Drain, TakeOver};
 use crate::realtime::presence::{Gone, Place, Presence, PresenceSettings};
 use crate::realtime::recovery::Position;
 use crate::realtime::tail::Tail;
@@ -21,6 +23,7 @@ struct Entry {
     namespace: Arc<str>,
     sid: Arc<str>,
     user: Option<Arc<str>>,
+    attachment: Option<i64>,
     /// None: it is on its way in.
     rooms: Option<SmallVec<[Stay; 2]>>,
     /// Rooms that it is put out of on its way in; its replay looks at them too.
@@ -252,7 +255,7 @@ impl Handler<Arrive> for Hub {
     type Result = ();
 
     fn handle(&mut self, arrive: Arrive, ctx: &mut Self::Context) {
-        let Arrive { socket, worker, namespace, sid, user, barred } = arrive;
+        let Arrive { socket, worker, namespace, sid, user, attachment, barred } = arrive;
         if let Some(older) = self.sids.insert(Arc::clone(&sid), socket)
             && let Some(worker) = self.forget(older, Gone::Lost)
         {
@@ -262,7 +265,7 @@ impl Handler<Arrive> for Hub {
         if let Some(user) = &user {
             self.users.entry(Arc::clone(&namespace)).or_default().entry(Arc::clone(user)).or_default().push(socket);
         }
-        self.sockets.insert(socket, Entry { worker, namespace, sid, user, rooms: None, barred });
+        self.sockets.insert(socket, Entry { worker, namespace, sid, user, attachment, rooms: None, barred });
     }
 }
 
@@ -337,34 +340,11 @@ impl Handler<Leave> for Hub {
     }
 }
 
-impl Handler<Evict> for Hub {
-    type Result = ();
-
-    fn handle(&mut self, Evict { namespace, user, room }: Evict, ctx: &mut Self::Context) {
-        let sockets = self.users.get(&namespace).and_then(|users| users.get(&user)).cloned().unwrap_or_default();
-        for socket in sockets {
-            self.put_out(socket, &room);
-        }
-        self.presence.forget(&(namespace, room), &user);
-        self.watch(ctx);
-    }
-}
-
 impl Handler<Ask> for Hub {
     type Result = ();
 
     fn handle(&mut self, Ask { namespace, room, done }: Ask, _: &mut Self::Context) {
         let _ = done.send(self.presence.of(&(namespace, room)));
-    }
-}
-
-impl Handler<Tell> for Hub {
-    type Result = ();
-
-    fn handle(&mut self, Tell { socket, what }: Tell, _: &mut Self::Context) {
-        if let Some(worker) = self.sockets.get(&socket).map(|entry| entry.worker) {
-            self.tell(worker, Forward { socket, what });
-        }
     }
 }
 

@@ -12,10 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::client::{ClientHandle, Close};
 use super::frame::Event;
 use super::outlet::{Drain, Outgoing, Outlet};
+use super::payload::Payload;
 use super::presence::Present;
 use super::recovery::Position;
 use super::settings::Settings;
@@ -49,6 +51,31 @@ pub struct HubHandle {
     tail: Arc<Tail>,
     budget: Arc<Semaphore>,
     budget_size: usize,
+}
+
+/// Sockets of one namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whom {
+    /// All of them.
+    All,
+    /// Those in a room.
+    Room(Arc<str>),
+    /// A user's: of a [`Welcome::identity`](super::Welcome::identity), as JSON text.
+    User(Arc<str>),
+}
+
+impl Whom {
+    /// Those in a room.
+    #[must_use]
+    pub fn room(name: &str) -> Self {
+        Self::Room(name.into())
+    }
+
+    /// A user's, by its identity as JSON text: `5`, `"ann"`.
+    #[must_use]
+    pub fn user(identity: &str) -> Self {
+        Self::User(identity.into())
+    }
 }
 
 /// What holds a share of the budget (or several, together) until the events have left.
@@ -92,6 +119,37 @@ impl HubHandle {
         });
         // A hub that is gone has nobody to tell.
         let _ = routed.await;
+    }
+
+    /// Sends an event to all sockets of a user, in its place among all that is published. It is not stored. `user`: the
+    /// [`Welcome::identity`](super::Welcome::identity), as JSON text.
+    ///
+    /// For a room or a namespace, publish an [`Event`].
+    pub fn emit_to_user(&self, namespace: &str, user: &str, name: &str, payload: impl Into<Payload>) {
+        let (name, payload) = (name.into(), payload.into());
+        self.hub.do_send(TellUser { namespace: namespace.into(), user: user.into(), name, payload });
+    }
+
+    /// The sockets of this process that are there now. Joining, leaving, an event or the end is then a matter of each [`ClientHandle`].
+    pub async fn sockets(&self, namespace: &str, whom: Whom) -> Vec<ClientHandle> {
+        let (names, mut found) = mpsc::unbounded_channel();
+        self.hub.do_send(Find { namespace: namespace.into(), whom, names });
+        let mut sockets = Vec::new();
+        // Ends when the last worker has answered.
+        while let Some(socket) = found.recv().await {
+            sockets.push(socket);
+        }
+        let (done, described) = oneshot::channel();
+        self.hub.do_send(Describe { sockets, done });
+        // A hub that is gone has nobody.
+        let described = described.await.unwrap_or_default();
+        let handle = |Known { socket, sid, user, attachment }| ClientHandle { socket, sid, user, attachment, hub: self.clone() };
+        described.into_iter().map(handle).collect()
+    }
+
+    /// Ends sockets, behind all that was published to them before: their sessions are not resumed.
+    pub fn disconnect_all(&self, namespace: &str, whom: Whom, close: Close) {
+        self.hub.do_send(Dismiss { namespace: namespace.into(), whom, close });
     }
 
     /// Begins the end: every worker closes its sockets in batches within that time.
@@ -175,6 +233,7 @@ pub(super) struct Arrive {
     pub sid: Arc<str>,
     /// The identity as JSON text; None for no one.
     pub user: Option<Arc<str>>,
+    pub attachment: Option<i64>,
     pub barred: Barred,
 }
 
@@ -274,6 +333,47 @@ struct Evict {
     namespace: Arc<str>,
     user: Arc<str>,
     room: Arc<str>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct TellUser {
+    namespace: Arc<str>,
+    user: Arc<str>,
+    name: Box<str>,
+    payload: Payload,
+}
+
+/// Who is that? Each is named; the channel ends when all are.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Find {
+    namespace: Arc<str>,
+    whom: Whom,
+    names: mpsc::UnboundedSender<SocketId>,
+}
+
+/// What the hub knows of sockets that are still there.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Describe {
+    sockets: Vec<SocketId>,
+    done: oneshot::Sender<Vec<Known>>,
+}
+
+struct Known {
+    socket: SocketId,
+    sid: Arc<str>,
+    user: Option<Arc<str>>,
+    attachment: Option<i64>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Dismiss {
+    namespace: Arc<str>,
+    whom: Whom,
+    close: Close,
 }
 
 #[derive(Message)]

@@ -22,6 +22,7 @@ mod times;
 mod write;
 
 use super::Reason;
+use super::connections::Transport;
 use super::deadlines::Deadlines;
 use super::frame::Protocol;
 use super::polls::Polls;
@@ -112,6 +113,10 @@ impl Link {
         link
     }
 
+    pub(super) fn transport(&self) -> Transport {
+        if self.io.get().is_some() { Transport::WebSocket } else { Transport::Polling }
+    }
+
     /// None: the client polls.
     pub(super) fn io(&self) -> Option<&TcpStream> {
         self.io.get()
@@ -129,6 +134,14 @@ impl Link {
 
     pub(super) fn is_open(&self) -> bool {
         self.state.get() == State::Open
+    }
+
+    /// Whether what is sent now would go out now.
+    pub(super) fn takes_at_once(&self) -> bool {
+        match (self.io.get(), self.polls()) {
+            (None, Some(polls)) => polls.is_waiting(),
+            _ => self.is_open() && !self.blocked.get(),
+        }
     }
 
     /// Queues a whole frame. Over the limit the socket is cut, after one try to write. Call [`Link::flush`] when all is queued.
@@ -159,16 +172,18 @@ impl Link {
         self.queue.borrow_mut().push_back(frame);
     }
 
-    /// The client has moved from polling to this WebSocket; `rest` has come there behind the move.
-    pub(super) fn move_to(self: &Rc<Self>, io: TcpStream, rest: BytesMut) {
-        let Some(polls) = self.polls().filter(|_| self.state.get() != State::Cut) else { return };
+    /// The client has moved from polling to this WebSocket; `rest` has come there behind the move. False: it is too late for that.
+    pub(super) fn move_to(self: &Rc<Self>, io: TcpStream, rest: BytesMut) -> bool {
+        let Some(polls) = self.polls().filter(|_| self.state.get() != State::Cut) else { return false };
         polls.keep(rest);
-        if self.io.set(io).is_ok() {
+        let has_moved = self.io.set(io).is_ok();
+        if has_moved {
             polls.send_home();
             self.blocked.set(false);
             self.wake_reader();
             self.flush();
         }
+        has_moved
     }
 
     /// Whether more waits than a page that is read for this connection should add to.

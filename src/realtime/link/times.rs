@@ -37,7 +37,7 @@ impl Link {
         let mut next = self.join_due.get();
         if next <= now {
             self.close(match self.protocol {
-                Protocol::SocketIo { .. } => Reason::ConnectTimeout,
+                Protocol::SocketIo { .. } | Protocol::EngineIo => Reason::ConnectTimeout,
                 // It joins with its token, so the token is what did not come.
                 Protocol::Plain => Reason::Unauthorized,
             });
@@ -66,7 +66,7 @@ impl Link {
                 self.marked.set((!self.paused.get()).then(|| self.position.get()));
                 self.ping_due.set(now + millis(self.settings.ping_timeout));
                 self.send(match self.protocol {
-                    Protocol::SocketIo { .. } => websocket::text(engineio::PING),
+                    Protocol::SocketIo { .. } | Protocol::EngineIo => websocket::text(engineio::PING),
                     Protocol::Plain => websocket::ping(),
                 });
             }

@@ -6,16 +6,21 @@ use bytes::Bytes;
 
 use super::Session;
 use crate::realtime::Reason;
+use crate::realtime::asks::Answer;
 use crate::realtime::frame::Protocol;
-use crate::realtime::gateway::Incoming;
+use crate::realtime::gateway::{Incoming, Json};
+use crate::realtime::payload::FIRST_ATTACHMENT;
 use crate::realtime::transport::websocket::NOT_UTF8;
 use crate::realtime::wire::{engineio, plain, socketio, websocket};
 
 impl Session {
     fn text(&mut self, text: &str, ctx: &mut Context<Self>) {
         match self.link.protocol {
-            Protocol::SocketIo { .. } => match engineio::decode(text) {
+            Protocol::SocketIo { .. } | Protocol::EngineIo => match engineio::decode(text) {
                 Ok(engineio::Packet::Pong(_)) => self.link.heard(),
+                Ok(engineio::Packet::Message(text)) if self.link.protocol == Protocol::EngineIo => {
+                    self.message(serde_json::value::to_raw_value(text), Vec::new(), ctx);
+                }
                 Ok(engineio::Packet::Message(packet)) => self.packet(packet, ctx),
                 Ok(engineio::Packet::Binary(bytes)) => self.binary(bytes, ctx),
                 Ok(engineio::Packet::Close) => self.link.hang_up(),
@@ -30,6 +35,13 @@ impl Session {
                 None => self.link.close(Reason::BadFrame),
             },
         }
+    }
+
+    /// A message with no Socket.IO in it: an event of that name, with one argument.
+    fn message(&mut self, argument: serde_json::Result<Json>, attachments: Vec<Bytes>, ctx: &mut Context<Self>) {
+        // A text always has a JSON form.
+        let args = argument.into_iter().collect();
+        self.incoming(0, Incoming { name: "message".into(), args, attachments, ack: None }, ctx);
     }
 
     fn packet(&mut self, text: &str, ctx: &mut Context<Self>) {
@@ -58,12 +70,16 @@ impl Session {
 
     /// An attachment of the packet that came before it.
     fn binary(&mut self, bytes: Bytes, ctx: &mut Context<Self>) {
-        let whole = match (self.link.protocol, self.assembler.binary(bytes, self.worker.shared.settings.max_payload)) {
-            (Protocol::Plain, _) => return self.link.close(Reason::BadFrame),
-            (_, Ok(Some(whole))) => whole,
-            (_, Ok(None)) => return,
-            (_, Err(socketio::Fault::TooLarge)) => return self.link.close(Reason::TooLarge),
-            (_, Err(_)) => return self.link.close(Reason::ParseError),
+        match self.link.protocol {
+            Protocol::SocketIo { .. } => {}
+            Protocol::Plain => return self.link.close(Reason::BadFrame),
+            Protocol::EngineIo => return self.message(serde_json::from_str(FIRST_ATTACHMENT), vec![bytes], ctx),
+        }
+        let whole = match self.assembler.binary(bytes, self.worker.shared.settings.max_payload) {
+            Ok(Some(whole)) => whole,
+            Ok(None) => return,
+            Err(socketio::Fault::TooLarge) => return self.link.close(Reason::TooLarge),
+            Err(_) => return self.link.close(Reason::ParseError),
         };
         match self.sockets.iter().position(|socket| *socket.namespace == *whole.namespace) {
             Some(at) => self.content(at, whole.content, whole.attachments, ctx),
@@ -77,8 +93,11 @@ impl Session {
                 let ack = ack.map(|id| id.to_string().into());
                 self.incoming(at, Incoming { name, args, attachments, ack }, ctx);
             }
-            // Nobody here asks for one.
-            socketio::Content::Ack { .. } => {}
+            socketio::Content::Ack { id, args } => {
+                if let Some(client) = self.sockets.get(at).and_then(|socket| socket.client()) {
+                    client.0.asks.answer(id, Answer { args, attachments });
+                }
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! It never writes event frames itself: replies go through the outlet, behind what the hub has routed, so that no ack overtakes an event.
 
 mod frames;
+mod kick;
 mod requests;
 
 use std::rc::Rc;
@@ -14,6 +15,7 @@ use actix_rt::net::TcpStream;
 use serde_json::json;
 use smallvec::SmallVec;
 
+pub(super) use kick::Kick;
 pub(super) use requests::{Hangup, Poll, Post, Upgrade};
 
 use super::arrival::{Arrival, Comeback, Slot, sid};
@@ -23,6 +25,7 @@ use super::link::Link;
 use super::log::End;
 use super::outlet::Worker;
 use super::server::Bucket;
+use super::server::ENGINE;
 use super::settings::MAX_NAMESPACES;
 use super::socket::{Socket, State, Waiting, reply};
 use super::transport::fragments::Fragments;
@@ -71,7 +74,7 @@ impl Session {
         engine: Option<Box<str>>,
     ) -> Addr<Self> {
         let link = Link::new(io, protocol, Arc::clone(&worker.shared.settings), Rc::clone(&worker.deadlines), Rc::clone(&worker.position));
-        worker.shared.opened(protocol);
+        worker.shared.open.opened(link.transport(), protocol);
         if worker.shared.is_draining() {
             // Its request was answered before the drain began; the drain did not see it.
             link.close(Reason::Shutdown);
@@ -94,12 +97,12 @@ impl Session {
     }
 
     fn join(&mut self, namespace: &str, auth: Option<Json>, ctx: &mut Context<Self>) {
-        let Some((name, gateway)) = self.worker.shared.gateways.get_key_value(namespace) else {
+        let Some((name, gateway)) = self.worker.shared.gateway(self.link.protocol, namespace) else {
             match self.link.protocol {
                 Protocol::SocketIo { .. } => {
                     self.link.send(websocket::text(&socketio::connect_error(namespace, "Invalid namespace", None)));
                 }
-                Protocol::Plain => self.link.close(Reason::UnknownNamespace),
+                Protocol::Plain | Protocol::EngineIo => self.link.close(Reason::UnknownNamespace),
             }
             return;
         };
@@ -118,8 +121,8 @@ impl Session {
         let ticket = self.tickets;
         self.sockets.push(Box::new(Socket {
             ticket,
-            namespace: Arc::clone(name),
-            gateway: Arc::clone(gateway),
+            namespace: name,
+            gateway,
             state: State::Asking,
             waiting: Waiting::new(self.worker.shared.settings.max_payload),
             busy: false,
@@ -135,6 +138,7 @@ impl Session {
         let claim = match self.link.protocol {
             Protocol::SocketIo { .. } => auth.as_deref().and_then(Comeback::of_auth),
             Protocol::Plain => Comeback::of_query(&self.handshake.query),
+            Protocol::EngineIo => None,
         };
         let answer = gateway.connect(Rc::clone(&self.handshake), auth);
         let answer = async move { (answer.await, claim) };
@@ -171,14 +175,14 @@ impl Session {
         let slot = Slot::default();
         socket.state = State::Entering(Rc::clone(&slot));
         link.joined();
-        let arrival = Arrival { worker, link, namespace: Arc::clone(&socket.namespace), slot };
+        let arrival = Arrival { worker, link, session: ctx.address(), namespace: Arc::clone(&socket.namespace), slot };
         let gateway = Arc::clone(&socket.gateway);
         let entered = async move {
             let client = arrival.come_in(welcome, claim).await?;
             gateway.entered(client.clone()).await;
             Ok(client)
         };
-        if self.link.protocol == Protocol::Plain {
+        if !matches!(self.link.protocol, Protocol::SocketIo { .. }) {
             // It joins nothing else: its token need not stay in memory.
             self.handshake = Rc::new(Handshake { peer: self.handshake.peer, query: String::new(), authorization: None, cookie: None });
         }
@@ -208,7 +212,7 @@ impl Session {
                 let message = if *error == Error::Forbidden { "Forbidden".to_owned() } else { error.message() };
                 self.link.send(websocket::text(&socketio::connect_error(&socket.namespace, &message, Some(&data.to_string()))));
             }
-            Protocol::Plain => self.link.close(match error {
+            Protocol::Plain | Protocol::EngineIo => self.link.close(match error {
                 Error::Unauthorized(_) => Reason::Unauthorized,
                 Error::Forbidden => Reason::Forbidden,
                 _ => Reason::Unavailable,
@@ -274,6 +278,7 @@ impl Session {
     /// One socket leaves: the hub forgets it, the log knows how it ended, and its gateway hears why.
     fn depart(&self, socket: &Socket, reason: Reason) {
         let Some(client) = socket.client() else { return };
+        client.0.asks.end();
         self.worker.hub.disconnect(client.0.socket, reason.is_lost_line());
         if let (Some(recovery), Some(attachment)) = (&self.worker.shared.recovery, client.0.attachment) {
             let confirmed = self.link.confirmed().filter(|confirmed| confirmed.id > client.0.entered_at.get());
@@ -291,8 +296,9 @@ impl Actor for Session {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        match self.link.protocol {
-            Protocol::SocketIo { .. } => {
+        let protocol = self.link.protocol;
+        match protocol {
+            Protocol::SocketIo { .. } | Protocol::EngineIo => {
                 let settings = &self.worker.shared.settings;
                 let open = |sid: &str, upgrades: &[&str]| {
                     engineio::open(sid, upgrades, settings.ping_interval, settings.ping_timeout, settings.max_payload)
@@ -302,6 +308,9 @@ impl Actor for Session {
                     None => open(&sid(), &[]),
                 };
                 self.link.send(websocket::text(&open));
+                if protocol == Protocol::EngineIo {
+                    self.join(ENGINE, None, ctx);
+                }
             }
             Protocol::Plain => {
                 let handshake = Rc::clone(&self.handshake);
@@ -323,7 +332,7 @@ impl Actor for Session {
         if let Some(engine) = &self.engine {
             self.worker.shared.engines.remove(engine);
         }
-        self.worker.shared.closed(self.link.protocol);
+        self.worker.shared.open.closed(self.link.transport(), self.link.protocol);
         tracing::debug!(reason = reason.as_str(), "connection closed");
     }
 }

@@ -75,7 +75,13 @@ impl Handler<Upgrade> for Session {
     fn handle(&mut self, Upgrade { io, rest }: Upgrade, _: &mut Self::Context) {
         // One that no event loop takes is closed; the client polls on.
         if let Ok(io) = TcpStream::from_std(io) {
-            actix_rt::spawn(probe::run(Rc::clone(&self.link), io, rest));
+            let (link, worker) = (Rc::clone(&self.link), Rc::clone(&self.worker));
+            actix_rt::spawn(async move {
+                let protocol = link.protocol;
+                if probe::run(link, io, rest).await {
+                    worker.shared.open.moved(protocol);
+                }
+            });
         }
     }
 }

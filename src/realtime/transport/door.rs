@@ -10,6 +10,14 @@ use crate::realtime::gateway::{Handshake, query_value};
 use crate::realtime::server::Shared;
 use crate::realtime::wire::engineio::HandshakeFault;
 
+const SOCKET_PATHS: [&str; 2] = ["/socket.io/", "/socket.io"];
+const ENGINE_PATHS: [&str; 2] = ["/engine.io/", "/engine.io"];
+
+/// Where Engine.IO is spoken.
+pub(super) fn paths(shared: &Shared) -> impl Iterator<Item = &'static str> {
+    SOCKET_PATHS.into_iter().chain(ENGINE_PATHS.into_iter().filter(|_| shared.has_engine()))
+}
+
 /// Bytes of the request that a session may keep.
 const MAX_KEPT: usize = 16 * 1024;
 
@@ -80,7 +88,7 @@ impl Head<'_> {
             return Ok(if verdict.cookies { Cookies::Count } else { Cookies::DoNot });
         }
         Err(match protocol {
-            Protocol::SocketIo { .. } => HandshakeFault::Forbidden.into(),
+            Protocol::SocketIo { .. } | Protocol::EngineIo => HandshakeFault::Forbidden.into(),
             Protocol::Plain => Refusal::new(403, "This Origin is not allowed"),
         })
     }
@@ -106,9 +114,12 @@ impl Head<'_> {
         self.peer.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip())
     }
 
-    /// Socket.IO as this client speaks it. python-socketio hands the trailing offset to its handlers, which do not expect it: its time stamp is a decimal
+    /// What is spoken at one of [`paths`], and how this client speaks it. python-socketio hands the trailing offset to its handlers, which do not expect it: its time stamp is a decimal
     /// number, and its HTTP libraries name themselves.
-    pub(super) fn socket_io(&self) -> Protocol {
+    pub(super) fn protocol(&self, path: &str) -> Protocol {
+        if ENGINE_PATHS.contains(&path) {
+            return Protocol::EngineIo;
+        }
         let is_decimal =
             |text: String| text.split_once('.').is_some_and(|(whole, part)| [whole, part].iter().all(|digits| is_digits(digits)));
         let agent = self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();

@@ -11,14 +11,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use futures_core::Stream;
 use tokio::sync::oneshot;
 
-use super::door::{Head, Refusal};
+use super::door::{self, Head, Refusal};
 use crate::realtime::outlet::Worker;
 use crate::realtime::session::{Hangup, Poll, Post, Session};
 use crate::realtime::wire::engineio::HandshakeFault;
 
-/// Registers `/socket.io/` for everything that is not an upgrade.
+/// Registers the paths of Engine.IO for everything that is not an upgrade.
 pub(in crate::realtime) fn configure(worker: &Rc<Worker>, app: &mut ServiceConfig) {
-    for path in ["/socket.io/", "/socket.io"] {
+    for path in door::paths(&worker.shared) {
         let worker = Rc::clone(worker);
         app.service(web::resource(path).to(move |request: HttpRequest, body: Payload| {
             let worker = Rc::clone(&worker);
@@ -42,7 +42,7 @@ async fn serve(worker: Rc<Worker>, request: &HttpRequest, body: Payload) -> Resu
     let head = Head { method: request.method(), query, headers: request.headers(), peer: request.peer_addr() };
     let sid = head.engine("polling")?;
     let session = sid.map(|sid| shared.engines.get(&sid).ok_or(HandshakeFault::SessionUnknown)).transpose()?;
-    let protocol = head.socket_io();
+    let protocol = head.protocol(request.path());
     let cookies = head.admit(shared, protocol)?;
     let Some(session) = session else {
         if shared.is_draining() {

@@ -21,17 +21,15 @@ const SEND_HOME_EVERY: Duration = Duration::from_millis(100);
 /// No packet of a move is longer.
 const LONGEST: usize = 64;
 
-/// Tries the WebSocket. One on which something else comes, or nothing, is closed, and the client polls on.
-pub(in crate::realtime) async fn run(link: Rc<Link>, mut io: TcpStream, mut rest: BytesMut) {
-    let Some(polls) = link.polls() else { return };
+/// Tries the WebSocket; true when the client has moved there. One on which something else comes, or nothing, is closed, and the client polls on.
+pub(in crate::realtime) async fn run(link: Rc<Link>, mut io: TcpStream, mut rest: BytesMut) -> bool {
+    let Some(polls) = link.polls() else { return false };
     if link.io().is_some() || polls.probing.replace(true) {
-        return;
+        return false;
     }
     let moved = tokio::time::timeout(TIMEOUT, shake(&link, &mut io, &mut rest)).await;
     polls.probing.set(false);
-    if moved == Ok(Some(())) {
-        link.move_to(io, rest);
-    }
+    moved == Ok(Some(())) && link.move_to(io, rest)
 }
 
 async fn shake(link: &Link, io: &mut TcpStream, rest: &mut BytesMut) -> Option<()> {

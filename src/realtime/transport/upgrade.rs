@@ -13,7 +13,7 @@ use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 
-use super::door::{Head, Refusal, reason_phrase};
+use super::door::{self, Head, Refusal, reason_phrase};
 use crate::realtime::frame::Protocol;
 use crate::realtime::gateway::Handshake;
 use crate::realtime::outlet::Worker;
@@ -91,14 +91,14 @@ fn examine(worker: &Worker, request: &Request) -> Result<(Purpose, String), Refu
     let (shared, head) = (&worker.shared, request.head());
     let asked = Head { method: &head.method, query: head.uri.query().unwrap_or_default(), headers: &head.headers, peer: head.peer_addr };
     let protocol = match head.uri.path() {
-        "/socket.io/" | "/socket.io" => asked.socket_io(),
         "/ws" => Protocol::Plain,
+        path if door::paths(shared).any(|own| own == path) => asked.protocol(path),
         path => return Err(Refusal::new(404, &format!("Cannot {} {path}", head.method))),
     };
     if shared.is_draining() {
         return Err(Refusal::new(503, "The server is going down").with("Retry-After", "1"));
     }
-    let sid = if protocol == Protocol::Plain { None } else { asked.engine("websocket")? };
+    let sid = if protocol.is_engine() { asked.engine("websocket")? } else { None };
     let moving = sid.map(|sid| shared.engines.get(&sid).ok_or(HandshakeFault::SessionUnknown)).transpose()?;
     let key = handshake_key(&head.method, &head.headers)?;
     let cookies = asked.admit(shared, protocol)?;

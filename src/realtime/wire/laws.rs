@@ -22,14 +22,14 @@ pub fn packet(text: &str) {
     }
 }
 
+fn joined(args: &[Box<serde_json::value::RawValue>]) -> String {
+    args.iter().map(|arg| arg.get()).collect::<Vec<_>>().join(",")
+}
+
 fn data(namespace: &str, content: &socketio::Content) {
     let written = match content {
-        socketio::Content::Event { name, args, ack } => {
-            socketio::event_with(namespace, name, *ack, &args.iter().map(|arg| arg.get()).collect::<Vec<_>>())
-        }
-        socketio::Content::Ack { id, args } => {
-            socketio::ack_with(namespace, &id.to_string(), &args.iter().map(|arg| arg.get()).collect::<Vec<_>>())
-        }
+        socketio::Content::Event { name, args, ack } => socketio::event(namespace, name, *ack, &joined(args), None),
+        socketio::Content::Ack { id, args } => socketio::ack(namespace, &id.to_string(), &joined(args)),
     };
     let again = socketio::decode(written.strip_prefix('4').expect("a message")).expect("what was written can be read");
     assert_eq!(again.namespace, namespace);
@@ -63,11 +63,10 @@ fn assembled(text: &str, attachments: Vec<Bytes>) -> socketio::Whole {
 }
 
 fn encoded(whole: &socketio::Whole) -> socketio::Encoded {
-    let (socketio::Content::Event { args, .. } | socketio::Content::Ack { args, .. }) = &whole.content;
-    let args: Vec<_> = args.iter().map(|arg| socketio::Argument { json: arg.get(), attachments: &whole.attachments }).collect();
-    match &whole.content {
-        socketio::Content::Event { name, ack, .. } => socketio::binary_event(&whole.namespace, name, *ack, &args),
-        socketio::Content::Ack { id, .. } => socketio::binary_ack(&whole.namespace, &id.to_string(), &args),
+    let socketio::Whole { namespace, content, attachments } = whole;
+    match content {
+        socketio::Content::Event { name, args, ack } => socketio::binary_event(namespace, name, *ack, &joined(args), attachments, None),
+        socketio::Content::Ack { id, args } => socketio::binary_ack(namespace, &id.to_string(), &joined(args), attachments),
     }
     .expect("placeholders that were read can be written")
 }

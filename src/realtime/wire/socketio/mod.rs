@@ -22,9 +22,10 @@ mod tests;
 pub use assembler::Assembler;
 pub use decode::decode;
 pub(super) use encode::quoted;
-pub use encode::{Argument, Encoded, ack, ack_with, binary_ack, binary_event, connect, connect_error, disconnect, event, event_with};
+pub use encode::{Encoded, ack, binary_ack, binary_event, connect, connect_error, disconnect, event};
 #[cfg(any(test, fuzzing))]
 pub(super) use placeholders::resolved;
+pub use placeholders::{check, inline, shifted};
 
 /// Attachments that one packet may have, as in socket.io-parser 4.2.6 and later.
 pub const MAX_ATTACHMENTS: usize = 10;

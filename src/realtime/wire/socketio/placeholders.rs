@@ -7,10 +7,22 @@
 
 use std::ops::Range;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
 use super::{Fault, MAX_DEPTH};
+
+/// Where a placeholder stands.
+struct Found {
+    object: Range<usize>,
+    /// The value of `num`; empty when there is none.
+    num: Range<usize>,
+}
 
 /// A container that is open at some place of the text.
 struct Level {
+    start: usize,
     is_object: bool,
     /// Between a comma or the brace and the colon.
     at_key: bool,
@@ -30,8 +42,39 @@ enum Key {
 }
 
 /// Refuses a placeholder that points beside `count` attachments, and what is nested too deep to be searched.
-pub(super) fn check(json: &str, count: usize) -> Result<(), Fault> {
-    find(json)?.into_iter().try_for_each(|num| index(json, num, count).map(|_| ()))
+///
+/// # Errors
+/// [`Fault::Attachments`] and [`Fault::Payload`].
+pub fn check(json: &str, count: usize) -> Result<(), Fault> {
+    find(json)?.into_iter().try_for_each(|found| index(json, found.num, count).map(|_| ()))
+}
+
+/// The text with each placeholder replaced by its bytes in base64, as a string: for who takes JSON alone.
+///
+/// # Errors
+/// As [`check`].
+pub fn inline(json: &str, attachments: &[Bytes]) -> Result<String, Fault> {
+    let (mut out, mut written) = (String::with_capacity(json.len()), 0);
+    for Found { object, num } in find(json)? {
+        let bytes = attachments.get(index(json, num, attachments.len())?).ok_or(Fault::Attachments)?;
+        out.push_str(json.get(written..object.start).ok_or(Fault::Payload)?);
+        out.push('"');
+        STANDARD.encode_string(bytes, &mut out);
+        out.push('"');
+        written = object.end;
+    }
+    out.push_str(json.get(written..).ok_or(Fault::Payload)?);
+    Ok(out)
+}
+
+/// The text with `by` added to the number of each placeholder, which is below `count`.
+///
+/// # Errors
+/// As [`check`].
+pub fn shifted(json: &str, count: usize, by: usize) -> Result<String, Fault> {
+    let mut out = String::with_capacity(json.len());
+    rebase(json, count, &mut out, |num| Ok(num + by))?;
+    Ok(out)
 }
 
 /// The text with each placeholder's `num` replaced by what `number` makes of it; `num` is below `count`.
@@ -42,7 +85,7 @@ pub(super) fn rebase(
     mut number: impl FnMut(usize) -> Result<usize, Fault>,
 ) -> Result<(), Fault> {
     let mut written = 0;
-    for num in find(json)? {
+    for Found { num, .. } in find(json)? {
         let source = index(json, num.clone(), count)?;
         // `find` gives rising ranges that begin and end beside ASCII; were it not so, the placeholder would be refused.
         out.push_str(json.get(written..num.start).ok_or(Fault::Payload)?);
@@ -58,7 +101,7 @@ pub(super) fn rebase(
 pub(in super::super) fn resolved(json: &str, attachments: &[bytes::Bytes]) -> String {
     let mut nums = find(json).expect("it was searched before");
     nums.reverse();
-    nums.into_iter().fold(json.to_owned(), |mut text, num| {
+    nums.into_iter().fold(json.to_owned(), |mut text, Found { num, .. }| {
         let index = index(json, num.clone(), attachments.len()).expect("it was checked before");
         text.replace_range(num, &format!("{:?}", attachments[index]));
         text
@@ -70,10 +113,10 @@ fn index(json: &str, num: Range<usize>, count: usize) -> Result<usize, Fault> {
     digits.and_then(|digits| digits.parse().ok()).filter(|index| *index < count).ok_or(Fault::Attachments)
 }
 
-/// Where the `num` of each placeholder stands, in the order of the text; an empty range for one that has none.
-fn find(json: &str) -> Result<Vec<Range<usize>>, Fault> {
+/// The placeholders in the order of the text.
+fn find(json: &str) -> Result<Vec<Found>, Fault> {
     let bytes = json.as_bytes();
-    let (mut levels, mut found): (Vec<Level>, Vec<Range<usize>>) = (Vec::new(), Vec::new());
+    let (mut levels, mut found): (Vec<Level>, Vec<Found>) = (Vec::new(), Vec::new());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         let start = at;
@@ -86,14 +129,14 @@ fn find(json: &str) -> Result<Vec<Range<usize>>, Fault> {
                 note(levels.last_mut(), json, start..at);
                 let is_object = byte == b'{';
                 let (key, num, before) = (Key::Other, 0..0, found.len());
-                levels.push(Level { is_object, at_key: is_object, key, is_placeholder: false, num, before });
+                levels.push(Level { start, is_object, at_key: is_object, key, is_placeholder: false, num, before });
             }
             b'}' | b']' => {
                 if let Some(level) = levels.pop()
                     && level.is_placeholder
                 {
                     found.truncate(level.before);
-                    found.push(level.num);
+                    found.push(Found { object: level.start..at, num: level.num });
                 }
             }
             b',' => {

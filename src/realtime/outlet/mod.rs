@@ -3,6 +3,9 @@
 //!
 //! Acks and events both come through this mailbox, so a socket sees them in the order the hub and its gateway made them.
 
+mod messages;
+mod worker;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -12,17 +15,21 @@ use std::task::{self, Poll};
 
 use actix::fut::ActorFuture;
 use actix::prelude::*;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use indexmap::IndexMap;
-use smallvec::SmallVec;
+
+pub(super) use messages::{Attach, Deliver, Detach, Drain, Forward, Outgoing, Roll, TakeOver, Then};
+pub(super) use worker::Worker;
+use worker::{Held, Member, Sockets};
 
 use super::Reason;
 use super::deadlines::Deadlines;
 use super::frame::Event;
-use super::hub::{HubHandle, Share, SocketId, WorkerId};
+use super::hub::SocketId;
 use super::link::Link;
+use super::payload::Payload;
 use super::recovery::Position;
-use super::server::Shared;
+use super::session::Kick;
 use super::settings::Aliases;
 
 /// Frames queued before a write, when the mailbox does not run empty: about a millisecond of queueing.
@@ -30,155 +37,6 @@ const FLUSH_EVERY: usize = 16_384;
 
 /// A drain closes connections in at most so many batches.
 const BATCHES: usize = 10;
-
-/// What one worker thread's connections share.
-pub(super) struct Worker {
-    pub(super) id: WorkerId,
-    pub(super) shared: Arc<Shared>,
-    pub(super) hub: HubHandle,
-    pub(super) deadlines: Rc<Deadlines>,
-    /// Every connection reads into this; what is left of a frame moves to a buffer of its own.
-    pub(super) scratch: RefCell<BytesMut>,
-    /// The log's last event that this worker has heard of: whoever is in has all that is for it up to there, on its way.
-    pub(super) position: Rc<Cell<Position>>,
-    sockets: Rc<RefCell<Sockets>>,
-    outlet: Addr<Outlet>,
-}
-
-/// This worker's sockets. The session puts its socket in before the hub hears of it; the hub's [`Detach`] takes it out.
-type Sockets = HashMap<SocketId, Rc<Member>>;
-
-struct Member {
-    link: Rc<Link>,
-    namespace: Arc<str>,
-    rooms: RefCell<SmallVec<[Arc<str>; 2]>>,
-    /// The last event counted for this socket: an event for several rooms comes once.
-    stamp: Cell<u64>,
-    /// The hub has entered it: what is for the whole namespace is for it too.
-    entered: Cell<bool>,
-    /// While a socket is on its way in: what has come for it, to be sent behind what it has missed.
-    held: RefCell<Option<Held>>,
-}
-
-#[derive(Default)]
-struct Held {
-    frames: Vec<Bytes>,
-    bytes: usize,
-}
-
-impl Worker {
-    /// Starts the outlet of the current thread and makes it known to the hub.
-    pub(super) fn start(shared: Arc<Shared>, hub: HubHandle) -> Rc<Self> {
-        let deadlines = Deadlines::new();
-        actix_rt::spawn(Rc::clone(&deadlines).run());
-        let sockets = Rc::new(RefCell::new(Sockets::new()));
-        let position = Rc::new(Cell::default());
-        let outlet = Outlet {
-            position: Rc::clone(&position),
-            sockets: Rc::clone(&sockets),
-            namespaces: HashMap::new(),
-            dirty: Vec::new(),
-            queued: 0,
-            stamp: 0,
-            aliases: shared.settings.aliases,
-            outbox_limit: shared.settings.outbox_limit,
-            deadlines: Rc::clone(&deadlines),
-        }
-        .start();
-        let id = hub.worker(&outlet);
-        Rc::new(Self { id, shared, hub, deadlines, scratch: RefCell::default(), position, sockets, outlet })
-    }
-
-    /// Lets the outlet know a socket that is on its way in, ahead of the hub's [`Attach`]. What comes for it is held until [`Worker::release`].
-    pub(super) fn register(&self, socket: SocketId, namespace: Arc<str>, link: Rc<Link>) {
-        let held = RefCell::new(Some(Held::default()));
-        let member = Member { link, namespace, rooms: RefCell::default(), stamp: Cell::new(0), entered: Cell::new(false), held };
-        self.sockets.borrow_mut().insert(socket, Rc::new(member));
-    }
-
-    /// Sends what was held for a socket: it is in.
-    pub(super) fn release(&self, socket: SocketId) {
-        let Some(member) = self.sockets.borrow().get(&socket).cloned() else { return };
-        let held = member.held.take().unwrap_or_default();
-        held.frames.into_iter().for_each(|frame| member.link.push(frame));
-        member.link.flush();
-    }
-
-    /// Whether the socket is in that room, as far as the outlet has heard.
-    pub(super) fn is_in(&self, socket: SocketId, room: &str) -> bool {
-        self.sockets.borrow().get(&socket).is_some_and(|member| member.rooms.borrow().iter().any(|own| **own == *room))
-    }
-
-    /// How many rooms the socket is in, as far as the outlet has heard.
-    pub(super) fn rooms(&self, socket: SocketId) -> usize {
-        self.sockets.borrow().get(&socket).map_or(0, |member| member.rooms.borrow().len())
-    }
-
-    /// Sends a frame to one socket, behind everything that the hub has routed to it so far.
-    pub(super) fn send(&self, socket: SocketId, what: Outgoing) {
-        self.outlet.do_send(Forward { socket, what });
-    }
-}
-
-/// From the hub: the socket is in these rooms from here on, which is behind that event of the log.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Attach {
-    pub socket: SocketId,
-    pub rooms: SmallVec<[Arc<str>; 2]>,
-    pub position: Position,
-}
-
-/// From the hub: the socket is out of this room, or (`None`) gone altogether.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Detach {
-    pub socket: SocketId,
-    pub room: Option<Arc<str>>,
-}
-
-/// From the hub: events in order, for this worker's members of their rooms.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Deliver {
-    pub events: SmallVec<[Arc<Event>; 1]>,
-    #[expect(dead_code, reason = "held for its drop, when the events are on their sockets' queues")]
-    pub share: Option<Share>,
-}
-
-/// From the hub: the client of that socket has come back on another connection.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct TakeOver(pub SocketId);
-
-/// From the hub: the server goes down; close all in batches.
-#[derive(Message, Clone, Copy)]
-#[rtype(result = "()")]
-pub(super) struct Drain {
-    pub within: std::time::Duration,
-}
-
-/// From a session, or from the hub: a frame for one socket.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Forward {
-    pub socket: SocketId,
-    pub what: Outgoing,
-}
-
-/// What one socket is sent.
-pub(super) enum Outgoing {
-    /// As it is.
-    Frame(Bytes),
-    /// An event that is not in the log; `data` is JSON, with placeholders for its attachments.
-    Event { name: Box<str>, data: Box<str>, attachments: Vec<Bytes> },
-}
-
-impl Outgoing {
-    pub(super) fn event(name: &str, data: &str, attachments: Vec<Bytes>) -> Self {
-        Self::Event { name: name.into(), data: data.into(), attachments }
-    }
-}
 
 type Room = IndexMap<SocketId, Rc<Member>>;
 
@@ -259,6 +117,9 @@ impl Outlet {
         let Some(rooms) = self.namespaces.get(&event.namespace) else { return };
         self.stamp += 1;
         let stamp = self.stamp;
+        if let Some(own) = event.but.and_then(|but| self.sockets.borrow().get(&but).cloned()) {
+            own.stamp.set(stamp);
+        }
         // Who is not to get it counts as one who has it already.
         for member in event.except.iter().filter_map(|room| rooms.get(room)).flat_map(IndexMap::values) {
             member.stamp.set(stamp);
@@ -276,9 +137,23 @@ impl Outlet {
             }
         }
         for member in targets {
+            if event.is_volatile && !member.takes_at_once() {
+                continue;
+            }
             let frame = event.frame(member.link.protocol, self.aliases).clone();
             self.queue(&member, frame);
         }
+    }
+
+    /// This worker's sockets in that room, or in the namespace.
+    fn members(&self, namespace: &Arc<str>, room: Option<&Arc<str>>) -> Vec<(SocketId, Rc<Member>)> {
+        let known = |(socket, member): (&SocketId, &Rc<Member>)| (*socket, Rc::clone(member));
+        if let Some(room) = room {
+            let members = self.namespaces.get(namespace).and_then(|rooms| rooms.get(room));
+            return members.into_iter().flatten().map(known).collect();
+        }
+        let sockets = self.sockets.borrow();
+        sockets.iter().filter(|(_, member)| member.entered.get() && member.namespace == *namespace).map(known).collect()
     }
 
     fn leave(&mut self, socket: SocketId, namespace: &Arc<str>, room: &Arc<str>) {
@@ -344,12 +219,31 @@ impl Handler<Forward> for Outlet {
         let Some(member) = self.sockets.borrow().get(&socket).cloned() else { return };
         let frame = match what {
             Outgoing::Frame(frame) => frame,
-            Outgoing::Event { name, data, attachments } if attachments.is_empty() => {
-                member.link.protocol.volatile(&member.namespace, &name, &data, self.position.get())
-            }
-            Outgoing::Event { name, data, attachments } => member.link.protocol.binary(&member.namespace, &name, &data, &attachments),
+            Outgoing::Event { is_volatile: true, .. } if !member.takes_at_once() => return,
+            Outgoing::Event { name, payload, .. } => member.link.protocol.unstored(&member.namespace, &name, &payload, self.position.get()),
+            Outgoing::Question { name, payload, id } => match member.link.protocol.question(&member.namespace, &name, &payload, id) {
+                Some(frame) => frame,
+                None => return,
+            },
+            Outgoing::Goodbye(close) => return member.session.do_send(Kick { socket, close }),
         };
         self.queue(&member, frame);
+    }
+}
+
+impl Handler<Roll> for Outlet {
+    type Result = ();
+
+    fn handle(&mut self, Roll { namespace, room, then }: Roll, _: &mut Self::Context) {
+        for (socket, member) in self.members(&namespace, room.as_ref()) {
+            match &then {
+                Then::Name(names) => {
+                    // Who asked may have gone.
+                    let _ = names.send(socket);
+                }
+                Then::End(close) => member.session.do_send(Kick { socket, close: *close }),
+            }
+        }
     }
 }
 
@@ -371,9 +265,9 @@ impl Handler<Drain> for Outlet {
     /// Tells every socket, then closes the connections in ten batches, so that not all clients come back at once.
     fn handle(&mut self, Drain { within }: Drain, _: &mut Self::Context) {
         let members: Vec<_> = self.sockets.borrow().values().cloned().collect();
-        let hint = r#"{"reconnectAfterMs":1000}"#;
+        let hint = Payload::json(r#"{"reconnectAfterMs":1000}"#);
         for member in members {
-            let frame = member.link.protocol.event(&member.namespace, "server:shutdown", hint, None);
+            let frame = member.link.protocol.event(&member.namespace, "server:shutdown", &hint, None);
             self.queue(&member, frame);
         }
         self.flush();

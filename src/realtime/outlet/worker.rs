@@ -1,0 +1,115 @@
+//! What one worker thread's connections share, and what its outlet knows of each socket.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
+
+use super::{Forward, Outgoing, Outlet};
+use crate::realtime::deadlines::Deadlines;
+use crate::realtime::hub::{HubHandle, SocketId, WorkerId};
+use crate::realtime::link::Link;
+use crate::realtime::recovery::Position;
+use crate::realtime::server::Shared;
+use crate::realtime::session::Session;
+
+/// What one worker thread's connections share.
+pub(in crate::realtime) struct Worker {
+    pub(in crate::realtime) id: WorkerId,
+    pub(in crate::realtime) shared: Arc<Shared>,
+    pub(in crate::realtime) hub: HubHandle,
+    pub(in crate::realtime) deadlines: Rc<Deadlines>,
+    /// Every connection reads into this; what is left of a frame moves to a buffer of its own.
+    pub(in crate::realtime) scratch: RefCell<BytesMut>,
+    /// The log's last event that this worker has heard of: whoever is in has all that is for it up to there, on its way.
+    pub(in crate::realtime) position: Rc<Cell<Position>>,
+    sockets: Rc<RefCell<Sockets>>,
+    outlet: Addr<Outlet>,
+}
+
+/// This worker's sockets. The session puts its socket in before the hub hears of it; the hub's [`Detach`] takes it out.
+pub(super) type Sockets = HashMap<SocketId, Rc<Member>>;
+
+pub(super) struct Member {
+    pub(super) link: Rc<Link>,
+    pub(super) session: Addr<Session>,
+    pub(super) namespace: Arc<str>,
+    pub(super) rooms: RefCell<SmallVec<[Arc<str>; 2]>>,
+    /// The last event counted for this socket: an event for several rooms comes once.
+    pub(super) stamp: Cell<u64>,
+    /// The hub has entered it: what is for the whole namespace is for it too.
+    pub(super) entered: Cell<bool>,
+    /// While a socket is on its way in: what has come for it, to be sent behind what it has missed.
+    pub(super) held: RefCell<Option<Held>>,
+}
+
+impl Member {
+    /// Whether what is sent now would go out now.
+    pub(super) fn takes_at_once(&self) -> bool {
+        self.held.borrow().is_none() && self.link.takes_at_once()
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Held {
+    pub(super) frames: Vec<Bytes>,
+    pub(super) bytes: usize,
+}
+
+impl Worker {
+    /// Starts the outlet of the current thread and makes it known to the hub.
+    pub(in crate::realtime) fn start(shared: Arc<Shared>, hub: HubHandle) -> Rc<Self> {
+        let deadlines = Deadlines::new();
+        actix_rt::spawn(Rc::clone(&deadlines).run());
+        let sockets = Rc::new(RefCell::new(Sockets::new()));
+        let position = Rc::new(Cell::default());
+        let outlet = Outlet {
+            position: Rc::clone(&position),
+            sockets: Rc::clone(&sockets),
+            namespaces: HashMap::new(),
+            dirty: Vec::new(),
+            queued: 0,
+            stamp: 0,
+            aliases: shared.settings.aliases,
+            outbox_limit: shared.settings.outbox_limit,
+            deadlines: Rc::clone(&deadlines),
+        }
+        .start();
+        let id = hub.worker(&outlet);
+        Rc::new(Self { id, shared, hub, deadlines, scratch: RefCell::default(), position, sockets, outlet })
+    }
+
+    /// Lets the outlet know a socket that is on its way in, ahead of the hub's [`Attach`]. What comes for it is held until [`Worker::release`].
+    pub(in crate::realtime) fn register(&self, socket: SocketId, namespace: Arc<str>, link: Rc<Link>, session: Addr<Session>) {
+        let held = RefCell::new(Some(Held::default()));
+        let member = Member { link, session, namespace, rooms: RefCell::default(), stamp: Cell::new(0), entered: Cell::new(false), held };
+        self.sockets.borrow_mut().insert(socket, Rc::new(member));
+    }
+
+    /// Sends what was held for a socket: it is in.
+    pub(in crate::realtime) fn release(&self, socket: SocketId) {
+        let Some(member) = self.sockets.borrow().get(&socket).cloned() else { return };
+        let held = member.held.take().unwrap_or_default();
+        held.frames.into_iter().for_each(|frame| member.link.push(frame));
+        member.link.flush();
+    }
+
+    /// Whether the socket is in that room, as far as the outlet has heard.
+    pub(in crate::realtime) fn is_in(&self, socket: SocketId, room: &str) -> bool {
+        self.sockets.borrow().get(&socket).is_some_and(|member| member.rooms.borrow().iter().any(|own| **own == *room))
+    }
+
+    /// The rooms that the socket is in, as far as the outlet has heard.
+    pub(in crate::realtime) fn rooms(&self, socket: SocketId) -> Vec<Arc<str>> {
+        self.sockets.borrow().get(&socket).map_or_else(Vec::new, |member| member.rooms.borrow().to_vec())
+    }
+
+    /// Sends a frame to one socket, behind everything that the hub has routed to it so far.
+    pub(in crate::realtime) fn send(&self, socket: SocketId, what: Outgoing) {
+        self.outlet.do_send(Forward { socket, what });
+    }
+}
