@@ -59,6 +59,10 @@ fn main() -> std::io::Result<()> {
     let port = std::env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(3000);
     let listener = TcpListener::bind(("127.0.0.1", port))?;
     println!("listening on http://{}", listener.local_addr()?);
+    serve(listener)
+}
+
+pub fn serve(listener: TcpListener) -> std::io::Result<()> {
     actix_rt::System::new().block_on(async move {
         let settings = Settings {
             ping_interval: Duration::from_millis(300),

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::Target;
 use super::sockets::{Protocol, Socket};
+use super::{Target, polling};
 
 #[derive(Debug, Args)]
 pub struct Idle {
@@ -19,6 +19,9 @@ pub struct Idle {
     /// What they speak
     #[arg(long, value_enum, default_value_t = Protocol::Socketio)]
     protocol: Protocol,
+    /// Socket.IO sessions that have polled and are about to poll again, instead; they end when a ping stays unanswered, so hold them for less
+    #[arg(long, conflicts_with = "protocol")]
+    polling: bool,
     /// How long to hold them; their pings are answered
     #[arg(long, default_value = "5s", value_parser = crate::config::duration)]
     hold: Duration,
@@ -31,11 +34,19 @@ impl Idle {
     pub(super) async fn run(self) -> Result<(), String> {
         let (address, token) = self.target.sign_in().await?;
         // One first, so that what the first of all needs is not counted.
-        drop(Socket::open(address, self.protocol, "/", &token, 0).await?);
+        if self.polling {
+            polling::open(address, &token).await?;
+        } else {
+            drop(Socket::open(address, self.protocol, "/", &token, 0).await?);
+        }
         let before = self.memory()?;
         let began = Instant::now();
         let ended = Rc::new(Cell::new(0_u32));
         for number in 0..self.count {
+            if self.polling {
+                polling::open(address, &token).await?;
+                continue;
+            }
             let socket = Socket::open(address, self.protocol, "/", &token, number as usize).await?;
             let ended = Rc::clone(&ended);
             tokio::task::spawn_local(async move {

@@ -5,6 +5,7 @@
 
 mod http;
 mod idle;
+mod polling;
 mod sockets;
 mod writes;
 

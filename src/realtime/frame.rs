@@ -145,6 +145,12 @@ impl Event {
         }
     }
 
+    /// As [`Event::new`], for every socket of the namespace.
+    #[must_use]
+    pub fn to_all(namespace: impl Into<Arc<str>>, name: impl Into<Cow<'static, str>>, payload: impl Into<Payload>) -> Self {
+        Self::new(namespace, name, payload, [] as [Arc<str>; 0])
+    }
+
     /// Sockets that are in one of these rooms do not get it.
     #[must_use]
     pub fn except<R: Into<Arc<str>>>(mut self, rooms: impl IntoIterator<Item = R>) -> Self {

@@ -9,10 +9,8 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use smallvec::SmallVec;
 
-use super::{
-    Arrive, Ask, Barred, Begin, Disconnect, Enter, Entered, Entrance, Event, Join, Leave, Outlet, Publish, Share, SocketId, WorkerId,
-    WorkerUp,
-};
+use super::messages::{Arrive, Ask, Barred, Begin, Disconnect, Enter, Entered, Entrance, Join, Leave, Publish, WorkerUp};
+use super::{Event, Outlet, Share, SocketId, WorkerId};
 use crate::realtime::outlet::{Attach, Deliver, Detach, Drain, TakeOver};
 use crate::realtime::presence::{Gone, Place, Presence, PresenceSettings};
 use crate::realtime::recovery::Position;
@@ -24,10 +22,23 @@ struct Entry {
     sid: Arc<str>,
     user: Option<Arc<str>>,
     attachment: Option<i64>,
-    /// None: it is on its way in.
-    rooms: Option<SmallVec<[Stay; 2]>>,
-    /// Rooms that it is put out of on its way in; its replay looks at them too.
-    barred: Barred,
+    way: Way,
+}
+
+enum Way {
+    /// It is on its way in. Rooms that it is put out of meanwhile; its replay looks at them too.
+    Coming(Barred),
+    In(SmallVec<[Stay; 2]>),
+}
+
+impl Way {
+    /// Its rooms, once it is in.
+    fn stays(&self) -> &[Stay] {
+        match self {
+            Self::Coming(_) => &[],
+            Self::In(stays) => stays,
+        }
+    }
 }
 
 /// A socket in a room.
@@ -156,7 +167,7 @@ impl Hub {
         if self.sids.get(&entry.sid) == Some(&socket) {
             self.sids.remove(&entry.sid);
         }
-        for stay in entry.rooms.iter().flatten() {
+        for stay in entry.way.stays() {
             self.exit(&entry.namespace, &stay.room, entry.worker);
             if let (Some(user), Entrance::Seen) = (&entry.user, stay.entrance) {
                 self.presence.leave(&(Arc::clone(&entry.namespace), Arc::clone(&stay.room)), user, gone);
@@ -176,9 +187,12 @@ impl Hub {
     /// Takes one socket out of one room, if it is there.
     fn put_out(&mut self, socket: SocketId, room: &Arc<str>) -> Option<Place> {
         let entry = self.sockets.get_mut(&socket)?;
-        let Some(rooms) = &mut entry.rooms else {
-            entry.barred.add(room);
-            return None;
+        let rooms = match &mut entry.way {
+            Way::In(rooms) => rooms,
+            Way::Coming(barred) => {
+                barred.add(room);
+                return None;
+            }
         };
         let at = rooms.iter().position(|stay| stay.room == *room)?;
         let stay = rooms.swap_remove(at);
@@ -265,7 +279,7 @@ impl Handler<Arrive> for Hub {
         if let Some(user) = &user {
             self.users.entry(Arc::clone(&namespace)).or_default().entry(Arc::clone(user)).or_default().push(socket);
         }
-        self.sockets.insert(socket, Entry { worker, namespace, sid, user, attachment, rooms: None, barred });
+        self.sockets.insert(socket, Entry { worker, namespace, sid, user, attachment, way: Way::Coming(barred) });
     }
 }
 
@@ -274,9 +288,11 @@ impl Handler<Enter> for Hub {
 
     fn handle(&mut self, Enter { socket, mut rooms, done }: Enter, ctx: &mut Self::Context) {
         let Some(entry) = self.sockets.get_mut(&socket) else { return };
-        rooms.retain(|(room, _)| !entry.barred.has(room));
+        if let Way::Coming(barred) = &entry.way {
+            rooms.retain(|(room, _)| !barred.has(room));
+        }
         let (worker, namespace, user) = (entry.worker, Arc::clone(&entry.namespace), entry.user.clone());
-        entry.rooms = Some(rooms.iter().map(|(room, entrance)| Stay { room: Arc::clone(room), entrance: *entrance }).collect());
+        entry.way = Way::In(rooms.iter().map(|(room, entrance)| Stay { room: Arc::clone(room), entrance: *entrance }).collect());
         let mut present = Vec::new();
         for (room, entrance) in &rooms {
             self.enter(&namespace, room, worker);
@@ -315,7 +331,7 @@ impl Handler<Join> for Hub {
         let Some(entry) = self.sockets.get_mut(&socket) else { return };
         let (worker, place, user) = (entry.worker, (Arc::clone(&entry.namespace), Arc::clone(&room)), entry.user.clone());
         // Nobody can ask for a room before it is in.
-        let Some(rooms) = &mut entry.rooms else { return };
+        let Way::In(rooms) = &mut entry.way else { return };
         if !rooms.iter().any(|stay| stay.room == room) {
             rooms.push(Stay { room: Arc::clone(&room), entrance });
             self.enter(&place.0, &room, worker);

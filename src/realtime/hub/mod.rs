@@ -5,10 +5,11 @@
 //! One room's events pass this one mailbox and then one outlet's, first in, first out: so all its members see one order.
 
 mod actor;
+mod messages;
 
 use std::any::Any;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::*;
@@ -23,6 +24,8 @@ use super::recovery::Position;
 use super::settings::Settings;
 use super::tail::Tail;
 use actor::Hub;
+pub(super) use messages::{Arrive, Barred, Entered, Entrance};
+use messages::{Ask, Begin, Describe, Disconnect, Dismiss, Enter, Evict, Find, Join, Known, Leave, Publish, Tell, TellUser, WorkerUp};
 
 /// One connection in one namespace, as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +48,25 @@ impl SocketId {
 pub struct Permit(#[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>);
 
 /// Anyone's way to the hub.
+///
+/// ```
+/// use hubcast::realtime::{Close, Event, HubHandle, Payload, Whom};
+///
+/// # async fn example(hub: HubHandle) -> Result<(), Box<dyn std::error::Error>> {
+/// // To a room, but not to who is also in another; to all of a namespace; to a user, wherever it is signed in.
+/// hub.emit(Event::new("/", "said", r#"{"text":"hello"}"#, ["tea"]).except(["quiet"]), None).await;
+/// hub.emit(Event::to_all("/admin", "picture", Payload::bytes(vec![0xff, 0xd8])), None).await;
+/// hub.emit_to_user("/", "5", "bell", Payload::of(&3)?);
+/// // What is worth nothing a moment later.
+/// hub.emit(Event::new("/", "cursor", "[10,20]", ["tea"]).volatile(), None).await;
+/// // Sockets are found, moved and ended.
+/// for socket in hub.sockets("/", Whom::room("tea")).await {
+///     socket.join("coffee", |_| {});
+/// }
+/// hub.disconnect_all("/", Whom::user("5"), Close::Connection);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct HubHandle {
     hub: Addr<Hub>,
@@ -212,174 +234,4 @@ impl HubHandle {
     pub(super) fn tell(&self, socket: SocketId, what: Outgoing) {
         self.hub.do_send(Tell { socket, what });
     }
-}
-
-/// Whether a join shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Entrance {
-    /// The room is a way to reach the socket, nothing more.
-    Silent,
-    /// The socket's user is then present in the room.
-    Seen,
-}
-
-/// A socket that comes.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(super) struct Arrive {
-    pub socket: SocketId,
-    pub worker: WorkerId,
-    pub namespace: Arc<str>,
-    pub sid: Arc<str>,
-    /// The identity as JSON text; None for no one.
-    pub user: Option<Arc<str>>,
-    pub attachment: Option<i64>,
-    pub barred: Barred,
-}
-
-/// Rooms that a socket is put out of while it is on its way in.
-#[derive(Clone, Default)]
-pub(super) struct Barred(Arc<Mutex<Vec<Arc<str>>>>);
-
-impl Barred {
-    fn add(&self, room: &Arc<str>) {
-        self.rooms().push(Arc::clone(room));
-    }
-
-    pub(super) fn has(&self, room: &str) -> bool {
-        self.rooms().iter().any(|barred| **barred == *room)
-    }
-
-    fn rooms(&self) -> MutexGuard<'_, Vec<Arc<str>>> {
-        // A push is whole or not there.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A socket that is in.
-pub(super) struct Entered {
-    /// The last event that was routed before.
-    pub position: Position,
-    /// Who is in the rooms where it is seen.
-    pub present: Vec<(Arc<str>, Present)>,
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct WorkerUp {
-    worker: WorkerId,
-    outlet: Addr<Outlet>,
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Begin {
-    position: Position,
-    last: Vec<Event>,
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Enter {
-    socket: SocketId,
-    rooms: Vec<(Arc<str>, Entrance)>,
-    done: oneshot::Sender<Entered>,
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Disconnect {
-    socket: SocketId,
-    lost: bool,
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Join {
-    socket: SocketId,
-    room: Arc<str>,
-    entrance: Entrance,
-    done: Box<dyn FnOnce(Present) + Send>,
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Leave {
-    socket: SocketId,
-    room: Arc<str>,
-    done: Box<dyn FnOnce(Present) + Send>,
-}
-
-/// A frame for one socket, in its place among the events.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Tell {
-    socket: SocketId,
-    what: Outgoing,
-}
-
-/// Who is in that room?
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Ask {
-    namespace: Arc<str>,
-    room: Arc<str>,
-    done: oneshot::Sender<Present>,
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Evict {
-    namespace: Arc<str>,
-    user: Arc<str>,
-    room: Arc<str>,
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct TellUser {
-    namespace: Arc<str>,
-    user: Arc<str>,
-    name: Box<str>,
-    payload: Payload,
-}
-
-/// Who is that? Each is named; the channel ends when all are.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Find {
-    namespace: Arc<str>,
-    whom: Whom,
-    names: mpsc::UnboundedSender<SocketId>,
-}
-
-/// What the hub knows of sockets that are still there.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Describe {
-    sockets: Vec<SocketId>,
-    done: oneshot::Sender<Vec<Known>>,
-}
-
-struct Known {
-    socket: SocketId,
-    sid: Arc<str>,
-    user: Option<Arc<str>>,
-    attachment: Option<i64>,
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Dismiss {
-    namespace: Arc<str>,
-    whom: Whom,
-    close: Close,
-}
-
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Publish {
-    events: Vec<Arc<Event>>,
-    share: Option<Share>,
-    routed: Box<dyn FnOnce() + Send>,
 }

@@ -44,7 +44,7 @@ pub(super) struct Member {
     /// The hub has entered it: what is for the whole namespace is for it too.
     pub(super) entered: Cell<bool>,
     /// While a socket is on its way in: what has come for it, to be sent behind what it has missed.
-    pub(super) held: RefCell<Option<Held>>,
+    pub(super) held: RefCell<Option<Box<Held>>>,
 }
 
 impl Member {
@@ -85,7 +85,7 @@ impl Worker {
 
     /// Lets the outlet know a socket that is on its way in, ahead of the hub's [`Attach`]. What comes for it is held until [`Worker::release`].
     pub(in crate::realtime) fn register(&self, socket: SocketId, namespace: Arc<str>, link: Rc<Link>, session: Addr<Session>) {
-        let held = RefCell::new(Some(Held::default()));
+        let held = RefCell::new(Some(Box::default()));
         let member = Member { link, session, namespace, rooms: RefCell::default(), stamp: Cell::new(0), entered: Cell::new(false), held };
         self.sockets.borrow_mut().insert(socket, Rc::new(member));
     }

@@ -7,7 +7,8 @@ use actix::prelude::*;
 use smallvec::SmallVec;
 
 use super::Hub;
-use crate::realtime::hub::{Describe, Dismiss, Evict, Find, Known, SocketId, Tell, TellUser, Whom, WorkerId};
+use crate::realtime::hub::messages::{Describe, Dismiss, Evict, Find, Known, Tell, TellUser};
+use crate::realtime::hub::{SocketId, Whom, WorkerId};
 use crate::realtime::outlet::{Forward, Outgoing, Roll, Then};
 
 impl Hub {
