@@ -60,6 +60,7 @@ for (const { client: name, library, recovers, way, transports } of OFFICIAL) {
 
     test("is cut off when it sends more attachments than a packet may have", async (t) => {
       const client = await connect(t, "bob", { reconnection: false });
+      await until(() => transport(client) === transports.at(-1), "its last transport");
       const reason = new Promise((resolve) => client.socket.once("disconnect", resolve));
       client.socket.emit("message", { content: Array.from({ length: ATTACHMENTS + 1 }, () => Buffer.from("x")) });
       assert.equal(await within(reason, "the end"), "transport close");
@@ -105,7 +106,7 @@ for (const { client: name, library, recovers, way, transports } of OFFICIAL) {
         given.push(new Promise((resolve) => client.socket.once("notification", (...args) => resolve(args))));
       }
       await notify(ids.alice, "for two");
-      const [[notification, offset, ...rest], bare] = await Promise.all(given);
+      const [[notification, offset, ...rest], bare] = await within(Promise.all(given), "both notifications");
       assert.deepEqual([notification.title, typeof offset, rest], ["for two", "string", []]);
       assert.deepEqual(bare, [notification]);
     });
@@ -121,8 +122,8 @@ for (const { client: name, library, recovers, way, transports } of OFFICIAL) {
       assert.deepEqual([second.recovered, first.id === second.id], [recovers, recovers]);
       await notify(ids.alice, "new");
       await until(() => titles(client).at(-1) === "new", "what is new");
+      assert.deepEqual(await client.ask("message", { content: "behind all that was on its way" }), { ok: true });
       assert.deepEqual(titles(client), recovers ? ["maybe while it is away", "new"] : ["new"]);
-      assert.deepEqual(await client.ask("message", { content: "here again" }), { ok: true });
       await until(() => transport(client) === transports.at(-1), "its last transport");
     });
   });
