@@ -1,4 +1,4 @@
-// Who gets in by which door with which token, and what a connection does once it stands: the official client, unchanged.
+// Who is not let in, and what a connection does once it stands: the official client, unchanged. (Where a token is looked for: transports-auth.)
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -12,42 +12,6 @@ before(async () => {
   server = await Server.start({ PING_INTERVAL_MS: "300", PING_TIMEOUT_MS: "2000" });
 });
 after(() => server?.close());
-
-describe("a token is taken from", () => {
-  const places = {
-    "auth.token": (token) => ({ auth: { token } }),
-    "auth.token, given by a function": (token) => ({ auth: (give) => give({ token }) }),
-    "auth.Authentication as a string": (token) => ({ auth: { Authentication: token } }),
-    "auth.Authentication.value": (token) => ({ auth: { Authentication: { value: token } } }),
-    "the Authorization header": (token) => ({ extraHeaders: { Authorization: `Bearer ${token}` } }),
-    "the Authentication cookie": (token) => ({ extraHeaders: { Cookie: `theme=dark; Authentication=${token}` } }),
-    "the query": (token) => ({ query: { token } }),
-  };
-  for (const [place, options] of Object.entries(places)) {
-    test(place, async () => {
-      const client = server.open("/", options(await server.token("alice")));
-      assert.equal((await client.next("session")).userId, await server.id("alice"));
-    });
-
-    test(`${place}, and refused there when it is bad`, async () => {
-      assert.deepEqual(await server.open("/", options("not.a.token")).refusal(), unauthorized("invalid"));
-    });
-  }
-
-  test("the first place that has one: a bad token there is not saved by a good one later", async () => {
-    const good = await server.token("alice");
-    const bad = "not.a.token";
-    for (const options of [
-      { auth: { token: bad, Authentication: good } },
-      { auth: { token: bad }, extraHeaders: { Authorization: `Bearer ${good}` } },
-      { auth: { Authentication: bad }, query: { token: good } },
-      { extraHeaders: { Authorization: `Bearer ${bad}`, Cookie: `Authentication=${good}` } },
-      { extraHeaders: { Cookie: `Authentication=${bad}` }, query: { token: good } },
-    ]) {
-      assert.deepEqual(await server.open("/", options).refusal(), unauthorized("invalid"), JSON.stringify(options));
-    }
-  });
-});
 
 describe("a socket is refused", () => {
   const now = () => Math.floor(Date.now() / 1000);

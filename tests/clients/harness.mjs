@@ -196,13 +196,13 @@ export class Server {
   }
 
   /**
-   * A socket of its own connection, with what socket.io-client's `io` takes; not waited for. `via`: the proxy that it goes through. Over a WebSocket,
-   * unless HUBCAST_TEST_TRANSPORTS says otherwise.
+   * A socket of its own connection, with what socket.io-client's `io` takes; not waited for. `via`: the proxy that it goes through; `library`: another
+   * version's `io`. Over a WebSocket, unless HUBCAST_TEST_TRANSPORTS says otherwise.
    */
-  open(namespace, { via = this, ...options } = {}) {
+  open(namespace, { via = this, library = io, ...options } = {}) {
     // The client does not notice a line that breaks between the upgrade and Engine.IO's first packet: only this timeout (20 s if not said) does.
     const quick = { reconnectionDelay: 100, reconnectionDelayMax: 500, timeout: 5_000 };
-    const client = new Client(io(via.url + namespace, { transports: TRANSPORTS, forceNew: true, ...quick, ...options }));
+    const client = new Client(library(via.url + namespace, { transports: TRANSPORTS, forceNew: true, ...quick, ...options }));
     this.#clients.push(client);
     return client;
   }
@@ -278,7 +278,9 @@ export class Client {
 
   /** Sends an event and gives its ack. */
   ask(event, ...args) {
-    return within(this.socket.emitWithAck(event, ...args), `the ack of ${event}`);
+    // `emitWithAck` came with 4.6.
+    const answer = this.socket.emitWithAck?.(event, ...args) ?? new Promise((resolve) => this.socket.emit(event, ...args, resolve));
+    return within(answer, `the ack of ${event}`);
   }
 
   close() {

@@ -1,14 +1,17 @@
-// A TCP proxy before a server, for lines that break: it resets them, refuses new ones, freezes them, or cuts one at a chosen frame.
+// A TCP proxy before a server, for lines that break: it resets them, refuses new ones, freezes them, or cuts one at a chosen frame. And it can make
+// an upgrade wait.
 
 import net from "node:net";
 
 const TEXT = 1;
+const UPGRADE = /^upgrade: websocket\r$/im;
 
 export class Proxy {
   #lines = new Set();
   #refuses = false;
   #cuts = [];
   #allowance = null;
+  #gate = null;
 
   constructor(server) {
     this.server = server;
@@ -67,6 +70,13 @@ export class Proxy {
     return new Promise((done) => (this.#allowance = { bytes, done }));
   }
 
+  /** From now on, requests for a WebSocket wait on their way to the server, until what is given here is called. */
+  holdUpgrades() {
+    let open;
+    this.#gate = new Promise((resolve) => (open = resolve));
+    return open;
+  }
+
   close() {
     this.cut();
     this.listener.close();
@@ -77,7 +87,7 @@ export class Proxy {
       reset(client.on("error", () => {}));
       return;
     }
-    const line = new Line(client, this.server.port, this.#allowance, (text) => this.#look(text));
+    const line = new Line(client, this.server.port, this.#allowance, this.#gate, (text) => this.#look(text));
     this.#allowance = null;
     this.#lines.add(line);
     line.left.then(() => this.#lines.delete(line));
@@ -95,14 +105,15 @@ class Line {
   isFrozen = false;
   #isOver = false;
 
-  constructor(client, port, allowance, look) {
+  constructor(client, port, allowance, gate, look) {
     this.client = client;
     this.allowance = allowance ?? { bytes: Infinity };
+    this.gate = gate;
     this.look = look;
     this.frames = new Frames();
     this.server = net.connect({ port, host: "127.0.0.1", noDelay: true });
     client.setNoDelay(true);
-    client.on("data", (bytes) => this.isFrozen || this.#isOver || this.server.write(bytes));
+    client.on("data", (bytes) => this.isFrozen || this.#isOver || this.#up(bytes));
     this.server.on("data", (bytes) => this.isFrozen || this.#down(bytes));
     for (const [from, to] of [[client, this.server], [this.server, client]]) {
       from.on("error", () => this.isFrozen || reset(to));
@@ -116,6 +127,12 @@ class Line {
     this.#isOver = true;
     reset(this.client);
     reset(this.server);
+  }
+
+  async #up(bytes) {
+    // While its request waits, a client says nothing more.
+    if (this.gate && UPGRADE.test(bytes.toString("latin1"))) await this.gate;
+    if (!this.#isOver) this.server.write(bytes);
   }
 
   #down(bytes) {

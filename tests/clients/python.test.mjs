@@ -1,5 +1,5 @@
-// python-socketio, its asyncio client and its plain one, with handlers that take one argument: what it hears is what the official client
-// beside it hears, without an offset behind it, and its calls are acked.
+// python-socketio, its asyncio client and its plain one, over each transport, with handlers that take one argument: what it hears is what the
+// official client beside it hears, without an offset behind it, and its calls are acked.
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
@@ -8,6 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 import { Server, until, within } from "./harness.mjs";
+import { WAYS } from "./ways.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const PYTHON = process.env.HUBCAST_PYTHON ?? here(".venv/bin/python");
@@ -18,28 +19,45 @@ const OURS = [
   "notification:read", "notifications:unread", "orderUpdate", "new_order", "order_shipped", "exception", "error",
 ];
 
+const BAD = "not.a.token";
+
+/** Bytes come as Node itself writes a Buffer. */
+const read = (line) => JSON.parse(line, (_, value) => (value?.type === "Buffer" ? Buffer.from(value.data) : value));
+
+/** A process of one of the programs in python/. */
+class Python {
+  said = "";
+
+  constructor(program, options) {
+    this.process = spawn(PYTHON, [here(`python/${program}`), JSON.stringify(options)], { stdio: ["pipe", "pipe", "pipe"] });
+    this.exited = new Promise((resolve) => this.process.once("exit", resolve));
+    this.process.stderr.setEncoding("utf8").on("data", (text) => (this.said += text));
+    this.lines = createInterface({ input: this.process.stdout });
+  }
+}
+
 /** A process of python/client.py. */
-class PythonClient {
+class PythonClient extends Python {
   /** [{namespace, event, data}], all that its handlers were given. */
   frames = [];
+  /** The transport of each time that it connected. */
+  transports = [];
   #acks = [];
-  #said = "";
 
-  constructor(kind, url, token, transports, namespaces) {
-    this.process = spawn(PYTHON, [here("python/client.py"), kind, url, token, transports, ...namespaces], { stdio: ["pipe", "pipe", "pipe"] });
-    this.exited = new Promise((resolve) => this.process.once("exit", resolve));
-    this.process.stderr.setEncoding("utf8").on("data", (text) => (this.#said += text));
-    createInterface({ input: this.process.stdout }).on("line", (line) => {
-      const what = JSON.parse(line);
+  constructor(options) {
+    super("client.py", options);
+    this.lines.on("line", (line) => {
+      const what = read(line);
       if ("event" in what) this.frames.push(what);
+      else if ("transport" in what) this.transports.push(what.transport);
       else this.#acks.push(what.ack);
     });
   }
 
   /** `until`, and with what Python said where it fails. */
   async until(check, what) {
-    await until(check, what).catch((error) => {
-      throw new Error(`${error.message}\nheard: ${JSON.stringify(this.frames)}\nPython said: ${this.#said}`);
+    await until(check, what, 20_000).catch((error) => {
+      throw new Error(`${error.message}\nheard: ${JSON.stringify(this.frames.slice(-50))}\nPython said: ${this.said}`);
     });
   }
 
@@ -57,28 +75,43 @@ class PythonClient {
   /** Lets it come to its end; gives its exit code and what it complained of. */
   async end() {
     this.process.stdin.end();
-    return { code: await within(this.exited, "Python to end"), said: this.#said };
+    return { code: await within(this.exited, "Python to end"), said: this.said };
   }
 }
 
-const WAYS = { "websocket only": "websocket", "polling only": "polling", "polling, then upgrade": "polling,websocket" };
 const CLIENTS = ["async", "sync"].flatMap((kind) => Object.entries(WAYS).map(([way, transports]) => ({ kind, way, transports })));
+
+let server;
+before(async () => {
+  if (!skip) server = await Server.start({ RATE_EVENTS: "100000/s" });
+});
+after(() => server?.close());
+
+/** Signed in, and told its session in each of its namespaces; ends with the test. */
+async function connect(t, who, { namespaces = ["/"], ...options }) {
+  const client = new PythonClient({ url: server.url, auth: { token: await server.token(who) }, namespaces, ...options });
+  t.after(() => client.process.kill("SIGKILL"));
+  const isIn = (namespace) => client.all(namespace, "session").length === 1;
+  await client.until(() => client.transports.length === 1 && namespaces.every(isIn), "its sessions");
+  return client;
+}
+
+/** The official client, which ends with the test. */
+async function connectOfficial(t, who, namespace) {
+  const client = await server.connect(who, namespace);
+  t.after(() => client.close());
+  return client;
+}
+
+/** A new conversation of alice's and bob's, as what writes so many messages there at once, and gives the seq of the last. */
+async function writer() {
+  const { id: conversationId } = await server.post("alice", "/conversations", { memberIds: [await server.id("bob")] });
+  const write = (alice) => alice.ask("message:send", { conversationId, message: { content: "tea", type: "text" } });
+  return async (alice, many) => (await Promise.all(Array.from({ length: many }, () => write(alice)))).at(-1).message.seq;
+}
 
 for (const { kind, way, transports } of CLIENTS) {
   describe(`python-socketio's ${kind} client, ${way}`, { skip }, () => {
-    let server;
-    before(async () => {
-      server = await Server.start();
-    });
-    after(() => server?.close());
-
-    async function connect(t, who, namespaces = ["/"]) {
-      const client = new PythonClient(kind, server.url, await server.token(who), transports, namespaces);
-      t.after(() => client.process.kill("SIGKILL"));
-      await client.until(() => namespaces.every((namespace) => client.all(namespace, "session").length === 1), "its sessions");
-      return client;
-    }
-
     /** Each heard the same. In no order: the Python client hands each packet to a thread or task of its own. */
     async function heardTheSame(python, namespace, official) {
       const list = (frames) => frames.filter(({ event }) => OURS.includes(event)).map(({ event, data }) => JSON.stringify([event, data])).toSorted();
@@ -88,8 +121,9 @@ for (const { kind, way, transports } of CLIENTS) {
 
     test("hears of orders, notifications and messages as the official client does, and sends its own", async (t) => {
       const [alice, bob] = [await server.id("alice"), await server.id("bob")];
-      const official = await server.connect("alice");
-      const python = await connect(t, "alice");
+      const official = await connectOfficial(t, "alice");
+      const python = await connect(t, "alice", { kind, transports });
+      assert.deepEqual(python.transports, [transports.at(-1)]);
       const [session] = python.all("/", "session");
       assert.deepEqual(Object.keys(session).toSorted(), ["recovered", "serverTime", "session", "userId"]);
       assert.deepEqual([session.recovered, session.userId], [false, alice]);
@@ -123,8 +157,8 @@ for (const { kind, way, transports } of CLIENTS) {
     });
 
     test("hears what comes to /admin beside /", async (t) => {
-      const desk = await server.connect("admin", "/admin");
-      const python = await connect(t, "admin", ["/", "/admin"]);
+      const desk = await connectOfficial(t, "admin", "/admin");
+      const python = await connect(t, "admin", { kind, transports, namespaces: ["/", "/admin"] });
       const { id } = await server.order("bob", "7.00");
       await server.call("admin", "PATCH", `/orders/${id}/status`, { status: "paid" });
       await server.call("admin", "PATCH", `/orders/${id}/ship`);
@@ -135,8 +169,31 @@ for (const { kind, way, transports } of CLIENTS) {
       assert.deepEqual(await python.end(), { code: 0, said: "" });
     });
 
+    test("gets binary data back as it was sent, nested and beside other data", async (t) => {
+      const python = await connect(t, "bob", { kind, transports, inOrder: true });
+      const [short, long] = [Buffer.from([0, 1, 2, 0x1e, 255]), Buffer.alloc(50_000, "äöü")];
+      const many = Array.from({ length: 10 }, (_, n) => Buffer.alloc(n, n));
+      const contents = [short, long, { short, again: [short, { long }, null], text: "beside" }, many, "text alone"];
+      for (const content of contents) assert.deepEqual(await python.ask("/", "message", { content }), { ok: true });
+      await python.until(() => python.all("/", "message").length === contents.length, "the last of it");
+      assert.deepEqual(python.all("/", "message").map(({ content }) => content), contents);
+    });
+
+    test("hears all that gathered while it did nothing", async (t) => {
+      const [alice, write] = [await connectOfficial(t, "alice"), await writer()];
+      const python = await connect(t, "bob", { kind, transports, inOrder: true });
+      python.process.kill("SIGSTOP");
+      // It takes at most 16 packets in the answer to one poll.
+      const last = await write(alice, 40);
+      python.process.kill("SIGCONT");
+      const heard = () => python.all("/", "messageReceived").map(({ seq }) => seq);
+      await python.until(() => heard().at(-1) === last || python.transports.length > 1, "the last message");
+      assert.deepEqual(python.transports, [transports.at(-1)], "it has connected once");
+      assert.deepEqual(heard(), Array.from({ length: last }, (_, n) => n + 1));
+    });
+
     test("is told what was wrong, by the ack", async (t) => {
-      const python = await connect(t, "bob");
+      const python = await connect(t, "bob", { kind, transports });
       assert.deepEqual(await python.ask("/", "join:conversation", { conversationId: 999_999 }), {
         ok: false, error: { code: "not_found", message: "Conversation with ID 999999 not found" },
       });
@@ -144,7 +201,7 @@ for (const { kind, way, transports } of CLIENTS) {
     });
 
     test("comes back after a kill -9 as a new session, and hears on", async (t) => {
-      const python = await connect(t, "bob");
+      const python = await connect(t, "bob", { kind, transports });
       await server.kill();
       await server.start();
       await python.until(() => python.all("/", "session").length === 2, "a second session");
@@ -154,5 +211,98 @@ for (const { kind, way, transports } of CLIENTS) {
       await server.post("admin", "/notifications", { userId: bob, type: "promotion", title: "Tea", message: "Half the price" });
       await python.until(() => python.all("/", "notification").length === 1, "the notification");
     });
+  });
+}
+
+describe("of a thousand messages that are written while all of these connect", { skip }, () => {
+  // These clients upgrade before they open a namespace, so nothing can come to them before the upgrade: it is in the middle of the writing.
+  const ends = [];
+  let clients;
+  let last;
+  before(async () => {
+    const scope = { after: (end) => ends.push(end) };
+    const [alice, write] = [await connectOfficial(scope, "alice"), await writer()];
+    let areIn = false;
+    const connecting = Promise.all(CLIENTS.map((client) => connect(scope, "bob", { ...client, inOrder: true }))).finally(() => (areIn = true));
+    while (!areIn) await write(alice, 20);
+    clients = await connecting;
+    last = await write(alice, 1_000);
+  });
+  after(() => ends.forEach((end) => end()));
+
+  for (const [n, { kind, way, transports }] of CLIENTS.entries()) {
+    test(`the ${kind} client, ${way}, hears each once and in order, from its session on`, async () => {
+      const heard = () => clients[n].all("/", "messageReceived").map(({ seq }) => seq);
+      await clients[n].until(() => heard().at(-1) === last || clients[n].transports.length > 1, "the last message");
+      assert.deepEqual(clients[n].transports, [transports.at(-1)], "it has connected once");
+      const [first] = heard();
+      assert.ok(first <= last - 999);
+      assert.deepEqual(heard(), Array.from({ length: last - first + 1 }, (_, n) => first + n));
+    });
+  }
+});
+
+/** Where these clients may put a token. */
+const PLACES = {
+  "auth.token": (token) => ({ auth: { token } }),
+  "auth.Authentication as a string": (token) => ({ auth: { Authentication: token } }),
+  "auth.Authentication.value": (token) => ({ auth: { Authentication: { value: token } } }),
+  "the Authorization header": (token) => ({ headers: { Authorization: `Bearer ${token}` } }),
+  "the Authentication cookie": (token) => ({ headers: { Cookie: `theme=dark; Authentication=${token}` } }),
+  "the query": (token) => ({ url: `${server.url}/?token=${token}` }),
+};
+
+/** A bad token in each place, and a good one in a place behind it. */
+const BAD_BEFORE_GOOD = {
+  "auth.token before auth.Authentication": (good) => ({ auth: { token: BAD, Authentication: good } }),
+  "auth.Authentication before the header": (good) => ({ auth: { Authentication: BAD }, headers: { Authorization: `Bearer ${good}` } }),
+  "the header before the cookie": (good) => ({ headers: { Authorization: `Bearer ${BAD}`, Cookie: `Authentication=${good}` } }),
+  "the cookie before the query": (good) => ({ headers: { Cookie: `Authentication=${BAD}` }, url: `${server.url}/?token=${good}` }),
+};
+
+const unauthorized = (reason) => ({ message: "Unauthorized", data: { code: "unauthorized", reason } });
+const CASES = [
+  ...Object.entries(PLACES).map(([place, options]) => ({ name: `with a token in ${place} is let in`, options })),
+  ...Object.entries(PLACES).map(([place, options]) => ({
+    name: `with a bad token in ${place} is refused`, options: () => options(BAD), refused: unauthorized("invalid"),
+  })),
+  ...Object.entries(BAD_BEFORE_GOOD).map(([places, options]) => ({
+    name: `with ${places}: a bad token is not saved by the good one behind it`, options, refused: unauthorized("invalid"),
+  })),
+  { name: "without a token is refused", options: () => ({}), refused: unauthorized("missing") },
+  {
+    name: "of a customer on /admin is refused", options: (token) => ({ auth: { token }, namespace: "/admin" }),
+    refused: { message: "Forbidden", data: { code: "forbidden" } },
+  },
+  {
+    name: "on a namespace that there is not is refused", options: (token) => ({ auth: { token }, namespace: "/shop" }),
+    refused: { message: "Invalid namespace" },
+  },
+];
+
+for (const { kind, way, transports } of CLIENTS) {
+  describe(`a connection of python-socketio's ${kind} client, ${way},`, { skip }, () => {
+    // One process for all of them: Python is slow to start.
+    const answers = new Map();
+    before(async () => {
+      const token = await server.token("alice");
+      const attempts = CASES.map(({ options }) => ({ url: server.url, ...options(token) }));
+      const python = new Python("attempts.py", { kind, transports, attempts });
+      const lines = [];
+      python.lines.on("line", (line) => lines.push(line));
+      const code = await within(python.exited, "Python to end", 60_000).finally(() => python.process.kill("SIGKILL"));
+      assert.deepEqual({ code, said: python.said }, { code: 0, said: "" });
+      for (const [n, line] of lines.entries()) answers.set(CASES[n].name, read(line));
+    });
+
+    for (const { name, refused } of CASES) {
+      test(name, async () => {
+        const answer = answers.get(name);
+        if (refused) return assert.deepEqual(answer, { refused });
+        const { session, serverTime } = answer.session;
+        const userId = await server.id("alice");
+        assert.deepEqual(answer, { session: { session, userId, recovered: false, serverTime }, transport: transports.at(-1) });
+      });
+    }
   });
 }

@@ -1,10 +1,13 @@
-// The official client over each transport, and moving from one to the other: nothing is lost, doubled or out of order.
+// The official clients, newest and 4.1, over each transport and moving from one to the other: nothing is lost, doubled or out of order.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { Client, Server, until } from "./harness.mjs";
+import { Client, Server, until, within } from "./harness.mjs";
+import { Proxy } from "./proxy.mjs";
+import { OFFICIAL, transport } from "./ways.mjs";
 
-const WAYS = { "websocket only": ["websocket"], "polling only": ["polling"], "polling, then upgrade": ["polling", "websocket"] };
+/** As many as a packet may have. */
+const ATTACHMENTS = 10;
 
 let server;
 let ids;
@@ -14,60 +17,114 @@ before(async () => {
 });
 after(() => server?.close());
 
-const transport = (client) => client.socket.io.engine.transport.name;
-const numbers = (client) => client.all("notification").map(({ title }) => Number(title));
+const notify = (userId, title) => server.post("admin", "/notifications", { userId, type: "promotion", title, message: "Tea" });
+const titles = (client) => client.all("notification").map(({ title }) => title);
 
-/** Notifications to that user, so many, numbered from `first`. */
-async function notify(userId, first, many) {
-  for (let n = first; n < first + many; n += 1) {
-    await server.post("admin", "/notifications", { userId, type: "promotion", title: `${n}`, message: "Tea" });
-  }
-}
+for (const { client: name, library, recovers, way, transports } of OFFICIAL) {
+  describe(`${name}, ${way}`, () => {
+    const moves = transports.length > 1;
 
-for (const [name, transports] of Object.entries(WAYS)) {
-  describe(name, () => {
-    test("connects, hears, asks and is answered, on several namespaces of one connection", async (t) => {
-      const client = await server.connect("admin", "/", { transports });
-      const admin = new Client(client.socket.io.socket("/admin", { auth: { token: await server.token("admin") } }));
-      t.after(() => [client, admin].forEach(({ socket }) => socket.disconnect()));
-      await admin.next("session");
+    /** A signed-in socket, which ends with the test. */
+    async function connect(t, who, options = {}) {
+      const client = await server.connect(who, "/", { library, transports, ...options });
+      t.after(() => client.close());
+      return client;
+    }
+
+    test("hears and is acked on two namespaces of one connection", async (t) => {
+      const main = await connect(t, "admin");
+      const desk = new Client(main.socket.io.socket("/admin", { auth: { token: await server.token("admin") } }));
+      t.after(() => desk.close());
+      await desk.next("session");
+      assert.equal(desk.socket.io.engine, main.socket.io.engine);
       const { id } = await server.order("alice", "5.00");
-      await until(() => admin.all("new_order").some((order) => order.orderId === id), "the order");
-      assert.equal((await client.socket.timeout(5_000).emitWithAck("notification:read-all")).ok, true);
+      assert.equal((await desk.next("new_order")).orderId, id);
+      await server.call("admin", "PATCH", `/orders/${id}/status`, { status: "paid" });
+      for (const client of [main, desk]) assert.equal((await client.next("orderUpdate")).orderId, id);
+      assert.deepEqual(main.all("new_order"), []);
+      assert.deepEqual(await main.ask("message", { content: "here" }), { ok: true });
+      assert.equal((await desk.ask("no:such", {})).error.code, "invalid");
+      await until(() => transport(main) === transports.at(-1), "its last transport");
     });
 
-    test("gets binary data back as it was sent", async (t) => {
-      const client = await server.connect("bob", "/", { transports });
-      t.after(() => client.socket.disconnect());
+    test("gets binary data back as it was sent, nested and beside other data", async (t) => {
+      const client = await connect(t, "bob");
       const [short, long] = [Buffer.from([0, 1, 2, 0x1e, 255]), Buffer.alloc(100_000, "äöü")];
-      for (const content of [short, { short, again: [short, { long }], text: "beside" }, "text alone"]) {
-        client.socket.emit("message", { content });
+      const many = Array.from({ length: ATTACHMENTS }, (_, n) => Buffer.alloc(n, n));
+      for (const content of [short, long, { short, again: [short, { long }, null], text: "beside" }, many, "text alone"]) {
+        assert.deepEqual(await client.ask("message", { content }), { ok: true });
         const back = await client.next("message");
-        assert.deepEqual([back.content, back.from], [content, ids.bob]);
+        assert.deepEqual({ ...back, at: "" }, { content, from: ids.bob, at: "" });
       }
     });
 
-    test("hears a thousand events once and in order, whatever the line does meanwhile", async (t) => {
-      const writing = notify(ids.bob, 0, 1_000);
-      const client = server.open("/", { transports, auth: { token: await server.token("bob") } });
-      t.after(() => client.socket.disconnect());
-      await client.next("session");
-      await writing;
-      await notify(ids.bob, 1_000, 1);
-      await until(() => numbers(client).at(-1) === 1_000, "the last one");
-      const heard = numbers(client);
-      assert.deepEqual(heard, Array.from({ length: heard.length }, (_, n) => 1_001 - heard.length + n));
-      assert.equal(transport(client), transports.at(-1));
+    test("is cut off when it sends more attachments than a packet may have", async (t) => {
+      const client = await connect(t, "bob", { reconnection: false });
+      await until(() => transport(client) === transports.at(-1), "its last transport");
+      const reason = new Promise((resolve) => client.socket.once("disconnect", resolve));
+      client.socket.emit("message", { content: Array.from({ length: ATTACHMENTS + 1 }, () => Buffer.from("x")) });
+      assert.equal(await within(reason, "the end"), "transport close");
     });
 
-    test("comes back after a restart, and resumes", async (t) => {
-      const client = await server.connect("alice", "/", { transports });
-      t.after(() => client.socket.disconnect());
+    test(`hears a thousand messages and a thousand echoes, each once and in order${moves ? ", with the upgrade in the middle" : ""}`, async (t) => {
+      const proxy = await Proxy.start(server);
+      t.after(() => proxy.close());
+      const letUpgrade = moves ? proxy.holdUpgrades() : () => {};
+      const client = await connect(t, "bob", { via: proxy });
+      const alice = await connect(t, "alice", { transports: ["websocket"] });
+      const { id: conversationId } = await server.post("alice", "/conversations", { memberIds: [ids.bob] });
+      await client.ask("join:conversation", { conversationId });
+
+      const numbers = Array.from({ length: 1_000 }, (_, n) => `${n}`);
+      const send = (from, to) => Promise.all(numbers.slice(from, to).flatMap((content) => [
+        alice.ask("message:send", { conversationId, message: { content, type: "text" } }), client.ask("message", { content }),
+      ]));
+      const messages = () => client.all("message:new").map(({ content }) => content);
+      let heardBefore = 0;
+      client.socket.io.engine.on("upgrade", () => (heardBefore = messages().length));
+
+      await send(0, 300);
+      await until(() => messages().length >= 300, "the first 300 messages");
+      assert.equal(transport(client), transports[0]);
+      letUpgrade();
+      await send(300, 700);
+      await until(() => transport(client) === transports.at(-1), "the upgrade");
+      await send(700, 1_000);
+      await until(() => messages().length >= 1_000, "the last message");
+      await client.ask("message", { content: "behind all that was on its way" });
+      assert.deepEqual(messages(), numbers);
+      assert.deepEqual(client.all("message:new").map(({ seq }) => seq), numbers.map((n) => Number(n) + 1));
+      assert.deepEqual(client.all("message").map(({ content }) => content), [...numbers, "behind all that was on its way"]);
+      if (moves) assert.ok(300 <= heardBefore && heardBefore <= 700, `${heardBefore} were heard before the upgrade`);
+      else assert.equal(heardBefore, 0);
+    });
+
+    test("has handlers that are given the offset behind the data, and with ?recovery=0 the data alone", async (t) => {
+      const given = [];
+      for (const query of [{}, { recovery: "0" }]) {
+        const client = await connect(t, "alice", { query });
+        given.push(new Promise((resolve) => client.socket.once("notification", (...args) => resolve(args))));
+      }
+      await notify(ids.alice, "for two");
+      const [[notification, offset, ...rest], bare] = await within(Promise.all(given), "both notifications");
+      assert.deepEqual([notification.title, typeof offset, rest], ["for two", "string", []]);
+      assert.deepEqual(bare, [notification]);
+    });
+
+    test(`comes back after a kill -9 ${recovers ? "as the same session, and has missed nothing" : "as a new session, and hears on"}`, async (t) => {
+      const client = await connect(t, "alice");
       await server.kill();
       await server.start();
-      assert.equal((await client.next("session")).recovered, true);
-      await notify(ids.alice, 5_000, 1);
-      await until(() => numbers(client).at(-1) === 5_000, "what is new");
+      if (recovers) await notify(ids.alice, "maybe while it is away");
+      const session = await client.next("session");
+      const [first, second] = client.connects;
+      assert.deepEqual({ ...session, serverTime: "" }, { session: second.id, userId: ids.alice, recovered: recovers, serverTime: "" });
+      assert.deepEqual([second.recovered, first.id === second.id], [recovers, recovers]);
+      await notify(ids.alice, "new");
+      await until(() => titles(client).at(-1) === "new", "what is new");
+      assert.deepEqual(await client.ask("message", { content: "behind all that was on its way" }), { ok: true });
+      assert.deepEqual(titles(client), recovers ? ["maybe while it is away", "new"] : ["new"]);
+      await until(() => transport(client) === transports.at(-1), "its last transport");
     });
   });
 }

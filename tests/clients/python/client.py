@@ -1,14 +1,16 @@
 """python-socketio as applications use it: for each event a handler that takes one argument, and calls that wait for the ack.
 
-usage: client.py (async | sync) URL TOKEN TRANSPORT[,TRANSPORT] NAMESPACE...
+usage: client.py OPTIONS, a JSON object: {"kind": "async" or "sync", "url", "auth", "transports", "namespaces", "inOrder"?}
 
 A line of stdin is a call, [NAMESPACE, EVENT, DATA]; with the end of stdin it disconnects and ends. A line of stdout is what came:
-{"namespace": ..., "event": ..., "data": ...} or {"ack": ...}.
+{"transport": ...} on connecting, {"namespace": ..., "event": ..., "data": ...} or {"ack": ...}. Bytes are written as Node writes a
+Buffer, {"type": "Buffer", "data": [...]}.
 """
 
 import asyncio
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import socketio
 
@@ -18,12 +20,17 @@ EVENTS = [
     "error", "exception", "new_order", "order_shipped", "server:stats",
 ]
 RECONNECTION = {"reconnection_delay": 0.1, "reconnection_delay_max": 0.5, "randomization_factor": 0}
+PATIENCE = 10
 
 
 def tell(what):
     # In one write: threads do it at the same time.
-    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.write(json.dumps(what, default=lambda data: {"type": "Buffer", "data": list(data)}) + "\n")
     sys.stdout.flush()
+
+
+def read(line):
+    return json.loads(line, object_hook=lambda made: bytes(made["data"]) if made.get("type") == "Buffer" else made)
 
 
 def telling(namespace, event):
@@ -41,35 +48,46 @@ def telling_async(namespace, event):
 
 
 def listen(client, namespaces, handler):
+    client.on("connect", lambda: tell({"transport": client.transport()}))
     for namespace in namespaces:
         for event in EVENTS:
             client.on(event, handler(namespace, event), namespace=namespace)
 
 
-def run(url, token, transports, namespaces):
+def take_in_order(client):
+    """One thread takes all packets. By itself this client starts a thread for each, and they may overtake each other, the parts of one event too."""
+    one = ThreadPoolExecutor(max_workers=1)
+    engine = client.eio
+    start = engine.start_background_task
+    engine.start_background_task = lambda target, *args: (one.submit if target is engine.handlers["message"] else start)(target, *args)
+
+
+def run(url, auth, transports, namespaces, in_order):
     client = socketio.Client(**RECONNECTION)
     listen(client, namespaces, telling)
-    client.connect(url, auth={"token": token}, namespaces=namespaces, transports=transports)
+    if in_order:
+        take_in_order(client)
+    client.connect(url, auth=auth, namespaces=namespaces, transports=transports, wait_timeout=PATIENCE)
     for line in sys.stdin:
-        namespace, event, data = json.loads(line)
-        tell({"ack": client.call(event, data, namespace=namespace, timeout=10)})
+        namespace, event, data = read(line)
+        tell({"ack": client.call(event, data, namespace=namespace, timeout=PATIENCE)})
     client.disconnect()
 
 
-async def run_async(url, token, transports, namespaces):
+async def run_async(url, auth, transports, namespaces):
     client = socketio.AsyncClient(**RECONNECTION)
     listen(client, namespaces, telling_async)
-    await client.connect(url, auth={"token": token}, namespaces=namespaces, transports=transports)
+    await client.connect(url, auth=auth, namespaces=namespaces, transports=transports, wait_timeout=PATIENCE)
     while line := await asyncio.to_thread(sys.stdin.readline):
-        namespace, event, data = json.loads(line)
-        tell({"ack": await client.call(event, data, namespace=namespace, timeout=10)})
+        namespace, event, data = read(line)
+        tell({"ack": await client.call(event, data, namespace=namespace, timeout=PATIENCE)})
     await client.disconnect()
 
 
 if __name__ == "__main__":
-    kind, url, token, transports, *namespaces = sys.argv[1:]
-    transports = transports.split(",")
-    if kind == "async":
-        asyncio.run(run_async(url, token, transports, namespaces))
+    options = json.loads(sys.argv[1])
+    where = [options[name] for name in ("url", "auth", "transports", "namespaces")]
+    if options["kind"] == "async":
+        asyncio.run(run_async(*where))
     else:
-        run(url, token, transports, namespaces)
+        run(*where, options.get("inOrder", False))
