@@ -3,191 +3,54 @@
 
 #[path = "support/echo.rs"]
 mod echo;
+#[path = "support/inputs.rs"]
+mod inputs;
 #[path = "support/polling.rs"]
 mod polling;
 #[path = "support/raw.rs"]
 mod raw;
 
-use std::net::SocketAddr;
-use std::time::{Duration, Instant};
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use echo::Running;
-use hubcast::realtime::Settings;
-use polling::{Polling, REFUSED, TAKEN, UNKNOWN, answer, begin};
-use raw::Raw;
-
-/// A message of a client's.
-#[derive(Clone)]
-enum Say {
-    Text(Vec<u8>),
-    Binary(Vec<u8>),
-}
-
-/// What has become of the connection.
-#[derive(Clone, Debug)]
-enum Outcome {
-    /// Closed with this code; the POST is refused.
-    Ends(u16),
-    /// Closed with 1000; the POST is good.
-    Leaves,
-    /// Nothing was said, and all is as before.
-    Lives,
-    /// A packet that begins so was said, and all is as before.
-    Answers(String),
-    /// It is in no namespace any more.
-    Unjoined,
-}
-use Outcome::{Answers, Ends, Leaves, Lives, Unjoined};
-
-/// Whether `/` is joined when the input comes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum When {
-    Before,
-    After,
-    Always,
-}
-use When::{After, Always, Before};
-
-type Case = (When, Vec<Say>, Outcome);
-
-fn text(packet: impl AsRef<[u8]>) -> Vec<Say> {
-    vec![Say::Text(packet.as_ref().to_vec())]
-}
-
-/// The server, with limits that an input can reach.
-fn server() -> Running {
-    Running::start(Settings { max_payload: 1000, ..Settings::default() })
-}
-
-fn run(server: &Running, cases: &[Case]) {
-    for (when, input, outcome) in cases {
-        for is_joined in [false, true] {
-            if *when == Always || (*when == After) == is_joined {
-                let shown: Vec<_> = input
-                    .iter()
-                    .map(|say| match say {
-                        Say::Text(bytes) | Say::Binary(bytes) => String::from_utf8_lossy(bytes).chars().take(80).collect::<String>(),
-                    })
-                    .collect();
-                // Shown by the test program when one fails.
-                println!("{when:?} joined={is_joined} {shown:?} -> {outcome:?}");
-                over_websocket(server.address, is_joined, input, outcome);
-                over_polling(server.address, is_joined, input, outcome);
-            }
-        }
-    }
-    fresh_clients_are_served(server.address);
-    server.settle();
-}
-
-fn over_websocket(address: SocketAddr, is_joined: bool, input: &[Say], outcome: &Outcome) {
-    let mut raw = Raw::socketio(address);
-    if is_joined {
-        join(&mut raw);
-    }
-    for say in input {
-        match say {
-            Say::Text(bytes) => raw.send(0x81, bytes),
-            Say::Binary(bytes) => raw.send(0x82, bytes),
-        }
-    }
-    match outcome {
-        Ends(code) => raw.ends(*code),
-        Leaves => raw.ends(1000),
-        Answers(begins) => {
-            raw.hears(begins);
-            // A namespace that was joined greets, too.
-            let (say, hear) = alive(is_joined);
-            raw.say(say);
-            raw.hears(hear);
-        }
-        Lives => lives(&mut raw, is_joined),
-        Unjoined => lives(&mut raw, false),
-    }
-}
-
-/// What a client that is well can say, and how the answer begins.
-fn alive(is_joined: bool) -> (&'static str, &'static str) {
-    if is_joined { (r#"4299["echo","alive"]"#, r#"4399["alive"]"#) } else { ("40", r#"40{"sid":""#) }
-}
-
-fn join(raw: &mut Raw) {
-    raw.say("40");
-    assert!(raw.text().starts_with(r#"40{"sid":""#));
-    assert!(raw.text().starts_with(r#"42["session","#));
-}
-
-/// The next thing that is said is the answer to what this says.
-fn lives(raw: &mut Raw, is_joined: bool) {
-    let (say, hear) = alive(is_joined);
-    raw.say(say);
-    let text = raw.text();
-    assert!(text.starts_with(hear), "{text}");
-}
-
-fn over_polling(address: SocketAddr, is_joined: bool, input: &[Say], outcome: &Outcome) {
-    let polling = Polling::open(address);
-    if is_joined {
-        assert_eq!(polling.post(b"40"), (200, "ok".to_owned()));
-        polling.hears(r#"42["session","#);
-    }
-    let packets: Vec<Vec<u8>> = input
-        .iter()
-        .map(|say| match say {
-            Say::Text(bytes) => bytes.clone(),
-            Say::Binary(bytes) => format!("b{}", STANDARD.encode(bytes)).into_bytes(),
-        })
-        .collect();
-    let (status, body) = polling.post(&packets.join(&0x1e));
-    match outcome {
-        Ends(_) => {
-            assert_eq!((status, body.as_str()), REFUSED);
-            polling.is_unknown();
-        }
-        Leaves => {
-            assert_eq!((status, body.as_str()), TAKEN);
-            polling.is_unknown();
-        }
-        Lives | Answers(_) | Unjoined => {
-            assert_eq!((status, body.as_str()), TAKEN);
-            if let Answers(begins) = outcome {
-                polling.hears(begins);
-            }
-            polling_lives(&polling, is_joined && !matches!(outcome, Unjoined));
-            polling.post(b"1");
-            polling.is_unknown();
-        }
-    }
-}
-
-fn polling_lives(polling: &Polling, is_joined: bool) {
-    let (say, hear) = alive(is_joined);
-    assert_eq!(polling.post(say.as_bytes()), (200, "ok".to_owned()));
-    polling.hears(hear);
-}
-
-fn fresh_clients_are_served(address: SocketAddr) {
-    over_websocket(address, true, &[], &Lives);
-    over_polling(address, true, &text("3"), &Lives);
-}
+use inputs::{After, Always, Answers, Before, Case, Ends, Leaves, Lives, Say, Unjoined, run, server, text};
 
 const HOLE: &str = r#"{"_placeholder":true,"num":0}"#;
 
 #[test]
 fn packets_of_engine_io() {
     let broken: Vec<Case> = [
-        "", "7", "8", "9", "x", " ", "\n", "\0", "-1", "é", "\u{feff}40", "{}", "b!", "b", "bAQI=", "bAQI", "b====", "b4", "2", "2probe", "2x",
-        "4", "null", "B", "٣",
+        "",
+        "7",
+        "8",
+        "9",
+        "x",
+        " ",
+        "\n",
+        "\0",
+        "-1",
+        "é",
+        "\u{feff}40",
+        "{}",
+        "b!",
+        "b",
+        "bAQI=",
+        "bAQI",
+        "b====",
+        "b4",
+        "2",
+        "2probe",
+        "2x",
+        "4",
+        "null",
+        "B",
+        "٣",
     ]
     .iter()
     .map(|input| (Always, text(input), Ends(1002)))
     .collect();
     let not_utf8 = [&b"4\xff"[..], b"\xff", b"42[\"\xc3\x28\"]", b"4\xed\xa0\x80", b"4\xc0\x80", b"42[\"\xe2\x82\"]", b"3\xf4\x90\x80\x80"]
         .map(|input| (Always, text(input), Ends(1007)));
-    let read_over =
-        ["0", "0{}", r#"0{"sid":"x","upgrades":[]}"#, "3", "3probe", "3é", "5", "5x", "6", "6x"].iter().map(|input| (Always, text(input), Lives));
+    let read_over = ["0", "0{}", r#"0{"sid":"x","upgrades":[]}"#, "3", "3probe", "3é", "5", "5x", "6", "6x"]
+        .iter()
+        .map(|input| (Always, text(input), Lives));
     let closing = ["1", "1x", "1:3", r#"1{"a":1}"#].iter().map(|input| (Always, text(input), Leaves));
     let cases: Vec<Case> = broken.into_iter().chain(not_utf8).chain(read_over).chain(closing).collect();
     run(&server(), &cases);
@@ -197,32 +60,141 @@ fn packets_of_engine_io() {
 fn packets_of_socket_io_that_end_the_connection() {
     let mut cases: Vec<Case> = [
         // Types.
-        "47", "48", "49", "4x", "4-1", "4é", "4 2[\"echo\"]", "4\0", "4{}", "4[\"echo\"]",
+        "47",
+        "48",
+        "49",
+        "4x",
+        "4-1",
+        "4é",
+        "4 2[\"echo\"]",
+        "4\0",
+        "4{}",
+        "4[\"echo\"]",
         // Payloads.
-        "42", "42[]", "42{}", "42{\"0\":\"echo\"}", "42\"echo\"", "42null", "42true", "42[null]", "42[true]", "42[false]", "42[{}]", "42[[]]",
-        "42[\"echo\"", "42\"echo\"]", "42[\"echo\"] x", "42[\"echo\"][\"echo\"]", "42['echo']", "42[echo]", "42[\"echo\",]", "42[,\"echo\"]",
-        "42[\"echo\",NaN]", "42[\"echo\",01]", "42[\"echo\",\"\n\"]", "42[\"echo\",\"\\x\"]", "42[\"\\ud800\"]", "42[\"echo\",undefined]", "42[-]",
+        "42",
+        "42[]",
+        "42{}",
+        "42{\"0\":\"echo\"}",
+        "42\"echo\"",
+        "42null",
+        "42true",
+        "42[null]",
+        "42[true]",
+        "42[false]",
+        "42[{}]",
+        "42[[]]",
+        "42[\"echo\"",
+        "42\"echo\"]",
+        "42[\"echo\"] x",
+        "42[\"echo\"][\"echo\"]",
+        "42['echo']",
+        "42[echo]",
+        "42[\"echo\",]",
+        "42[,\"echo\"]",
+        "42[\"echo\",NaN]",
+        "42[\"echo\",01]",
+        "42[\"echo\",\"\n\"]",
+        "42[\"echo\",\"\\x\"]",
+        "42[\"\\ud800\"]",
+        "42[\"echo\",undefined]",
+        "42[-]",
         // Names that the library uses itself.
-        "42[\"connect\"]", "42[\"connect_error\"]", "42[\"disconnect\"]", "42[\"disconnecting\"]", "42[\"newListener\"]", "42[\"removeListener\"]",
-        "42[\"\\u0063onnect\"]", "421[\"disconnect\"]",
+        "42[\"connect\"]",
+        "42[\"connect_error\"]",
+        "42[\"disconnect\"]",
+        "42[\"disconnecting\"]",
+        "42[\"newListener\"]",
+        "42[\"removeListener\"]",
+        "42[\"\\u0063onnect\"]",
+        "421[\"disconnect\"]",
         // Ids.
-        "42-1[\"echo\"]", "421.5[\"echo\"]", "421e3[\"echo\"]", "420x1[\"echo\"]", "42 7[\"echo\"]", "42+7[\"echo\"]", "427 x[\"echo\"]", "427", "427,[\"echo\"]",
-        "4218446744073709551616[\"echo\"]", "42999999999999999999999999999999[\"echo\"]",
+        "42-1[\"echo\"]",
+        "421.5[\"echo\"]",
+        "421e3[\"echo\"]",
+        "420x1[\"echo\"]",
+        "42 7[\"echo\"]",
+        "42+7[\"echo\"]",
+        "427 x[\"echo\"]",
+        "427",
+        "427,[\"echo\"]",
+        "4218446744073709551616[\"echo\"]",
+        "42999999999999999999999999999999[\"echo\"]",
         // Answers.
-        "43", "431", "43[]", "431{}", "431null", "43-1[]", "43x[]", "4318446744073709551616[]",
+        "43",
+        "431",
+        "43[]",
+        "431{}",
+        "431null",
+        "43-1[]",
+        "43x[]",
+        "4318446744073709551616[]",
         // Refusals are a server's.
-        "44", "44{}", "44{\"message\":\"x\"}", "44\"x\"", "44[]", "44/closed,{}",
+        "44",
+        "44{}",
+        "44{\"message\":\"x\"}",
+        "44\"x\"",
+        "44[]",
+        "44/closed,{}",
         // Attachments' numbers.
-        "45", "46", "45[\"echo\"]", "45-[\"echo\"]", "45-1-[\"echo\"]", "45x-[\"echo\"]", "450-[\"echo\"]", "4500-[\"echo\"]", "4511-[\"echo\"]", "451[\"echo\"]",
-        "451.5-[\"echo\"]", "45+1-[\"echo\"]", "45 1-[\"echo\"]", "451e0-[\"echo\"]", "450x1-[\"echo\"]", "45١-[\"echo\"]", "4599999999999999999999-[\"echo\"]",
-        "451-", "451-[]", "451-{}", "451-[null]", "451-[\"connect\"]", "461-[]", "461-1{}", "461-1",
+        "45",
+        "46",
+        "45[\"echo\"]",
+        "45-[\"echo\"]",
+        "45-1-[\"echo\"]",
+        "45x-[\"echo\"]",
+        "450-[\"echo\"]",
+        "4500-[\"echo\"]",
+        "4511-[\"echo\"]",
+        "451[\"echo\"]",
+        "451.5-[\"echo\"]",
+        "45+1-[\"echo\"]",
+        "45 1-[\"echo\"]",
+        "451e0-[\"echo\"]",
+        "450x1-[\"echo\"]",
+        "45١-[\"echo\"]",
+        "4599999999999999999999-[\"echo\"]",
+        "451-",
+        "451-[]",
+        "451-{}",
+        "451-[null]",
+        "451-[\"connect\"]",
+        "461-[]",
+        "461-1{}",
+        "461-1",
         // Namespaces that were not joined.
-        "42/closed,[\"echo\"]", "42/nowhere,[\"echo\"]", "421/,[\"echo\"]", "431/closed,[]", "43/closed,1[]", "41/closed", "41/closed,", "41/nowhere", "42/[\"echo\"]",
-        "42//,[\"echo\"]", "42/,", "42closed,[\"echo\"]",
+        "42/closed,[\"echo\"]",
+        "42/nowhere,[\"echo\"]",
+        "421/,[\"echo\"]",
+        "431/closed,[]",
+        "43/closed,1[]",
+        "41/closed",
+        "41/closed,",
+        "41/nowhere",
+        "42/[\"echo\"]",
+        "42//,[\"echo\"]",
+        "42/,",
+        "42closed,[\"echo\"]",
         // CONNECT.
-        "40[]", "40[{}]", "40\"x\"", "40true", "40null", "40{", "40{}x", "40{\"a\":}", "40nowhere", "40,", "40,{}", "40{}{}", "40x/closed,",
+        "40[]",
+        "40[{}]",
+        "40\"x\"",
+        "40true",
+        "40null",
+        "40{",
+        "40{}x",
+        "40{\"a\":}",
+        "40nowhere",
+        "40,",
+        "40,{}",
+        "40{}{}",
+        "40x/closed,",
         // DISCONNECT.
-        "41{}", "41[]", "41null", "41\"x\"", "41x", "41/,{}",
+        "41{}",
+        "41[]",
+        "41null",
+        "41\"x\"",
+        "41x",
+        "41/,{}",
     ]
     .iter()
     .map(|packet| (Always, text(packet), Ends(1002)))
@@ -263,14 +235,13 @@ fn packets_of_socket_io_that_end_the_connection() {
 #[test]
 fn packets_of_socket_io_that_look_odd_and_are_none_the_worse() {
     let invalid = |namespace: &str| Answers(format!(r#"44{namespace},{{"message":"Invalid namespace"}}"#));
-    let unauthorized = |reason: &str| {
-        Answers(format!(r#"44/closed,{{"message":"Unauthorized","data":{{"code":"unauthorized","reason":"{reason}"}}}}"#))
-    };
-    let unknown = |name: &str| {
-        Answers(format!(r#"437[{{"error":{{"code":"invalid","message":"unknown event {name}"}},"ok":false}}]"#))
-    };
+    let unauthorized =
+        |reason: &str| Answers(format!(r#"44/closed,{{"message":"Unauthorized","data":{{"code":"unauthorized","reason":"{reason}"}}}}"#));
+    let unknown = |name: &str| Answers(format!(r#"437[{{"error":{{"code":"invalid","message":"unknown event {name}"}},"ok":false}}]"#));
     let mut cases: Vec<Case> = Vec::new();
-    for namespace in ["/nowhere", "//", "/no such", "/é", "/\"x\"", "/CLOSED", "/closed/", "/closed{\"token\":\"good\"}", "/\n", "/..", "/%2f", "/17"] {
+    for namespace in
+        ["/nowhere", "//", "/no such", "/é", "/\"x\"", "/CLOSED", "/closed/", "/closed{\"token\":\"good\"}", "/\n", "/..", "/%2f", "/17"]
+    {
         cases.push((Always, text(format!("40{namespace},")), invalid(namespace)));
     }
     cases.push((Always, text("40/nowhere"), invalid("/nowhere")));
@@ -308,110 +279,8 @@ fn packets_of_socket_io_that_look_odd_and_are_none_the_worse() {
     cases.push((After, text(format!(r#"427["echo",{deep}]"#)), Answers(format!("437[{deep}]"))));
     cases.push((After, text(format!("427[\"echo\"{}]", ",0".repeat(256))), Answers("437[0]".into())));
     // Nothing of Socket.IO's stands between.
-    let parts = [Say::Text(format!(r#"451-7["echo",{HOLE},1]"#).into()), Say::Text("3".into()), Say::Text("6".into()), Say::Binary(vec![1])];
+    let parts =
+        [Say::Text(format!(r#"451-7["echo",{HOLE},1]"#).into()), Say::Text("3".into()), Say::Text("6".into()), Say::Binary(vec![1])];
     cases.push((After, parts.to_vec(), Answers("437[1]".into())));
     run(&server(), &cases);
-}
-
-#[test]
-fn bodies_of_long_polling() {
-    let server = server();
-    let over = format!(r#"42["echo","{}"]"#, "x".repeat(1000));
-    for (body, outcome) in [
-        ("", Ends(0)),
-        ("\x1e", Ends(0)),
-        ("\x1e3", Ends(0)),
-        ("3\x1e", Ends(0)),
-        ("3\x1e\x1e3", Ends(0)),
-        ("3\x1e7", Ends(0)),
-        ("7\x1e3", Ends(0)),
-        ("3\x1e2\x1e3", Ends(0)),
-        ("421[\"echo\"]\x1e7", Ends(0)),
-        ("4\x1e42[\"echo\"]", Ends(0)),
-        ("42[\"echo\",\x1e1]", Ends(0)),
-        ("2:40", Ends(0)),
-        ("d=40", Ends(0)),
-        ("3\n3", Lives),
-        ("3\x1e3\x1e6\x1e0", Lives),
-        ("1\x1e7", Leaves),
-        ("3\x1e1", Leaves),
-        ("2:40\x1e1", Ends(0)),
-    ] {
-        println!("{body:?}");
-        over_polling(server.address, true, &text(body), &outcome);
-    }
-    // Too large, and the session lives on.
-    let polling = Polling::open(server.address);
-    assert_eq!(polling.post(over.as_bytes()), (413, String::new()));
-    let chunked = format!("Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n", "3".repeat(1001));
-    let chunked = Raw::request(server.address, &format!("POST {}", polling.path()), &chunked);
-    assert_eq!(answer(chunked.0), (413, String::new()));
-    polling_lives(&polling, false);
-    // Text is what is spoken.
-    let line = format!("POST {}", polling.path());
-    let (status, body) = answer(begin(server.address, &line, "Content-Type: application/octet-stream\r\n", b"3"));
-    assert_eq!((status, body.as_str()), REFUSED);
-    polling.is_unknown();
-    // A body that is broken off.
-    let polling = Polling::open(server.address);
-    let line = format!("POST {}", polling.path());
-    drop(Raw::request(server.address, &line, "Content-Length: 10\r\n\r\n3"));
-    ends(&polling);
-    fresh_clients_are_served(server.address);
-    server.settle();
-}
-
-/// Its end is seen by another request, in a moment.
-fn ends(polling: &Polling) {
-    let end = Instant::now() + Duration::from_secs(5);
-    loop {
-        let (status, body) = polling.post(b"3");
-        if (status, body.as_str()) == UNKNOWN {
-            return;
-        }
-        assert!(Instant::now() < end, "it still answers {status} {body}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-#[test]
-fn requests_beside_a_session() {
-    let server = server();
-    let polling = Polling::open(server.address);
-    let sid = &polling.sid;
-    let code = |code: u8, message: &str| (400, format!(r#"{{"code":{code},"message":"{message}"}}"#));
-    for (line, expected) in [
-        ("GET /socket.io/?EIO=4".to_owned(), code(0, "Transport unknown")),
-        ("GET /socket.io/".to_owned(), code(0, "Transport unknown")),
-        ("GET /socket.io/?EIO=4&transport=".to_owned(), code(0, "Transport unknown")),
-        ("GET /socket.io/?EIO=4&transport=pigeon".to_owned(), code(0, "Transport unknown")),
-        ("GET /socket.io/?EIO=4&transport=Polling".to_owned(), code(0, "Transport unknown")),
-        (format!("GET /socket.io/?EIO=4&transport=pigeon&sid={sid}"), code(0, "Transport unknown")),
-        ("GET /socket.io/?EIO=4&transport=polling&sid=x".to_owned(), code(1, "Session ID unknown")),
-        ("GET /socket.io/?EIO=4&transport=polling&sid=../../etc".to_owned(), code(1, "Session ID unknown")),
-        ("GET /socket.io/?EIO=4&transport=polling&sid=%00".to_owned(), code(1, "Session ID unknown")),
-        ("GET /socket.io/?EIO=4&transport=polling&sid=__proto__".to_owned(), code(1, "Session ID unknown")),
-        ("POST /socket.io/?EIO=4&transport=polling&sid=x".to_owned(), code(1, "Session ID unknown")),
-        (format!("GET /socket.io/?EIO=4&transport=polling&sid={sid}x"), code(1, "Session ID unknown")),
-        ("POST /socket.io/?EIO=4&transport=polling".to_owned(), code(2, "Bad handshake method")),
-        ("PUT /socket.io/?EIO=4&transport=polling".to_owned(), code(2, "Bad handshake method")),
-        ("DELETE /socket.io/?EIO=4&transport=polling".to_owned(), code(2, "Bad handshake method")),
-        (format!("PUT {}", polling.path()), code(2, "Bad handshake method")),
-        (format!("DELETE {}", polling.path()), code(2, "Bad handshake method")),
-        (format!("PATCH {}", polling.path()), code(2, "Bad handshake method")),
-        ("GET /socket.io/?EIO=4&transport=websocket".to_owned(), code(3, "Bad request")),
-        (format!("GET /socket.io/?EIO=4&transport=websocket&sid={sid}"), code(3, "Bad request")),
-        (format!("POST /socket.io/?EIO=4&transport=websocket&sid={sid}"), code(3, "Bad request")),
-        ("GET /socket.io/?transport=polling".to_owned(), code(5, "Unsupported protocol version")),
-        ("GET /socket.io/?EIO=3&transport=polling".to_owned(), code(5, "Unsupported protocol version")),
-        ("GET /socket.io/?EIO=5&transport=polling".to_owned(), code(5, "Unsupported protocol version")),
-        ("GET /socket.io/?EIO=4x&transport=polling".to_owned(), code(5, "Unsupported protocol version")),
-        ("GET /socket.io/?EIO=&transport=polling".to_owned(), code(5, "Unsupported protocol version")),
-    ] {
-        assert_eq!(answer(begin(server.address, &line, "", b"")), expected, "{line}");
-    }
-    polling_lives(&polling, false);
-    polling.post(b"1");
-    fresh_clients_are_served(server.address);
-    server.settle();
 }

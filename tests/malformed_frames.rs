@@ -1,19 +1,15 @@
-//! What no frame and no handshake may look like: RFC 6455 under both protocols, the frames of the plain protocol, and the requests that ask for a
-//! WebSocket. Each entry has its exact end.
+//! What no frame may look like: RFC 6455 under both protocols, and the frames of the plain protocol. Each entry has its exact end.
 
 #[path = "support/echo.rs"]
 mod echo;
-#[path = "support/polling.rs"]
-mod polling;
 #[path = "support/raw.rs"]
 mod raw;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 
 use echo::Running;
 use hubcast::realtime::Settings;
-use polling::{Polling, answer};
 use raw::{Raw, UPGRADE, masked};
 
 const PROTOCOL: u16 = 1002;
@@ -25,7 +21,7 @@ fn server() -> Running {
     Running::start(Settings { max_payload: 1000, ..Settings::default() })
 }
 
-/// A frame's head by hand: masked with zeros when its second byte says so.
+/// A frame's first bytes, as they are.
 fn head(bytes: &[u8]) -> Vec<u8> {
     bytes.to_vec()
 }
@@ -53,7 +49,7 @@ fn fresh_clients_are_served(server: &Running) {
     let mut raw = Raw::plain(server.address);
     raw.say(r#"{"event":"echo","data":1,"id":1}"#);
     assert_eq!(raw.text(), r#"{"ack":1,"data":1}"#);
-    let mut raw = Raw::socketio(server.address);
+    raw = Raw::socketio(server.address);
     raw.say("40");
     raw.hears(r#"42["session","#);
     raw.say(r#"421["echo",1]"#);
@@ -83,7 +79,11 @@ fn frames_that_end_the_connection() {
         cases.push((format!("opcode {opcode:x} of 126 bytes, its head alone"), head(&[0x80 | opcode, 0xfe]), PROTOCOL));
         cases.push((format!("opcode {opcode:x} of 126 bytes"), masked(0x80 | opcode, &[b'x'; 126]), PROTOCOL));
         cases.push((format!("opcode {opcode:x} with a length of 64 bits"), head(&[0x80 | opcode, 0xff]), PROTOCOL));
-        cases.push((format!("opcode {opcode:x} with a short length written long"), head(&[0x80 | opcode, 0xfe, 0, 0, 0, 0, 0, 0]), PROTOCOL));
+        cases.push((
+            format!("opcode {opcode:x} with a short length written long"),
+            head(&[0x80 | opcode, 0xfe, 0, 0, 0, 0, 0, 0]),
+            PROTOCOL,
+        ));
     }
     let huge = |highest: u8| head(&[0x82, 0xff, highest, 0, 0, 0x40, 0, 0, 0, 0]);
     cases.push(("a length of 64 bits, as far as it shows".into(), huge(0x80)[..3].to_vec(), PROTOCOL));
@@ -154,7 +154,7 @@ fn close_frames() {
         both(server.address, &name, &bytes, |raw| {
             let (first, payload) = raw.frame();
             assert_eq!((first, u16::from_be_bytes([payload[0], payload[1]])), (0x88, code));
-            assert_eq!(std::io::Read::read(&mut raw.0, &mut [0; 16]).unwrap_or(0), 0, "the end follows");
+            assert_eq!(raw.0.read(&mut [0; 16]).unwrap_or(0), 0, "the end follows");
         });
     }
     fresh_clients_are_served(&server);
@@ -186,11 +186,43 @@ fn frames_of_the_plain_protocol() {
     let server = server();
     let long_id = format!(r#"{{"event":"echo","id":"{}"}}"#, "x".repeat(127));
     for text in [
-        "", " ", "hi", "1", "null", "true", "\"echo\"", "[]", r#"["echo"]"#, "{", "{}", "}", r#"{"data":1}"#, r#"{"event":1}"#, r#"{"event":null}"#,
-        r#"{"event":["echo"]}"#, r#"{"event":{}}"#, r#"{"event":"echo""#, r#"{"event":"echo"} x"#, r#"{"event":"echo"}{"event":"echo"}"#,
-        r#"{"event":"echo",}"#, r#"{"event":"echo","data":}"#, r#"{"event":"echo","data":NaN}"#, r#"{'event':'echo'}"#, r#"{event:"echo"}"#,
-        r#"{"event":"a","event":"b"}"#, r#"{"event":"\ud800"}"#, r#"{"event":"echo","id":{}}"#, r#"{"event":"echo","id":[]}"#, r#"{"event":"echo","id":true}"#,
-        r#"{"event":"echo","id":01}"#, "\u{feff}{\"event\":\"echo\"}", "40", "2", "{\"event\":\"a\nb\"}", "\0", long_id.as_str(),
+        "",
+        " ",
+        "hi",
+        "1",
+        "null",
+        "true",
+        "\"echo\"",
+        "[]",
+        r#"["echo"]"#,
+        "{",
+        "{}",
+        "}",
+        r#"{"data":1}"#,
+        r#"{"event":1}"#,
+        r#"{"event":null}"#,
+        r#"{"event":["echo"]}"#,
+        r#"{"event":{}}"#,
+        r#"{"event":"echo""#,
+        r#"{"event":"echo"} x"#,
+        r#"{"event":"echo"}{"event":"echo"}"#,
+        r#"{"event":"echo",}"#,
+        r#"{"event":"echo","data":}"#,
+        r#"{"event":"echo","data":NaN}"#,
+        r#"{'event':'echo'}"#,
+        r#"{event:"echo"}"#,
+        r#"{"event":"a","event":"b"}"#,
+        r#"{"event":"\ud800"}"#,
+        r#"{"event":"echo","id":{}}"#,
+        r#"{"event":"echo","id":[]}"#,
+        r#"{"event":"echo","id":true}"#,
+        r#"{"event":"echo","id":01}"#,
+        "\u{feff}{\"event\":\"echo\"}",
+        "40",
+        "2",
+        "{\"event\":\"a\nb\"}",
+        "\0",
+        long_id.as_str(),
     ] {
         println!("{text}");
         let mut raw = Raw::plain(server.address);
@@ -222,54 +254,5 @@ fn frames_of_the_plain_protocol() {
         assert_eq!(raw.text(), answer, "{text}");
         lives(&mut raw);
     }
-    fresh_clients_are_served(&server);
-}
-
-#[test]
-fn requests_for_a_websocket() {
-    let server = server();
-    let polling = Polling::open(server.address);
-    let key = "dGhlIHNhbXBsZSBub25jZQ==";
-    let with = |from: &str, to: &str| UPGRADE.replace(from, to);
-    let line = "GET /socket.io/?EIO=4&transport=websocket";
-    for (name, line, headers, status) in [
-        ("no key", line, with(&format!("Sec-WebSocket-Key: {key}\r\n"), ""), 400),
-        ("an empty key", line, with(key, ""), 400),
-        ("a short key", line, with(key, "dGhlIHNhbXBsZSA="), 400),
-        ("a long key", line, with(key, "dGhlIHNhbXBsZSBub25jZQAAAA=="), 400),
-        ("a key that is not base64", line, with(key, "dGhlIHNhbXBsZSB!b25jZQ=="), 400),
-        ("a key without padding", line, with(key, "dGhlIHNhbXBsZSBub25jZQAA"), 400),
-        ("no version", line, with("Sec-WebSocket-Version: 13\r\n", ""), 426),
-        ("version 8", line, with("13", "8"), 426),
-        ("version 013", line, with("13", "013"), 426),
-        ("another upgrade", line, with("Upgrade: websocket", "Upgrade: h2c"), 426),
-        ("by POST", "POST /socket.io/?EIO=4&transport=websocket", UPGRADE.into(), 400),
-        ("by PUT", "PUT /ws", UPGRADE.into(), 400),
-        ("by POST, plain", "POST /ws", UPGRADE.into(), 400),
-        ("no transport", "GET /socket.io/?EIO=4", UPGRADE.into(), 400),
-        ("polling", "GET /socket.io/?EIO=4&transport=polling", UPGRADE.into(), 400),
-        ("version 3 of Engine.IO", "GET /socket.io/?EIO=3&transport=websocket", UPGRADE.into(), 400),
-        ("no version of Engine.IO", "GET /socket.io/?transport=websocket", UPGRADE.into(), 400),
-        ("an unknown session", "GET /socket.io/?EIO=4&transport=websocket&sid=x", UPGRADE.into(), 400),
-        ("another path", "GET /socket.io/x?EIO=4&transport=websocket", UPGRADE.into(), 404),
-        ("a foreign Origin", line, format!("{UPGRADE}Origin: https://elsewhere.test\r\n"), 403),
-        ("an Origin that is none", line, format!("{UPGRADE}Origin: \u{1}\r\n"), 400),
-    ] {
-        println!("{name}");
-        assert_eq!(answer(Raw::request(server.address, line, &headers).0).0, status, "{name}");
-    }
-    // The session goes on after a try that is none.
-    let line = format!("GET /socket.io/?EIO=4&transport=websocket&sid={}", polling.sid);
-    let short = with(key, "dGhlIHNhbXBsZSA=");
-    assert_eq!(answer(Raw::request(server.address, &line, &short).0).0, 400);
-    for frame in [vec![0xc1], vec![0x81, 0x00], masked(0x81, b"2probe!"), masked(0x82, b"2probe"), masked(0x81, &[b'x'; 200]), close(1005, b"")] {
-        let mut raw = Raw::request(server.address, &line, UPGRADE);
-        raw.head();
-        raw.0.write_all(&frame).unwrap();
-        assert_eq!(std::io::Read::read(&mut raw.0, &mut [0; 16]).unwrap_or(0), 0, "{frame:02x?}");
-    }
-    assert_eq!(polling.post(b"40"), (200, "ok".to_owned()));
-    polling.hears("40");
-    polling.post(b"1");
     fresh_clients_are_served(&server);
 }

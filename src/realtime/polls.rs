@@ -13,8 +13,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use bytestring::ByteString;
 use tokio::sync::oneshot;
 
-use super::wire::engineio::{Frame, HandshakeFault};
 use super::wire::engineio::payload::{append, split};
+use super::wire::engineio::{Frame, HandshakeFault};
 use super::wire::websocket;
 
 /// Where a request waits for what becomes of it. Dropped: the session is over, and was not this request's to end.

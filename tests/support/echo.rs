@@ -42,7 +42,7 @@ impl Gateway for Echo {
 /// A server that runs until the test program ends.
 pub struct Running {
     pub address: SocketAddr,
-    server: Server,
+    pub server: Server,
 }
 
 impl Running {

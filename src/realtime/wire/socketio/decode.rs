@@ -2,6 +2,7 @@
 //!
 //! - no text at all is refused, and white space is no digit (to JavaScript both are the number 0);
 //! - an event, an answer and a CONNECT_ERROR have to have a payload, as the protocol asks, and an answer an id;
+//! - a name is text: half of a surrogate pair, which JavaScript's strings may have, is none;
 //! - an ack id is a u64, and arguments are at most [`MAX_ARGUMENTS`];
 //! - the number of attachments, and a placeholder's, is written as digits.
 
