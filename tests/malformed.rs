@@ -1,5 +1,6 @@
 //! What no packet may look like, over both transports, each entry with its exact end: over a WebSocket a close code, over long-polling the POST's
 //! answer and a session that is unknown from then on. Outcomes are those of socket.io 4.8 unless `wire/socketio/decode.rs` says otherwise.
+//! Two more are this server's own: Engine.IO's close packet ends a WebSocket too, and a connection joins so many namespaces and no more.
 
 #[path = "support/echo.rs"]
 mod echo;

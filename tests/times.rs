@@ -31,9 +31,9 @@ fn is_short((status, body): &(u16, String), expected: (u16, &str)) -> bool {
 }
 
 /// A client that has begun this, and answers each ping, until it is closed.
-fn is_closed_as_unfinished(raw: &mut Raw, begun: &[u8]) {
+fn is_closed_as_unfinished(raw: &mut Raw, first_part: &[u8]) {
     let began = Instant::now();
-    raw.0.write_all(begun).unwrap();
+    raw.0.write_all(first_part).unwrap();
     let (head, payload) = loop {
         match raw.frame() {
             (0x89, payload) => raw.send(0x8a, &payload),
