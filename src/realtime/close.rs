@@ -13,6 +13,8 @@ pub enum Reason {
     PingTimeout,
     /// No namespace was joined in time.
     ConnectTimeout,
+    /// A message was begun, in fragments or with attachments, and the rest did not come in time.
+    Unfinished,
     /// A packet or frame that breaks the protocol.
     ParseError,
     /// Text that is not UTF-8.
@@ -50,6 +52,7 @@ impl Reason {
             Self::TransportLost => "transport_lost",
             Self::PingTimeout => "ping_timeout",
             Self::ConnectTimeout => "connect_timeout",
+            Self::Unfinished => "unfinished",
             Self::ParseError => "parse_error",
             Self::NotUtf8 => "not_utf8",
             Self::TooLarge => "too_large",
@@ -71,7 +74,7 @@ impl Reason {
     pub fn code(self) -> u16 {
         match self {
             Self::ClientClosed | Self::TransportLost | Self::TakenOver | Self::Kicked => 1000,
-            Self::PingTimeout | Self::ConnectTimeout | Self::RateLimited | Self::SlowConsumer => 1008,
+            Self::PingTimeout | Self::ConnectTimeout | Self::Unfinished | Self::RateLimited | Self::SlowConsumer => 1008,
             Self::ParseError => 1002,
             Self::NotUtf8 => 1007,
             Self::TooLarge => 1009,
@@ -88,6 +91,13 @@ impl Reason {
     #[must_use]
     pub fn is_lost_line(self) -> bool {
         matches!(self, Self::TransportLost | Self::PingTimeout | Self::SlowConsumer | Self::Unavailable | Self::Shutdown | Self::TakenOver)
+    }
+
+    /// Whether a client that polls, and has no poll here, is to hear of the end by its next one: the server wanted it, and what it said last may still
+    /// wait there. Else the session is unknown at once, as in the reference server when a client breaks the protocol or is not heard of in time.
+    #[must_use]
+    pub fn owes_a_word(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Shutdown | Self::Kicked)
     }
 
     /// Whether the same client can expect better luck later.

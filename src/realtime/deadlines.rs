@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::link::Link;
 
 /// Timers closer together than this fire together.
-const GRAIN: Duration = Duration::from_millis(10);
+pub(super) const GRAIN: Duration = Duration::from_millis(10);
 
 pub(super) struct Deadlines {
     started: Instant,

@@ -13,15 +13,20 @@ use bytes::{Buf, Bytes, BytesMut};
 use bytestring::ByteString;
 use tokio::sync::oneshot;
 
-use super::wire::engineio::Frame;
 use super::wire::engineio::payload::{append, split};
+use super::wire::engineio::{Frame, HandshakeFault};
 use super::wire::websocket;
+
+/// Where a request waits for what becomes of it. Dropped: the session is over, and was not this request's to end.
+pub(super) type Answer<T> = oneshot::Sender<Result<T, HandshakeFault>>;
 
 /// The polling side of a link, as long as it has one.
 #[derive(Default)]
 pub(super) struct Polls {
-    waiting: Cell<Option<oneshot::Sender<Bytes>>>,
+    waiting: Cell<Option<Answer<Bytes>>>,
     posted: RefCell<Option<Posted>>,
+    /// Of a POST whose last packet is in hand.
+    in_hand: Cell<Option<Answer<()>>>,
     /// A WebSocket is being tried.
     pub(super) probing: Cell<bool>,
     /// What has come on the WebSocket behind the move.
@@ -32,15 +37,21 @@ pub(super) struct Polls {
 struct Posted {
     packets: Bytes,
     /// Told when all was.
-    done: oneshot::Sender<()>,
+    done: Answer<()>,
 }
 
 impl Polls {
-    /// A poll has come. False: one waits already.
-    pub(super) fn wait(&self, poll: oneshot::Sender<Bytes>) -> bool {
+    /// A poll has come. False: one waits already, and this one is refused.
+    pub(super) fn wait(&self, poll: Answer<Bytes>) -> bool {
         let before = self.waiting.take().filter(|before| !before.is_closed());
         let is_first = before.is_none();
-        self.waiting.set(Some(before.unwrap_or(poll)));
+        match before {
+            Some(before) => {
+                refuse(poll);
+                self.waiting.set(Some(before));
+            }
+            None => self.waiting.set(Some(poll)),
+        }
         is_first
     }
 
@@ -52,7 +63,7 @@ impl Polls {
     }
 
     /// The poll that waits.
-    pub(super) fn take(&self) -> Option<oneshot::Sender<Bytes>> {
+    pub(super) fn take(&self) -> Option<Answer<Bytes>> {
         self.waiting.take()
     }
 
@@ -60,21 +71,23 @@ impl Polls {
     pub(super) fn send_home(&self) {
         if let Some(poll) = self.waiting.take() {
             // It may have gone by itself.
-            let _ = poll.send(Bytes::from_static(b"6"));
+            let _ = poll.send(Ok(Bytes::from_static(b"6")));
         }
     }
 
-    /// A POST has come. False: another one is not handled yet.
-    pub(super) fn post(&self, packets: Bytes, done: oneshot::Sender<()>) -> bool {
+    /// A POST has come. False: another one is not handled yet, and this one is refused.
+    pub(super) fn post(&self, packets: Bytes, done: Answer<()>) -> bool {
         let mut posted = self.posted.borrow_mut();
         let is_first = posted.is_none();
         if is_first {
             *posted = Some(Posted { packets, done });
+        } else {
+            refuse(done);
         }
         is_first
     }
 
-    /// The next packet that was posted; its sender is told when it was the last.
+    /// The next packet that was posted. After the last one, [`Polls::taken`] is due.
     pub(super) fn next(&self) -> Option<Result<Message, ProtocolError>> {
         let mut slot = self.posted.borrow_mut();
         let posted = slot.as_mut()?;
@@ -85,15 +98,34 @@ impl Polls {
             // What stands between two.
             posted.packets.advance(1);
         } else if let Some(Posted { done, .. }) = slot.take() {
-            // It may have gone by itself.
-            let _ = done.send(());
+            self.in_hand.set(Some(done));
         }
         Some(message(packet))
     }
 
-    /// Drops what was posted and who waits: the link is cut.
+    /// The packet in hand was taken; when it was a POST's last, its sender is told.
+    pub(super) fn taken(&self) {
+        if let Some(done) = self.in_hand.take() {
+            // It may have gone by itself.
+            let _ = done.send(Ok(()));
+        }
+    }
+
+    /// The client has said that it is through: its poll is sent home, its POST is good, and what else is in it is for nobody.
+    pub(super) fn part(&self) {
+        self.send_home();
+        let posted = self.posted.take();
+        self.in_hand.set(posted.map(|posted| posted.done).or_else(|| self.in_hand.take()));
+        self.taken();
+    }
+
+    /// Refuses what was posted, and drops who waits: the link is cut.
     pub(super) fn drop_all(&self) {
-        drop((self.waiting.take(), self.posted.take()));
+        drop(self.waiting.take());
+        let posted = self.posted.take().map(|posted| posted.done);
+        for done in [posted, self.in_hand.take()].into_iter().flatten() {
+            refuse(done);
+        }
     }
 
     /// Keeps what has come on the WebSocket behind the move, for who reads there.
@@ -104,6 +136,11 @@ impl Polls {
     pub(super) fn take_rest(&self) -> BytesMut {
         self.rest.take()
     }
+}
+
+fn refuse<T>(request: Answer<T>) {
+    // It may have gone by itself.
+    let _ = request.send(Err(HandshakeFault::BadRequest));
 }
 
 /// As if it had come in a WebSocket frame; bytes too are text here, and known by their first letter.
@@ -154,16 +191,37 @@ mod tests {
         assert!(matches!(polls.next(), Some(Ok(Message::Text(text))) if text == "42[\"é\"]"));
         assert!(matches!(polls.next(), Some(Ok(Message::Text(text))) if text == "bAQI="));
         assert!(matches!(polls.next(), Some(Ok(Message::Text(text))) if text.is_empty()));
+        polls.taken();
         assert!(told.try_recv().is_err());
         assert!(matches!(polls.next(), Some(Err(_))));
-        assert!(told.try_recv().is_ok() && polls.next().is_none());
+        assert!(told.try_recv().is_err() && polls.next().is_none());
+        polls.taken();
+        assert_eq!(told.try_recv(), Ok(Ok(())));
+    }
+
+    #[test]
+    fn the_end_refuses_what_was_posted_and_a_parting_does_not() {
+        let polls = Polls::default();
+        for packets in ["1", "1\x1e3"] {
+            let ((poll, mut told), (done, mut handled)) = (oneshot::channel(), oneshot::channel());
+            assert!(polls.wait(poll) && polls.post(packets.into(), done) && polls.next().is_some());
+            polls.part();
+            polls.drop_all();
+            assert_eq!((told.try_recv(), handled.try_recv()), (Ok(Ok("6".into())), Ok(Ok(()))));
+            let (done, mut handled) = oneshot::channel();
+            assert!(polls.post(packets.into(), done) && polls.next().is_some());
+            polls.drop_all();
+            assert_eq!(handled.try_recv(), Ok(Err(HandshakeFault::BadRequest)));
+            assert!(polls.next().is_none());
+        }
     }
 
     #[test]
     fn a_second_poll_is_refused_unless_the_first_has_gone() {
         let polls = Polls::default();
-        let ((first, answer), (second, _), (third, _)) = (oneshot::channel(), oneshot::channel(), oneshot::channel());
+        let ((first, answer), (second, mut refused), (third, _)) = (oneshot::channel(), oneshot::channel(), oneshot::channel());
         assert!(polls.wait(first) && !polls.wait(second));
+        assert_eq!(refused.try_recv(), Ok(Err(HandshakeFault::BadRequest)));
         drop(answer);
         assert!(polls.wait(third));
     }

@@ -19,7 +19,8 @@ pub struct Settings {
     pub ping_timeout: Duration,
     /// The largest message a client may send, in bytes, fragments added up.
     pub max_payload: usize,
-    /// How long a connection may live without having joined a namespace.
+    /// How long a connection may live without having joined a namespace; and how long the rest of a message may take whose first fragment, or whose text
+    /// ahead of its attachments, has come.
     pub connect_timeout: Duration,
     /// Bytes that may wait for one socket. One more, and it is cut as a slow consumer.
     pub outbox_limit: usize,

@@ -109,9 +109,8 @@ describe("a session", () => {
     const { sid } = await join();
     const first = poll(sid);
     await new Promise((resolve) => setTimeout(resolve, 50));
-    assert.equal((await poll(sid)).status, 400);
+    assert.deepEqual(short(await poll(sid)), [400, '{"code":3,"message":"Bad request"}']);
     assert.deepEqual(short(await first), [200, "1"]);
-    await until(async () => (await poll(sid)).status === 400, "its end");
     assert.deepEqual(short(await poll(sid)), UNKNOWN);
   });
 
@@ -126,11 +125,27 @@ describe("a session", () => {
   });
 
   test("ends with what is no packet", async () => {
-    for (const packet of ["", "7", "4", "49", '42["a"]\x1e', "b!", "2x", "0", "42[]", "4\xff"]) {
+    for (const packet of ["", "7", "4", "49", '42["a"]\x1e', "b!", "2x", "42[]", "4\xff"]) {
       const { sid } = await join();
-      await post(sid, Buffer.from(packet, "latin1"));
-      await until(async () => (await poll(sid)).body === UNKNOWN[1], `the end after ${JSON.stringify(packet)}`);
+      assert.deepEqual(short(await post(sid, Buffer.from(packet, "latin1"))), [400, '{"code":3,"message":"Bad request"}'], packet);
+      assert.deepEqual(short(await poll(sid)), UNKNOWN, packet);
     }
+  });
+
+  test("takes no notice of what only a server says", async () => {
+    const { sid } = await join();
+    assert.deepEqual(short(await post(sid, '0{"sid":"x"}\x1e5\x1e6')), [200, "ok"]);
+    assert.deepEqual(short(await post(sid, '420["notification:read-all"]')), [200, "ok"]);
+    assert.match((await poll(sid)).body, /430\[/);
+  });
+
+  test("that is left sends the waiting poll home", async () => {
+    const { sid } = await join();
+    const waiting = poll(sid);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.deepEqual(short(await post(sid, "1")), [200, "ok"]);
+    assert.deepEqual(short(await waiting), [200, "6"]);
+    assert.deepEqual(short(await poll(sid)), UNKNOWN);
   });
 
   test("takes no body above MAX_PAYLOAD, and lives on", async () => {

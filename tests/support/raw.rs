@@ -67,6 +67,23 @@ impl Raw {
         String::from_utf8(payload).unwrap()
     }
 
+    /// Reads texts until one begins so.
+    pub fn hears(&mut self, begins: &str) {
+        while !self.text().starts_with(begins) {}
+    }
+
+    /// Reads the end, whatever texts come before it: a close frame with this code, and nothing more.
+    pub fn ends(&mut self, code: u16) {
+        let (head, payload) = loop {
+            match self.frame() {
+                (0x81, _) => {}
+                frame => break frame,
+            }
+        };
+        assert_eq!((head, payload.get(..2)), (0x88, Some(&code.to_be_bytes()[..])), "{:?}", String::from_utf8_lossy(&payload));
+        assert_eq!(self.0.read(&mut [0; 16]).unwrap_or(0), 0, "the end follows");
+    }
+
     pub fn close_code(&mut self) -> u16 {
         let (head, payload) = self.frame();
         assert_eq!(head, 0x88, "{payload:?}");

@@ -2,8 +2,8 @@
 //! the deadlines. `write`: what waits goes out. `times`: what is due when.
 //!
 //! A connection leaves in one of two ways, and the first reason given stays: [`Link::close`] says goodbye (the queue is written, then a close
-//! frame, and the client has [`CLOSE_LINGER`] to answer); [`Link::cut`] drops what waits. Either way the reading stream ends, and with it
-//! the session, whose exit does the rest.
+//! frame, and the client has [`CLOSE_LINGER`] to answer; one that polls is waited for only when there is something to say); [`Link::cut`] drops
+//! what waits. Either way the reading stream ends, and with it the session, whose exit does the rest.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
@@ -61,6 +61,8 @@ pub(super) struct Link {
     pinged: Cell<bool>,
     /// When to give up on a connection that joins nothing; `u64::MAX` once it has.
     join_due: Cell<u64>,
+    /// When to give up on a message that has begun and is not whole; `u64::MAX` when none has.
+    whole_due: Cell<u64>,
     paused: Cell<bool>,
     reader: Cell<Option<Waker>>,
     /// Who waits for the queue to be short.
@@ -101,6 +103,7 @@ impl Link {
             ping_due: Cell::new(ping_due),
             pinged: Cell::new(false),
             join_due: Cell::new(join_due),
+            whole_due: Cell::new(u64::MAX),
             paused: Cell::new(false),
             reader: Cell::new(None),
             filler: Cell::new(None),
@@ -219,7 +222,8 @@ impl Link {
         self.confirmed.get()
     }
 
-    /// Says goodbye: writes what waits, a close frame, and ends when the client has answered or [`CLOSE_LINGER`] is over.
+    /// Says goodbye: writes what waits, a close frame, and ends when the client has answered or [`CLOSE_LINGER`] is over. Of a client that polls, the
+    /// poll that waits is answered; its next one is waited for only when it [is owed a word](Reason::owes_a_word).
     pub(super) fn close(self: &Rc<Self>, reason: Reason) {
         if !self.is_open() {
             return;
@@ -232,15 +236,20 @@ impl Link {
         self.deadlines.schedule(self, by);
         self.resume();
         self.flush();
+        if self.io.get().is_none() && !reason.owes_a_word() {
+            self.cut(reason);
+        }
     }
 
     /// The client has let go of this connection, by Engine.IO's close packet: as when it breaks. That an end is for good is said by Socket.IO's DISCONNECT;
     /// the official client sends the one without the other over polling when something went wrong.
     pub(super) fn hang_up(self: &Rc<Self>) {
-        self.close(Reason::TransportLost);
-        if self.io.get().is_none() {
-            // It does not come back for an answer.
-            self.cut(Reason::TransportLost);
+        match self.polls().filter(|_| self.io.get().is_none()) {
+            Some(polls) => {
+                polls.part();
+                self.cut(Reason::TransportLost);
+            }
+            None => self.close(Reason::TransportLost),
         }
     }
 

@@ -7,11 +7,11 @@ use std::task::Poll;
 
 use bytes::{Buf, Bytes};
 use socket2::SockRef;
-use tokio::sync::oneshot;
 
 use super::{Link, State, millis};
 use crate::realtime::Reason;
-use crate::realtime::polls::{self, Polls};
+use crate::realtime::polls::{self, Answer, Polls};
+use crate::realtime::wire::engineio::HandshakeFault;
 
 /// Frames that one write call takes.
 const VECTOR: usize = 32;
@@ -37,9 +37,13 @@ impl Link {
 
     /// A poll has come. It is answered with what waits, at once or as soon as something does; a second one beside it ends the session, as in the
     /// reference server.
-    pub(in crate::realtime) fn poll(self: &Rc<Self>, poll: oneshot::Sender<Bytes>) {
-        let Some(polls) = self.polls().filter(|_| self.io.get().is_none() && self.state.get() != State::Cut) else { return };
-        if polls.wait(poll) {
+    pub(in crate::realtime) fn poll(self: &Rc<Self>, poll: Answer<Bytes>) {
+        self.end_if_overdue();
+        let Some(polls) = self.polls().filter(|_| self.state.get() != State::Cut) else { return };
+        if self.io.get().is_some() {
+            // Who does not poll any more may not. The request may have gone by itself.
+            let _ = poll.send(Err(HandshakeFault::BadRequest));
+        } else if polls.wait(poll) {
             self.blocked.set(false);
             self.flush();
         } else {
@@ -55,7 +59,7 @@ impl Link {
                 return Poll::Ready(());
             }
             let Some(poll) = polls.take() else { return Poll::Pending };
-            poll.send(polls::payload(&mut queue))
+            poll.send(Ok(polls::payload(&mut queue)))
         };
         self.queued.set(0);
         self.wake_filler();

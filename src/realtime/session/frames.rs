@@ -24,8 +24,9 @@ impl Session {
                 Ok(engineio::Packet::Message(packet)) => self.packet(packet, ctx),
                 Ok(engineio::Packet::Binary(bytes)) => self.binary(bytes, ctx),
                 Ok(engineio::Packet::Close) => self.link.hang_up(),
-                Ok(engineio::Packet::Upgrade | engineio::Packet::Noop) => {}
-                Ok(engineio::Packet::Open(_) | engineio::Packet::Ping(_)) | Err(_) => self.link.close(Reason::ParseError),
+                // As in the reference server, which takes no notice of what only a server says.
+                Ok(engineio::Packet::Open(_) | engineio::Packet::Upgrade | engineio::Packet::Noop) => {}
+                Ok(engineio::Packet::Ping(_)) | Err(_) => self.link.close(Reason::ParseError),
             },
             Protocol::Plain => match plain::decode(text) {
                 Some(plain::Frame { event, data, id }) => {
@@ -109,13 +110,8 @@ impl Session {
             _ => Reason::TransportLost,
         }
     }
-}
 
-impl StreamHandler<Result<Message, ProtocolError>> for Session {
-    fn handle(&mut self, item: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
-        if !self.link.is_open() {
-            return;
-        }
+    fn item(&mut self, item: Result<Message, ProtocolError>, ctx: &mut Context<Self>) {
         match item {
             Ok(Message::Text(text)) => self.text(&text, ctx),
             Ok(Message::Continuation(item)) => match self.fragments.add(item, self.worker.shared.settings.max_payload) {
@@ -136,6 +132,18 @@ impl StreamHandler<Result<Message, ProtocolError>> for Session {
             Err(ProtocolError::Overflow) => self.link.close(Reason::TooLarge),
             Err(ProtocolError::Io(error)) if error.kind() == NOT_UTF8 => self.link.close(Reason::NotUtf8),
             Err(_) => self.link.close(Reason::ParseError),
+        }
+    }
+}
+
+impl StreamHandler<Result<Message, ProtocolError>> for Session {
+    fn handle(&mut self, item: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
+        if self.link.is_open() {
+            self.item(item, ctx);
+            self.link.awaits(self.assembler.is_waiting() || self.fragments.is_waiting());
+        }
+        if let Some(polls) = self.link.polls() {
+            polls.taken();
         }
     }
 }

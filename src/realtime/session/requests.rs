@@ -5,23 +5,24 @@ use std::rc::Rc;
 use actix::prelude::*;
 use actix_rt::net::TcpStream;
 use bytes::{Bytes, BytesMut};
-use tokio::sync::oneshot;
 
 use super::Session;
 use crate::realtime::Reason;
+use crate::realtime::polls::Answer;
 use crate::realtime::transport::probe;
+use crate::realtime::wire::engineio::HandshakeFault;
 
 /// A poll has come; it is told what the client is to get.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(in crate::realtime) struct Poll(pub oneshot::Sender<Bytes>);
+pub(in crate::realtime) struct Poll(pub Answer<Bytes>);
 
-/// A POST has come; it is told when all of its packets were taken.
+/// A POST has come; it is told when all of its packets were taken, or that one of them has ended the session.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::realtime) struct Post {
     pub packets: Bytes,
-    pub done: oneshot::Sender<()>,
+    pub done: Answer<()>,
 }
 
 /// A request of the client's was broken off, or is none that it can have meant.
@@ -49,9 +50,11 @@ impl Handler<Post> for Session {
     type Result = ();
 
     fn handle(&mut self, Post { packets, done }: Post, _: &mut Self::Context) {
-        // Who is not polling any more has its request dropped, and so refused.
-        let Some(polls) = self.link.polls().filter(|_| self.link.io().is_none() && self.link.is_open()) else { return };
-        if polls.post(packets, done) {
+        let Some(polls) = self.link.polls().filter(|_| self.link.is_open()) else { return };
+        if self.link.io().is_some() {
+            // Who does not poll any more may not. The request may have gone by itself.
+            let _ = done.send(Err(HandshakeFault::BadRequest));
+        } else if polls.post(packets, done) {
             self.link.wake_reader();
         } else {
             self.link.close(Reason::TransportLost);

@@ -45,6 +45,11 @@ impl Fragments {
         }
     }
 
+    /// Whether more frames have to come.
+    pub(in crate::realtime) fn is_waiting(&self) -> bool {
+        self.0.is_some()
+    }
+
     fn first(&mut self, text: bool, data: &[u8], limit: usize) -> Result<Option<Message>, Reason> {
         if self.0.is_some() {
             return Err(Reason::ParseError);

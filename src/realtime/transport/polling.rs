@@ -58,7 +58,7 @@ async fn serve(worker: Rc<Worker>, request: &HttpRequest, body: Payload) -> Resu
     }
 }
 
-/// A session that is polled by a request which is broken off is over: what it was answered may be lost.
+/// A session is over with a request that is broken off: what a poll was answered may be lost, and what a POST would have brought is.
 struct Waiting(Option<Addr<Session>>);
 
 impl Drop for Waiting {
@@ -75,7 +75,7 @@ async fn poll(session: Addr<Session>) -> Result<HttpResponse, Refusal> {
     let mut waiting = Waiting(Some(session));
     let payload = answer.await;
     waiting.0 = None;
-    let payload = payload.map_err(|_| HandshakeFault::BadRequest)?;
+    let payload = payload.map_err(|_| HandshakeFault::SessionUnknown)??;
     let mut response = HttpResponse::Ok();
     response.insert_header((CONTENT_TYPE, "text/plain; charset=UTF-8")).insert_header((CACHE_CONTROL, "no-store"));
     Ok(response.body(payload))
@@ -84,7 +84,10 @@ async fn poll(session: Addr<Session>) -> Result<HttpResponse, Refusal> {
 async fn post(session: Addr<Session>, request: &HttpRequest, body: Payload, most: usize) -> Result<HttpResponse, Refusal> {
     // Binary is base64 within text; nothing else is spoken.
     let is_binary = request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == b"application/octet-stream");
-    let Some(packets) = collect(body, most).await.map_err(|_| HandshakeFault::BadRequest)? else {
+    let mut waiting = Waiting(Some(session.clone()));
+    let packets = collect(body, most).await.map_err(|_| HandshakeFault::BadRequest)?;
+    waiting.0 = None;
+    let Some(packets) = packets else {
         return Ok(HttpResponse::PayloadTooLarge().finish());
     };
     if is_binary {
@@ -93,7 +96,7 @@ async fn post(session: Addr<Session>, request: &HttpRequest, body: Payload, most
     }
     let (done, handled) = oneshot::channel();
     session.do_send(Post { packets: packets.freeze(), done });
-    handled.await.map_err(|_| HandshakeFault::BadRequest)?;
+    handled.await.map_err(|_| HandshakeFault::SessionUnknown)??;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/html")).body("ok"))
 }
 

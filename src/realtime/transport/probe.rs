@@ -38,9 +38,8 @@ async fn shake(link: &Link, io: &mut TcpStream, rest: &mut BytesMut) -> Option<(
     io.write_all(&websocket::text("3probe")).await.ok()?;
     let mut said = std::pin::pin!(read(&mut codec, io, rest, b"5"));
     loop {
-        if let Some(polls) = link.polls().filter(|_| link.is_open()) {
-            polls.send_home();
-        }
+        // A session that ends meanwhile is not waited for.
+        link.polls().filter(|_| link.is_open())?.send_home();
         tokio::select! {
             said = &mut said => return said.filter(|()| link.is_open()),
             () = tokio::time::sleep(SEND_HOME_EVERY) => {}
@@ -51,7 +50,7 @@ async fn shake(link: &Link, io: &mut TcpStream, rest: &mut BytesMut) -> Option<(
 /// Reads one text frame, which has to be this.
 async fn read(codec: &mut Codec, io: &mut TcpStream, rest: &mut BytesMut, wanted: &[u8]) -> Option<()> {
     loop {
-        if websocket::declared_length(rest).is_some_and(|length| length > LONGEST as u64) {
+        if websocket::check(rest).is_err() || websocket::declared_length(rest).is_some_and(|length| length > LONGEST as u64) {
             return None;
         }
         match codec.decode(rest).ok()? {

@@ -128,8 +128,12 @@ fn handshake_key(method: &Method, headers: &HeaderMap) -> Result<String, Refusal
         return Err(Refusal::new(426, "Only WebSocket version 13 is spoken").with("Sec-WebSocket-Version", "13"));
     }
     // Sixteen bytes in base64.
-    match text(header::SEC_WEBSOCKET_KEY) {
-        Some(key) if key.len() == 24 && key.ends_with("==") => Ok(key.to_owned()),
-        _ => Err(Refusal::new(400, "Sec-WebSocket-Key is missing or malformed")),
+    let is_sixteen = |key: &&str| {
+        let digits = key.strip_suffix("==").map(str::as_bytes).unwrap_or_default();
+        digits.len() == 22 && digits.iter().all(|digit| digit.is_ascii_alphanumeric() || b"+/".contains(digit))
+    };
+    match text(header::SEC_WEBSOCKET_KEY).filter(is_sixteen) {
+        Some(key) => Ok(key.to_owned()),
+        None => Err(Refusal::new(400, "Sec-WebSocket-Key is missing or malformed")),
     }
 }

@@ -46,6 +46,10 @@ impl Pump {
         if self.rest.is_empty() {
             return None;
         }
+        if let Err(broken) = websocket::check(&self.rest) {
+            self.rest = BytesMut::new();
+            return Some(Err(fault(broken)));
+        }
         // The codec looks at a frame's length only when all of it has come; then it would be too late.
         if websocket::declared_length(&self.rest).is_some_and(|length| length > self.worker.shared.settings.max_payload as u64) {
             self.rest = BytesMut::new();
@@ -136,6 +140,13 @@ impl Stream for Pump {
             // Not ready after all: the next turn asks again, and is woken.
         }
     }
+}
+
+fn fault(broken: websocket::Broken) -> ProtocolError {
+    ProtocolError::Io(match broken {
+        websocket::Broken::CloseReason => Error::new(NOT_UTF8, "a close frame's reason is not UTF-8"),
+        _ => Error::new(ErrorKind::InvalidData, "a frame that breaks RFC 6455"),
+    })
 }
 
 fn message(frame: Frame) -> Result<Message, ProtocolError> {

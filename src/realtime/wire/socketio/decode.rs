@@ -2,8 +2,10 @@
 //!
 //! - no text at all is refused, and white space is no digit (to JavaScript both are the number 0);
 //! - an event, an answer and a CONNECT_ERROR have to have a payload, as the protocol asks, and an answer an id;
+//! - a name is text: half of a surrogate pair, which JavaScript's strings may have, is none;
 //! - an ack id is a u64, and arguments are at most [`MAX_ARGUMENTS`];
-//! - the number of attachments, and a placeholder's, is written as digits.
+//! - the number of attachments, and a placeholder's, is written as digits; a placeholder beside them is refused with the text, not with the last of them;
+//! - a query behind a namespace's name is read over, as older clients send one.
 
 use std::fmt;
 

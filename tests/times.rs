@@ -1,0 +1,194 @@
+//! How long a client may take: for the rest of what it has begun, and over long-polling for its pongs and its polls; and what an end looks like to one
+//! that polls.
+
+#[path = "support/echo.rs"]
+mod echo;
+#[path = "support/polling.rs"]
+mod polling;
+#[path = "support/raw.rs"]
+mod raw;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use echo::Running;
+use hubcast::realtime::Settings;
+use polling::{Polling, TAKEN, answer};
+use raw::{Raw, masked};
+
+const LIMIT: Duration = Duration::from_millis(450);
+const ANNOUNCED: &str = r#"451-7["echo",{"_placeholder":true,"num":0},1]"#;
+
+/// Pings often, and has patience with a pong, not with a CONNECT.
+fn server() -> Running {
+    Running::start(Settings { ping_interval: Duration::from_millis(100), connect_timeout: LIMIT, ..Settings::default() })
+}
+
+fn is_short((status, body): &(u16, String), expected: (u16, &str)) -> bool {
+    (*status, body.as_str()) == expected
+}
+
+/// A client that has begun this, and answers each ping, until it is closed.
+fn is_closed_as_unfinished(raw: &mut Raw, first_part: &[u8]) {
+    let began = Instant::now();
+    raw.0.write_all(first_part).unwrap();
+    let (head, payload) = loop {
+        match raw.frame() {
+            (0x89, payload) => raw.send(0x8a, &payload),
+            (0x81, text) if text == b"2" => raw.say("3"),
+            (0x81, _) => {}
+            frame => break frame,
+        }
+    };
+    assert_eq!((head, payload.as_slice()), (0x88, &[&1008u16.to_be_bytes()[..], b"unfinished"].concat()[..]));
+    assert!(began.elapsed() >= LIMIT);
+}
+
+#[test]
+fn attachments_and_fragments_have_to_come_in_time() {
+    let server = server();
+    let mut raw = Raw::socketio(server.address);
+    raw.say("40");
+    raw.hears("40");
+    is_closed_as_unfinished(&mut raw, &masked(0x81, ANNOUNCED.as_bytes()));
+    let two = [masked(0x81, ANNOUNCED.replace("51-", "52-").as_bytes()), masked(0x82, b"one of two")].concat();
+    let mut raw = Raw::socketio(server.address);
+    raw.say("40");
+    raw.hears("40");
+    is_closed_as_unfinished(&mut raw, &two);
+    for first in [0x01, 0x02] {
+        is_closed_as_unfinished(&mut Raw::plain(server.address), &masked(first, b"{"));
+    }
+    drop(raw);
+    server.settle();
+}
+
+#[test]
+fn each_message_has_that_time_for_itself() {
+    let server = server();
+    let mut raw = Raw::socketio(server.address);
+    raw.say("40");
+    raw.hears("42[\"session\",");
+    for _ in 0..3 {
+        raw.say(ANNOUNCED);
+        sleep(LIMIT / 2);
+        raw.send(0x82, b"bytes");
+        raw.hears("437[1]");
+        raw.say("3");
+    }
+}
+
+#[test]
+fn attachments_have_to_come_in_time_over_polling_too() {
+    let server = server();
+    let polling = Polling::open(server.address);
+    assert!(is_short(&polling.post(b"40"), TAKEN));
+    polling.hears("42[\"session\",");
+    assert!(is_short(&polling.post(ANNOUNCED.as_bytes()), TAKEN));
+    answers_pings_until_the_end(&polling);
+    server.settle();
+}
+
+#[test]
+fn a_namespace_has_to_be_joined_in_time_over_polling_too() {
+    let server = server();
+    answers_pings_until_the_end(&Polling::open(server.address));
+    server.settle();
+}
+
+/// The poll that waits is answered with the end, and the next one finds nothing.
+fn answers_pings_until_the_end(polling: &Polling) {
+    let began = Instant::now();
+    loop {
+        match polling.poll() {
+            heard if is_short(&heard, (200, "2")) => assert!(is_short(&polling.post(b"3"), TAKEN)),
+            heard => {
+                assert!(is_short(&heard, (200, "1")), "{heard:?}");
+                break;
+            }
+        }
+    }
+    assert!(began.elapsed() >= LIMIT.mul_f32(0.8));
+    polling.is_unknown();
+}
+
+fn impatient() -> Running {
+    let (ping_interval, ping_timeout) = (Duration::from_millis(300), Duration::from_millis(200));
+    Running::start(Settings { ping_interval, ping_timeout, ..Settings::default() })
+}
+
+#[test]
+fn a_poll_that_comes_after_the_ping_time_out_finds_nothing() {
+    let server = impatient();
+    let polling = Polling::open(server.address);
+    sleep(Duration::from_millis(500));
+    polling.is_unknown();
+    server.settle();
+}
+
+#[test]
+fn a_poll_that_waits_at_the_ping_time_out_is_told() {
+    let server = impatient();
+    let polling = Polling::open(server.address);
+    assert!(is_short(&polling.poll(), (200, "2")));
+    assert!(is_short(&polling.poll(), (200, "1")));
+    polling.is_unknown();
+    server.settle();
+}
+
+fn joined(address: SocketAddr) -> Polling {
+    let polling = Polling::open(address);
+    assert!(is_short(&polling.post(b"40"), TAKEN));
+    polling.hears("42[\"session\",");
+    polling
+}
+
+/// A poll that waits there, as far as can be told from here.
+fn waiting(polling: &Polling) -> std::net::TcpStream {
+    let poll = polling.begin_poll();
+    sleep(Duration::from_millis(50));
+    poll
+}
+
+#[test]
+fn a_close_packet_sends_the_poll_home() {
+    let server = Running::start(Settings::default());
+    for body in ["1", "3\x1e1", "1\x1e3"] {
+        let polling = joined(server.address);
+        let poll = waiting(&polling);
+        assert!(is_short(&polling.post(body.as_bytes()), TAKEN));
+        assert!(is_short(&answer(poll), (200, "6")));
+        polling.is_unknown();
+    }
+    server.settle();
+}
+
+#[test]
+fn what_breaks_the_protocol_is_told_to_the_poll_that_waits() {
+    let server = Running::start(Settings::default());
+    for body in ["7", "42", "3\x1e2", "b!"] {
+        let polling = joined(server.address);
+        let poll = waiting(&polling);
+        assert_eq!(polling.post(body.as_bytes()).0, 400);
+        assert!(is_short(&answer(poll), (200, "1")));
+        polling.is_unknown();
+    }
+    server.settle();
+}
+
+#[test]
+fn a_shutdown_is_told_to_the_next_poll() {
+    let server = Running::start(Settings::default());
+    let polling = joined(server.address);
+    let draining = server.server.clone();
+    let drain = std::thread::spawn(move || actix_rt::System::new().block_on(draining.drain(Duration::from_secs(5))));
+    // The drain closes what it has told; only then does this one ask.
+    sleep(Duration::from_millis(200));
+    let (status, body) = polling.poll();
+    assert_eq!((status, body.as_str()), (200, "42[\"server:shutdown\",{\"reconnectAfterMs\":1000}]\x1e1"));
+    polling.is_unknown();
+    drain.join().unwrap();
+    server.settle();
+}
