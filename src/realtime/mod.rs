@@ -4,7 +4,7 @@
 //! | part | owns |
 //! | --- | --- |
 //! | [`server`] | the listener, the worker threads, the end |
-//! | `transport` | bytes in: the upgrade request, long-polling, the stream of frames |
+//! | `transport` | bytes in: TLS, the upgrade request, long-polling, the stream of frames |
 //! | [`wire`] | packets, pure: Engine.IO, Socket.IO, the plain JSON protocol, WebSocket frames |
 //! | `session`, `socket` | one actor a connection: its namespaces, its events one after another, its one exit |
 //! | `arrival` | how a socket comes in: afresh, or resumed, with what it has missed |

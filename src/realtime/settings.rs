@@ -1,6 +1,7 @@
 //! The limits and times of a server, as plain data. Defaults are Socket.IO's where Socket.IO has one.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use governor::Quota;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub presence: PresenceSettings,
     /// Events that are also sent under a second, older name.
     pub aliases: Aliases,
+    /// Certificate and key, with `http/1.1` as the protocol: https and wss instead of http and ws.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl Default for Settings {
@@ -52,6 +55,7 @@ impl Default for Settings {
             publish_budget: 512 << 10,
             presence: PresenceSettings::default(),
             aliases: &[],
+            tls: None,
         }
     }
 }

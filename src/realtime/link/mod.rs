@@ -1,5 +1,5 @@
 //! The write side of one connection, be it a WebSocket or polls. Shared on one worker thread by the session (reads, decides), the outlet (writes) and
-//! the deadlines. `write`: what waits goes out. `times`: what is due when.
+//! the deadlines. `io`: the connection itself. `write`: what waits goes out. `times`: what is due when.
 //!
 //! A connection leaves in one of two ways, and the first reason given stays: [`Link::close`] says goodbye (the queue is written, then a close
 //! frame, and the client has [`CLOSE_LINGER`] to answer); [`Link::cut`] drops what waits. Either way the reading stream ends, and with it
@@ -14,12 +14,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use actix_rt::net::TcpStream;
 use bytes::{Bytes, BytesMut};
 use socket2::SockRef;
 
+mod io;
 mod times;
 mod write;
+
+pub(super) use io::{Io, Parcel};
 
 use super::Reason;
 use super::deadlines::Deadlines;
@@ -40,7 +42,7 @@ enum State {
 pub(super) struct Link {
     pub(super) protocol: Protocol,
     /// None yet of a client that polls.
-    io: OnceCell<TcpStream>,
+    io: OnceCell<Io>,
     /// Of a client that began with polling.
     polls: Option<Box<Polls>>,
     settings: Arc<Settings>,
@@ -75,7 +77,7 @@ pub(super) struct Link {
 impl Link {
     /// Over a WebSocket, or with none by polls.
     pub(super) fn new(
-        io: Option<TcpStream>,
+        io: Option<Io>,
         protocol: Protocol,
         settings: Arc<Settings>,
         deadlines: Rc<Deadlines>,
@@ -113,7 +115,7 @@ impl Link {
     }
 
     /// None: the client polls.
-    pub(super) fn io(&self) -> Option<&TcpStream> {
+    pub(super) fn io(&self) -> Option<&Io> {
         self.io.get()
     }
 
@@ -160,7 +162,7 @@ impl Link {
     }
 
     /// The client has moved from polling to this WebSocket; `rest` has come there behind the move.
-    pub(super) fn move_to(self: &Rc<Self>, io: TcpStream, rest: BytesMut) {
+    pub(super) fn move_to(self: &Rc<Self>, io: Io, rest: BytesMut) {
         let Some(polls) = self.polls().filter(|_| self.state.get() != State::Cut) else { return };
         polls.keep(rest);
         if self.io.set(io).is_ok() {
@@ -241,7 +243,7 @@ impl Link {
         self.queued.set(0);
         if let Some(io) = self.io.get() {
             // Fails only when the peer was faster.
-            let _ = SockRef::from(io).shutdown(Shutdown::Both);
+            let _ = SockRef::from(io.tcp()).shutdown(Shutdown::Both);
         }
         if let Some(polls) = self.polls() {
             polls.drop_all();

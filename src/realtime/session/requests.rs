@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use actix::prelude::*;
-use actix_rt::net::TcpStream;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
 use super::Session;
 use crate::realtime::Reason;
+use crate::realtime::link::Parcel;
 use crate::realtime::transport::probe;
 
 /// A poll has come; it is told what the client is to get.
@@ -33,7 +33,7 @@ pub(in crate::realtime) struct Hangup;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::realtime) struct Upgrade {
-    pub io: std::net::TcpStream,
+    pub io: Parcel,
     pub rest: BytesMut,
 }
 
@@ -74,7 +74,7 @@ impl Handler<Upgrade> for Session {
 
     fn handle(&mut self, Upgrade { io, rest }: Upgrade, _: &mut Self::Context) {
         // One that no event loop takes is closed; the client polls on.
-        if let Ok(io) = TcpStream::from_std(io) {
+        if let Ok(io) = io.unpack() {
             actix_rt::spawn(probe::run(Rc::clone(&self.link), io, rest));
         }
     }

@@ -5,13 +5,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix_http::ws::Codec;
-use actix_rt::net::TcpStream;
 use actix_web_actors::ws::Frame;
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::codec::Decoder;
 
-use crate::realtime::link::Link;
+use crate::realtime::link::{Io, Link};
 use crate::realtime::wire::websocket;
 
 /// How long a move may take.
@@ -22,19 +20,19 @@ const SEND_HOME_EVERY: Duration = Duration::from_millis(100);
 const LONGEST: usize = 64;
 
 /// Tries the WebSocket. One on which something else comes, or nothing, is closed, and the client polls on.
-pub(in crate::realtime) async fn run(link: Rc<Link>, mut io: TcpStream, mut rest: BytesMut) {
+pub(in crate::realtime) async fn run(link: Rc<Link>, io: Io, mut rest: BytesMut) {
     let Some(polls) = link.polls() else { return };
     if link.io().is_some() || polls.probing.replace(true) {
         return;
     }
-    let moved = tokio::time::timeout(TIMEOUT, shake(&link, &mut io, &mut rest)).await;
+    let moved = tokio::time::timeout(TIMEOUT, shake(&link, &io, &mut rest)).await;
     polls.probing.set(false);
     if moved == Ok(Some(())) {
         link.move_to(io, rest);
     }
 }
 
-async fn shake(link: &Link, io: &mut TcpStream, rest: &mut BytesMut) -> Option<()> {
+async fn shake(link: &Link, io: &Io, rest: &mut BytesMut) -> Option<()> {
     let mut codec = Codec::new().max_size(LONGEST);
     read(&mut codec, io, rest, b"2probe").await?;
     io.write_all(&websocket::text("3probe")).await.ok()?;
@@ -51,7 +49,7 @@ async fn shake(link: &Link, io: &mut TcpStream, rest: &mut BytesMut) -> Option<(
 }
 
 /// Reads one text frame, which has to be this.
-async fn read(codec: &mut Codec, io: &mut TcpStream, rest: &mut BytesMut, wanted: &[u8]) -> Option<()> {
+async fn read(codec: &mut Codec, io: &Io, rest: &mut BytesMut, wanted: &[u8]) -> Option<()> {
     loop {
         if websocket::declared_length(rest).is_some_and(|length| length > LONGEST as u64) {
             return None;
