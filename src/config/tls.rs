@@ -111,3 +111,71 @@ fn why(fault: &PemError) -> String {
         _ => "is not PEM".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Key and certificate in one file.
+    const BOTH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls.pem");
+    const ANOTHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/another-ca.pem");
+
+    fn settings(certificate: Option<&str>, key: Option<&str>) -> TlsSettings {
+        let certificate = certificate.map(|path| path.parse().expect("a certificate"));
+        TlsSettings { certificate, key: key.map(|path| path.parse().expect("a key")) }
+    }
+
+    /// What is said of a file of that text, without the file's name.
+    fn refusal<T: FromStr<Err = String>>(text: &str) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("some.pem");
+        fs::write(&path, text).expect("writes");
+        let path = path.to_str().expect("a path of text");
+        let refusal = path.parse::<T>().err().expect("refused");
+        assert!(!refusal.contains('\n'), "{refusal}");
+        refusal.strip_prefix(&format!("{path}: ")).expect("begins with the path").to_owned()
+    }
+
+    #[test]
+    fn both_make_https_and_none_http() {
+        let config = settings(Some(BOTH), Some(BOTH)).server().expect("good").expect("TLS");
+        assert_eq!(config.alpn_protocols, [b"http/1.1"]);
+        assert!(settings(None, None).server().expect("good").is_none());
+    }
+
+    #[test]
+    fn one_alone_or_of_another_pair_is_refused() {
+        let refused = |certificate, key| settings(certificate, key).server().expect_err("refused").setting;
+        assert_eq!(refused(Some(BOTH), None), "TLS_KEY_FILE");
+        assert_eq!(refused(None, Some(BOTH)), "TLS_CERT_FILE");
+        assert_eq!(refused(Some(ANOTHER), Some(BOTH)), "TLS_KEY_FILE");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_without_its_text() {
+        let pem = fs::read_to_string(BOTH).expect("reads");
+        let key = pem.split("-----BEGIN CERTIFICATE").next().expect("the key").to_owned();
+        let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+        let cut: String = key.lines().take(2).collect::<Vec<_>>().join("\n");
+        assert!(refusal::<Certificate>("hush").starts_with("holds no certificate; "));
+        assert!(refusal::<Certificate>(&key).starts_with("holds no certificate; "));
+        assert!(refusal::<Certificate>(&pem.replace('Q', "A")).starts_with("holds a certificate that cannot be read; "));
+        assert!(refusal::<Key>("hush").starts_with("holds no private key that can be read; "));
+        assert!(refusal::<Key>(&encrypted).starts_with("holds no private key that can be read; "));
+        assert!(refusal::<Key>(&key.replace("MC4C", "AAAA")).starts_with("holds a key of another kind than "));
+        for text in [refusal::<Key>(&cut), refusal::<Key>(&key.replace("MC4C", "!MC4C"))] {
+            assert!(text.starts_with("is not PEM; ") && !text.contains("MC4C"), "{text}");
+        }
+        assert!("/is/not/there".parse::<Key>().is_err_and(|text| text.starts_with("/is/not/there: No such file")));
+    }
+
+    #[test]
+    fn a_key_is_not_printed() {
+        assert_eq!(format!("{:?}", settings(None, Some(BOTH)).key), "Some(Key(…))");
+        let config = settings(Some(BOTH), Some(BOTH)).server().expect("good").expect("TLS");
+        // The key's first bytes of its own, behind what says its kind.
+        assert!(!format!("{config:?}").contains("31, 95, 205, 237"));
+    }
+}
