@@ -75,7 +75,8 @@ fn a_bad_database_url_ends_every_command_that_would_use_it() {
 fn bad_files_of_tls_end_it_with_2_and_one_line_and_good_ones_are_served() {
     let home = Home::on_sqlite();
     let file = |name: &str| format!("{}/tests/{name}", env!("CARGO_MANIFEST_DIR"));
-    let (own, another, empty) = (&file("tls.pem"), &file("another-ca.pem"), &home.path().join("empty.pem").display().to_string());
+    let (own, another, empty) = (file("tls.pem"), file("another-ca.pem"), home.path().join("empty.pem").display().to_string());
+    let (own, another, empty) = (own.as_str(), another.as_str(), empty.as_str());
     std::fs::write(empty, "hush\n").unwrap();
     let cases = [
         (own, "", "TLS_KEY_FILE: has to be set with TLS_CERT_FILE".to_owned()),
