@@ -16,6 +16,9 @@ use bytes::BytesMut;
 use rustls::ServerConnection;
 use socket2::SockRef;
 
+#[cfg(test)]
+mod tests;
+
 /// Bytes of frames that TLS takes on at a time: a client that reads nothing pins so much beside its outbox.
 const ENCIPHERED: usize = 32 * 1024;
 /// A read takes at least so much, whatever room it is given.
