@@ -47,7 +47,8 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let (host, port) = (settings.server.host.as_str(), settings.server.port);
     let listener = bind(host, port).map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
     let key = auth::load_key(settings.auth.key(settings.server.environment.environment, &settings.database.url)?)?;
-    let limits = limits(&settings);
+    let limits = realtime::Settings { tls: settings.tls.server()?, ..limits(&settings) };
+    let scheme = if limits.tls.is_some() { "https" } else { "http" };
     let hub = HubHandle::start(&limits);
     let database = settings.database.clone().locked();
     let publisher = Arc::new(HubPublisher(hub.clone()));
@@ -65,7 +66,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     if query_user == QueryUser::Allowed {
         tracing::warn!("ALLOW_QUERY_USER is set: any socket can be any customer by ?userId=; never do this where others can connect");
     }
-    let policy = policy(&settings);
+    let policy = policy(&settings, scheme);
     let mut server = Server::builder(limits, hub).policy(policy.clone()).resuming(log, pid_key);
     for (namespace, gateway) in gateway::all(&services, query_user) {
         server = server.namespace(namespace, gateway);
@@ -89,7 +90,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     })?;
     let handle = running.handle();
     let mut running = actix_rt::spawn(running);
-    tracing::info!(workers, "listening on http://{address}");
+    tracing::info!(workers, "listening on {scheme}://{address}");
 
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
@@ -142,6 +143,7 @@ fn limits(settings: &Settings) -> realtime::Settings {
         presence: PresenceSettings { limit: sockets.presence_limit, ..PresenceSettings::default() },
         session_event: true,
         aliases: if sockets.event_aliases { event::ALIASES } else { &[] },
+        tls: None,
     }
 }
 
@@ -149,7 +151,7 @@ fn quota(rate: &Rate) -> Option<Quota> {
     Quota::with_period(rate.period()).map(|quota| quota.allow_burst(rate.burst))
 }
 
-fn policy(settings: &Settings) -> Policy {
+fn policy(settings: &Settings, scheme: &'static str) -> Policy {
     let proxies = settings.access.trusted_proxies.clone();
     Policy {
         origins: match &settings.access.cors_origins {
@@ -158,6 +160,6 @@ fn policy(settings: &Settings) -> Policy {
             config::Origins::List(list) => Origins::List(list.clone()),
         },
         trusts: Arc::new(move |peer: IpAddr| proxies.trusts(peer)),
-        scheme: "http",
+        scheme,
     }
 }

@@ -72,6 +72,34 @@ fn a_bad_database_url_ends_every_command_that_would_use_it() {
 }
 
 #[test]
+fn bad_files_of_tls_end_it_with_2_and_one_line_and_good_ones_are_served() {
+    let home = Home::on_sqlite();
+    let file = |name: &str| format!("{}/tests/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (own, another, empty) = (file("tls.pem"), file("another-ca.pem"), home.path().join("empty.pem").display().to_string());
+    let (own, another, empty) = (own.as_str(), another.as_str(), empty.as_str());
+    std::fs::write(empty, "hush\n").unwrap();
+    let cases = [
+        (own, "", "TLS_KEY_FILE: has to be set with TLS_CERT_FILE".to_owned()),
+        ("", own, "TLS_CERT_FILE: has to be set with TLS_KEY_FILE".to_owned()),
+        (another, own, "TLS_KEY_FILE: is not the key of the first certificate in TLS_CERT_FILE".to_owned()),
+        ("nowhere.pem", own, "TLS_CERT_FILE (--tls-cert-file): nowhere.pem: No such file".to_owned()),
+        (own, "/", "TLS_KEY_FILE (--tls-key-file): /: Is a directory".to_owned()),
+        (empty, own, format!("TLS_CERT_FILE (--tls-cert-file): {empty}: holds no certificate; name ")),
+        (own, empty, format!("TLS_KEY_FILE (--tls-key-file): {empty}: holds no private key that can be read; name ")),
+    ];
+    for (certificate, key, start) in &cases {
+        for arguments in [&["serve"][..], &["check-config"]] {
+            let output = with(home.command(arguments), &[("TLS_CERT_FILE", certificate), ("TLS_KEY_FILE", key)]);
+            let text = complaint(&output);
+            assert_eq!(code(&output), Some(2), "{text}");
+            assert!(text.starts_with(&format!("hubcast: {start}")) && !text.contains("hush"), "{text}");
+        }
+    }
+    let good = with(home.command(&["check-config"]), &[("TLS_CERT_FILE", own), ("TLS_KEY_FILE", own)]);
+    assert!(answer(&good).contains("https and wss"), "{good:?}");
+}
+
+#[test]
 fn help_lists_every_setting_but_no_value_of_the_environment() {
     let home = Home::on_sqlite();
     let help = answer(&with(home.command(&["serve", "--help"]), &[("JWT_SECRET", "hush")]));
@@ -79,6 +107,8 @@ fn help_lists_every_setting_but_no_value_of_the_environment() {
         "HOST",
         "PORT",
         "WORKERS",
+        "TLS_CERT_FILE",
+        "TLS_KEY_FILE",
         "HUBCAST_ENV",
         "HUBCAST_DEMO",
         "DATABASE_URL",

@@ -87,6 +87,7 @@ pub(super) fn check_config(settings: &Settings) -> Result<(), Failure> {
     settings.check()?;
     let url = &settings.database.url;
     println!("listens on  {}:{}", settings.server.host, settings.server.port);
+    println!("speaks      {}", if settings.tls.server()?.is_some() { "https and wss" } else { "http and ws" });
     match url {
         DatabaseUrl::Sqlite(file) => println!("database    SQLite, {}", file.display()),
         DatabaseUrl::Postgres(url) => println!("database    PostgreSQL, sslmode={}", url.tls),

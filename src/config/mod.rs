@@ -2,11 +2,12 @@
 //!
 //! `cli` parses them (flags weigh more than the environment, the environment more than `.env`), `app` and the commands are handed the
 //! groups that they need. This module knows no other one; what the values mean in use is said at their fields, how they are
-//! written in `parse.rs`, DATABASE_URL in `database.rs`.
+//! written in `parse.rs`, DATABASE_URL in `database.rs`, the files of TLS in `tls.rs`.
 
 mod database;
 mod parse;
 mod proxies;
+mod tls;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use clap::{ArgAction, Args, ValueEnum};
 pub use database::{DatabaseUrl, PostgresUrl, Tls};
 pub use parse::{Origins, Rate, Secret, duration};
 pub use proxies::TrustedProxies;
+pub use tls::TlsSettings;
 
 /// A setting that cannot be used: which one, and how to mend it. The process exits 2 with this one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +42,8 @@ impl std::error::Error for BadSetting {}
 pub struct Settings {
     #[command(flatten)]
     pub server: ServerSettings,
+    #[command(flatten)]
+    pub tls: TlsSettings,
     #[command(flatten)]
     pub database: DatabaseSettings,
     #[command(flatten)]
@@ -74,6 +78,7 @@ impl Settings {
             let mend = "has to be at least RECOVERY_WINDOW and one minute, or sessions would be resumed with a gap".to_owned();
             return Err(BadSetting { setting: "EVENT_RETENTION", mend });
         }
+        self.tls.server()?;
         self.auth.key(environment, &self.database.url).map(drop)
     }
 }

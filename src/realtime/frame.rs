@@ -32,6 +32,11 @@ impl Protocol {
         self != Self::Plain
     }
 
+    /// Packets that a client takes in one payload: python-engineio drops a connection over more than 16. It is known by taking no offsets.
+    pub(super) fn packets_a_poll(self) -> usize {
+        if self == (Self::SocketIo { offsets: false }) { 16 } else { usize::MAX }
+    }
+
     /// One event, and its offset if it has one, as whole WebSocket frames: one, and one for each attachment behind it.
     pub(super) fn event(self, namespace: &str, name: &str, payload: &Payload, offset: Option<&str>) -> Bytes {
         match self {

@@ -4,7 +4,7 @@
 //! | part | owns |
 //! | --- | --- |
 //! | [`server`] | the listener, the worker threads, the end |
-//! | `transport` | bytes in: the upgrade request, long-polling, the stream of frames |
+//! | `transport` | bytes in: TLS, the upgrade request, long-polling, the stream of frames |
 //! | [`wire`] | packets, pure: Engine.IO, Socket.IO, the plain JSON protocol, WebSocket frames |
 //! | `session`, `socket` | one actor a connection: its namespaces, its events one after another, its one exit |
 //! | [`Client`], `asks` | a gateway's handle on one socket; acks that the server asks for |

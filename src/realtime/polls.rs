@@ -75,6 +75,13 @@ impl Polls {
         }
     }
 
+    /// Refuses the poll that waits, if one does: it has come behind the client's word that it has moved.
+    pub(super) fn refuse_poll(&self) {
+        if let Some(poll) = self.waiting.take() {
+            refuse(poll);
+        }
+    }
+
     /// A POST has come. False: another one is not handled yet, and this one is refused.
     pub(super) fn post(&self, packets: Bytes, done: Answer<()>) -> bool {
         let mut posted = self.posted.borrow_mut();
@@ -149,12 +156,16 @@ fn message(packet: Bytes) -> Result<Message, ProtocolError> {
     ByteString::try_from(packet).map(Message::Text).map_err(fault)
 }
 
-/// All that waits as one payload, and nothing waits any more.
-pub(super) fn payload(queue: &mut VecDeque<Bytes>) -> Bytes {
+/// Takes what waits as one payload: `most` packets of it.
+pub(super) fn payload(queue: &mut VecDeque<Bytes>, most: usize) -> Bytes {
     let mut out = String::with_capacity(queue.iter().map(Bytes::len).sum());
-    for mut frames in queue.drain(..) {
-        // Some hold two.
-        while let Some((kind, packet)) = websocket::split_frame(&mut frames) {
+    let mut left = most;
+    while let Some(frames) = queue.front_mut().filter(|_| left > 0) {
+        // Some hold several.
+        while left > 0
+            && let Some((kind, packet)) = websocket::split_frame(frames)
+        {
+            left -= 1;
             let frame = match kind {
                 // What we have written ourselves is text.
                 websocket::Kind::Text => Frame::Text(String::from_utf8_lossy(&packet)),
@@ -163,6 +174,9 @@ pub(super) fn payload(queue: &mut VecDeque<Bytes>) -> Bytes {
             };
             // Without a limit all of them fit: what may wait is bounded by the queue.
             let _fits = append(&mut out, &frame, usize::MAX);
+        }
+        if left > 0 || frames.is_empty() {
+            queue.pop_front();
         }
     }
     out.into()
@@ -178,8 +192,13 @@ mod tests {
         let two = [websocket::text("42[\"a\"]"), websocket::text("42[\"b\"]")].concat();
         let mut queue =
             VecDeque::from([websocket::text("2"), two.into(), websocket::binary(b"\x01\x02"), websocket::close(Reason::Shutdown)]);
-        assert_eq!(&payload(&mut queue)[..], b"2\x1e42[\"a\"]\x1e42[\"b\"]\x1ebAQI=\x1e1");
+        let mut parts = queue.clone();
+        assert_eq!(&payload(&mut queue, usize::MAX)[..], b"2\x1e42[\"a\"]\x1e42[\"b\"]\x1ebAQI=\x1e1");
         assert!(queue.is_empty());
+        for part in [&b"2\x1e42[\"a\"]"[..], b"42[\"b\"]\x1ebAQI=", b"1", b""] {
+            assert_eq!(&payload(&mut parts, 2)[..], part);
+        }
+        assert!(parts.is_empty());
     }
 
     #[test]

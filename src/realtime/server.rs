@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 use actix::Addr;
 use actix_codec::Framed;
 use actix_http::body::{BoxBody, MessageBody};
+use actix_http::error::DispatchError;
 use actix_http::{HttpService, Request, Response, h1};
 use actix_rt::net::TcpStream;
-use actix_service::{IntoServiceFactory, ServiceFactory, fn_service, map_config};
+use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::web::ServiceConfig;
 use governor::clock::Clock;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use tokio_rustls::TlsAcceptor;
 
 use super::admission::{Connects, Policy};
 use super::connections::{Connections, Gauges};
@@ -29,6 +31,7 @@ use super::outlet::Worker;
 use super::recovery::PidKey;
 use super::session::Session;
 use super::settings::Settings;
+use super::transport::accept::{self, Stream};
 use super::transport::{polling, upgrade};
 
 /// Where the gateway of Engine.IO alone stands among the namespaces: no client can name it.
@@ -226,20 +229,25 @@ impl Server {
             let worker = Worker::start(Arc::clone(&server.shared), server.hub.clone());
             let polling = Rc::clone(&worker);
             let routes: Routes = Box::new(move |app| polling::configure(&polling, app));
-            let upgrade = fn_service(move |(request, framed): (Request, Framed<TcpStream, h1::Codec>)| {
+            let upgrade = fn_service(move |(request, framed): (Request, Framed<Stream, h1::Codec>)| {
                 let worker = Rc::clone(&worker);
                 async move {
                     upgrade::accept(worker, request, framed).await;
                     Ok::<(), actix_web::Error>(())
                 }
             });
-            HttpService::build()
+            let tls = server.shared.settings.tls.clone().map(TlsAcceptor::from);
+            let accept = fn_service(move |tcp: TcpStream| {
+                let tls = tls.clone();
+                async move { accept::accept(tcp, tls).await.map_err(DispatchError::Io) }
+            });
+            let http = HttpService::build()
                 // An EOF ends a request: else a cancelled poll would never be noticed.
                 .h1_allow_half_closed(false)
                 .client_request_timeout(Duration::from_secs(10))
                 .upgrade(upgrade)
-                .h1(map_config(app(routes), |()| AppConfig::default()))
-                .tcp()
+                .h1(map_config(app(routes), |()| AppConfig::default()));
+            accept.and_then(http)
         })?;
         Ok(builder.run())
     }

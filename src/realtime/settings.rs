@@ -1,6 +1,7 @@
 //! The limits and times of a server, as plain data. Defaults are Socket.IO's where Socket.IO has one.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use governor::Quota;
@@ -40,6 +41,8 @@ pub struct Settings {
     pub session_event: bool,
     /// Events that are also sent under a second, older name.
     pub aliases: Aliases,
+    /// Certificate and key, with `http/1.1` as the protocol: https and wss instead of http and ws.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl Default for Settings {
@@ -57,6 +60,7 @@ impl Default for Settings {
             presence: PresenceSettings::default(),
             session_event: true,
             aliases: &[],
+            tls: None,
         }
     }
 }

@@ -66,7 +66,7 @@ export class Server {
 
   /** Starts a server with the demo accounts. Every setting not given here or in `env` has its default. */
   static async start(env = {}) {
-    const server = new Server(env);
+    const server = new this(env);
     try {
       await server.start();
     } catch (error) {
@@ -97,15 +97,16 @@ export class Server {
       const read = (chunk) => {
         this.log += chunk;
         text += chunk;
-        const found = /http:\/\/127\.0\.0\.1:(\d+)/.exec(text);
-        if (found) resolve(Number(found[1]));
+        const found = /https?:\/\/127\.0\.0\.1:(\d+)/.exec(text);
+        if (found) resolve(found);
       };
       child.stdout.setEncoding("utf8").on("data", read);
       child.stderr.setEncoding("utf8").on("data", read);
       this.exited.then(({ code, signal }) => reject(new Error(`the server ended at its start (${code ?? signal}):\n${text}`)), reject);
     });
-    this.port = await within(listening, "the server's address in its log", 30_000);
-    this.url = `http://127.0.0.1:${this.port}`;
+    const [url, port] = await within(listening, "the server's address in its log", 30_000);
+    this.port = Number(port);
+    this.url = url;
   }
 
   /** SIGKILL: no last words, nothing flushed. */

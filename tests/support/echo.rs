@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 
 use actix_web::App;
 use hubcast::error::{AuthFailure, Error};
-use hubcast::realtime::admission::Policy;
 use hubcast::realtime::gateway::LocalBoxFuture;
-use hubcast::realtime::{Client, Gateway, Handshake, HubHandle, Incoming, Json, Reply, Server, Settings, Welcome};
+use hubcast::realtime::{Client, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings, Welcome};
 
 /// Answers `echo` with its last argument, refuses the rest. `/closed` wants `{"token":"good"}`.
 struct Echo {
@@ -32,7 +31,7 @@ impl Gateway for Echo {
     fn event(&self, _: Client, mut event: Incoming) -> LocalBoxFuture<Reply> {
         Box::pin(async move {
             match event.name.as_str() {
-                "echo" => Ok(event.args.pop()),
+                "echo" => Ok(event.args.pop().map_or_else(Payload::none, Payload::from)),
                 name => Err(Error::BadRequest(format!("unknown event {name}"))),
             }
         })
@@ -54,13 +53,10 @@ impl Running {
         std::thread::spawn(move || {
             actix_rt::System::new().block_on(async move {
                 let hub = HubHandle::start(&settings);
-                let names: Vec<String> = (0..=16).map(|n| format!("/{n}")).collect();
-                let mut gateways: Vec<(&str, Arc<dyn Gateway>)> =
-                    vec![("/", Arc::new(Echo { closed: false })), ("/closed", Arc::new(Echo { closed: true }))];
-                for name in &names {
-                    gateways.push((name, Arc::new(Echo { closed: false })));
-                }
-                let server = Server::new(settings, Policy::default(), hub, gateways, None);
+                let main = Server::builder(settings, hub).namespace("/", Arc::new(Echo { closed: false }));
+                let both = main.namespace("/closed", Arc::new(Echo { closed: true }));
+                let all = (0..=16).fold(both, |all, n| all.namespace(&format!("/{n}"), Arc::new(Echo { closed: false })));
+                let server = all.build();
                 sender.send(server.clone()).unwrap();
                 server.listen(listener, 1, |sockets| App::new().configure(sockets)).unwrap().await.unwrap();
             });
@@ -71,7 +67,7 @@ impl Running {
     /// Waits until no connection is open any more.
     pub fn settle(&self) {
         let end = Instant::now() + Duration::from_secs(10);
-        while self.server.connections() != (0, 0) {
+        while self.server.connections().total() > 0 {
             assert!(Instant::now() < end, "still open: {:?}", self.server.connections());
             std::thread::sleep(Duration::from_millis(10));
         }

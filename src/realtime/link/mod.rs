@@ -1,5 +1,5 @@
 //! The write side of one connection, be it a WebSocket or polls. Shared on one worker thread by the session (reads, decides), the outlet (writes) and
-//! the deadlines. `write`: what waits goes out. `times`: what is due when.
+//! the deadlines. `io`: the connection itself. `write`: what waits goes out. `times`: what is due when.
 //!
 //! A connection leaves in one of two ways, and the first reason given stays: [`Link::close`] says goodbye (the queue is written, then a close
 //! frame, and the client has [`CLOSE_LINGER`] to answer; one that polls is waited for only when there is something to say); [`Link::cut`] drops
@@ -14,12 +14,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use actix_rt::net::TcpStream;
 use bytes::{Bytes, BytesMut};
 use socket2::SockRef;
 
+mod io;
 mod times;
 mod write;
+
+pub(super) use io::{Io, Parcel};
 
 use super::Reason;
 use super::connections::Transport;
@@ -41,7 +43,7 @@ enum State {
 pub(super) struct Link {
     pub(super) protocol: Protocol,
     /// None yet of a client that polls.
-    io: OnceCell<TcpStream>,
+    io: OnceCell<Io>,
     /// Of a client that began with polling.
     polls: Option<Box<Polls>>,
     settings: Arc<Settings>,
@@ -78,7 +80,7 @@ pub(super) struct Link {
 impl Link {
     /// Over a WebSocket, or with none by polls.
     pub(super) fn new(
-        io: Option<TcpStream>,
+        io: Option<Io>,
         protocol: Protocol,
         settings: Arc<Settings>,
         deadlines: Rc<Deadlines>,
@@ -121,7 +123,7 @@ impl Link {
     }
 
     /// None: the client polls.
-    pub(super) fn io(&self) -> Option<&TcpStream> {
+    pub(super) fn io(&self) -> Option<&Io> {
         self.io.get()
     }
 
@@ -176,12 +178,12 @@ impl Link {
     }
 
     /// The client has moved from polling to this WebSocket; `rest` has come there behind the move. False: it is too late for that.
-    pub(super) fn move_to(self: &Rc<Self>, io: TcpStream, rest: BytesMut) -> bool {
+    pub(super) fn move_to(self: &Rc<Self>, io: Io, rest: BytesMut) -> bool {
         let Some(polls) = self.polls().filter(|_| self.state.get() != State::Cut) else { return false };
         polls.keep(rest);
         let has_moved = self.io.set(io).is_ok();
         if has_moved {
-            polls.send_home();
+            polls.refuse_poll();
             self.blocked.set(false);
             self.wake_reader();
             self.flush();
@@ -265,7 +267,7 @@ impl Link {
         self.queued.set(0);
         if let Some(io) = self.io.get() {
             // Fails only when the peer was faster.
-            let _ = SockRef::from(io).shutdown(Shutdown::Both);
+            let _ = SockRef::from(io.tcp()).shutdown(Shutdown::Both);
         }
         if let Some(polls) = self.polls() {
             polls.drop_all();

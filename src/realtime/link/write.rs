@@ -1,12 +1,10 @@
 //! What waits goes out: to the kernel as far as it takes it, or to the poll that waits for it.
 
 use std::io::{ErrorKind, IoSlice};
-use std::net::Shutdown;
 use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::{Buf, Bytes};
-use socket2::SockRef;
 
 use super::{Link, State, millis};
 use crate::realtime::Reason;
@@ -53,26 +51,28 @@ impl Link {
 
     /// Gives the poll that waits what is there. Ready: nothing waits any more, or the link is cut.
     fn answer(self: &Rc<Self>, polls: &Polls) -> Poll<()> {
-        let payload = {
+        let (payload, is_all) = {
             let mut queue = self.queue.borrow_mut();
             if queue.is_empty() {
                 return Poll::Ready(());
             }
             let Some(poll) = polls.take() else { return Poll::Pending };
-            poll.send(Ok(polls::payload(&mut queue)))
+            let payload = poll.send(Ok(polls::payload(&mut queue, self.protocol.packets_a_poll())));
+            self.queued.set(queue.iter().map(Bytes::len).sum());
+            (payload, queue.is_empty())
         };
-        self.queued.set(0);
         self.wake_filler();
         // The request has gone, and what was for it with it. Or that was the goodbye.
-        if payload.is_err() || !self.is_open() {
+        if payload.is_err() || (is_all && !self.is_open()) {
             self.cut(Reason::TransportLost);
+            return Poll::Ready(());
         }
-        Poll::Ready(())
+        if is_all { Poll::Ready(()) } else { Poll::Pending }
     }
 
     async fn drain(self: Rc<Self>) {
         while let Some(io) = self.io.get() {
-            if io.writable().await.is_err() {
+            if io.tcp().writable().await.is_err() {
                 self.cut(Reason::TransportLost);
             }
             if self.write().is_ready() {
@@ -90,7 +90,7 @@ impl Link {
             (None, None) => return Poll::Ready(()),
         };
         let mut queue = self.queue.borrow_mut();
-        while !queue.is_empty() {
+        while !(queue.is_empty() && io.is_flushed()) {
             let mut slices = [IoSlice::new(&[]); VECTOR];
             let mut count = 0;
             for (slice, frame) in slices.iter_mut().zip(queue.iter()) {
@@ -125,8 +125,11 @@ impl Link {
             queue.shrink_to_fit();
         }
         if matches!(self.state.get(), State::Closing(_)) {
-            // The peer may be gone already; then there is nothing left to shut.
-            let _ = SockRef::from(io).shutdown(Shutdown::Write);
+            match io.finish() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
+                // The peer may be gone already; then there is nothing left to shut.
+                _ => {}
+            }
         }
         Poll::Ready(())
     }
@@ -136,18 +139,18 @@ impl Link {
     pub(super) fn nudge(&self) -> bool {
         let Some(io) = self.io.get() else { return false };
         let mut queue = self.queue.borrow_mut();
-        let Some(front) = queue.front_mut() else { return true };
-        match SockRef::from(io).send(front) {
-            Ok(written) => {
-                self.queued.set(self.queued.get().saturating_sub(written));
-                front.advance(written);
-                if front.is_empty() {
-                    queue.pop_front();
-                }
-                self.wake_filler();
-                written > 0
-            }
-            Err(_) => false,
+        if queue.is_empty() && io.is_flushed() {
+            return true;
         }
+        let Some(taken) = io.nudge(queue.front().map_or(&[], |front| &front[..])) else { return false };
+        if let Some(front) = queue.front_mut() {
+            front.advance(taken);
+            if front.is_empty() {
+                queue.pop_front();
+            }
+        }
+        self.queued.set(self.queued.get().saturating_sub(taken));
+        self.wake_filler();
+        true
     }
 }

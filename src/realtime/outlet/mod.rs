@@ -20,7 +20,7 @@ use indexmap::IndexMap;
 
 pub(super) use messages::{Attach, Deliver, Detach, Drain, Forward, Outgoing, Roll, TakeOver, Then};
 pub(super) use worker::Worker;
-use worker::{Member, Sockets};
+use worker::{Held, Member, Sockets};
 
 use super::Reason;
 use super::deadlines::Deadlines;
@@ -82,7 +82,7 @@ impl Outlet {
             held.bytes += frame.len();
             if held.bytes > self.outbox_limit {
                 // It can come again, and reads what it missed from the log.
-                *held = Box::default();
+                **held = Held::default();
                 link.cut(Reason::SlowConsumer);
             } else {
                 held.frames.push(frame);

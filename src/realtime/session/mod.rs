@@ -11,7 +11,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix::prelude::*;
-use actix_rt::net::TcpStream;
 use serde_json::json;
 use smallvec::SmallVec;
 
@@ -21,7 +20,7 @@ pub(super) use requests::{Hangup, Poll, Post, Upgrade};
 use super::arrival::{Arrival, Comeback, Slot, sid};
 use super::frame::Protocol;
 use super::gateway::{Handshake, Incoming, Json, Welcome};
-use super::link::Link;
+use super::link::{Io, Link};
 use super::log::End;
 use super::outlet::Worker;
 use super::server::Bucket;
@@ -53,7 +52,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Takes over a connection whose upgrade has been answered. `rest`: what came behind the request.
-    pub(super) fn begin(worker: Rc<Worker>, io: TcpStream, rest: &[u8], protocol: Protocol, handshake: Handshake) {
+    pub(super) fn begin(worker: Rc<Worker>, io: Io, rest: &[u8], protocol: Protocol, handshake: Handshake) {
         Self::start(worker, Some(io), rest, protocol, handshake, None);
     }
 
@@ -67,7 +66,7 @@ impl Session {
 
     fn start(
         worker: Rc<Worker>,
-        io: Option<TcpStream>,
+        io: Option<Io>,
         rest: &[u8],
         protocol: Protocol,
         handshake: Handshake,

@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use actix::prelude::*;
-use actix_rt::net::TcpStream;
 use bytes::{Bytes, BytesMut};
 
 use super::Session;
 use crate::realtime::Reason;
+use crate::realtime::link::Parcel;
 use crate::realtime::polls::Answer;
 use crate::realtime::transport::probe;
 use crate::realtime::wire::engineio::HandshakeFault;
@@ -34,7 +34,7 @@ pub(in crate::realtime) struct Hangup;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::realtime) struct Upgrade {
-    pub io: std::net::TcpStream,
+    pub io: Parcel,
     pub rest: BytesMut,
 }
 
@@ -77,7 +77,7 @@ impl Handler<Upgrade> for Session {
 
     fn handle(&mut self, Upgrade { io, rest }: Upgrade, _: &mut Self::Context) {
         // One that no event loop takes is closed; the client polls on.
-        if let Ok(io) = TcpStream::from_std(io) {
+        if let Ok(io) = io.unpack() {
             let (link, worker) = (Rc::clone(&self.link), Rc::clone(&self.worker));
             actix_rt::spawn(async move {
                 let protocol = link.protocol;

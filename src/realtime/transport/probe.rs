@@ -5,13 +5,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix_http::ws::Codec;
-use actix_rt::net::TcpStream;
 use actix_web_actors::ws::Frame;
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::codec::Decoder;
 
-use crate::realtime::link::Link;
+use crate::realtime::link::{Io, Link};
 use crate::realtime::wire::websocket;
 
 /// How long a move may take.
@@ -22,33 +20,37 @@ const SEND_HOME_EVERY: Duration = Duration::from_millis(100);
 const LONGEST: usize = 64;
 
 /// Tries the WebSocket; true when the client has moved there. One on which something else comes, or nothing, is closed, and the client polls on.
-pub(in crate::realtime) async fn run(link: Rc<Link>, mut io: TcpStream, mut rest: BytesMut) -> bool {
+pub(in crate::realtime) async fn run(link: Rc<Link>, io: Io, mut rest: BytesMut) -> bool {
     let Some(polls) = link.polls() else { return false };
     if link.io().is_some() || polls.probing.replace(true) {
         return false;
     }
-    let moved = tokio::time::timeout(TIMEOUT, shake(&link, &mut io, &mut rest)).await;
+    let moved = tokio::time::timeout(TIMEOUT, shake(&link, &io, &mut rest)).await;
     polls.probing.set(false);
     moved == Ok(Some(())) && link.move_to(io, rest)
 }
 
-async fn shake(link: &Link, io: &mut TcpStream, rest: &mut BytesMut) -> Option<()> {
+async fn shake(link: &Link, io: &Io, rest: &mut BytesMut) -> Option<()> {
     let mut codec = Codec::new().max_size(LONGEST);
     read(&mut codec, io, rest, b"2probe").await?;
     io.write_all(&websocket::text("3probe")).await.ok()?;
     let mut said = std::pin::pin!(read(&mut codec, io, rest, b"5"));
+    // A client that has said `5` already does not poll any more.
+    let mut pause = Duration::ZERO;
     loop {
+        tokio::select! {
+            biased;
+            said = &mut said => return said.filter(|()| link.is_open()),
+            () = tokio::time::sleep(pause) => {}
+        }
         // A session that ends meanwhile is not waited for.
         link.polls().filter(|_| link.is_open())?.send_home();
-        tokio::select! {
-            said = &mut said => return said.filter(|()| link.is_open()),
-            () = tokio::time::sleep(SEND_HOME_EVERY) => {}
-        }
+        pause = SEND_HOME_EVERY;
     }
 }
 
 /// Reads one text frame, which has to be this.
-async fn read(codec: &mut Codec, io: &mut TcpStream, rest: &mut BytesMut, wanted: &[u8]) -> Option<()> {
+async fn read(codec: &mut Codec, io: &Io, rest: &mut BytesMut, wanted: &[u8]) -> Option<()> {
     loop {
         if websocket::check(rest).is_err() || websocket::declared_length(rest).is_some_and(|length| length > LONGEST as u64) {
             return None;

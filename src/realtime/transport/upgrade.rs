@@ -8,11 +8,11 @@ use actix::Addr;
 use actix_codec::Framed;
 use actix_http::header::{self, HeaderMap};
 use actix_http::{Method, Request, h1, ws};
-use actix_rt::net::TcpStream;
 use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 
+use super::accept::Stream;
 use super::door::{self, Head, Refusal, reason_phrase};
 use crate::realtime::frame::Protocol;
 use crate::realtime::gateway::Handshake;
@@ -32,7 +32,7 @@ enum Purpose {
 }
 
 /// Takes the connection over.
-pub(in crate::realtime) async fn accept(worker: Rc<Worker>, request: Request, framed: Framed<TcpStream, h1::Codec>) {
+pub(in crate::realtime) async fn accept(worker: Rc<Worker>, request: Request, framed: Framed<Stream, h1::Codec>) {
     let parts = framed.into_parts();
     let (mut io, rest) = (parts.io, parts.read_buf);
     let verdict = examine(&worker, &request);
@@ -58,30 +58,28 @@ pub(in crate::realtime) async fn accept(worker: Rc<Worker>, request: Request, fr
             out.extend_from_slice(body.as_bytes());
         }
     }
-    let written = tokio::time::timeout(ANSWER_TIMEOUT, io.write_all(&out)).await;
-    if !matches!(written, Ok(Ok(()))) {
+    let answer = async {
+        io.write_all(&out).await?;
+        // TLS may hold of it what the kernel did not take. And its goodbye is a write like any other.
+        if verdict.is_ok() { io.flush().await } else { io.shutdown().await }
+    };
+    if !matches!(tokio::time::timeout(ANSWER_TIMEOUT, answer).await, Ok(Ok(()))) {
         return;
     }
-    match verdict {
-        Ok((purpose, _)) => {
-            let settings = &worker.shared.settings;
-            let socket = SockRef::from(&io);
-            // Each is a bound or a latency, not a need: a socket without them still works.
-            let _ = socket.set_tcp_nodelay(true);
-            let _ = socket.set_send_buffer_size(SEND_BUFFER);
-            let _ = socket.set_tcp_user_timeout(Some(settings.ping_interval + settings.ping_timeout));
-            match purpose {
-                Purpose::Begin(protocol, handshake) => Session::begin(worker, io, &rest, protocol, handshake),
-                // Its session may live on another thread; a connection that cannot go there is over.
-                Purpose::Move(session) => {
-                    if let Ok(io) = io.into_std() {
-                        session.do_send(Upgrade { io, rest: BytesMut::from(&rest[..]) });
-                    }
-                }
+    let Ok((purpose, _)) = verdict else { return };
+    let (io, settings) = (io.into_io(), &worker.shared.settings);
+    let socket = SockRef::from(io.tcp());
+    // Each is a bound or a latency, not a need: a socket without them still works.
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_send_buffer_size(SEND_BUFFER);
+    let _ = socket.set_tcp_user_timeout(Some(settings.ping_interval + settings.ping_timeout));
+    match purpose {
+        Purpose::Begin(protocol, handshake) => Session::begin(worker, io, &rest, protocol, handshake),
+        // Its session may live on another thread; a connection that cannot go there is over.
+        Purpose::Move(session) => {
+            if let Ok(io) = io.pack() {
+                session.do_send(Upgrade { io, rest: BytesMut::from(&rest[..]) });
             }
-        }
-        Err(_) => {
-            let _ = io.shutdown().await;
         }
     }
 }

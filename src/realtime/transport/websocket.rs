@@ -82,7 +82,7 @@ impl Pump {
         let mut scratch = self.worker.scratch.borrow_mut();
         scratch.clear();
         scratch.reserve(SCRATCH);
-        match io.try_read_buf(&mut *scratch) {
+        match io.try_read_buf(&mut scratch) {
             Ok(0) => Poll::Ready(false),
             Ok(_) if !link.is_open() => Poll::Ready(true),
             Ok(_) if self.rest.is_empty() => {

@@ -1,0 +1,181 @@
+//! TLS_CERT_FILE and TLS_KEY_FILE: what clients are shown. The files are read at once, so that whatever is wrong with them is found with the setting.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use clap::Args;
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::{Error as PemError, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ParsedCertificate;
+use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+
+use super::BadSetting;
+
+/// What is spoken within TLS; a client that offers protocols, and not this one, is refused.
+const ALPN: &[u8] = b"http/1.1";
+
+/// TLS to clients: both settings, or none.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "TLS")]
+pub struct TlsSettings {
+    /// PEM file of the server's certificate, and behind it those that lead from it to its root. With TLS_KEY_FILE, https and wss are served, and
+    /// http and ws no more [default: none]
+    #[arg(long = "tls-cert-file", env = "TLS_CERT_FILE", value_name = "PATH")]
+    pub certificate: Option<Certificate>,
+    /// PEM file of that certificate's private key, not encrypted [default: none]
+    #[arg(long = "tls-key-file", env = "TLS_KEY_FILE", value_name = "PATH")]
+    pub key: Option<Key>,
+}
+
+/// The server's certificate, then those that lead from it to its root; at least one.
+#[derive(Debug, Clone)]
+pub struct Certificate(Vec<CertificateDer<'static>>);
+
+/// A private key. It cannot be printed, and signs only.
+#[derive(Clone)]
+pub struct Key(Arc<dyn SigningKey>);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+impl TlsSettings {
+    /// How clients are spoken to; `None`: in the clear.
+    ///
+    /// # Errors
+    /// One of the settings without the other, or a key that is not the certificate's.
+    pub fn server(&self) -> Result<Option<Arc<ServerConfig>>, BadSetting> {
+        let bad = |setting, mend: &str| Err(BadSetting { setting, mend: mend.to_owned() });
+        let certified = match (&self.certificate, &self.key) {
+            (None, None) => return Ok(None),
+            (Some(_), None) => {
+                return bad("TLS_KEY_FILE", "has to be set with TLS_CERT_FILE; name a PEM file of the certificate's private key");
+            }
+            (None, Some(_)) => return bad("TLS_CERT_FILE", "has to be set with TLS_KEY_FILE; name a PEM file of the key's certificate"),
+            (Some(certificate), Some(key)) => CertifiedKey::new(certificate.0.clone(), Arc::clone(&key.0)),
+        };
+        if certified.keys_match().is_err() {
+            return bad("TLS_KEY_FILE", "is not the key of the first certificate in TLS_CERT_FILE; name the one that it was made for");
+        }
+        let versions = ServerConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions();
+        // That provider has suites for both versions.
+        let Ok(versions) = versions else { return bad("TLS_CERT_FILE", "cannot be used: this build has no version of TLS") };
+        let mut config = versions.with_no_client_auth().with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(Some(Arc::new(config)))
+    }
+}
+
+impl FromStr for Certificate {
+    type Err = String;
+
+    fn from_str(path: &str) -> Result<Self, String> {
+        let bad = |what: &str| {
+            format!("{path}: {what}; name a PEM file of the server's certificate, and behind it those that lead from it to its root")
+        };
+        let odd = |fault| bad(&why(&fault));
+        let mut chain = Vec::new();
+        for certificate in CertificateDer::pem_file_iter(path).map_err(odd)? {
+            let certificate = certificate.map_err(odd)?;
+            ParsedCertificate::try_from(&certificate).map_err(|_| bad("holds a certificate that cannot be read"))?;
+            chain.push(certificate);
+        }
+        if chain.is_empty() { Err(bad("holds no certificate")) } else { Ok(Self(chain)) }
+    }
+}
+
+impl FromStr for Key {
+    type Err = String;
+
+    fn from_str(path: &str) -> Result<Self, String> {
+        let bad = |what: &str| format!("{path}: {what}; name a PEM file of the certificate's private key, not encrypted");
+        let key = PrivateKeyDer::from_pem_file(path).map_err(|fault| match fault {
+            PemError::NoItemsFound => bad("holds no private key that can be read"),
+            _ => bad(&why(&fault)),
+        })?;
+        let key = ring::sign::any_supported_type(&key)
+            .map_err(|_| bad("holds a key of another kind than RSA, ECDSA (P-256, P-384) or Ed25519"))?;
+        Ok(Self(key))
+    }
+}
+
+/// Not PEM's own words: they repeat lines of the file, which may be the key.
+fn why(fault: &PemError) -> String {
+    match fault {
+        PemError::Io(fault) => fault.to_string(),
+        _ => "is not PEM".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Key and certificate in one file.
+    const BOTH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls.pem");
+    const ANOTHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/another-ca.pem");
+
+    fn settings(certificate: Option<&str>, key: Option<&str>) -> TlsSettings {
+        let certificate = certificate.map(|path| path.parse().expect("a certificate"));
+        TlsSettings { certificate, key: key.map(|path| path.parse().expect("a key")) }
+    }
+
+    /// What is said of a file of that text, without the file's name.
+    fn refusal<T: FromStr<Err = String>>(text: &str) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("some.pem");
+        fs::write(&path, text).expect("writes");
+        let path = path.to_str().expect("a path of text");
+        let refusal = path.parse::<T>().err().expect("refused");
+        assert!(!refusal.contains('\n'), "{refusal}");
+        refusal.strip_prefix(&format!("{path}: ")).expect("begins with the path").to_owned()
+    }
+
+    #[test]
+    fn both_make_https_and_none_http() {
+        let config = settings(Some(BOTH), Some(BOTH)).server().expect("good").expect("TLS");
+        assert_eq!(config.alpn_protocols, [b"http/1.1"]);
+        assert!(settings(None, None).server().expect("good").is_none());
+    }
+
+    #[test]
+    fn one_alone_or_of_another_pair_is_refused() {
+        let refused = |certificate, key| settings(certificate, key).server().expect_err("refused").setting;
+        assert_eq!(refused(Some(BOTH), None), "TLS_KEY_FILE");
+        assert_eq!(refused(None, Some(BOTH)), "TLS_CERT_FILE");
+        assert_eq!(refused(Some(ANOTHER), Some(BOTH)), "TLS_KEY_FILE");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said_without_its_text() {
+        let pem = fs::read_to_string(BOTH).expect("reads");
+        let key = pem.split("-----BEGIN CERTIFICATE").next().expect("the key").to_owned();
+        let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
+        let cut: String = key.lines().take(2).collect::<Vec<_>>().join("\n");
+        assert!(refusal::<Certificate>("hush").starts_with("holds no certificate; "));
+        assert!(refusal::<Certificate>(&key).starts_with("holds no certificate; "));
+        assert!(refusal::<Certificate>(&pem.replace('Q', "A")).starts_with("holds a certificate that cannot be read; "));
+        assert!(refusal::<Key>("hush").starts_with("holds no private key that can be read; "));
+        assert!(refusal::<Key>(&encrypted).starts_with("holds no private key that can be read; "));
+        assert!(refusal::<Key>(&key.replace("MC4C", "AAAA")).starts_with("holds a key of another kind than "));
+        for text in [refusal::<Key>(&cut), refusal::<Key>(&key.replace("MC4C", "!MC4C"))] {
+            assert!(text.starts_with("is not PEM; ") && !text.contains("MC4C"), "{text}");
+        }
+        assert!("/is/not/there".parse::<Key>().is_err_and(|text| text.starts_with("/is/not/there: No such file")));
+    }
+
+    #[test]
+    fn a_key_is_not_printed() {
+        assert_eq!(format!("{:?}", settings(None, Some(BOTH)).key), "Some(Key(…))");
+        let config = settings(Some(BOTH), Some(BOTH)).server().expect("good").expect("TLS");
+        // The key's first bytes of its own, behind what says its kind.
+        assert!(!format!("{config:?}").contains("91, 173, 83, 223"));
+    }
+}
