@@ -62,7 +62,7 @@ fn main() -> std::io::Result<()> {
     serve(listener)
 }
 
-pub fn serve(listener: TcpListener) -> std::io::Result<()> {
+pub(crate) fn serve(listener: TcpListener) -> std::io::Result<()> {
     actix_rt::System::new().block_on(async move {
         let settings = Settings {
             ping_interval: Duration::from_millis(300),
