@@ -213,7 +213,8 @@ pub struct RealtimeSettings {
     /// Largest message a client may send: bytes, KiB or MiB
     #[arg(long, env = "MAX_PAYLOAD", default_value = "1000000", value_parser = parse::size)]
     pub max_payload: usize,
-    /// How long a connection may stay without joining a namespace or signing in, in milliseconds
+    /// How long a connection may stay without joining a namespace or signing in, and how long the rest of a message may take that has begun to come, in
+    /// milliseconds
     #[arg(long = "connect-timeout-ms", env = "CONNECT_TIMEOUT_MS", default_value = "45000", value_parser = parse::millis)]
     pub connect_timeout: Duration,
     /// How far a reader may fall behind, per socket, before it is cut: bytes, KiB or MiB

@@ -54,6 +54,12 @@ impl Client {
         &self.0.sid
     }
 
+    /// Whose it is: the [`Welcome::identity`](super::Welcome::identity) as JSON text; none for no one.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.0.user.as_deref()
+    }
+
     /// The gateway's own data, if it is of that type.
     #[must_use]
     pub fn data<T: 'static>(&self) -> Option<&T> {

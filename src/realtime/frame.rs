@@ -32,7 +32,7 @@ impl Protocol {
         self != Self::Plain
     }
 
-    /// Packets that a client takes in one payload: python-engineio drops a connection over more than 16. It is known by taking no offsets.
+    /// Packets that a client takes in one payload: python-engineio drops a connection over more than 16, and it is among those that take no offsets.
     pub(super) fn packets_a_poll(self) -> usize {
         if self == (Self::SocketIo { offsets: false }) { 16 } else { usize::MAX }
     }

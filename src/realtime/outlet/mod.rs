@@ -29,7 +29,6 @@ use super::hub::SocketId;
 use super::link::Link;
 use super::payload::Payload;
 use super::recovery::Position;
-use super::session::Kick;
 use super::settings::Aliases;
 
 /// Frames queued before a write, when the mailbox does not run empty: about a millisecond of queueing.
@@ -77,6 +76,9 @@ impl ActorFuture<Outlet> for FlushAfterMailbox {
 
 impl Outlet {
     fn queue(&mut self, member: &Member, frame: Bytes) {
+        if member.is_over.get() {
+            return;
+        }
         let link = &member.link;
         if let Some(held) = &mut *member.held.borrow_mut() {
             held.bytes += frame.len();
@@ -225,7 +227,7 @@ impl Handler<Forward> for Outlet {
                 Some(frame) => frame,
                 None => return,
             },
-            Outgoing::Goodbye(close) => return member.session.do_send(Kick { socket, close }),
+            Outgoing::Goodbye(close) => return member.end(socket, close),
         };
         self.queue(&member, frame);
     }
@@ -241,7 +243,7 @@ impl Handler<Roll> for Outlet {
                     // Who asked may have gone.
                     let _ = names.send(socket);
                 }
-                Then::End(close) => member.session.do_send(Kick { socket, close: *close }),
+                Then::End(close) => member.end(socket, *close),
             }
         }
     }

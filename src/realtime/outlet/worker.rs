@@ -10,12 +10,13 @@ use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use super::{Forward, Outgoing, Outlet};
+use crate::realtime::client::Close;
 use crate::realtime::deadlines::Deadlines;
 use crate::realtime::hub::{HubHandle, SocketId, WorkerId};
 use crate::realtime::link::Link;
 use crate::realtime::recovery::Position;
 use crate::realtime::server::Shared;
-use crate::realtime::session::Session;
+use crate::realtime::session::{Kick, Session};
 
 /// What one worker thread's connections share.
 pub(in crate::realtime) struct Worker {
@@ -43,11 +44,20 @@ pub(super) struct Member {
     pub(super) stamp: Cell<u64>,
     /// The hub has entered it: what is for the whole namespace is for it too.
     pub(super) entered: Cell<bool>,
+    /// It is to leave: it hears nothing more.
+    pub(super) is_over: Cell<bool>,
     /// While a socket is on its way in: what has come for it, to be sent behind what it has missed.
     pub(super) held: RefCell<Option<Box<Held>>>,
 }
 
 impl Member {
+    /// Behind what is on its queue, its session ends it.
+    pub(super) fn end(&self, socket: SocketId, close: Close) {
+        if !self.is_over.replace(true) {
+            self.session.do_send(Kick { socket, close });
+        }
+    }
+
     /// Whether what is sent now would go out now.
     pub(super) fn takes_at_once(&self) -> bool {
         self.held.borrow().is_none() && self.link.takes_at_once()
@@ -86,7 +96,16 @@ impl Worker {
     /// Lets the outlet know a socket that is on its way in, ahead of the hub's [`Attach`]. What comes for it is held until [`Worker::release`].
     pub(in crate::realtime) fn register(&self, socket: SocketId, namespace: Arc<str>, link: Rc<Link>, session: Addr<Session>) {
         let held = RefCell::new(Some(Box::default()));
-        let member = Member { link, session, namespace, rooms: RefCell::default(), stamp: Cell::new(0), entered: Cell::new(false), held };
+        let member = Member {
+            link,
+            session,
+            namespace,
+            rooms: RefCell::default(),
+            stamp: Cell::new(0),
+            entered: Cell::new(false),
+            is_over: Cell::new(false),
+            held,
+        };
         self.sockets.borrow_mut().insert(socket, Rc::new(member));
     }
 

@@ -116,7 +116,7 @@ impl Head<'_> {
 
     /// What is spoken at one of [`paths`], and how this client speaks it. python-socketio hands the trailing offset to its handlers, which do not expect it: its time stamp is a decimal
     /// number, and its HTTP libraries name themselves.
-    pub(super) fn protocol(&self, path: &str) -> Protocol {
+    pub(super) fn protocol(&self, path: &str, shared: &Shared) -> Protocol {
         if ENGINE_PATHS.contains(&path) {
             return Protocol::EngineIo;
         }
@@ -124,7 +124,8 @@ impl Head<'_> {
             |text: String| text.split_once('.').is_some_and(|(whole, part)| [whole, part].iter().all(|digits| is_digits(digits)));
         let agent = self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
         let is_python = query_value(self.query, "t").is_some_and(is_decimal) || agent.starts_with("python");
-        Protocol::SocketIo { offsets: !is_python && query_value(self.query, "recovery").as_deref() != Some("0") }
+        let takes_offsets = !is_python && query_value(self.query, "recovery").as_deref() != Some("0");
+        Protocol::SocketIo { offsets: takes_offsets && shared.recovery.is_some() }
     }
 }
 

@@ -42,7 +42,7 @@ async fn serve(worker: Rc<Worker>, request: &HttpRequest, body: Payload) -> Resu
     let head = Head { method: request.method(), query, headers: request.headers(), peer: request.peer_addr() };
     let sid = head.engine("polling")?;
     let session = sid.map(|sid| shared.engines.get(&sid).ok_or(HandshakeFault::SessionUnknown)).transpose()?;
-    let protocol = head.protocol(request.path());
+    let protocol = head.protocol(request.path(), shared);
     let cookies = head.admit(shared, protocol)?;
     let Some(session) = session else {
         if shared.is_draining() {

@@ -90,7 +90,7 @@ fn examine(worker: &Worker, request: &Request) -> Result<(Purpose, String), Refu
     let asked = Head { method: &head.method, query: head.uri.query().unwrap_or_default(), headers: &head.headers, peer: head.peer_addr };
     let protocol = match head.uri.path() {
         "/ws" => Protocol::Plain,
-        path if door::paths(shared).any(|own| own == path) => asked.protocol(path),
+        path if door::paths(shared).any(|own| own == path) => asked.protocol(path, shared),
         path => return Err(Refusal::new(404, &format!("Cannot {} {path}", head.method))),
     };
     if shared.is_draining() {

@@ -9,6 +9,8 @@
 //! into a type meets serde_json's limit of 128. The JSON of a binary packet is searched for placeholders, and is refused beyond that same
 //! depth.
 
+use std::fmt;
+
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
@@ -101,3 +103,20 @@ pub enum Fault {
     /// Attachments whose bytes together are more than allowed.
     TooLarge,
 }
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Type => "no packet type",
+            Self::Payload => "a payload that is no JSON, has another form, or is nested too deep",
+            Self::AckId => "no ack id, or one that is too large",
+            Self::Attachments => "a number of attachments that is none, or a placeholder beside them",
+            Self::TooManyAttachments => "more than 10 attachments",
+            Self::NotDue => "bytes that no packet has announced",
+            Self::Due => "a packet in the place of announced bytes",
+            Self::TooLarge => "attachments that are too large",
+        })
+    }
+}
+
+impl std::error::Error for Fault {}
