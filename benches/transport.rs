@@ -32,7 +32,7 @@ impl Gateway for Room {
         let hub = self.0.clone();
         Box::pin(async move {
             let data = event.args.first().map(|data| data.get().to_owned()).unwrap_or_default();
-            hub.emit(Event::new("/", "said", data, ["room"]), None).await;
+            hub.emit(Event::new("/", "said", Payload::json(data), ["room"]), None).await;
             Ok(Payload::none())
         })
     }

@@ -26,7 +26,7 @@ impl Gateway for Namespace {
         Box::pin(async move {
             // The suites wait for one message and then for the next: one that comes with the first in one piece they do not see.
             actix_rt::time::sleep(Duration::from_millis(5)).await;
-            client.emit("auth", client.data::<String>().map_or("{}", String::as_str));
+            client.emit("auth", Payload::json(client.data::<String>().map_or("{}", String::as_str)));
         })
     }
 

@@ -1,5 +1,7 @@
 //! What a program on `hubcast::realtime` can do with sockets: ask them, send bytes, find them, end them. A server of `realtime` alone, on two workers.
 
+#[path = "support/polling.rs"]
+mod polling;
 #[path = "support/raw.rs"]
 mod raw;
 
@@ -14,9 +16,10 @@ use hubcast::realtime::gateway::{LocalBoxFuture, query_value};
 use hubcast::realtime::{
     Client, Close, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings, Unanswered, Welcome, Whom,
 };
+use polling::Polling;
 use raw::{Raw, UPGRADE};
 
-/// Everyone is who `?user=` says, and in `lobby`. Events do what they say.
+/// Everyone is who `?user=` says, and in `lobby`; `slow` takes a while to come in. Events do what they say.
 struct Desk(HubHandle);
 
 impl Gateway for Desk {
@@ -25,12 +28,22 @@ impl Gateway for Desk {
         Box::pin(async move { Ok(Welcome { identity: user.into(), rooms: vec!["lobby".into()], ..Welcome::anonymous() }) })
     }
 
+    fn entered(&self, client: Client) -> LocalBoxFuture<()> {
+        Box::pin(async move {
+            if client.user() == Some("\"slow\"") {
+                client.hub().emit_to_user("/", &"watch".into(), "coming", Payload::none()).await;
+                actix_rt::time::sleep(Duration::from_millis(300)).await;
+                client.emit("in", Payload::none());
+            }
+        })
+    }
+
     fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply> {
         let hub = self.0.clone();
         Box::pin(async move {
             let word = event.args.first().and_then(|arg| serde_json::from_str::<String>(arg.get()).ok()).unwrap_or_default();
             let whom = || match word.split_once(' ') {
-                Some(("user", user)) => Whom::user(&format!("{user:?}")),
+                Some(("user", user)) => Whom::user(user),
                 Some(("room", room)) => Whom::room(room),
                 _ => Whom::All,
             };
@@ -39,7 +52,7 @@ impl Gateway for Desk {
                 "all" => hub.emit(Event::to_all("/", "said", event.into_payload()), None).await,
                 "others" => hub.emit(Event::new("/", "said", event.into_payload(), ["lobby"]).but(&client), None).await,
                 "volatile" => hub.emit(Event::new("/", "said", event.into_payload(), ["lobby"]).volatile(), None).await,
-                "to" => hub.emit_to_user("/", &format!("{word:?}"), "said", "1"),
+                "to" => hub.emit_to_user("/", &word.into(), "said", Payload::json("1")).await,
                 "join" => client.join(word).await,
                 "rooms" => return Payload::of(&client.rooms()).map_err(|_| Error::Internal),
                 "who" => {
@@ -203,6 +216,42 @@ fn a_whole_connection_is_ended_with_a_word_for_each_of_its_sockets() {
     assert_eq!(cat.close_code(), 1000, "the plain protocol has one socket a connection");
     bob.say(r#"42["cut","all"]"#);
     assert_eq!((bob.text().as_str(), bob.close_code()), ("41", 1000));
+}
+
+#[test]
+fn who_is_ended_on_the_way_in_is_out_when_it_has_come() {
+    let address = server();
+    let mut watch = come(address, "watch");
+    for (how, ends) in [("cut", true), ("kick", false)] {
+        let mut slow = come(address, "slow");
+        assert_eq!(watch.text(), r#"42["coming"]"#);
+        assert_eq!(ask(&mut watch, how, "user slow"), "431[true]");
+        assert_eq!(slow.text(), "41", "{how}: and nothing of what it was to be told first");
+        assert_eq!(ask(&mut watch, "who", "all"), r#"431[["watch"]]"#, "{how}");
+        if ends {
+            assert_eq!(slow.close_code(), 1000, "{how}");
+        } else {
+            slow.say("40/other,");
+            assert!(slow.text().starts_with(r#"40/other,{"sid":""#), "{how}: the connection lives");
+        }
+    }
+}
+
+#[test]
+fn who_is_ended_in_the_middle_of_the_upgrade_hears_it_on_the_websocket() {
+    let address = server();
+    let mut watch = come(address, "watch");
+    let polling = Polling::open_as(address, "ann");
+    assert_eq!(polling.post(b"40"), (200, "ok".to_owned()));
+    polling.hears("40{");
+    let mut raw = Raw::request(address, &format!("GET {}", polling.path().replace("polling", "websocket")), UPGRADE);
+    raw.head();
+    raw.say("2probe");
+    assert_eq!(raw.text(), "3probe");
+    assert_eq!(polling.poll(), (200, "6".to_owned()));
+    assert_eq!(ask(&mut watch, "cut", "user ann"), "431[true]");
+    raw.say("5");
+    assert_eq!((raw.text().as_str(), raw.close_code()), ("41", 1000));
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl Gateway for Lobby {
     }
 
     fn entered(&self, client: Client) -> LocalBoxFuture<()> {
-        Box::pin(async move { client.handle().emit("welcome", "1") })
+        Box::pin(async move { client.handle().emit("welcome", Payload::json("1")) })
     }
 
     fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply> {
@@ -47,17 +47,17 @@ impl Gateway for Lobby {
             Ok(Payload::from(match event.name.as_str() {
                 "join" => {
                     let (done, present) = tokio::sync::oneshot::channel();
-                    client.handle().join(room, move |present| drop(done.send(present)));
+                    client.handle().enter(room, move |present| drop(done.send(present)));
                     json(&present.await.unwrap().to_json("it")["members"])
                 }
                 "leave" => json(&client.leave(room).await.count),
                 "say" => {
                     let except = Some(word(&event, 1)).filter(|room| !room.is_empty());
-                    hub.emit(Event::new("/", "said", "1", [room]).except(except), None).await;
+                    hub.emit(Event::new("/", "said", Payload::json("1"), [room]).except(except), None).await;
                     json(&true)
                 }
                 "evict" => {
-                    hub.evict("/", &format!("{:?}", word(&event, 1)), &room);
+                    hub.evict("/", &word(&event, 1).into(), &room);
                     json(&true)
                 }
                 _ => json(&hub.present("/", &room).await.count),

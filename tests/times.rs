@@ -192,3 +192,17 @@ fn a_shutdown_is_told_to_the_next_poll() {
     drain.join().unwrap();
     server.settle();
 }
+
+#[test]
+fn the_body_of_a_post_has_to_come_in_time() {
+    let server = Running::start(Settings { connect_timeout: LIMIT, ..Settings::default() });
+    let polling = Polling::open(server.address);
+    assert!(is_short(&polling.post(b"40"), TAKEN));
+    polling.hears("42[\"session\",");
+    let (began, mut stream) = (Instant::now(), std::net::TcpStream::connect(server.address).unwrap());
+    write!(stream, "POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n42[\"", polling.path()).unwrap();
+    assert!(answer(stream).1.contains(r#""code":3"#));
+    assert!(began.elapsed() >= LIMIT);
+    polling.is_unknown();
+    server.settle();
+}

@@ -32,7 +32,7 @@ impl Gateway for Room {
         Box::pin(async move {
             let data = event.args.first().map(|data| data.get().to_owned()).unwrap_or_default();
             let share = hub.admit(data.len()).await;
-            hub.emit(Event::new("/", "said", data, ["room"]), Some(share)).await;
+            hub.emit(Event::new("/", "said", Payload::json(data), ["room"]), Some(share)).await;
             Ok(Payload::none())
         })
     }

@@ -9,7 +9,7 @@ use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{NewEvent, Room};
 use crate::realtime::gateway::LocalBoxFuture;
-use crate::realtime::{Client, Gateway, Handshake, Incoming, Json, Reply, Welcome};
+use crate::realtime::{Client, Gateway, Handshake, Incoming, Json, Payload, Reply, Welcome};
 use crate::service::{Services, notifications};
 
 pub(super) struct Main {
@@ -32,7 +32,7 @@ impl Gateway for Main {
         let services = Arc::clone(&self.services);
         Box::pin(async move {
             let (Some(identity), handle) = (client.data::<Identity>(), client.handle()) else { return };
-            let tell = move |count: NewEvent| handle.emit(count.name, count.data);
+            let tell = move |count: NewEvent| handle.emit(count.name, Payload::json(count.data));
             if let Err(error) = notifications::greet(&services, identity.user, tell).await {
                 tracing::warn!(%error, user = identity.user.0, "a socket was not told its unread count");
             }

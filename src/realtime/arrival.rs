@@ -157,7 +157,7 @@ impl Arrival {
         let entered = self.worker.hub.enter(socket, entering).await.ok_or(GONE)?;
         self.send_up_to(entered.position.id, &source, &mut replay).await?;
         for (room, present) in &entered.present {
-            let state = present.to_json(room).to_string().into();
+            let state = present.to_json(room).into();
             self.link.push(self.link.protocol.unstored(&self.namespace, "presence:state", &state, entered.position));
         }
         self.settle(&client, &entered);
@@ -176,6 +176,7 @@ impl Arrival {
             worker: Rc::clone(&self.worker),
             link: Rc::clone(&self.link),
             asks: Asks::default(),
+            kicked: Cell::new(None),
         }));
         *self.slot.borrow_mut() = Some(client.clone());
         client
@@ -212,7 +213,7 @@ impl Arrival {
             "recovered": recovered,
             "serverTime": Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
         });
-        self.link.push(protocol.event(&self.namespace, "session", &session.to_string().into(), offset));
+        self.link.push(protocol.event(&self.namespace, "session", &session.into(), offset));
     }
 
     fn settle(&self, client: &Client, entered: &Entered) {
@@ -255,7 +256,7 @@ impl Arrival {
             link.flush();
             // A long way through memory must not hold up the worker's other sockets.
             tokio::task::yield_now().await;
-            if !link.is_open() {
+            if !link.is_open() || self.slot.borrow().as_ref().is_some_and(|client| client.0.kicked.get().is_some()) {
                 return Err(GONE);
             }
         }

@@ -35,6 +35,8 @@ pub(super) struct ClientParts {
     pub worker: Rc<Worker>,
     pub link: Rc<Link>,
     pub asks: Asks,
+    /// It is to leave; while it is on its way in, as soon as that has ended.
+    pub kicked: Cell<Option<Close>>,
 }
 
 /// How much ends when the server ends it.
@@ -72,7 +74,8 @@ impl Client {
         &self.0.worker.hub
     }
 
-    /// Puts the socket into a room; once this returns it hears every event that is published to the room.
+    /// Puts the socket into a room; once this returns it hears every event that is published to the room. Its user does not show there; see
+    /// [`ClientHandle::enter`].
     pub async fn join(&self, room: impl Into<Arc<str>>) {
         let (done, joined) = oneshot::channel();
         self.0.worker.hub.join(self.0.socket, room.into(), Entrance::Silent, move |_| {
@@ -134,7 +137,8 @@ impl Client {
     }
 
     /// Sends an event that asks for an ack, and waits for that. Not from [`Gateway::entered`](super::Gateway::entered): the client's packets are read
-    /// behind that.
+    /// behind that. Within [`Gateway::event`](super::Gateway::event) the client's next events wait meanwhile, and when there are 64 of them nothing more
+    /// is read, the ack too: who asks a client that talks much does so from a task of its own.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -195,11 +199,11 @@ impl ClientHandle {
 
     /// Puts the socket into a room, where its user is then present. `done` is told who is there; it runs on the hub's thread and must not wait.
     /// Not called when the socket has gone.
-    pub fn join(&self, room: impl Into<Arc<str>>, done: impl FnOnce(Present) + Send + 'static) {
+    pub fn enter(&self, room: impl Into<Arc<str>>, done: impl FnOnce(Present) + Send + 'static) {
         self.hub.join(self.socket, room.into(), Entrance::Seen, done);
     }
 
-    /// Takes the socket out of a room; `done` is told who is still there, if it was in it. Like [`ClientHandle::join`].
+    /// Takes the socket out of a room; `done` is told who is still there, if it was in it. Like [`ClientHandle::enter`].
     pub fn leave(&self, room: impl Into<Arc<str>>, done: impl FnOnce(Present) + Send + 'static) {
         self.hub.leave(self.socket, room.into(), done);
     }

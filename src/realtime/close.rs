@@ -90,7 +90,16 @@ impl Reason {
     /// Whether the line broke, against an end that somebody wanted: the same client may be back in a moment, and resume its session.
     #[must_use]
     pub fn is_lost_line(self) -> bool {
-        matches!(self, Self::TransportLost | Self::PingTimeout | Self::SlowConsumer | Self::Unavailable | Self::Shutdown | Self::TakenOver)
+        matches!(
+            self,
+            Self::TransportLost
+                | Self::PingTimeout
+                | Self::Unfinished
+                | Self::SlowConsumer
+                | Self::Unavailable
+                | Self::Shutdown
+                | Self::TakenOver
+        )
     }
 
     /// Whether a client that polls, and has no poll here, is to hear of the end by its next one: the server wanted it, and what it said last may still

@@ -32,11 +32,6 @@ impl Protocol {
         self != Self::Plain
     }
 
-    /// Packets that a client takes in one payload: python-engineio drops a connection over more than 16, and it is among those that take no offsets.
-    pub(super) fn packets_a_poll(self) -> usize {
-        if self == (Self::SocketIo { offsets: false }) { 16 } else { usize::MAX }
-    }
-
     /// One event, and its offset if it has one, as whole WebSocket frames: one, and one for each attachment behind it.
     pub(super) fn event(self, namespace: &str, name: &str, payload: &Payload, offset: Option<&str>) -> Bytes {
         match self {
@@ -170,16 +165,17 @@ impl Event {
         self
     }
 
-    /// Whom it can not be written to at once does not get it: for what is worth nothing a moment later.
+    /// Whom it can not be written to at once does not get it: for what is worth nothing a moment later. One that is in the log goes to all the same.
     #[must_use]
     pub fn volatile(mut self) -> Self {
-        self.is_volatile = true;
+        self.is_volatile = !self.is_stored;
         self
     }
 
     /// It stands there in the log.
     #[must_use]
     pub fn stored(mut self, position: Position) -> Self {
+        self.is_volatile = false;
         self.is_stored = true;
         self.position = OnceLock::from(position);
         self
@@ -194,6 +190,11 @@ impl Event {
     pub(super) fn routed_at(&self, position: Position) {
         // One that is stored knows its own.
         let _ = self.position.set(position);
+    }
+
+    /// Bytes of what it carries.
+    pub(super) fn size(&self) -> usize {
+        self.payload.size()
     }
 
     /// What it costs to keep, roughly: its data, and that in two protocols.
@@ -215,7 +216,9 @@ impl Event {
             Protocol::Plain => plain,
             Protocol::EngineIo => engine,
         };
-        cell.get_or_init(|| match older(&self.name, aliases) {
+        // Where names are not sent, the second would be the first once more.
+        let older = older(&self.name, aliases).filter(|_| protocol != Protocol::EngineIo);
+        cell.get_or_init(|| match older {
             None => self.encode(protocol, &self.name, ""),
             Some(older) => [self.encode(protocol, &self.name, ".0"), self.encode(protocol, older, ".1")].concat().into(),
         })
@@ -254,7 +257,7 @@ mod tests {
 
     #[test]
     fn one_event_has_one_encoding_per_protocol() {
-        let event = Event::new("/admin", "new_order", r#"{"orderId":1}"#, ["admin"]).stored(at(5));
+        let event = Event::new("/admin", "new_order", Payload::json(r#"{"orderId":1}"#), ["admin"]).stored(at(5));
         assert_eq!(text(event.frame(OFFSETS, &[])), r#"42/admin,["new_order",{"orderId":1},"7.5"]"#);
         assert_eq!(text(event.frame(BARE, &[])), r#"42/admin,["new_order",{"orderId":1}]"#);
         assert_eq!(text(event.frame(Protocol::Plain, &[])), r#"{"event":"new_order","data":{"orderId":1},"offset":"7.5"}"#);
@@ -263,7 +266,7 @@ mod tests {
 
     #[test]
     fn an_event_with_an_older_name_goes_out_under_both_with_two_offsets() {
-        let event = Event::new("/", "notification", "1", ["user:5"]).stored(at(5));
+        let event = Event::new("/", "notification", Payload::json("1"), ["user:5"]).stored(at(5));
         let aliases: Aliases = &[("notification", "notification:new")];
         let frames = event.frame(Protocol::Plain, aliases);
         let [first, second] = [("notification", "7.5.0"), ("notification:new", "7.5.1")]
@@ -277,7 +280,7 @@ mod tests {
     #[test]
     fn what_is_not_stored_has_no_offset_unless_the_client_would_take_its_data_for_one() {
         for (data, socketio) in [("1", r#"42["typing",1]"#), ("\"x\"", r#"42["typing","x","7.5"]"#)] {
-            let event = Event::new("/", "typing", data, ["room"]);
+            let event = Event::new("/", "typing", Payload::json(data), ["room"]);
             event.routed_at(at(5));
             assert_eq!(text(event.frame(OFFSETS, &[])), socketio);
             assert_eq!(text(event.frame(BARE, &[])), format!(r#"42["typing",{data}]"#));

@@ -18,8 +18,8 @@ pub(super) const FIRST_ATTACHMENT: &str = r#"{"_placeholder":true,"num":0}"#;
 ///
 /// // None, one, and three: an object, a text and bytes.
 /// let none = Payload::none();
-/// let one = Payload::of(&vec![1, 2, 3])?;
-/// let three = Payload::json(r#"{"a":1}"#).and(Payload::of("text")?)?.and(Payload::bytes(vec![0xff, 0x00]))?;
+/// let one = Payload::from(serde_json::json!({"a": 1}));
+/// let three = Payload::of(&vec![1, 2, 3])?.and(Payload::of("text")?)?.and(Payload::bytes(vec![0xff, 0x00]))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
@@ -147,17 +147,9 @@ impl Payload {
     }
 }
 
-/// A JSON text, as [`Payload::json`].
-impl From<String> for Payload {
-    fn from(text: String) -> Self {
-        Self::json(text)
-    }
-}
-
-/// A JSON text, as [`Payload::json`].
-impl From<&str> for Payload {
-    fn from(text: &str) -> Self {
-        Self::json(text)
+impl From<serde_json::Value> for Payload {
+    fn from(value: serde_json::Value) -> Self {
+        Self::json(value.to_string())
     }
 }
 
@@ -176,7 +168,7 @@ mod tests {
     #[test]
     fn arguments_are_put_behind_each_other_with_their_own_bytes() {
         let [one, two] = [Payload::bytes(vec![1]), Payload::bytes(vec![2])];
-        let all = Payload::none().and(one).unwrap().and("1".into()).unwrap().and(two).unwrap();
+        let all = Payload::none().and(one).unwrap().and(Payload::json("1")).unwrap().and(two).unwrap();
         assert_eq!(all.args(), r#"{"_placeholder":true,"num":0},1,{"_placeholder":true,"num":1}"#);
         assert_eq!(all.attachments(), [&[1][..], &[2]]);
         assert_eq!(all.as_one(), r#"["AQ==",1,"Ag=="]"#);

@@ -27,6 +27,8 @@ pub(super) struct Polls {
     posted: RefCell<Option<Posted>>,
     /// Of a POST whose last packet is in hand.
     in_hand: Cell<Option<Answer<()>>>,
+    /// Packets that the poll which waits may be answered with.
+    pub(super) most: Cell<usize>,
     /// A WebSocket is being tried.
     pub(super) probing: Cell<bool>,
     /// What has come on the WebSocket behind the move.
@@ -158,7 +160,7 @@ fn message(packet: Bytes) -> Result<Message, ProtocolError> {
 
 /// Takes what waits as one payload: `most` packets of it.
 pub(super) fn payload(queue: &mut VecDeque<Bytes>, most: usize) -> Bytes {
-    let mut out = String::with_capacity(queue.iter().map(Bytes::len).sum());
+    let mut out = String::with_capacity(queue.iter().take(most).map(Bytes::len).sum());
     let mut left = most;
     while let Some(frames) = queue.front_mut().filter(|_| left > 0) {
         // Some hold several.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use indexmap::IndexMap;
 
 use super::frame::Event;
+use super::payload::Payload;
 
 /// Most users that are listed by name.
 const LISTED: usize = 200;
@@ -202,7 +203,7 @@ impl Presence {
                 let joined = users(|change| matches!(change, Change::Joined));
                 events.extend([("presence:leave", left), ("presence:join", joined)].into_iter().filter_map(|(name, users)| {
                     let data = format!(r#"{{"room":{},"userIds":[{users}]}}"#, serde_json::Value::from(&*place.1));
-                    (!users.is_empty()).then(|| Event::new(Arc::clone(&place.0), name, data, [Arc::clone(&place.1)]))
+                    (!users.is_empty()).then(|| Event::new(Arc::clone(&place.0), name, Payload::json(data), [Arc::clone(&place.1)]))
                 }));
             }
             if room.is_idle() {

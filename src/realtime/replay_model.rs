@@ -13,6 +13,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
 use super::frame::{Event, Protocol};
+use super::payload::Payload;
 use super::recovery::{Offset, Pid, PidKey, Position, Stay};
 use super::replay::Replay;
 use super::settings::Aliases;
@@ -135,13 +136,13 @@ impl World {
         let name = if self.random.random_bool(0.3) { "two" } else { "one" };
         if self.random.random_bool(0.2) {
             // Not stored, and ends in a string.
-            let event = Event::new("/", name, "\"7.7\"", rooms);
+            let event = Event::new("/", name, Payload::json("\"7.7\""), rooms);
             event.routed_at(self.head());
             self.deliver(&Arc::new(event), |stay, event| stay.until.is_none() && event.rooms.contains(&stay.room));
             return;
         }
         let place = Position { id: self.head().id + 1, ..self.head() };
-        let event = Arc::new(Event::new("/", name, place.id.to_string(), rooms).except(except).stored(place));
+        let event = Arc::new(Event::new("/", name, Payload::json(place.id.to_string()), rooms).except(except).stored(place));
         self.log.push(Arc::clone(&event));
         self.tail.push(place.id, &event);
         if let Some(session) = &mut self.session
@@ -206,7 +207,7 @@ impl World {
 
     fn hello(pipe: &mut VecDeque<Packet>, sid: &str, pid: &str, offset: Offset) {
         pipe.push_back(Packet::Frame(websocket::text(&socketio::connect("/", sid, Some(pid)))));
-        pipe.push_back(Packet::Frame(PROTOCOL.event("/", "session", &"{}".into(), Some(&offset.to_string()))));
+        pipe.push_back(Packet::Frame(PROTOCOL.event("/", "session", &Payload::json("{}"), Some(&offset.to_string()))));
     }
 
     /// One step of a socket that is on its way in.

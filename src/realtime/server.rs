@@ -34,8 +34,8 @@ use super::settings::Settings;
 use super::transport::accept::{self, Stream};
 use super::transport::{polling, upgrade};
 
-/// Where the gateway of Engine.IO alone stands among the namespaces: no client can name it.
-pub(super) const ENGINE: &str = "engine.io";
+/// Where Engine.IO alone stands among the namespaces: no client can name it.
+pub const ENGINE: &str = "engine.io";
 /// How long a REST request may still take once the sockets are closed.
 const STOP_TIMEOUT: u64 = 2;
 
@@ -150,16 +150,20 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Serves a namespace, for Socket.IO and for the plain protocol. Its name begins with a slash; all others are invalid.
+    /// Serves a namespace, for Socket.IO and for the plain protocol; all others are invalid. Its name begins with a slash, which is put there where it is
+    /// missing.
     pub fn namespace(mut self, name: &str, gateway: Arc<dyn Gateway>) -> Self {
-        self.gateways.insert(name.into(), gateway);
+        let name = if name.starts_with('/') { name.into() } else { format!("/{name}").into() };
+        self.gateways.insert(name, gateway);
         self
     }
 
     /// Serves Engine.IO with nothing on top, at `/engine.io/`. Its gateway gets each message as an event `message` with one argument, a string or bytes;
-    /// what it emits, under whatever name, is sent as a message.
-    pub fn engine(self, gateway: Arc<dyn Gateway>) -> Self {
-        self.namespace(ENGINE, gateway)
+    /// what it emits, under whatever name, is sent as a message. The hub knows its sockets under the namespace [`ENGINE`]. Text with U+001E in it can
+    /// not be told from two messages by a client that polls: that is Engine.IO's own limit.
+    pub fn engine(mut self, gateway: Arc<dyn Gateway>) -> Self {
+        self.gateways.insert(ENGINE.into(), gateway);
+        self
     }
 
     /// Which Origins and which proxies count; without it, our own and none.
@@ -175,7 +179,10 @@ impl Builder {
     /// The server, which is not listening yet.
     #[must_use]
     pub fn build(self) -> Server {
-        let Self { settings, hub, gateways, policy, recovery } = self;
+        let Self { settings, hub, gateways, mut policy, recovery } = self;
+        if settings.tls.is_some() {
+            policy.scheme = "https";
+        }
         let shared = Shared {
             connects: settings.connect_rate.map(Connects::new),
             settings: Arc::new(settings),

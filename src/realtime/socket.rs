@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::arrival::Slot;
 use super::client::Client;
-use super::frame::older;
+use super::frame::{Protocol, older};
 use super::gateway::{Gateway, Incoming, Reply, shown};
 use super::outlet::Outgoing;
 use super::settings::EVENTS_WAITING;
@@ -93,13 +93,15 @@ pub(super) fn reply(client: &Client, ack: Option<&str>, event: &str, answer: Rep
         (Some(id), Ok(payload)) => protocol.ack(namespace, id, &payload),
         (Some(id), Err(error)) => {
             let data = json!({"ok": false, "error": {"code": error.code(), "message": error.message()}});
-            protocol.ack(namespace, id, &data.to_string().into())
+            protocol.ack(namespace, id, &data.into())
         }
         (None, Ok(_)) => return,
+        // There it would be a message of the program's.
+        (None, Err(_)) if protocol == Protocol::EngineIo => return,
         (None, Err(error)) => {
-            let data = json!({"status": "error", "code": error.code(), "message": error.message(), "event": shown(event)}).to_string();
+            let data = json!({"status": "error", "code": error.code(), "message": error.message(), "event": shown(event)});
             if let Some(older) = older("error", client.0.worker.shared.settings.aliases) {
-                client.emit("error", data.as_str());
+                client.emit("error", data.clone());
                 client.emit(older, data);
             } else {
                 client.emit("error", data);

@@ -88,10 +88,10 @@ impl Tail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::realtime::Position;
+    use crate::realtime::{Payload, Position};
 
     fn push(tail: &Tail, id: i64, data: &str) {
-        let event = Event::new("/", "said", data.to_owned(), ["room"]).stored(Position { epoch: 1, id });
+        let event = Event::new("/", "said", Payload::json(data), ["room"]).stored(Position { epoch: 1, id });
         tail.push(id, &Arc::new(event));
     }
 

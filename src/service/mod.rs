@@ -80,7 +80,7 @@ async fn put_out(tx: &mut Tx, hub: HubHandle, user: UserId, rooms: Vec<Room>) ->
     }
     tx.after_commit(move || {
         for room in rooms {
-            hub.evict(event::MAIN, &user.to_string(), &room.to_string());
+            hub.evict(event::MAIN, &user.0.into(), &room.to_string());
         }
     });
     Ok(())

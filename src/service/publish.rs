@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::event::{NewEvent, Room};
 use crate::model::LogPosition;
 use crate::realtime::hub::Share;
-use crate::realtime::{Event, HubHandle, Position};
+use crate::realtime::{Event, HubHandle, Payload, Position};
 use crate::store::{Committed, CommittedEvent, Publisher, Ticket};
 
 /// Hands committed events to the hub, with the shares of its budget that their writers took.
@@ -17,7 +17,7 @@ pub(super) async fn announce(hub: &HubHandle, new: NewEvent) {
     let names = |rooms: Vec<Room>| rooms.into_iter().map(|room| room.to_string());
     let NewEvent { namespace, name, rooms, except, data, .. } = new;
     let share = hub.admit(data.len()).await;
-    hub.emit(Event::new(namespace, name, data, names(rooms)).except(names(except)), Some(share)).await;
+    hub.emit(Event::new(namespace, name, Payload::json(data), names(rooms)).except(names(except)), Some(share)).await;
 }
 
 /// A place in the log, in the sockets' words.
@@ -27,7 +27,7 @@ fn position(place: LogPosition) -> Position {
 
 /// A committed event, in the sockets' words.
 pub(super) fn to_send(event: CommittedEvent) -> Event {
-    let sent = Event::new(event.namespace, event.name, event.data, event.rooms).except(event.except);
+    let sent = Event::new(event.namespace, event.name, Payload::json(event.data), event.rooms).except(event.except);
     match event.position {
         Some(place) => sent.stored(position(place)),
         None => sent,

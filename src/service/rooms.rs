@@ -29,7 +29,7 @@ pub async fn join(services: &Services, caller: &Identity, room: Joinable, client
             sessions::join(tx, session, stay, &room.to_string()).await?;
         }
         tx.after_commit(move || {
-            client.join(room.to_string(), move |present| {
+            client.enter(room.to_string(), move |present| {
                 // The socket may have gone meanwhile.
                 let _ = done.send(present);
             });

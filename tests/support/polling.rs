@@ -40,7 +40,12 @@ pub struct Polling {
 
 impl Polling {
     pub fn open(address: SocketAddr) -> Self {
-        let (status, body) = answer(begin(address, "GET /socket.io/?EIO=4&transport=polling", "", b""));
+        Self::open_as(address, "")
+    }
+
+    /// With `?user=`, for servers that ask for it.
+    pub fn open_as(address: SocketAddr, user: &str) -> Self {
+        let (status, body) = answer(begin(address, &format!("GET /socket.io/?EIO=4&transport=polling&user={user}"), "", b""));
         assert_eq!(status, 200, "{body}");
         let sid = body.split('"').nth(3).unwrap().to_owned();
         Self { address, sid }

@@ -9,7 +9,6 @@ use super::{Share, SocketId, Whom, WorkerId};
 use crate::realtime::client::Close;
 use crate::realtime::frame::Event;
 use crate::realtime::outlet::{Outgoing, Outlet};
-use crate::realtime::payload::Payload;
 use crate::realtime::presence::Present;
 use crate::realtime::recovery::Position;
 
@@ -137,10 +136,10 @@ pub(super) struct Evict {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct TellUser {
-    pub(super) namespace: Arc<str>,
     pub(super) user: Arc<str>,
-    pub(super) name: Box<str>,
-    pub(super) payload: Payload,
+    pub(super) event: Arc<Event>,
+    pub(super) share: Share,
+    pub(super) done: oneshot::Sender<()>,
 }
 
 /// Who is that? Each is named; the channel ends when all are.

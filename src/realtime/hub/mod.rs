@@ -8,11 +8,13 @@ mod actor;
 mod messages;
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix::prelude::*;
+use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::client::{ClientHandle, Close};
@@ -54,16 +56,16 @@ pub struct Permit(#[expect(dead_code, reason = "held for its drop")] Option<Owne
 ///
 /// # async fn example(hub: HubHandle) -> Result<(), Box<dyn std::error::Error>> {
 /// // To a room, but not to who is also in another; to all of a namespace; to a user, wherever it is signed in.
-/// hub.emit(Event::new("/", "said", r#"{"text":"hello"}"#, ["tea"]).except(["quiet"]), None).await;
+/// hub.emit(Event::new("/", "said", Payload::of("hello")?, ["tea"]).except(["quiet"]), None).await;
 /// hub.emit(Event::to_all("/admin", "picture", Payload::bytes(vec![0xff, 0xd8])), None).await;
-/// hub.emit_to_user("/", "5", "bell", Payload::of(&3)?);
+/// hub.emit_to_user("/", &"ann".into(), "bell", Payload::of(&3)?).await;
 /// // What is worth nothing a moment later.
-/// hub.emit(Event::new("/", "cursor", "[10,20]", ["tea"]).volatile(), None).await;
+/// hub.emit(Event::new("/", "cursor", Payload::json("[10,20]"), ["tea"]).volatile(), None).await;
 /// // Sockets are found, moved and ended.
 /// for socket in hub.sockets("/", Whom::room("tea")).await {
-///     socket.join("coffee", |_| {});
+///     socket.enter("coffee", |_| {});
 /// }
-/// hub.disconnect_all("/", Whom::user("5"), Close::Connection);
+/// hub.disconnect_all("/", Whom::user("ann"), Close::Connection);
 /// # Ok(())
 /// # }
 /// ```
@@ -82,8 +84,8 @@ pub enum Whom {
     All,
     /// Those in a room.
     Room(Arc<str>),
-    /// A user's: of a [`Welcome::identity`](super::Welcome::identity), as JSON text.
-    User(Arc<str>),
+    /// A user's, by its [`Welcome::identity`](super::Welcome::identity).
+    User(Value),
 }
 
 impl Whom {
@@ -93,9 +95,9 @@ impl Whom {
         Self::Room(name.into())
     }
 
-    /// A user's, by its identity as JSON text: `5`, `"ann"`.
+    /// A user's, by its identity: `5`, `"ann"`.
     #[must_use]
-    pub fn user(identity: &str) -> Self {
+    pub fn user(identity: impl Into<Value>) -> Self {
         Self::User(identity.into())
     }
 }
@@ -143,16 +145,20 @@ impl HubHandle {
         let _ = routed.await;
     }
 
-    /// Sends an event to all sockets of a user, in its place among all that is published. It is not stored. `user`: the
-    /// [`Welcome::identity`](super::Welcome::identity), as JSON text.
+    /// Sends an event to all sockets of a user, by its [`Welcome::identity`](super::Welcome::identity), in its place among all that is published, and
+    /// waits until it is routed. It is not stored.
     ///
     /// For a room or a namespace, publish an [`Event`].
-    pub fn emit_to_user(&self, namespace: &str, user: &str, name: &str, payload: impl Into<Payload>) {
-        let (name, payload) = (name.into(), payload.into());
-        self.hub.do_send(TellUser { namespace: namespace.into(), user: user.into(), name, payload });
+    pub async fn emit_to_user(&self, namespace: &str, user: &Value, name: impl Into<Cow<'static, str>>, payload: impl Into<Payload>) {
+        let event = Event::to_all(namespace, name, payload);
+        let share = Arc::new(self.admit(event.size()).await);
+        let (done, routed) = oneshot::channel();
+        self.hub.do_send(TellUser { user: user.to_string().into(), event: Arc::new(event), share, done });
+        // A hub that is gone has nobody to tell.
+        let _ = routed.await;
     }
 
-    /// The sockets of this process that are there now. Joining, leaving, an event or the end is then a matter of each [`ClientHandle`].
+    /// The sockets of this process that are in now; not those on their way in. Joining, leaving, an event or the end is then a matter of each [`ClientHandle`].
     pub async fn sockets(&self, namespace: &str, whom: Whom) -> Vec<ClientHandle> {
         let (names, mut found) = mpsc::unbounded_channel();
         self.hub.do_send(Find { namespace: namespace.into(), whom, names });
@@ -179,10 +185,10 @@ impl HubHandle {
         self.hub.do_send(Drain { within });
     }
 
-    /// Puts all of a user's sockets out of a room, behind all that was published before and ahead of all that comes later. `user`: the
-    /// [`Welcome::identity`](super::Welcome::identity), as JSON text.
-    pub fn evict(&self, namespace: &str, user: &str, room: &str) {
-        self.hub.do_send(Evict { namespace: namespace.into(), user: user.into(), room: room.into() });
+    /// Puts all of a user's sockets out of a room, by its [`Welcome::identity`](super::Welcome::identity), behind all that was published before and ahead
+    /// of all that comes later.
+    pub fn evict(&self, namespace: &str, user: &Value, room: &str) {
+        self.hub.do_send(Evict { namespace: namespace.into(), user: user.to_string().into(), room: room.into() });
     }
 
     /// Who is in a room.

@@ -141,12 +141,14 @@ impl Link {
         self.state.get() == State::Open
     }
 
-    /// Whether what is sent now would go out now.
-    pub(super) fn takes_at_once(&self) -> bool {
-        match (self.io.get(), self.polls()) {
-            (None, Some(polls)) => polls.is_waiting(),
-            _ => self.is_open() && !self.blocked.get(),
-        }
+    /// Whether so many bytes would go out now, and cut nobody.
+    pub(super) fn takes_at_once(&self, length: usize) -> bool {
+        let has_room = self.queued.get() == 0 || self.queued.get() + length <= self.settings.outbox_limit;
+        has_room
+            && match (self.io.get(), self.polls()) {
+                (None, Some(polls)) => polls.is_waiting(),
+                _ => self.is_open() && !self.blocked.get(),
+            }
     }
 
     /// Queues a whole frame. Over the limit the socket is cut, after one try to write. Call [`Link::flush`] when all is queued.

@@ -9,6 +9,7 @@ use bytes::{Buf, Bytes};
 use super::{Link, State, millis};
 use crate::realtime::Reason;
 use crate::realtime::polls::{self, Answer, Polls};
+use crate::realtime::settings::CLOSE_LINGER;
 use crate::realtime::wire::engineio::HandshakeFault;
 
 /// Frames that one write call takes.
@@ -33,15 +34,16 @@ impl Link {
         }
     }
 
-    /// A poll has come. It is answered with what waits, at once or as soon as something does; a second one beside it ends the session, as in the
+    /// A poll has come. It is answered with what waits, at once or as soon as something does, but with no more packets than `most`; a second one beside it ends the session, as in the
     /// reference server.
-    pub(in crate::realtime) fn poll(self: &Rc<Self>, poll: Answer<Bytes>) {
+    pub(in crate::realtime) fn poll(self: &Rc<Self>, poll: Answer<Bytes>, most: usize) {
         self.end_if_overdue();
         let Some(polls) = self.polls().filter(|_| self.state.get() != State::Cut) else { return };
         if self.io.get().is_some() {
             // Who does not poll any more may not. The request may have gone by itself.
             let _ = poll.send(Err(HandshakeFault::BadRequest));
         } else if polls.wait(poll) {
+            polls.most.set(most);
             self.blocked.set(false);
             self.flush();
         } else {
@@ -57,7 +59,7 @@ impl Link {
                 return Poll::Ready(());
             }
             let Some(poll) = polls.take() else { return Poll::Pending };
-            let payload = poll.send(Ok(polls::payload(&mut queue, self.protocol.packets_a_poll())));
+            let payload = poll.send(Ok(polls::payload(&mut queue, polls.most.get())));
             self.queued.set(queue.iter().map(Bytes::len).sum());
             (payload, queue.is_empty())
         };
@@ -67,7 +69,18 @@ impl Link {
             self.cut(Reason::TransportLost);
             return Poll::Ready(());
         }
-        if is_all { Poll::Ready(()) } else { Poll::Pending }
+        if is_all {
+            return Poll::Ready(());
+        }
+        // It comes for the rest: its pong, and the goodbye, stand behind that.
+        let now = self.deadlines.now();
+        if self.pinged.get() {
+            self.ping_due.set(now + millis(self.settings.ping_timeout));
+        }
+        if let State::Closing(_) = self.state.get() {
+            self.state.set(State::Closing(now + millis(CLOSE_LINGER)));
+        }
+        Poll::Pending
     }
 
     async fn drain(self: Rc<Self>) {

@@ -65,6 +65,12 @@ pub(in crate::realtime) enum Outgoing {
     Frame(Bytes),
     /// An event that is not in the log.
     Event { name: Box<str>, payload: Payload, is_volatile: bool },
+    /// An event that others get too, with the share of the hub's budget that it holds until it is on their queues.
+    Shared {
+        event: Arc<Event>,
+        #[expect(dead_code, reason = "held for its drop")]
+        share: Share,
+    },
     /// An event that asks for an ack.
     Question { name: Box<str>, payload: Payload, id: u64 },
     /// The end, behind what was sent before.

@@ -24,7 +24,7 @@ use worker::{Held, Member, Sockets};
 
 use super::Reason;
 use super::deadlines::Deadlines;
-use super::frame::Event;
+use super::frame::{Event, Protocol};
 use super::hub::SocketId;
 use super::link::Link;
 use super::payload::Payload;
@@ -139,10 +139,10 @@ impl Outlet {
             }
         }
         for member in targets {
-            if event.is_volatile && !member.takes_at_once() {
+            let frame = event.frame(member.link.protocol, self.aliases).clone();
+            if event.is_volatile && !member.takes_at_once(&frame) {
                 continue;
             }
-            let frame = event.frame(member.link.protocol, self.aliases).clone();
             self.queue(&member, frame);
         }
     }
@@ -221,8 +221,14 @@ impl Handler<Forward> for Outlet {
         let Some(member) = self.sockets.borrow().get(&socket).cloned() else { return };
         let frame = match what {
             Outgoing::Frame(frame) => frame,
-            Outgoing::Event { is_volatile: true, .. } if !member.takes_at_once() => return,
-            Outgoing::Event { name, payload, .. } => member.link.protocol.unstored(&member.namespace, &name, &payload, self.position.get()),
+            Outgoing::Event { name, payload, is_volatile } => {
+                let frame = member.link.protocol.unstored(&member.namespace, &name, &payload, self.position.get());
+                if is_volatile && !member.takes_at_once(&frame) {
+                    return;
+                }
+                frame
+            }
+            Outgoing::Shared { event, .. } => event.frame(member.link.protocol, self.aliases).clone(),
             Outgoing::Question { name, payload, id } => match member.link.protocol.question(&member.namespace, &name, &payload, id) {
                 Some(frame) => frame,
                 None => return,
@@ -268,7 +274,8 @@ impl Handler<Drain> for Outlet {
     fn handle(&mut self, Drain { within }: Drain, _: &mut Self::Context) {
         let members: Vec<_> = self.sockets.borrow().values().cloned().collect();
         let hint = Payload::json(r#"{"reconnectAfterMs":1000}"#);
-        for member in members {
+        // On Engine.IO alone it would be a message of the program's.
+        for member in members.into_iter().filter(|member| member.link.protocol != Protocol::EngineIo) {
             let frame = member.link.protocol.event(&member.namespace, "server:shutdown", &hint, None);
             self.queue(&member, frame);
         }

@@ -59,8 +59,8 @@ impl Member {
     }
 
     /// Whether what is sent now would go out now.
-    pub(super) fn takes_at_once(&self) -> bool {
-        self.held.borrow().is_none() && self.link.takes_at_once()
+    pub(super) fn takes_at_once(&self, frame: &Bytes) -> bool {
+        self.held.borrow().is_none() && self.link.takes_at_once(frame.len())
     }
 }
 

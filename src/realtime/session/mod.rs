@@ -178,7 +178,9 @@ impl Session {
         let gateway = Arc::clone(&socket.gateway);
         let entered = async move {
             let client = arrival.come_in(welcome, claim).await?;
-            gateway.entered(client.clone()).await;
+            if client.0.kicked.get().is_none() {
+                gateway.entered(client.clone()).await;
+            }
             Ok(client)
         };
         if !matches!(self.link.protocol, Protocol::SocketIo { .. }) {
@@ -186,6 +188,7 @@ impl Session {
             self.handshake = Rc::new(Handshake { peer: self.handshake.peer, query: String::new(), authorization: None, cookie: None });
         }
         ctx.spawn(entered.into_actor(self).map(move |entered, session, _| match entered {
+            _ if session.end_if_kicked(ticket) => {}
             Ok(client) => {
                 if let Some(socket) = session.socket(ticket) {
                     socket.state = State::Open(client);

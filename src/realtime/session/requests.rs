@@ -15,7 +15,11 @@ use crate::realtime::wire::engineio::HandshakeFault;
 /// A poll has come; it is told what the client is to get.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(in crate::realtime) struct Poll(pub Answer<Bytes>);
+pub(in crate::realtime) struct Poll {
+    pub answer: Answer<Bytes>,
+    /// Packets that its client takes at once.
+    pub most: usize,
+}
 
 /// A POST has come; it is told when all of its packets were taken, or that one of them has ended the session.
 #[derive(Message)]
@@ -41,8 +45,8 @@ pub(in crate::realtime) struct Upgrade {
 impl Handler<Poll> for Session {
     type Result = ();
 
-    fn handle(&mut self, Poll(poll): Poll, _: &mut Self::Context) {
-        self.link.poll(poll);
+    fn handle(&mut self, Poll { answer, most }: Poll, _: &mut Self::Context) {
+        self.link.poll(answer, most);
     }
 }
 

@@ -114,18 +114,27 @@ impl Head<'_> {
         self.peer.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip())
     }
 
-    /// What is spoken at one of [`paths`], and how this client speaks it. python-socketio hands the trailing offset to its handlers, which do not expect it: its time stamp is a decimal
-    /// number, and its HTTP libraries name themselves.
+    /// What is spoken at one of [`paths`], and how this client speaks it.
     pub(super) fn protocol(&self, path: &str, shared: &Shared) -> Protocol {
         if ENGINE_PATHS.contains(&path) {
             return Protocol::EngineIo;
         }
+        // python-socketio hands the trailing offset to its handlers, which do not expect it.
+        let takes_offsets = !self.is_python() && query_value(self.query, "recovery").as_deref() != Some("0");
+        Protocol::SocketIo { offsets: takes_offsets && shared.recovery.is_some() }
+    }
+
+    /// Packets that this client takes in one payload: python-engineio drops a connection over more.
+    pub(super) fn packets_a_poll(&self) -> usize {
+        if self.is_python() { 16 } else { usize::MAX }
+    }
+
+    /// The Python client's time stamp is a decimal number, and its HTTP libraries name themselves.
+    fn is_python(&self) -> bool {
         let is_decimal =
             |text: String| text.split_once('.').is_some_and(|(whole, part)| [whole, part].iter().all(|digits| is_digits(digits)));
-        let agent = self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
-        let is_python = query_value(self.query, "t").is_some_and(is_decimal) || agent.starts_with("python");
-        let takes_offsets = !is_python && query_value(self.query, "recovery").as_deref() != Some("0");
-        Protocol::SocketIo { offsets: takes_offsets && shared.recovery.is_some() }
+        let agent = self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        query_value(self.query, "t").is_some_and(is_decimal) || agent.get(..6).is_some_and(|first| first.eq_ignore_ascii_case("python"))
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::door::{self, Head, Refusal};
 use crate::realtime::outlet::Worker;
 use crate::realtime::session::{Hangup, Poll, Post, Session};
+use crate::realtime::settings::Settings;
 use crate::realtime::wire::engineio::HandshakeFault;
 
 /// Registers the paths of Engine.IO for everything that is not an upgrade.
@@ -44,16 +45,17 @@ async fn serve(worker: Rc<Worker>, request: &HttpRequest, body: Payload) -> Resu
     let session = sid.map(|sid| shared.engines.get(&sid).ok_or(HandshakeFault::SessionUnknown)).transpose()?;
     let protocol = head.protocol(request.path(), shared);
     let cookies = head.admit(shared, protocol)?;
+    let most = head.packets_a_poll();
     let Some(session) = session else {
         if shared.is_draining() {
             return Err(Refusal::new(503, "The server is going down").with("Retry-After", "1"));
         }
         let handshake = head.open(shared, cookies)?;
-        return poll(Session::begin_polling(Rc::clone(&worker), protocol, handshake)).await;
+        return poll(Session::begin_polling(Rc::clone(&worker), protocol, handshake), most).await;
     };
     match *request.method() {
-        Method::GET => poll(session).await,
-        Method::POST => post(session, request, body, shared.settings.max_payload).await,
+        Method::GET => poll(session, most).await,
+        Method::POST => post(session, request, body, &shared.settings).await,
         _ => Err(HandshakeFault::BadMethod.into()),
     }
 }
@@ -69,11 +71,11 @@ impl Drop for Waiting {
     }
 }
 
-async fn poll(session: Addr<Session>) -> Result<HttpResponse, Refusal> {
-    let (poll, answer) = oneshot::channel();
-    session.do_send(Poll(poll));
+async fn poll(session: Addr<Session>, most: usize) -> Result<HttpResponse, Refusal> {
+    let (answer, answered) = oneshot::channel();
+    session.do_send(Poll { answer, most });
     let mut waiting = Waiting(Some(session));
-    let payload = answer.await;
+    let payload = answered.await;
     waiting.0 = None;
     let payload = payload.map_err(|_| HandshakeFault::SessionUnknown)??;
     let mut response = HttpResponse::Ok();
@@ -81,11 +83,13 @@ async fn poll(session: Addr<Session>) -> Result<HttpResponse, Refusal> {
     Ok(response.body(payload))
 }
 
-async fn post(session: Addr<Session>, request: &HttpRequest, body: Payload, most: usize) -> Result<HttpResponse, Refusal> {
+async fn post(session: Addr<Session>, request: &HttpRequest, body: Payload, settings: &Settings) -> Result<HttpResponse, Refusal> {
     // Binary is base64 within text; nothing else is spoken.
     let is_binary = request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == b"application/octet-stream");
     let mut waiting = Waiting(Some(session.clone()));
-    let packets = collect(body, most).await.map_err(|_| HandshakeFault::BadRequest)?;
+    // As long as for any message that has begun to come.
+    let packets = tokio::time::timeout(settings.connect_timeout, collect(body, settings.max_payload)).await;
+    let packets = packets.map_err(|_| HandshakeFault::BadRequest)?.map_err(|_| HandshakeFault::BadRequest)?;
     waiting.0 = None;
     let Some(packets) = packets else {
         return Ok(HttpResponse::PayloadTooLarge().finish());

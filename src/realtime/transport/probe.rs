@@ -40,11 +40,11 @@ async fn shake(link: &Link, io: &Io, rest: &mut BytesMut) -> Option<()> {
     loop {
         tokio::select! {
             biased;
-            said = &mut said => return said.filter(|()| link.is_open()),
+            said = &mut said => return said,
             () = tokio::time::sleep(pause) => {}
         }
-        // A session that ends meanwhile is not waited for.
-        link.polls().filter(|_| link.is_open())?.send_home();
+        // A session that has ended meanwhile is not waited for; one that has its goodbye to say can say it here.
+        link.polls().filter(|_| !link.is_cut())?.send_home();
         pause = SEND_HOME_EVERY;
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::prelude::*;
 use smallvec::SmallVec;
 
-use super::Hub;
+use super::{Hub, Way};
 use crate::realtime::hub::messages::{Describe, Dismiss, Evict, Find, Known, Tell, TellUser};
 use crate::realtime::hub::{SocketId, Whom, WorkerId};
 use crate::realtime::outlet::{Forward, Outgoing, Roll, Then};
@@ -51,10 +51,13 @@ impl Handler<Tell> for Hub {
 impl Handler<TellUser> for Hub {
     type Result = ();
 
-    fn handle(&mut self, TellUser { namespace, user, name, payload }: TellUser, _: &mut Self::Context) {
-        for socket in self.of_user(&namespace, &user) {
-            self.send_to(socket, Outgoing::event(&name, payload.clone()));
+    fn handle(&mut self, TellUser { user, event, share, done }: TellUser, _: &mut Self::Context) {
+        event.routed_at(self.position);
+        for socket in self.of_user(&event.namespace, &user) {
+            self.send_to(socket, Outgoing::Shared { event: Arc::clone(&event), share: Arc::clone(&share) });
         }
+        // Who waited may have gone.
+        let _ = done.send(());
     }
 }
 
@@ -66,7 +69,7 @@ impl Handler<Find> for Hub {
             Whom::All => None,
             Whom::Room(room) => Some(room),
             Whom::User(user) => {
-                for socket in self.of_user(&namespace, &user) {
+                for socket in self.of_user(&namespace, &user.to_string()) {
                     // Who asked may have gone.
                     let _ = names.send(socket);
                 }
@@ -82,7 +85,7 @@ impl Handler<Describe> for Hub {
 
     fn handle(&mut self, Describe { sockets, done }: Describe, _: &mut Self::Context) {
         let known = |socket| {
-            let entry = self.sockets.get(&socket)?;
+            let entry = self.sockets.get(&socket).filter(|entry| matches!(entry.way, Way::In(_)))?;
             Some(Known { socket, sid: Arc::clone(&entry.sid), user: entry.user.clone(), attachment: entry.attachment })
         };
         // Who asked may have gone.
@@ -98,7 +101,7 @@ impl Handler<Dismiss> for Hub {
             Whom::All => None,
             Whom::Room(room) => Some(room),
             Whom::User(user) => {
-                self.of_user(&namespace, &user).into_iter().for_each(|socket| self.send_to(socket, Outgoing::Goodbye(close)));
+                self.of_user(&namespace, &user.to_string()).into_iter().for_each(|socket| self.send_to(socket, Outgoing::Goodbye(close)));
                 return;
             }
         };
