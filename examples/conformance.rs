@@ -12,7 +12,7 @@ use actix_web::App;
 use hubcast::error::Error;
 use hubcast::realtime::admission::{Origins, Policy};
 use hubcast::realtime::gateway::LocalBoxFuture;
-use hubcast::realtime::{Client, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings, Welcome};
+use hubcast::realtime::{Client, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings, Welcome, gateway};
 
 struct Namespace;
 
@@ -42,17 +42,9 @@ impl Gateway for Namespace {
     }
 }
 
-struct Echo;
-
-impl Gateway for Echo {
-    fn connect(&self, _: Rc<Handshake>, _: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
-        Box::pin(async { Ok(Welcome::anonymous()) })
-    }
-
-    fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply> {
-        client.emit("message", event.into_payload());
-        Box::pin(async { Ok(Payload::none()) })
-    }
+async fn echo(client: Client, event: Incoming) -> Reply {
+    client.emit("message", event.into_payload());
+    Ok(Payload::none())
 }
 
 fn main() -> std::io::Result<()> {
@@ -78,7 +70,7 @@ pub(crate) fn serve(listener: TcpListener) -> std::io::Result<()> {
         let server = Server::builder(settings, hub)
             .namespace("/", Arc::new(Namespace))
             .namespace("/custom", Arc::new(Namespace))
-            .engine(Arc::new(Echo))
+            .engine(gateway::open(echo))
             .policy(Policy { origins: Origins::Any, ..Policy::default() })
             .build();
         server.listen(listener, 2, |sockets| App::new().configure(sockets))?.await

@@ -26,6 +26,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::Reason;
@@ -91,6 +92,15 @@ impl Incoming {
         shown(&self.name)
     }
 
+    /// One of its arguments.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] when it is not there, or is none of that kind.
+    pub fn arg<T: DeserializeOwned>(&self, at: usize) -> Result<T, Error> {
+        let read = self.args.get(at).and_then(|arg| serde_json::from_str(arg.get()).ok());
+        read.ok_or_else(|| Error::BadRequest(format!("{} has no such argument {at}", self.shown())))
+    }
+
     /// All that came with it, to be sent on.
     #[must_use]
     pub fn into_payload(self) -> Payload {
@@ -119,6 +129,37 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// The socket has left; nothing can be sent to it any more.
     fn disconnect(&self, _client: &Client, _reason: Reason) {}
+}
+
+/// A namespace that anyone may join, and what is done with the events that come.
+///
+/// ```
+/// use hubcast::realtime::{Client, Incoming, gateway};
+///
+/// let echo = gateway::open(|_: Client, event: Incoming| async move { Ok(event.into_payload()) });
+/// ```
+pub fn open<F, R>(event: F) -> Arc<dyn Gateway>
+where
+    F: Fn(Client, Incoming) -> R + Send + Sync + 'static,
+    R: Future<Output = Reply> + 'static,
+{
+    Arc::new(Open(event))
+}
+
+struct Open<F>(F);
+
+impl<F, R> Gateway for Open<F>
+where
+    F: Fn(Client, Incoming) -> R + Send + Sync + 'static,
+    R: Future<Output = Reply> + 'static,
+{
+    fn connect(&self, _: Rc<Handshake>, _: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
+        Box::pin(async { Ok(Welcome::anonymous()) })
+    }
+
+    fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply> {
+        Box::pin(self.0(client, event))
+    }
 }
 
 /// The first value of a key in a query string, decoded.

@@ -120,12 +120,9 @@ impl Polls {
         }
     }
 
-    /// The client has said that it is through: its poll is sent home, its POST is good, and what else is in it is for nobody.
-    pub(super) fn part(&self) {
-        self.send_home();
-        let posted = self.posted.take();
-        self.in_hand.set(posted.map(|posted| posted.done).or_else(|| self.in_hand.take()));
-        self.taken();
+    /// The POST that is being handled, for who answers it; what else is in it is for nobody.
+    pub(super) fn take_post(&self) -> Option<Answer<()>> {
+        self.posted.take().map(|posted| posted.done).or_else(|| self.in_hand.take())
     }
 
     /// Refuses what was posted, and drops who waits: the link is cut.
@@ -221,14 +218,14 @@ mod tests {
     }
 
     #[test]
-    fn the_end_refuses_what_was_posted_and_a_parting_does_not() {
+    fn the_end_refuses_what_was_posted_unless_somebody_answers_it() {
         let polls = Polls::default();
         for packets in ["1", "1\x1e3"] {
-            let ((poll, mut told), (done, mut handled)) = (oneshot::channel(), oneshot::channel());
-            assert!(polls.wait(poll) && polls.post(packets.into(), done) && polls.next().is_some());
-            polls.part();
+            let (done, mut handled) = oneshot::channel();
+            assert!(polls.post(packets.into(), done) && polls.next().is_some());
+            let post = polls.take_post();
             polls.drop_all();
-            assert_eq!((told.try_recv(), handled.try_recv()), (Ok(Ok("6".into())), Ok(Ok(()))));
+            assert!(handled.try_recv().is_err() && polls.next().is_none() && post.is_some());
             let (done, mut handled) = oneshot::channel();
             assert!(polls.post(packets.into(), done) && polls.next().is_some());
             polls.drop_all();

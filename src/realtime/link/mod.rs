@@ -32,6 +32,9 @@ use super::recovery::Position;
 use super::settings::{CLOSE_LINGER, Settings};
 use super::wire::websocket;
 
+/// How far apart two requests of a client may come that it has sent one right behind the other.
+const CROSSING: Duration = Duration::from_millis(25);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
@@ -246,15 +249,24 @@ impl Link {
     }
 
     /// The client has let go of this connection, by Engine.IO's close packet: as when it breaks. That an end is for good is said by Socket.IO's DISCONNECT;
-    /// the official client sends the one without the other over polling when something went wrong.
+    /// the official client sends the one without the other over polling when something went wrong. Its poll is sent home.
     pub(super) fn hang_up(self: &Rc<Self>) {
-        match self.polls().filter(|_| self.io.get().is_none()) {
-            Some(polls) => {
-                polls.part();
-                self.cut(Reason::TransportLost);
+        let Some(polls) = self.polls().filter(|_| self.io.get().is_none()) else { return self.close(Reason::TransportLost) };
+        let (link, post, is_waiting) = (Rc::clone(self), polls.take_post(), polls.is_waiting());
+        actix_rt::spawn(async move {
+            if !is_waiting {
+                // It may have been sent before, over another connection.
+                tokio::time::sleep(CROSSING).await;
             }
-            None => self.close(Reason::TransportLost),
-        }
+            if let Some(polls) = link.polls() {
+                polls.send_home();
+            }
+            link.cut(Reason::TransportLost);
+            if let Some(post) = post {
+                // It may have gone by itself.
+                let _ = post.send(Ok(()));
+            }
+        });
     }
 
     /// Drops what waits and shuts the socket, both ways; the reading stream ends at once.
