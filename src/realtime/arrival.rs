@@ -184,7 +184,7 @@ impl Arrival {
 
     fn arrive(&self, client: &Client) -> Barred {
         let ClientParts { socket, sid, user, attachment, .. } = &*client.0;
-        self.worker.register(*socket, Arc::clone(&self.namespace), Rc::clone(&self.link), self.session.clone());
+        self.worker.register(*socket, Arc::clone(&self.namespace), Rc::clone(&self.link), self.session.downgrade());
         let barred = Barred::default();
         self.worker.hub.arrive(Arrive {
             socket: *socket,

@@ -1,6 +1,6 @@
 //! Acks that the server asks for: which ones of a socket are still to come.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -56,30 +56,28 @@ impl std::fmt::Display for Unanswered {
 
 impl std::error::Error for Unanswered {}
 
-/// Those who wait. Most sockets are never asked anything, and have nothing here.
+/// Those who wait. Most sockets are never asked anything, and have a null pointer here.
 #[derive(Default)]
-pub(super) struct Asks {
-    waiting: RefCell<Option<Rc<RefCell<Waiting>>>>,
-    /// The socket has left.
-    is_over: Cell<bool>,
-}
+pub(super) struct Asks(OnceCell<Rc<RefCell<Waiting>>>);
 
 #[derive(Default)]
 struct Waiting {
     last: u64,
     by_id: HashMap<u64, oneshot::Sender<Answer>>,
+    /// The socket has left.
+    is_over: bool,
 }
 
 impl Asks {
     /// A question is to be asked.
     pub(super) fn begin(&self) -> Result<Asked, Unanswered> {
-        if self.is_over.get() {
-            return Err(Unanswered::Gone);
-        }
-        let waiting = Rc::clone(self.waiting.borrow_mut().get_or_insert_default());
+        let waiting = Rc::clone(self.0.get_or_init(Rc::default));
         let (answer, answered) = oneshot::channel();
         let id = {
             let mut all = waiting.borrow_mut();
+            if all.is_over {
+                return Err(Unanswered::Gone);
+            }
             if all.by_id.len() >= MOST {
                 return Err(Unanswered::TooMany);
             }
@@ -93,18 +91,19 @@ impl Asks {
 
     /// An ack has come. One that nobody waits for is dropped, as in the reference server.
     pub(super) fn answer(&self, id: u64, answer: Answer) {
-        let asked = self.waiting.borrow().as_ref().and_then(|waiting| waiting.borrow_mut().by_id.remove(&id));
+        let asked = self.0.get().and_then(|waiting| waiting.borrow_mut().by_id.remove(&id));
         if let Some(asked) = asked {
             // Who asked may have gone.
             let _ = asked.send(answer);
         }
     }
 
-    /// The socket has left: nobody waits any more, nor will.
+    /// The socket has left: nobody waits any more.
     pub(super) fn end(&self) {
-        self.is_over.set(true);
-        if let Some(waiting) = self.waiting.take() {
-            waiting.borrow_mut().by_id.clear();
+        if let Some(waiting) = self.0.get() {
+            let mut waiting = waiting.borrow_mut();
+            waiting.is_over = true;
+            waiting.by_id.clear();
         }
     }
 }
@@ -149,7 +148,7 @@ mod tests {
         asks.answer(99, answer());
         assert!(second.wait(Duration::from_secs(1)).await.is_ok());
         assert_eq!(first.wait(Duration::ZERO).await.err(), Some(Unanswered::TimedOut));
-        assert!(asks.waiting.borrow().as_ref().unwrap().borrow().by_id.is_empty());
+        assert!(asks.0.get().unwrap().borrow().by_id.is_empty());
     }
 
     #[actix_rt::test]

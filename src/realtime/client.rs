@@ -156,6 +156,9 @@ impl Client {
         if !matches!(self.0.link.protocol, Protocol::SocketIo { .. }) {
             return Err(Unanswered::NotSocketIo);
         }
+        if !self.0.worker.has(self.0.socket) {
+            return Err(Unanswered::Gone);
+        }
         let asked = self.0.asks.begin()?;
         let id = asked.id;
         self.0.worker.send(self.0.socket, Outgoing::Question { name: name.into(), payload: payload.into(), id });

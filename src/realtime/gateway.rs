@@ -48,11 +48,11 @@ pub struct Handshake {
     /// The client's address, behind trusted proxies the one they name.
     pub peer: IpAddr,
     /// The query string, without its question mark.
-    pub query: String,
+    pub query: Box<str>,
     /// The `Authorization` header, as it came.
-    pub authorization: Option<Vec<u8>>,
+    pub authorization: Option<Box<[u8]>>,
     /// The `Cookie` header; `None` too when the request's Origin may not use our cookies.
-    pub cookie: Option<Vec<u8>>,
+    pub cookie: Option<Box<[u8]>>,
 }
 
 /// A namespace's yes.

@@ -49,12 +49,11 @@ impl Socket {
 pub(super) struct Waiting {
     events: VecDeque<Incoming>,
     bytes: usize,
-    most_bytes: usize,
 }
 
 impl Waiting {
-    pub(super) fn new(most_bytes: usize) -> Self {
-        Self { events: VecDeque::new(), bytes: 0, most_bytes }
+    pub(super) fn new() -> Self {
+        Self { events: VecDeque::new(), bytes: 0 }
     }
 
     pub(super) fn push(&mut self, event: Incoming) {
@@ -71,8 +70,8 @@ impl Waiting {
         Some(event)
     }
 
-    pub(super) fn full(&self) -> bool {
-        self.events.len() >= EVENTS_WAITING || self.bytes >= self.most_bytes
+    pub(super) fn is_full(&self, most_bytes: usize) -> bool {
+        self.events.len() >= EVENTS_WAITING || self.bytes >= most_bytes
     }
 }
 

@@ -3,6 +3,7 @@
 mod whom;
 
 use std::collections::HashMap;
+use std::num::NonZeroI64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ struct Entry {
     namespace: Arc<str>,
     sid: Arc<str>,
     user: Option<Arc<str>>,
-    attachment: Option<i64>,
+    attachment: Option<NonZeroI64>,
     way: Way,
 }
 
@@ -95,12 +96,16 @@ impl Hub {
         }
     }
 
-    fn enter(&mut self, namespace: &Arc<str>, room: &Arc<str>, worker: WorkerId) {
-        let spread = self.rooms.entry(Arc::clone(namespace)).or_default().entry(Arc::clone(room)).or_default();
+    /// Gives the room's name as all its members hold it: one text for them all.
+    fn enter(&mut self, namespace: &Arc<str>, room: Arc<str>, worker: WorkerId) -> Arc<str> {
+        let entry = self.rooms.entry(Arc::clone(namespace)).or_default().entry(room);
+        let room = Arc::clone(entry.key());
+        let spread = entry.or_default();
         match spread.iter_mut().find(|(id, _)| *id == worker) {
             Some((_, members)) => *members += 1,
             None => spread.push((worker, 1)),
         }
+        room
     }
 
     fn exit(&mut self, namespace: &Arc<str>, room: &Arc<str>, worker: WorkerId) {
@@ -279,7 +284,10 @@ impl Handler<Arrive> for Hub {
         if let Some(user) = &user {
             self.users.entry(Arc::clone(&namespace)).or_default().entry(Arc::clone(user)).or_default().push(socket);
         }
-        self.sockets.insert(socket, Entry { worker, namespace, sid, user, attachment, way: Way::Coming(barred) });
+        self.sockets.insert(
+            socket,
+            Entry { worker, namespace, sid, user, attachment: attachment.and_then(NonZeroI64::new), way: Way::Coming(barred) },
+        );
     }
 }
 
@@ -292,19 +300,23 @@ impl Handler<Enter> for Hub {
             rooms.retain(|(room, _)| !barred.has(room));
         }
         let (worker, namespace, user) = (entry.worker, Arc::clone(&entry.namespace), entry.user.clone());
-        entry.way = Way::In(rooms.iter().map(|(room, entrance)| Stay { room: Arc::clone(room), entrance: *entrance }).collect());
         let mut present = Vec::new();
-        for (room, entrance) in &rooms {
-            self.enter(&namespace, room, worker);
-            if *entrance == Entrance::Seen {
-                let place = (Arc::clone(&namespace), Arc::clone(room));
+        let mut stays: SmallVec<[Stay; 2]> = SmallVec::new();
+        for (room, entrance) in rooms {
+            let room = self.enter(&namespace, room, worker);
+            if entrance == Entrance::Seen {
+                let place = (Arc::clone(&namespace), Arc::clone(&room));
                 if let Some(user) = &user {
                     self.presence.enter(&place, user);
                 }
-                present.push((Arc::clone(room), self.presence.of(&place)));
+                present.push((Arc::clone(&room), self.presence.of(&place)));
             }
+            stays.push(Stay { room, entrance });
         }
-        let rooms = rooms.into_iter().map(|(room, _)| room).collect();
+        let rooms = stays.iter().map(|stay| Arc::clone(&stay.room)).collect();
+        if let Some(entry) = self.sockets.get_mut(&socket) {
+            entry.way = Way::In(stays);
+        }
         self.tell(worker, Attach { socket, rooms, position: self.position });
         self.watch(ctx);
         // The session may have ended while it waited; its Disconnect is on the way.
@@ -328,13 +340,15 @@ impl Handler<Join> for Hub {
     type Result = ();
 
     fn handle(&mut self, Join { socket, room, entrance, done }: Join, ctx: &mut Self::Context) {
-        let Some(entry) = self.sockets.get_mut(&socket) else { return };
+        let Some(entry) = self.sockets.get(&socket) else { return };
         let (worker, place, user) = (entry.worker, (Arc::clone(&entry.namespace), Arc::clone(&room)), entry.user.clone());
-        // Nobody can ask for a room before it is in.
-        let Way::In(rooms) = &mut entry.way else { return };
+        // Nobody has a handle on it before it is in.
+        let Way::In(rooms) = &entry.way else { return };
         if !rooms.iter().any(|stay| stay.room == room) {
-            rooms.push(Stay { room: Arc::clone(&room), entrance });
-            self.enter(&place.0, &room, worker);
+            let room = self.enter(&place.0, room, worker);
+            if let Some(Entry { way: Way::In(rooms), .. }) = self.sockets.get_mut(&socket) {
+                rooms.push(Stay { room: Arc::clone(&room), entrance });
+            }
             self.tell(worker, Attach { socket, rooms: SmallVec::from_iter([room]), position: self.position });
             if let (Some(user), Entrance::Seen) = (user, entrance) {
                 self.presence.enter(&place, &user);

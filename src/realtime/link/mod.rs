@@ -74,9 +74,10 @@ pub(super) struct Link {
     filler: Cell<Option<Waker>>,
     /// The worker's place in the log.
     position: Rc<Cell<Position>>,
-    /// That place when the last ping went out, none when something was still to be sent ahead of it, and when a ping that was answered went out.
-    marked: Cell<Option<Position>>,
-    confirmed: Cell<Option<Position>>,
+    /// That place when the last ping went out, and when one went out that was answered. The log's beginning where there is none, and when something was
+    /// still to be sent ahead of the ping.
+    marked: Cell<Position>,
+    confirmed: Cell<Position>,
     pub(super) scheduled: Cell<u64>,
 }
 
@@ -113,8 +114,8 @@ impl Link {
             reader: Cell::new(None),
             filler: Cell::new(None),
             position,
-            marked: Cell::new(None),
-            confirmed: Cell::new(None),
+            marked: Cell::default(),
+            confirmed: Cell::default(),
             scheduled: Cell::new(u64::MAX),
         });
         link.deadlines.schedule(&link, ping_due.min(join_due));
@@ -226,7 +227,7 @@ impl Link {
 
     /// The last event of the log that the client surely has, if it is for it: it has answered a ping that was sent behind that.
     pub(super) fn confirmed(&self) -> Option<Position> {
-        self.confirmed.get()
+        Some(self.confirmed.get()).filter(|confirmed| confirmed.id > 0)
     }
 
     /// Says goodbye: writes what waits, a close frame, and ends when the client has answered or [`CLOSE_LINGER`] is over. Of a client that polls, the

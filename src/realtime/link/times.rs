@@ -7,6 +7,7 @@ use super::{Link, State, millis};
 use crate::realtime::Reason;
 use crate::realtime::deadlines::GRAIN;
 use crate::realtime::frame::Protocol;
+use crate::realtime::recovery::Position;
 use crate::realtime::wire::{engineio, websocket};
 
 impl Link {
@@ -37,7 +38,9 @@ impl Link {
     /// A pong has come.
     pub(in crate::realtime) fn heard(self: &Rc<Self>) {
         if self.pinged.replace(false) {
-            self.confirmed.set(self.marked.get().or(self.confirmed.get()));
+            if self.marked.get().id > 0 {
+                self.confirmed.set(self.marked.get());
+            }
             let due = self.deadlines.now() + millis(self.settings.ping_interval);
             self.ping_due.set(due);
             self.deadlines.schedule(self, due);
@@ -95,7 +98,7 @@ impl Link {
                 // The client counts from when it was due; only what the timers let it wait is taken off, not what the process has slept.
                 let late = (now - self.ping_due.get()).min(millis(GRAIN));
                 // While a socket comes in, reading rests, and what it has missed may be sent behind the ping.
-                self.marked.set((!self.paused.get()).then(|| self.position.get()));
+                self.marked.set(if self.paused.get() { Position::default() } else { self.position.get() });
                 self.ping_due.set(now + millis(self.settings.ping_timeout).saturating_sub(late));
                 self.send(match self.protocol {
                     Protocol::SocketIo { .. } | Protocol::EngineIo => websocket::text(engineio::PING),

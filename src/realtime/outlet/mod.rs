@@ -80,15 +80,16 @@ impl Outlet {
             return;
         }
         let link = &member.link;
-        if let Some(held) = &mut *member.held.borrow_mut() {
+        if let Some(mut held) = member.held.take() {
             held.bytes += frame.len();
             if held.bytes > self.outbox_limit {
                 // It can come again, and reads what it missed from the log.
-                **held = Held::default();
+                *held = Held::default();
                 link.cut(Reason::SlowConsumer);
             } else {
                 held.frames.push(frame);
             }
+            member.held.set(Some(held));
             return;
         }
         link.push(frame);

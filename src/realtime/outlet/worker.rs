@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use actix::WeakAddr;
 use actix::prelude::*;
 use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
@@ -37,7 +38,8 @@ pub(super) type Sockets = HashMap<SocketId, Rc<Member>>;
 
 pub(super) struct Member {
     pub(super) link: Rc<Link>,
-    pub(super) session: Addr<Session>,
+    /// Weak: each other handle on an actor has memory of its own.
+    pub(super) session: WeakAddr<Session>,
     pub(super) namespace: Arc<str>,
     pub(super) rooms: RefCell<SmallVec<[Arc<str>; 2]>>,
     /// The last event counted for this socket: an event for several rooms comes once.
@@ -47,20 +49,29 @@ pub(super) struct Member {
     /// It is to leave: it hears nothing more.
     pub(super) is_over: Cell<bool>,
     /// While a socket is on its way in: what has come for it, to be sent behind what it has missed.
-    pub(super) held: RefCell<Option<Box<Held>>>,
+    pub(super) held: Cell<Option<Box<Held>>>,
 }
 
 impl Member {
+    fn is_held(&self) -> bool {
+        let held = self.held.take();
+        let is_held = held.is_some();
+        self.held.set(held);
+        is_held
+    }
+
     /// Behind what is on its queue, its session ends it.
     pub(super) fn end(&self, socket: SocketId, close: Close) {
-        if !self.is_over.replace(true) {
-            self.session.do_send(Kick { socket, close });
+        if !self.is_over.replace(true)
+            && let Some(session) = self.session.upgrade()
+        {
+            session.do_send(Kick { socket, close });
         }
     }
 
     /// Whether what is sent now would go out now.
     pub(super) fn takes_at_once(&self, frame: &Bytes) -> bool {
-        self.held.borrow().is_none() && self.link.takes_at_once(frame.len())
+        !self.is_held() && self.link.takes_at_once(frame.len())
     }
 }
 
@@ -94,8 +105,8 @@ impl Worker {
     }
 
     /// Lets the outlet know a socket that is on its way in, ahead of the hub's [`Attach`]. What comes for it is held until [`Worker::release`].
-    pub(in crate::realtime) fn register(&self, socket: SocketId, namespace: Arc<str>, link: Rc<Link>, session: Addr<Session>) {
-        let held = RefCell::new(Some(Box::default()));
+    pub(in crate::realtime) fn register(&self, socket: SocketId, namespace: Arc<str>, link: Rc<Link>, session: WeakAddr<Session>) {
+        let held = Cell::new(Some(Box::default()));
         let member = Member {
             link,
             session,
@@ -120,6 +131,11 @@ impl Worker {
     /// Whether the socket is in that room, as far as the outlet has heard.
     pub(in crate::realtime) fn is_in(&self, socket: SocketId, room: &str) -> bool {
         self.sockets.borrow().get(&socket).is_some_and(|member| member.rooms.borrow().iter().any(|own| **own == *room))
+    }
+
+    /// Whether the socket is there, as far as the outlet has heard.
+    pub(in crate::realtime) fn has(&self, socket: SocketId) -> bool {
+        self.sockets.borrow().contains_key(&socket)
     }
 
     /// The rooms that the socket is in, as far as the outlet has heard.

@@ -123,7 +123,7 @@ impl Session {
             namespace: name,
             gateway,
             state: State::Asking,
-            waiting: Waiting::new(self.worker.shared.settings.max_payload),
+            waiting: Waiting::new(),
             busy: false,
         }));
         self.ask(ticket, auth, ctx);
@@ -185,7 +185,7 @@ impl Session {
         };
         if !matches!(self.link.protocol, Protocol::SocketIo { .. }) {
             // It joins nothing else: its token need not stay in memory.
-            self.handshake = Rc::new(Handshake { peer: self.handshake.peer, query: String::new(), authorization: None, cookie: None });
+            self.handshake = Rc::new(Handshake { peer: self.handshake.peer, query: Box::default(), authorization: None, cookie: None });
         }
         ctx.spawn(entered.into_actor(self).map(move |entered, session, _| match entered {
             _ if session.end_if_kicked(ticket) => {}
@@ -246,7 +246,7 @@ impl Session {
     fn pace(&self) {
         let rest = self.sockets.iter().any(|socket| {
             let joining = matches!(socket.state, State::Asking | State::Entering(_));
-            joining || socket.waiting.full()
+            joining || socket.waiting.is_full(self.worker.shared.settings.max_payload)
         });
         if rest { self.link.pause() } else { self.link.resume() }
     }

@@ -99,10 +99,14 @@ impl Head<'_> {
         if let Err(wait) = shared.count_connect(peer) {
             return Err(Refusal::new(429, "Too many connections").with("Retry-After", (wait.as_secs() + 1).to_string()));
         }
-        let bytes = |name| self.headers.get(name).map(|value| value.as_bytes().to_owned());
+        let bytes = |name| self.headers.get(name).map(|value| Box::from(value.as_bytes()));
         let cookie = bytes(header::COOKIE).filter(|_| cookies == Cookies::Count);
-        let handshake = Handshake { peer, query: self.query.to_owned(), authorization: bytes(header::AUTHORIZATION), cookie };
-        let kept = [Some(handshake.query.len()), handshake.authorization.as_ref().map(Vec::len), handshake.cookie.as_ref().map(Vec::len)];
+        let handshake = Handshake { peer, query: self.query.into(), authorization: bytes(header::AUTHORIZATION), cookie };
+        let kept = [
+            Some(handshake.query.len()),
+            handshake.authorization.as_deref().map(<[u8]>::len),
+            handshake.cookie.as_deref().map(<[u8]>::len),
+        ];
         if kept.into_iter().flatten().sum::<usize>() > MAX_KEPT {
             return Err(Refusal::new(431, "Query and headers are too long"));
         }

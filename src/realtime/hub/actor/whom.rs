@@ -1,6 +1,7 @@
 //! What is meant for certain sockets: one, a user's, a room's, or all of a namespace. A user's sockets the hub knows itself; who is in a room, only
 //! the outlets know.
 
+use std::num::NonZeroI64;
 use std::sync::Arc;
 
 use actix::prelude::*;
@@ -86,7 +87,7 @@ impl Handler<Describe> for Hub {
     fn handle(&mut self, Describe { sockets, done }: Describe, _: &mut Self::Context) {
         let known = |socket| {
             let entry = self.sockets.get(&socket).filter(|entry| matches!(entry.way, Way::In(_)))?;
-            Some(Known { socket, sid: Arc::clone(&entry.sid), user: entry.user.clone(), attachment: entry.attachment })
+            Some(Known { socket, sid: Arc::clone(&entry.sid), user: entry.user.clone(), attachment: entry.attachment.map(NonZeroI64::get) })
         };
         // Who asked may have gone.
         let _ = done.send(sockets.into_iter().filter_map(known).collect());
