@@ -52,6 +52,7 @@ impl Gateway for Desk {
                 "all" => hub.emit(Event::to_all("/", "said", event.into_payload()), None).await,
                 "others" => hub.emit(Event::new("/", "said", event.into_payload(), ["lobby"]).but(&client), None).await,
                 "volatile" => hub.emit(Event::new("/", "said", event.into_payload(), ["lobby"]).volatile(), None).await,
+                "whisper" => client.emit_volatile("said", event.into_payload()),
                 "to" => hub.emit_to_user("/", &word.into(), "said", Payload::json("1")).await,
                 "join" => client.join(word).await,
                 "rooms" => return Payload::of(&client.rooms()).map_err(|_| Error::Internal),
@@ -134,6 +135,24 @@ fn a_room_hears_any_arguments_and_bytes_in_each_protocols_words() {
     assert_eq!([ann.text(), bob.text()], [r#"42["said",1]"#; 2]);
     ann.say(r#"42["volatile",2]"#);
     assert_eq!([ann.text(), bob.text(), cat.text()], [r#"42["said",2]"#, r#"42["said",2]"#, r#"{"event":"said","data":2}"#]);
+}
+
+#[test]
+fn what_is_volatile_is_not_kept_for_who_can_not_take_it_now() {
+    let address = server();
+    let (mut ann, polling) = (come(address, "ann"), Polling::open_as(address, "bob"));
+    assert_eq!(polling.post(b"40"), (200, "ok".to_owned()));
+    polling.hears("40{");
+    // Between two polls.
+    ann.say(r#"42["volatile",1]"#);
+    ann.say(r#"42["room",2]"#);
+    assert_eq!([ann.text(), ann.text()], [r#"42["said",1]"#, r#"42["said",2]"#]);
+    assert_eq!(polling.poll(), (200, r#"42["said",2]"#.to_owned()));
+    assert_eq!(polling.post(br#"42["whisper",3]"#), (200, "ok".to_owned()));
+    assert_eq!(polling.post(br#"421["rooms"]"#), (200, "ok".to_owned()));
+    assert_eq!(polling.poll(), (200, r#"431[["lobby"]]"#.to_owned()));
+    ann.say(r#"42["whisper",4]"#);
+    assert_eq!(ann.text(), r#"42["said",4]"#);
 }
 
 #[test]
