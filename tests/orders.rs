@@ -261,7 +261,7 @@ fn a_client_that_hangs_up_breaks_nothing_and_writes_whole_or_nothing() {
     assert_eq!(after - before, heard.len(), "an order for each frame, a frame for each order");
     assert!(heard.len() <= 21);
     let mut stream = TcpStream::connect(&server.address).unwrap();
-    write!(stream, "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");

@@ -200,7 +200,7 @@ fn the_body_of_a_post_has_to_come_in_time() {
     assert!(is_short(&polling.post(b"40"), TAKEN));
     polling.hears("42[\"session\",");
     let (began, mut stream) = (Instant::now(), std::net::TcpStream::connect(server.address).unwrap());
-    write!(stream, "POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n42[\"", polling.path()).unwrap();
+    stream.write_all(format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n42[\"", polling.path()).as_bytes()).unwrap();
     assert!(answer(stream).1.contains(r#""code":3"#));
     assert!(began.elapsed() >= LIMIT);
     polling.is_unknown();

@@ -17,7 +17,8 @@ impl Raw {
     pub fn request(address: SocketAddr, line: &str, headers: &str) -> Self {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        write!(stream, "{line} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n").unwrap();
+        // In one piece: an answer to its beginning alone would be lost with the connection when the rest comes.
+        stream.write_all(format!("{line} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n").as_bytes()).unwrap();
         Self(stream)
     }
 
