@@ -9,6 +9,7 @@ pub mod demo;
 pub mod messages;
 pub mod notifications;
 pub mod orders;
+pub mod permissions;
 pub mod projects;
 pub mod publish;
 pub mod recovery;
