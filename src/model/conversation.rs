@@ -1,13 +1,14 @@
 //! Conversations: who talks where, and how far each has read.
 
 use diesel::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ConversationId, Member, Message, MessageId, ProjectId, Timestamp, UserId};
 use crate::schema::conversations;
 
 /// A conversation. camelCase on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable, Selectable)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = conversations)]
 pub struct Conversation {
@@ -22,7 +23,7 @@ pub struct Conversation {
 }
 
 /// A new conversation, with its members as they came.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConversationWithMembers {
     #[serde(flatten)]
     pub conversation: Conversation,
@@ -30,7 +31,7 @@ pub struct ConversationWithMembers {
 }
 
 /// A conversation as a member's list gives it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationSummary {
     #[serde(flatten)]
@@ -41,7 +42,7 @@ pub struct ConversationSummary {
 }
 
 /// A conversation as a single read gives it to a member.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConversationDetail {
     #[serde(flatten)]
     pub summary: ConversationSummary,
@@ -49,7 +50,7 @@ pub struct ConversationDetail {
 }
 
 /// How far a member has read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Reading {
     pub conversation_id: ConversationId,

@@ -8,6 +8,7 @@ use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::BigInt;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A text that is no id: ids are positive and consist of digits only.
@@ -33,10 +34,11 @@ fn parse_digits(text: &str) -> Result<i64, IdFault> {
 macro_rules! id {
     ($(#[$meta:meta])* $name:ident) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AsExpression, FromSqlRow)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, AsExpression, FromSqlRow)]
         #[diesel(sql_type = BigInt)]
         #[serde(transparent)]
-        pub struct $name(pub i64);
+        #[schemars(inline)]
+        pub struct $name(#[schemars(range(min = 1))] pub i64);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,6 +9,7 @@ use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types::BigInt;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Digits allowed before the point; with two behind it every amount fits an `i64` with room to add.
@@ -64,6 +65,20 @@ impl Money {
     #[must_use]
     pub const fn is_negative(self) -> bool {
         self.0 < 0
+    }
+}
+
+impl JsonSchema for Money {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Money".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": r"^-?\d+\.\d\d$", "examples": ["12.50"]})
     }
 }
 

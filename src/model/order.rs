@@ -1,6 +1,7 @@
 //! Orders and the rule of their states.
 
 use diesel::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Money, OrderId, Timestamp, User, UserId};
@@ -25,7 +26,7 @@ impl OrderStatus {
 }
 
 /// An order. camelCase on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable, Selectable)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = orders)]
 pub struct Order {
@@ -41,7 +42,7 @@ pub struct Order {
 }
 
 /// An order as lists and single reads give it: its own fields, and `customer` (null when there is none).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable, Selectable)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
 pub struct OrderDetail {
     #[serde(flatten)]
     #[diesel(embed)]

@@ -1,13 +1,14 @@
 //! Projects, their members and their stages.
 
 use diesel::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ProjectId, StageId, Timestamp, UserId};
 use crate::schema::{projects, stages};
 
 /// A project. camelCase on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable, Selectable)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = projects)]
 pub struct Project {
@@ -23,7 +24,7 @@ pub struct Project {
 }
 
 /// Who is in a project, or in a conversation, and since when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable)]
 #[serde(rename_all = "camelCase")]
 pub struct Member {
     pub user_id: UserId,
@@ -32,7 +33,7 @@ pub struct Member {
 }
 
 /// A step of a project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable, Selectable)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = stages)]
 pub struct Stage {
@@ -46,7 +47,7 @@ pub struct Stage {
 }
 
 /// A project as a single read gives it: its own fields, its members as they came, and its stages, oldest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProjectDetail {
     #[serde(flatten)]
     pub project: Project,

@@ -1,5 +1,6 @@
 //! Time: UTC, cut to milliseconds, so that what was answered equals what is read back from either database.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use diesel::deserialize::{self, FromSql, FromSqlRow};
 use diesel::expression::AsExpression;
 use diesel::serialize::{self, Output, ToSql};
 use diesel::sql_types;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A moment in UTC with milliseconds. On the wire RFC 3339 with `Z`: `2026-01-02T03:04:05.678Z`.
@@ -54,6 +56,20 @@ impl Timestamp {
     pub fn before(self, span: Duration) -> Self {
         let difference = TimeDelta::from_std(span).ok().and_then(|delta| self.0.checked_sub_signed(delta));
         Self(difference.unwrap_or(NaiveDateTime::MIN).trunc_subsecs(3))
+    }
+}
+
+impl JsonSchema for Timestamp {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Timestamp".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "date-time", "examples": ["2026-01-02T03:04:05.678Z"]})
     }
 }
 

@@ -1,6 +1,7 @@
 //! Users, as the outside may see them: the password's hash is not part of this type, so it cannot leak through it.
 
 use diesel::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Timestamp, UserId};
@@ -12,7 +13,7 @@ words!(
 );
 
 /// A user without secrets. camelCase on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable, Selectable)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = users)]
 pub struct User {

@@ -17,11 +17,14 @@
 //! last decorator to the first, so `should not be empty` is last. A missing field breaks all of its rules.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 
 use indexmap::IndexMap;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 
 mod rules;
 #[cfg(test)]
@@ -44,6 +47,15 @@ pub struct Fields<'a> {
     values: IndexMap<Cow<'a, str>, &'a RawValue>,
     door: Door,
     faults: Vec<String>,
+    /// What is asked for, when there is no object and only that is wanted.
+    sketch: Option<Rc<RefCell<Sketch>>>,
+}
+
+/// Fields as JSON Schema.
+#[derive(Debug, Default)]
+struct Sketch {
+    properties: Map<String, Value>,
+    required: Vec<String>,
 }
 
 impl<'a> Fields<'a> {
@@ -72,14 +84,58 @@ impl<'a> Fields<'a> {
         }
         // What is an object of raw values by now cannot fail to be read as one, but for names that are broken UTF-16.
         let values = serde_json::Deserializer::from_str(value.get()).deserialize_map(Object);
-        Ok(Self { values: values.map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?, door, faults: Vec::new() })
+        Ok(Self { values: values.map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?, door, faults: Vec::new(), sketch: None })
+    }
+
+    /// What a reader of REST bodies takes, as JSON Schema (2020-12): the reader is run, and each rule says what it is.
+    pub fn schema<T>(read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Value {
+        Self::sketched(Door::Rest, read)
+    }
+
+    /// As [`Fields::schema`], of a reader of socket events.
+    pub fn schema_of_event<T>(read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Value {
+        Self::sketched(Door::Socket, read)
+    }
+
+    fn sketched<T>(door: Door, read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Value {
+        let sketch = Rc::new(RefCell::new(Sketch::default()));
+        // It always fails: there are no values.
+        let _ = read(Fields { values: IndexMap::new(), door, faults: Vec::new(), sketch: Some(Rc::clone(&sketch)) });
+        let Sketch { properties, required } = sketch.take();
+        let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
+        if !required.is_empty() {
+            schema["required"] = required.into();
+        }
+        schema
+    }
+
+    /// In a description: notes what a field takes.
+    fn describe<T>(&self, name: &str, required: bool, rule: impl FnOnce(Given<'_>) -> Result<T, Broken>) -> bool {
+        let Some(sketch) = &self.sketch else { return false };
+        let schema = RefCell::new(json!({}));
+        let _ = rule(Given { value: None, door: self.door, sketch: Some(&schema) });
+        let mut schema = schema.into_inner();
+        let mut sketch = sketch.borrow_mut();
+        if required {
+            if schema["type"] == "string" && schema.get("enum").is_none() && schema.get("minLength").is_none() {
+                schema["minLength"] = 1.into();
+            }
+            sketch.required.push(name.to_owned());
+        } else {
+            schema = json!({"anyOf": [schema, {"type": "null"}]});
+        }
+        sketch.properties.insert(name.to_owned(), schema);
+        true
     }
 
     /// A field that has to be there; `null` and the empty string count as missing. None: the fault is noted.
     pub fn required<T>(&mut self, name: &str, rule: impl Fn(Given<'_>) -> Result<T, Broken>) -> Option<T> {
+        if self.describe(name, true, &rule) {
+            return None;
+        }
         let value = self.values.shift_remove(name).filter(|value| value.get() != "null");
         let empty = value.is_none_or(|value| value.get() == "\"\"");
-        match rule(Given { value, door: self.door }) {
+        match rule(Given { value, door: self.door, sketch: None }) {
             Ok(value) if !empty => Some(value),
             broken => {
                 self.note(name, broken.err().unwrap_or_default());
@@ -93,8 +149,11 @@ impl<'a> Fields<'a> {
 
     /// A field that may be left out or be `null`. None on the outside: the fault is noted.
     pub fn optional<T>(&mut self, name: &str, rule: impl Fn(Given<'_>) -> Result<T, Broken>) -> Option<Option<T>> {
+        if self.describe(name, false, &rule) {
+            return None;
+        }
         let Some(value) = self.values.shift_remove(name).filter(|value| value.get() != "null") else { return Some(None) };
-        match rule(Given { value: Some(value), door: self.door }) {
+        match rule(Given { value: Some(value), door: self.door, sketch: None }) {
             Ok(value) => Some(Some(value)),
             Err(broken) => {
                 self.note(name, broken);
@@ -105,6 +164,11 @@ impl<'a> Fields<'a> {
 
     /// An object within, read by `read`; its faults are told with its name before theirs. None on the outside: a fault is noted.
     pub fn nested<T>(&mut self, name: &str, read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Option<T> {
+        if self.sketch.is_some() {
+            let schema = Self::sketched(self.door, read);
+            self.describe(name, true, |given: Given<'_>| given.describe(|| schema));
+            return None;
+        }
         let Some(value) = self.values.shift_remove(name).filter(|value| value.get().starts_with('{')) else {
             self.note(name, vec![Cow::Borrowed("must be an object")]);
             return None;
@@ -131,6 +195,9 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// [`Error::Faults`] with everything that was found.
     pub fn end<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T, Error> {
+        if self.sketch.is_some() {
+            return Err(Error::Internal);
+        }
         let unknown = self.values.keys().map(|name| format!("property {name} should not exist"));
         let faults: Vec<String> = unknown.chain(self.faults).collect();
         if !faults.is_empty() {

@@ -1,10 +1,12 @@
 //! The rules of single values, in class-validator's words.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
 use std::str::FromStr;
 
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::Door;
 use crate::model::{Money, email as address};
@@ -22,9 +24,33 @@ pub type Broken = Vec<Cow<'static, str>>;
 pub struct Given<'a> {
     pub(super) value: Option<&'a RawValue>,
     pub(super) door: Door,
+    /// Where a rule says what it takes, when that is what is asked.
+    pub(super) sketch: Option<&'a RefCell<Value>>,
 }
 
 impl Given<'_> {
+    /// What each rule begins with: what it takes, as JSON Schema (2020-12).
+    ///
+    /// # Errors
+    /// When only that was asked.
+    pub fn describe(&self, schema: impl FnOnce() -> Value) -> Result<(), Broken> {
+        match self.sketch {
+            Some(sketch) => {
+                sketch.replace(schema());
+                Err(Vec::new())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn id_schema(&self) -> Value {
+        let number = json!({"type": "integer", "minimum": 1, "maximum": i64::MAX});
+        match self.door {
+            Door::Rest => number,
+            Door::Socket => json!({"anyOf": [number, {"type": "string", "pattern": r"^\d+$"}]}),
+        }
+    }
+
     /// The text of a JSON number.
     fn number(&self) -> Option<&str> {
         self.value.map(RawValue::get).filter(|text| text.starts_with(|c: char| c == '-' || c.is_ascii_digit()))
@@ -59,6 +85,7 @@ const MIN_PASSWORD: usize = 8;
 /// # Errors
 /// The rules it breaks.
 pub fn amount(given: Given<'_>) -> Result<Money, Broken> {
+    given.describe(|| json!({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^(0|[1-9]\d{0,13})(\.\d{1,2})?$"}]}))?;
     let string = given.string();
     let text = string.as_deref().or(given.number());
     match text.map(Money::from_str) {
@@ -78,6 +105,7 @@ pub fn amount(given: Given<'_>) -> Result<Money, Broken> {
 /// # Errors
 /// The rules it breaks.
 pub fn id<T: FromStr>(given: Given<'_>) -> Result<T, Broken> {
+    given.describe(|| given.id_schema())?;
     let string = given.string().filter(|_| given.door == Door::Socket);
     let Some(text) = string.as_deref().or(given.number()) else { return Err(broken![POSITIVE, NUMBER]) };
     text.parse().map_err(|_| match text.parse::<f64>() {
@@ -92,6 +120,7 @@ pub fn id<T: FromStr>(given: Given<'_>) -> Result<T, Broken> {
 /// # Errors
 /// The rule it breaks.
 pub fn text(given: Given<'_>) -> Result<String, Broken> {
+    given.describe(|| json!({"type": "string"}))?;
     given.string().ok_or_else(|| broken![STRING])
 }
 
@@ -108,6 +137,7 @@ pub fn line(given: Given<'_>) -> Result<String, Broken> {
 /// # Errors
 /// The rules it breaks.
 pub fn filled(given: Given<'_>) -> Result<String, Broken> {
+    given.describe(|| json!({"type": "string", "minLength": 1, "maxLength": MAX_LINE}))?;
     let text = line(given)?;
     if text.is_empty() { Err(broken![EMPTY]) } else { Ok(text) }
 }
@@ -115,6 +145,7 @@ pub fn filled(given: Given<'_>) -> Result<String, Broken> {
 /// A string of at most so many characters.
 pub fn at_most(most: usize) -> impl Fn(Given<'_>) -> Result<String, Broken> {
     move |given| {
+        given.describe(|| json!({"type": "string", "maxLength": most}))?;
         let too_long = || Cow::Owned(format!("must be shorter than or equal to {most} characters"));
         let text = given.string().ok_or_else(|| vec![too_long(), Cow::Borrowed(STRING)])?;
         if text.chars().count() > most { Err(vec![too_long()]) } else { Ok(text) }
@@ -126,6 +157,7 @@ pub fn at_most(most: usize) -> impl Fn(Given<'_>) -> Result<String, Broken> {
 /// # Errors
 /// None by itself; a field that has to be there can be missing.
 pub fn anything(given: Given<'_>) -> Result<Box<RawValue>, Broken> {
+    given.describe(|| json!({}))?;
     given.value.map(ToOwned::to_owned).ok_or_else(Vec::new)
 }
 
@@ -146,6 +178,7 @@ pub fn json_len(text: &str) -> usize {
 /// # Errors
 /// The rule it breaks.
 pub fn flag(given: Given<'_>) -> Result<bool, Broken> {
+    given.describe(|| json!({"type": "boolean"}))?;
     given.value.and_then(|value| value.get().parse().ok()).ok_or_else(|| broken![BOOLEAN])
 }
 
@@ -154,13 +187,14 @@ pub fn flag(given: Given<'_>) -> Result<bool, Broken> {
 /// # Errors
 /// The rules it breaks.
 pub fn ids<T: FromStr + PartialEq>(given: Given<'_>) -> Result<Vec<T>, Broken> {
+    given.describe(|| json!({"type": "array", "items": given.id_schema(), "maxItems": MAX_IDS}))?;
     let values: Vec<&RawValue> = given.value.and_then(|value| serde_json::from_str(value.get()).ok()).ok_or_else(|| broken![IDS])?;
     if values.len() > MAX_IDS {
         return Err(vec![Cow::Owned(format!("must contain no more than {MAX_IDS} elements"))]);
     }
     let mut ids = Vec::with_capacity(values.len());
     for value in values {
-        let one = id(Given { value: Some(value), door: given.door }).map_err(|_| broken![IDS])?;
+        let one = id(Given { value: Some(value), ..given }).map_err(|_| broken![IDS])?;
         if !ids.contains(&one) {
             ids.push(one);
         }
@@ -173,6 +207,7 @@ pub fn ids<T: FromStr + PartialEq>(given: Given<'_>) -> Result<Vec<T>, Broken> {
 /// # Errors
 /// The rule it breaks.
 pub fn object(given: Given<'_>) -> Result<String, Broken> {
+    given.describe(|| json!({"type": "object"}))?;
     let text = given.value.map(RawValue::get).filter(|text| text.starts_with('{'));
     text.map(ToOwned::to_owned).ok_or_else(|| broken![OBJECT])
 }
@@ -182,6 +217,7 @@ pub fn object(given: Given<'_>) -> Result<String, Broken> {
 /// # Errors
 /// The rules it breaks.
 pub fn password(given: Given<'_>) -> Result<String, Broken> {
+    given.describe(|| json!({"type": "string", "minLength": MIN_PASSWORD}))?;
     let text = given.string().ok_or_else(|| broken![PASSWORD, STRING])?;
     if text.chars().count() < MIN_PASSWORD { Err(broken![PASSWORD]) } else { Ok(text) }
 }
@@ -191,12 +227,14 @@ pub fn password(given: Given<'_>) -> Result<String, Broken> {
 /// # Errors
 /// The rule it breaks.
 pub fn email(given: Given<'_>) -> Result<String, Broken> {
+    given.describe(|| json!({"type": "string", "format": "email"}))?;
     given.string().filter(|text| address::is_plausible(text)).ok_or_else(|| broken![EMAIL])
 }
 
 /// One of a few words.
 pub fn word<T: FromStr + fmt::Display>(words: &'static [T]) -> impl Fn(Given<'_>) -> Result<T, Broken> {
     move |given| {
+        given.describe(|| json!({"type": "string", "enum": words.iter().map(ToString::to_string).collect::<Vec<_>>()}))?;
         given.string().and_then(|text| text.parse().ok()).ok_or_else(|| {
             let words: Vec<String> = words.iter().map(ToString::to_string).collect();
             vec![Cow::Owned(format!("must be one of the following values: {}", words.join(", ")))]
