@@ -75,6 +75,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let readiness = web::Data::new(http::Readiness::default());
     let (services, policy, ready) = (web::Data::from(services), web::Data::new(policy), readiness.clone());
     let counted = web::Data::new(server.clone());
+    let asyncapi = web::Data::new(http::docs::AsyncApi(gateway::asyncapi::document()));
     let workers = settings.server.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from);
     let address = listener.local_addr()?;
     let running = server.listen(listener, workers, move |sockets: realtime::Routes| {
@@ -83,6 +84,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
             .app_data(policy.clone())
             .app_data(ready.clone())
             .app_data(counted.clone())
+            .app_data(asyncapi.clone())
             .wrap(from_fn(http::log_request))
             .wrap(http::cors::cors(&policy))
             .configure(sockets)

@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{AuthSettings, BadSetting, DatabaseSettings, EnvironmentSetting, LogFormat, LogSettings, Secret, Settings};
 use crate::model::{Role, UserId};
-use crate::{app, load};
+use crate::{app, gateway, http, load};
 
 /// A realtime hub: REST writes to the database, and every socket that should know hears of it at once.
 #[derive(Debug, Parser)]
@@ -38,6 +38,10 @@ enum Command {
     Token(Box<TokenArgs>),
     /// Check the settings that `serve` would take, and say what they come to
     CheckConfig(Box<Settings>),
+    /// Print the OpenAPI document of the REST calls, as `/openapi.json` gives it
+    Openapi,
+    /// Print the AsyncAPI document of what sockets send and hear, as `/asyncapi.json` gives it
+    Asyncapi,
     /// Put load on a running server
     #[command(subcommand)]
     Load(load::Command),
@@ -151,6 +155,8 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::User(UserCommand::Add(add)) => commands::user_add(add).map(done),
         Command::User(UserCommand::List(store)) => commands::user_list(&store).map(done),
         Command::Token(args) => commands::token(&args).map(done),
+        Command::Openapi => commands::print(&http::openapi::document()).map(done),
+        Command::Asyncapi => commands::print(&gateway::asyncapi::document()).map(done),
         Command::Load(command) => load::run(command).map(done).map_err(Failure::Failed),
     }
 }

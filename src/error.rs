@@ -44,6 +44,18 @@ pub enum Code {
 }
 
 impl Code {
+    /// Every one, in the order of its declaration.
+    pub const ALL: [Self; 8] = [
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::Invalid,
+        Self::RateLimited,
+        Self::Conflict,
+        Self::TooLarge,
+        Self::Unavailable,
+    ];
+
     /// The wire form, snake_case.
     #[must_use]
     pub fn as_str(self) -> &'static str {

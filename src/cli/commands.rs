@@ -99,3 +99,12 @@ pub(super) fn check_config(settings: &Settings) -> Result<(), Failure> {
     println!("The settings are good.");
     Ok(())
 }
+
+/// Prints a document, indented. A reader that hangs up is no failure.
+pub(super) fn print(document: &serde_json::Value) -> Result<(), Failure> {
+    use std::io::Write;
+    match writeln!(std::io::stdout(), "{document:#}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Failed(error.to_string())),
+        _ => Ok(()),
+    }
+}

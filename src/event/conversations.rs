@@ -1,9 +1,17 @@
 //! Conversations: messages, and how far a member has read.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{MAIN, NewEvent, Room};
+use super::{MAIN, NewEvent, Room, Told};
 use crate::model::{ConversationId, Message, MessageId, Reading, UserId};
+
+/// What this file makes.
+pub(super) const TOLD: &[Told] = &[
+    Told::stored::<Message>("message:new", "the room conversation:ID"),
+    Told::stored::<Message>("messageReceived", "members of the conversation, but not their sockets in conversation:ID"),
+    Told::stored::<ConversationRead>("conversation:read", "the room conversation:ID"),
+];
 
 /// `message:new`, to the conversation's room, and `messageReceived`, to the sockets of its members that are not in there.
 #[must_use]
@@ -14,7 +22,7 @@ pub fn new_message(message: &Message, members: Vec<UserId>) -> [NewEvent; 2] {
     [new, elsewhere.with_members(members).except(vec![room])]
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_field_names, reason = "the names that clients see")]
 struct ConversationRead {

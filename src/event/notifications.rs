@@ -1,9 +1,17 @@
 //! Notifications: a new one, what was read, how many are not. All of them to every socket of their receiver in `/`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{MAIN, NewEvent, Room};
+use super::{MAIN, NewEvent, Room, Told};
 use crate::model::{Notification, NotificationId, UserId};
+
+/// What this file makes.
+pub(super) const TOLD: &[Told] = &[
+    Told::stored::<Notification>("notification", "its receiver"),
+    Told::stored::<Read>("notification:read", "whose notifications they are"),
+    Told::passing::<Unread>("notifications:unread", "whose notifications they are; each socket when it comes in, and with every change"),
+];
 
 /// `notification`: a new one.
 #[must_use]
@@ -11,7 +19,7 @@ pub fn notification(notification: &Notification) -> NewEvent {
     NewEvent::stored(MAIN, "notification", vec![Room::User(notification.user_id)], notification)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 enum Read {
     These { ids: [NotificationId; 1] },
@@ -30,7 +38,7 @@ pub fn notifications_all_read(user: UserId) -> NewEvent {
     NewEvent::stored(MAIN, "notification:read", vec![Room::User(user)], &Read::All { all: true })
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Unread {
     count: i64,
 }

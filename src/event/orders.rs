@@ -1,11 +1,20 @@
 //! Orders: placed, moved on, shipped.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ADMIN, MAIN, NewEvent, Room};
+use super::{ADMIN, MAIN, NewEvent, Room, Told};
 use crate::model::{Money, Order, OrderId, OrderStatus, Timestamp, UserId};
 
-#[derive(Serialize)]
+/// What this file makes.
+pub(super) const TOLD: &[Told] = &[
+    Told::stored::<NewOrder>("new_order", "").on_admin(),
+    Told::stored::<OrderUpdate>("orderUpdate", "the order's customer, and admins"),
+    Told::stored::<OrderUpdate>("orderUpdate", "").on_admin(),
+    Told::stored::<OrderShipped>("order_shipped", "").on_admin(),
+];
+
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct NewOrder {
     order_id: OrderId,
@@ -21,7 +30,7 @@ pub fn new_order(order: &Order) -> NewEvent {
     NewEvent::stored(ADMIN, "new_order", vec![Room::Admin], &payload)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct OrderUpdate {
     order_id: OrderId,
@@ -49,7 +58,7 @@ pub fn order_update(order: &Order, previous: OrderStatus) -> [NewEvent; 2] {
     [main, admin]
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct OrderShipped {
     order_id: OrderId,

@@ -1,12 +1,19 @@
 //! Projects: changed, and stages completed. For those who joined the project's room.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{MAIN, NewEvent, Room};
+use super::{MAIN, NewEvent, Room, Told};
 use crate::model::{Member, Project, ProjectId, Stage, Timestamp, UserId};
 
+/// What this file makes.
+pub(super) const TOLD: &[Told] = &[
+    Told::stored::<ProjectUpdate<'static>>("project:update", "the room project:ID"),
+    Told::stored::<StageCompleted<'static>>("stage:completed", "the room project:ID"),
+];
+
 /// What has changed of a project.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum ProjectChange<'a> {
     #[serde(rename_all = "camelCase")]
@@ -40,7 +47,7 @@ impl<'a> ProjectChange<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ProjectUpdate<'a> {
     project_id: ProjectId,
@@ -56,7 +63,7 @@ pub fn project_update(project: &Project, change: ProjectChange<'_>) -> NewEvent 
     NewEvent::stored(MAIN, "project:update", vec![Room::Project(project.id)], &payload)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct StageCompleted<'a> {
     project_id: ProjectId,

@@ -1,11 +1,15 @@
 //! What is said in rooms and not kept.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{MAIN, NewEvent, Room};
+use super::{MAIN, NewEvent, Room, Told};
 use crate::model::{ConversationId, UserId};
 
-#[derive(Serialize)]
+/// What this file makes.
+pub(super) const TOLD: &[Told] = &[Told::passing::<Typist>("typing", "the others in the room conversation:ID")];
+
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Typist {
     conversation_id: ConversationId,

@@ -65,9 +65,8 @@ impl Call<'_> {
     }
 
     /// Seed 001: a message comes back to its sender.
-    fn echo(&self, mut fields: Fields<'_>, attachments: Vec<Bytes>) -> Reply {
-        let content = fields.required("content", fields::anything);
-        let content = fields.end(|| content)?;
+    fn echo(&self, fields: Fields<'_>, attachments: Vec<Bytes>) -> Reply {
+        let content = content(fields)?;
         let back = Echo { content: &content, from: self.caller.user, at: Timestamp::now() };
         let back = raw(&back)?;
         let back = Payload::with_attachments([back.get()], attachments).map_err(|fault| {
@@ -78,10 +77,8 @@ impl Call<'_> {
         ack(&json!({}))
     }
 
-    async fn typing(&self, mut fields: Fields<'_>) -> Reply {
-        let conversation = fields.required("conversationId", fields::id::<ConversationId>);
-        let is_typing = fields.required("isTyping", fields::flag);
-        let (conversation, is_typing) = fields.end(|| Some((conversation?, is_typing?)))?;
+    async fn typing(&self, fields: Fields<'_>) -> Reply {
+        let (conversation, is_typing) = typing(fields)?;
         let is_in = self.client.is_in(&Joinable::Conversation(conversation).to_string());
         rooms::typing(self.services, self.caller, conversation, is_typing, is_in).await?;
         ack(&json!({}))
@@ -99,7 +96,7 @@ impl Call<'_> {
     }
 
     async fn read_all_notifications(&self, fields: Fields<'_>) -> Reply {
-        fields.end(|| Some(()))?;
+        nothing(fields)?;
         let updated = notifications::read_all(self.services, self.caller).await?;
         ack(&json!({"updated": updated}))
     }
@@ -130,17 +127,33 @@ struct Acked<'a, T> {
     answer: &'a T,
 }
 
-fn project(mut fields: Fields<'_>) -> Result<Joinable, Error> {
+/// Whatever there is to be sent back.
+pub(super) fn content(mut fields: Fields<'_>) -> Result<Box<RawValue>, Error> {
+    let content = fields.required("content", fields::anything);
+    fields.end(|| content)
+}
+
+pub(super) fn typing(mut fields: Fields<'_>) -> Result<(ConversationId, bool), Error> {
+    let conversation = fields.required("conversationId", fields::id);
+    let is_typing = fields.required("isTyping", fields::flag);
+    fields.end(|| Some((conversation?, is_typing?)))
+}
+
+pub(super) fn nothing(fields: Fields<'_>) -> Result<(), Error> {
+    fields.end(|| Some(()))
+}
+
+pub(super) fn project(mut fields: Fields<'_>) -> Result<Joinable, Error> {
     let id = fields.required("projectId", fields::id::<ProjectId>);
     fields.end(|| id).map(Joinable::Project)
 }
 
-fn conversation(mut fields: Fields<'_>) -> Result<Joinable, Error> {
+pub(super) fn conversation(mut fields: Fields<'_>) -> Result<Joinable, Error> {
     let id = fields.required("conversationId", fields::id::<ConversationId>);
     fields.end(|| id).map(Joinable::Conversation)
 }
 
-fn room(mut fields: Fields<'_>) -> Result<Joinable, Error> {
+pub(super) fn room(mut fields: Fields<'_>) -> Result<Joinable, Error> {
     let name = fields.required("room", fields::text);
     let named = Joinable::by_name(&fields.end(|| name)?);
     named.ok_or_else(|| Error::BadRequest("room must be project:ID or conversation:ID".into()))

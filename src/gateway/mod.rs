@@ -1,8 +1,11 @@
 //! The sockets' door: one [`Gateway`] per namespace, each event handed to the verb in `service/` that REST uses too. It holds no rules and no SQL.
 
 mod admin;
+pub mod asyncapi;
 mod events;
+mod heard;
 mod main;
+mod spoken;
 
 use std::rc::Rc;
 use std::sync::Arc;

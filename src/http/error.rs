@@ -4,19 +4,23 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, Responder, ResponseError};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::Error;
 
-#[derive(Serialize)]
+/// What every failure is answered with.
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Body<'a> {
+pub(super) struct Failure<'a> {
     status_code: u16,
     message: Message<'a>,
+    /// The status in words.
     error: &'a str,
 }
 
-#[derive(Serialize)]
+/// One text, or every fault that a body has.
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 enum Message<'a> {
     One(String),
@@ -37,7 +41,7 @@ impl ResponseError for Error {
         let mut response = HttpResponse::build(status);
         response.insert_header((header::CACHE_CONTROL, "no-store"));
         advise(self, &mut response);
-        response.json(Body { status_code: status.as_u16(), message, error: status.canonical_reason().unwrap_or_default() })
+        response.json(Failure { status_code: status.as_u16(), message, error: status.canonical_reason().unwrap_or_default() })
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
-use serde_json::json;
 
+use super::answers::Health;
 use crate::service::Services;
 
 /// Whether the server takes work. `app` turns it off at the first sign of the end.
@@ -31,7 +31,7 @@ impl Readiness {
 }
 
 pub async fn alive() -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"status": "ok"}))
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(Health { status: "ok", reason: None })
 }
 
 pub async fn ready(readiness: web::Data<Readiness>, services: web::Data<Services>) -> HttpResponse {
@@ -46,5 +46,5 @@ pub async fn ready(readiness: web::Data<Readiness>, services: web::Data<Services
 
 fn unavailable(reason: &str) -> HttpResponse {
     let mut response = HttpResponse::ServiceUnavailable();
-    response.insert_header((header::CACHE_CONTROL, "no-store")).json(json!({"status": "unavailable", "reason": reason}))
+    response.insert_header((header::CACHE_CONTROL, "no-store")).json(Health { status: "unavailable", reason: Some(reason.to_owned()) })
 }

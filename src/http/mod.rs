@@ -5,13 +5,18 @@
 //! `web::Data`, and calls [`routes`]. This module knows no SQL and sends nothing to a socket.
 
 mod accounts;
+mod answers;
 mod conversations;
 pub mod cors;
+pub mod docs;
+mod endpoint;
+mod endpoints;
 mod error;
 mod extract;
 mod health;
 mod metrics;
 mod notifications;
+pub mod openapi;
 mod orders;
 mod pages;
 mod presence;
@@ -36,46 +41,19 @@ const READ_LIMIT: usize = 1024 * 1024;
 
 /// Registers every route. What none of them takes, a known path with another method too, is 404 in NestJS's shape.
 pub fn routes(config: &mut web::ServiceConfig) {
-    config
-        .app_data(web::PayloadConfig::new(READ_LIMIT))
-        .route("/auth/register", web::post().to(accounts::register))
-        .route("/auth/login", web::post().to(accounts::login))
-        .route("/auth/me", get().to(accounts::me))
-        .route("/orders", web::post().to(orders::create))
-        .route("/orders", get().to(orders::list))
-        .route("/orders/{id}", get().to(orders::get))
-        .route("/orders/{id}/status", web::patch().to(orders::set_status))
-        .route("/orders/{id}/ship", web::patch().to(orders::ship))
-        .route("/presence", get().to(presence::get))
-        .route("/notifications", web::post().to(notifications::create))
-        .route("/notifications", get().to(notifications::list))
-        .route("/notifications/unread-count", get().to(notifications::unread_count))
-        .route("/notifications/mark-all-read", web::patch().to(notifications::read_all))
-        .route("/notifications/{id}/read", web::patch().to(notifications::read))
-        .route("/notifications/{id}", web::delete().to(notifications::delete))
-        .route("/projects", web::post().to(projects::create))
-        .route("/projects", get().to(projects::list))
-        .route("/projects/{id}", get().to(projects::get))
-        .route("/projects/{id}", web::patch().to(projects::update))
-        .route("/projects/{id}/members", web::post().to(projects::add_member))
-        .route("/projects/{id}/members/{userId}", web::delete().to(projects::remove_member))
-        .route("/projects/{id}/stages", web::post().to(projects::add_stage))
-        .route("/projects/{id}/stages/{stageId}/complete", web::post().to(projects::complete_stage))
-        .route("/conversations", web::post().to(conversations::create))
-        .route("/conversations", get().to(conversations::list))
-        .route("/conversations/{id}", get().to(conversations::get))
-        .route("/conversations/{id}/members", web::post().to(conversations::add_member))
-        .route("/conversations/{id}/members/{userId}", web::delete().to(conversations::remove_member))
-        .route("/conversations/{id}/messages", web::post().to(conversations::send))
-        .route("/conversations/{id}/messages", get().to(conversations::history))
-        .route("/conversations/{id}/read", web::post().to(conversations::mark_read))
-        .route("/healthz", get().to(health::alive))
-        .route("/readyz", get().to(health::ready))
-        .route("/metrics", get().to(metrics::get))
-        .default_service(web::to(unknown));
+    config.app_data(web::PayloadConfig::new(READ_LIMIT));
+    for endpoint in endpoints::all() {
+        config.route(endpoint.path, endpoint.route());
+    }
     for path in pages::PATHS {
         config.route(path, get().to(pages::page));
     }
+    config
+        .route("/openapi.json", get().to(docs::openapi))
+        .route("/asyncapi.json", get().to(docs::asyncapi))
+        .route("/docs", get().to(docs::begin))
+        .route("/docs/{file:.*}", get().to(docs::file))
+        .default_service(web::to(unknown));
 }
 
 /// GET, and HEAD with it (RFC 9110, 9.1: both are a server's duty).

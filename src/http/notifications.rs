@@ -1,8 +1,8 @@
 //! `/notifications`.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
 
+use super::answers::{Count, Updated};
 use super::extract::{Body, Caller, Id, Paging, once};
 use crate::error::Error;
 use crate::model::NotificationId;
@@ -14,7 +14,7 @@ pub async fn create(services: web::Data<Services>, caller: Caller, request: Http
     let new = NewNotification::read(body.fields()?)?;
     let once = once(&request, caller.0.user, &body)?;
     let count = notifications::create(&services, &caller.0, new, once).await?;
-    Ok(HttpResponse::Created().json(json!({"count": count})))
+    Ok(HttpResponse::Created().json(Count { count: i64::try_from(count).unwrap_or(i64::MAX) }))
 }
 
 /// `GET /notifications?unreadOnly=&limit=&before=` → 200, newest first
@@ -27,7 +27,7 @@ pub async fn list(services: web::Data<Services>, caller: Caller, request: HttpRe
 /// `GET /notifications/unread-count` → 200 {count}
 pub async fn unread_count(services: web::Data<Services>, caller: Caller) -> Result<HttpResponse, Error> {
     let count = notifications::unread_count(&services, &caller.0).await?;
-    Ok(HttpResponse::Ok().json(json!({"count": count})))
+    Ok(HttpResponse::Ok().json(Count { count }))
 }
 
 /// `PATCH /notifications/{id}/read` → 200
@@ -39,7 +39,7 @@ pub async fn read(services: web::Data<Services>, caller: Caller, id: Id<Notifica
 /// `PATCH /notifications/mark-all-read` → 200 {updated}
 pub async fn read_all(services: web::Data<Services>, caller: Caller) -> Result<HttpResponse, Error> {
     let updated = notifications::read_all(&services, &caller.0).await?;
-    Ok(HttpResponse::Ok().json(json!({"updated": updated})))
+    Ok(HttpResponse::Ok().json(Updated { updated }))
 }
 
 /// `DELETE /notifications/{id}` → 204

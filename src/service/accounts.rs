@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Services;
@@ -60,7 +61,7 @@ impl Credentials {
 }
 
 /// The answer to a registration and to a sign-in.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SignedIn {
     pub access_token: String,

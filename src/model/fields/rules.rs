@@ -85,7 +85,9 @@ const MIN_PASSWORD: usize = 8;
 /// # Errors
 /// The rules it breaks.
 pub fn amount(given: Given<'_>) -> Result<Money, Broken> {
-    given.describe(|| json!({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^(0|[1-9]\d{0,13})(\.\d{1,2})?$"}]}))?;
+    given.describe(
+        || json!({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^(0|[1-9]\d{0,13})(\.\d{1,2})?$"}]}),
+    )?;
     let string = given.string();
     let text = string.as_deref().or(given.number());
     match text.map(Money::from_str) {

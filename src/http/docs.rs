@@ -1,0 +1,49 @@
+//! The documents, and Swagger UI to read and try them: `/openapi.json`, `/asyncapi.json`, `/docs/`. All of it is compiled in; nothing comes from elsewhere.
+
+use std::sync::{Arc, LazyLock};
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::Value;
+use utoipa_swagger_ui::Config;
+
+use super::openapi;
+
+/// Swagger UI has styles of its own in its elements, and pictures in its styles.
+const CSP: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";
+
+/// The AsyncAPI document; `app` has it from the sockets' door.
+pub struct AsyncApi(pub Value);
+
+static OPENAPI: LazyLock<String> = LazyLock::new(|| openapi::document().to_string());
+
+pub async fn openapi() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(OPENAPI.as_str())
+}
+
+pub async fn asyncapi(document: web::Data<AsyncApi>) -> HttpResponse {
+    HttpResponse::Ok().json(&document.0)
+}
+
+/// `/docs` itself: its files are named relative to `/docs/`.
+pub async fn begin() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/docs/")).finish()
+}
+
+/// A file of Swagger UI.
+pub async fn file(request: HttpRequest) -> HttpResponse {
+    static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("/openapi.json").use_base_layout()));
+    let name = request.match_info().query("file");
+    match utoipa_swagger_ui::serve(name, Arc::clone(&CONFIG)) {
+        Ok(Some(file)) => HttpResponse::Ok()
+            .content_type(file.content_type)
+            .insert_header((header::CONTENT_SECURITY_POLICY, CSP))
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
+            .body(file.bytes.into_owned()),
+        Ok(None) => HttpResponse::NotFound().finish(),
+        Err(error) => {
+            tracing::error!(%error, "a file of the documents' page can not be made");
+            HttpResponse::InternalServerError().finish()
+        }
+    }
+}

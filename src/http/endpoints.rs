@@ -1,0 +1,139 @@
+//! Every REST call, in one list: what the router serves and what `/openapi.json` tells of.
+
+use serde_json::json;
+
+use super::answers::{Count, Health, Presence, Updated};
+use super::endpoint::{Endpoint, delete, get, patch, post};
+use super::{accounts, conversations, health, metrics, notifications, orders, presence, projects};
+use crate::model::fields::Fields;
+use crate::model::{
+    ConversationDetail, ConversationSummary, ConversationWithMembers, Member, Message, Notification, Order, OrderDetail, Project,
+    ProjectDetail, Reading, Stage, User,
+};
+use crate::service::accounts::{Credentials, NewAccount, SignedIn};
+use crate::service::conversations::{NewConversation, read_mark};
+use crate::service::messages::NewMessage;
+use crate::service::notifications::NewNotification;
+use crate::service::orders::{NewOrder, read_status};
+use crate::service::projects::{Change, NewProject, read_stage};
+use crate::service::read_member;
+
+/// All of them, family by family.
+pub(super) fn all() -> Vec<Endpoint> {
+    [accounts(), orders(), notifications(), projects(), conversations(), rooms(), process()].into_iter().flatten().collect()
+}
+
+fn accounts() -> Vec<Endpoint> {
+    vec![
+        post("/auth/register", "Make a customer's account and sign it in", accounts::register)
+            .open()
+            .takes(NewAccount::read)
+            .creates::<SignedIn>()
+            .refuses(&[409, 429]),
+        post("/auth/login", "Sign in", accounts::login).open().takes(Credentials::read).answers::<SignedIn>().refuses(&[401, 429]),
+        get("/auth/me", "The caller's own account", accounts::me).answers::<User>(),
+    ]
+}
+
+fn orders() -> Vec<Endpoint> {
+    vec![
+        post("/orders", "Place an order", orders::create).takes(NewOrder::read).once().creates::<Order>().refuses(&[403]),
+        get("/orders", "Own orders, all for an admin, newest first, each with its customer", orders::list).pages::<OrderDetail>(),
+        get("/orders/{id}", "One order, with its customer", orders::get).answers::<OrderDetail>(),
+        patch("/orders/{id}/status", "Move an order on (admins)", orders::set_status)
+            .takes(read_status)
+            .answers::<Order>()
+            .refuses(&[403, 409]),
+        patch("/orders/{id}/ship", "Ship an order (admins)", orders::ship).answers::<Order>().refuses(&[403, 409]),
+    ]
+}
+
+fn notifications() -> Vec<Endpoint> {
+    vec![
+        post("/notifications", "Notify one, some, a role or all (admins)", notifications::create)
+            .takes(NewNotification::read)
+            .once()
+            .creates::<Count>()
+            .refuses(&[403]),
+        get("/notifications", "Own notifications, newest first", notifications::list).pages::<Notification>().asks(
+            "unreadOnly",
+            json!({"type": "boolean", "default": false}),
+            "Only those that are unread",
+        ),
+        get("/notifications/unread-count", "How many of the caller's are unread", notifications::unread_count).answers::<Count>(),
+        patch("/notifications/mark-all-read", "Mark all of the caller's as read", notifications::read_all).answers::<Updated>(),
+        patch("/notifications/{id}/read", "Mark one as read", notifications::read).answers::<Notification>(),
+        delete("/notifications/{id}", "Remove one", notifications::delete).removes(),
+    ]
+}
+
+fn projects() -> Vec<Endpoint> {
+    vec![
+        post("/projects", "Make a project", projects::create).takes(NewProject::read).once().creates::<Project>(),
+        get("/projects", "The caller's projects, newest first", projects::list).pages::<Project>(),
+        get("/projects/{id}", "One project, with its members and stages", projects::get).answers::<ProjectDetail>(),
+        patch("/projects/{id}", "Change a project", projects::update).takes(Change::read).answers::<Project>(),
+        post("/projects/{id}/members", "Add a member (the owner)", projects::add_member)
+            .takes(read_member)
+            .once()
+            .creates::<Member>()
+            .refuses(&[403, 409]),
+        delete("/projects/{id}/members/{userId}", "Remove a member (the owner), or leave", projects::remove_member)
+            .removes()
+            .refuses(&[403, 409]),
+        post("/projects/{id}/stages", "Add a stage", projects::add_stage).takes(read_stage).once().creates::<Stage>(),
+        post("/projects/{id}/stages/{stageId}/complete", "Complete a stage", projects::complete_stage)
+            .may_take(nothing)
+            .once()
+            .answers::<Stage>()
+            .refuses(&[409]),
+    ]
+}
+
+fn conversations() -> Vec<Endpoint> {
+    vec![
+        post("/conversations", "Make a conversation", conversations::create)
+            .may_take(NewConversation::read)
+            .once()
+            .creates::<ConversationWithMembers>()
+            .refuses(&[404]),
+        get("/conversations", "The caller's conversations, newest first", conversations::list).pages::<ConversationSummary>(),
+        get("/conversations/{id}", "One conversation, with its members", conversations::get).answers::<ConversationDetail>(),
+        post("/conversations/{id}/members", "Add a member (the owner)", conversations::add_member)
+            .takes(read_member)
+            .once()
+            .creates::<Member>()
+            .refuses(&[403, 409]),
+        delete("/conversations/{id}/members/{userId}", "Remove a member (the owner), or leave", conversations::remove_member)
+            .removes()
+            .refuses(&[403, 409]),
+        post("/conversations/{id}/messages", "Send a message", conversations::send).takes(NewMessage::read).once().creates::<Message>(),
+        get("/conversations/{id}/messages", "What was said, newest first", conversations::history).pages::<Message>(),
+        post("/conversations/{id}/read", "Note how far the caller has read", conversations::mark_read)
+            .takes(read_mark)
+            .once()
+            .answers::<Reading>(),
+    ]
+}
+
+fn rooms() -> Vec<Endpoint> {
+    vec![
+        get("/presence", "Who is in a room; for those who may join it", presence::get)
+            .requires("room", json!({"type": "string"}), "project:ID or conversation:ID")
+            .answers::<Presence>()
+            .refuses(&[404]),
+    ]
+}
+
+fn process() -> Vec<Endpoint> {
+    vec![
+        get("/healthz", "Whether the process lives", health::alive).open().answers::<Health>(),
+        get("/readyz", "Whether it takes work", health::ready).open().answers::<Health>(),
+        get("/metrics", "Figures for Prometheus", metrics::get).open().gives("text/plain"),
+    ]
+}
+
+/// A body without fields.
+fn nothing(fields: Fields<'_>) -> Result<(), crate::error::Error> {
+    fields.end(|| Some(()))
+}
