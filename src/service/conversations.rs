@@ -1,5 +1,6 @@
 //! Conversations: making and reading them, their members, and how far each has read. For members only; members are the owner's matter.
 
+use super::permissions::{Action, Standing, permit};
 use super::{Page, Services, projects, put_out};
 use crate::auth::Identity;
 use crate::error::Error;
@@ -56,6 +57,7 @@ pub fn read_mark_event(mut fields: Fields<'_>) -> Result<(ConversationId, Messag
 /// # Errors
 /// [`Error::NotFound`] for a project in which the caller is not, [`Error::Faults`] for members who cannot be.
 pub async fn create(services: &Services, caller: &Identity, new: NewConversation, once: Once) -> Result<ConversationWithMembers, Error> {
+    permit(caller, Action::MakeConversation, Standing::STRANGER)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
         if let Some(project) = new.project_id {
@@ -105,12 +107,15 @@ pub async fn list(
 /// # Errors
 /// [`Error::NotFound`], also for one in which the caller is not.
 pub async fn get(services: &Services, caller: &Identity, id: ConversationId) -> Result<ConversationDetail, Error> {
-    let caller = caller.user;
+    let user = caller.user;
     let read = services.db.read(async move |conn| {
-        let Some(summary) = rows::by_id(conn, id, caller).await? else { return Ok(None) };
+        let Some(summary) = rows::by_id(conn, id, user).await? else { return Ok(None) };
         Ok(Some(ConversationDetail { summary, members: rows::members(conn, id).await? }))
     });
-    read.await?.ok_or_else(|| not_found(id))
+    let found = read.await?.ok_or_else(|| not_found(id))?;
+    let is_member = found.members.iter().any(|member| member.user_id == user);
+    permit(caller, Action::ReadConversation, Standing::member(is_member)).map_err(|denied| denied.or(|| not_found(id)))?;
+    Ok(found)
 }
 
 /// Adds a member. The owner only; to a project's conversation, members of the project only.
@@ -118,16 +123,13 @@ pub async fn get(services: &Services, caller: &Identity, id: ConversationId) -> 
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Faults`] for a user who cannot be a member, [`Error::Conflict`] for one who is.
 pub async fn add_member(services: &Services, caller: &Identity, id: ConversationId, user: UserId, once: Once) -> Result<Member, Error> {
-    let caller = caller.user;
+    let caller = *caller;
     let write = async move |tx: &mut Tx| {
         // The project is held before the conversation, as where a member of the project is removed: so one of the two sees the other.
         if let Some(project) = rows::project_of(tx.conn(), id).await? {
             project_rows::touch(tx, project).await?;
         }
-        let conversation = enter(tx, caller, id).await?;
-        if conversation.owner_id != Some(caller) {
-            return Err(Error::Forbidden);
-        }
+        let conversation = hold(tx, &caller, id, Action::AddConversationMember, None).await?;
         let fault = |text: &str| Error::Faults(vec![text.into()]);
         let found = users::by_id(tx.conn(), user).await?;
         let name = found.ok_or_else(|| fault("userId must refer to an existing user"))?.name;
@@ -149,12 +151,9 @@ pub async fn add_member(services: &Services, caller: &Identity, id: Conversation
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`] for the owner.
 pub async fn remove_member(services: &Services, caller: &Identity, id: ConversationId, user: UserId) -> Result<(), Error> {
-    let (caller, hub) = (caller.user, services.hub.clone());
+    let (caller, hub) = (*caller, services.hub.clone());
     let write = async move |tx: &mut Tx| {
-        let conversation = enter(tx, caller, id).await?;
-        if caller != user && conversation.owner_id != Some(caller) {
-            return Err(Error::Forbidden);
-        }
+        let conversation = hold(tx, &caller, id, Action::RemoveConversationMember, Some(user)).await?;
         if conversation.owner_id == Some(user) {
             return Err(Error::Conflict("The owner cannot be removed".into()));
         }
@@ -178,11 +177,10 @@ pub async fn mark_read(
     message: MessageId,
     once: Once,
 ) -> Result<Reading, Error> {
-    let user = caller.user;
+    let (caller, user) = (*caller, caller.user);
     let write = async move |tx: &mut Tx| {
-        if !rows::is_member(tx.conn(), id, user).await? {
-            return Err(not_found(id));
-        }
+        let standing = Standing::member(rows::is_member(tx.conn(), id, user).await?);
+        permit(&caller, Action::SpeakInConversation, standing).map_err(|denied| denied.or(|| not_found(id)))?;
         let missing = || Error::NotFound(format!("Message with ID {message} not found"));
         let seq = messages::seq(tx.conn(), id, message).await?.ok_or_else(missing)?;
         let moved = rows::mark_read(tx, id, user, seq).await?;
@@ -197,10 +195,14 @@ pub async fn mark_read(
     services.db.write(once, write).await
 }
 
-/// The conversation, to work on: it, and who its members are, stay as they are until the commit. Not found where the caller is no member.
-async fn enter(tx: &mut Tx, caller: UserId, id: ConversationId) -> Result<Conversation, Error> {
+/// The conversation, to do that with it: it, and who its members are, stay as they are until the commit. `user`: whom it is about, if that counts.
+async fn hold(tx: &mut Tx, caller: &Identity, id: ConversationId, action: Action, user: Option<UserId>) -> Result<Conversation, Error> {
     let conversation = rows::touch(tx, id).await?.ok_or_else(|| not_found(id))?;
-    if rows::is_member(tx.conn(), id, caller).await? { Ok(conversation) } else { Err(not_found(id)) }
+    let is_member = rows::is_member(tx.conn(), id, caller.user).await?;
+    let (own, owner) = (user == Some(caller.user), conversation.owner_id == Some(caller.user));
+    let standing = Standing::own(own).and(Standing::member(is_member)).and(Standing::owner(owner));
+    permit(caller, action, standing).map_err(|denied| denied.or(|| not_found(id)))?;
+    Ok(conversation)
 }
 
 pub(super) fn not_found(id: ConversationId) -> Error {

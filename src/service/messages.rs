@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use diesel::QueryResult;
 
 use super::conversations::not_found;
+use super::permissions::{Action, Standing, permit};
 use super::{Page, Services};
 use crate::auth::Identity;
 use crate::error::Error;
@@ -80,12 +81,12 @@ impl Body {
 pub async fn send(services: &Services, caller: &Identity, id: ConversationId, new: NewMessage, once: Once) -> Result<Message, Error> {
     // It is announced twice.
     let bytes = fields::json_len(&new.content) * 2;
-    services.db.write_batched(once, bytes, Send { conversation: id, sender: caller.user, new }).await
+    services.db.write_batched(once, bytes, Send { conversation: id, caller: *caller, new }).await
 }
 
 struct Send {
     conversation: ConversationId,
-    sender: UserId,
+    caller: Identity,
     new: NewMessage,
 }
 
@@ -108,12 +109,12 @@ enum Sent {
 
 impl Send {
     fn name(&self) -> Option<Name> {
-        Some((self.conversation, self.sender, self.new.client_id.clone()?))
+        Some((self.conversation, self.caller.user, self.new.client_id.clone()?))
     }
 
     fn row(&self, seq: i64) -> rows::NewMessage {
         let NewMessage { content, kind, client_id } = self.new.clone();
-        rows::NewMessage { conversation: self.conversation, seq, sender: self.sender, content, kind, client_id }
+        rows::NewMessage { conversation: self.conversation, seq, sender: self.caller.user, content, kind, client_id }
     }
 }
 
@@ -131,8 +132,10 @@ impl Batched for Send {
 
         let (mut new, mut places_by_name) = (Vec::new(), HashMap::new());
         let mut place = |send: &Self| {
-            let held = held.get_mut(&send.conversation).filter(|held| held.members.contains(&send.sender));
-            let held = held.ok_or_else(|| not_found(send.conversation))?;
+            let missing = || not_found(send.conversation);
+            let held = held.get_mut(&send.conversation).ok_or_else(missing)?;
+            let standing = Standing::member(held.members.contains(&send.caller.user));
+            permit(&send.caller, Action::SpeakInConversation, standing).map_err(|denied| denied.or(missing))?;
             let name = send.name();
             if let Some(message) = name.as_ref().and_then(|name| before.get(name)) {
                 return Ok(Place::Before(message.clone()));

@@ -11,11 +11,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+use super::permissions::{Action, Standing, permit_role};
 use super::publish;
 use super::rooms::is_member;
 use crate::error::Error;
 use crate::event::Joinable;
-use crate::model::{Epoch, EventId, LogPosition, Timestamp, UserId};
+use crate::model::{Epoch, EventId, LogPosition, Role, Timestamp, UserId};
 use crate::realtime::Position;
 use crate::realtime::log::{Attachment, Claim, End, Log, LogFuture, Page, Resumed};
 use crate::realtime::recovery::{PidKey, Stay};
@@ -259,11 +260,13 @@ async fn resume(tx: &mut Tx, session: &Attachment, claim: Claim, window: Duratio
     let mut rooms = sessions::rooms(tx.conn(), &session.sid).await?;
     let user = user_of(session)?;
     for own in rooms.iter_mut().filter(|own| own.until.is_none()) {
-        let is_still = match Joinable::by_name(&own.room) {
-            Some(room) => is_member(tx.conn(), user, room).await?,
-            None => false,
+        let standing = match Joinable::by_name(&own.room) {
+            Some(room) => Standing::member(is_member(tx.conn(), user, room).await?),
+            None => Standing::STRANGER,
         };
-        own.until = (!is_still).then_some(EventId(has));
+        // Being an admin opens no room, so the least role is enough to know.
+        let may = permit_role(Role::Customer, Action::JoinRoom, standing);
+        own.until = may.is_err().then_some(EventId(has));
     }
     Ok(Outcome::Resumed { rooms, confirmed: confirmed.map(|LogPosition { epoch, id }| (epoch, id)) })
 }

@@ -3,6 +3,7 @@
 use diesel::QueryResult;
 use tokio::sync::oneshot;
 
+use super::permissions::{Action, Standing, permit};
 use super::{Services, conversations, projects, publish};
 use crate::auth::Identity;
 use crate::error::Error;
@@ -19,12 +20,11 @@ use crate::store::{self, Conn, Once, Tx, sessions};
 /// # Errors
 /// [`Error::NotFound`].
 pub async fn join(services: &Services, caller: &Identity, room: Joinable, client: ClientHandle) -> Result<Present, Error> {
-    let user = caller.user;
+    let caller = *caller;
     let (done, present) = oneshot::channel();
     let look = async move |tx: &mut Tx| {
-        if !hold_member(tx, user, room).await? {
-            return Err(not_found(room));
-        }
+        let standing = Standing::member(hold_member(tx, caller.user, room).await?);
+        permit(&caller, Action::JoinRoom, standing).map_err(|denied| denied.or(|| not_found(room)))?;
         if let Some((session, stay)) = client.session() {
             sessions::join(tx, session, stay, &room.to_string()).await?;
         }
@@ -69,10 +69,8 @@ pub async fn leave(services: &Services, room: Joinable, client: ClientHandle) ->
 /// [`Error::NotFound`].
 pub async fn present(services: &Services, caller: &Identity, room: Joinable) -> Result<Present, Error> {
     let user = caller.user;
-    let member = services.db.read(async move |conn| is_member(conn, user, room).await).await?;
-    if !member {
-        return Err(not_found(room));
-    }
+    let is_member = services.db.read(async move |conn| is_member(conn, user, room).await).await?;
+    permit(caller, Action::JoinRoom, Standing::member(is_member)).map_err(|denied| denied.or(|| not_found(room)))?;
     Ok(services.hub.present(event::MAIN, &room.to_string()).await)
 }
 
@@ -88,9 +86,8 @@ pub async fn typing(
     is_in: bool,
 ) -> Result<(), Error> {
     let (user, room) = (caller.user, Joinable::Conversation(conversation));
-    if !is_in && !services.db.read(async move |conn| is_member(conn, user, room).await).await? {
-        return Err(not_found(room));
-    }
+    let is_member = is_in || services.db.read(async move |conn| is_member(conn, user, room).await).await?;
+    permit(caller, Action::SpeakInConversation, Standing::member(is_member)).map_err(|denied| denied.or(|| not_found(room)))?;
     publish::announce(&services.hub, event::typing(conversation, user, is_typing)).await;
     Ok(())
 }

@@ -86,7 +86,7 @@ const MIN_PASSWORD: usize = 8;
 /// The rules it breaks.
 pub fn amount(given: Given<'_>) -> Result<Money, Broken> {
     given.describe(
-        || json!({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^(0|[1-9]\d{0,13})(\.\d{1,2})?$"}]}),
+        || json!({"anyOf": [{"type": "number", "minimum": 0, "exclusiveMaximum": 1e14}, {"type": "string", "pattern": r"^(0|[1-9]\d{0,13})(\.\d{1,2})?$"}]}),
     )?;
     let string = given.string();
     let text = string.as_deref().or(given.number());
@@ -109,7 +109,11 @@ pub fn amount(given: Given<'_>) -> Result<Money, Broken> {
 pub fn id<T: FromStr>(given: Given<'_>) -> Result<T, Broken> {
     given.describe(|| given.id_schema())?;
     let string = given.string().filter(|_| given.door == Door::Socket);
-    let Some(text) = string.as_deref().or(given.number()) else { return Err(broken![POSITIVE, NUMBER]) };
+    // 5.0 is the same number as 5 (JSON Schema, and every JavaScript).
+    let number = given
+        .number()
+        .map(|text| text.split_once('.').filter(|(_, places)| places.bytes().all(|b| b == b'0')).map_or(text, |(whole, _)| whole));
+    let Some(text) = string.as_deref().or(number) else { return Err(broken![POSITIVE, NUMBER]) };
     text.parse().map_err(|_| match text.parse::<f64>() {
         Ok(number) if number > 0.0 => broken![INTEGER],
         Ok(_) => broken![POSITIVE],
