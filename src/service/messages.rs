@@ -185,13 +185,14 @@ pub async fn history(
     limit: u16,
     before: Option<MessageId>,
 ) -> Result<Page<Message>, Error> {
-    let caller = caller.user;
+    let user = caller.user;
     let asked = rows::Page { conversation: id, before, limit: Page::<Message>::ask(limit) };
     let read = services.db.read(async move |conn| {
-        let is_member = conversations::is_member(conn, id, caller).await?;
-        Ok(if is_member { Some(rows::list(conn, &asked).await?) } else { None })
+        let is_member = conversations::is_member(conn, id, user).await?;
+        Ok((is_member, if is_member { rows::list(conn, &asked).await? } else { Vec::new() }))
     });
-    let items = read.await?.ok_or_else(|| not_found(id))?;
+    let (is_member, items) = read.await?;
+    permit(caller, Action::ReadConversation, Standing::member(is_member)).map_err(|denied| denied.or(|| not_found(id)))?;
     Ok(Page::of(items, limit))
 }
 
