@@ -1,5 +1,6 @@
 //! Notifications: making them, reading them, and the count of what is unread, which every socket of the receiver is told of with each change.
 
+use super::permissions::{Action, Standing, permit};
 use super::{Page, Services};
 use crate::auth::Identity;
 use crate::error::Error;
@@ -8,8 +9,8 @@ use crate::model::fields::{self, Broken, Fields, Given};
 use crate::model::{JsonObject, Notice, Notification, NotificationId, NotificationType, Role, UserId};
 use crate::store::{Once, Tx, notifications as rows, users};
 
-/// Receivers of one [`create`] at most.
-const MOST_RECEIVERS: u16 = 1000;
+/// Receivers that one write notifies at most.
+pub(super) const MOST_RECEIVERS: u16 = 1000;
 /// Characters of a notification's message at most.
 const MOST_MESSAGE: usize = 4096;
 /// Bytes that the copies of one [`create`] may come to.
@@ -82,7 +83,7 @@ pub fn read_id(mut fields: Fields<'_>) -> Result<NotificationId, Error> {
 /// [`Error::Forbidden`], [`Error::Faults`] for a user who does not exist and for too many receivers, [`Error::TooLarge`] when the copies are too
 /// large together.
 pub async fn create(services: &Services, caller: &Identity, new: NewNotification, once: Once) -> Result<usize, Error> {
-    caller.require_admin()?;
+    permit(caller, Action::SendNotifications, Standing::STRANGER)?;
     let NewNotification { receivers, notice } = new;
     let copy = COPY_SHARE + notice.title.len() + notice.message.len() + notice.data.as_ref().map_or(0, |data| data.as_str().len());
     let expected = match &receivers {
@@ -95,11 +96,7 @@ pub async fn create(services: &Services, caller: &Identity, new: NewNotification
         if users.len() * copy > MOST_BYTES {
             return Err(Error::TooLarge);
         }
-        rows::hold(tx, &users).await?;
-        for user in &users {
-            notify_held(tx, *user, &notice).await?;
-        }
-        Ok(users.len())
+        notify_all(tx, &users, &notice).await
     };
     services.db.write_large(once, expected * copy, write).await
 }
@@ -138,6 +135,21 @@ pub(super) async fn notify(tx: &mut Tx, user: UserId, notice: &Notice) -> Result
     notify_held(tx, user, notice).await
 }
 
+/// As [`notify`], for some users, ascending: those who are still there, and how many they are. At most [`MOST_RECEIVERS`] in one write, which
+/// has to have a share of the budget for them.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn notify_all(tx: &mut Tx, users: &[UserId], notice: &Notice) -> Result<usize, Error> {
+    rows::hold(tx, users).await?;
+    // Who is held cannot be removed any more; who was removed before that would be a missing reference.
+    let there = users::existing(tx.conn(), users).await?;
+    for user in &there {
+        notify_held(tx, *user, notice).await?;
+    }
+    Ok(there.len())
+}
+
 async fn notify_held(tx: &mut Tx, user: UserId, notice: &Notice) -> Result<Notification, Error> {
     let notification = rows::insert(tx, user, notice).await?;
     tx.emit(event::notification(&notification));
@@ -163,6 +175,7 @@ pub async fn list(
     limit: u16,
     before: Option<NotificationId>,
 ) -> Result<Page<Notification>, Error> {
+    own(caller)?;
     let asked = rows::Page { user_id: caller.user, unread_only, before, limit: Page::<Notification>::ask(limit) };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::of(items, limit))
@@ -173,6 +186,7 @@ pub async fn list(
 /// # Errors
 /// [`Error::Unavailable`].
 pub async fn unread_count(services: &Services, caller: &Identity) -> Result<i64, Error> {
+    own(caller)?;
     let user = caller.user;
     services.db.read(async move |conn| rows::unread_count(conn, user).await).await
 }
@@ -197,6 +211,7 @@ pub async fn greet(services: &Services, user: UserId, tell: impl FnOnce(NewEvent
 /// # Errors
 /// [`Error::NotFound`], also for another's.
 pub async fn read(services: &Services, caller: &Identity, id: NotificationId) -> Result<Notification, Error> {
+    own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
         rows::hold(tx, &[user]).await?;
@@ -215,6 +230,7 @@ pub async fn read(services: &Services, caller: &Identity, id: NotificationId) ->
 /// # Errors
 /// [`Error::Unavailable`].
 pub async fn read_all(services: &Services, caller: &Identity) -> Result<usize, Error> {
+    own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
         rows::hold(tx, &[user]).await?;
@@ -233,6 +249,7 @@ pub async fn read_all(services: &Services, caller: &Identity) -> Result<usize, E
 /// # Errors
 /// [`Error::NotFound`], also for another's.
 pub async fn delete(services: &Services, caller: &Identity, id: NotificationId) -> Result<(), Error> {
+    own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
         rows::hold(tx, &[user]).await?;
@@ -242,6 +259,11 @@ pub async fn delete(services: &Services, caller: &Identity, id: NotificationId) 
         announce_count(tx, user).await
     };
     services.db.write(Once::No, write).await
+}
+
+/// The verbs of this file look at nothing but the caller's own.
+fn own(caller: &Identity) -> Result<(), Error> {
+    Ok(permit(caller, Action::KeepNotifications, Standing::own(true))?)
 }
 
 fn not_found(id: NotificationId) -> Error {
