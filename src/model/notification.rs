@@ -203,8 +203,14 @@ mod tests {
             created_at: time,
             updated_at: time,
         };
-        let stage =
-            Stage { id: StageId(4), project_id: project.id, name: "Design".into(), completed_at: Some(time), completed_by: None, created_at: time };
+        let stage = Stage {
+            id: StageId(4),
+            project_id: project.id,
+            name: "Design".into(),
+            completed_at: Some(time),
+            completed_by: None,
+            created_at: time,
+        };
         let expected = Notice {
             kind: NotificationType::StageCompleted,
             title: "A stage is completed".into(),

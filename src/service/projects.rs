@@ -1,6 +1,7 @@
 //! Projects: making and changing them, their members, their stages. For members only; members are the owner's matter.
 
-use super::notifications::{self, MOST_RECEIVERS};
+use super::broadcasts;
+use super::notifications::MOST_RECEIVERS;
 use super::permissions::{Action, Standing, permit};
 use super::{Page, Services, put_out};
 use crate::auth::Identity;
@@ -8,6 +9,7 @@ use crate::error::Error;
 use crate::event::{self, ProjectChange, Room};
 use crate::model::fields::{self, Fields};
 use crate::model::{Member, Notice, Project, ProjectDetail, ProjectId, Stage, StageId, UserId};
+use crate::store::broadcasts::Audience;
 use crate::store::{Once, Tx, conversations, is_taken, projects as rows, users};
 
 /// Longest description, in characters.
@@ -203,9 +205,10 @@ pub async fn add_stage(services: &Services, caller: &Identity, id: ProjectId, na
 /// Completes a stage, tells the project's room, and notifies each other member.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Conflict`] for one that is completed already.
+/// [`Error::NotFound`], [`Error::Conflict`] for one that is completed already, [`Error::Unavailable`] for a project of very many when too many
+/// notices are on their way already.
 pub async fn complete_stage(services: &Services, caller: &Identity, id: ProjectId, stage: StageId, once: Once) -> Result<Stage, Error> {
-    let caller = *caller;
+    let (caller, bell) = (*caller, services.broadcasts.clone());
     // What will be announced, roughly: who comes or goes until the write runs makes no difference.
     let members = services.db.read(async move |conn| rows::member_count(conn, id).await).await?;
     let bytes = usize::try_from(members).unwrap_or_default().min(usize::from(MOST_RECEIVERS)) * STAGE_SHARE;
@@ -216,8 +219,8 @@ pub async fn complete_stage(services: &Services, caller: &Identity, id: ProjectI
         let done = rows::complete_stage(tx, stage, caller.user).await?;
         let done = done.ok_or_else(|| Error::Conflict(format!("Stage with ID {stage} is already completed")))?;
         tx.emit(event::stage_completed(&done));
-        let others = rows::other_members(tx.conn(), id, caller.user, i64::from(MOST_RECEIVERS)).await?;
-        notifications::notify_all(tx, &others, &Notice::stage_completed(&project, &done)).await?;
+        let others = Audience::OtherMembers(id, caller.user);
+        broadcasts::send(tx, &bell, others, &Notice::stage_completed(&project, &done)).await?;
         Ok(done)
     };
     services.db.write_large(once, bytes, write).await
@@ -227,7 +230,9 @@ pub async fn complete_stage(services: &Services, caller: &Identity, id: ProjectI
 async fn hold(tx: &mut Tx, caller: &Identity, id: ProjectId, action: Action, user: Option<UserId>) -> Result<Project, Error> {
     let project = rows::touch(tx, id).await?.ok_or_else(|| not_found(id))?;
     let is_member = rows::is_member(tx.conn(), id, caller.user).await?;
-    let standing = Standing::own(user == Some(caller.user)).and(Standing::member(is_member)).and(Standing::owner(project.owner_id == Some(caller.user)));
+    let standing = Standing::own(user == Some(caller.user))
+        .and(Standing::member(is_member))
+        .and(Standing::owner(project.owner_id == Some(caller.user)));
     permit(caller, action, standing).map_err(|denied| denied.or(|| not_found(id)))?;
     Ok(project)
 }

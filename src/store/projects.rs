@@ -110,19 +110,6 @@ pub async fn member_count(conn: &mut Conn, id: ProjectId) -> QueryResult<i64> {
     query!(conn, c => project_members::table.filter(project_members::project_id.eq(id)).count().get_result(c))
 }
 
-/// The ids of the members but for one: the lowest, ascending.
-pub async fn other_members(conn: &mut Conn, id: ProjectId, but: UserId, limit: i64) -> QueryResult<Vec<UserId>> {
-    query!(conn, c => {
-        project_members::table
-            .filter(project_members::project_id.eq(id))
-            .filter(project_members::user_id.ne(but))
-            .order(project_members::user_id)
-            .limit(limit)
-            .select(project_members::user_id)
-            .load(c)
-    })
-}
-
 /// Adds a member. One who is there already is a unique violation ([`is_taken`](crate::store::is_taken)).
 pub async fn add_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult<Timestamp> {
     let now = Timestamp::now();
