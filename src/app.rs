@@ -19,7 +19,7 @@ use crate::realtime::presence::PresenceSettings;
 use crate::realtime::{self, HubHandle, Server};
 use crate::service::publish::HubPublisher;
 use crate::service::recovery::{self, Keeping};
-use crate::service::{Services, demo};
+use crate::service::{Services, broadcasts, demo};
 use crate::store::Db;
 use crate::{event, gateway, http};
 
@@ -61,6 +61,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     if settings.server.demo {
         demo::prepare(&services).await?;
     }
+    let broadcasting = actix_rt::spawn(broadcasts::run(Arc::clone(&services)));
 
     let query_user = if settings.access.allow_query_user { QueryUser::Allowed } else { QueryUser::Refused };
     if query_user == QueryUser::Allowed {
@@ -104,6 +105,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     readiness.stop();
     server.drain(DRAIN).await;
     handle.stop(true).await;
+    broadcasting.abort();
     // Waits for the writer's last batch; nothing else runs any more that it could hold up.
     db.close();
     tracing::info!("stopped");

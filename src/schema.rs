@@ -43,6 +43,24 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Notices to many that are not with all of them yet: receivers up to `last_user_id` have one. `data` is a JSON object's text.
+    broadcasts (id) {
+        id -> BigInt,
+        role -> Nullable<Text>,
+        project_id -> Nullable<BigInt>,
+        but_user_id -> Nullable<BigInt>,
+        #[sql_name = "type"]
+        kind -> Text,
+        title -> Text,
+        message -> Text,
+        data -> Nullable<Text>,
+        last_user_id -> BigInt,
+        up_to_user_id -> BigInt,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     /// The log: what was announced, gap-free and in commit order. `payload` and `except_json` are JSON text.
     events (id) {
         id -> BigInt,

@@ -105,6 +105,10 @@ id!(
     MessageId
 );
 id!(
+    /// The id of a notice that is on its way to many.
+    BroadcastId
+);
+id!(
     /// A place in the event log. Gap-free, in commit order.
     EventId
 );

@@ -73,7 +73,9 @@ mod time;
 mod user;
 
 pub use conversation::{Conversation, ConversationDetail, ConversationSummary, ConversationWithMembers, Reading};
-pub use id::{ConversationId, Epoch, EventId, IdFault, LogPosition, MessageId, NotificationId, OrderId, ProjectId, StageId, UserId};
+pub use id::{
+    BroadcastId, ConversationId, Epoch, EventId, IdFault, LogPosition, MessageId, NotificationId, OrderId, ProjectId, StageId, UserId,
+};
 pub use message::Message;
 pub use money::{Money, MoneyFault};
 pub use notification::{JsonObject, Notice, Notification, NotificationType};

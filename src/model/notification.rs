@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::model::{NotificationId, Order, OrderStatus, Timestamp, UserId};
+use crate::model::{NotificationId, Order, OrderStatus, Project, Stage, Timestamp, UserId};
 use crate::schema::notifications;
 
 words!(
@@ -115,6 +115,17 @@ impl Notice {
             data: JsonObject::from_text(json!({"orderId": id, "status": status, "previousStatus": previous}).to_string()),
         }
     }
+
+    /// A stage of a project is completed; for the other members.
+    #[must_use]
+    pub fn stage_completed(project: &Project, stage: &Stage) -> Self {
+        Self {
+            kind: NotificationType::StageCompleted,
+            title: "A stage is completed".into(),
+            message: format!("{} is completed in {}.", stage.name, project.name),
+            data: JsonObject::from_text(json!({"projectId": project.id, "stageId": stage.id}).to_string()),
+        }
+    }
 }
 
 /// A notification as its receiver has it. camelCase on the wire.
@@ -136,7 +147,7 @@ pub struct Notification {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Money, OrderId};
+    use crate::model::{Money, OrderId, ProjectId, StageId};
 
     fn notification(data: Option<JsonObject>) -> Notification {
         Notification {
@@ -195,5 +206,34 @@ mod tests {
             data: JsonObject::from_text(r#"{"orderId":5,"previousStatus":"pending","status":"paid"}"#.into()),
         };
         assert_eq!(Notice::order_status(&order, OrderStatus::Pending), expected);
+    }
+
+    #[test]
+    fn a_completed_stage_is_told_in_words_and_in_data() {
+        let time = Timestamp::from_unix_seconds(0).expect("the epoch is a time");
+        let project = Project {
+            id: ProjectId(3),
+            name: "Relaunch".into(),
+            description: None,
+            status: "active".into(),
+            owner_id: None,
+            created_at: time,
+            updated_at: time,
+        };
+        let stage = Stage {
+            id: StageId(4),
+            project_id: project.id,
+            name: "Design".into(),
+            completed_at: Some(time),
+            completed_by: None,
+            created_at: time,
+        };
+        let expected = Notice {
+            kind: NotificationType::StageCompleted,
+            title: "A stage is completed".into(),
+            message: "Design is completed in Relaunch.".into(),
+            data: JsonObject::from_text(r#"{"projectId":3,"stageId":4}"#.into()),
+        };
+        assert_eq!(Notice::stage_completed(&project, &stage), expected);
     }
 }

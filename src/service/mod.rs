@@ -4,6 +4,7 @@
 //! a socket only the handle by which it joins; what goes out, and when, is the store's and the publisher's matter.
 
 pub mod accounts;
+pub mod broadcasts;
 pub mod conversations;
 pub mod demo;
 pub mod messages;
@@ -30,6 +31,7 @@ pub struct Services {
     pub tokens: Tokens,
     pub passwords: PasswordHasher,
     pub hub: HubHandle,
+    broadcasts: broadcasts::Bell,
     sign_ins: accounts::SignIns,
 }
 
@@ -37,7 +39,8 @@ impl Services {
     /// `rate_login` bounds sign-ins and registrations per account and address.
     #[must_use]
     pub fn new(db: Db, tokens: Tokens, hub: HubHandle, rate_login: Rate) -> Self {
-        Self { db, tokens, passwords: PasswordHasher::default(), hub, sign_ins: accounts::SignIns::new(rate_login) }
+        let sign_ins = accounts::SignIns::new(rate_login);
+        Self { db, tokens, passwords: PasswordHasher::default(), hub, broadcasts: broadcasts::Bell::default(), sign_ins }
     }
 }
 

@@ -1,21 +1,19 @@
 //! Notifications: making them, reading them, and the count of what is unread, which every socket of the receiver is told of with each change.
 
-use super::{Page, Services};
+use super::permissions::{Action, Standing, permit};
+use super::{Page, Services, broadcasts};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{self, NewEvent};
 use crate::model::fields::{self, Broken, Fields, Given};
 use crate::model::{JsonObject, Notice, Notification, NotificationId, NotificationType, Role, UserId};
+use crate::store::broadcasts::Audience;
 use crate::store::{Once, Tx, notifications as rows, users};
 
-/// Receivers of one [`create`] at most.
-const MOST_RECEIVERS: u16 = 1000;
+/// Receivers that one write notifies at most.
+pub(super) const MOST_RECEIVERS: u16 = 1000;
 /// Characters of a notification's message at most.
 const MOST_MESSAGE: usize = 4096;
-/// Bytes that the copies of one [`create`] may come to.
-const MOST_BYTES: usize = 16 << 20;
-/// What a copy has beside its texts: names of fields, ids, the count.
-const COPY_SHARE: usize = 512;
 
 /// A notification to be sent, and to whom.
 pub struct NewNotification {
@@ -76,57 +74,35 @@ pub fn read_id(mut fields: Fields<'_>) -> Result<NotificationId, Error> {
     fields.end(|| id)
 }
 
-/// Sends a notification to each of the receivers, and gives how many they are. Admins only.
+/// Sends a notification to each of the receivers, and gives how many they are. Admins only. More than one write can notify get it one after another,
+/// behind the answer.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::Faults`] for a user who does not exist and for too many receivers, [`Error::TooLarge`] when the copies are too
-/// large together.
+/// [`Error::Forbidden`], [`Error::Faults`] for a user who does not exist, [`Error::TooLarge`] when the copies of a thousand, or of all, are too large
+/// together, [`Error::Unavailable`] when too many notices are on their way already.
 pub async fn create(services: &Services, caller: &Identity, new: NewNotification, once: Once) -> Result<usize, Error> {
-    caller.require_admin()?;
+    permit(caller, Action::SendNotifications, Standing::STRANGER)?;
     let NewNotification { receivers, notice } = new;
-    let copy = COPY_SHARE + notice.title.len() + notice.message.len() + notice.data.as_ref().map_or(0, |data| data.as_str().len());
     let expected = match &receivers {
         Receivers::User(_) => 1,
         Receivers::Users(users) => users.len(),
         Receivers::Role(_) | Receivers::All => usize::from(MOST_RECEIVERS),
     };
-    let write = async move |tx: &mut Tx| {
-        let users = resolve(tx, &receivers).await?;
-        if users.len() * copy > MOST_BYTES {
-            return Err(Error::TooLarge);
-        }
-        rows::hold(tx, &users).await?;
-        for user in &users {
-            notify_held(tx, *user, &notice).await?;
-        }
-        Ok(users.len())
+    let (bytes, bell) = (expected * broadcasts::copy_len(&notice), services.broadcasts.clone());
+    let write = async move |tx: &mut Tx| match &receivers {
+        Receivers::User(user) => notify_named(tx, &[*user], &notice, "userId must refer to an existing user").await,
+        Receivers::Users(users) => notify_named(tx, users, &notice, "userIds must refer to existing users").await,
+        Receivers::Role(role) => broadcasts::send(tx, &bell, Audience::Role(*role), &notice).await,
+        Receivers::All => broadcasts::send(tx, &bell, Audience::All, &notice).await,
     };
-    services.db.write_large(once, expected * copy, write).await
+    services.db.write_large(once, bytes, write).await
 }
 
-/// The receivers' ids, ascending.
-async fn resolve(tx: &mut Tx, receivers: &Receivers) -> Result<Vec<UserId>, Error> {
-    let fault = |text: String| Err(Error::Faults(vec![text]));
-    let (name, role) = match receivers {
-        Receivers::User(user) => match users::by_id(tx.conn(), *user).await? {
-            Some(user) => return Ok(vec![user.id]),
-            None => return fault("userId must refer to an existing user".into()),
-        },
-        Receivers::Users(ids) => {
-            let found = users::existing(tx.conn(), ids).await?;
-            let all = found.len() == ids.len();
-            return if all { Ok(found) } else { fault("userIds must refer to existing users".into()) };
-        }
-        Receivers::Role(role) => ("role", Some(*role)),
-        Receivers::All => ("all", None),
-    };
-    // One more than there may be tells whether there are too many.
-    let found = users::ids(tx.conn(), role, i64::from(MOST_RECEIVERS) + 1).await?;
-    if found.len() > usize::from(MOST_RECEIVERS) {
-        fault(format!("{name} must not refer to more than {MOST_RECEIVERS} users"))
-    } else {
-        Ok(found)
-    }
+/// Those users, or with the fault none, if one of them does not exist.
+async fn notify_named(tx: &mut Tx, users: &[UserId], notice: &Notice, fault: &str) -> Result<usize, Error> {
+    broadcasts::bounded(users.len(), notice)?;
+    let notified = notify_all(tx, users, notice).await?;
+    if notified == users.len() { Ok(notified) } else { Err(Error::Faults(vec![fault.into()])) }
 }
 
 /// Notifies one user within another verb's transaction: the notification, and then the new count, after what the verb has emitted so far.
@@ -136,6 +112,21 @@ async fn resolve(tx: &mut Tx, receivers: &Receivers) -> Result<Vec<UserId>, Erro
 pub(super) async fn notify(tx: &mut Tx, user: UserId, notice: &Notice) -> Result<Notification, Error> {
     rows::hold(tx, &[user]).await?;
     notify_held(tx, user, notice).await
+}
+
+/// As [`notify`], for some users: those who are there, ascending, and how many they are. At most [`MOST_RECEIVERS`] in one write, which
+/// has to have a share of the budget for them.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn notify_all(tx: &mut Tx, users: &[UserId], notice: &Notice) -> Result<usize, Error> {
+    rows::hold(tx, users).await?;
+    // Who is held cannot be removed any more; who was removed before that would be a missing reference.
+    let there = users::existing(tx.conn(), users).await?;
+    for user in &there {
+        notify_held(tx, *user, notice).await?;
+    }
+    Ok(there.len())
 }
 
 async fn notify_held(tx: &mut Tx, user: UserId, notice: &Notice) -> Result<Notification, Error> {
@@ -163,6 +154,7 @@ pub async fn list(
     limit: u16,
     before: Option<NotificationId>,
 ) -> Result<Page<Notification>, Error> {
+    own(caller)?;
     let asked = rows::Page { user_id: caller.user, unread_only, before, limit: Page::<Notification>::ask(limit) };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::of(items, limit))
@@ -173,6 +165,7 @@ pub async fn list(
 /// # Errors
 /// [`Error::Unavailable`].
 pub async fn unread_count(services: &Services, caller: &Identity) -> Result<i64, Error> {
+    own(caller)?;
     let user = caller.user;
     services.db.read(async move |conn| rows::unread_count(conn, user).await).await
 }
@@ -197,6 +190,7 @@ pub async fn greet(services: &Services, user: UserId, tell: impl FnOnce(NewEvent
 /// # Errors
 /// [`Error::NotFound`], also for another's.
 pub async fn read(services: &Services, caller: &Identity, id: NotificationId) -> Result<Notification, Error> {
+    own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
         rows::hold(tx, &[user]).await?;
@@ -215,6 +209,7 @@ pub async fn read(services: &Services, caller: &Identity, id: NotificationId) ->
 /// # Errors
 /// [`Error::Unavailable`].
 pub async fn read_all(services: &Services, caller: &Identity) -> Result<usize, Error> {
+    own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
         rows::hold(tx, &[user]).await?;
@@ -233,6 +228,7 @@ pub async fn read_all(services: &Services, caller: &Identity) -> Result<usize, E
 /// # Errors
 /// [`Error::NotFound`], also for another's.
 pub async fn delete(services: &Services, caller: &Identity, id: NotificationId) -> Result<(), Error> {
+    own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
         rows::hold(tx, &[user]).await?;
@@ -242,6 +238,11 @@ pub async fn delete(services: &Services, caller: &Identity, id: NotificationId) 
         announce_count(tx, user).await
     };
     services.db.write(Once::No, write).await
+}
+
+/// The verbs of this file look at nothing but the caller's own.
+fn own(caller: &Identity) -> Result<(), Error> {
+    Ok(permit(caller, Action::KeepNotifications, Standing::own(true))?)
 }
 
 fn not_found(id: NotificationId) -> Error {

@@ -1,15 +1,21 @@
 //! Projects: making and changing them, their members, their stages. For members only; members are the owner's matter.
 
+use super::broadcasts;
+use super::notifications::MOST_RECEIVERS;
+use super::permissions::{Action, Standing, permit};
 use super::{Page, Services, put_out};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{self, ProjectChange, Room};
 use crate::model::fields::{self, Fields};
-use crate::model::{Member, Project, ProjectDetail, ProjectId, Stage, StageId, UserId};
+use crate::model::{Member, Notice, Project, ProjectDetail, ProjectId, Stage, StageId, UserId};
+use crate::store::broadcasts::Audience;
 use crate::store::{Once, Tx, conversations, is_taken, projects as rows, users};
 
 /// Longest description, in characters.
 const MAX_DESCRIPTION: usize = 10_000;
+/// Bytes that telling one member of a stage comes to.
+const STAGE_SHARE: usize = 1024;
 
 /// A project to be made.
 pub struct NewProject {
@@ -67,6 +73,7 @@ pub fn read_stage(mut fields: Fields<'_>) -> Result<String, Error> {
 /// # Errors
 /// [`Error::Unavailable`].
 pub async fn create(services: &Services, caller: &Identity, new: NewProject, once: Once) -> Result<Project, Error> {
+    permit(caller, Action::MakeProject, Standing::STRANGER)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
         let content = rows::Content { name: new.name, description: new.description.and_then(filled), status: "active".into() };
@@ -92,16 +99,14 @@ pub async fn list(services: &Services, caller: &Identity, limit: u16, before: Op
 /// # Errors
 /// [`Error::NotFound`], also for one in which the caller is not.
 pub async fn get(services: &Services, caller: &Identity, id: ProjectId) -> Result<ProjectDetail, Error> {
-    let caller = caller.user;
     let read = services.db.read(async move |conn| {
         let Some(project) = rows::by_id(conn, id).await? else { return Ok(None) };
-        let members = rows::members(conn, id).await?;
-        if !members.iter().any(|member| member.user_id == caller) {
-            return Ok(None);
-        }
-        Ok(Some(ProjectDetail { project, members, stages: rows::stages(conn, id).await? }))
+        Ok(Some(ProjectDetail { project, members: rows::members(conn, id).await?, stages: rows::stages(conn, id).await? }))
     });
-    read.await?.ok_or_else(|| not_found(id))
+    let found = read.await?.ok_or_else(|| not_found(id))?;
+    let is_member = found.members.iter().any(|member| member.user_id == caller.user);
+    permit(caller, Action::ReadProject, Standing::member(is_member)).map_err(|denied| denied.or(|| not_found(id)))?;
+    Ok(found)
 }
 
 /// An empty description is none.
@@ -114,10 +119,10 @@ fn filled(description: String) -> Option<String> {
 /// # Errors
 /// [`Error::NotFound`].
 pub async fn update(services: &Services, caller: &Identity, id: ProjectId, change: Change) -> Result<Project, Error> {
-    let caller = caller.user;
+    let caller = *caller;
     let bytes = change.description.as_deref().map_or(0, fields::json_len);
     let write = async move |tx: &mut Tx| {
-        let before = enter(tx, caller, id).await?;
+        let before = hold(tx, &caller, id, Action::ChangeProject, None).await?;
         let content = rows::Content {
             name: change.name.unwrap_or_else(|| before.name.clone()),
             description: change.description.map_or_else(|| before.description.clone(), filled),
@@ -142,12 +147,9 @@ pub async fn update(services: &Services, caller: &Identity, id: ProjectId, chang
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Faults`] for a user who does not exist, [`Error::Conflict`] for one who is in already.
 pub async fn add_member(services: &Services, caller: &Identity, id: ProjectId, user: UserId, once: Once) -> Result<Member, Error> {
-    let caller = caller.user;
+    let caller = *caller;
     let write = async move |tx: &mut Tx| {
-        let project = enter(tx, caller, id).await?;
-        if project.owner_id != Some(caller) {
-            return Err(Error::Forbidden);
-        }
+        let project = hold(tx, &caller, id, Action::AddProjectMember, None).await?;
         let unknown = || Error::Faults(vec!["userId must refer to an existing user".into()]);
         let name = users::by_id(tx.conn(), user).await?.ok_or_else(unknown)?.name;
         let joined_at = rows::add_member(tx, id, user)
@@ -165,12 +167,9 @@ pub async fn add_member(services: &Services, caller: &Identity, id: ProjectId, u
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`] for the owner.
 pub async fn remove_member(services: &Services, caller: &Identity, id: ProjectId, user: UserId) -> Result<(), Error> {
-    let (caller, hub) = (caller.user, services.hub.clone());
+    let (caller, hub) = (*caller, services.hub.clone());
     let write = async move |tx: &mut Tx| {
-        let project = enter(tx, caller, id).await?;
-        if caller != user && project.owner_id != Some(caller) {
-            return Err(Error::Forbidden);
-        }
+        let project = hold(tx, &caller, id, Action::RemoveProjectMember, Some(user)).await?;
         if project.owner_id == Some(user) {
             return Err(Error::Conflict("The owner cannot be removed".into()));
         }
@@ -193,9 +192,9 @@ pub async fn remove_member(services: &Services, caller: &Identity, id: ProjectId
 /// # Errors
 /// [`Error::NotFound`].
 pub async fn add_stage(services: &Services, caller: &Identity, id: ProjectId, name: String, once: Once) -> Result<Stage, Error> {
-    let caller = caller.user;
+    let caller = *caller;
     let write = async move |tx: &mut Tx| {
-        let project = enter(tx, caller, id).await?;
+        let project = hold(tx, &caller, id, Action::ChangeProject, None).await?;
         let stage = rows::insert_stage(tx, id, name).await?;
         tx.emit(event::project_update(&project, ProjectChange::StageAdded { stage: &stage }));
         Ok(stage)
@@ -203,25 +202,42 @@ pub async fn add_stage(services: &Services, caller: &Identity, id: ProjectId, na
     services.db.write(once, write).await
 }
 
-/// Completes a stage, and tells the project's room.
+/// Completes a stage, tells the project's room, and notifies each other member.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Conflict`] for one that is completed already.
+/// [`Error::NotFound`], [`Error::Conflict`] for one that is completed already, [`Error::Unavailable`] for a project of very many when too many
+/// notices are on their way already.
 pub async fn complete_stage(services: &Services, caller: &Identity, id: ProjectId, stage: StageId, once: Once) -> Result<Stage, Error> {
-    let caller = caller.user;
+    let (caller, bell) = (*caller, services.broadcasts.clone());
+    // What will be announced, roughly: who comes or goes until the write runs makes no difference.
+    let members = services.db.read(async move |conn| rows::member_count(conn, id).await).await?;
+    let bytes = usize::try_from(members).unwrap_or_default().min(usize::from(MOST_RECEIVERS)) * STAGE_SHARE;
     let write = async move |tx: &mut Tx| {
-        enter(tx, caller, id).await?;
+        let project = hold(tx, &caller, id, Action::ChangeProject, None).await?;
         let missing = || Error::NotFound(format!("Stage with ID {stage} not found"));
         rows::stage(tx.conn(), id, stage).await?.ok_or_else(missing)?;
-        let done = rows::complete_stage(tx, stage, caller).await?;
+        let done = rows::complete_stage(tx, stage, caller.user).await?;
         let done = done.ok_or_else(|| Error::Conflict(format!("Stage with ID {stage} is already completed")))?;
         tx.emit(event::stage_completed(&done));
+        let others = Audience::OtherMembers(id, caller.user);
+        broadcasts::send(tx, &bell, others, &Notice::stage_completed(&project, &done)).await?;
         Ok(done)
     };
-    services.db.write(once, write).await
+    services.db.write_large(once, bytes, write).await
 }
 
-/// The project, to work on: it, and who its members are, stay as they are until the commit. Not found where the caller is no member.
+/// The project, to do that with it: it, and who its members are, stay as they are until the commit. `user`: whom it is about, if that counts.
+async fn hold(tx: &mut Tx, caller: &Identity, id: ProjectId, action: Action, user: Option<UserId>) -> Result<Project, Error> {
+    let project = rows::touch(tx, id).await?.ok_or_else(|| not_found(id))?;
+    let is_member = rows::is_member(tx.conn(), id, caller.user).await?;
+    let standing = Standing::own(user == Some(caller.user))
+        .and(Standing::member(is_member))
+        .and(Standing::owner(project.owner_id == Some(caller.user)));
+    permit(caller, action, standing).map_err(|denied| denied.or(|| not_found(id)))?;
+    Ok(project)
+}
+
+/// The project, for what belongs to it: it, and who its members are, stay as they are until the commit. Not found where the caller is no member.
 pub(super) async fn enter(tx: &mut Tx, caller: UserId, id: ProjectId) -> Result<Project, Error> {
     let project = rows::touch(tx, id).await?.ok_or_else(|| not_found(id))?;
     if rows::is_member(tx.conn(), id, caller).await? { Ok(project) } else { Err(not_found(id)) }

@@ -105,6 +105,11 @@ pub async fn members(conn: &mut Conn, id: ProjectId) -> QueryResult<Vec<Member>>
     })
 }
 
+/// How many members the project has.
+pub async fn member_count(conn: &mut Conn, id: ProjectId) -> QueryResult<i64> {
+    query!(conn, c => project_members::table.filter(project_members::project_id.eq(id)).count().get_result(c))
+}
+
 /// Adds a member. One who is there already is a unique violation ([`is_taken`](crate::store::is_taken)).
 pub async fn add_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult<Timestamp> {
     let now = Timestamp::now();

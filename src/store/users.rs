@@ -58,17 +58,6 @@ pub async fn existing(conn: &mut Conn, ids: &[UserId]) -> QueryResult<Vec<UserId
     query!(conn, c => users::table.filter(users::id.eq_any(ids)).order(users::id).select(users::id).load(c))
 }
 
-/// The ids of all users, or of those of one role: the lowest, ascending.
-pub async fn ids(conn: &mut Conn, role: Option<Role>, limit: i64) -> QueryResult<Vec<UserId>> {
-    query!(conn, c => {
-        let mut ids = users::table.select(users::id).order(users::id).limit(limit).into_boxed();
-        if let Some(role) = role {
-            ids = ids.filter(users::role.eq(role));
-        }
-        ids.load(c)
-    })
-}
-
 /// A page of users by ascending id, from behind `after`.
 pub async fn list(conn: &mut Conn, after: Option<UserId>, limit: i64) -> QueryResult<Vec<User>> {
     let after = after.unwrap_or(UserId(0));

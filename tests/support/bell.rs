@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Server, Socket};
+use crate::support::{Home, Server, Socket};
 
 /// Socket frames without what numbers them.
 pub fn frames(socket: &mut Socket) -> Vec<(String, Value)> {
@@ -55,4 +55,13 @@ pub fn new_one(notification: &Value, count: i64) -> [(String, Value); 3] {
 
 pub fn no_frames() -> Vec<(String, Value)> {
     Vec::new()
+}
+
+/// So many more customers, who cannot sign in.
+pub fn add_customers(home: &Home, many: u32) {
+    home.execute(&format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many})
+         INSERT INTO users (email, email_key, name, password_hash, role, created_at)
+         SELECT 'c' || i || '@x.test', 'c' || i || '@x.test', 'n', 'h', 'customer', '2026-01-01 00:00:00' FROM n"
+    ));
 }

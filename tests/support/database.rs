@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use diesel::SqliteConnection;
 use diesel::connection::{Connection, SimpleConnection};
+use diesel::{RunQueryDsl, SqliteConnection};
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 
@@ -42,13 +42,26 @@ impl Database {
     /// Runs statements beside the servers.
     pub fn execute(&self, folder: &Path, statements: &str) {
         match self {
-            Self::Sqlite => {
-                let mut conn = SqliteConnection::establish(folder.join("data/hubcast.db").to_str().unwrap()).unwrap();
-                conn.batch_execute(statements).unwrap();
-            }
+            Self::Sqlite => sqlite(folder).batch_execute(statements).unwrap(),
             Self::Postgres { server, name } => connect(server, name).batch_execute(statements).unwrap(),
         }
     }
+
+    /// What `SELECT … AS number` gives, beside the servers.
+    pub fn number(&self, folder: &Path, query: &str) -> i64 {
+        let query = diesel::sql_query(query);
+        let row: Number = match self {
+            Self::Sqlite => query.get_result(&mut sqlite(folder)).unwrap(),
+            Self::Postgres { server, name } => query.get_result(&mut connect(server, name)).unwrap(),
+        };
+        row.number
+    }
+}
+
+#[derive(diesel::QueryableByName)]
+struct Number {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    number: i64,
 }
 
 impl Drop for Database {
@@ -60,6 +73,13 @@ impl Drop for Database {
             admin(server).batch_execute(&format!("DROP DATABASE {name} WITH (FORCE)")).unwrap();
         }
     }
+}
+
+fn sqlite(folder: &Path) -> SqliteConnection {
+    let mut conn = SqliteConnection::establish(folder.join("data/hubcast.db").to_str().unwrap()).unwrap();
+    // The server may be writing.
+    conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
+    conn
 }
 
 fn admin(server: &str) -> AsyncConnectionWrapper<AsyncPgConnection> {

@@ -45,6 +45,11 @@ impl Home {
         self.database.execute(self.folder.path(), statements);
     }
 
+    /// What a query for one `number` gives, beside the servers. In the words that both databases know.
+    pub fn number(&self, query: &str) -> i64 {
+        self.database.number(self.folder.path(), query)
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hubcast"));
         for (name, _) in std::env::vars_os() {

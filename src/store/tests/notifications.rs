@@ -4,8 +4,9 @@ use diesel::sqlite::Sqlite;
 use diesel::{ExpressionMethods, QueryDsl, debug_query};
 
 use super::*;
-use crate::model::{JsonObject, Notice, Notification, NotificationId, NotificationType};
+use crate::model::{JsonObject, Notice, Notification, NotificationId, NotificationType, ProjectId};
 use crate::schema::{notifications, users as user_rows};
+use crate::store::broadcasts::{self, Audience, Span};
 use crate::store::conn::query;
 use crate::store::notifications::{self as rows, Page};
 
@@ -151,10 +152,19 @@ fn receivers_are_found_by_id_and_by_role() {
         let (ann, bob) = (add_user(db, "ann@x.test").await.expect("adds").id, add_user(db, "bob@x.test").await.expect("adds").id);
         let existing = db.read(async move |conn| users::existing(conn, &[bob, UserId(99), ann]).await).await;
         assert_eq!(existing, Ok(vec![ann, bob]));
-        let ids = async |role, limit| db.read(async move |conn| users::ids(conn, role, limit).await).await.expect("reads");
-        assert_eq!(ids(None, 10).await, [ann, bob]);
-        assert_eq!(ids(Some(Role::Customer), 1).await, [ann]);
-        assert_eq!(ids(Some(Role::Admin), 10).await, []);
+        let ids = async |audience, span, limit| {
+            let found = db.read(async move |conn| {
+                let (count, last) = broadcasts::count(conn, audience).await?;
+                Ok((broadcasts::receivers(conn, audience, span, limit).await?, count, last))
+            });
+            found.await.expect("reads")
+        };
+        assert_eq!(ids(Audience::All, Span::WHOLE, 10).await, (vec![ann, bob], 2, Some(bob)));
+        assert_eq!(ids(Audience::Role(Role::Customer), Span::WHOLE, 1).await, (vec![ann], 2, Some(bob)));
+        assert_eq!(ids(Audience::All, Span { after: ann, up_to: bob }, 10).await.0, [bob]);
+        assert_eq!(ids(Audience::All, Span { after: UserId(0), up_to: ann }, 10).await.0, [ann]);
+        assert_eq!(ids(Audience::Role(Role::Admin), Span::WHOLE, 10).await, (vec![], 0, None));
+        assert_eq!(ids(Audience::OtherMembers(ProjectId(1), ann), Span::WHOLE, 10).await, (vec![], 0, None));
     });
 }
 

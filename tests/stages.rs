@@ -1,0 +1,64 @@
+//! Completed stages: which members' bells ring.
+
+#[path = "support/bell.rs"]
+mod bell;
+mod support;
+
+use bell::{frame, frames, new_one, newest, no_frames, unread};
+use serde_json::{Value, json};
+use support::{Home, Server};
+
+fn register(server: &Server, name: &str) -> (String, i64) {
+    let account = json!({"email": format!("{name}@x.test"), "name": name, "password": "long-enough"});
+    let body = server.post("/auth/register", "", &account).body;
+    (body["accessToken"].as_str().unwrap().to_owned(), body["user"]["id"].as_i64().unwrap())
+}
+
+#[test]
+fn a_completed_stage_notifies_each_other_member_once_and_nobody_else() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let [(ann, _), (ben, ben_id), (cora, cora_id), (dan, _)] = ["ann", "ben", "cora", "dan"].map(|name| register(&server, name));
+    let (admin, _) = server.sign_in("admin");
+    let admins = unread(&server, &admin);
+    let project = server.post("/projects", &ann, &json!({"name": "Relaunch"})).body["id"].as_i64().unwrap();
+    for member in [ben_id, cora_id] {
+        assert_eq!(server.post(&format!("/projects/{project}/members"), &ann, &json!({"userId": member})).status, 201);
+    }
+    let stage = server.post(&format!("/projects/{project}/stages"), &ann, &json!({"name": "Design"})).body["id"].as_i64().unwrap();
+    let mut sockets = [&ann, &ben, &cora, &dan, &admin].map(|token| server.plain("/", token));
+    for socket in &mut sockets[..2] {
+        socket.say(&json!({"event": "join:project", "data": {"projectId": project}, "id": 1}).to_string());
+        while socket.next()["ack"] != 1 {}
+    }
+    frames(&mut sockets[0]);
+
+    let path = format!("/projects/{project}/stages/{stage}/complete");
+    let key = [("Idempotency-Key", "design")];
+    let complete = || server.call("POST", &path, &ben, &key, Some(&json!({})));
+    let done = complete();
+    assert_eq!((done.status, &done.body["completedBy"]), (200, &json!(ben_id)));
+    assert_eq!(complete().body, done.body);
+    assert_eq!(server.post(&path, &ann, &json!({})).status, 409);
+
+    let anns = newest(&server, &ann);
+    let said = json!({
+        "id": anns["id"], "userId": anns["userId"], "type": "stage_completed", "title": "A stage is completed",
+        "message": "Design is completed in Relaunch.", "data": {"projectId": project, "stageId": stage}, "isRead": false,
+        "createdAt": anns["createdAt"],
+    });
+    assert_eq!(anns, said);
+    let in_room = frame("stage:completed", &json!({"projectId": project, "stage": done.body}));
+    let heard = |of: &Value| -> Vec<_> { std::iter::once(in_room.clone()).chain(new_one(of, 1)).collect() };
+    let [in_ann, in_ben, in_cora, strangers @ ..] = &mut sockets;
+    let is_ours = |(event, _): &(String, Value)| !event.starts_with("presence:");
+    let ours = |socket| frames(socket).into_iter().filter(is_ours).collect::<Vec<_>>();
+    assert_eq!(ours(in_ann), heard(&anns));
+    assert_eq!(ours(in_ben), std::slice::from_ref(&in_room), "who completed it knows");
+    assert_eq!(ours(in_cora), new_one(&newest(&server, &cora), 1));
+    for stranger in strangers {
+        assert_eq!(frames(stranger), no_frames());
+    }
+    assert_eq!([&ann, &ben, &cora, &dan].map(|token| unread(&server, token)), [1, 0, 1, 0]);
+    assert_eq!(unread(&server, &admin), admins);
+}
