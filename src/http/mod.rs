@@ -15,6 +15,7 @@ mod notifications;
 mod orders;
 mod pages;
 mod presence;
+mod products;
 mod projects;
 
 use actix_web::body::MessageBody;
@@ -41,6 +42,11 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/auth/register", web::post().to(accounts::register))
         .route("/auth/login", web::post().to(accounts::login))
         .route("/auth/me", get().to(accounts::me))
+        .route("/products", web::post().to(products::create))
+        .route("/products", get().to(products::list))
+        .route("/products/{id}", get().to(products::get))
+        .route("/products/{id}", web::patch().to(products::update))
+        .route("/products/{id}", web::delete().to(products::delete))
         .route("/orders", web::post().to(orders::create))
         .route("/orders", get().to(orders::list))
         .route("/orders/{id}", get().to(orders::get))

@@ -10,6 +10,7 @@ pub mod messages;
 pub mod notifications;
 pub mod orders;
 pub mod permissions;
+pub mod products;
 pub mod projects;
 pub mod publish;
 pub mod recovery;

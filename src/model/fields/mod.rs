@@ -27,7 +27,9 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use rules::{Broken, Given, amount, anything, at_most, email, filled, flag, id, ids, json_len, line, object, password, text, word};
+pub use rules::{
+    Broken, Given, amount, anything, at_most, email, filled, flag, id, ids, integer, json_len, line, object, password, text, word,
+};
 
 use crate::error::Error;
 

@@ -87,6 +87,26 @@ pub fn id<T: FromStr>(given: Given<'_>) -> Result<T, Broken> {
     })
 }
 
+/// An integer from `least` to `most`.
+pub fn integer(least: i64, most: i64) -> impl Fn(Given<'_>) -> Result<i64, Broken> {
+    move |given| {
+        let too_large = || Cow::Owned(format!("must not be greater than {most}"));
+        let too_small = || Cow::Owned(format!("must not be less than {least}"));
+        let Some(text) = given.number() else { return Err(vec![too_large(), too_small(), Cow::Borrowed(INTEGER)]) };
+        match text.parse::<i64>() {
+            Ok(integer) if integer > most => Err(vec![too_large()]),
+            Ok(integer) if integer < least => Err(vec![too_small()]),
+            Ok(integer) => Ok(integer),
+            // A number all the same: a float is enough to know where it lies.
+            Err(_) => match text.parse::<f64>() {
+                Ok(number) if number > most as f64 => Err(vec![too_large(), Cow::Borrowed(INTEGER)]),
+                Ok(number) if number < least as f64 => Err(vec![too_small(), Cow::Borrowed(INTEGER)]),
+                _ => Err(broken![INTEGER]),
+            },
+        }
+    }
+}
+
 /// Any string.
 ///
 /// # Errors
