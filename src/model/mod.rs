@@ -80,7 +80,7 @@ pub use id::{
 pub use message::Message;
 pub use money::{Money, MoneyFault};
 pub use notification::{JsonObject, Notice, Notification, NotificationType};
-pub use order::{Order, OrderDetail, OrderStatus};
+pub use order::{Order, OrderDetail, OrderItem, OrderStatus, WithItems};
 pub use product::{Product, Waiting};
 pub use project::{Member, Project, ProjectDetail, Stage};
 pub use time::Timestamp;

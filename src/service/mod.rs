@@ -15,6 +15,7 @@ pub mod projects;
 pub mod publish;
 pub mod recovery;
 pub mod rooms;
+mod stock;
 
 use crate::auth::{PasswordHasher, Tokens};
 use crate::config::Rate;

@@ -1,7 +1,8 @@
 //! Products: adding, reading, changing and removing them. Anyone may add one, and then changes it; so do the admins.
 
+use super::notifications::{self, Notices};
 use super::permissions::{Action, Standing, permit};
-use super::{Page, Services};
+use super::{Page, Services, stock};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{self, ProductAction};
@@ -140,6 +141,9 @@ pub async fn update(services: &Services, caller: &Identity, id: ProductId, chang
         };
         let product = rows::change(tx, id, content).await?;
         tx.emit(event::product_updated(ProductAction::Updated(&product)));
+        let mut notices = Notices::new();
+        stock::changed(tx, &before, &product, &mut notices).await?;
+        notifications::notify(tx, notices).await?;
         Ok(product)
     };
     services.db.write_large(Once::No, bytes, write).await

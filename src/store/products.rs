@@ -79,6 +79,35 @@ pub async fn delete(tx: &mut Tx, id: ProductId) -> QueryResult<()> {
     query!(tx.conn(), c => diesel::delete(products::table.find(id)).execute(c)).map(|_| ())
 }
 
+/// Takes so many pieces of a product's stock, if there are so many; `None` when there are not, or no such product.
+pub async fn take(tx: &mut Tx, id: ProductId, quantity: i64) -> QueryResult<Option<Product>> {
+    let now = Timestamp::now();
+    query!(tx.conn(), c => {
+        diesel::update(products::table.find(id).filter(products::stock.ge(quantity)))
+            .set((products::stock.eq(products::stock - quantity), products::updated_at.eq(now)))
+            .returning(Product::as_returning())
+            .get_result(c)
+    })
+    .optional()
+}
+
+/// Gives so many pieces back to a product's stock; `None` when there is no such product any more.
+pub async fn give_back(tx: &mut Tx, id: ProductId, quantity: i64) -> QueryResult<Option<Product>> {
+    let now = Timestamp::now();
+    query!(tx.conn(), c => {
+        diesel::update(products::table.find(id))
+            .set((products::stock.eq(products::stock + quantity), products::updated_at.eq(now)))
+            .returning(Product::as_returning())
+            .get_result(c)
+    })
+    .optional()
+}
+
+/// Those of the ids that are products'.
+pub async fn existing(conn: &mut Conn, ids: &[ProductId]) -> QueryResult<Vec<ProductId>> {
+    query!(conn, c => products::table.filter(products::id.eq_any(ids)).select(products::id).load(c))
+}
+
 /// The product with that id.
 pub async fn by_id(conn: &mut Conn, id: ProductId) -> QueryResult<Option<Product>> {
     query!(conn, c => products::table.find(id).select(Product::as_select()).first(c)).optional()

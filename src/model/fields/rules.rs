@@ -44,6 +44,7 @@ const STRING: &str = "must be a string";
 const EMAIL: &str = "must be an email";
 const PASSWORD: &str = "must be longer than or equal to 8 characters";
 const BOOLEAN: &str = "must be a boolean value";
+const ARRAY: &str = "must be an array";
 const OBJECT: &str = "must be an object";
 const EMPTY: &str = "should not be empty";
 const IDS: &str = "must be an array of positive integer numbers";
@@ -70,6 +71,31 @@ pub fn amount(given: Given<'_>) -> Result<Money, Broken> {
             _ => Err(broken![NOT_NEGATIVE, NUMBER]),
         },
         None => Err(broken![NOT_NEGATIVE, NUMBER]),
+    }
+}
+
+/// As [`amount`], but more than zero.
+///
+/// # Errors
+/// The rules it breaks.
+pub fn positive_amount(given: Given<'_>) -> Result<Money, Broken> {
+    match amount(given) {
+        Ok(Money::ZERO) => Err(broken![POSITIVE]),
+        Err(broken) => Err(broken.into_iter().map(|rule| if rule == NOT_NEGATIVE { Cow::Borrowed(POSITIVE) } else { rule }).collect()),
+        good => good,
+    }
+}
+
+/// The elements of a list that is not empty.
+///
+/// # Errors
+/// The rules it breaks.
+pub(super) fn elements(given: Given<'_>, most: usize) -> Result<Vec<&RawValue>, Broken> {
+    let values: Vec<&RawValue> = given.value.and_then(|value| serde_json::from_str(value.get()).ok()).ok_or_else(|| broken![ARRAY])?;
+    match values.len() {
+        0 => Err(broken!["must contain at least 1 elements"]),
+        count if count > most => Err(vec![Cow::Owned(format!("must contain no more than {most} elements"))]),
+        _ => Ok(values),
     }
 }
 
