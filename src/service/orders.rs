@@ -38,11 +38,8 @@ impl NewOrder {
     /// # Errors
     /// [`Error::Faults`].
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
-        let total = if fields.has("items") {
-            fields.optional("total", fields::amount)
-        } else {
-            fields.required("total", fields::amount).map(Some)
-        };
+        let total =
+            if fields.has("items") { fields.optional("total", fields::amount) } else { fields.required("total", fields::amount).map(Some) };
         let customer = fields.optional("customerId", fields::id);
         let items = fields.list("items", MOST_ITEMS, Line::read);
         fields.end(|| {

@@ -28,7 +28,8 @@ mod rules;
 mod tests;
 
 pub use rules::{
-    Broken, Given, amount, anything, at_most, email, filled, flag, id, ids, integer, json_len, line, object, password, positive_amount, text, word,
+    Broken, Given, amount, anything, at_most, email, filled, flag, id, ids, integer, json_len, line, object, password, positive_amount,
+    text, word,
 };
 
 use crate::error::Error;
