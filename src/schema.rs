@@ -15,7 +15,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Orders. Totals in hundredths.
+    /// Orders. Totals in hundredths; `paid_minor` is the sum of the payments.
     orders (id) {
         id -> BigInt,
         customer_id -> Nullable<BigInt>,
@@ -24,6 +24,66 @@ diesel::table! {
         created_at -> Timestamp,
         updated_at -> Timestamp,
         shipped_at -> Nullable<Timestamp>,
+        paid_minor -> BigInt,
+    }
+}
+
+diesel::table! {
+    /// Products. Prices in hundredths.
+    products (id) {
+        id -> BigInt,
+        name -> Text,
+        description -> Nullable<Text>,
+        price_minor -> BigInt,
+        stock -> BigInt,
+        low_stock_threshold -> BigInt,
+        owner_id -> Nullable<BigInt>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// What was ordered. `name` and `price_minor` are those of then; `product_id` is null when the product is gone.
+    order_items (id) {
+        id -> BigInt,
+        order_id -> BigInt,
+        product_id -> Nullable<BigInt>,
+        name -> Text,
+        quantity -> BigInt,
+        price_minor -> BigInt,
+    }
+}
+
+diesel::table! {
+    /// Who is to be told when a product is in stock again.
+    waitlist (product_id, user_id) {
+        product_id -> BigInt,
+        user_id -> BigInt,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// Reviews of products. `rating` is 1 to 5.
+    reviews (id) {
+        id -> BigInt,
+        product_id -> BigInt,
+        user_id -> Nullable<BigInt>,
+        rating -> BigInt,
+        comment -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// Payments of orders, in hundredths.
+    payments (id) {
+        id -> BigInt,
+        order_id -> BigInt,
+        amount_minor -> BigInt,
+        method -> Nullable<Text>,
+        created_at -> Timestamp,
     }
 }
 
@@ -214,7 +274,8 @@ diesel::table! {
 }
 
 diesel::joinable!(orders -> users (customer_id));
-diesel::allow_tables_to_appear_in_same_query!(orders, users);
+diesel::joinable!(reviews -> users (user_id));
+diesel::allow_tables_to_appear_in_same_query!(orders, users, products, order_items, waitlist, reviews);
 
 diesel::joinable!(project_members -> projects (project_id));
 diesel::joinable!(project_members -> users (user_id));

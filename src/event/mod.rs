@@ -5,6 +5,7 @@
 mod conversations;
 mod notifications;
 mod orders;
+mod products;
 mod projects;
 mod rooms;
 mod told;
@@ -16,6 +17,7 @@ use serde::Serialize;
 pub use conversations::{conversation_read, new_message};
 pub use notifications::{notification, notification_read, notifications_all_read, notifications_unread};
 pub use orders::{new_order, order_shipped, order_update};
+pub use products::{ProductAction, product_updated};
 pub use projects::{ProjectChange, project_update, stage_completed};
 pub use rooms::typing;
 pub use told::{Told, told};

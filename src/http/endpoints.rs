@@ -4,23 +4,24 @@ use serde_json::json;
 
 use super::answers::{Count, Health, Presence, Updated};
 use super::endpoint::{Endpoint, delete, get, patch, post};
-use super::{accounts, conversations, health, metrics, notifications, orders, presence, projects};
+use super::{accounts, conversations, health, metrics, notifications, orders, presence, products, projects};
 use crate::model::fields::Fields;
 use crate::model::{
     ConversationDetail, ConversationSummary, ConversationWithMembers, Member, Message, Notification, Order, OrderDetail, Project,
-    ProjectDetail, Reading, Stage, User,
+    ProjectDetail, Reading, Stage, User, WithItems,
 };
 use crate::service::accounts::{Credentials, NewAccount, SignedIn};
 use crate::service::conversations::{NewConversation, read_mark};
 use crate::service::messages::NewMessage;
 use crate::service::notifications::NewNotification;
 use crate::service::orders::{NewOrder, read_status};
+use crate::service::products::{Change as ProductChange, NewProduct};
 use crate::service::projects::{Change, NewProject, read_stage};
 use crate::service::read_member;
 
 /// All of them, family by family.
 pub(super) fn all() -> Vec<Endpoint> {
-    [accounts(), orders(), notifications(), projects(), conversations(), rooms(), process()].into_iter().flatten().collect()
+    [accounts(), products(), orders(), notifications(), projects(), conversations(), rooms(), process()].into_iter().flatten().collect()
 }
 
 fn accounts() -> Vec<Endpoint> {
@@ -35,11 +36,25 @@ fn accounts() -> Vec<Endpoint> {
     ]
 }
 
+fn products() -> Vec<Endpoint> {
+    vec![
+        post("/products", "Add a product", products::create).takes(NewProduct::read).once().creates::<Product>(),
+        get("/products", "The products, newest first", products::list).pages::<Product>(),
+        get("/products/{id}", "One product", products::get).answers::<Product>(),
+        patch("/products/{id}", "Change a product, its stock too (its owner, admins)", products::update)
+            .takes(ProductChange::read)
+            .answers::<Product>()
+            .refuses(&[403]),
+        delete("/products/{id}", "Remove a product (its owner, admins)", products::delete).removes().refuses(&[403]),
+    ]
+}
+
 fn orders() -> Vec<Endpoint> {
     vec![
-        post("/orders", "Place an order", orders::create).takes(NewOrder::read).once().creates::<Order>().refuses(&[403]),
-        get("/orders", "Own orders, all for an admin, newest first, each with its customer", orders::list).pages::<OrderDetail>(),
-        get("/orders/{id}", "One order, with its customer", orders::get).answers::<OrderDetail>(),
+        post("/orders", "Place an order", orders::create).takes(NewOrder::read).once().creates::<WithItems<Order>>().refuses(&[403, 409]),
+        get("/orders", "Own orders, all for an admin, newest first, each with its customer", orders::list)
+            .pages::<WithItems<OrderDetail>>(),
+        get("/orders/{id}", "One order, with its customer", orders::get).answers::<WithItems<OrderDetail>>(),
         patch("/orders/{id}/status", "Move an order on (admins)", orders::set_status)
             .takes(read_status)
             .answers::<Order>()

@@ -19,7 +19,7 @@ use crate::auth::Identity;
 use crate::auth::credentials::Places;
 use crate::error::Error;
 use crate::model::fields::Fields;
-use crate::model::{ConversationId, NotificationId, OrderId, ProjectId, StageId, UserId};
+use crate::model::{ConversationId, NotificationId, OrderId, ProductId, ProjectId, StageId, UserId};
 use crate::realtime::admission::Policy;
 use crate::service::{Page, Services, accounts};
 use crate::store::{Claim, Once};
@@ -128,6 +128,10 @@ pub trait Named: FromStr {
 
 impl Named for OrderId {
     const NOUN: &'static str = "Order";
+}
+
+impl Named for ProductId {
+    const NOUN: &'static str = "Product";
 }
 
 impl Named for NotificationId {

@@ -20,6 +20,7 @@ pub mod openapi;
 mod orders;
 mod pages;
 mod presence;
+mod products;
 mod projects;
 
 use actix_web::body::MessageBody;

@@ -8,7 +8,7 @@ use crate::model::{OrderId, OrderStatus};
 use crate::service::Services;
 use crate::service::orders::{self, NewOrder};
 
-/// `POST /orders {total, customerId?}` → 201
+/// `POST /orders {total, customerId?, items?: [{productId, quantity}]}` → 201, with its items
 pub async fn create(services: web::Data<Services>, caller: Caller, request: HttpRequest, body: Body) -> Result<HttpResponse, Error> {
     let new = NewOrder::read(body.fields()?)?;
     let once = once(&request, caller.0.user, &body)?;
@@ -16,14 +16,14 @@ pub async fn create(services: web::Data<Services>, caller: Caller, request: Http
     Ok(HttpResponse::Created().json(order))
 }
 
-/// `GET /orders?limit=&before=` → 200, newest first, each with its customer
+/// `GET /orders?limit=&before=` → 200, newest first, each with its customer and its items
 pub async fn list(services: web::Data<Services>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Error> {
     let paging = Paging::of(&request)?;
     let page = orders::list(&services, &caller.0, paging.limit, paging.before).await?;
-    Ok(paging.answer(&request, page, |order| order.order.id))
+    Ok(paging.answer(&request, page, |order| order.order.order.id))
 }
 
-/// `GET /orders/{id}` → 200, with its customer
+/// `GET /orders/{id}` → 200, with its customer and its items
 pub async fn get(services: web::Data<Services>, caller: Caller, id: Id<OrderId>) -> Result<HttpResponse, Error> {
     let order = orders::get(&services, &caller.0, id.get()?).await?;
     Ok(HttpResponse::Ok().json(order))

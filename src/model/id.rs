@@ -85,6 +85,18 @@ id!(
     OrderId
 );
 id!(
+    /// A product's id.
+    ProductId
+);
+id!(
+    /// A review's id.
+    ReviewId
+);
+id!(
+    /// A payment's id.
+    PaymentId
+);
+id!(
     /// A notification's id.
     NotificationId
 );

@@ -68,18 +68,21 @@ mod message;
 mod money;
 mod notification;
 mod order;
+mod product;
 mod project;
 mod time;
 mod user;
 
 pub use conversation::{Conversation, ConversationDetail, ConversationSummary, ConversationWithMembers, Reading};
 pub use id::{
-    BroadcastId, ConversationId, Epoch, EventId, IdFault, LogPosition, MessageId, NotificationId, OrderId, ProjectId, StageId, UserId,
+    BroadcastId, ConversationId, Epoch, EventId, IdFault, LogPosition, MessageId, NotificationId, OrderId, PaymentId, ProductId, ProjectId,
+    ReviewId, StageId, UserId,
 };
 pub use message::Message;
 pub use money::{Money, MoneyFault};
 pub use notification::{JsonObject, Notice, Notification, NotificationType};
-pub use order::{Order, OrderDetail, OrderStatus};
+pub use order::{Order, OrderDetail, OrderItem, OrderStatus, WithItems};
+pub use product::{Product, Waiting};
 pub use project::{Member, Project, ProjectDetail, Stage};
 pub use time::Timestamp;
 pub use user::{Role, User};

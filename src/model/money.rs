@@ -14,6 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Digits allowed before the point; with two behind it every amount fits an `i64` with room to add.
 const MAX_DIGITS: usize = 14;
+/// The largest amount with so many, in hundredths.
+const MOST: i64 = 9_999_999_999_999_999;
 
 /// An amount in hundredths. Shown, and written to JSON, as a string with two places (`"12.50"`); BigInt in both databases.
 ///
@@ -59,6 +61,24 @@ impl Money {
     #[must_use]
     pub const fn minor(self) -> i64 {
         self.0
+    }
+
+    /// So many times as much; None: that is more than an amount can be.
+    #[must_use]
+    pub fn times(self, count: i64) -> Option<Self> {
+        self.0.checked_mul(count).filter(|minor| minor.abs() <= MOST).map(Self)
+    }
+
+    /// Both together; None: that is more than an amount can be.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Option<Self> {
+        self.0.checked_add(other.0).filter(|minor| minor.abs() <= MOST).map(Self)
+    }
+
+    /// What is left of it. Both are amounts, so it fits.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
     }
 
     /// Below zero. Such amounts can be read; whether they are allowed is the validator's word.
@@ -188,6 +208,15 @@ mod tests {
         for text in ["100000000000000", "-100000000000000.00"] {
             assert_eq!(text.parse::<Money>(), Err(MoneyFault::TooLarge), "{text}");
         }
+    }
+
+    #[test]
+    fn amounts_are_added_and_multiplied_exactly_or_not_at_all() {
+        let (cent, most) = (Money(1), Money(MOST));
+        assert_eq!((Money(1999).times(3), most.times(1), cent.times(MOST)), (Some(Money(5997)), Some(most), Some(most)));
+        assert_eq!((most.times(2), most.times(i64::MAX), most.plus(cent)), (None, None, None));
+        assert_eq!((Money(10).plus(Money(5)), Money(10).minus(Money(5))), (Some(Money(15)), Money(5)));
+        assert_eq!("99999999999999.99".parse(), Ok(most));
     }
 
     #[test]

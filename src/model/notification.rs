@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::model::{NotificationId, Order, OrderStatus, Project, Stage, Timestamp, UserId};
+use crate::model::{NotificationId, Order, OrderStatus, Product, Project, Stage, Timestamp, UserId};
 use crate::schema::notifications;
 
 words!(
@@ -124,6 +124,30 @@ impl Notice {
             title: "A stage is completed".into(),
             message: format!("{} is completed in {}.", stage.name, project.name),
             data: JsonObject::from_text(json!({"projectId": project.id, "stageId": stage.id}).to_string()),
+        }
+    }
+
+    /// A product's stock has come down to its threshold, or below; for the admins.
+    #[must_use]
+    pub fn low_stock(product: &Product) -> Self {
+        let Product { id, name, stock, low_stock_threshold: threshold, .. } = product;
+        Self {
+            kind: NotificationType::LowStock,
+            title: format!("Low stock: {name}"),
+            message: format!("There are {stock} left of {name}."),
+            data: JsonObject::from_text(json!({"productId": id, "stock": stock, "threshold": threshold}).to_string()),
+        }
+    }
+
+    /// There is something of a product again; for those who wait for it.
+    #[must_use]
+    pub fn back_in_stock(product: &Product) -> Self {
+        let Product { id, name, stock, .. } = product;
+        Self {
+            kind: NotificationType::BackInStock,
+            title: format!("Back in stock: {name}"),
+            message: format!("You can order {name} again."),
+            data: JsonObject::from_text(json!({"productId": id, "stock": stock}).to_string()),
         }
     }
 }

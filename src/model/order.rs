@@ -4,8 +4,8 @@ use diesel::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Money, OrderId, Timestamp, User, UserId};
-use crate::schema::orders;
+use crate::model::{Money, OrderId, ProductId, Timestamp, User, UserId};
+use crate::schema::{order_items, orders};
 
 words!(
     /// Where an order stands. pending → paid → shipped → delivered; cancelled from pending or paid.
@@ -51,6 +51,32 @@ pub struct OrderDetail {
     pub customer: Option<User>,
 }
 
+/// What was ordered of one product, by the name and at the price of then. camelCase on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = order_items)]
+pub struct OrderItem {
+    /// None when the product is gone.
+    pub product_id: Option<ProductId>,
+    pub name: String,
+    /// Pieces.
+    pub quantity: i64,
+    /// Of one piece.
+    #[diesel(column_name = price_minor)]
+    pub price: Money,
+}
+
+/// An [`Order`] or an [`OrderDetail`], and beside its own fields `items`, empty for one that was placed for a total alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "{T}WithItems")]
+pub struct WithItems<T> {
+    #[serde(flatten)]
+    pub order: T,
+    /// An answer that was kept before there were items has none.
+    #[serde(default)]
+    pub items: Vec<OrderItem>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,10 +92,9 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_order_is_written_in_camel_case_with_its_customer_beside_it() {
+    fn order() -> Order {
         let time = Timestamp::from_unix_seconds(0).expect("the epoch is a time");
-        let order = Order {
+        Order {
             id: OrderId(5),
             customer_id: None,
             total: Money::from_minor(1250),
@@ -77,13 +102,23 @@ mod tests {
             created_at: time,
             updated_at: time,
             shipped_at: None,
-        };
-        let detail = OrderDetail { order, customer: None };
-        assert_eq!(
-            serde_json::to_string(&detail).ok().as_deref(),
-            Some(
-                r#"{"id":5,"customerId":null,"total":"12.50","status":"pending","createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z","shippedAt":null,"customer":null}"#
-            )
-        );
+        }
+    }
+
+    const BARE: &str = r#"{"id":5,"customerId":null,"total":"12.50","status":"pending","createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z","shippedAt":null"#;
+
+    #[test]
+    fn an_order_is_written_in_camel_case_with_its_customer_and_its_items_beside_it() {
+        let item = OrderItem { product_id: None, name: "Tea".into(), quantity: 2, price: Money::from_minor(625) };
+        let detail = WithItems { order: OrderDetail { order: order(), customer: None }, items: vec![item] };
+        let json = format!(r#"{BARE},"customer":null,"items":[{{"productId":null,"name":"Tea","quantity":2,"price":"6.25"}}]}}"#);
+        assert_eq!(serde_json::to_string(&detail).ok(), Some(json.clone()));
+        assert_eq!(serde_json::from_str(&json).ok(), Some(detail));
+    }
+
+    #[test]
+    fn an_answer_from_before_there_were_items_is_read_as_one_with_none() {
+        let read: Option<WithItems<Order>> = serde_json::from_str(&format!("{BARE}}}")).ok();
+        assert_eq!(read, Some(WithItems { order: order(), items: Vec::new() }));
     }
 }

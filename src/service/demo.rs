@@ -5,7 +5,7 @@ use super::accounts::{self, NewAccount};
 use super::conversations::{self, NewConversation};
 use super::messages::{self, NewMessage};
 use super::notifications::{self, NewNotification, Receivers};
-use super::orders::{self, NewOrder};
+use super::orders::{self, Content, NewOrder};
 use super::projects::{self, NewProject};
 use crate::auth::Identity;
 use crate::config::Secret;
@@ -51,8 +51,8 @@ async fn account(services: &Services, email: &'static str, name: &str, role: Rol
 }
 
 async fn order(services: &Services, customer: &User, minor: i64) -> Result<OrderId, Error> {
-    let new = NewOrder { total: Money::from_minor(minor), customer_id: None };
-    orders::create(services, &identity(customer), new, Once::No).await.map(|order| order.id)
+    let new = NewOrder { content: Content::Total(Money::from_minor(minor)), customer_id: None };
+    orders::create(services, &identity(customer), new, Once::No).await.map(|order| order.order.id)
 }
 
 async fn promote(services: &Services, admin: &User, customer: &User) -> Result<(), Error> {

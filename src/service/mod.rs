@@ -11,10 +11,12 @@ pub mod messages;
 pub mod notifications;
 pub mod orders;
 pub mod permissions;
+pub mod products;
 pub mod projects;
 pub mod publish;
 pub mod recovery;
 pub mod rooms;
+mod stock;
 
 use crate::auth::{PasswordHasher, Tokens};
 use crate::config::Rate;

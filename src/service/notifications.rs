@@ -1,5 +1,7 @@
 //! Notifications: making them, reading them, and the count of what is unread, which every socket of the receiver is told of with each change.
 
+use std::collections::BTreeSet;
+
 use super::permissions::{Action, Standing, permit};
 use super::{Page, Services, broadcasts};
 use crate::auth::Identity;
@@ -7,10 +9,10 @@ use crate::error::Error;
 use crate::event::{self, NewEvent};
 use crate::model::fields::{self, Broken, Fields, Given};
 use crate::model::{JsonObject, Notice, Notification, NotificationId, NotificationType, Role, UserId};
-use crate::store::broadcasts::Audience;
+use crate::store::broadcasts::{Audience, Span, receivers};
 use crate::store::{Once, Tx, notifications as rows, users};
 
-/// Receivers that one write notifies at most.
+/// Receivers that one write notifies at most, also admins of something.
 pub(super) const MOST_RECEIVERS: u16 = 1000;
 /// Characters of a notification's message at most.
 const MOST_MESSAGE: usize = 4096;
@@ -105,16 +107,48 @@ async fn notify_named(tx: &mut Tx, users: &[UserId], notice: &Notice, fault: &st
     if notified == users.len() { Ok(notified) } else { Err(Error::Faults(vec![fault.into()])) }
 }
 
-/// Notifies one user within another verb's transaction: the notification, and then the new count, after what the verb has emitted so far.
+/// Whom a verb notifies.
+pub(super) enum Whom {
+    User(UserId),
+    Users(Vec<UserId>),
+    /// By the database, for a token's claim is known only of who calls.
+    Admins,
+}
+
+/// What a verb has to say, and to whom.
+pub(super) type Notices = Vec<(Whom, Notice)>;
+
+/// Notifies within another verb's transaction: to each receiver the notification, and then the new count, after what the verb has emitted so far.
+/// All at once and as the last that a verb does, for that holds all the receivers in one order. Who is gone meanwhile is left out.
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn notify(tx: &mut Tx, user: UserId, notice: &Notice) -> Result<Notification, Error> {
-    rows::hold(tx, &[user]).await?;
-    notify_held(tx, user, notice).await
+pub(super) async fn notify(tx: &mut Tx, notices: Notices) -> Result<(), Error> {
+    let to_admins = notices.iter().any(|(whom, _)| matches!(whom, Whom::Admins));
+    let admins =
+        if to_admins { receivers(tx.conn(), Audience::Role(Role::Admin), Span::WHOLE, MOST_RECEIVERS.into()).await? } else { Vec::new() };
+    let told: Vec<(Vec<UserId>, Notice)> = notices
+        .into_iter()
+        .map(|(whom, notice)| match whom {
+            Whom::User(user) => (vec![user], notice),
+            Whom::Users(users) => (users, notice),
+            Whom::Admins => (admins.clone(), notice),
+        })
+        .collect();
+    let all: BTreeSet<UserId> = told.iter().flat_map(|(users, _)| users).copied().collect();
+    if all.is_empty() {
+        return Ok(());
+    }
+    let held: BTreeSet<UserId> = rows::hold(tx, &Vec::from_iter(all)).await?.into_iter().collect();
+    for (users, notice) in told {
+        for user in users.into_iter().filter(|user| held.contains(user)) {
+            notify_held(tx, user, &notice).await?;
+        }
+    }
+    Ok(())
 }
 
-/// As [`notify`], for some users: those who are there, ascending, and how many they are. At most [`MOST_RECEIVERS`] in one write, which
+/// As [`notify`], for some users and one notice: those who are there, ascending, and how many they are. At most [`MOST_RECEIVERS`] in one write, which
 /// has to have a share of the budget for them.
 ///
 /// # Errors
@@ -129,11 +163,10 @@ pub(super) async fn notify_all(tx: &mut Tx, users: &[UserId], notice: &Notice) -
     Ok(there.len())
 }
 
-async fn notify_held(tx: &mut Tx, user: UserId, notice: &Notice) -> Result<Notification, Error> {
+async fn notify_held(tx: &mut Tx, user: UserId, notice: &Notice) -> Result<(), Error> {
     let notification = rows::insert(tx, user, notice).await?;
     tx.emit(event::notification(&notification));
-    announce_count(tx, user).await?;
-    Ok(notification)
+    announce_count(tx, user).await
 }
 
 /// To be called with the user's notifications [held](rows::hold), behind what changed them.

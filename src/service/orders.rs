@@ -3,30 +3,52 @@
 use diesel::QueryResult;
 use diesel::result::Error as DieselError;
 
-use super::{Page, Services, notifications};
+use super::notifications::{self, Notices, Whom};
+use super::permissions::{Action, Standing, permit};
+use super::stock::{self, Line};
+use super::{Page, Services};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event;
 use crate::model::fields::{self, Fields};
-use crate::model::{Money, Notice, Order, OrderDetail, OrderId, OrderStatus, UserId};
+use crate::model::{Money, Notice, Order, OrderDetail, OrderId, OrderStatus, UserId, WithItems};
 use crate::store::{Batched, Once, Tx, is_missing_reference, orders as rows};
+
+/// Different products of one order at most.
+const MOST_ITEMS: usize = 100;
 
 /// An order to be placed.
 pub struct NewOrder {
-    pub total: Money,
+    pub content: Content,
     /// None: the caller's own, and an admin's for no one.
     pub customer_id: Option<UserId>,
 }
 
+/// What an order is for.
+pub enum Content {
+    /// Something that this server does not know.
+    Total(Money),
+    /// Products, and what they cost together; None: as many times as their price.
+    Items(Vec<Line>, Option<Money>),
+}
+
 impl NewOrder {
-    /// From `{total, customerId?}`.
+    /// From `{total, customerId?, items?}`; with items the total may be left out.
     ///
     /// # Errors
     /// [`Error::Faults`].
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
-        let total = fields.required("total", fields::amount);
+        let total =
+            if fields.has("items") { fields.optional("total", fields::amount) } else { fields.required("total", fields::amount).map(Some) };
         let customer = fields.optional("customerId", fields::id);
-        fields.end(|| Some(Self { total: total?, customer_id: customer? }))
+        let items = fields.list("items", MOST_ITEMS, Line::read);
+        fields.end(|| {
+            let content = match items? {
+                Some(lines) => Content::Items(lines, total?),
+                None => Content::Total(total??),
+            };
+            Some(Self { content, customer_id: customer? })
+        })
     }
 }
 
@@ -39,24 +61,41 @@ pub fn read_status(mut fields: Fields<'_>) -> Result<OrderStatus, Error> {
     fields.end(|| status)
 }
 
-/// Places an order and tells the admins. A customer may only for itself, an admin for anyone or no one.
+/// Places an order, takes its items from their stock, and tells the admins, also of what there is little left of. A customer may only for itself, an
+/// admin for anyone or no one.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::Faults`] for a customer who does not exist.
-pub async fn create(services: &Services, caller: &Identity, new: NewOrder, once: Once) -> Result<Order, Error> {
-    let customer = match new.customer_id {
-        customer if caller.is_admin() => customer,
-        None => Some(caller.user),
-        Some(customer) if customer == caller.user => Some(customer),
-        Some(_) => return Err(Error::Forbidden),
+/// [`Error::Forbidden`], [`Error::Faults`] for a customer or a product that does not exist and for a customer's total that the items do not come to,
+/// [`Error::Conflict`] when there is not enough of a product.
+pub async fn create(services: &Services, caller: &Identity, new: NewOrder, once: Once) -> Result<WithItems<Order>, Error> {
+    let is_admin = caller.is_admin();
+    let customer_id = new.customer_id.or((!is_admin).then_some(caller.user));
+    permit(caller, Action::PlaceOrder, Standing::own(customer_id == Some(caller.user)))?;
+    let (lines, given) = match new.content {
+        Content::Total(total) => return services.db.write_batched(once, 0, Place(rows::NewOrder { customer_id, total })).await,
+        Content::Items(lines, total) => (lines, total),
     };
-    services.db.write_batched(once, 0, Place(rows::NewOrder { customer_id: customer, total: new.total })).await
+    let write = async move |tx: &mut Tx| {
+        let (items, notices) = stock::take(tx, &lines).await?;
+        let sum = items.iter().try_fold(Money::ZERO, |sum, item| sum.plus(item.price.times(item.quantity)?));
+        let sum = sum.ok_or_else(|| Error::Faults(vec!["total must be a number conforming to the specified constraints".into()]))?;
+        let total = given.unwrap_or(sum);
+        if total != sum && !is_admin {
+            return Err(Error::Faults(vec![format!("total must be equal to {sum}")]));
+        }
+        let order = rows::insert(tx, &rows::NewOrder { customer_id, total }).await.map_err(Place::refused)?;
+        rows::insert_items(tx, order.id, &items).await?;
+        tx.emit(event::new_order(&order));
+        notifications::notify(tx, notices).await?;
+        Ok(WithItems { order, items })
+    };
+    services.db.write(once, write).await
 }
 
 struct Place(rows::NewOrder);
 
 impl Batched for Place {
-    type Answer = Order;
+    type Answer = WithItems<Order>;
     type Done = Order;
 
     async fn together(tx: &mut Tx, batch: &[&Self]) -> QueryResult<Vec<Result<Order, Error>>> {
@@ -68,38 +107,52 @@ impl Batched for Place {
         if is_missing_reference(&fault) { Error::Faults(vec!["customerId must refer to an existing user".into()]) } else { fault.into() }
     }
 
-    fn announce(order: Order, tx: &mut Tx) -> Order {
+    fn announce(order: Order, tx: &mut Tx) -> WithItems<Order> {
         tx.emit(event::new_order(&order));
-        order
+        WithItems { order, items: Vec::new() }
     }
 }
 
-/// Own orders, all for an admin: at most `limit` of those before `before`.
+type Detail = WithItems<OrderDetail>;
+
+/// Own orders, all for an admin, each with its items: at most `limit` of those before `before`.
 ///
 /// # Errors
 /// [`Error::Unavailable`].
-pub async fn list(services: &Services, caller: &Identity, limit: u16, before: Option<OrderId>) -> Result<Page<OrderDetail>, Error> {
-    let asked = rows::Page { customer_id: owner(caller), before, limit: Page::<OrderDetail>::ask(limit) };
-    let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
-    Ok(Page::of(items, limit))
+pub async fn list(services: &Services, caller: &Identity, limit: u16, before: Option<OrderId>) -> Result<Page<Detail>, Error> {
+    let reads_all = permit(caller, Action::ReadOrder, Standing::STRANGER).is_ok();
+    let asked = rows::Page { customer_id: (!reads_all).then_some(caller.user), before, limit: Page::<Detail>::ask(limit) };
+    let found = services.db.read(async move |conn| {
+        let orders = rows::list(conn, &asked).await?;
+        let ids: Vec<OrderId> = orders.iter().map(|order| order.order.id).collect();
+        let mut items = rows::items(conn, &ids).await?;
+        let whole = |order: OrderDetail| WithItems { items: items.remove(&order.order.id).unwrap_or_default(), order };
+        Ok(orders.into_iter().map(whole).collect())
+    });
+    Ok(Page::of(found.await?, limit))
 }
 
-/// One order. Another's is not found.
+/// One order, with its items. Another's is not found.
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<OrderDetail, Error> {
-    let found = services.db.read(async move |conn| rows::by_id(conn, id).await).await?;
-    let visible = |order: &OrderDetail| owner(caller).is_none_or(|owner| order.order.customer_id == Some(owner));
-    found.filter(visible).ok_or_else(|| not_found(id))
+pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<Detail, Error> {
+    let found = services.db.read(async move |conn| {
+        let Some(order) = rows::by_id(conn, id).await? else { return Ok(None) };
+        let items = rows::items(conn, &[id]).await?.remove(&id).unwrap_or_default();
+        Ok(Some(WithItems { order, items }))
+    });
+    let found = found.await?.ok_or_else(|| not_found(id))?;
+    permit(caller, Action::ReadOrder, standing(caller, &found.order.order)).map_err(|denied| denied.or(|| not_found(id)))?;
+    Ok(found)
 }
 
-/// Moves an order on, tells its customer and the admins, and notifies the customer. Admins only.
+/// Moves an order on, tells its customer and the admins, and notifies the customer. What is cancelled goes back into its stock. Admins only.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::NotFound`], [`Error::Conflict`] for a step that is not allowed.
 pub async fn set_status(services: &Services, caller: &Identity, id: OrderId, next: OrderStatus) -> Result<Order, Error> {
-    caller.require_admin()?;
+    permit(caller, Action::MoveOrder, Standing::STRANGER)?;
     let write = async move |tx: &mut Tx| {
         let previous = rows::by_id(tx.conn(), id).await?.ok_or_else(|| not_found(id))?.order.status;
         let refused = || Error::Conflict(format!("Order with ID {id} cannot go from {previous} to {next}"));
@@ -108,25 +161,31 @@ pub async fn set_status(services: &Services, caller: &Identity, id: OrderId, nex
         }
         // None: another writer was faster, and the order is no longer what it was a moment ago.
         let order = rows::advance(tx, id, previous, next).await?.ok_or_else(refused)?;
-        for update in event::order_update(&order, previous) {
-            tx.emit(update);
+        let mut notices = moved(tx, &order, previous);
+        if next == OrderStatus::Cancelled {
+            stock::give_back(tx, id, &mut notices).await?;
         }
-        if next == OrderStatus::Shipped {
-            tx.emit(event::order_shipped(&order));
-        }
-        if let Some(customer) = order.customer_id {
-            notifications::notify(tx, customer, &Notice::order_status(&order, previous)).await?;
-        }
+        notifications::notify(tx, notices).await?;
         Ok(order)
     };
     services.db.write(Once::No, write).await
 }
 
-/// Whose orders the caller may see; None: everyone's.
-fn owner(caller: &Identity) -> Option<UserId> {
-    if caller.is_admin() { None } else { Some(caller.user) }
+/// Tells of an order's step, whatever made it, and gives the notice that is to follow.
+pub(super) fn moved(tx: &mut Tx, order: &Order, previous: OrderStatus) -> Notices {
+    for update in event::order_update(order, previous) {
+        tx.emit(update);
+    }
+    if order.status == OrderStatus::Shipped {
+        tx.emit(event::order_shipped(order));
+    }
+    order.customer_id.map(|customer| (Whom::User(customer), Notice::order_status(order, previous))).into_iter().collect()
 }
 
-fn not_found(id: OrderId) -> Error {
+pub(super) fn standing(caller: &Identity, order: &Order) -> Standing {
+    Standing::own(order.customer_id == Some(caller.user))
+}
+
+pub(super) fn not_found(id: OrderId) -> Error {
     Error::NotFound(format!("Order with ID {id} not found"))
 }

@@ -14,7 +14,7 @@
 //! | `migrate`, `file` | the schema's version; SQLite's file, its rights and the server's lock |
 //! | `epochs`, `history` | stretches of the log, and which offsets are good; reading the log, and its old end |
 //! | `sessions`, `secrets` | what is kept of sockets that may come back; keys that outlive a restart |
-//! | `events`, `idempotency`, `users`, `orders`, `notifications`, `broadcasts`, `projects`, `conversations`, `messages` | queries, a file per table family |
+//! | `events`, `idempotency`, `users`, `orders`, `products`, `waitlist`, `notifications`, `broadcasts`, `projects`, `conversations`, `messages` | queries, a file per table family |
 
 mod batched;
 pub mod broadcasts;
@@ -33,6 +33,7 @@ mod migrate;
 pub mod notifications;
 pub mod orders;
 mod postgres;
+pub mod products;
 pub mod projects;
 mod publish;
 mod reader;
@@ -40,6 +41,7 @@ pub mod secrets;
 pub mod sessions;
 mod tx;
 pub mod users;
+pub mod waitlist;
 mod writer;
 
 #[cfg(test)]

@@ -35,14 +35,15 @@ pub(super) fn unread_of(user: UserId) -> _ {
 
 /// Keeps these users' notifications for this transaction until its end. To be called before their rows are changed: then what is counted here is
 /// still true when it is announced, and two transactions that change the same rows do not wait for each other. SQLite's writes are alone anyway.
-pub async fn hold(tx: &mut Tx, ids: &[UserId]) -> QueryResult<()> {
+/// Gives those of the users that are still there.
+pub async fn hold(tx: &mut Tx, ids: &[UserId]) -> QueryResult<Vec<UserId>> {
     match tx.conn() {
-        Conn::Sqlite(_) => Ok(()),
+        Conn::Sqlite(_) => Ok(ids.to_vec()),
         Conn::Postgres(conn) => {
             use diesel_async::RunQueryDsl as _;
             // In the order of ids, so that no two wait for each other; and no lock that the foreign key's own would have to wait for.
             let held = users::table.filter(users::id.eq_any(ids)).order(users::id).select(users::id).for_no_key_update();
-            held.load::<UserId>(conn).await.map(|_| ())
+            held.load(conn).await
         }
     }
 }

@@ -1,14 +1,16 @@
-//! Orders: insert, one or many, by id, list, advance.
+//! Orders: insert, one or many, by id, list, advance; their items.
 
 #![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
+
+use std::collections::HashMap;
 
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{self, Array, BigInt, Nullable, Text};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
-use crate::model::{Money, Order, OrderDetail, OrderId, OrderStatus, Timestamp, UserId};
-use crate::schema::{orders, users};
+use crate::model::{Money, Order, OrderDetail, OrderId, OrderItem, OrderStatus, Timestamp, UserId};
+use crate::schema::{order_items, orders, users};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
@@ -119,6 +121,37 @@ pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<OrderDetail>>
         }
         rows.load(c)
     })
+}
+
+/// Adds what was ordered.
+pub async fn insert_items(tx: &mut Tx, id: OrderId, items: &[OrderItem]) -> QueryResult<()> {
+    let row = |item: &OrderItem| {
+        (
+            order_items::order_id.eq(id),
+            order_items::product_id.eq(item.product_id),
+            order_items::name.eq(item.name.clone()),
+            order_items::quantity.eq(item.quantity),
+            order_items::price_minor.eq(item.price),
+        )
+    };
+    let rows: Vec<_> = items.iter().map(row).collect();
+    query!(tx.conn(), c => diesel::insert_into(order_items::table).values(rows).execute(c)).map(|_| ())
+}
+
+/// What was ordered with these, each order's in the order that it was given in.
+pub async fn items(conn: &mut Conn, ids: &[OrderId]) -> QueryResult<HashMap<OrderId, Vec<OrderItem>>> {
+    let rows: Vec<(OrderId, OrderItem)> = query!(conn, c => {
+        order_items::table
+            .filter(order_items::order_id.eq_any(ids))
+            .order(order_items::id)
+            .select((order_items::order_id, OrderItem::as_select()))
+            .load(c)
+    })?;
+    let mut items: HashMap<OrderId, Vec<OrderItem>> = HashMap::new();
+    for (id, item) in rows {
+        items.entry(id).or_default().push(item);
+    }
+    Ok(items)
 }
 
 /// Moves an order on, if it still stands where the caller saw it; `None` when it does not, or does not exist. Shipping stamps the time.

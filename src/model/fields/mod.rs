@@ -30,7 +30,10 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use rules::{Broken, Given, amount, anything, at_most, email, filled, flag, id, ids, json_len, line, object, password, text, word};
+pub use rules::{
+    Broken, Given, amount, anything, at_most, email, filled, flag, id, ids, integer, json_len, line, object, password, positive_amount,
+    text, word,
+};
 
 use crate::error::Error;
 
@@ -176,13 +179,49 @@ impl<'a> Fields<'a> {
         match Self::read(value.get(), self.door).and_then(read) {
             Ok(value) => Some(value),
             Err(error) => {
-                self.faults.extend(error.messages().into_iter().map(|fault| match fault.strip_prefix("property ") {
-                    Some(unknown) => format!("{name}.property {unknown}"),
-                    None => format!("{name}.{fault}"),
-                }));
+                self.note_within(name, &error);
                 None
             }
         }
+    }
+
+    /// A list of objects that may be left out or be `null`, but not be empty, each read by `read`; their faults are told with the list's name and
+    /// their place in it before them. None on the outside: a fault is noted.
+    pub fn list<T>(&mut self, name: &str, most: usize, mut read: impl FnMut(Fields<'_>) -> Result<T, Error>) -> Option<Option<Vec<T>>> {
+        if self.sketch.is_some() {
+            let items = Self::sketched(self.door, read);
+            self.describe(name, false, |given: Given<'_>| {
+                given.describe(|| json!({"type": "array", "items": items, "minItems": 1, "maxItems": most}))
+            });
+            return None;
+        }
+        let Some(value) = self.values.shift_remove(name).filter(|value| value.get() != "null") else { return Some(None) };
+        let values = match rules::elements(Given { value: Some(value), door: self.door, sketch: None }, most) {
+            Ok(values) => values,
+            Err(broken) => {
+                self.note(name, broken);
+                return None;
+            }
+        };
+        let mut list = Vec::with_capacity(values.len());
+        for (at, value) in values.into_iter().enumerate() {
+            if !value.get().starts_with('{') {
+                self.faults.push(format!("each value in nested property {name} must be either object or array"));
+                continue;
+            }
+            match Self::read(value.get(), self.door).and_then(&mut read) {
+                Ok(value) => list.push(value),
+                Err(error) => self.note_within(&format!("{name}.{at}"), &error),
+            }
+        }
+        Some(Some(list))
+    }
+
+    /// Whether a field is there, and not `null`.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        // In a description every field is.
+        self.sketch.is_some() || self.values.get(name).is_some_and(|value| value.get() != "null")
     }
 
     /// Notes a fault that is of more than one field.
@@ -205,6 +244,14 @@ impl<'a> Fields<'a> {
         }
         // `build` fails only for a field whose fault was noted above.
         build().ok_or(Error::Internal)
+    }
+
+    /// The faults of an object within.
+    fn note_within(&mut self, name: &str, error: &Error) {
+        self.faults.extend(error.messages().into_iter().map(|fault| match fault.strip_prefix("property ") {
+            Some(unknown) => format!("{name}.property {unknown}"),
+            None => format!("{name}.{fault}"),
+        }));
     }
 
     fn note(&mut self, name: &str, broken: Broken) {

@@ -56,6 +56,12 @@ impl Given<'_> {
         self.value.map(RawValue::get).filter(|text| text.starts_with(|c: char| c == '-' || c.is_ascii_digit()))
     }
 
+    /// As [`Given::number`], of a whole number without its point: 5.0 is the same as 5 (JSON Schema, and every JavaScript).
+    fn whole(&self) -> Option<&str> {
+        let whole = |text| str::split_once(text, '.').filter(|(_, places)| places.bytes().all(|byte| byte == b'0'));
+        self.number().map(|text| whole(text).map_or(text, |(whole, _)| whole))
+    }
+
     /// A JSON string. One with U+0000 in it is none: PostgreSQL could not store it.
     fn string(&self) -> Option<String> {
         self.value.and_then(|value| serde_json::from_str(value.get()).ok()).filter(|text: &String| !text.contains('\0'))
@@ -70,6 +76,7 @@ const STRING: &str = "must be a string";
 const EMAIL: &str = "must be an email";
 const PASSWORD: &str = "must be longer than or equal to 8 characters";
 const BOOLEAN: &str = "must be a boolean value";
+const ARRAY: &str = "must be an array";
 const OBJECT: &str = "must be an object";
 const EMPTY: &str = "should not be empty";
 const IDS: &str = "must be an array of positive integer numbers";
@@ -85,9 +92,7 @@ const MIN_PASSWORD: usize = 8;
 /// # Errors
 /// The rules it breaks.
 pub fn amount(given: Given<'_>) -> Result<Money, Broken> {
-    given.describe(
-        || json!({"anyOf": [{"type": "number", "minimum": 0, "exclusiveMaximum": 1e14}, {"type": "string", "pattern": r"^(0|[1-9]\d{0,13})(\.\d{1,2})?$"}]}),
-    )?;
+    given.describe(|| amount_schema("minimum"))?;
     let string = given.string();
     let text = string.as_deref().or(given.number());
     match text.map(Money::from_str) {
@@ -102,6 +107,40 @@ pub fn amount(given: Given<'_>) -> Result<Money, Broken> {
     }
 }
 
+/// With at most two places, which JSON Schema cannot say of a number.
+fn amount_schema(least: &str) -> Value {
+    json!({"anyOf": [
+        {"type": "number", least: 0, "exclusiveMaximum": 1e14},
+        {"type": "string", "pattern": r"^(0|[1-9]\d{0,13})(\.\d{1,2})?$"},
+    ]})
+}
+
+/// As [`amount`], but more than zero.
+///
+/// # Errors
+/// The rules it breaks.
+pub fn positive_amount(given: Given<'_>) -> Result<Money, Broken> {
+    given.describe(|| amount_schema("exclusiveMinimum"))?;
+    match amount(given) {
+        Ok(Money::ZERO) => Err(broken![POSITIVE]),
+        Err(broken) => Err(broken.into_iter().map(|rule| if rule == NOT_NEGATIVE { Cow::Borrowed(POSITIVE) } else { rule }).collect()),
+        good => good,
+    }
+}
+
+/// The elements of a list that is not empty.
+///
+/// # Errors
+/// The rules it breaks.
+pub(super) fn elements(given: Given<'_>, most: usize) -> Result<Vec<&RawValue>, Broken> {
+    let values: Vec<&RawValue> = given.value.and_then(|value| serde_json::from_str(value.get()).ok()).ok_or_else(|| broken![ARRAY])?;
+    match values.len() {
+        0 => Err(broken!["must contain at least 1 elements"]),
+        count if count > most => Err(vec![Cow::Owned(format!("must contain no more than {most} elements"))]),
+        _ => Ok(values),
+    }
+}
+
 /// An id: a positive integer.
 ///
 /// # Errors
@@ -109,16 +148,33 @@ pub fn amount(given: Given<'_>) -> Result<Money, Broken> {
 pub fn id<T: FromStr>(given: Given<'_>) -> Result<T, Broken> {
     given.describe(|| given.id_schema())?;
     let string = given.string().filter(|_| given.door == Door::Socket);
-    // 5.0 is the same number as 5 (JSON Schema, and every JavaScript).
-    let number = given
-        .number()
-        .map(|text| text.split_once('.').filter(|(_, places)| places.bytes().all(|b| b == b'0')).map_or(text, |(whole, _)| whole));
-    let Some(text) = string.as_deref().or(number) else { return Err(broken![POSITIVE, NUMBER]) };
+    let Some(text) = string.as_deref().or(given.whole()) else { return Err(broken![POSITIVE, NUMBER]) };
     text.parse().map_err(|_| match text.parse::<f64>() {
         Ok(number) if number > 0.0 => broken![INTEGER],
         Ok(_) => broken![POSITIVE],
         Err(_) => broken![POSITIVE, NUMBER],
     })
+}
+
+/// An integer from `least` to `most`.
+pub fn integer(least: i64, most: i64) -> impl Fn(Given<'_>) -> Result<i64, Broken> {
+    move |given| {
+        given.describe(|| json!({"type": "integer", "minimum": least, "maximum": most}))?;
+        let too_large = || Cow::Owned(format!("must not be greater than {most}"));
+        let too_small = || Cow::Owned(format!("must not be less than {least}"));
+        let Some(text) = given.whole() else { return Err(vec![too_large(), too_small(), Cow::Borrowed(INTEGER)]) };
+        match text.parse::<i64>() {
+            Ok(integer) if integer > most => Err(vec![too_large()]),
+            Ok(integer) if integer < least => Err(vec![too_small()]),
+            Ok(integer) => Ok(integer),
+            // A number all the same: a float is enough to know where it lies.
+            Err(_) => match text.parse::<f64>() {
+                Ok(number) if number > most as f64 => Err(vec![too_large(), Cow::Borrowed(INTEGER)]),
+                Ok(number) if number < least as f64 => Err(vec![too_small(), Cow::Borrowed(INTEGER)]),
+                _ => Err(broken![INTEGER]),
+            },
+        }
+    }
 }
 
 /// Any string.

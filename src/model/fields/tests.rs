@@ -166,3 +166,75 @@ fn what_a_text_takes_within_json() {
         assert_eq!(serde_json::to_string(text).map(|json| json.len() - 2).ok(), Some(bytes), "{text:?}");
     }
 }
+
+#[test]
+fn integers_have_a_range() {
+    let rating = |text: &str| {
+        faults(&format!(r#"{{"rating":{text}}}"#), |fields| {
+            fields.required("rating", integer(1, 5));
+        })
+    };
+    for good in ["1", "5"] {
+        assert_eq!(rating(good), [""; 0], "{good}");
+    }
+    let [large, small, whole] = ["rating must not be greater than 5", "rating must not be less than 1", "rating must be an integer number"];
+    for (text, faults) in [
+        ("6", vec![large]),
+        ("99999999999999999999", vec![large, whole]),
+        ("0", vec![small]),
+        ("-1.5", vec![small, whole]),
+        ("4.5", vec![whole]),
+        ("\"4\"", vec![large, small, whole]),
+        ("null", vec![large, small, whole, "rating should not be empty"]),
+    ] {
+        assert_eq!(rating(text), faults, "{text}");
+    }
+}
+
+#[test]
+fn an_amount_can_have_to_be_positive() {
+    let pay = |text: &str| {
+        faults(&format!(r#"{{"amount":{text}}}"#), |fields| {
+            fields.required("amount", positive_amount);
+        })
+    };
+    let number = "amount must be a number conforming to the specified constraints";
+    assert_eq!(pay("0.01"), [""; 0]);
+    for (text, faults) in [
+        ("0", vec!["amount must be a positive number"]),
+        ("\"-0.00\"", vec!["amount must be a positive number"]),
+        ("-1", vec!["amount must be a positive number"]),
+        ("0.001", vec![number]),
+        ("[]", vec!["amount must be a positive number", number]),
+    ] {
+        assert_eq!(pay(text), faults, "{text}");
+    }
+}
+
+#[test]
+fn a_lists_faults_say_where_they_are() {
+    let items = |text: &str| {
+        faults(&format!(r#"{{"items":{text}}}"#), |fields| {
+            fields.list("items", 2, |mut item| {
+                let quantity = item.required("quantity", integer(1, 9));
+                item.end(|| quantity)
+            });
+        })
+    };
+    for good in [r#"[{"quantity":1},{"quantity":9}]"#, "null"] {
+        assert_eq!(items(good), [""; 0], "{good}");
+    }
+    for text in ["5", "{}", "\"[]\""] {
+        assert_eq!(items(text), ["items must be an array"], "{text}");
+    }
+    assert_eq!(items("[]"), ["items must contain at least 1 elements"]);
+    assert_eq!(items("[1,2,3]"), ["items must contain no more than 2 elements"]);
+    assert_eq!(
+        items(r#"[5,{"quantity":0,"foo":1}]"#),
+        [
+            "each value in nested property items must be either object or array",
+            "items.1.property foo should not exist",
+            "items.1.quantity must not be less than 1"
+        ]
+    );
+}

@@ -73,6 +73,8 @@ impl Event {
         let members = conversations::members_of(conn, &of).await?;
         let expand = |room: &String| match members_of(plain(room)) {
             Some(id) => members.get(&id).into_iter().flatten().copied().map(user_room).collect(),
+            // For the whole namespace.
+            None if plain(room).is_empty() => Vec::new(),
             None => vec![plain(room).to_owned()],
         };
         let event = |row: Read| {

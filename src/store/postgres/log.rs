@@ -86,7 +86,8 @@ impl QueryFragment<Pg> for Take {
              ), \
              found AS ( \
                  INSERT INTO event_rooms (room, event_id) \
-                 SELECT DISTINCT namespace || '#' || room, event_id FROM numbered, UNNEST(rooms) AS room \
+                 SELECT DISTINCT namespace || '#' || room, event_id \
+                 FROM numbered, UNNEST(CASE WHEN rooms = '{}' THEN ARRAY[''] ELSE rooms END) AS room \
              ) \
              SELECT last_id, (SELECT max(number) FROM epochs), \
                  given.id, origin, event_id, namespace, name, payload, except_json, rooms, members \

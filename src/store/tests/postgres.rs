@@ -183,6 +183,23 @@ fn two_servers_announce_one_log_in_one_order_whatever_connections_are_killed() {
 }
 
 #[test]
+fn what_is_for_a_whole_namespace_is_so_on_every_server() {
+    let Some(two) = Two::open() else { return };
+    run(async {
+        let emit = async |tx: &mut Tx| {
+            tx.emit(event::product_updated(event::ProductAction::Deleted(crate::model::ProductId(3))));
+            Ok(())
+        };
+        two.house.db.write(Once::No, emit).await.expect("writes");
+        two.settle().await;
+        for log in [&two.house.log, &two.other_log] {
+            let rooms: Vec<Vec<String>> = log.events().into_iter().map(|event| event.rooms).collect();
+            assert_eq!(rooms, [Vec::<String>::new()]);
+        }
+    });
+}
+
+#[test]
 fn what_a_server_does_of_its_own_keeps_its_place_among_the_events_of_others() {
     let Some(two) = Two::open() else { return };
     run(async {

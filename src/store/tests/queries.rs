@@ -3,11 +3,12 @@
 use diesel::{ExpressionMethods, QueryDsl};
 
 use super::*;
-use crate::event::{Kind, NewEvent, Room};
-use crate::model::{ConversationId, EventId};
+use crate::event::{Kind, NewEvent, ProductAction, Room};
+use crate::model::{ConversationId, EventId, ProductId};
 use crate::schema::{event_rooms, events};
-use crate::store::Conn;
 use crate::store::conn::query;
+use crate::store::sessions::SessionRoom;
+use crate::store::{Conn, history};
 
 #[test]
 fn what_is_written_is_read_back_and_announced_as_the_contract_says() {
@@ -132,5 +133,28 @@ fn members_are_one_room_in_the_log_and_each_their_own_when_announced() {
         let except =
             async |conn: &mut Conn| query!(&mut *conn, c => events::table.find(2).select(events::except_json).first::<Option<String>>(c));
         assert_eq!(db.read(except).await.expect("reads").as_deref(), Some(r#"["conversation:7"]"#));
+    });
+}
+
+#[test]
+fn an_event_without_rooms_is_found_again_by_all_of_its_namespace_and_by_no_other() {
+    let House { db, log, .. } = &house();
+    run(async {
+        db.write(Once::No, async |tx| {
+            tx.emit(event::product_updated(ProductAction::Deleted(ProductId(3))));
+            Ok(())
+        })
+        .await
+        .expect("writes");
+        let [told] = log.events().try_into().expect("one event");
+        assert_eq!((&*told.namespace, &told.rooms), ("/", &Vec::new()));
+        let last = db.read(async |conn| history::last(conn, EventId(1)).await).await.expect("reads");
+        assert_eq!(last, [told], "as after a start");
+        for (namespace, found) in [("/", 1), ("/admin", 0)] {
+            let stay = SessionRoom { room: "user:5".into(), since: EventId(0), until: None };
+            let audience = history::Audience { namespace: namespace.into(), user: UserId(5), stays: vec![stay] };
+            let page = db.read(async move |conn| history::page(conn, &audience, EventId(0), EventId(1)).await).await.expect("reads");
+            assert_eq!(page.map(|(events, _)| events.len()), Some(found), "{namespace}");
+        }
     });
 }

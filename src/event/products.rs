@@ -1,0 +1,72 @@
+//! Products: added, changed, removed.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{MAIN, NewEvent, Told};
+use crate::model::{Product, ProductId};
+
+/// What became of a product.
+#[derive(Debug, Clone, Copy)]
+pub enum ProductAction<'a> {
+    Created(&'a Product),
+    Updated(&'a Product),
+    Deleted(ProductId),
+}
+
+/// What this file makes.
+pub(super) const TOLD: &[Told] = &[Told::stored::<ProductUpdated<'static>>("productUpdated", "every socket of the namespace")];
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct ProductUpdated<'a> {
+    product_id: ProductId,
+    action: &'static str,
+    /// Null when it is gone.
+    product: Option<&'a Product>,
+}
+
+/// `productUpdated`, to every socket of `/`.
+#[must_use]
+pub fn product_updated(action: ProductAction<'_>) -> NewEvent {
+    let payload = match action {
+        ProductAction::Created(product) => ProductUpdated { product_id: product.id, action: "created", product: Some(product) },
+        ProductAction::Updated(product) => ProductUpdated { product_id: product.id, action: "updated", product: Some(product) },
+        ProductAction::Deleted(product_id) => ProductUpdated { product_id, action: "deleted", product: None },
+    };
+    NewEvent::stored(MAIN, "productUpdated", Vec::new(), &payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Kind, Room};
+    use crate::model::{Money, Timestamp};
+
+    #[test]
+    fn a_change_is_for_all_of_the_namespace_and_says_what_the_product_is_now() {
+        let time = Timestamp::from_unix_seconds(0).expect("the epoch is a time");
+        let product = Product {
+            id: ProductId(3),
+            name: "Tea".into(),
+            description: Some("Green".into()),
+            price: Money::from_minor(5),
+            stock: 0,
+            low_stock_threshold: 5,
+            owner_id: None,
+            created_at: time,
+            updated_at: time,
+        };
+        let json = r#"{"id":3,"name":"Tea","description":"Green","price":"0.05","stock":0,"lowStockThreshold":5,"ownerId":null,"createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z"}"#;
+        for (action, word, json) in [
+            (ProductAction::Created(&product), "created", json),
+            (ProductAction::Updated(&product), "updated", json),
+            (ProductAction::Deleted(product.id), "deleted", "null"),
+        ] {
+            let event = product_updated(action);
+            assert_eq!((event.namespace, event.name, event.kind), ("/", "productUpdated", Kind::Stored));
+            assert_eq!(event.rooms, Vec::<Room>::new());
+            assert_eq!(event.data, format!(r#"{{"productId":3,"action":"{word}","product":{json}}}"#));
+        }
+    }
+}

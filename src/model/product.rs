@@ -1,0 +1,75 @@
+//! Products.
+
+use diesel::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Money, ProductId, Timestamp, UserId};
+use crate::schema::products;
+
+/// A product. camelCase on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
+#[serde(rename_all = "camelCase")]
+#[diesel(table_name = products)]
+pub struct Product {
+    pub id: ProductId,
+    pub name: String,
+    pub description: Option<String>,
+    /// Of one piece.
+    #[diesel(column_name = price_minor)]
+    pub price: Money,
+    /// Pieces, 0 or more.
+    pub stock: i64,
+    /// With so many pieces or fewer, the stock is low.
+    pub low_stock_threshold: i64,
+    /// Who may change it, beside the admins. None when that account is gone.
+    pub owner_id: Option<UserId>,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+impl Product {
+    /// Whether the admins should order more.
+    #[must_use]
+    pub const fn is_low(&self) -> bool {
+        self.stock <= self.low_stock_threshold
+    }
+}
+
+/// One who waits for a product to be in stock again. camelCase on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiting {
+    pub product_id: ProductId,
+    pub user_id: UserId,
+    pub created_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_product_is_written_in_camel_case_and_is_low_at_its_threshold() {
+        let time = Timestamp::from_unix_seconds(0).expect("the epoch is a time");
+        let product = Product {
+            id: ProductId(3),
+            name: "Tea".into(),
+            description: None,
+            price: Money::from_minor(1250),
+            stock: 5,
+            low_stock_threshold: 5,
+            owner_id: Some(UserId(7)),
+            created_at: time,
+            updated_at: time,
+        };
+        assert_eq!(
+            serde_json::to_string(&product).ok().as_deref(),
+            Some(
+                r#"{"id":3,"name":"Tea","description":null,"price":"12.50","stock":5,"lowStockThreshold":5,"ownerId":7,"createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z"}"#
+            )
+        );
+        assert!(product.is_low());
+        assert!(!Product { stock: 6, ..product }.is_low());
+    }
+}

@@ -1,0 +1,95 @@
+//! What orders do to the stock of products, and who is notified when it changes: the admins when there is little left, those who wait when there is
+//! something again. For the verbs of orders and products, within their transactions.
+
+use std::collections::BTreeMap;
+
+use super::notifications::{Notices, Whom};
+use super::products::MAX_PIECES;
+use crate::error::Error;
+use crate::model::fields::{self, Fields};
+use crate::model::{Notice, OrderId, OrderItem, Product, ProductId};
+use crate::store::{Tx, orders, products as rows, waitlist};
+
+/// So many pieces of a product, to be ordered.
+pub struct Line {
+    pub product_id: ProductId,
+    pub quantity: i64,
+}
+
+impl Line {
+    /// From `{productId, quantity}`.
+    ///
+    /// # Errors
+    /// [`Error::Faults`].
+    pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
+        let product = fields.required("productId", fields::id);
+        let quantity = fields.required("quantity", fields::integer(1, MAX_PIECES));
+        fields.end(|| Some(Self { product_id: product?, quantity: quantity? }))
+    }
+}
+
+/// Takes what is ordered from its stock: one item for each product, in the order of the lines, and the notices that are to follow.
+///
+/// # Errors
+/// [`Error::Faults`] for products that do not exist, [`Error::Conflict`] when there is not enough of one.
+pub(super) async fn take(tx: &mut Tx, lines: &[Line]) -> Result<(Vec<OrderItem>, Notices), Error> {
+    let mut wanted: BTreeMap<ProductId, (usize, i64)> = BTreeMap::new();
+    for (at, line) in lines.iter().enumerate() {
+        // At most a hundred times MAX_PIECES.
+        wanted.entry(line.product_id).or_insert((at, 0)).1 += line.quantity;
+    }
+    let existing = rows::existing(tx.conn(), &Vec::from_iter(wanted.keys().copied())).await?;
+    let unknown = lines.iter().enumerate().filter(|(_, line)| !existing.contains(&line.product_id));
+    let faults: Vec<String> = unknown.map(|(at, _)| missing(at)).collect();
+    if !faults.is_empty() {
+        return Err(Error::Faults(faults));
+    }
+    let (mut items, mut notices) = (Vec::with_capacity(wanted.len()), Notices::new());
+    // In the order of ids, so that no two orders wait for each other.
+    for (id, (at, quantity)) in wanted {
+        let Some(product) = rows::take(tx, id, quantity).await? else {
+            let product = rows::by_id(tx.conn(), id).await?.ok_or_else(|| Error::Faults(vec![missing(at)]))?;
+            return Err(Error::Conflict(format!("Product with ID {id} has only {} in stock", product.stock)));
+        };
+        let before = Product { stock: product.stock + quantity, ..product.clone() };
+        changed(tx, &before, &product, &mut notices).await?;
+        items.push((at, OrderItem { product_id: Some(id), name: product.name, quantity, price: product.price }));
+    }
+    items.sort_unstable_by_key(|(at, _)| *at);
+    Ok((items.into_iter().map(|(_, item)| item).collect(), notices))
+}
+
+fn missing(at: usize) -> String {
+    format!("items.{at}.productId must refer to an existing product")
+}
+
+/// Gives what was ordered back to its stock, as far as the products are still there.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn give_back(tx: &mut Tx, id: OrderId, notices: &mut Notices) -> Result<(), Error> {
+    let items = orders::items(tx.conn(), &[id]).await?.remove(&id).unwrap_or_default();
+    // As in `take`.
+    let given: BTreeMap<ProductId, i64> = items.into_iter().filter_map(|item| Some((item.product_id?, item.quantity))).collect();
+    for (id, quantity) in given {
+        let Some(product) = rows::give_back(tx, id, quantity).await? else { continue };
+        let before = Product { stock: product.stock - quantity, ..product.clone() };
+        changed(tx, &before, &product, notices).await?;
+    }
+    Ok(())
+}
+
+/// The product was changed, and is locked: adds the notices that its stock calls for. Who waited for it waits no longer when it is there again.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn changed(tx: &mut Tx, before: &Product, product: &Product, notices: &mut Notices) -> Result<(), Error> {
+    if product.is_low() && !before.is_low() {
+        notices.push((Whom::Admins, Notice::low_stock(product)));
+    }
+    if before.stock == 0 && product.stock > 0 {
+        let waiting = waitlist::empty(tx, product.id).await?;
+        notices.push((Whom::Users(waiting), Notice::back_in_stock(product)));
+    }
+    Ok(())
+}

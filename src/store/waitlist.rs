@@ -1,0 +1,41 @@
+//! Waitlists of products: add, remove, count, empty. Changed by who has the product [locked](crate::store::products::hold), but for a removal.
+
+#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
+
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
+
+use crate::model::{ProductId, Timestamp, UserId, Waiting};
+use crate::schema::waitlist;
+use crate::store::Tx;
+use crate::store::conn::query;
+
+/// Puts a user on the list.
+pub async fn add(tx: &mut Tx, product_id: ProductId, user_id: UserId) -> QueryResult<Waiting> {
+    let created_at = Timestamp::now();
+    let row = (waitlist::product_id.eq(product_id), waitlist::user_id.eq(user_id), waitlist::created_at.eq(created_at));
+    query!(tx.conn(), c => diesel::insert_into(waitlist::table).values(row).execute(c))?;
+    Ok(Waiting { product_id, user_id, created_at })
+}
+
+/// The user's place on the list.
+pub async fn of(tx: &mut Tx, product: ProductId, user: UserId) -> QueryResult<Option<Waiting>> {
+    query!(tx.conn(), c => waitlist::table.find((product, user)).first(c)).optional()
+}
+
+/// How many wait.
+pub async fn count(tx: &mut Tx, product: ProductId) -> QueryResult<i64> {
+    query!(tx.conn(), c => waitlist::table.filter(waitlist::product_id.eq(product)).count().get_result(c))
+}
+
+/// Takes a user from the list; false: it was not there.
+pub async fn remove(tx: &mut Tx, product: ProductId, user: UserId) -> QueryResult<bool> {
+    query!(tx.conn(), c => diesel::delete(waitlist::table.find((product, user))).execute(c)).map(|removed| removed > 0)
+}
+
+/// Takes all from the list, and gives them, ascending.
+pub async fn empty(tx: &mut Tx, product: ProductId) -> QueryResult<Vec<UserId>> {
+    let all = waitlist::table.filter(waitlist::product_id.eq(product));
+    let users = query!(tx.conn(), c => all.order(waitlist::user_id).select(waitlist::user_id).load(c))?;
+    query!(tx.conn(), c => diesel::delete(all).execute(c))?;
+    Ok(users)
+}
