@@ -7,7 +7,7 @@ use super::endpoint::{Endpoint, delete, get, patch, post};
 use super::{accounts, conversations, health, metrics, notifications, orders, presence, products, projects};
 use crate::model::fields::Fields;
 use crate::model::{
-    ConversationDetail, ConversationSummary, ConversationWithMembers, Member, Message, Notification, Order, OrderDetail, Project,
+    ConversationDetail, ConversationSummary, ConversationWithMembers, Member, Message, Notification, Order, OrderDetail, Product, Project,
     ProjectDetail, Reading, Stage, User, WithItems,
 };
 use crate::service::accounts::{Credentials, NewAccount, SignedIn};
