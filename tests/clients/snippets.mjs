@@ -1,0 +1,143 @@
+// The files of docs/clients.md: taken out of the document, and run as its readers would. Front ends run in jsdom's window, on the browsers'
+// builds of socket.io-client, React and Vue, with the page of index.html.
+
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { JSDOM, VirtualConsole } from "jsdom";
+import { compileScript, parse } from "vue/compiler-sfc";
+import { until } from "./harness.mjs";
+
+const DOCUMENT = readFileSync(new URL("../../docs/clients.md", import.meta.url), "utf8");
+const ADDRESS = "127.0.0.1:3000";
+const MODULES = fileURLToPath(new URL("node_modules", import.meta.url));
+
+/** `[[language, text, name]]` of each block; a block without a name in its first line has an undefined one. */
+export const blocks = [...DOCUMENT.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(([, language, text]) => {
+  return [language, text, /^(?:\/\/|#|<!--) ([\w/]+\.\w+)(?: -->)?\n/.exec(text)?.[1]];
+});
+
+/** A component of Vue, as its bundler plugins make it: the template within the setup function. */
+const vue = {
+  name: "vue",
+  setup({ onLoad }) {
+    onLoad({ filter: /\.vue$/ }, ({ path }) => {
+      const { descriptor, errors } = parse(readFileSync(path, "utf8"), { filename: path });
+      if (errors.length > 0) throw errors[0];
+      return { contents: compileScript(descriptor, { id: path, inlineTemplate: true }).content, loader: "js" };
+    });
+  },
+};
+
+/** socket.io-client itself, whose sockets can be looked at in `window.sockets`. */
+const library = {
+  name: "socket.io-client",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^socket\.io-client$/ }, () => ({ path: "seen", namespace: "seen" }));
+    onResolve({ filter: /^real$/, namespace: "seen" }, () => ({ path: join(MODULES, "socket.io-client/build/esm/index.js") }));
+    onLoad({ filter: /./, namespace: "seen" }, () => ({
+      contents: `import { io as open } from "real"; window.sockets = []; export const io = (...args) => { const socket = open(...args); window.sockets.push(socket); return socket; };`,
+    }));
+  },
+};
+
+/** The files, in a directory of their own until `close`, pointed at the server (or proxy) at `url`. */
+export class Files {
+  #directory = mkdtempSync(join(tmpdir(), "hubcast-snippets-"));
+
+  constructor(url) {
+    this.url = url;
+    for (const [, text, name] of blocks) {
+      if (name) this.write(name, text.replaceAll(ADDRESS, new URL(url).host));
+    }
+  }
+
+  write(name, text) {
+    mkdirSync(dirname(this.path(name)), { recursive: true });
+    writeFileSync(this.path(name), text);
+  }
+
+  path(name) {
+    return join(this.#directory, name);
+  }
+
+  read(name) {
+    return readFileSync(this.path(name), "utf8");
+  }
+
+  /** A program on these files for `open`. */
+  async bundle(program) {
+    const { outputFiles } = await build({
+      stdin: { contents: program, resolveDir: this.#directory, loader: "jsx" },
+      bundle: true, write: false, format: "iife", globalName: "snippets", jsx: "automatic", platform: "browser", logLevel: "silent",
+      nodePaths: [MODULES], plugins: [vue, library],
+      define: { __VUE_OPTIONS_API__: "false", __VUE_PROD_DEVTOOLS__: "false", __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: "false" },
+    });
+    return outputFiles[0].text;
+  }
+
+  open(code, fetch) {
+    return new Page(this.url, this.read("index.html"), code, fetch);
+  }
+
+  close() {
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/** A window with a bundle's exports in `snippets`. */
+export class Page {
+  /** What was complained of: in the console, or by an error that nobody caught. */
+  complaints = [];
+
+  constructor(url, html, code, fetch = globalThis.fetch) {
+    const virtualConsole = new VirtualConsole();
+    for (const way of ["error", "warn", "jsdomError"]) virtualConsole.on(way, (...what) => this.complaints.push(what.map(String).join(" ")));
+    this.dom = new JSDOM(`<body>${html}<main></main></body>`, { url, runScripts: "outside-only", pretendToBeVisual: true, virtualConsole });
+    this.window = this.dom.window;
+    this.window.fetch = fetch;
+    this.window.eval(`${code};window.snippets = snippets;`);
+    this.snippets = this.window.snippets;
+    this.root = this.window.document.body;
+  }
+
+  find(selector) {
+    return this.root.querySelector(selector);
+  }
+
+  text(selector) {
+    return this.find(selector)?.textContent.trim() ?? null;
+  }
+
+  texts(selector) {
+    return [...this.root.querySelectorAll(selector)].map((node) => node.textContent.trim());
+  }
+
+  /** Waits until something of what is shown is so. */
+  shows(selector, check, what = selector) {
+    return until(() => check(this.text(selector)), `${what}; shown: ${this.root.textContent}; complaints: ${this.complaints.join("\n")}`);
+  }
+
+  /** Types into a field, as a user would: frameworks hear of the event, not of the value. */
+  type(selector, text) {
+    const input = this.find(selector);
+    Object.getOwnPropertyDescriptor(this.window.HTMLInputElement.prototype, "value").set.call(input, text);
+    input.dispatchEvent(new this.window.Event("input", { bubbles: true }));
+  }
+
+  click(selector) {
+    this.find(selector).click();
+  }
+
+  /** How many handlers the sockets still have, of any event, and how many of the sockets are still there. */
+  left() {
+    return { connected: this.window.sockets.filter(({ active }) => active).length, handlers: this.window.sockets.flatMap((socket) => Object.values(socket._callbacks ?? {}).flat()).length };
+  }
+
+  close() {
+    for (const socket of this.window.sockets ?? []) socket.disconnect();
+    this.window.close();
+  }
+}
