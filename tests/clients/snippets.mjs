@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { JSDOM, VirtualConsole } from "jsdom";
 import { compileScript, parse } from "vue/compiler-sfc";
+import WebSocket from "ws";
 import { until } from "./harness.mjs";
 
 const DOCUMENT = readFileSync(new URL("../../docs/clients.md", import.meta.url), "utf8");
@@ -63,10 +64,6 @@ export class Files {
     return join(this.#directory, name);
   }
 
-  read(name) {
-    return readFileSync(this.path(name), "utf8");
-  }
-
   /** A program on these files for `open`. */
   async bundle(program) {
     const { outputFiles } = await build({
@@ -78,8 +75,8 @@ export class Files {
     return outputFiles[0].text;
   }
 
-  open(code, fetch) {
-    return new Page(this.url, this.read("index.html"), code, fetch);
+  open(code) {
+    return new Page(this.url, readFileSync(this.path("index.html"), "utf8"), code);
   }
 
   close() {
@@ -92,12 +89,18 @@ export class Page {
   /** What was complained of: in the console, or by an error that nobody caught. */
   complaints = [];
 
-  constructor(url, html, code, fetch = globalThis.fetch) {
+  constructor(url, html, code) {
     const virtualConsole = new VirtualConsole();
     for (const way of ["error", "warn", "jsdomError"]) virtualConsole.on(way, (...what) => this.complaints.push(what.map(String).join(" ")));
     this.dom = new JSDOM(`<body>${html}<main></main></body>`, { url, runScripts: "outside-only", pretendToBeVisual: true, virtualConsole });
     this.window = this.dom.window;
+    // jsdom has no fetch, and its WebSocket loses what is sent just before it is closed, which a browser's does not: a good-bye, for example.
     this.window.fetch = fetch;
+    this.window.WebSocket = class extends WebSocket {
+      constructor(address) {
+        super(address, { origin: new URL(url).origin });
+      }
+    };
     this.window.eval(`${code};window.snippets = snippets;`);
     this.snippets = this.window.snippets;
     this.root = this.window.document.body;

@@ -47,7 +47,8 @@ const ENTRIES = {
     export const start = (conversationId) => show(App, { conversationId });
     export const startOrders = () => show(AdminOrders);`,
 };
-const LIBRARY = `export { ask, call, createSocket, session, signIn } from "./hub.js"; export { followLine } from "./line.js"; export { keepSignedIn } from "./token.js";`;
+const LIBRARY = `export { ask, call, createSocket, session, signIn } from "./hub.js"; export { followLine } from "./line.js"; export { openRoom } from "./room.js";
+    export { watchOrders } from "./orders.js"; export { keepSignedIn } from "./token.js";`;
 
 let server;
 let proxy;
@@ -237,6 +238,76 @@ describe("the shared files", () => {
     socket.connect();
     const refused = { code: "not_found", message: "Conversation with ID 12345 not found" };
     await assert.rejects(page.snippets.ask(socket, "join:conversation", { conversationId: 12345 }), refused);
+  });
+
+  /** Holds that call on its way there, or its answer on its way back, until it is let go; `held` resolves when it is. */
+  function hold(page, path, way) {
+    let letGo;
+    const gate = new Promise((resolve) => (letGo = resolve));
+    const held = new Promise((resolve) => {
+      page.window.fetch = async (url, options) => {
+        if (!url.includes(path)) return fetch(url, options);
+        const answer = way === "back" && (await fetch(url, options));
+        resolve();
+        await gate;
+        return answer || fetch(url, options);
+      };
+    });
+    return { held: within(held, path), letGo };
+  }
+
+  for (const [way, what] of [["there", "both live and by REST is shown once"], ["back", "live only is not lost to an older answer"]]) {
+    test(`room.js: what is said while it reads, and comes ${what}`, async (t) => {
+      const talk = await newTalk();
+      const page = await pageOf(t, code, "alice");
+      const { held, letGo } = hold(page, "/messages", way);
+      const socket = page.snippets.createSocket();
+      let shown = [];
+      page.snippets.openRoom(socket, talk, ({ messages }) => (shown = Array.from(messages, ({ content }) => content)));
+      await server.post("bob", `/conversations/${talk}/messages`, { content: "one" });
+      socket.connect();
+      await held;
+      await server.post("bob", `/conversations/${talk}/messages`, { content: "two" });
+      await until(() => shown.includes("two"), "what is live");
+      letGo();
+      await until(() => shown.includes("one"), "what was before");
+      assert.deepEqual(shown, ["one", "two"]);
+    });
+  }
+
+  test("room.js: a message whose ack is lost with the line is sent again, and is one message", async (t) => {
+    const talk = await newTalk();
+    const page = await pageOf(t, code, "alice");
+    const socket = page.snippets.createSocket();
+    socket.io.opts.transports = ["websocket"];
+    let shown = [];
+    const room = page.snippets.openRoom(socket, talk, ({ messages }) => (shown = Array.from(messages, ({ content }) => content)));
+    socket.connect();
+    await server.post("bob", `/conversations/${talk}/messages`, { content: "one" });
+    await until(() => shown.length === 1, "that it is in the room");
+    const cut = proxy.cutAt((text) => text.includes('"two"'), "before");
+    const sent = room.send("two");
+    await within(cut, "the line's end");
+    assert.equal(await within(sent, "the answer"), true);
+    await server.post("bob", `/conversations/${talk}/messages`, { content: "three" });
+    await until(() => shown.includes("three"), "what is new");
+    assert.deepEqual(shown, ["one", "two", "three"]);
+  });
+
+  test("orders.js: an answer that was on its way does not take back what came by the socket", async (t) => {
+    const { id } = await server.order("alice", "1.00");
+    const page = await pageOf(t, code, "admin");
+    const { held, letGo } = hold(page, "/orders", "back");
+    const socket = page.snippets.createSocket("/admin");
+    let shown = [];
+    page.snippets.watchOrders(socket, (orders) => (shown = orders));
+    socket.connect();
+    await held;
+    await server.call("admin", "PATCH", `/orders/${id}/status`, { status: "paid" });
+    await until(() => shown.length > 0, "the update");
+    letGo();
+    await until(() => shown.length > 1, "the others");
+    assert.equal(shown.find((order) => order.id === id).status, "paid");
   });
 
   test("token.js goes on with a new token when the server says that the old one ends", async (t) => {
