@@ -275,6 +275,23 @@ describe("the shared files", () => {
     });
   }
 
+  test("room.js: who leaves is out of the room at once, and is shown nothing more", async (t) => {
+    const talk = await newTalk();
+    const page = await pageOf(t, code, "alice");
+    const { held, letGo } = hold(page, "/messages", "back");
+    const socket = page.snippets.createSocket();
+    let times = 0;
+    const room = page.snippets.openRoom(socket, talk, () => (times += 1));
+    socket.connect();
+    await held;
+    room.leave();
+    await page.snippets.ask(socket, "message", { content: "behind it" });
+    assert.deepEqual((await server.call("bob", "GET", `/presence?room=conversation:${talk}`)).body.members, []);
+    letGo();
+    await page.snippets.call("GET", "/auth/me");
+    assert.equal(times, 0);
+  });
+
   test("room.js: a message whose ack is lost with the line is sent again, and is one message", async (t) => {
     const talk = await newTalk();
     const page = await pageOf(t, code, "alice");
@@ -318,15 +335,19 @@ describe("the shared files", () => {
     t.after(() => probe.close());
     const { error } = await probe.ask("auth:refresh", { token: fresh });
     if (error?.message === "unknown event auth:refresh") return t.skip("this server does not know auth:refresh");
-    session.token = sign({ sub: String(ids.alice), exp: Math.floor(Date.now() / 1000) + 4 });
-    const socket = createSocket();
-    const ended = new Promise((resolve) => socket.once("disconnect", resolve));
-    const renewed = new Promise((resolve) => keepSignedIn(socket, () => (resolve(), fresh)));
+    session.token = sign({ sub: String(ids.alice), exp: Math.floor(Date.now() / 1000) + 3 });
+    // One that does not answer, to see when the token's time is over.
+    const [silent, socket] = [createSocket(), createSocket()];
+    const ended = new Promise((resolve) => silent.once("disconnect", resolve));
+    silent.connect();
+    await within(new Promise((resolve) => silent.once("session", resolve)), "a socket of the old token");
+    let ends = 0;
+    socket.on("disconnect", () => (ends += 1));
+    keepSignedIn(socket, async () => fresh);
     socket.connect();
-    await within(renewed, "token:expiring");
-    // The old one ends meanwhile, and that is what would end the socket.
-    assert.equal(await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 5_000, "still there"))]), "still there");
+    assert.equal(await within(ended, "the token's end"), "io server disconnect");
     assert.equal((await ask(socket, "message", { content: "still there" })).ok, true);
+    assert.deepEqual([ends, session.token], [0, fresh]);
     assert.deepEqual(page.complaints, []);
   });
 });
