@@ -9,15 +9,15 @@ import { build } from "esbuild";
 import { JSDOM, VirtualConsole } from "jsdom";
 import { compileScript, parse } from "vue/compiler-sfc";
 import WebSocket from "ws";
-import { until } from "./harness.mjs";
+import { until, within } from "./harness.mjs";
 
 const DOCUMENT = readFileSync(new URL("../../docs/clients.md", import.meta.url), "utf8");
 const ADDRESS = "127.0.0.1:3000";
 const MODULES = fileURLToPath(new URL("node_modules", import.meta.url));
 
-/** `[[language, text, name]]` of each block; a block without a name in its first line has an undefined one. */
-export const blocks = [...DOCUMENT.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(([, language, text]) => {
-  return [language, text, /^(?:\/\/|#|<!--) ([\w/]+\.\w+)(?: -->)?\n/.exec(text)?.[1]];
+/** `[{text, name}]` of each block; one whose first line is no name has none. */
+export const blocks = [...DOCUMENT.matchAll(/^```\w*\n([\s\S]*?)^```$/gm)].map(([, text]) => {
+  return { text, name: /^(?:\/\/|#|<!--) ([\w/]+\.\w+)(?: -->)?\n/.exec(text)?.[1] };
 });
 
 /** A component of Vue, as its bundler plugins make it: the template within the setup function. */
@@ -50,14 +50,10 @@ export class Files {
 
   constructor(url) {
     this.url = url;
-    for (const [, text, name] of blocks) {
-      if (name) this.write(name, text.replaceAll(ADDRESS, new URL(url).host));
+    for (const { text, name } of blocks.filter(({ name }) => name)) {
+      mkdirSync(dirname(this.path(name)), { recursive: true });
+      writeFileSync(this.path(name), text.replaceAll(ADDRESS, new URL(url).host));
     }
-  }
-
-  write(name, text) {
-    mkdirSync(dirname(this.path(name)), { recursive: true });
-    writeFileSync(this.path(name), text);
   }
 
   path(name) {
@@ -134,9 +130,27 @@ export class Page {
     this.find(selector).click();
   }
 
-  /** How many handlers the sockets still have, of any event, and how many of the sockets are still there. */
+  /** Holds a call of REST on its way "there", or its answer on its way "back", until `letGo`; `held` resolves when it is held. */
+  hold(path, way) {
+    let letGo;
+    const gate = new Promise((resolve) => (letGo = resolve));
+    const held = new Promise((resolve) => {
+      this.window.fetch = async (url, options) => {
+        if (!url.includes(path)) return fetch(url, options);
+        const answer = way === "back" && (await fetch(url, options));
+        resolve();
+        await gate;
+        return answer || fetch(url, options);
+      };
+    });
+    return { held: within(held, path), letGo };
+  }
+
+  /** How many of the sockets that were opened are still in use, and how many handlers, of any event, all of them have. */
   left() {
-    return { connected: this.window.sockets.filter(({ active }) => active).length, handlers: this.window.sockets.flatMap((socket) => Object.values(socket._callbacks ?? {}).flat()).length };
+    const { sockets } = this.window;
+    const handlers = sockets.flatMap((socket) => Object.values(socket._callbacks ?? {}).flat());
+    return { connected: sockets.filter(({ active }) => active).length, handlers: handlers.length };
   }
 
   close() {

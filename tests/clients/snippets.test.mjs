@@ -78,7 +78,7 @@ async function pageOf(t, code, who) {
 const newTalk = async () => (await server.post("alice", "/conversations", { memberIds: [ids.bob] })).id;
 
 test("each block of code is a file that a test runs", () => {
-  const names = blocks.map(([, text, name]) => name ?? text);
+  const names = blocks.map(({ text, name }) => name ?? text);
   assert.deepEqual(names.toSorted(), [
     "admin.js", "bell.js", "bell.py", "bell.sh", "chat.js", "chat.py", "hub.js", "index.html", "line.js", "main.js", "orders.js", "plain.sh",
     "react/AdminOrders.jsx", "react/App.jsx", "react/Bell.jsx", "react/Chat.jsx", "react/useSocket.js", "room.js", "token.js",
@@ -151,9 +151,12 @@ for (const [framework, entry] of Object.entries(ENTRIES)) {
         const page = await start(t, talk);
         await until(() => page.texts(".messages li").length === 1, "what was said before");
         const socket = page.window.sockets.find(({ connected }) => connected);
+        socket.io.reconnectionDelay(20);
         if (recovered) {
-          await proxy.outage(() => say("two"));
-          await page.shows(".line", (text) => text === "waiting");
+          await proxy.outage(async () => {
+            await say("two");
+            await page.shows(".line", (text) => text === "waiting");
+          });
         } else {
           socket.disconnect();
           await say("two");
@@ -240,27 +243,11 @@ describe("the shared files", () => {
     await assert.rejects(page.snippets.ask(socket, "join:conversation", { conversationId: 12345 }), refused);
   });
 
-  /** Holds that call on its way there, or its answer on its way back, until it is let go; `held` resolves when it is. */
-  function hold(page, path, way) {
-    let letGo;
-    const gate = new Promise((resolve) => (letGo = resolve));
-    const held = new Promise((resolve) => {
-      page.window.fetch = async (url, options) => {
-        if (!url.includes(path)) return fetch(url, options);
-        const answer = way === "back" && (await fetch(url, options));
-        resolve();
-        await gate;
-        return answer || fetch(url, options);
-      };
-    });
-    return { held: within(held, path), letGo };
-  }
-
   for (const [way, what] of [["there", "both live and by REST is shown once"], ["back", "live only is not lost to an older answer"]]) {
     test(`room.js: what is said while it reads, and comes ${what}`, async (t) => {
       const talk = await newTalk();
       const page = await pageOf(t, code, "alice");
-      const { held, letGo } = hold(page, "/messages", way);
+      const { held, letGo } = page.hold("/messages", way);
       const socket = page.snippets.createSocket();
       let shown = [];
       page.snippets.openRoom(socket, talk, ({ messages }) => (shown = Array.from(messages, ({ content }) => content)));
@@ -278,18 +265,22 @@ describe("the shared files", () => {
   test("room.js: who leaves is out of the room at once, and is shown nothing more", async (t) => {
     const talk = await newTalk();
     const page = await pageOf(t, code, "alice");
-    const { held, letGo } = hold(page, "/messages", "back");
+    const { held, letGo } = page.hold("/messages", "back");
     const socket = page.snippets.createSocket();
-    let times = 0;
-    const room = page.snippets.openRoom(socket, talk, () => (times += 1));
+    const shown = [];
+    const room = page.snippets.openRoom(socket, talk, ({ messages }) => shown.push(messages.length));
     socket.connect();
     await held;
+    await server.post("bob", `/conversations/${talk}/messages`, { content: "one" });
+    await until(() => shown.at(-1) === 1, "what is live");
+    const before = shown.length;
     room.leave();
     await page.snippets.ask(socket, "message", { content: "behind it" });
     assert.deepEqual((await server.call("bob", "GET", `/presence?room=conversation:${talk}`)).body.members, []);
     letGo();
-    await page.snippets.call("GET", "/auth/me");
-    assert.equal(times, 0);
+    await server.post("bob", `/conversations/${talk}/messages`, { content: "two" });
+    await page.snippets.ask(socket, "message", { content: "behind it" });
+    assert.deepEqual([shown[0], shown.length], [0, before]);
   });
 
   test("room.js: a message whose ack is lost with the line is sent again, and is one message", async (t) => {
@@ -297,6 +288,7 @@ describe("the shared files", () => {
     const page = await pageOf(t, code, "alice");
     const socket = page.snippets.createSocket();
     socket.io.opts.transports = ["websocket"];
+    socket.io.reconnectionDelay(20);
     let shown = [];
     const room = page.snippets.openRoom(socket, talk, ({ messages }) => (shown = Array.from(messages, ({ content }) => content)));
     socket.connect();
@@ -314,7 +306,7 @@ describe("the shared files", () => {
   test("orders.js: an answer that was on its way does not take back what came by the socket", async (t) => {
     const { id } = await server.order("alice", "1.00");
     const page = await pageOf(t, code, "admin");
-    const { held, letGo } = hold(page, "/orders", "back");
+    const { held, letGo } = page.hold("/orders", "back");
     const socket = page.snippets.createSocket("/admin");
     let shown = [];
     page.snippets.watchOrders(socket, (orders) => (shown = orders));
