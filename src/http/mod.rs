@@ -14,9 +14,12 @@ mod metrics;
 mod notifications;
 mod orders;
 mod pages;
+mod payments;
 mod presence;
 mod products;
 mod projects;
+mod reviews;
+mod waitlist;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -47,11 +50,16 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/products/{id}", get().to(products::get))
         .route("/products/{id}", web::patch().to(products::update))
         .route("/products/{id}", web::delete().to(products::delete))
+        .route("/products/{id}/reviews", web::post().to(reviews::create))
+        .route("/products/{id}/reviews", get().to(reviews::list))
+        .route("/products/{id}/waitlist", web::post().to(waitlist::join))
+        .route("/products/{id}/waitlist", web::delete().to(waitlist::leave))
         .route("/orders", web::post().to(orders::create))
         .route("/orders", get().to(orders::list))
         .route("/orders/{id}", get().to(orders::get))
         .route("/orders/{id}/status", web::patch().to(orders::set_status))
         .route("/orders/{id}/ship", web::patch().to(orders::ship))
+        .route("/orders/{id}/payments", web::post().to(payments::create))
         .route("/presence", get().to(presence::get))
         .route("/notifications", web::post().to(notifications::create))
         .route("/notifications", get().to(notifications::list))
