@@ -85,7 +85,7 @@ fn who_waits_is_told_once_that_there_is_something_again_and_nobody_else_is() {
             // Stock 0 is at the threshold, which is for the admins to know.
             let mut heard = frames(socket);
             heard.retain(|(_, data)| data["type"] != "low_stock" && data.get("count").is_none());
-            assert_eq!(heard, [updated.clone()], "{change}");
+            assert_eq!(heard, std::slice::from_ref(&updated), "{change}");
         }
     }
     assert_eq!(frames(&mut desk), no_frames());

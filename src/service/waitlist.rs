@@ -23,7 +23,7 @@ pub async fn join(services: &Services, caller: &Identity, id: ProductId, once: O
         if let Some(waiting) = rows::of(tx, id, caller).await? {
             return Ok(waiting);
         }
-        if rows::count(tx, id).await? >= MOST_WAITING {
+        if rows::count(tx.conn(), id).await? >= MOST_WAITING {
             return Err(Error::Conflict(format!("The waitlist of product with ID {id} is full")));
         }
         Ok(rows::add(tx, id, caller).await?)
