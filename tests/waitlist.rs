@@ -119,6 +119,29 @@ fn a_cancelled_order_tells_its_customer_of_the_step_and_those_who_wait_of_the_st
 }
 
 #[test]
+fn cancellations_that_notify_each_others_customers_do_not_wait_for_each_other_for_ever() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let (admin, _) = server.sign_in("admin");
+    let (alice, _) = server.sign_in("alice");
+    let (bob, _) = server.sign_in("bob");
+    for _ in 0..10 {
+        let of = |customer: &String, waiting: &String| {
+            let product = product(&server, &admin, "Rare", 1, 0);
+            let placed = order(&server, customer, &[(&product, 1)]).body;
+            assert_eq!(wait_for(&server, waiting, &product).status, 201);
+            placed
+        };
+        let orders = [of(&alice, &bob), of(&bob, &alice)];
+        let answers = std::thread::scope(|scope| {
+            let callers = orders.each_ref().map(|order| scope.spawn(|| cancel(&server, &admin, order).status));
+            callers.map(|caller| caller.join().unwrap())
+        });
+        assert_eq!(answers, [200, 200]);
+    }
+}
+
+#[test]
 fn a_list_takes_a_thousand_and_all_of_them_are_told() {
     let home = Home::new();
     let server = home.serve(&[]);
