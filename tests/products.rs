@@ -79,6 +79,27 @@ fn a_product_is_added_read_changed_and_removed_and_every_socket_of_the_main_name
 }
 
 #[test]
+fn the_demo_has_products_and_an_order_for_some_of_them() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let (alice, _) = server.sign_in("alice");
+    let products = server.get("/products", &alice).body;
+    let stocks: Vec<_> = products
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|product| (product["name"].as_str().unwrap(), product["stock"].as_i64().unwrap()))
+        .collect();
+    assert_eq!(stocks, [("Ceylon tea", 38), ("Teapot", 11), ("Honey", 3), ("Teacup", 0)]);
+    let order = &server.get("/orders?limit=1", &alice).body[0];
+    let items = json!([
+        {"productId": products[1]["id"], "name": "Teapot", "quantity": 1, "price": "39.90"},
+        {"productId": products[0]["id"], "name": "Ceylon tea", "quantity": 2, "price": "12.50"},
+    ]);
+    assert_eq!((&order["total"], &order["items"]), (&json!("64.90"), &items));
+}
+
+#[test]
 fn what_is_no_product_is_refused_with_every_fault() {
     let home = Home::new();
     let server = home.serve(&[]);

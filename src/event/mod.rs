@@ -112,6 +112,7 @@ pub struct NewEvent {
     /// The name that clients listen for.
     pub name: &'static str,
     pub kind: Kind,
+    /// None: it is for all sockets of the namespace.
     pub rooms: Vec<Room>,
     /// Sockets in one of these do not get it.
     pub except: Vec<Room>,

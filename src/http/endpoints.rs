@@ -4,20 +4,22 @@ use serde_json::json;
 
 use super::answers::{Count, Health, Presence, Updated};
 use super::endpoint::{Endpoint, delete, get, patch, post};
-use super::{accounts, conversations, health, metrics, notifications, orders, presence, products, projects};
+use super::{accounts, conversations, health, metrics, notifications, orders, payments, presence, products, projects, reviews, waitlist};
 use crate::model::fields::Fields;
 use crate::model::{
-    ConversationDetail, ConversationSummary, ConversationWithMembers, Member, Message, Notification, Order, OrderDetail, Product, Project,
-    ProjectDetail, Reading, Stage, User, WithItems,
+    ConversationDetail, ConversationSummary, ConversationWithMembers, Member, Message, Notification, Order, OrderDetail, Payment, Product,
+    Project, ProjectDetail, Reading, Review, Stage, User, Waiting, WithItems,
 };
 use crate::service::accounts::{Credentials, NewAccount, SignedIn};
 use crate::service::conversations::{NewConversation, read_mark};
 use crate::service::messages::NewMessage;
 use crate::service::notifications::NewNotification;
 use crate::service::orders::{NewOrder, read_status};
+use crate::service::payments::NewPayment;
 use crate::service::products::{Change as ProductChange, NewProduct};
 use crate::service::projects::{Change, NewProject, read_stage};
 use crate::service::read_member;
+use crate::service::reviews::NewReview;
 
 /// All of them, family by family.
 pub(super) fn all() -> Vec<Endpoint> {
@@ -46,6 +48,14 @@ fn products() -> Vec<Endpoint> {
             .answers::<Product>()
             .refuses(&[403]),
         delete("/products/{id}", "Remove a product (its owner, admins)", products::delete).removes().refuses(&[403]),
+        post("/products/{id}/reviews", "Review a product", reviews::create).takes(NewReview::read).once().creates::<Review>(),
+        get("/products/{id}/reviews", "What was said of a product, newest first", reviews::list).pages::<Review>(),
+        post("/products/{id}/waitlist", "Be told when a product is in stock again", waitlist::join)
+            .may_take(nothing)
+            .once()
+            .creates::<Waiting>()
+            .refuses(&[409]),
+        delete("/products/{id}/waitlist", "Wait no more", waitlist::leave).removes(),
     ]
 }
 
@@ -60,6 +70,11 @@ fn orders() -> Vec<Endpoint> {
             .answers::<Order>()
             .refuses(&[403, 409]),
         patch("/orders/{id}/ship", "Ship an order (admins)", orders::ship).answers::<Order>().refuses(&[403, 409]),
+        post("/orders/{id}/payments", "Pay an order, in whole or in part", payments::create)
+            .takes(NewPayment::read)
+            .once()
+            .creates::<Payment>()
+            .refuses(&[409]),
     ]
 }
 

@@ -19,9 +19,12 @@ mod notifications;
 pub mod openapi;
 mod orders;
 mod pages;
+mod payments;
 mod presence;
 mod products;
 mod projects;
+mod reviews;
+mod waitlist;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};

@@ -68,8 +68,10 @@ mod message;
 mod money;
 mod notification;
 mod order;
+mod payment;
 mod product;
 mod project;
+mod review;
 mod time;
 mod user;
 
@@ -82,8 +84,10 @@ pub use message::Message;
 pub use money::{Money, MoneyFault};
 pub use notification::{JsonObject, Notice, Notification, NotificationType};
 pub use order::{Order, OrderDetail, OrderItem, OrderStatus, WithItems};
+pub use payment::Payment;
 pub use product::{Product, Waiting};
 pub use project::{Member, Project, ProjectDetail, Stage};
+pub use review::Review;
 pub use time::Timestamp;
 pub use user::{Role, User};
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::model::{NotificationId, Order, OrderStatus, Product, Project, Stage, Timestamp, UserId};
+use crate::model::{NotificationId, Order, OrderStatus, Payment, Product, Project, Review, Stage, Timestamp, UserId};
 use crate::schema::notifications;
 
 words!(
@@ -148,6 +148,31 @@ impl Notice {
             title: format!("Back in stock: {name}"),
             message: format!("You can order {name} again."),
             data: JsonObject::from_text(json!({"productId": id, "stock": stock}).to_string()),
+        }
+    }
+
+    /// Someone has reviewed a product; for the admins.
+    #[must_use]
+    pub fn new_review(product: &Product, review: &Review) -> Self {
+        let Product { name, .. } = product;
+        let Review { id, product_id, rating, .. } = review;
+        Self {
+            kind: NotificationType::NewReview,
+            title: format!("New review: {name}"),
+            message: format!("{} gave {name} {rating} of 5.", review.user_name.as_deref().unwrap_or("Someone")),
+            data: JsonObject::from_text(json!({"productId": product_id, "reviewId": id, "rating": rating}).to_string()),
+        }
+    }
+
+    /// An order was paid, or a part of it; for the admins.
+    #[must_use]
+    pub fn payment_received(payment: &Payment) -> Self {
+        let Payment { id, order_id, amount, due, .. } = payment;
+        Self {
+            kind: NotificationType::PaymentReceived,
+            title: format!("Payment for order {order_id}"),
+            message: format!("{amount} was paid for order {order_id}, {due} is still due."),
+            data: JsonObject::from_text(json!({"orderId": order_id, "paymentId": id, "amount": amount}).to_string()),
         }
     }
 }

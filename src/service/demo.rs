@@ -1,11 +1,12 @@
-//! The accounts of `serve --demo`, their orders and notifications, a project and a conversation: made once, and left alone where they exist.
+//! The accounts of `serve --demo`, their products, orders and notifications, a project and a conversation: made once, and left alone where they exist.
 
 use super::Services;
 use super::accounts::{self, NewAccount};
 use super::conversations::{self, NewConversation};
 use super::messages::{self, NewMessage};
 use super::notifications::{self, NewNotification, Receivers};
-use super::orders::{self, Content, NewOrder};
+use super::orders::{self, Content, Line, NewOrder};
+use super::products::{self, NewProduct};
 use super::projects::{self, NewProject};
 use crate::auth::Identity;
 use crate::config::Secret;
@@ -31,6 +32,7 @@ pub async fn prepare(services: &Services) -> Result<(), Error> {
         for (order, status) in [(paid, OrderStatus::Paid), (shipped, OrderStatus::Paid), (shipped, OrderStatus::Shipped)] {
             orders::set_status(services, &identity(&admin), order, status).await?;
         }
+        shop(services, &admin, &alice).await?;
         promote(services, &admin, &alice).await?;
         relaunch(services, &alice, &bob, &admin).await?;
     }
@@ -53,6 +55,26 @@ async fn account(services: &Services, email: &'static str, name: &str, role: Rol
 async fn order(services: &Services, customer: &User, minor: i64) -> Result<OrderId, Error> {
     let new = NewOrder { content: Content::Total(Money::from_minor(minor)), customer_id: None };
     orders::create(services, &identity(customer), new, Once::No).await.map(|order| order.order.id)
+}
+
+/// Some products, of one a few, of another none, and an order for the others.
+async fn shop(services: &Services, admin: &User, customer: &User) -> Result<(), Error> {
+    let mut lines = Vec::new();
+    for (name, description, minor, stock, ordered) in [
+        ("Teacup", "White, with a blue rim", 800, 0, 0),
+        ("Honey", "From the lime trees behind the house", 675, 3, 0),
+        ("Teapot", "Holds one litre", 3_990, 12, 1),
+        ("Ceylon tea", "A hundred grams", 1_250, 40, 2),
+    ] {
+        let price = Money::from_minor(minor);
+        let new = NewProduct { name: name.into(), description: Some(description.into()), price, stock, low_stock_threshold: 5 };
+        let product_id = products::create(services, &identity(admin), new, Once::No).await?.id;
+        if ordered > 0 {
+            lines.push(Line { product_id, quantity: ordered });
+        }
+    }
+    let new = NewOrder { content: Content::Items(lines, None), customer_id: None };
+    orders::create(services, &identity(customer), new, Once::No).await.map(|_| ())
 }
 
 async fn promote(services: &Services, admin: &User, customer: &User) -> Result<(), Error> {

@@ -10,13 +10,16 @@ pub mod demo;
 pub mod messages;
 pub mod notifications;
 pub mod orders;
+pub mod payments;
 pub mod permissions;
 pub mod products;
 pub mod projects;
 pub mod publish;
 pub mod recovery;
+pub mod reviews;
 pub mod rooms;
 mod stock;
+pub mod waitlist;
 
 use crate::auth::{PasswordHasher, Tokens};
 use crate::config::Rate;

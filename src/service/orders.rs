@@ -5,14 +5,14 @@ use diesel::result::Error as DieselError;
 
 use super::notifications::{self, Notices, Whom};
 use super::permissions::{Action, Standing, permit};
-use super::stock::{self, Line};
-use super::{Page, Services};
+pub use super::stock::Line;
+use super::{Page, Services, stock};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event;
 use crate::model::fields::{self, Fields};
 use crate::model::{Money, Notice, Order, OrderDetail, OrderId, OrderStatus, UserId, WithItems};
-use crate::store::{Batched, Once, Tx, is_missing_reference, orders as rows};
+use crate::store::{Batched, Once, Tx, is_missing_reference, orders as rows, waitlist};
 
 /// Different products of one order at most.
 const MOST_ITEMS: usize = 100;
@@ -153,6 +153,10 @@ pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<
 /// [`Error::Forbidden`], [`Error::NotFound`], [`Error::Conflict`] for a step that is not allowed.
 pub async fn set_status(services: &Services, caller: &Identity, id: OrderId, next: OrderStatus) -> Result<Order, Error> {
     permit(caller, Action::MoveOrder, Standing::STRANGER)?;
+    let waiting = match next {
+        OrderStatus::Cancelled => services.db.read(async move |conn| waitlist::count_behind(conn, id).await).await?,
+        _ => 0,
+    };
     let write = async move |tx: &mut Tx| {
         let previous = rows::by_id(tx.conn(), id).await?.ok_or_else(|| not_found(id))?.order.status;
         let refused = || Error::Conflict(format!("Order with ID {id} cannot go from {previous} to {next}"));
@@ -168,7 +172,7 @@ pub async fn set_status(services: &Services, caller: &Identity, id: OrderId, nex
         notifications::notify(tx, notices).await?;
         Ok(order)
     };
-    services.db.write(Once::No, write).await
+    services.db.write_large(Once::No, notifications::share(waiting), write).await
 }
 
 /// Tells of an order's step, whatever made it, and gives the notice that is to follow.

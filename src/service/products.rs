@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::event::{self, ProductAction};
 use crate::model::fields::{self, Fields};
 use crate::model::{Money, Product, ProductId};
-use crate::store::{Once, Tx, products as rows};
+use crate::store::{Once, Tx, products as rows, waitlist};
 
 /// Longest description, in characters.
 const MAX_DESCRIPTION: usize = 10_000;
@@ -128,8 +128,12 @@ fn filled(description: String) -> Option<String> {
 /// [`Error::NotFound`], [`Error::Forbidden`].
 pub async fn update(services: &Services, caller: &Identity, id: ProductId, change: Change) -> Result<Product, Error> {
     let caller = *caller;
+    let waiting = match change.stock {
+        Some(1..) => services.db.read(async move |conn| waitlist::count(conn, id).await).await?,
+        _ => 0,
+    };
     // What it has may be said again, and is not known yet.
-    let bytes = change.description.as_deref().map_or(MAX_DESCRIPTION, fields::json_len);
+    let bytes = change.description.as_deref().map_or(MAX_DESCRIPTION, fields::json_len) + notifications::share(waiting);
     let write = async move |tx: &mut Tx| {
         let before = enter(tx, &caller, id).await?;
         let content = rows::Content {

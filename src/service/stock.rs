@@ -38,7 +38,8 @@ pub(super) async fn take(tx: &mut Tx, lines: &[Line]) -> Result<(Vec<OrderItem>,
         // At most a hundred times MAX_PIECES.
         wanted.entry(line.product_id).or_insert((at, 0)).1 += line.quantity;
     }
-    let existing = rows::existing(tx.conn(), &Vec::from_iter(wanted.keys().copied())).await?;
+    let ids: Vec<ProductId> = wanted.keys().copied().collect();
+    let existing = rows::existing(tx.conn(), &ids).await?;
     let unknown = lines.iter().enumerate().filter(|(_, line)| !existing.contains(&line.product_id));
     let faults: Vec<String> = unknown.map(|(at, _)| missing(at)).collect();
     if !faults.is_empty() {

@@ -2,12 +2,12 @@
 
 #![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
 
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
+use diesel::{ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
 
-use crate::model::{ProductId, Timestamp, UserId, Waiting};
-use crate::schema::waitlist;
-use crate::store::Tx;
+use crate::model::{OrderId, ProductId, Timestamp, UserId, Waiting};
+use crate::schema::{order_items, waitlist};
 use crate::store::conn::query;
+use crate::store::{Conn, Tx};
 
 /// Puts a user on the list.
 pub async fn add(tx: &mut Tx, product_id: ProductId, user_id: UserId) -> QueryResult<Waiting> {
@@ -22,9 +22,15 @@ pub async fn of(tx: &mut Tx, product: ProductId, user: UserId) -> QueryResult<Op
     query!(tx.conn(), c => waitlist::table.find((product, user)).first(c)).optional()
 }
 
-/// How many wait.
-pub async fn count(tx: &mut Tx, product: ProductId) -> QueryResult<i64> {
-    query!(tx.conn(), c => waitlist::table.filter(waitlist::product_id.eq(product)).count().get_result(c))
+/// How many wait for a product.
+pub async fn count(conn: &mut Conn, product: ProductId) -> QueryResult<i64> {
+    query!(conn, c => waitlist::table.filter(waitlist::product_id.eq(product)).count().get_result(c))
+}
+
+/// How many wait for what that order has.
+pub async fn count_behind(conn: &mut Conn, order: OrderId) -> QueryResult<i64> {
+    let ordered = order_items::table.filter(order_items::order_id.eq(order)).select(order_items::product_id.assume_not_null());
+    query!(conn, c => waitlist::table.filter(waitlist::product_id.eq_any(ordered)).count().get_result(c))
 }
 
 /// Takes a user from the list; false: it was not there.

@@ -36,7 +36,7 @@ describe("POST /orders", () => {
     assert.match(body.createdAt, TIME);
     const { id, createdAt, customer, ...rest } = body;
     assert.ok(Number.isSafeInteger(id) && id > 0);
-    assert.deepEqual(rest, { customerId: aliceId, total: "25.50", status: "pending", updatedAt: createdAt, shippedAt: null });
+    assert.deepEqual(rest, { customerId: aliceId, total: "25.50", status: "pending", updatedAt: createdAt, shippedAt: null, items: [] });
     assert.deepEqual(await desk.next("new_order"), { orderId: id, customerId: aliceId, total: "25.50", createdAt });
   });
 

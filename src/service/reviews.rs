@@ -1,0 +1,76 @@
+//! Reviews: writing and reading them. Anyone may, and more than once.
+
+use super::notifications::{self, Whom};
+use super::permissions::{Action, Standing, permit};
+use super::products::not_found;
+use super::{Page, Services};
+use crate::auth::Identity;
+use crate::error::{AuthFailure, Error};
+use crate::model::fields::{self, Fields};
+use crate::model::{Notice, ProductId, Review, ReviewId};
+use crate::store::{Once, Tx, is_missing_reference, products, reviews as rows, users};
+
+/// The best rating; the worst is 1.
+const BEST: i64 = 5;
+/// Longest comment, in characters.
+const MAX_COMMENT: usize = 4096;
+
+/// A review to be written.
+pub struct NewReview {
+    /// 1 to 5.
+    pub rating: i64,
+    pub comment: Option<String>,
+}
+
+impl NewReview {
+    /// From `{rating, comment?}`.
+    ///
+    /// # Errors
+    /// [`Error::Faults`].
+    pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
+        let rating = fields.required("rating", fields::integer(1, BEST));
+        let comment = fields.optional("comment", fields::at_most(MAX_COMMENT));
+        fields.end(|| Some(Self { rating: rating?, comment: comment?.filter(|comment| !comment.is_empty()) }))
+    }
+}
+
+/// Writes a review, and notifies the admins.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub async fn create(services: &Services, caller: &Identity, id: ProductId, new: NewReview, once: Once) -> Result<Review, Error> {
+    permit(caller, Action::ReviewProduct, Standing::STRANGER)?;
+    let caller = caller.user;
+    let write = async move |tx: &mut Tx| {
+        let product = products::by_id(tx.conn(), id).await?.ok_or_else(|| not_found(id))?;
+        let author = users::by_id(tx.conn(), caller).await?.ok_or(Error::Unauthorized(AuthFailure::Invalid))?;
+        let new = rows::NewReview { product_id: id, author, rating: new.rating, comment: new.comment };
+        let review = rows::insert(tx, new).await;
+        let review = review.map_err(|fault| if is_missing_reference(&fault) { not_found(id) } else { fault.into() })?;
+        notifications::notify(tx, vec![(Whom::Admins, Notice::new_review(&product, &review))]).await?;
+        Ok(review)
+    };
+    services.db.write(once, write).await
+}
+
+/// A product's reviews: at most `limit` of those before `before`.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub async fn list(
+    services: &Services,
+    caller: &Identity,
+    id: ProductId,
+    limit: u16,
+    before: Option<ReviewId>,
+) -> Result<Page<Review>, Error> {
+    permit(caller, Action::ReadProduct, Standing::STRANGER)?;
+    let asked = rows::Page { product_id: id, before, limit: Page::<Review>::ask(limit) };
+    let found = services.db.read(async move |conn| {
+        let reviews = rows::list(conn, &asked).await?;
+        // What has reviews is there.
+        let is_there = !reviews.is_empty() || products::by_id(conn, id).await?.is_some();
+        Ok(is_there.then_some(reviews))
+    });
+    found.await?.map(|reviews| Page::of(reviews, limit)).ok_or_else(|| not_found(id))
+}
