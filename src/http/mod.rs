@@ -7,10 +7,11 @@
 mod accounts;
 mod conversations;
 pub mod cors;
+mod emit;
 mod error;
 mod extract;
 mod health;
-mod metrics;
+pub mod metrics;
 mod notifications;
 mod orders;
 mod pages;
@@ -34,7 +35,7 @@ const BODY_LIMIT: usize = 832 * 1024;
 /// How much of one is read: who sends a little too much is then told so, instead of seeing the connection break while it sends.
 const READ_LIMIT: usize = 1024 * 1024;
 
-/// Registers every route. What none of them takes, a known path with another method too, is 404 in NestJS's shape.
+/// Registers every route but that of [`metrics`]. What none of them takes, a known path with another method too, is 404 in NestJS's shape.
 pub fn routes(config: &mut web::ServiceConfig) {
     config
         .app_data(web::PayloadConfig::new(READ_LIMIT))
@@ -46,6 +47,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/orders/{id}", get().to(orders::get))
         .route("/orders/{id}/status", web::patch().to(orders::set_status))
         .route("/orders/{id}/ship", web::patch().to(orders::ship))
+        .route("/emit", web::post().to(emit::create))
         .route("/presence", get().to(presence::get))
         .route("/notifications", web::post().to(notifications::create))
         .route("/notifications", get().to(notifications::list))
@@ -71,7 +73,6 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/conversations/{id}/read", web::post().to(conversations::mark_read))
         .route("/healthz", get().to(health::alive))
         .route("/readyz", get().to(health::ready))
-        .route("/metrics", get().to(metrics::get))
         .default_service(web::to(unknown));
     for path in pages::PATHS {
         config.route(path, get().to(pages::page));
