@@ -93,7 +93,11 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
             .wrap(http::cors::cors(&policy))
             .configure(sockets)
             .configure(http::routes)
-            .configure(|app| if !own_metrics { http::metrics::route(app) })
+            .configure(|app| {
+                if !own_metrics {
+                    http::metrics::route(app);
+                }
+            })
     })?;
     let handle = running.handle();
     let metrics = metrics.map(|server| (server.handle(), actix_rt::spawn(server)));

@@ -56,7 +56,10 @@ mod tests {
             memory_bytes: None,
         };
         let event = server_stats(&stats);
-        assert_eq!((event.namespace, &*event.name, event.kind, event.rooms), ("/admin", "server:stats", Kind::Ephemeral, vec![Room::Admin]));
+        assert_eq!(
+            (event.namespace, &*event.name, event.kind, event.rooms),
+            ("/admin", "server:stats", Kind::Ephemeral, vec![Room::Admin])
+        );
         let data = r#"{"uptimeSeconds":5,"connections":[{"transport":"websocket","protocol":"plain","count":2}],"sockets":{"/":1,"/admin":1},"rooms":3,"eventsPerSecond":1.5,"memoryBytes":null}"#;
         assert_eq!(event.data, data);
     }

@@ -28,7 +28,9 @@ use super::settings::Settings;
 use super::tail::Tail;
 use actor::Hub;
 pub(super) use messages::{Arrive, Barred, Entered, Entrance};
-use messages::{Ask, Begin, Describe, Disconnect, Dismiss, Enter, Evict, Find, Join, Known, Leave, Publish, TakeCensus, Tell, TellUser, WorkerUp};
+use messages::{
+    Ask, Begin, Describe, Disconnect, Dismiss, Enter, Evict, Find, Join, Known, Leave, Publish, TakeCensus, Tell, TellUser, WorkerUp,
+};
 
 /// One connection in one namespace, as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
