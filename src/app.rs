@@ -1,6 +1,6 @@
 //! Puts the parts together, and takes them apart again: database, hub, services, gateways, REST, listener; and on a signal the reverse.
 
-use std::net::{IpAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::gateway::QueryUser;
 use crate::realtime::admission::{Origins, Policy};
 use crate::realtime::presence::PresenceSettings;
 use crate::realtime::{self, HubHandle, Server};
-use crate::service::publish::HubPublisher;
+use crate::service::publish::{HubPublisher, NextEvent};
 use crate::service::recovery::{self, Keeping};
-use crate::service::{Services, broadcasts, demo};
+use crate::service::{Services, broadcasts, demo, stats};
 use crate::store::Db;
 use crate::{event, gateway, http};
 
@@ -46,18 +46,21 @@ pub fn serve(settings: Settings) -> ExitCode {
 async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let (host, port) = (settings.server.host.as_str(), settings.server.port);
     let listener = bind(host, port).map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
+    let metrics = settings.server.metrics_address.map(listen_for_metrics).transpose()?;
     let key = auth::load_key(settings.auth.key(settings.server.environment.environment, &settings.database.url)?)?;
     let limits = realtime::Settings { tls: settings.tls.server()?, ..limits(&settings) };
     let scheme = if limits.tls.is_some() { "https" } else { "http" };
     let hub = HubHandle::start(&limits);
     let database = settings.database.clone().locked();
-    let publisher = Arc::new(HubPublisher(hub.clone()));
+    let next = NextEvent::default();
+    let publisher = Arc::new(HubPublisher::new(hub.clone(), next.clone()));
     // It blocks, and runs a runtime of its own for migrations: on a thread of its own.
     let opened = std::thread::spawn(move || Db::open(&database, publisher)).join();
     let db = opened.map_err(|_| "opening the database failed")??;
     let keeping = Keeping { window: settings.realtime.recovery_window, retention: settings.realtime.event_retention };
     let (log, pid_key) = recovery::start(&db, keeping).await?;
-    let services = Arc::new(Services::new(db.clone(), Tokens::new(&key, &settings.auth), hub.clone(), settings.access.rate_login));
+    let tokens = Tokens::new(&key, &settings.auth);
+    let services = Arc::new(Services::new(db.clone(), tokens, hub.clone(), next, settings.access.rate_login));
     if settings.server.demo {
         demo::prepare(&services).await?;
     }
@@ -77,6 +80,8 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let (services, policy, ready) = (web::Data::from(services), web::Data::new(policy), readiness.clone());
     let counted = web::Data::new(server.clone());
     let asyncapi = web::Data::new(http::docs::AsyncApi(gateway::asyncapi::document()));
+    let metrics = metrics.map(|listener| http::metrics::serve(listener, &server)).transpose()?;
+    let own_metrics = metrics.is_some();
     let workers = settings.server.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from);
     let address = listener.local_addr()?;
     let running = server.listen(listener, workers, move |sockets: realtime::Routes| {
@@ -90,8 +95,15 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
             .wrap(http::cors::cors(&policy))
             .configure(sockets)
             .configure(http::routes)
+            .configure(|app| {
+                if !own_metrics {
+                    http::metrics::route(app);
+                }
+            })
     })?;
     let handle = running.handle();
+    let metrics = metrics.map(|server| (server.handle(), actix_rt::spawn(server)));
+    let telling = actix_rt::spawn(stats::run(server.clone()));
     let mut running = actix_rt::spawn(running);
     tracing::info!(workers, "listening on {scheme}://{address}");
 
@@ -103,13 +115,25 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     }
     tracing::info!("stopping");
     readiness.stop();
+    telling.abort();
     server.drain(DRAIN).await;
     handle.stop(true).await;
+    if let Some((handle, _)) = metrics {
+        handle.stop(true).await;
+    }
     broadcasting.abort();
     // Waits for the writer's last batch; nothing else runs any more that it could hold up.
     db.close();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Says where, for a port that the system has chosen.
+fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, String> {
+    let failed = |error| format!("cannot listen on METRICS_ADDR {address}: {error}");
+    let listener = bind(&address.ip().to_string(), address.port()).map_err(failed)?;
+    tracing::info!("metrics on http://{}/metrics", listener.local_addr().map_err(failed)?);
+    Ok(listener)
 }
 
 /// Listens with a long queue: after a restart, all clients come at once.

@@ -31,8 +31,9 @@ fn with(mut command: Command, settings: &[(&str, &str)]) -> Output {
 #[test]
 fn a_bad_setting_ends_it_with_2_and_one_line_that_names_it() {
     let home = Home::on_sqlite();
-    let cases: [(&[(&str, &str)], &str); 7] = [
+    let cases: [(&[(&str, &str)], &str); 8] = [
         (&[("PORT", "http")], "hubcast: PORT (--port): "),
+        (&[("METRICS_ADDR", "9100")], "hubcast: METRICS_ADDR (--metrics-addr): \"9100\" is not an address with a port; "),
         (&[("OUTBOX_LIMIT", "1MB")], "hubcast: OUTBOX_LIMIT (--outbox-limit): "),
         (&[("CORS_ORIGINS", "shop.example")], "hubcast: CORS_ORIGINS (--cors-origins): "),
         (&[("HUBCAST_ENV", "prod")], "hubcast: HUBCAST_ENV (--env): has to be one of production"),
@@ -107,6 +108,7 @@ fn help_lists_every_setting_but_no_value_of_the_environment() {
         "HOST",
         "PORT",
         "WORKERS",
+        "METRICS_ADDR",
         "TLS_CERT_FILE",
         "TLS_KEY_FILE",
         "HUBCAST_ENV",
@@ -142,7 +144,8 @@ fn a_flag_weighs_more_than_the_environment_and_that_more_than_dotenv() {
     let dotenv = home.path().join(".env");
     std::fs::write(&dotenv, "HOST=10.0.0.1\nDATABASE_URL=sqlite://from-dotenv.db\nLOG_FORMAT=json\n").unwrap();
     let text = answer(&with(home.command(&["check-config", "--port", "4001"]), &[("PORT", "4002"), ("HOST", "10.0.0.2")]));
-    assert!(text.contains("10.0.0.2:4001"), "{text}");
+    assert!(text.contains("10.0.0.2:4001") && !text.contains("metrics"), "{text}");
+    assert!(answer(&home.run(&["check-config", "--metrics-addr", "[::1]:9100"])).contains("metrics on  [::1]:9100\n"));
     assert!(text.contains("from-dotenv.db"), "{text}");
     std::fs::write(&dotenv, "JWT SECRET=hush\n").unwrap();
     let broken = home.run(&["check-config"]);

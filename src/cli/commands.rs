@@ -87,6 +87,9 @@ pub(super) fn check_config(settings: &Settings) -> Result<(), Failure> {
     settings.check()?;
     let url = &settings.database.url;
     println!("listens on  {}:{}", settings.server.host, settings.server.port);
+    if let Some(address) = settings.server.metrics_address {
+        println!("metrics on  {address}");
+    }
     println!("speaks      {}", if settings.tls.server()?.is_some() { "https and wss" } else { "http and ws" });
     match url {
         DatabaseUrl::Sqlite(file) => println!("database    SQLite, {}", file.display()),

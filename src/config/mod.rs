@@ -9,6 +9,7 @@ mod parse;
 mod proxies;
 mod tls;
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -95,6 +96,10 @@ pub struct ServerSettings {
     /// Worker threads that serve connections [default: one per core]
     #[arg(long, env = "WORKERS", value_parser = parse::workers)]
     pub workers: Option<NonZeroUsize>,
+    /// Address and port of its own for /metrics, over HTTP, such as 127.0.0.1:9100; port 0 takes a free one, which the log names [default: with
+    /// everything else]
+    #[arg(long = "metrics-addr", env = "METRICS_ADDR", value_parser = parse::address)]
+    pub metrics_address: Option<SocketAddr>,
     #[command(flatten)]
     pub environment: EnvironmentSetting,
     /// Adds demo accounts (admin@demo.test, alice@demo.test, bob@demo.test; password `demo-password`) and orders; refused in production

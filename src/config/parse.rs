@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::str::FromStr;
 use std::time::Duration;
@@ -133,6 +134,10 @@ pub(super) fn host(text: &str) -> Result<String, String> {
         return Err(format!("{text:?} is not an address or host name; write 127.0.0.1, 0.0.0.0 or ::"));
     }
     Ok(text.to_owned())
+}
+
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is not an address with a port; write it as 127.0.0.1:9100 or [::1]:9100"))
 }
 
 pub(super) fn flag(text: &str) -> Result<bool, String> {

@@ -3,23 +3,28 @@
 //! Services build events here and give them to a transaction. This module knows no query, no socket and no wire format. A file per family of verbs.
 
 mod conversations;
+mod emit;
 mod notifications;
 mod orders;
 mod products;
 mod projects;
 mod rooms;
+mod stats;
 mod told;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
 
 pub use conversations::{conversation_read, new_message};
+pub use emit::{Foreign, foreign};
 pub use notifications::{notification, notification_read, notifications_all_read, notifications_unread};
 pub use orders::{new_order, order_shipped, order_update};
 pub use products::{ProductAction, product_updated};
 pub use projects::{ProjectChange, project_update, stage_completed};
 pub use rooms::typing;
+pub use stats::{ConnectionCount, ServerStats, server_stats};
 pub use told::{Told, told};
 
 use crate::model::{ConversationId, ProjectId, UserId};
@@ -46,6 +51,18 @@ pub enum Room {
     /// All sockets of a conversation's members, wherever they are. Nobody joins it: who they are is told with the event
     /// ([`NewEvent::members`]), and found again from the membership when the log is read.
     Members(ConversationId),
+}
+
+impl Room {
+    /// The one of that name; None also for [`Room::Members`], in which no socket is.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name.split_once(':') {
+            Some(("user", id)) => id.parse().ok().map(Self::User),
+            None if name == "admin" => Some(Self::Admin),
+            _ => Joinable::by_name(name).map(Self::from),
+        }
+    }
 }
 
 /// A room that clients join and leave by themselves.
@@ -110,7 +127,7 @@ pub struct NewEvent {
     /// [`MAIN`] or [`ADMIN`].
     pub namespace: &'static str,
     /// The name that clients listen for.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     pub kind: Kind,
     /// None: it is for all sockets of the namespace.
     pub rooms: Vec<Room>,
@@ -126,7 +143,7 @@ impl NewEvent {
     fn stored(namespace: &'static str, name: &'static str, rooms: Vec<Room>, payload: &impl Serialize) -> Self {
         // Payloads are the plain structs of these files, with text keys and nothing that can fail to serialise.
         let data = serde_json::to_string(payload).unwrap_or_else(|_| "null".into());
-        Self { namespace, name, kind: Kind::Stored, rooms, except: Vec::new(), members: Vec::new(), data }
+        Self { namespace, name: name.into(), kind: Kind::Stored, rooms, except: Vec::new(), members: Vec::new(), data }
     }
 
     fn ephemeral(namespace: &'static str, name: &'static str, rooms: Vec<Room>, payload: &impl Serialize) -> Self {
@@ -156,6 +173,16 @@ mod tests {
             Room::Members(ConversationId(9)),
         ];
         assert_eq!(rooms.map(|room| room.to_string()), ["user:5", "admin", "project:3", "conversation:9", "members:9"]);
+    }
+
+    #[test]
+    fn a_room_is_found_by_its_name() {
+        for room in [Room::User(UserId(5)), Room::Admin, Room::Project(ProjectId(3)), Room::Conversation(ConversationId(9))] {
+            assert_eq!(Room::by_name(&room.to_string()), Some(room));
+        }
+        for name in ["", "admin:1", "user", "user:", "user:x", "user:05x", "members:9", "lobby"] {
+            assert_eq!(Room::by_name(name), None, "{name}");
+        }
     }
 
     #[test]

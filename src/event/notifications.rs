@@ -57,7 +57,7 @@ mod tests {
 
     fn seen(event: &NewEvent) -> (&str, &str, Kind, &[Room], &str) {
         assert_eq!((&event.except, &event.members), (&Vec::new(), &Vec::new()));
-        (event.namespace, event.name, event.kind, &event.rooms, &event.data)
+        (event.namespace, &event.name, event.kind, &event.rooms, &event.data)
     }
 
     #[test]

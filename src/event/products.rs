@@ -64,7 +64,7 @@ mod tests {
             (ProductAction::Deleted(product.id), "deleted", "null"),
         ] {
             let event = product_updated(action);
-            assert_eq!((event.namespace, event.name, event.kind), ("/", "productUpdated", Kind::Stored));
+            assert_eq!((event.namespace, &*event.name, event.kind), ("/", "productUpdated", Kind::Stored));
             assert_eq!(event.rooms, Vec::<Room>::new());
             assert_eq!(event.data, format!(r#"{{"productId":3,"action":"{word}","product":{json}}}"#));
         }

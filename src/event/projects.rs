@@ -126,7 +126,7 @@ mod tests {
         ];
         for (change, text) in changes {
             let event = project_update(&project, change);
-            assert_eq!((event.namespace, event.name, event.rooms), ("/", "project:update", vec![Room::Project(ProjectId(3))]));
+            assert_eq!((event.namespace, &*event.name, event.rooms), ("/", "project:update", vec![Room::Project(ProjectId(3))]));
             assert_eq!(event.data, format!(r#"{{"projectId":3,{text},"updatedAt":"1970-01-01T00:00:00.000Z"}}"#));
         }
     }
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn a_completed_stage_is_told_whole_to_the_projects_room() {
         let event = stage_completed(&stage());
-        assert_eq!((event.namespace, event.name, event.rooms), ("/", "stage:completed", vec![Room::Project(ProjectId(3))]));
+        assert_eq!((event.namespace, &*event.name, event.rooms), ("/", "stage:completed", vec![Room::Project(ProjectId(3))]));
         assert_eq!(event.data, format!(r#"{{"projectId":3,"stage":{STAGE}}}"#));
     }
 }

@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn typing_is_for_the_others_and_not_kept() {
         let event = typing(ConversationId(9), UserId(5), true);
-        assert_eq!((event.namespace, event.name, event.kind), ("/", "typing", Kind::Ephemeral));
+        assert_eq!((event.namespace, &*event.name, event.kind), ("/", "typing", Kind::Ephemeral));
         assert_eq!((event.rooms, event.except), (vec![Room::Conversation(ConversationId(9))], vec![Room::User(UserId(5))]));
         assert_eq!(event.data, r#"{"conversationId":9,"userId":5,"isTyping":true}"#);
     }

@@ -32,7 +32,7 @@ impl Gateway for Main {
         let services = Arc::clone(&self.services);
         Box::pin(async move {
             let (Some(identity), handle) = (client.data::<Identity>(), client.handle()) else { return };
-            let tell = move |count: NewEvent| handle.emit(count.name, Payload::json(count.data));
+            let tell = move |count: NewEvent| handle.emit(&count.name, Payload::json(count.data));
             if let Err(error) = notifications::greet(&services, identity.user, tell).await {
                 tracing::warn!(%error, user = identity.user.0, "a socket was not told its unread count");
             }

@@ -17,6 +17,12 @@ pub(super) struct Updated {
     pub(super) updated: usize,
 }
 
+/// To how many sockets of this server an event was queued.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Delivered {
+    pub(super) delivered: usize,
+}
+
 /// Whether all is well.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Health {

@@ -2,9 +2,11 @@
 
 use serde_json::json;
 
-use super::answers::{Count, Health, Presence, Updated};
+use super::answers::{Count, Delivered, Health, Presence, Updated};
 use super::endpoint::{Endpoint, delete, get, patch, post};
-use super::{accounts, conversations, health, metrics, notifications, orders, payments, presence, products, projects, reviews, waitlist};
+use super::{
+    accounts, conversations, emit, health, metrics, notifications, orders, payments, presence, products, projects, reviews, waitlist,
+};
 use crate::model::fields::Fields;
 use crate::model::{
     ConversationDetail, ConversationSummary, ConversationWithMembers, Member, Message, Notification, Order, OrderDetail, Payment, Product,
@@ -18,8 +20,8 @@ use crate::service::orders::{NewOrder, read_status};
 use crate::service::payments::NewPayment;
 use crate::service::products::{Change as ProductChange, NewProduct};
 use crate::service::projects::{Change, NewProject, read_stage};
-use crate::service::read_member;
 use crate::service::reviews::NewReview;
+use crate::service::{self, read_member};
 
 /// All of them, family by family.
 pub(super) fn all() -> Vec<Endpoint> {
@@ -152,6 +154,11 @@ fn rooms() -> Vec<Endpoint> {
             .requires("room", json!({"type": "string"}), "project:ID or conversation:ID")
             .answers::<Presence>()
             .refuses(&[404]),
+        post("/emit", "Send an event of another back end's to rooms (admins)", emit::create)
+            .takes(service::emit::read)
+            .once()
+            .answers::<Delivered>()
+            .refuses(&[403]),
     ]
 }
 
@@ -159,7 +166,7 @@ fn process() -> Vec<Endpoint> {
     vec![
         get("/healthz", "Whether the process lives", health::alive).open().answers::<Health>(),
         get("/readyz", "Whether it takes work", health::ready).open().answers::<Health>(),
-        get("/metrics", "Figures for Prometheus", metrics::get).open().gives("text/plain"),
+        get(metrics::PATH, "Figures for Prometheus; with METRICS_ADDR they are there instead", metrics::get).open().gives("text/plain"),
     ]
 }
 

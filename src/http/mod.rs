@@ -9,12 +9,13 @@ mod answers;
 mod conversations;
 pub mod cors;
 pub mod docs;
+mod emit;
 mod endpoint;
 mod endpoints;
 mod error;
 mod extract;
 mod health;
-mod metrics;
+pub mod metrics;
 mod notifications;
 pub mod openapi;
 mod orders;
@@ -43,10 +44,10 @@ const BODY_LIMIT: usize = 832 * 1024;
 /// How much of one is read: who sends a little too much is then told so, instead of seeing the connection break while it sends.
 const READ_LIMIT: usize = 1024 * 1024;
 
-/// Registers every route. What none of them takes, a known path with another method too, is 404 in NestJS's shape.
+/// Registers every route but that of [`metrics`]. What none of them takes, a known path with another method too, is 404 in NestJS's shape.
 pub fn routes(config: &mut web::ServiceConfig) {
     config.app_data(web::PayloadConfig::new(READ_LIMIT));
-    for endpoint in endpoints::all() {
+    for endpoint in endpoints::all().into_iter().filter(|endpoint| endpoint.path != metrics::PATH) {
         config.route(endpoint.path, endpoint.route());
     }
     for path in pages::PATHS {

@@ -1,7 +1,7 @@
 //! An event on its way to sockets: encoded at most once per protocol, then shared by every queue it stands in.
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -11,6 +11,7 @@ use super::hub::SocketId;
 use super::payload::Payload;
 use super::recovery::{self, Position, Stay};
 use super::settings::Aliases;
+use super::tally::Tally;
 use super::wire::socketio::{self, Encoded};
 use super::wire::{plain, websocket};
 
@@ -112,6 +113,7 @@ pub struct Event {
     pub(super) but: Option<SocketId>,
     /// Who has not taken yet what came before does without.
     pub(super) is_volatile: bool,
+    tally: Weak<Tally>,
     name: Cow<'static, str>,
     payload: Payload,
     /// It is in the log, and a client that was away gets it later.
@@ -137,6 +139,7 @@ impl Event {
             except: SmallVec::new(),
             but: None,
             is_volatile: false,
+            tally: Weak::new(),
             name: name.into(),
             payload: payload.into(),
             is_stored: false,
@@ -179,6 +182,20 @@ impl Event {
         self.is_stored = true;
         self.position = OnceLock::from(position);
         self
+    }
+
+    /// Counts the sockets of this process that it is queued to. The count is told when the tally is dropped: keep it in what holds the event's share
+    /// of the budget.
+    #[must_use]
+    pub fn counted(mut self, tally: &Arc<Tally>) -> Self {
+        tally.give();
+        self.tally = Arc::downgrade(tally);
+        self
+    }
+
+    /// Who counts, if anyone does.
+    pub(super) fn tally(&self) -> Option<Arc<Tally>> {
+        self.tally.upgrade()
     }
 
     /// Its place in the log, if it has one.

@@ -16,7 +16,7 @@
 //! | `outlet` | one actor a worker thread: that thread's sockets by room, and their writes |
 //! | [`hub`] | one actor a process: who is where, and the routing |
 //! | [`presence`] | which users are in a room, and who is told |
-//! | `connections` | how many there are |
+//! | `connections`, [`Tally`] | how many there are; how many an event was queued to |
 //! | `deadlines` | every timer of a worker's connections in one heap |
 //! | [`admission`] | who may open a connection at all: Origin, rate, draining |
 //!
@@ -48,6 +48,7 @@ mod session;
 pub mod settings;
 mod socket;
 mod tail;
+mod tally;
 mod transport;
 pub mod wire;
 
@@ -57,10 +58,11 @@ pub use close::Reason;
 pub use connections::{Connections, Transport};
 pub use frame::Event;
 pub use gateway::{Gateway, Handshake, Incoming, Json, Reply, Welcome};
-pub use hub::{HubHandle, Permit, Whom};
+pub use hub::{Census, HubHandle, Permit, Whom};
 pub use log::Log;
 pub use payload::Payload;
 pub use presence::Present;
 pub use recovery::Position;
 pub use server::{Builder, Routes, Server};
 pub use settings::Settings;
+pub use tally::Tally;

@@ -22,7 +22,7 @@ const MOST: i64 = 100;
 /// Bytes that the copies of one write may come to.
 const MOST_BYTES: usize = 16 << 20;
 /// What a copy has beside its texts: names of fields, ids, the count.
-const COPY_SHARE: usize = 512;
+pub(super) const COPY_SHARE: usize = 512;
 /// Receivers of a piece, and bytes that their copies may come to: other writes wait meanwhile.
 const PIECE: usize = 200;
 const PIECE_BYTES: usize = 1 << 20;

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod broadcasts;
 pub mod conversations;
 pub mod demo;
+pub mod emit;
 pub mod messages;
 pub mod notifications;
 pub mod orders;
@@ -18,6 +19,7 @@ pub mod publish;
 pub mod recovery;
 pub mod reviews;
 pub mod rooms;
+pub mod stats;
 mod stock;
 pub mod waitlist;
 
@@ -37,15 +39,16 @@ pub struct Services {
     pub passwords: PasswordHasher,
     pub hub: HubHandle,
     broadcasts: broadcasts::Bell,
+    next: publish::NextEvent,
     sign_ins: accounts::SignIns,
 }
 
 impl Services {
-    /// `rate_login` bounds sign-ins and registrations per account and address.
+    /// `next` is what the publisher of the same database has, `rate_login` bounds sign-ins and registrations per account and address.
     #[must_use]
-    pub fn new(db: Db, tokens: Tokens, hub: HubHandle, rate_login: Rate) -> Self {
+    pub fn new(db: Db, tokens: Tokens, hub: HubHandle, next: publish::NextEvent, rate_login: Rate) -> Self {
         let sign_ins = accounts::SignIns::new(rate_login);
-        Self { db, tokens, passwords: PasswordHasher::default(), hub, broadcasts: broadcasts::Bell::default(), sign_ins }
+        Self { db, tokens, passwords: PasswordHasher::default(), hub, broadcasts: broadcasts::Bell::default(), next, sign_ins }
     }
 }
 

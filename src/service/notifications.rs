@@ -120,7 +120,7 @@ pub(super) type Notices = Vec<(Whom, Notice)>;
 
 /// How many bytes it can come to when so many are notified of something that has a name: for [`Db::write_large`](crate::store::Db::write_large).
 pub(super) fn share(receivers: i64) -> usize {
-    usize::try_from(receivers).unwrap_or_default() * 2 * COPY_SHARE
+    usize::try_from(receivers).unwrap_or_default() * 2 * broadcasts::COPY_SHARE
 }
 
 /// Notifies within another verb's transaction: to each receiver the notification, and then the new count, after what the verb has emitted so far.

@@ -1,16 +1,49 @@
 //! From committed rows to the hub: the one place where the store's events become the sockets'.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::event::{NewEvent, Room};
 use crate::model::LogPosition;
 use crate::realtime::hub::Share;
-use crate::realtime::{Event, HubHandle, Payload, Position};
+use crate::realtime::{Event, HubHandle, Payload, Position, Tally};
 use crate::store::{Committed, CommittedEvent, Publisher, Ticket};
 
 /// Hands committed events to the hub, with the shares of its budget that their writers took.
-pub struct HubPublisher(pub HubHandle);
+pub struct HubPublisher {
+    hub: HubHandle,
+    next: NextEvent,
+}
+
+impl HubPublisher {
+    /// Verbs say by `next` how an event of theirs is to be sent.
+    #[must_use]
+    pub fn new(hub: HubHandle, next: NextEvent) -> Self {
+        Self { hub, next }
+    }
+}
+
+/// How an event is to be sent, other than the others.
+pub(super) struct Manner {
+    pub(super) tally: Arc<Tally>,
+    pub(super) is_volatile: bool,
+}
+
+/// What a write says of the event behind it: [`Tx::after_commit`](crate::store::Tx::after_commit) runs right ahead of that event's publishing, with
+/// none of another write's in between. So this holds one at most, and none that is another's.
+#[derive(Clone, Default)]
+pub struct NextEvent(Arc<Mutex<Option<Manner>>>);
+
+impl NextEvent {
+    /// The next event goes so. To be called by what a write does ahead of its event.
+    pub(super) fn goes(&self, manner: Manner) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(manner);
+    }
+
+    fn take(&self) -> Option<Manner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 /// Sends an event that belongs to no write: it is not stored, and has no place among those that are.
 pub(super) async fn announce(hub: &HubHandle, new: NewEvent) {
@@ -36,18 +69,25 @@ pub(super) fn to_send(event: CommittedEvent) -> Event {
 
 impl Publisher for HubPublisher {
     fn begin(&self, start: LogPosition, last: Vec<CommittedEvent>) {
-        self.0.begin(position(start), last.into_iter().map(to_send).collect());
+        self.hub.begin(position(start), last.into_iter().map(to_send).collect());
     }
 
     fn admit<'a>(&'a self, bytes: usize) -> Pin<Box<dyn Future<Output = Ticket> + Send + 'a>> {
-        Box::pin(async move { Box::new(self.0.admit(bytes).await) as Ticket })
+        Box::pin(async move { Box::new(self.hub.admit(bytes).await) as Ticket })
     }
 
     fn publish(&self, mut committed: Committed, routed: Box<dyn FnOnce() + Send>) {
         // The batch's shares go back together, when its last event has left the outlets.
         let share: Share = Arc::new(std::sync::Mutex::new(committed.take_tickets()));
-        let all = |events: Vec<CommittedEvent>| events.into_iter().map(to_send).collect();
-        let publish = |events, routed: Box<dyn FnOnce() + Send>| self.0.publish(all(events), Some(Arc::clone(&share)), routed);
+        let publish = |events: Vec<CommittedEvent>, routed: Box<dyn FnOnce() + Send>| {
+            let (mut events, mut share) = (events.into_iter().map(to_send), Arc::clone(&share));
+            let first = self.next.take().and_then(|Manner { tally, is_volatile }| {
+                let first = events.next()?.counted(&tally);
+                share = Arc::new((Arc::clone(&share), tally));
+                Some(if is_volatile { first.volatile() } else { first })
+            });
+            self.hub.publish(first.into_iter().chain(events).collect(), Some(share), routed);
+        };
         committed.walk(|events| publish(events, Box::new(|| {})), |events| publish(events, routed));
     }
 }

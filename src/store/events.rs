@@ -78,7 +78,7 @@ async fn append_one(conn: &mut Conn, id: EventId, event: &NewEvent, now: Timesta
     let row = (
         events::id.eq(id),
         events::namespace.eq(event.namespace),
-        events::name.eq(event.name),
+        events::name.eq(&*event.name),
         events::payload.eq(event.data.as_str()),
         events::except_json.eq(except_json(event)),
         events::created_at.eq(now),
@@ -101,7 +101,7 @@ pub(super) fn committed(position: Option<LogPosition>, event: NewEvent) -> Commi
     // In the log "the members" is one room; here it is each one's own.
     let joined = rooms.into_iter().filter(|room| !matches!(room, Room::Members(_)));
     let rooms = joined.chain(members.into_iter().map(Room::User)).map(|room| room.to_string()).collect();
-    CommittedEvent { position, namespace: namespace.into(), name: name.into(), rooms, except: names(&except), data }
+    CommittedEvent { position, namespace: namespace.into(), name, rooms, except: names(&except), data }
 }
 
 fn names(rooms: &[Room]) -> Vec<String> {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use diesel::{ExpressionMethods, QueryDsl, QueryResult};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
 
 use crate::model::{Timestamp, UserId};
 use crate::schema::idempotency_keys::dsl::{answer, body_hash, created_at, idempotency_keys, key, method, path, user_id};
-use crate::store::Tx;
 use crate::store::conn::query;
+use crate::store::{Conn, Tx};
 
 /// How long a key is kept, over restarts too.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -62,10 +62,22 @@ pub(super) async fn claim(tx: &mut Tx, claim: &Claim) -> QueryResult<Claimed> {
     Ok(if hash == claim.body_hash { Claimed::Before(first) } else { Claimed::Otherwise })
 }
 
-/// Keeps the answer under the key that [`claim`] took.
-pub(super) async fn keep_answer(tx: &mut Tx, claim: &Claim, json: &str) -> QueryResult<()> {
+/// Keeps the answer, JSON text, under the key that a write has claimed; also later, one that was known only after the commit.
+///
+/// # Errors
+/// As the database's.
+pub async fn keep_answer(tx: &mut Tx, claim: &Claim, json: &str) -> QueryResult<()> {
     let id = (claim.user, claim.method.as_str(), claim.path.as_str(), claim.key.as_str());
     query!(tx.conn(), c => diesel::update(idempotency_keys.find(id)).set(answer.eq(json)).execute(c)).map(|_| ())
+}
+
+/// The answer kept under the key, JSON text.
+///
+/// # Errors
+/// As the database's.
+pub async fn kept(conn: &mut Conn, claim: &Claim) -> QueryResult<Option<String>> {
+    let id = (claim.user, claim.method.as_str(), claim.path.as_str(), claim.key.as_str());
+    query!(conn, c => idempotency_keys.find(id).select(answer).first(c)).optional()
 }
 
 /// Forgets at most `most` keys past their time. How many it were.

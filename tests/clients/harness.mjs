@@ -236,6 +236,8 @@ export class Client {
     this.socket = socket;
     socket.on("connect", () => this.connects.push({ id: socket.id, recovered: Boolean(socket.recovered) }));
     socket.onAny((event, ...args) => {
+      // The figures come on `/admin` whenever it is time.
+      if (event === "server:stats") return;
       // A last argument that is a string is the offset of connection state recovery.
       if (args.length > 1 && typeof args.at(-1) === "string") args.pop();
       this.frames.push({ event, data: args.length > 1 ? args : args[0] });

@@ -5,6 +5,9 @@ import WebSocket from "ws";
 import { until, within } from "./harness.mjs";
 import { Proxy } from "./proxy.mjs";
 
+/** They come on `/admin` whenever it is time. */
+const FIGURES = "server:stats";
+
 /** A socket of the official client behind a proxy of its own, for as long as the test `t` runs. */
 export async function behind(t, server, who, namespace = "/", options = {}) {
   const proxy = await Proxy.start(server);
@@ -93,6 +96,7 @@ export class SocketIoLine extends Line {
     if (type === "4") return this.answered({ error: data });
     if (type === "3") return this.#acks[Number(id)](data[0]);
     if (type !== "2") return undefined;
+    if (data[0] === FIGURES) return undefined;
     const offset = data.length > 1 && typeof data.at(-1) === "string" ? data.pop() : undefined;
     return this.frames.push({ event: data[0], data: data[1], offset });
   }
@@ -129,6 +133,6 @@ export class PlainLine extends Line {
 
   #read(frame) {
     if ("ack" in frame) this.#acks[frame.ack](frame.data);
-    else this.frames.push({ event: frame.event, data: frame.data, offset: frame.offset });
+    else if (frame.event !== FIGURES) this.frames.push({ event: frame.event, data: frame.data, offset: frame.offset });
   }
 }

@@ -18,6 +18,8 @@ function open(path, options = {}) {
   const waiting = [];
   socket.on("message", (data, isBinary) => {
     const frame = isBinary ? data : JSON.parse(data.toString());
+    // The figures come on `/admin` whenever it is time.
+    if (frame.event === "server:stats") return;
     const reader = waiting.shift();
     if (reader) reader(frame);
     else frames.push(frame);

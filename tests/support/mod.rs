@@ -79,7 +79,7 @@ impl Home {
             std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
         }
         drop(sender);
-        let mut server = Server { child, address: String::new() };
+        let mut server = Server { child, address: String::new(), said: Vec::new() };
         let mut seen = Vec::new();
         let end = Instant::now() + Duration::from_secs(30);
         loop {
@@ -89,7 +89,7 @@ impl Home {
             };
             if let Some((_, address)) = line.split_once("listening on http://") {
                 let address = address.chars().take_while(|c| !c.is_whitespace() && *c != '"' && *c != '\u{1b}').collect();
-                server.address = address;
+                (server.address, server.said) = (address, seen);
                 return server;
             }
             seen.push(line);
@@ -100,6 +100,8 @@ impl Home {
 pub struct Server {
     pub child: Child,
     pub address: String,
+    /// Its lines up to where it listens.
+    pub said: Vec<String>,
 }
 
 impl Drop for Server {
@@ -198,7 +200,17 @@ impl Socket {
         self.0.send(Message::text(text)).unwrap();
     }
 
+    /// The next text, but for the figures that come on `/admin` whenever it is time.
     pub fn text(&mut self) -> String {
+        loop {
+            let text = self.raw_text();
+            if !text.contains("\"server:stats\"") {
+                return text;
+            }
+        }
+    }
+
+    pub fn raw_text(&mut self) -> String {
         loop {
             match self.0.read().unwrap() {
                 Message::Text(text) => return text.to_string(),

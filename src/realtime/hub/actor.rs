@@ -1,5 +1,6 @@
-//! The actor itself: its tables, and what each message does to them. `whom`: what is meant for certain sockets.
+//! The actor itself: its tables, and what each message does to them. `whom`: what is meant for certain sockets; `census`: how many there are.
 
+mod census;
 mod whom;
 
 use std::collections::HashMap;
@@ -10,12 +11,13 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use smallvec::SmallVec;
 
-use super::messages::{Arrive, Ask, Barred, Begin, Disconnect, Enter, Entered, Entrance, Join, Leave, Publish, WorkerUp};
+use super::messages::{Arrive, Barred, Begin, Disconnect, Enter, Entered, Entrance, Join, Leave, Publish, WorkerUp};
 use super::{Event, Outlet, Share, SocketId, WorkerId};
 use crate::realtime::outlet::{Attach, Deliver, Detach, Drain, TakeOver};
 use crate::realtime::presence::{Gone, Place, Presence, PresenceSettings};
 use crate::realtime::recovery::Position;
 use crate::realtime::tail::Tail;
+use census::Counts;
 
 struct Entry {
     worker: WorkerId,
@@ -67,6 +69,7 @@ pub(super) struct Hub {
     /// By namespace, then by user.
     users: HashMap<Arc<str>, Users>,
     presence: Presence,
+    counts: Counts,
     /// The last event that was routed.
     position: Position,
     tail: Arc<Tail>,
@@ -91,6 +94,7 @@ impl Hub {
             rooms: HashMap::new(),
             users: HashMap::new(),
             presence: Presence::new(presence),
+            counts: Counts::default(),
             collecting: false,
             lapsing: false,
         }
@@ -169,6 +173,7 @@ impl Handler<WorkerUp> for Hub {
 impl Hub {
     fn forget(&mut self, socket: SocketId, gone: Gone) -> Option<WorkerId> {
         let entry = self.sockets.remove(&socket)?;
+        self.counts.left(&entry.namespace);
         if self.sids.get(&entry.sid) == Some(&socket) {
             self.sids.remove(&entry.sid);
         }
@@ -233,6 +238,7 @@ impl Hub {
     }
 
     fn route(&mut self, events: Vec<Arc<Event>>, share: Option<&Share>) {
+        self.counts.routed(events.len());
         let mut batches: SmallVec<[(WorkerId, Batch); 8]> = SmallVec::new();
         for event in events {
             match event.position() {
@@ -281,6 +287,7 @@ impl Handler<Arrive> for Hub {
             self.tell(worker, TakeOver(older));
             self.watch(ctx);
         }
+        self.counts.arrived(&namespace);
         if let Some(user) = &user {
             self.users.entry(Arc::clone(&namespace)).or_default().entry(Arc::clone(user)).or_default().push(socket);
         }
@@ -367,14 +374,6 @@ impl Handler<Leave> for Hub {
         let present = self.put_out(socket, &room).map(|place| self.presence.of(&place));
         self.watch(ctx);
         done(present.unwrap_or_default());
-    }
-}
-
-impl Handler<Ask> for Hub {
-    type Result = ();
-
-    fn handle(&mut self, Ask { namespace, room, done }: Ask, _: &mut Self::Context) {
-        let _ = done.send(self.presence.of(&(namespace, room)));
     }
 }
 

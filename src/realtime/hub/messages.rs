@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use actix::prelude::*;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Share, SocketId, Whom, WorkerId};
+use super::{Census, Share, SocketId, Whom, WorkerId};
 use crate::realtime::client::Close;
 use crate::realtime::frame::Event;
 use crate::realtime::outlet::{Outgoing, Outlet};
@@ -123,6 +123,13 @@ pub(super) struct Ask {
     pub(super) namespace: Arc<str>,
     pub(super) room: Arc<str>,
     pub(super) done: oneshot::Sender<Present>,
+}
+
+/// How many are there?
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct TakeCensus {
+    pub(super) done: oneshot::Sender<Census>,
 }
 
 #[derive(Message)]

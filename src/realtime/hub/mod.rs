@@ -9,6 +9,7 @@ mod messages;
 
 use std::any::Any;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,7 +28,9 @@ use super::settings::Settings;
 use super::tail::Tail;
 use actor::Hub;
 pub(super) use messages::{Arrive, Barred, Entered, Entrance};
-use messages::{Ask, Begin, Describe, Disconnect, Dismiss, Enter, Evict, Find, Join, Known, Leave, Publish, Tell, TellUser, WorkerUp};
+use messages::{
+    Ask, Begin, Describe, Disconnect, Dismiss, Enter, Evict, Find, Join, Known, Leave, Publish, TakeCensus, Tell, TellUser, WorkerUp,
+};
 
 /// One connection in one namespace, as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,6 +103,17 @@ impl Whom {
     pub fn user(identity: impl Into<Value>) -> Self {
         Self::User(identity.into())
     }
+}
+
+/// How many there are at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Sockets by namespace, those on their way in too. A namespace that nobody has ever been in is not there.
+    pub sockets: BTreeMap<String, usize>,
+    /// Rooms with someone in them.
+    pub rooms: usize,
+    /// Events routed since the start.
+    pub events: u64,
 }
 
 /// What holds a share of the budget (or several, together) until the events have left.
@@ -197,6 +211,14 @@ impl HubHandle {
         self.hub.do_send(Ask { namespace: namespace.into(), room: room.into(), done });
         // A hub that is gone has nobody in it.
         present.await.unwrap_or_default()
+    }
+
+    /// How many there are, in this process.
+    pub async fn census(&self) -> Census {
+        let (done, census) = oneshot::channel();
+        self.hub.do_send(TakeCensus { done });
+        // A hub that is gone has nobody.
+        census.await.unwrap_or_default()
     }
 
     pub(super) fn worker(&self, outlet: &Addr<Outlet>) -> WorkerId {

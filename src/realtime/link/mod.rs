@@ -156,9 +156,9 @@ impl Link {
     }
 
     /// Queues a whole frame. Over the limit the socket is cut, after one try to write. Call [`Link::flush`] when all is queued.
-    pub(super) fn push(self: &Rc<Self>, frame: Bytes) {
+    pub(super) fn push(self: &Rc<Self>, frame: Bytes) -> bool {
         if !self.is_open() {
-            return;
+            return false;
         }
         let limit = self.settings.outbox_limit;
         if self.queued.get() > 0 && self.queued.get() + frame.len() > limit {
@@ -166,10 +166,11 @@ impl Link {
             // One frame alone may be larger than the limit: it waits for nobody.
             if self.queued.get() > 0 && self.queued.get() + frame.len() > limit {
                 self.cut(Reason::SlowConsumer);
-                return;
+                return false;
             }
         }
         self.enqueue(frame);
+        true
     }
 
     /// Queues and writes.

@@ -75,14 +75,16 @@ impl ActorFuture<Outlet> for FlushAfterMailbox {
 }
 
 impl Outlet {
-    fn queue(&mut self, member: &Member, frame: Bytes) {
+    /// Whether it stands on the queue now.
+    fn queue(&mut self, member: &Member, frame: Bytes) -> bool {
         if member.is_over.get() {
-            return;
+            return false;
         }
         let link = &member.link;
         if let Some(mut held) = member.held.take() {
             held.bytes += frame.len();
-            if held.bytes > self.outbox_limit {
+            let is_cut = held.bytes > self.outbox_limit;
+            if is_cut {
                 // It can come again, and reads what it missed from the log.
                 *held = Held::default();
                 link.cut(Reason::SlowConsumer);
@@ -90,9 +92,9 @@ impl Outlet {
                 held.frames.push(frame);
             }
             member.held.set(Some(held));
-            return;
+            return !is_cut;
         }
-        link.push(frame);
+        let is_queued = link.push(frame);
         if !link.dirty.replace(true) {
             self.dirty.push(Rc::clone(link));
         }
@@ -100,6 +102,7 @@ impl Outlet {
         if self.queued >= FLUSH_EVERY {
             self.flush();
         }
+        is_queued
     }
 
     fn flush(&mut self) {
@@ -139,12 +142,16 @@ impl Outlet {
                 targets.extend(room.values().filter(|member| member.stamp.replace(stamp) != stamp).cloned());
             }
         }
+        let mut reached = 0;
         for member in targets {
             let frame = event.frame(member.link.protocol, self.aliases).clone();
             if event.is_volatile && !member.takes_at_once(&frame) {
                 continue;
             }
-            self.queue(&member, frame);
+            reached += usize::from(self.queue(&member, frame));
+        }
+        if let Some(tally) = event.tally() {
+            tally.add(reached);
         }
     }
 

@@ -124,7 +124,9 @@ impl Worker {
     pub(in crate::realtime) fn release(&self, socket: SocketId) {
         let Some(member) = self.sockets.borrow().get(&socket).cloned() else { return };
         let held = member.held.take().unwrap_or_default();
-        held.frames.into_iter().for_each(|frame| member.link.push(frame));
+        for frame in held.frames {
+            member.link.push(frame);
+        }
         member.link.flush();
     }
 

@@ -102,7 +102,7 @@ impl Put {
         self.rooms.push(joined(event.rooms));
         self.members.push(joined(event.members));
         self.namespaces.push(Some(event.namespace.to_owned()));
-        self.names.push(Some(event.name.to_owned()));
+        self.names.push(Some(event.name.into_owned()));
         self.payloads.push(Some(event.data));
     }
 

@@ -1,0 +1,87 @@
+//! What the server says of itself: `server:stats` on `/admin`, and `/metrics` on an address of its own.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Home, Server, Socket};
+
+/// The next `server:stats`.
+fn stats(socket: &mut Socket) -> Value {
+    loop {
+        let frame: Value = serde_json::from_str(&socket.raw_text()).unwrap();
+        if frame["event"] == "server:stats" {
+            assert_eq!(frame.get("offset"), None, "it is not stored");
+            return frame["data"].clone();
+        }
+    }
+}
+
+#[test]
+fn admins_are_told_the_servers_figures_and_nobody_else_is() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let ((admin, _), (alice, _)) = (server.sign_in("admin"), server.sign_in("alice"));
+    let mut others = [server.plain("/", &admin), server.plain("/", &alice)];
+    let mut desk = server.plain("/admin", &admin);
+    let first = stats(&mut desk);
+    let connections = json!([{"transport": "websocket", "protocol": "plain", "count": 3}]);
+    assert_eq!((&first["connections"], &first["sockets"]), (&connections, &json!({"/": 2, "/admin": 1})));
+    // Two users, and the admins of both namespaces.
+    assert_eq!(first["rooms"], 4);
+    assert!(first["memoryBytes"].as_u64().is_some_and(|bytes| bytes > 1 << 20), "{first}");
+
+    for _ in 0..10 {
+        assert_eq!(server.post("/orders", &alice, &json!({"total": 1})).status, 201);
+    }
+    let second = stats(&mut desk);
+    let mut rates = std::iter::once(second.clone()).chain((0..4).map(|_| stats(&mut desk))).map(|stats| stats["eventsPerSecond"].clone());
+    assert!(rates.by_ref().any(|rate| rate.as_f64().is_some_and(|rate| (0.5..=6.0).contains(&rate))), "ten events");
+    assert!(rates.any(|rate| rate == 0.0), "it does not count itself");
+    assert!(second["uptimeSeconds"].as_u64() >= first["uptimeSeconds"].as_u64());
+    assert_eq!(second.as_object().unwrap().keys().count(), 6, "{second}");
+    for other in &mut others {
+        other.say(r#"{"event":"probe","id":"probe"}"#);
+        let heard: Value = serde_json::from_str(&other.raw_text()).unwrap();
+        assert_eq!(heard["ack"], "probe");
+    }
+}
+
+fn metrics_of(server: &Server) -> String {
+    let line = server.said.iter().find(|line| line.contains("metrics on http://")).expect("the log names the address");
+    let (_, url) = line.split_once("metrics on http://").unwrap();
+    url.chars().take_while(|c| !c.is_whitespace() && *c != '/').collect()
+}
+
+#[test]
+fn metrics_can_have_an_address_of_their_own_and_are_nowhere_else_then() {
+    let home = Home::new();
+    let mut server = home.serve(&[("METRICS_ADDR", "127.0.0.1:0")]);
+    let missing = json!({"statusCode": 404, "message": "Cannot GET /metrics", "error": "Not Found"});
+    assert_eq!(server.get("/metrics", "").body, missing);
+    let (common, own) = (server.address.clone(), metrics_of(&server));
+    server.address = own;
+    let metrics = server.get("/metrics", "");
+    assert_eq!(metrics.status, 200);
+    assert!(
+        metrics.body.as_str().unwrap().contains("hubcast_connections{transport=\"websocket\",protocol=\"plain\"} 0\n"),
+        "{}",
+        metrics.body
+    );
+    assert_eq!(server.get("/healthz", "").status, 404, "nothing else is there");
+    server.address = common;
+    assert_eq!(server.get("/healthz", "").status, 200);
+
+    let taken = server.address.clone();
+    let output = Home::new().command(&["serve"]).env("METRICS_ADDR", &taken).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    assert!(said.lines().any(|line| line.contains(&format!("cannot listen on METRICS_ADDR {taken}: "))), "{said}");
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn without_a_setting_metrics_are_with_everything_else() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    assert!(server.get("/metrics", "").body.as_str().unwrap().contains("hubcast_connections{"));
+}
