@@ -41,6 +41,7 @@ pub enum Code {
     Conflict,
     TooLarge,
     Unavailable,
+    TokenExpired,
 }
 
 impl Code {
@@ -56,6 +57,7 @@ impl Code {
             Self::Conflict => "conflict",
             Self::TooLarge => "too_large",
             Self::Unavailable => "unavailable",
+            Self::TokenExpired => "token_expired",
         }
     }
 }
@@ -71,6 +73,8 @@ impl Serialize for Code {
 pub enum Error {
     /// 401. No valid identity.
     Unauthorized(AuthFailure),
+    /// 401. The time of a socket's token is over.
+    TokenExpired,
     /// 401 on login. A wrong e-mail and a wrong password read the same.
     BadCredentials,
     /// 403. Known, but not allowed.
@@ -101,6 +105,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Unauthorized(_) | Self::BadCredentials => Code::Unauthorized,
+            Self::TokenExpired => Code::TokenExpired,
             Self::Forbidden => Code::Forbidden,
             Self::NotFound(_) => Code::NotFound,
             Self::Faults(_) | Self::BadRequest(_) => Code::Invalid,
@@ -116,7 +121,7 @@ impl Error {
     pub fn status(&self) -> u16 {
         match self {
             Self::Faults(_) | Self::BadRequest(_) => 400,
-            Self::Unauthorized(_) | Self::BadCredentials => 401,
+            Self::Unauthorized(_) | Self::TokenExpired | Self::BadCredentials => 401,
             Self::Forbidden => 403,
             Self::NotFound(_) => 404,
             Self::Conflict(_) => 409,
@@ -142,6 +147,7 @@ impl Error {
     pub fn message(&self) -> String {
         match self {
             Self::Unauthorized(_) => "Unauthorized".into(),
+            Self::TokenExpired => "The token has expired".into(),
             Self::BadCredentials => "Invalid email or password".into(),
             Self::Forbidden => "Forbidden resource".into(),
             Self::NotFound(text) | Self::BadRequest(text) | Self::Conflict(text) => text.clone(),

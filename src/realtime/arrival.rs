@@ -4,7 +4,7 @@
 //! page, the next page when the client has taken the last; behind it, what came up to the hub's position, and then what was held. So
 //! nothing is missing, nothing comes twice, and a client that takes long costs one page.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::alarms::Alarm;
 use super::asks::Asks;
 use super::client::{Client, ClientParts};
 use super::frame::Protocol;
@@ -176,7 +177,8 @@ impl Arrival {
             worker: Rc::clone(&self.worker),
             link: Rc::clone(&self.link),
             asks: Asks::default(),
-            kicked: Cell::new(None),
+            kicked: OnceCell::new(),
+            alarm: Alarm::default(),
         }));
         *self.slot.borrow_mut() = Some(client.clone());
         client

@@ -31,6 +31,7 @@ use serde_json::value::RawValue;
 
 use super::Reason;
 use super::client::Client;
+use super::hub::Signal;
 use super::payload::Payload;
 use super::settings::NAME_SHOWN;
 use crate::error::Error;
@@ -126,6 +127,12 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// An event has come. An error answers the ack with `{ok:false, error:{code, message}}`, or is sent as an `error` event.
     fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply>;
+
+    /// The moment of [`Client::wake_at`] has come.
+    fn woken(&self, _client: &Client) {}
+
+    /// The program has said something about this socket, by [`HubHandle::signal`](super::HubHandle::signal).
+    fn signalled(&self, _client: &Client, _signal: &Signal) {}
 
     /// The socket has left; nothing can be sent to it any more.
     fn disconnect(&self, _client: &Client, _reason: Reason) {}
