@@ -19,7 +19,7 @@ use crate::realtime::presence::PresenceSettings;
 use crate::realtime::{self, HubHandle, Server};
 use crate::service::publish::HubPublisher;
 use crate::service::recovery::{self, Keeping};
-use crate::service::{Services, demo};
+use crate::service::{Services, demo, tokens};
 use crate::store::Db;
 use crate::{event, gateway, http};
 
@@ -58,6 +58,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let keeping = Keeping { window: settings.realtime.recovery_window, retention: settings.realtime.event_retention };
     let (log, pid_key) = recovery::start(&db, keeping).await?;
     let services = Arc::new(Services::new(db.clone(), Tokens::new(&key, &settings.auth), hub.clone(), settings.access.rate_login));
+    actix_rt::spawn(tokens::watch(Arc::clone(&services)));
     if settings.server.demo {
         demo::prepare(&services).await?;
     }

@@ -7,6 +7,7 @@ mod notifications;
 mod orders;
 mod projects;
 mod rooms;
+mod tokens;
 
 use std::fmt;
 
@@ -17,6 +18,7 @@ pub use notifications::{notification, notification_read, notifications_all_read,
 pub use orders::{new_order, order_shipped, order_update};
 pub use projects::{ProjectChange, project_update, stage_completed};
 pub use rooms::typing;
+pub use tokens::token_expiring;
 
 use crate::model::{ConversationId, ProjectId, UserId};
 

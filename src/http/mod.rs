@@ -41,6 +41,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/auth/register", web::post().to(accounts::register))
         .route("/auth/login", web::post().to(accounts::login))
         .route("/auth/me", get().to(accounts::me))
+        .route("/auth/logout", web::post().to(accounts::logout))
         .route("/orders", web::post().to(orders::create))
         .route("/orders", get().to(orders::list))
         .route("/orders/{id}", get().to(orders::get))

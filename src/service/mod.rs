@@ -14,6 +14,7 @@ pub mod projects;
 pub mod publish;
 pub mod recovery;
 pub mod rooms;
+pub mod tokens;
 
 use crate::auth::{PasswordHasher, Tokens};
 use crate::config::Rate;

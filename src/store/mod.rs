@@ -14,7 +14,7 @@
 //! | `migrate`, `file` | the schema's version; SQLite's file, its rights and the server's lock |
 //! | `epochs`, `history` | stretches of the log, and which offsets are good; reading the log, and its old end |
 //! | `sessions`, `secrets` | what is kept of sockets that may come back; keys that outlive a restart |
-//! | `events`, `idempotency`, `users`, `orders`, `notifications`, `projects`, `conversations`, `messages` | queries, a file per table family |
+//! | `events`, `idempotency`, `users`, `tokens`, `orders`, `notifications`, `projects`, `conversations`, `messages` | queries, a file per table family |
 
 mod batched;
 mod conn;
@@ -37,6 +37,7 @@ mod publish;
 mod reader;
 pub mod secrets;
 pub mod sessions;
+pub mod tokens;
 mod tx;
 pub mod users;
 mod writer;

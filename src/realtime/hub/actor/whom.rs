@@ -8,8 +8,8 @@ use actix::prelude::*;
 use smallvec::SmallVec;
 
 use super::{Hub, Way};
-use crate::realtime::hub::messages::{Describe, Dismiss, Evict, Find, Known, Say, Tell, TellUser};
 use crate::realtime::client::Goodbye;
+use crate::realtime::hub::messages::{Describe, Dismiss, Evict, Find, Known, Say, Tell, TellUser};
 use crate::realtime::hub::{SocketId, Whom, WorkerId};
 use crate::realtime::outlet::{Forward, Outgoing, Roll, Then};
 

@@ -1,0 +1,3 @@
+DROP TABLE token_ends;
+ALTER TABLE users DROP COLUMN tokens_ended_at;
+ALTER TABLE users DROP COLUMN token_generation;
