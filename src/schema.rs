@@ -88,7 +88,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Sockets that can be resumed. `closed_at` is null while one is open.
+    /// Sockets that can be resumed. `closed_at` is null while one is open. `token_generation`: the user's when it began.
     sessions (sid) {
         sid -> Text,
         namespace -> Text,
@@ -97,6 +97,7 @@ diesel::table! {
         confirmed_epoch -> Nullable<BigInt>,
         confirmed_id -> Nullable<BigInt>,
         closed_at -> Nullable<Timestamp>,
+        token_generation -> BigInt,
     }
 }
 

@@ -9,7 +9,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::json;
-use tokens::Held;
 
 use crate::auth::Token;
 use crate::auth::credentials::Places;
@@ -17,7 +16,7 @@ use crate::error::Error;
 use crate::event::{self, Room};
 use crate::realtime::gateway::query_value;
 use crate::realtime::{Gateway, Handshake, Incoming, Json, Welcome};
-use crate::service::{Services, accounts, tokens as verbs};
+use crate::service::{self, Services, accounts};
 
 /// Whether `?userId=` is believed of a socket that has no token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +50,7 @@ async fn identify(services: &Services, handshake: &Handshake, auth: Option<Json>
     let named = || query_value(&handshake.query, "userId").filter(|_| query_user == QueryUser::Allowed && token.is_none());
     match named() {
         Some(user) => accounts::believe(services, &user).await,
-        None => verbs::check(services, token).await,
+        None => service::tokens::check(services, token).await,
     }
 }
 
@@ -59,7 +58,8 @@ fn welcome(token: Token, rooms: impl IntoIterator<Item = Room>) -> Welcome {
     Welcome {
         identity: json!(token.identity.user),
         rooms: rooms.into_iter().map(|room| room.to_string().into()).collect(),
-        data: Rc::new(Held::new(token)),
+        wake_at: Some(tokens::moment(token.identity.expires_at)),
+        data: Rc::new(tokens::Held::new(token)),
     }
 }
 

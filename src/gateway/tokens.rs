@@ -79,7 +79,7 @@ pub(super) fn watch(client: &Client) {
     client.wake_at(moment(end));
 }
 
-fn moment(at: Timestamp) -> SystemTime {
+pub(super) fn moment(at: Timestamp) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(u64::try_from(at.unix_millis()).unwrap_or_default())
 }
 

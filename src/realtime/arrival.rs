@@ -110,7 +110,7 @@ impl Arrival {
                 return Err(error);
             }
         }
-        self.arrive(&client);
+        self.arrive(&client, &welcome);
         let rooms = welcome.rooms.into_iter().map(|room| (room, Entrance::Silent)).collect();
         let entered = self.worker.hub.enter(socket, rooms).await.ok_or(GONE)?;
         let pid = recovery.map(|(recovery, user)| {
@@ -135,10 +135,11 @@ impl Arrival {
         let (barred, resumed) = {
             let _order = recovery.order.lock().unwrap_or_else(PoisonError::into_inner);
             // From here on one that lingers under this name is cut, and one that comes later cuts this.
-            (self.arrive(&client), recovery.log.resume(session.clone(), claim))
+            (self.arrive(&client, welcome), recovery.log.resume(session.clone(), claim))
         };
         let Some(Resumed { rooms: joined, confirmed }) = resumed.await? else {
             self.slot.take();
+            self.worker.alarms.end(socket, &client.0.alarm);
             self.worker.hub.disconnect(socket, true);
             return Ok(None);
         };
@@ -184,9 +185,12 @@ impl Arrival {
         client
     }
 
-    fn arrive(&self, client: &Client) -> Barred {
+    fn arrive(&self, client: &Client, welcome: &Welcome) -> Barred {
         let ClientParts { socket, sid, user, attachment, .. } = &*client.0;
         self.worker.register(*socket, Arc::clone(&self.namespace), Rc::clone(&self.link), self.session.downgrade());
+        if let Some(at) = welcome.wake_at {
+            client.wake_at(at);
+        }
         let barred = Barred::default();
         self.worker.hub.arrive(Arrive {
             socket: *socket,

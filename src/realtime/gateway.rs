@@ -24,6 +24,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -62,6 +63,8 @@ pub struct Welcome {
     pub identity: serde_json::Value,
     /// Rooms from the start.
     pub rooms: Vec<Arc<str>>,
+    /// When [`Gateway::woken`] is to be called, also while the socket is still on its way in: as [`Client::wake_at`].
+    pub wake_at: Option<SystemTime>,
     /// The gateway's own data, for [`Client::data`].
     pub data: Rc<dyn Any>,
 }
@@ -70,7 +73,7 @@ impl Welcome {
     /// A socket without an identity, in no room.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self { identity: serde_json::Value::Null, rooms: Vec::new(), data: Rc::new(()) }
+        Self { identity: serde_json::Value::Null, rooms: Vec::new(), wake_at: None, data: Rc::new(()) }
     }
 }
 

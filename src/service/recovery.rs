@@ -242,10 +242,7 @@ fn place(position: Position) -> LogPosition {
 }
 
 async fn resume(tx: &mut Tx, session: &Attachment, claim: Claim, window: Duration) -> Result<Outcome, Error> {
-    // What was lost before all of the user's tokens ended has ended with them.
-    let ended = tokens::last_end(tx.conn(), user_of(session)?).await?;
-    let oldest = Timestamp::now().before(window);
-    let since = ended.map_or(oldest, |ended| ended.max(oldest));
+    let since = Timestamp::now().before(window);
     let Some(confirmed) = sessions::reopen(tx, &stay(session)?, since).await? else { return Ok(Outcome::NotResumed) };
     let confirmed = match confirmed {
         Some(confirmed) if history::is_good(tx.conn(), confirmed).await? => Some(confirmed),

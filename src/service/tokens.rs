@@ -98,7 +98,9 @@ pub async fn watch(services: Arc<Services>) {
         let (now, from) = (Timestamp::now(), last.before(LOOK_BACK));
         match services.db.read(async move |conn| rows::since(conn, from).await).await {
             Ok(ends) => {
-                ends.into_iter().for_each(|(user, ended)| tell(&services.hub, user, ended));
+                for (user, ended) in ends {
+                    tell(&services.hub, user, ended);
+                }
                 (last, has_failed) = (now, false);
             }
             Err(error) => {

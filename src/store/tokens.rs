@@ -44,12 +44,6 @@ pub async fn generation(conn: &mut Conn, user: UserId) -> QueryResult<Option<i64
     query!(conn, c => users::table.find(user).select(users::token_generation).first(c)).optional()
 }
 
-/// When all of a user's tokens ended the last time.
-pub async fn last_end(conn: &mut Conn, user: UserId) -> QueryResult<Option<Timestamp>> {
-    let at: Option<Option<Timestamp>> = query!(conn, c => users::table.find(user).select(users::tokens_ended_at).first(c)).optional()?;
-    Ok(at.flatten())
-}
-
 /// Ends one token, which would be good until then. Again it changes nothing.
 pub async fn end(tx: &mut Tx, user: UserId, token: &TokenId, until: Timestamp) -> QueryResult<()> {
     let row = (

@@ -2,6 +2,9 @@
 ALTER TABLE users ADD COLUMN token_generation BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE users ADD COLUMN tokens_ended_at TIMESTAMP;
 
+-- As the user's was when the session began: with all of the user's tokens, all sessions end.
+ALTER TABLE sessions ADD COLUMN token_generation BIGINT NOT NULL DEFAULT 0;
+
 -- Tokens that ended ahead of their time: one, by its digest; or all of a user's of a generation below this one; or, with neither, all of a user who
 -- is gone, so there is no reference. Kept as long as the token would be good, or until all servers must have seen it.
 CREATE TABLE token_ends (
