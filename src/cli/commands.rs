@@ -106,10 +106,7 @@ fn show(user: &User) {
 pub(super) fn token(args: &TokenArgs) -> Result<(), Failure> {
     let source = args.auth.key(args.environment.environment, &args.store.database.url)?;
     let id = args.user;
-    let found = with_db(&args.store, async |db| {
-        let read = db.read(async move |conn| Ok(users::by_id(conn, id).await?.zip(tokens::generation(conn, id).await?)));
-        read.await
-    })?;
+    let found = with_db(&args.store, async |db| db.read(async move |conn| tokens::holder(conn, id).await).await)?;
     let (user, generation) = found.ok_or_else(|| Failure::Failed(format!("User with ID {id} not found")))?;
     let key = load_key(source).map_err(|error| Failure::Failed(error.to_string()))?;
     let issued = Tokens::new(&key, &args.auth).issue(user.id, args.role.unwrap_or(user.role), generation, args.ttl);

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use diesel::dsl::exists;
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
 use crate::auth::{Ended, TokenId};
 use crate::model::{Timestamp, User, UserId};
@@ -37,6 +37,11 @@ pub async fn standing(conn: &mut Conn, user: UserId, token: &TokenId) -> QueryRe
     })
     .optional()?;
     Ok(row.map(|(generation, ended_at, has_ended)| Standing { generation, ended_at, has_ended }))
+}
+
+/// Whom a token is made for, and its generation: as one read gives them, so that the role is not of before an end, and the generation of after it.
+pub async fn holder(conn: &mut Conn, user: UserId) -> QueryResult<Option<(User, i64)>> {
+    query!(conn, c => users::table.find(user).select((User::as_select(), users::token_generation)).first(c)).optional()
 }
 
 /// The generation of a user's token that is made now.
