@@ -94,8 +94,11 @@ fn a_login_right_after_is_good_and_so_are_its_sockets() {
     }
     assert!(is_good(&server, &token_of(&home, id, &[])));
     let mut socket = server.plain("/", &token);
-    // What ended before is looked for again each second, and is not about this one.
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    // What ended before is looked for again each second, and is not about this one. It was looked for when a command's end has been seen.
+    let (bob, bob_id) = server.sign_in("bob");
+    let mut bobs = server.plain("/", &bob);
+    assert!(home.run(&["user", "role", "--user", &bob_id.to_string(), "admin"]).status.success());
+    assert_eq!(bobs.close_code(), 4401);
     lives(&mut socket);
 }
 
@@ -234,7 +237,7 @@ fn an_end_by_another_server_is_seen_within_moments_and_only_by_the_sockets_it_is
     let (mut gone, mut there) = (server.plain("/", &ended), server.plain("/", &other));
     // As another server on this database would write it.
     let signed = ended.rsplit_once('.').unwrap().0;
-    let digest: String = <sha2::Sha256 as sha2::Digest>::digest(signed).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = <sha2::Sha256 as sha2::Digest>::digest(signed).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let literal = if std::env::var_os("HUBCAST_TEST_POSTGRES").is_some() { format!("'\\x{digest}'") } else { format!("x'{digest}'") };
     let now = chrono::Utc::now().format("%Y-%m-%d %H:%M:%S%.3f");
     home.execute(&format!(

@@ -38,7 +38,7 @@ fn a_plain_socket_is_warned_then_closed_with_4401_and_not_resumed() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, id) = server.sign_in("alice");
-    let short = token_of(&home, id, &["--ttl", "2s"]);
+    let short = token_of(&home, id, &["--ttl", "3s"]);
     let mut socket = server.upgrade("/ws", &short);
     let session = socket.next();
     assert_eq!(socket.next()["event"], "notifications:unread");
@@ -57,7 +57,7 @@ fn a_socketio_socket_is_told_and_disconnected_and_another_namespace_goes_on() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, id) = server.sign_in("admin");
-    let short = token_of(&home, id, &["--ttl", "2s"]);
+    let short = token_of(&home, id, &["--ttl", "3s"]);
     let mut raw = connection(&server);
     join(&mut raw, "/admin", &admin);
     join(&mut raw, "/", &short);
@@ -83,7 +83,7 @@ fn without_aliases_the_end_is_told_once() {
     let server = home.serve(&[("EVENT_ALIASES", "off")]);
     let (_, id) = server.sign_in("alice");
     let mut raw = connection(&server);
-    join(&mut raw, "/", &token_of(&home, id, &["--ttl", "2s"]));
+    join(&mut raw, "/", &token_of(&home, id, &["--ttl", "3s"]));
     raw.hears(r#"42["token:expiring","#);
     let [error, _, disconnect] = last_words(EXPIRED.0, EXPIRED.1);
     assert_eq!([raw.text(), raw.text()], [error, disconnect]);
@@ -94,7 +94,7 @@ fn a_client_that_polls_gets_the_last_words_by_its_next_poll() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (_, id) = server.sign_in("alice");
-    let short = token_of(&home, id, &["--ttl", "2s"]);
+    let short = token_of(&home, id, &["--ttl", "3s"]);
     let polling = Polling::open(server.address.parse().unwrap());
     assert_eq!(polling.post(format!(r#"40{{"token":"{short}"}}"#).as_bytes()), (200, "ok".to_owned()));
     polling.hears(r#"42["token:expiring","#);
@@ -115,10 +115,10 @@ fn a_token_with_long_to_live_is_not_warned_of() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, id) = server.sign_in("alice");
-    let nearly = token_of(&home, id, &["--ttl", "62s"]);
+    let nearly = token_of(&home, id, &["--ttl", "63s"]);
     let (mut long, mut soon) = (server.plain("/", &alice), server.plain("/", &nearly));
     assert_eq!(long.heard(), Vec::<Value>::new());
-    // Its warning is due in one to two seconds.
+    // Its warning is due in two to three seconds.
     assert_eq!(soon.heard(), Vec::<Value>::new());
     assert_eq!(soon.next(), expiring(&nearly));
     let left = chrono::DateTime::parse_from_rfc3339(&end_of(&nearly)).unwrap().to_utc() - chrono::Utc::now();
@@ -131,7 +131,7 @@ fn a_refresh_goes_on_past_the_first_tokens_end_and_is_warned_of_again() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (_, id) = server.sign_in("alice");
-    let [first, second] = ["2s", "3s"].map(|ttl| token_of(&home, id, &["--ttl", ttl]));
+    let [first, second] = ["3s", "4s"].map(|ttl| token_of(&home, id, &["--ttl", ttl]));
     let mut socket = server.plain("/", &first);
     assert_eq!(socket.next(), expiring(&first));
     assert_eq!(refresh(&mut socket, &second), expiring(&second));
@@ -149,7 +149,7 @@ fn a_refresh_by_socketio_is_acked_on_both_namespaces() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, id) = server.sign_in("admin");
-    let (short, next) = (token_of(&home, id, &["--ttl", "2s"]), token_of(&home, id, &["--ttl", "1h"]));
+    let (short, next) = (token_of(&home, id, &["--ttl", "3s"]), token_of(&home, id, &["--ttl", "1h"]));
     let mut raw = connection(&server);
     for (namespace, prefix) in [("/", ""), ("/admin", "/admin,")] {
         join(&mut raw, namespace, if namespace == "/" { &short } else { &admin });

@@ -18,9 +18,9 @@ before(async () => {
 });
 after(() => server?.close());
 
-/** A token of Alice's that is good for one to two seconds, and its end. */
+/** A token of Alice's that is good for two to three seconds, and its end. */
 async function short() {
-  const exp = seconds() + 2;
+  const exp = seconds() + 3;
   return { exp, token: sign({ sub: await server.id("alice"), exp }) };
 }
 

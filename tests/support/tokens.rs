@@ -33,7 +33,7 @@ pub fn join(raw: &mut Raw, namespace: &str, token: &str) {
     let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
     raw.say(&format!(r#"40{prefix}{{"token":"{token}"}}"#));
     let answer = raw.text();
-    assert!(answer.starts_with(&format!(r#"40{prefix}{{"#)), "{answer}");
+    assert!(answer.starts_with(&format!("40{prefix}{{")), "{answer}");
     assert!(raw.text().starts_with(&format!(r#"42{prefix}["session","#)));
     if namespace == "/" {
         assert!(raw.text().starts_with(r#"42["notifications:unread","#));
