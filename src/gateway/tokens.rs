@@ -37,7 +37,7 @@ fn held(client: &Client) -> Result<&Held, Error> {
     client.data().ok_or(Error::Internal)
 }
 
-/// The socket is in, and is told from now on when its token ends. One that ended on the way is seen here. False: it has to leave.
+/// The socket is in: whether its token is good still. One that ended on the way is seen here, and the socket has to leave.
 pub(super) async fn entered(services: &Services, client: &Client) -> bool {
     let Ok(held) = held(client) else { return false };
     is_still_good(services, client, held).await
