@@ -19,7 +19,7 @@ use crate::realtime::presence::PresenceSettings;
 use crate::realtime::{self, HubHandle, Server};
 use crate::service::publish::{HubPublisher, NextEvent};
 use crate::service::recovery::{self, Keeping};
-use crate::service::{Services, broadcasts, demo, stats};
+use crate::service::{Services, broadcasts, demo, stats, tokens};
 use crate::store::Db;
 use crate::{event, gateway, http};
 
@@ -59,8 +59,9 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let db = opened.map_err(|_| "opening the database failed")??;
     let keeping = Keeping { window: settings.realtime.recovery_window, retention: settings.realtime.event_retention };
     let (log, pid_key) = recovery::start(&db, keeping).await?;
-    let tokens = Tokens::new(&key, &settings.auth);
-    let services = Arc::new(Services::new(db.clone(), tokens, hub.clone(), next, settings.access.rate_login));
+    let checker = Tokens::new(&key, &settings.auth);
+    let services = Arc::new(Services::new(db.clone(), checker, hub.clone(), next, settings.access.rate_login));
+    actix_rt::spawn(tokens::watch(Arc::clone(&services)));
     if settings.server.demo {
         demo::prepare(&services).await?;
     }

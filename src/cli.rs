@@ -62,6 +62,53 @@ enum UserCommand {
     Add(UserAdd),
     /// List all accounts: id, role, e-mail and name
     List(Store),
+    /// Give an account another password; its tokens end, and its sockets with them
+    Passwd(UserPasswd),
+    /// Give an account another role; its tokens end, and its sockets with them
+    Role(UserRole),
+    /// Remove an account with all that is nobody else's; its tokens end, and its sockets with them
+    Remove(UserRemove),
+}
+
+/// Which account.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Whose {
+    /// Id of the user; `hubcast user list` shows it
+    #[arg(long, value_name = "ID", value_parser = usage::user)]
+    user: Option<UserId>,
+    /// E-mail of the user, in any case
+    #[arg(long)]
+    email: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct UserPasswd {
+    #[command(flatten)]
+    whose: Whose,
+    #[command(flatten)]
+    password: Password,
+    #[command(flatten)]
+    store: Store,
+}
+
+#[derive(Debug, Args)]
+struct UserRole {
+    #[command(flatten)]
+    whose: Whose,
+    /// `customer` or `admin`
+    #[arg(value_parser = usage::role)]
+    role: Role,
+    #[command(flatten)]
+    store: Store,
+}
+
+#[derive(Debug, Args)]
+struct UserRemove {
+    #[command(flatten)]
+    whose: Whose,
+    #[command(flatten)]
+    store: Store,
 }
 
 #[derive(Debug, Args)]
@@ -154,6 +201,9 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Migrate(store) => commands::migrate(&store).map(done),
         Command::User(UserCommand::Add(add)) => commands::user_add(add).map(done),
         Command::User(UserCommand::List(store)) => commands::user_list(&store).map(done),
+        Command::User(UserCommand::Passwd(passwd)) => commands::user_passwd(passwd).map(done),
+        Command::User(UserCommand::Role(role)) => commands::user_role(role).map(done),
+        Command::User(UserCommand::Remove(remove)) => commands::user_remove(remove).map(done),
         Command::Token(args) => commands::token(&args).map(done),
         Command::Openapi => commands::print(&http::openapi::document()).map(done),
         Command::Asyncapi => commands::print(&gateway::asyncapi::document()).map(done),

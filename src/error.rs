@@ -41,11 +41,12 @@ pub enum Code {
     Conflict,
     TooLarge,
     Unavailable,
+    TokenExpired,
 }
 
 impl Code {
     /// Every one, in the order of its declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
@@ -54,6 +55,7 @@ impl Code {
         Self::Conflict,
         Self::TooLarge,
         Self::Unavailable,
+        Self::TokenExpired,
     ];
 
     /// The wire form, snake_case.
@@ -68,6 +70,7 @@ impl Code {
             Self::Conflict => "conflict",
             Self::TooLarge => "too_large",
             Self::Unavailable => "unavailable",
+            Self::TokenExpired => "token_expired",
         }
     }
 }
@@ -83,6 +86,8 @@ impl Serialize for Code {
 pub enum Error {
     /// 401. No valid identity.
     Unauthorized(AuthFailure),
+    /// 401. The time of a socket's token is over.
+    TokenExpired,
     /// 401 on login. A wrong e-mail and a wrong password read the same.
     BadCredentials,
     /// 403. Known, but not allowed.
@@ -113,6 +118,7 @@ impl Error {
     pub fn code(&self) -> Code {
         match self {
             Self::Unauthorized(_) | Self::BadCredentials => Code::Unauthorized,
+            Self::TokenExpired => Code::TokenExpired,
             Self::Forbidden => Code::Forbidden,
             Self::NotFound(_) => Code::NotFound,
             Self::Faults(_) | Self::BadRequest(_) => Code::Invalid,
@@ -128,7 +134,7 @@ impl Error {
     pub fn status(&self) -> u16 {
         match self {
             Self::Faults(_) | Self::BadRequest(_) => 400,
-            Self::Unauthorized(_) | Self::BadCredentials => 401,
+            Self::Unauthorized(_) | Self::TokenExpired | Self::BadCredentials => 401,
             Self::Forbidden => 403,
             Self::NotFound(_) => 404,
             Self::Conflict(_) => 409,
@@ -154,6 +160,7 @@ impl Error {
     pub fn message(&self) -> String {
         match self {
             Self::Unauthorized(_) => "Unauthorized".into(),
+            Self::TokenExpired => "The token has expired".into(),
             Self::BadCredentials => "Invalid email or password".into(),
             Self::Forbidden => "Forbidden resource".into(),
             Self::NotFound(text) | Self::BadRequest(text) | Self::Conflict(text) => text.clone(),

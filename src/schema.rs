@@ -2,7 +2,7 @@
 //! checked against it. Written by hand: `diesel print-schema` would give the shape of one database.
 
 diesel::table! {
-    /// Accounts. `email_key` is the address in lower case and unique; `email` is what was given.
+    /// Accounts. `email_key` is the address in lower case and unique; `email` is what was given. Tokens below `token_generation` have ended.
     users (id) {
         id -> BigInt,
         email -> Text,
@@ -11,6 +11,20 @@ diesel::table! {
         password_hash -> Text,
         role -> Text,
         created_at -> Timestamp,
+        token_generation -> BigInt,
+        tokens_ended_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    /// Tokens that ended ahead of their time: one, by the SHA-256 of what is signed; all of a user's below a generation; or all of a user who is gone.
+    token_ends (id) {
+        id -> BigInt,
+        user_id -> BigInt,
+        digest -> Nullable<Binary>,
+        generation -> Nullable<BigInt>,
+        ended_at -> Timestamp,
+        keep_until -> Timestamp,
     }
 }
 
@@ -152,7 +166,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Sockets that can be resumed. `closed_at` is null while one is open.
+    /// Sockets that can be resumed. `closed_at` is null while one is open. `token_generation`: the user's when it began.
     sessions (sid) {
         sid -> Text,
         namespace -> Text,
@@ -161,6 +175,7 @@ diesel::table! {
         confirmed_epoch -> Nullable<BigInt>,
         confirmed_id -> Nullable<BigInt>,
         closed_at -> Nullable<Timestamp>,
+        token_generation -> BigInt,
     }
 }
 
@@ -272,6 +287,8 @@ diesel::table! {
         created_at -> Timestamp,
     }
 }
+
+diesel::allow_tables_to_appear_in_same_query!(users, token_ends);
 
 diesel::joinable!(orders -> users (customer_id));
 diesel::joinable!(reviews -> users (user_id));

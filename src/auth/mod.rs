@@ -3,16 +3,26 @@
 //! Both doors and the accounts service use it. It knows no database and no transport: whether a token's user still exists is asked above.
 
 pub mod credentials;
+mod ended;
 mod password;
 mod secret;
 mod token;
 
+pub use ended::{Ended, Issue, TokenId};
 pub use password::PasswordHasher;
 pub use secret::{KeyError, load_key};
 pub use token::{Issued, Tokens};
 
 use crate::error::Error;
 use crate::model::{Role, Timestamp, UserId};
+
+/// A good token: what it says, and what it takes to end it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Token {
+    pub identity: Identity,
+    pub id: TokenId,
+    pub issue: Issue,
+}
 
 /// What a good token says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
-use super::Identity;
+use super::{Identity, Issue, Token, TokenId};
 use crate::config::{AuthSettings, Secret};
 use crate::error::{AuthFailure, Error};
 use crate::model::{Role, Timestamp, UserId};
@@ -42,6 +42,8 @@ struct Claims<'a> {
     iat: i64,
     exp: i64,
     jti: String,
+    /// How many times all of the user's tokens have ended before.
+    generation: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     iss: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,6 +56,8 @@ struct Read {
     sub: Subject,
     role: Option<Role>,
     exp: f64,
+    iat: Option<f64>,
+    generation: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -93,11 +97,11 @@ impl Tokens {
         }
     }
 
-    /// A token for this user that is good for `ttl`.
+    /// A token for this user that is good for `ttl`. `generation`: as the user's tokens have it now.
     ///
     /// # Errors
     /// [`Error::Internal`] when it cannot be signed, which HMAC does not do.
-    pub fn issue(&self, user: UserId, role: Role, ttl: Duration) -> Result<Issued, Error> {
+    pub fn issue(&self, user: UserId, role: Role, generation: i64, ttl: Duration) -> Result<Issued, Error> {
         let iat = Timestamp::now().unix_seconds();
         let ttl = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX).max(1);
         let expires_at = Timestamp::from_unix_seconds(iat.saturating_add(ttl)).ok_or(Error::Internal)?;
@@ -107,6 +111,7 @@ impl Tokens {
             iat,
             exp: expires_at.unix_seconds(),
             jti: format!("{:032x}", rand::random::<u128>()),
+            generation,
             iss: self.issuer.as_deref(),
             aud: self.audience.as_deref(),
         };
@@ -117,11 +122,11 @@ impl Tokens {
         Ok(Issued { token, expires_at })
     }
 
-    /// Checks signature and claims. That the user exists is for the caller to ask.
+    /// Checks signature and claims. That the user exists, and that the token was not ended, is for the caller to ask.
     ///
     /// # Errors
     /// [`AuthFailure::Expired`] for a token that was good once, [`AuthFailure::Invalid`] for everything else.
-    pub fn verify(&self, token: &str) -> Result<Identity, AuthFailure> {
+    pub fn verify(&self, token: &str) -> Result<Token, AuthFailure> {
         if token.len() > MAX_TOKEN {
             return Err(AuthFailure::Invalid);
         }
@@ -133,7 +138,8 @@ impl Tokens {
         if data.header.crit.is_some() {
             return Err(AuthFailure::Invalid);
         }
-        identity(&data.claims, Timestamp::now())
+        let identity = identity(&data.claims, Timestamp::now())?;
+        Ok(Token { identity, id: TokenId::of(token), issue: issue(&data.claims) })
     }
 }
 
@@ -150,6 +156,12 @@ fn identity(claims: &Read, now: Timestamp) -> Result<Identity, AuthFailure> {
         return Err(AuthFailure::Expired);
     }
     Ok(Identity { user, role: claims.role.unwrap_or(Role::Customer), expires_at })
+}
+
+fn issue(claims: &Read) -> Issue {
+    #[expect(clippy::cast_possible_truncation, reason = "a number between 0 and LAST_SECOND, in milliseconds")]
+    let made = || (claims.iat.unwrap_or_default().clamp(0.0, LAST_SECOND) * 1000.0).floor() as i64;
+    claims.generation.map_or_else(|| Issue::At(made()), Issue::Generation)
 }
 
 #[cfg(test)]
@@ -173,7 +185,7 @@ mod tests {
     }
 
     fn check(claims: &Value) -> Result<(i64, Role), AuthFailure> {
-        tokens().verify(&sign(claims, &Header::default())).map(|identity| (identity.user.0, identity.role))
+        tokens().verify(&sign(claims, &Header::default())).map(|token| (token.identity.user.0, token.identity.role))
     }
 
     fn now() -> i64 {
@@ -182,9 +194,10 @@ mod tests {
 
     #[test]
     fn what_was_issued_is_good() {
-        let issued = tokens().issue(UserId(7), Role::Admin, Duration::from_secs(60)).expect("issues");
-        let identity = tokens().verify(&issued.token);
-        assert_eq!(identity, Ok(Identity { user: UserId(7), role: Role::Admin, expires_at: issued.expires_at }));
+        let issued = tokens().issue(UserId(7), Role::Admin, 5, Duration::from_secs(60)).expect("issues");
+        let identity = Identity { user: UserId(7), role: Role::Admin, expires_at: issued.expires_at };
+        let token = Token { identity, id: TokenId::of(&issued.token), issue: Issue::Generation(5) };
+        assert_eq!(tokens().verify(&issued.token), Ok(token));
     }
 
     #[test]
@@ -209,6 +222,18 @@ mod tests {
     }
 
     #[test]
+    fn a_token_says_when_it_was_made_by_generation_or_iat() {
+        let issue = |claims: Value| tokens().verify(&sign(&claims, &Header::default())).map(|token| token.issue);
+        let exp = now() + 60;
+        assert_eq!(issue(json!({"sub": 7, "exp": exp, "iat": 12, "generation": 3})), Ok(Issue::Generation(3)));
+        assert_eq!(issue(json!({"sub": 7, "exp": exp, "iat": 12.5})), Ok(Issue::At(12_500)));
+        assert_eq!(issue(json!({"sub": 7, "exp": exp})), Ok(Issue::At(0)));
+        for claims in [json!({"sub": 7, "exp": exp, "generation": "3"}), json!({"sub": 7, "exp": exp, "iat": "12"})] {
+            assert_eq!(issue(claims), Err(AuthFailure::Invalid));
+        }
+    }
+
+    #[test]
     fn nbf_counts() {
         assert_eq!(check(&json!({"sub": "7", "exp": now() + 60, "nbf": now() + 30})), Err(AuthFailure::Invalid));
         assert_eq!(check(&json!({"sub": "7", "exp": now() + 60, "nbf": now()})), Ok((7, Role::Customer)));
@@ -230,14 +255,14 @@ mod tests {
     #[test]
     fn issuer_and_audience_are_checked_when_set() {
         let strict = Tokens::new(&Secret::from(KEY.to_owned()), &settings(Some("us"), Some("hub")));
-        let verify = |claims: Value| strict.verify(&sign(&claims, &Header::default())).map(|identity| identity.user.0);
+        let verify = |claims: Value| strict.verify(&sign(&claims, &Header::default())).map(|token| token.identity.user.0);
         let exp = now() + 60;
         assert_eq!(verify(json!({"sub": "7", "exp": exp, "iss": "us", "aud": ["hub", "x"]})), Ok(7));
         assert_eq!(verify(json!({"sub": "7", "exp": exp, "iss": "us"})), Err(AuthFailure::Invalid));
         assert_eq!(verify(json!({"sub": "7", "exp": exp, "aud": "hub"})), Err(AuthFailure::Invalid));
         assert_eq!(verify(json!({"sub": "7", "exp": exp, "iss": "them", "aud": "hub"})), Err(AuthFailure::Invalid));
         assert_eq!(check(&json!({"sub": "7", "exp": exp, "iss": "them", "aud": "x"})), Ok((7, Role::Customer)));
-        let own = strict.issue(UserId(7), Role::Customer, Duration::from_secs(60)).expect("issues");
+        let own = strict.issue(UserId(7), Role::Customer, 0, Duration::from_secs(60)).expect("issues");
         assert!(strict.verify(&own.token).is_ok());
     }
 }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Failure, Store, TokenArgs, UserAdd, start_log};
+use super::{Failure, Password, Store, TokenArgs, UserAdd, UserPasswd, UserRemove, UserRole, Whose, start_log};
 use crate::auth::{PasswordHasher, Tokens, load_key};
 use crate::config::{DatabaseUrl, KeySource, Secret, Settings};
 use crate::error::Error;
 use crate::model::User;
-use crate::model::fields::Fields;
+use crate::model::fields::{self, Fields};
 use crate::service::accounts::{self, NewAccount};
-use crate::store::{Db, Silent, users};
+use crate::store::users::Account;
+use crate::store::{Db, Silent, tokens, users};
 
 /// Users read at a time.
 const PAGE: i64 = 500;
@@ -35,10 +36,7 @@ pub(super) fn migrate(store: &Store) -> Result<(), Failure> {
 }
 
 pub(super) fn user_add(add: UserAdd) -> Result<(), Failure> {
-    let password = match add.password.password {
-        Some(password) => password,
-        None => first_line()?,
-    };
+    let password = given(add.password)?;
     // The same rules and words as at POST /auth/register.
     let body = json!({"email": add.email, "name": add.name, "password": password.expose()}).to_string();
     let account = Fields::parse(body.as_bytes()).and_then(NewAccount::read);
@@ -46,6 +44,39 @@ pub(super) fn user_add(add: UserAdd) -> Result<(), Failure> {
     let user = with_db(&add.store, async |db| accounts::add_user(db, &PasswordHasher::default(), account, add.role).await)?;
     show(&user);
     Ok(())
+}
+
+pub(super) fn user_passwd(passwd: UserPasswd) -> Result<(), Failure> {
+    let password = given(passwd.password)?;
+    let body = json!({"password": password.expose()}).to_string();
+    let checked = Fields::parse(body.as_bytes()).and_then(|mut fields| {
+        let password = fields.required("password", fields::password);
+        fields.end(|| password)
+    });
+    let password = Secret::from(checked.map_err(|faults| Failure::Usage(faults.to_string()))?);
+    let account = account(passwd.whose);
+    let user = with_db(&passwd.store, async |db| accounts::set_password(db, &PasswordHasher::default(), account, password).await)?;
+    show(&user);
+    Ok(())
+}
+
+pub(super) fn user_role(UserRole { whose, role, store }: UserRole) -> Result<(), Failure> {
+    show(&with_db(&store, async |db| accounts::set_role(db, account(whose), role).await)?);
+    Ok(())
+}
+
+pub(super) fn user_remove(UserRemove { whose, store }: UserRemove) -> Result<(), Failure> {
+    show(&with_db(&store, async |db| accounts::remove(db, account(whose)).await)?);
+    Ok(())
+}
+
+fn account(Whose { user, email }: Whose) -> Account {
+    // One of the two is given.
+    user.map_or_else(|| Account::Email(email.unwrap_or_default()), Account::Id)
+}
+
+fn given(Password { password, .. }: Password) -> Result<Secret, Failure> {
+    password.map_or_else(first_line, Ok)
 }
 
 fn first_line() -> Result<Secret, Failure> {
@@ -75,10 +106,10 @@ fn show(user: &User) {
 pub(super) fn token(args: &TokenArgs) -> Result<(), Failure> {
     let source = args.auth.key(args.environment.environment, &args.store.database.url)?;
     let id = args.user;
-    let found = with_db(&args.store, async |db| db.read(async move |conn| users::by_id(conn, id).await).await)?;
-    let user = found.ok_or_else(|| Failure::Failed(format!("User with ID {id} not found")))?;
+    let found = with_db(&args.store, async |db| db.read(async move |conn| tokens::holder(conn, id).await).await)?;
+    let (user, generation) = found.ok_or_else(|| Failure::Failed(format!("User with ID {id} not found")))?;
     let key = load_key(source).map_err(|error| Failure::Failed(error.to_string()))?;
-    let issued = Tokens::new(&key, &args.auth).issue(user.id, args.role.unwrap_or(user.role), args.ttl);
+    let issued = Tokens::new(&key, &args.auth).issue(user.id, args.role.unwrap_or(user.role), generation, args.ttl);
     println!("{}", issued.map_err(|error| Failure::Failed(error.to_string()))?.token);
     Ok(())
 }

@@ -10,6 +10,7 @@ mod products;
 mod projects;
 mod rooms;
 mod stats;
+mod tokens;
 mod told;
 
 use std::borrow::Cow;
@@ -25,6 +26,7 @@ pub use products::{ProductAction, product_updated};
 pub use projects::{ProjectChange, project_update, stage_completed};
 pub use rooms::typing;
 pub use stats::{ConnectionCount, ServerStats, server_stats};
+pub use tokens::token_expiring;
 pub use told::{Told, told};
 
 use crate::model::{ConversationId, ProjectId, UserId};

@@ -2,7 +2,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::{ADMIN, Kind, MAIN, conversations, notifications, orders, products, projects, rooms, stats};
+use super::{ADMIN, Kind, MAIN, conversations, notifications, orders, products, projects, rooms, stats, tokens};
 
 /// An event that the server sends.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +43,7 @@ fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 
 /// Every event that a verb announces.
 pub fn told() -> impl Iterator<Item = Told> {
-    [products::TOLD, orders::TOLD, notifications::TOLD, projects::TOLD, conversations::TOLD, rooms::TOLD, stats::TOLD]
+    [products::TOLD, orders::TOLD, notifications::TOLD, projects::TOLD, conversations::TOLD, rooms::TOLD, stats::TOLD, tokens::TOLD]
         .into_iter()
         .flatten()
         .copied()

@@ -3,26 +3,59 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{QueryUser, identify, unknown, welcome};
+use super::{QueryUser, events, identify, tokens, unknown, welcome};
+use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::Room;
+use crate::model::fields::Fields;
 use crate::realtime::gateway::LocalBoxFuture;
-use crate::realtime::{Client, Gateway, Handshake, Incoming, Json, Reply, Welcome};
+use crate::realtime::{Client, Gateway, Handshake, Incoming, Json, Reply, Signal, Welcome};
 use crate::service::Services;
+use crate::service::permissions::{Action, Standing, permit};
 
 pub(super) struct Admin(pub(super) Arc<Services>);
+
+fn may_enter(identity: &Identity) -> Result<(), Error> {
+    Ok(permit(identity, Action::EnterAdmin, Standing::STRANGER)?)
+}
 
 impl Gateway for Admin {
     fn connect(&self, handshake: Rc<Handshake>, auth: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
         let services = Arc::clone(&self.0);
         Box::pin(async move {
-            let identity = identify(&services, &handshake, auth, QueryUser::Refused).await?;
-            identity.require_admin()?;
-            Ok(welcome(identity, [Room::Admin]))
+            let token = identify(&services, &handshake, auth, QueryUser::Refused).await?;
+            may_enter(&token.identity)?;
+            Ok(welcome(token, [Room::Admin]))
         })
     }
 
-    fn event(&self, _: Client, event: Incoming) -> LocalBoxFuture<Reply> {
-        Box::pin(async move { Err(unknown(&event)) })
+    fn entered(&self, client: Client) -> LocalBoxFuture<()> {
+        let services = Arc::clone(&self.0);
+        Box::pin(async move {
+            if tokens::entered(&services, &client).await {
+                tokens::watch(&client);
+            }
+        })
+    }
+
+    fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply> {
+        let services = Arc::clone(&self.0);
+        Box::pin(async move {
+            match event.name.as_str() {
+                "auth:refresh" => {
+                    let fields = Fields::of_event(events::payload(&event))?;
+                    events::refreshed(&tokens::refresh(&services, &client, fields, may_enter).await?)
+                }
+                _ => Err(unknown(&event)),
+            }
+        })
+    }
+
+    fn woken(&self, client: &Client) {
+        tokens::watch(client);
+    }
+
+    fn signalled(&self, client: &Client, signal: &Signal) {
+        tokens::signalled(client, signal);
     }
 }

@@ -5,10 +5,10 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::unknown;
+use super::{tokens, unknown};
 use crate::auth::Identity;
 use crate::error::Error;
-use crate::event::Joinable;
+use crate::event::{Joinable, Room};
 use crate::model::fields::{self, Fields};
 use crate::model::{ConversationId, Message, Notification, ProjectId, Timestamp, UserId};
 use crate::realtime::settings::MAX_ROOMS;
@@ -27,7 +27,7 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     /// Handles one event, and says what its ack is.
     pub(super) async fn handle(&self, event: Incoming) -> Reply {
-        let payload = event.args.first().map_or("{}", |first| first.get());
+        let payload = payload(&event);
         let fields = || Fields::of_event(payload);
         match event.name.as_str() {
             "join:project" => self.join(project(fields()?)?).await,
@@ -42,8 +42,20 @@ impl Call<'_> {
             "conversation:read" => self.read_conversation(fields()?).await,
             "notification:read" => self.read_notification(fields()?).await,
             "notification:read-all" => self.read_all_notifications(fields()?).await,
+            "auth:refresh" => self.refresh(fields()?).await,
             _ => Err(unknown(&event)),
         }
+    }
+
+    /// With another role the socket is in other rooms. Nothing of that is kept: one that is resumed is in the rooms of the token that it comes with.
+    async fn refresh(&self, fields: Fields<'_>) -> Reply {
+        let now = tokens::refresh(self.services, self.client, fields, |_| Ok(())).await?;
+        match (self.caller.is_admin(), now.is_admin()) {
+            (false, true) => self.client.join(Room::Admin.to_string()).await,
+            (true, false) => drop(self.client.leave(Room::Admin.to_string()).await),
+            _ => {}
+        }
+        refreshed(&now)
     }
 
     async fn join(&self, room: Joinable) -> Reply {
@@ -125,6 +137,16 @@ struct Acked<'a, T> {
     ok: bool,
     #[serde(flatten)]
     answer: &'a T,
+}
+
+/// The first argument of an event, as JSON.
+pub(super) fn payload(event: &Incoming) -> &str {
+    event.args.first().map_or("{}", |first| first.get())
+}
+
+/// The ack of `auth:refresh`: {ok, expiresAt}.
+pub(super) fn refreshed(identity: &Identity) -> Reply {
+    ack(&json!({"expiresAt": identity.expires_at}))
 }
 
 /// Whatever there is to be sent back.

@@ -4,11 +4,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 
 use super::asyncapi::schema_of;
-use super::events;
+use super::{events, tokens};
 use crate::error::Error;
-use crate::event::MAIN;
+use crate::event::{ADMIN, MAIN};
 use crate::model::fields::Fields;
-use crate::model::{Message, Notification, Reading, UserId};
+use crate::model::{Message, Notification, Reading, Timestamp, UserId};
 use crate::service::messages::NewMessage;
 use crate::service::{conversations, notifications};
 
@@ -57,6 +57,13 @@ struct ReadAll {
     updated: usize,
 }
 
+#[derive(JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "said to be so in the document; `events` writes it")]
+struct Refreshed {
+    expires_at: Timestamp,
+}
+
 /// No more than `ok`.
 #[derive(JsonSchema)]
 struct Done {}
@@ -80,6 +87,10 @@ pub(super) fn all() -> Vec<Heard> {
         Heard::new::<_, Reading>("conversation:read", "Say how far one has read.", conversations::read_mark_event),
         Heard::new::<_, Read>("notification:read", "Mark a notification as read.", notifications::read_id),
         Heard::new::<_, ReadAll>("notification:read-all", "Mark all of them as read.", events::nothing),
+        Heard {
+            namespaces: &[MAIN, ADMIN],
+            ..Heard::new::<_, Refreshed>("auth:refresh", "Go on with another token of the same user.", tokens::read)
+        },
     ]
 }
 

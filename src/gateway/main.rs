@@ -4,12 +4,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::events::Call;
-use super::{QueryUser, identify, welcome};
-use crate::auth::Identity;
+use super::{QueryUser, identify, tokens, welcome};
 use crate::error::Error;
 use crate::event::{NewEvent, Room};
 use crate::realtime::gateway::LocalBoxFuture;
-use crate::realtime::{Client, Gateway, Handshake, Incoming, Json, Payload, Reply, Welcome};
+use crate::realtime::{Client, Gateway, Handshake, Incoming, Json, Payload, Reply, Signal, Welcome};
 use crate::service::{Services, notifications};
 
 pub(super) struct Main {
@@ -21,30 +20,42 @@ impl Gateway for Main {
     fn connect(&self, handshake: Rc<Handshake>, auth: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
         let (services, query_user) = (Arc::clone(&self.services), self.query_user);
         Box::pin(async move {
-            let identity = identify(&services, &handshake, auth, query_user).await?;
+            let token = identify(&services, &handshake, auth, query_user).await?;
+            let identity = token.identity;
             let admin = identity.is_admin().then_some(Room::Admin);
-            Ok(welcome(identity, [Room::User(identity.user)].into_iter().chain(admin)))
+            Ok(welcome(token, [Room::User(identity.user)].into_iter().chain(admin)))
         })
     }
 
-    /// How many notifications are unread, in its place among what changes that number.
+    /// How many notifications are unread, in its place among what changes that number; then what there is to say of the token.
     fn entered(&self, client: Client) -> LocalBoxFuture<()> {
         let services = Arc::clone(&self.services);
         Box::pin(async move {
-            let (Some(identity), handle) = (client.data::<Identity>(), client.handle()) else { return };
+            let (Ok(identity), handle) = (tokens::identity(&client), client.handle()) else { return };
+            if !tokens::entered(&services, &client).await {
+                return;
+            }
             let tell = move |count: NewEvent| handle.emit(&count.name, Payload::json(count.data));
             if let Err(error) = notifications::greet(&services, identity.user, tell).await {
                 tracing::warn!(%error, user = identity.user.0, "a socket was not told its unread count");
             }
+            tokens::watch(&client);
         })
     }
 
     fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply> {
         let services = Arc::clone(&self.services);
         Box::pin(async move {
-            // What `connect` put there.
-            let caller = client.data::<Identity>().ok_or(Error::Internal)?;
-            Call { services: &services, caller, client: &client }.handle(event).await
+            let caller = tokens::identity(&client)?;
+            Call { services: &services, caller: &caller, client: &client }.handle(event).await
         })
+    }
+
+    fn woken(&self, client: &Client) {
+        tokens::watch(client);
+    }
+
+    fn signalled(&self, client: &Client, signal: &Signal) {
+        tokens::signalled(client, signal);
     }
 }

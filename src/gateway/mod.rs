@@ -6,19 +6,20 @@ mod events;
 mod heard;
 mod main;
 mod spoken;
+mod tokens;
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::auth::Identity;
+use crate::auth::Token;
 use crate::auth::credentials::Places;
 use crate::error::Error;
 use crate::event::{self, Room};
 use crate::realtime::gateway::query_value;
 use crate::realtime::{Gateway, Handshake, Incoming, Json, Welcome};
-use crate::service::{Services, accounts};
+use crate::service::{self, Services, accounts};
 
 /// Whether `?userId=` is believed of a socket that has no token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub fn all(services: &Arc<Services>, query_user: QueryUser) -> Vec<(&'static str
 }
 
 /// Who this is, from the first place that holds a token; with none, who it says it is, if that is allowed.
-async fn identify(services: &Services, handshake: &Handshake, auth: Option<Json>, query_user: QueryUser) -> Result<Identity, Error> {
+async fn identify(services: &Services, handshake: &Handshake, auth: Option<Json>, query_user: QueryUser) -> Result<Token, Error> {
     // What can not be read is a bad token, and not saved by a later place.
     let auth = auth.map(|auth| serde_json::from_str(auth.get()).unwrap_or_else(|_| json!({"token": false})));
     let places = Places {
@@ -52,15 +53,16 @@ async fn identify(services: &Services, handshake: &Handshake, auth: Option<Json>
     let named = || query_value(&handshake.query, "userId").filter(|_| query_user == QueryUser::Allowed && token.is_none());
     match named() {
         Some(user) => accounts::believe(services, &user).await,
-        None => accounts::authenticate(services, token).await,
+        None => service::tokens::check(services, token).await,
     }
 }
 
-fn welcome(identity: Identity, rooms: impl IntoIterator<Item = Room>) -> Welcome {
+fn welcome(token: Token, rooms: impl IntoIterator<Item = Room>) -> Welcome {
     Welcome {
-        identity: json!(identity.user),
+        identity: json!(token.identity.user),
         rooms: rooms.into_iter().map(|room| room.to_string().into()).collect(),
-        data: Rc::new(identity),
+        wake_at: Some(tokens::moment(token.identity.expires_at)),
+        data: Rc::new(tokens::Held::new(token)),
     }
 }
 

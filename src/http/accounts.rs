@@ -1,12 +1,14 @@
-//! `/auth`: registering, signing in, and who one is.
+//! `/auth`: registering, signing in and out, and who one is.
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, HttpResponseBuilder, web};
 
-use super::extract::{Body, Caller, From};
+use super::answers::Done;
+use super::extract::{Body, Caller, From, Held};
 use crate::error::Error;
 use crate::service::Services;
 use crate::service::accounts::{self, Credentials, NewAccount, SignedIn};
+use crate::service::tokens;
 
 /// `POST /auth/register {email, name, password}` → 201
 pub async fn register(services: web::Data<Services>, from: From, body: Body) -> Result<HttpResponse, Error> {
@@ -26,6 +28,13 @@ pub async fn login(services: web::Data<Services>, from: From, body: Body) -> Res
 pub async fn me(services: web::Data<Services>, caller: Caller) -> Result<HttpResponse, Error> {
     let user = accounts::me(&services, &caller.0).await?;
     Ok(HttpResponse::Ok().json(user))
+}
+
+/// `POST /auth/logout {everywhere?}` → 200 `{ok: true}`
+pub async fn logout(services: web::Data<Services>, held: Held, body: Body) -> Result<HttpResponse, Error> {
+    let everywhere = tokens::read_logout(body.fields()?)?;
+    tokens::end(&services, &held.0, everywhere).await?;
+    Ok(HttpResponse::Ok().json(Done { ok: true }))
 }
 
 /// Holds a token, so nobody may keep it (RFC 6749, 5.1).

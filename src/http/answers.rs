@@ -17,6 +17,12 @@ pub(super) struct Updated {
     pub(super) updated: usize,
 }
 
+/// It is done.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Done {
+    pub(super) ok: bool,
+}
+
 /// To how many sockets of this server an event was queued.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Delivered {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::answers::{Count, Delivered, Health, Presence, Updated};
+use super::answers::{Count, Delivered, Done, Health, Presence, Updated};
 use super::endpoint::{Endpoint, delete, get, patch, post};
 use super::{
     accounts, conversations, emit, health, metrics, notifications, orders, payments, presence, products, projects, reviews, waitlist,
@@ -21,6 +21,7 @@ use crate::service::payments::NewPayment;
 use crate::service::products::{Change as ProductChange, NewProduct};
 use crate::service::projects::{Change, NewProject, read_stage};
 use crate::service::reviews::NewReview;
+use crate::service::tokens::read_logout;
 use crate::service::{self, read_member};
 
 /// All of them, family by family.
@@ -36,6 +37,9 @@ fn accounts() -> Vec<Endpoint> {
             .creates::<SignedIn>()
             .refuses(&[409, 429]),
         post("/auth/login", "Sign in", accounts::login).open().takes(Credentials::read).answers::<SignedIn>().refuses(&[401, 429]),
+        post("/auth/logout", "End this token, or all of the caller's, and their sockets", accounts::logout)
+            .may_take(read_logout)
+            .answers::<Done>(),
         get("/auth/me", "The caller's own account", accounts::me).answers::<User>(),
     ]
 }

@@ -48,7 +48,7 @@ impl ResponseError for Error {
 /// What a client can do about it, where HTTP has a header for that.
 fn advise(error: &Error, response: &mut HttpResponseBuilder) {
     match error {
-        Error::Unauthorized(_) | Error::BadCredentials => {
+        Error::Unauthorized(_) | Error::TokenExpired | Error::BadCredentials => {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
         Error::RateLimited(wait) => {

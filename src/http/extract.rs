@@ -1,6 +1,6 @@
 //! What handlers take out of a request.
 //!
-//! Only [`Caller`] can refuse a request by itself. The others hold what they found, or why not, until the handler asks: so a stranger is told 401,
+//! Only [`Caller`] and [`Held`] can refuse a request by itself. The others hold what they found, or why not, until the handler asks: so a stranger is told 401,
 //! whatever else is wrong with the request.
 
 use std::future::{Ready, ready};
@@ -15,13 +15,13 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::BODY_LIMIT;
-use crate::auth::Identity;
 use crate::auth::credentials::Places;
+use crate::auth::{Identity, Token};
 use crate::error::Error;
 use crate::model::fields::Fields;
 use crate::model::{ConversationId, NotificationId, OrderId, ProductId, ProjectId, StageId, UserId};
 use crate::realtime::admission::Policy;
-use crate::service::{Page, Services, accounts};
+use crate::service::{Page, Services, tokens};
 use crate::store::{Claim, Once};
 
 type LocalBoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T>>>;
@@ -33,6 +33,19 @@ const MAX_KEY: usize = 255;
 pub struct Caller(pub Identity);
 
 impl FromRequest for Caller {
+    type Error = Error;
+    type Future = LocalBoxFuture<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let held = Held::from_request(request, payload);
+        Box::pin(async move { held.await.map(|held| Self(held.0.identity)) })
+    }
+}
+
+/// The token that the caller holds: as [`Caller`], for what is about the token itself.
+pub struct Held(pub Token);
+
+impl FromRequest for Held {
     type Error = Error;
     type Future = LocalBoxFuture<Result<Self, Error>>;
 
@@ -48,9 +61,9 @@ impl FromRequest for Caller {
                 cookie_allowed: policy(&request).is_some_and(|policy| policy.origin(peer(&request), headers).cookies),
                 ..Places::default()
             };
-            let identity = accounts::authenticate(services, places.token()).await?;
-            request.extensions_mut().insert(identity);
-            Ok(Self(identity))
+            let token = tokens::check(services, places.token()).await?;
+            request.extensions_mut().insert(token.identity);
+            Ok(Self(token))
         })
     }
 }

@@ -4,7 +4,7 @@
 //! page, the next page when the client has taken the last; behind it, what came up to the hub's position, and then what was held. So
 //! nothing is missing, nothing comes twice, and a client that takes long costs one page.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::alarms::Alarm;
 use super::asks::Asks;
 use super::client::{Client, ClientParts};
 use super::frame::Protocol;
@@ -109,7 +110,7 @@ impl Arrival {
                 return Err(error);
             }
         }
-        self.arrive(&client);
+        self.arrive(&client, &welcome);
         let rooms = welcome.rooms.into_iter().map(|room| (room, Entrance::Silent)).collect();
         let entered = self.worker.hub.enter(socket, rooms).await.ok_or(GONE)?;
         let pid = recovery.map(|(recovery, user)| {
@@ -134,10 +135,11 @@ impl Arrival {
         let (barred, resumed) = {
             let _order = recovery.order.lock().unwrap_or_else(PoisonError::into_inner);
             // From here on one that lingers under this name is cut, and one that comes later cuts this.
-            (self.arrive(&client), recovery.log.resume(session.clone(), claim))
+            (self.arrive(&client, welcome), recovery.log.resume(session.clone(), claim))
         };
         let Some(Resumed { rooms: joined, confirmed }) = resumed.await? else {
             self.slot.take();
+            self.worker.alarms.end(socket, &client.0.alarm);
             self.worker.hub.disconnect(socket, true);
             return Ok(None);
         };
@@ -176,15 +178,19 @@ impl Arrival {
             worker: Rc::clone(&self.worker),
             link: Rc::clone(&self.link),
             asks: Asks::default(),
-            kicked: Cell::new(None),
+            kicked: OnceCell::new(),
+            alarm: Alarm::default(),
         }));
         *self.slot.borrow_mut() = Some(client.clone());
         client
     }
 
-    fn arrive(&self, client: &Client) -> Barred {
+    fn arrive(&self, client: &Client, welcome: &Welcome) -> Barred {
         let ClientParts { socket, sid, user, attachment, .. } = &*client.0;
         self.worker.register(*socket, Arc::clone(&self.namespace), Rc::clone(&self.link), self.session.downgrade());
+        if let Some(at) = welcome.wake_at {
+            client.wake_at(at);
+        }
         let barred = Barred::default();
         self.worker.hub.arrive(Arrive {
             socket: *socket,

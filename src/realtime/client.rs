@@ -1,13 +1,15 @@
 //! Handles on one socket: the gateway's own, on the socket's worker thread, and one that any thread may hold.
 
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::oneshot;
 
+use super::Reason;
+use super::alarms::Alarm;
 use super::asks::{Answer, Asks, Unanswered};
 use super::frame::Protocol;
 use super::hub::{Entrance, HubHandle, SocketId};
@@ -16,6 +18,7 @@ use super::outlet::{Outgoing, Worker};
 use super::payload::Payload;
 use super::presence::Present;
 use super::settings::MAX_ROOMS;
+use crate::error::Error;
 
 /// A gateway's handle on one socket: one connection in one namespace. Cheap to clone; lives on the socket's worker thread.
 #[derive(Clone)]
@@ -36,7 +39,8 @@ pub(super) struct ClientParts {
     pub link: Rc<Link>,
     pub asks: Asks,
     /// It is to leave; while it is on its way in, as soon as that has ended.
-    pub kicked: Cell<Option<Close>>,
+    pub kicked: OnceCell<Goodbye>,
+    pub alarm: Alarm,
 }
 
 /// How much ends when the server ends it.
@@ -47,6 +51,33 @@ pub enum Close {
     Socket,
     /// All sockets of its connection, and the connection.
     Connection,
+}
+
+/// The end of a socket, as its session is told it.
+#[derive(Debug, Clone)]
+pub(super) struct Goodbye {
+    pub close: Close,
+    /// What the client is told of it.
+    error: Option<Box<Error>>,
+}
+
+impl Goodbye {
+    pub(super) fn kick(close: Close) -> Self {
+        Self { close, error: None }
+    }
+
+    pub(super) fn error(&self) -> Option<&Error> {
+        self.error.as_deref()
+    }
+
+    pub(super) fn reason(&self) -> Reason {
+        match self.error() {
+            Some(Error::TokenExpired) => Reason::TokenExpired,
+            Some(Error::Unauthorized(_)) => Reason::Unauthorized,
+            Some(Error::Forbidden) => Reason::Forbidden,
+            _ => Reason::Kicked,
+        }
+    }
 }
 
 impl Client {
@@ -167,7 +198,20 @@ impl Client {
 
     /// Ends the socket, behind all that was sent to it.
     pub fn disconnect(&self, close: Close) {
-        self.0.worker.send(self.0.socket, Outgoing::Goodbye(close));
+        self.0.worker.send(self.0.socket, Outgoing::Goodbye(Goodbye::kick(close)));
+    }
+
+    /// As [`Client::disconnect`] with [`Close::Socket`], because of that: Socket.IO's clients are told by an `error` event ahead of the DISCONNECT, those of
+    /// the plain protocol by the close code. Its session is not resumed.
+    pub fn expel(&self, error: Error) {
+        let goodbye = Goodbye { close: Close::Socket, error: Some(Box::new(error)) };
+        self.0.worker.send(self.0.socket, Outgoing::Goodbye(goodbye));
+    }
+
+    /// Has [`Gateway::woken`](super::Gateway::woken) called at that moment of the wall clock, or soon if it has passed. There is one such moment: another
+    /// takes its place.
+    pub fn wake_at(&self, at: SystemTime) {
+        self.0.worker.alarms.set(self.0.socket, &self.0.alarm, at);
     }
 }
 
@@ -218,6 +262,6 @@ impl ClientHandle {
 
     /// As [`Client::disconnect`].
     pub fn disconnect(&self, close: Close) {
-        self.hub.tell(self.socket, Outgoing::Goodbye(close));
+        self.hub.tell(self.socket, Outgoing::Goodbye(Goodbye::kick(close)));
     }
 }

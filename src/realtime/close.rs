@@ -25,8 +25,10 @@ pub enum Reason {
     RateLimited,
     /// The client reads more slowly than events come.
     SlowConsumer,
-    /// Plain protocol: no or a bad token.
+    /// Plain protocol: no or a bad token. On either: the token was good, and is not any more.
     Unauthorized,
+    /// The token's time is over.
+    TokenExpired,
     /// Plain protocol: this namespace is not for this user.
     Forbidden,
     /// Plain protocol: no such namespace.
@@ -59,6 +61,7 @@ impl Reason {
             Self::RateLimited => "rate_limited",
             Self::SlowConsumer => "slow_consumer",
             Self::Unauthorized => "unauthorized",
+            Self::TokenExpired => "token_expired",
             Self::Forbidden => "forbidden",
             Self::UnknownNamespace => "unknown_namespace",
             Self::BadFrame => "bad_frame",
@@ -78,7 +81,7 @@ impl Reason {
             Self::ParseError => 1002,
             Self::NotUtf8 => 1007,
             Self::TooLarge => 1009,
-            Self::Unauthorized => 4401,
+            Self::Unauthorized | Self::TokenExpired => 4401,
             Self::Forbidden => 4403,
             Self::UnknownNamespace => 4404,
             Self::BadFrame => 4400,
@@ -106,7 +109,7 @@ impl Reason {
     /// wait there. Else the session is unknown at once, as in the reference server when a client breaks the protocol or is not heard of in time.
     #[must_use]
     pub fn owes_a_word(self) -> bool {
-        matches!(self, Self::Unavailable | Self::Shutdown | Self::Kicked)
+        matches!(self, Self::Unavailable | Self::Shutdown | Self::Kicked | Self::Unauthorized | Self::TokenExpired)
     }
 
     /// Whether the same client can expect better luck later.
@@ -116,6 +119,7 @@ impl Reason {
             self,
             Self::ClientClosed
                 | Self::Unauthorized
+                | Self::TokenExpired
                 | Self::Forbidden
                 | Self::UnknownNamespace
                 | Self::BadFrame

@@ -24,6 +24,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -31,6 +32,7 @@ use serde_json::value::RawValue;
 
 use super::Reason;
 use super::client::Client;
+use super::hub::Signal;
 use super::payload::Payload;
 use super::settings::NAME_SHOWN;
 use crate::error::Error;
@@ -61,6 +63,8 @@ pub struct Welcome {
     pub identity: serde_json::Value,
     /// Rooms from the start.
     pub rooms: Vec<Arc<str>>,
+    /// When [`Gateway::woken`] is to be called, also while the socket is still on its way in: as [`Client::wake_at`].
+    pub wake_at: Option<SystemTime>,
     /// The gateway's own data, for [`Client::data`].
     pub data: Rc<dyn Any>,
 }
@@ -69,7 +73,7 @@ impl Welcome {
     /// A socket without an identity, in no room.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self { identity: serde_json::Value::Null, rooms: Vec::new(), data: Rc::new(()) }
+        Self { identity: serde_json::Value::Null, rooms: Vec::new(), wake_at: None, data: Rc::new(()) }
     }
 }
 
@@ -126,6 +130,12 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// An event has come. An error answers the ack with `{ok:false, error:{code, message}}`, or is sent as an `error` event.
     fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply>;
+
+    /// The moment of [`Client::wake_at`] has come.
+    fn woken(&self, _client: &Client) {}
+
+    /// The program has said something about this socket, by [`HubHandle::signal`](super::HubHandle::signal).
+    fn signalled(&self, _client: &Client, _signal: &Signal) {}
 
     /// The socket has left; nothing can be sent to it any more.
     fn disconnect(&self, _client: &Client, _reason: Reason) {}

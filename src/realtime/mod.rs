@@ -17,13 +17,14 @@
 //! | [`hub`] | one actor a process: who is where, and the routing |
 //! | [`presence`] | which users are in a room, and who is told |
 //! | `connections`, [`Tally`] | how many there are; how many an event was queued to |
-//! | `deadlines` | every timer of a worker's connections in one heap |
+//! | `deadlines`, `alarms` | every timer of a worker's connections in one heap; the moments that its sockets' gateways wait for |
 //! | [`admission`] | who may open a connection at all: Origin, rate, draining |
 //!
 //! Waiting goes one way, upward (session → gateway → hub). Downward nobody waits, so two full queues can not lock each other; the bound is
 //! the hub's budget of bytes in flight, taken before an event is made.
 
 pub mod admission;
+mod alarms;
 mod arrival;
 mod asks;
 mod client;
@@ -58,7 +59,7 @@ pub use close::Reason;
 pub use connections::{Connections, Transport};
 pub use frame::Event;
 pub use gateway::{Gateway, Handshake, Incoming, Json, Reply, Welcome};
-pub use hub::{Census, HubHandle, Permit, Whom};
+pub use hub::{Census, HubHandle, Permit, Signal, Whom};
 pub use log::Log;
 pub use payload::Payload;
 pub use presence::Present;

@@ -10,7 +10,9 @@ use super::client::Client;
 use super::frame::{Protocol, older};
 use super::gateway::{Gateway, Incoming, Reply, shown};
 use super::outlet::Outgoing;
-use super::settings::EVENTS_WAITING;
+use super::payload::Payload;
+use super::settings::{Aliases, EVENTS_WAITING};
+use crate::error::Error;
 
 /// This connection in one namespace.
 pub(super) struct Socket {
@@ -98,15 +100,20 @@ pub(super) fn reply(client: &Client, ack: Option<&str>, event: &str, answer: Rep
         // There it would be a message of the program's.
         (None, Err(_)) if protocol == Protocol::EngineIo => return,
         (None, Err(error)) => {
-            let data = json!({"status": "error", "code": error.code(), "message": error.message(), "event": shown(event)});
-            if let Some(older) = older("error", client.0.worker.shared.settings.aliases) {
-                client.emit("error", data.clone());
-                client.emit(older, data);
-            } else {
-                client.emit("error", data);
+            for (name, data) in complaint(&error, Some(event), client.0.worker.shared.settings.aliases) {
+                client.emit(name, data);
             }
             return;
         }
     };
     client.0.worker.send(client.0.socket, Outgoing::Frame(frame));
+}
+
+/// An `error` event, under its older name too, if it has one. `event`: the client's, if it is the answer to one.
+pub(super) fn complaint(error: &Error, event: Option<&str>, aliases: Aliases) -> impl Iterator<Item = (&'static str, Payload)> {
+    let mut data = json!({"status": "error", "code": error.code(), "message": error.message()});
+    if let Some(event) = event {
+        data["event"] = shown(event).into();
+    }
+    [Some("error"), older("error", aliases)].into_iter().flatten().map(move |name| (name, data.clone().into()))
 }

@@ -11,13 +11,14 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Services;
-use crate::auth::{Identity, PasswordHasher};
+use super::permissions::{Action, Standing, permit};
+use crate::auth::{Identity, Issue, PasswordHasher, Token, TokenId};
 use crate::config::{Rate, Secret};
 use crate::error::{AuthFailure, Error};
 use crate::model::fields::{self, Fields};
 use crate::model::{Role, Timestamp, User};
-use crate::store::users::{self, NewUser};
-use crate::store::{Db, Once, Tx, is_taken};
+use crate::store::users::{self, Account, NewUser};
+use crate::store::{Db, Once, Tx, is_taken, tokens};
 
 /// How long a sign-in is good.
 pub const SESSION: Duration = Duration::from_secs(12 * 60 * 60);
@@ -76,7 +77,7 @@ pub struct SignedIn {
 pub async fn register(services: &Services, from: IpAddr, account: NewAccount) -> Result<SignedIn, Error> {
     services.sign_ins.check(&account.email, from)?;
     let user = add_user(&services.db, &services.passwords, account, Role::Customer).await?;
-    signed_in(services, user)
+    signed_in(services, user, 0)
 }
 
 /// Signs in. A wrong e-mail and a wrong password cannot be told apart, in text or in time.
@@ -87,37 +88,31 @@ pub async fn login(services: &Services, from: IpAddr, credentials: Credentials) 
     services.sign_ins.check(&credentials.email, from)?;
     let email = credentials.email;
     let found = services.db.read(async move |conn| users::credentials_by_email(conn, &email).await).await?;
-    let (user, hash) = found.map(|found| (found.user, found.password_hash)).unzip();
+    let (user, hash) = found.map(|found| ((found.user, found.token_generation), found.password_hash)).unzip();
     if !services.passwords.verify(credentials.password, hash).await? {
         return Err(Error::BadCredentials);
     }
-    signed_in(services, user.ok_or(Error::BadCredentials)?)
+    // Of what was read with the password: should that change meanwhile, the token has ended with it.
+    let (user, generation) = user.ok_or(Error::BadCredentials)?;
+    signed_in(services, user, generation)
 }
 
-fn signed_in(services: &Services, user: User) -> Result<SignedIn, Error> {
-    let issued = services.tokens.issue(user.id, user.role, SESSION)?;
+fn signed_in(services: &Services, user: User, generation: i64) -> Result<SignedIn, Error> {
+    let issued = services.tokens.issue(user.id, user.role, generation, SESSION)?;
     Ok(SignedIn { access_token: issued.token, expires_at: issued.expires_at, user })
 }
 
-/// Whose token this is. Both doors ask here, whatever place the token came from.
-///
-/// # Errors
-/// [`Error::Unauthorized`] for none, a bad one, and one of a user who does not exist.
-pub async fn authenticate(services: &Services, token: Option<&str>) -> Result<Identity, Error> {
-    let token = token.ok_or(Error::Unauthorized(AuthFailure::Missing))?;
-    let identity = services.tokens.verify(token).map_err(Error::Unauthorized)?;
-    me(services, &identity).await.map(|_| identity)
-}
-
 /// Whom a socket says that it belongs to, without a proof: for development, where ALLOW_QUERY_USER is set. A customer, whatever the account is, and
-/// as long as a sign-in.
+/// as long as a sign-in, as if it had just been made.
 ///
 /// # Errors
 /// [`Error::Unauthorized`] for a user who does not exist.
-pub async fn believe(services: &Services, user: &str) -> Result<Identity, Error> {
-    let invalid = |_| Error::Unauthorized(AuthFailure::Invalid);
-    let identity = Identity { user: user.parse().map_err(invalid)?, role: Role::Customer, expires_at: Timestamp::now().after(SESSION) };
-    me(services, &identity).await.map(|_| identity)
+pub async fn believe(services: &Services, user: &str) -> Result<Token, Error> {
+    let invalid = || Error::Unauthorized(AuthFailure::Invalid);
+    let user = user.parse().map_err(|_| invalid())?;
+    let generation = services.db.read(async move |conn| tokens::generation(conn, user).await).await?.ok_or_else(invalid)?;
+    let identity = Identity { user, role: Role::Customer, expires_at: Timestamp::now().after(SESSION) };
+    Ok(Token { identity, id: TokenId::NONE, issue: Issue::Generation(generation) })
 }
 
 /// The caller's own account.
@@ -125,6 +120,7 @@ pub async fn believe(services: &Services, user: &str) -> Result<Identity, Error>
 /// # Errors
 /// [`Error::Unauthorized`] when it is gone.
 pub async fn me(services: &Services, identity: &Identity) -> Result<User, Error> {
+    permit(identity, Action::ReadOwnAccount, Standing::own(true))?;
     let id = identity.user;
     let user = services.db.read(async move |conn| users::by_id(conn, id).await).await?;
     user.ok_or(Error::Unauthorized(AuthFailure::Invalid))
@@ -143,6 +139,54 @@ pub async fn add_user(db: &Db, passwords: &PasswordHasher, account: NewAccount, 
             .map_err(|error| if is_taken(&error) { Error::Conflict("Email is already registered".into()) } else { error.into() })
     };
     db.write(Once::No, write).await
+}
+
+/// Gives an account another password. All of its tokens end, and whoever is signed in has to do so again. What the caller may has been checked.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Unavailable`].
+pub async fn set_password(db: &Db, passwords: &PasswordHasher, account: Account, password: Secret) -> Result<User, Error> {
+    let password_hash = passwords.hash(password).await?;
+    let write = async move |tx: &mut Tx| {
+        let (user, _) = tokens::end_all(tx, &account).await?.ok_or_else(|| not_found(&account))?;
+        users::set_password(tx, user.id, &password_hash).await?;
+        Ok(user)
+    };
+    db.write(Once::No, write).await
+}
+
+/// Gives an account another role. All of its tokens end, for they say the one that it had. What the caller may has been checked.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Unavailable`].
+pub async fn set_role(db: &Db, account: Account, role: Role) -> Result<User, Error> {
+    let write = async move |tx: &mut Tx| {
+        let (user, _) = tokens::end_all(tx, &account).await?.ok_or_else(|| not_found(&account))?;
+        users::set_role(tx, user.id, role).await?;
+        Ok(User { role, ..user })
+    };
+    db.write(Once::No, write).await
+}
+
+/// Removes an account, and all that is nobody else's. What the caller may has been checked.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Unavailable`].
+pub async fn remove(db: &Db, account: Account) -> Result<User, Error> {
+    let write = async move |tx: &mut Tx| {
+        let user = users::find(tx.conn(), &account).await?.ok_or_else(|| not_found(&account))?;
+        users::delete(tx, user.id).await?;
+        tokens::end_removed(tx, user.id).await?;
+        Ok(user)
+    };
+    db.write(Once::No, write).await
+}
+
+fn not_found(account: &Account) -> Error {
+    Error::NotFound(match account {
+        Account::Id(id) => format!("User with ID {id} not found"),
+        Account::Email(email) => format!("User with e-mail {email} not found"),
+    })
 }
 
 /// The token buckets of RATE_LOGIN, one per account and address, so that neither a stranger who guesses locks the owner out, nor one

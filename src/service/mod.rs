@@ -21,6 +21,7 @@ pub mod reviews;
 pub mod rooms;
 pub mod stats;
 mod stock;
+pub mod tokens;
 pub mod waitlist;
 
 use crate::auth::{PasswordHasher, Tokens};

@@ -22,7 +22,7 @@ use crate::realtime::log::{Attachment, Claim, End, Log, LogFuture, Page, Resumed
 use crate::realtime::recovery::{PidKey, Stay};
 use crate::store::history::{self, Audience};
 use crate::store::sessions::SessionRoom;
-use crate::store::{Db, Once, Tx, idempotency, secrets, sessions};
+use crate::store::{Db, Once, Tx, idempotency, secrets, sessions, tokens};
 
 /// Sessions that begin, are resumed or end in one write, at most: other writes wait meanwhile.
 const PER_WRITE: usize = 64;
@@ -283,6 +283,7 @@ async fn upkeep(db: Db, keeping: Keeping) {
                 .write(Once::No, async move |tx| Ok(sessions::purge(tx, Timestamp::now().before(keeping.window), UPKEEP_STEP).await?))
                 .await),
             in_steps(async || db.write(Once::No, async |tx| Ok(idempotency::purge(tx, UPKEEP_STEP).await?)).await),
+            in_steps(async || db.write(Once::No, async |tx| Ok(tokens::purge(tx, UPKEEP_STEP).await?)).await),
         );
         if let Err(error) = removed {
             tracing::warn!(%error, "what is too old was not removed; the next round tries again");

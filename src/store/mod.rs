@@ -14,7 +14,7 @@
 //! | `migrate`, `file` | the schema's version; SQLite's file, its rights and the server's lock |
 //! | `epochs`, `history` | stretches of the log, and which offsets are good; reading the log, and its old end |
 //! | `sessions`, `secrets` | what is kept of sockets that may come back; keys that outlive a restart |
-//! | `events`, `idempotency`, `users`, `orders`, `products`, `waitlist`, `reviews`, `payments`, `notifications`, `broadcasts`, `projects`, `conversations`, `messages` | queries, a file per table family |
+//! | `events`, `idempotency`, `users`, `tokens`, `orders`, `products`, `waitlist`, `reviews`, `payments`, `notifications`, `broadcasts`, `projects`, `conversations`, `messages` | queries, a file per table family |
 
 mod batched;
 pub mod broadcasts;
@@ -41,6 +41,7 @@ mod reader;
 pub mod reviews;
 pub mod secrets;
 pub mod sessions;
+pub mod tokens;
 mod tx;
 pub mod users;
 pub mod waitlist;

@@ -7,9 +7,9 @@ use diesel::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryD
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Epoch, EventId, LogPosition, Timestamp, UserId};
-use crate::schema::{session_rooms, sessions, users};
+use crate::schema::{session_rooms, sessions};
 use crate::store::conn::query;
-use crate::store::{Conn, Tx, events};
+use crate::store::{Conn, Tx, events, tokens};
 
 /// Rooms that a session has left and that are remembered.
 const REMEMBERED: i64 = 64;
@@ -24,26 +24,26 @@ pub struct Stay<'a> {
 
 /// Adds a session. One of a user who is gone is not added.
 pub async fn open(tx: &mut Tx, stay: &Stay<'_>) -> QueryResult<()> {
-    let known = query!(tx.conn(), c => diesel::select(exists(users::table.find(stay.user))).get_result::<bool>(c))?;
-    if !known {
-        return Ok(());
-    }
+    let Some(generation) = tokens::generation(tx.conn(), stay.user).await? else { return Ok(()) };
     let row = (
         sessions::sid.eq(stay.sid),
         sessions::namespace.eq(stay.namespace),
         sessions::user_id.eq(stay.user),
         sessions::attachment.eq(stay.attachment),
+        sessions::token_generation.eq(generation),
     );
     query!(tx.conn(), c => diesel::insert_into(sessions::table).values(row).on_conflict_do_nothing().execute(c)).map(|_| ())
 }
 
-/// Begins another stay of a session that is open, or was lost after `since`. Gives what its client surely has, if anything.
+/// Begins another stay of a session that is open, or was lost after `since`; not of one that began before all of its user's tokens ended. Gives what its client surely has, if anything.
 pub async fn reopen(tx: &mut Tx, stay: &Stay<'_>, since: Timestamp) -> QueryResult<Option<Option<LogPosition>>> {
+    let Some(generation) = tokens::generation(tx.conn(), stay.user).await? else { return Ok(None) };
     let confirmed: Option<(Option<Epoch>, Option<EventId>)> = query!(tx.conn(), c => {
         let own = sessions::table
             .find(stay.sid)
             .filter(sessions::namespace.eq(stay.namespace))
             .filter(sessions::user_id.eq(stay.user))
+            .filter(sessions::token_generation.eq(generation))
             .filter(sessions::closed_at.is_null().or(sessions::closed_at.gt(since)));
         let again = (sessions::attachment.eq(stay.attachment), sessions::closed_at.eq(None::<Timestamp>));
         let confirmed = (sessions::confirmed_epoch, sessions::confirmed_id);

@@ -1,4 +1,4 @@
-//! Users: insert, by id, by e-mail, list.
+//! Users: insert, by id, by e-mail, list, change, delete.
 
 #![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
 
@@ -22,6 +22,16 @@ pub struct NewUser<'a> {
 pub struct Credentials {
     pub user: User,
     pub password_hash: String,
+    /// Of the tokens that are made now.
+    pub token_generation: i64,
+}
+
+/// By what an account is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Account {
+    Id(UserId),
+    /// In any case.
+    Email(String),
 }
 
 /// Adds a user. A taken e-mail is a unique violation ([`is_taken`](crate::store::is_taken)).
@@ -46,11 +56,36 @@ pub async fn by_id(conn: &mut Conn, id: UserId) -> QueryResult<Option<User>> {
 
 /// The user with that e-mail, in any case, and the hash of the password.
 pub async fn credentials_by_email(conn: &mut Conn, email: &str) -> QueryResult<Option<Credentials>> {
-    let row: Option<(User, String)> = query!(conn, c => {
-        users::table.filter(users::email_key.eq(email_key(email))).select((User::as_select(), users::password_hash)).first(c)
+    let row: Option<(User, String, i64)> = query!(conn, c => {
+        let columns = (User::as_select(), users::password_hash, users::token_generation);
+        users::table.filter(users::email_key.eq(email_key(email))).select(columns).first(c)
     })
     .optional()?;
-    Ok(row.map(|(user, password_hash)| Credentials { user, password_hash }))
+    Ok(row.map(|(user, password_hash, token_generation)| Credentials { user, password_hash, token_generation }))
+}
+
+/// That account's user.
+pub async fn find(conn: &mut Conn, account: &Account) -> QueryResult<Option<User>> {
+    match account {
+        Account::Id(id) => by_id(conn, *id).await,
+        Account::Email(email) => Ok(credentials_by_email(conn, email).await?.map(|found| found.user)),
+    }
+}
+
+/// Gives a user another password, in PHC form.
+pub async fn set_password(tx: &mut Tx, id: UserId, password_hash: &str) -> QueryResult<()> {
+    let set = users::password_hash.eq(password_hash);
+    query!(tx.conn(), c => diesel::update(users::table.find(id)).set(set).execute(c)).map(|_| ())
+}
+
+/// Gives a user another role.
+pub async fn set_role(tx: &mut Tx, id: UserId, role: Role) -> QueryResult<()> {
+    query!(tx.conn(), c => diesel::update(users::table.find(id)).set(users::role.eq(role)).execute(c)).map(|_| ())
+}
+
+/// Removes a user, with all that belongs to nobody else.
+pub async fn delete(tx: &mut Tx, id: UserId) -> QueryResult<()> {
+    query!(tx.conn(), c => diesel::delete(users::table.find(id)).execute(c)).map(|_| ())
 }
 
 /// Those of the ids that are users', ascending.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use actix::prelude::*;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Census, Share, SocketId, Whom, WorkerId};
+use super::{Census, Share, Signal, SocketId, Whom, WorkerId};
 use crate::realtime::client::Close;
 use crate::realtime::frame::Event;
 use crate::realtime::outlet::{Outgoing, Outlet};
@@ -179,6 +179,14 @@ pub(super) struct Dismiss {
     pub(super) namespace: Arc<str>,
     pub(super) whom: Whom,
     pub(super) close: Close,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Say {
+    pub(super) namespace: Arc<str>,
+    pub(super) whom: Whom,
+    pub(super) signal: Signal,
 }
 
 #[derive(Message)]

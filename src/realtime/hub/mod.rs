@@ -29,11 +29,11 @@ use super::tail::Tail;
 use actor::Hub;
 pub(super) use messages::{Arrive, Barred, Entered, Entrance};
 use messages::{
-    Ask, Begin, Describe, Disconnect, Dismiss, Enter, Evict, Find, Join, Known, Leave, Publish, TakeCensus, Tell, TellUser, WorkerUp,
+    Ask, Begin, Describe, Disconnect, Dismiss, Enter, Evict, Find, Join, Known, Leave, Publish, Say, TakeCensus, Tell, TellUser, WorkerUp,
 };
 
 /// One connection in one namespace, as long as the process lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(u64);
 
 /// One worker thread's outlet. A worker that was started anew has another id.
@@ -119,6 +119,9 @@ pub struct Census {
 /// What holds a share of the budget (or several, together) until the events have left.
 pub type Share = Arc<dyn Any + Send + Sync>;
 
+/// What a program says to its own gateways about certain sockets.
+pub type Signal = Arc<dyn Any + Send + Sync>;
+
 impl HubHandle {
     /// Starts the hub on a thread of its own.
     #[must_use]
@@ -192,6 +195,12 @@ impl HubHandle {
     /// Ends sockets, behind all that was published to them before: their sessions are not resumed.
     pub fn disconnect_all(&self, namespace: &str, whom: Whom, close: Close) {
         self.hub.do_send(Dismiss { namespace: namespace.into(), whom, close });
+    }
+
+    /// Has [`Gateway::signalled`](super::Gateway::signalled) called for sockets, a user's also while they are on their way in, behind all that was
+    /// published to them before. For what only the gateway's own data of a socket can tell.
+    pub fn signal(&self, namespace: &str, whom: Whom, signal: Signal) {
+        self.hub.do_send(Say { namespace: namespace.into(), whom, signal });
     }
 
     /// Begins the end: every worker closes its sockets in batches within that time.

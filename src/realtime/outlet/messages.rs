@@ -7,9 +7,9 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio::sync::mpsc;
 
-use crate::realtime::client::Close;
+use crate::realtime::client::{Close, Goodbye};
 use crate::realtime::frame::Event;
-use crate::realtime::hub::{Share, SocketId};
+use crate::realtime::hub::{Share, Signal, SocketId};
 use crate::realtime::payload::Payload;
 use crate::realtime::recovery::Position;
 
@@ -74,7 +74,9 @@ pub(in crate::realtime) enum Outgoing {
     /// An event that asks for an ack.
     Question { name: Box<str>, payload: Payload, id: u64 },
     /// The end, behind what was sent before.
-    Goodbye(Close),
+    Goodbye(Goodbye),
+    /// Nothing: its gateway is told.
+    Signal(Signal),
 }
 
 impl Outgoing {
@@ -100,4 +102,5 @@ pub(in crate::realtime) struct Roll {
 pub(in crate::realtime) enum Then {
     Name(mpsc::UnboundedSender<SocketId>),
     End(Close),
+    Signal(Signal),
 }

@@ -23,12 +23,14 @@ pub(super) use worker::Worker;
 use worker::{Held, Member, Sockets};
 
 use super::Reason;
+use super::client::Goodbye;
 use super::deadlines::Deadlines;
 use super::frame::{Event, Protocol};
 use super::hub::SocketId;
 use super::link::Link;
 use super::payload::Payload;
 use super::recovery::Position;
+use super::session::Call;
 use super::settings::Aliases;
 
 /// Frames queued before a write, when the mailbox does not run empty: about a millisecond of queueing.
@@ -241,7 +243,8 @@ impl Handler<Forward> for Outlet {
                 Some(frame) => frame,
                 None => return,
             },
-            Outgoing::Goodbye(close) => return member.end(socket, close),
+            Outgoing::Goodbye(goodbye) => return member.end(socket, goodbye),
+            Outgoing::Signal(signal) => return member.call(Call::signal(socket, signal)),
         };
         self.queue(&member, frame);
     }
@@ -257,7 +260,8 @@ impl Handler<Roll> for Outlet {
                     // Who asked may have gone.
                     let _ = names.send(socket);
                 }
-                Then::End(close) => member.end(socket, *close),
+                Then::End(close) => member.end(socket, Goodbye::kick(*close)),
+                Then::Signal(signal) => member.call(Call::signal(socket, Arc::clone(signal))),
             }
         }
     }

@@ -11,13 +11,14 @@ use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use super::{Forward, Outgoing, Outlet};
-use crate::realtime::client::Close;
+use crate::realtime::alarms::Alarms;
+use crate::realtime::client::Goodbye;
 use crate::realtime::deadlines::Deadlines;
 use crate::realtime::hub::{HubHandle, SocketId, WorkerId};
 use crate::realtime::link::Link;
 use crate::realtime::recovery::Position;
 use crate::realtime::server::Shared;
-use crate::realtime::session::{Kick, Session};
+use crate::realtime::session::{Call, Kick, Session};
 
 /// What one worker thread's connections share.
 pub(in crate::realtime) struct Worker {
@@ -25,6 +26,7 @@ pub(in crate::realtime) struct Worker {
     pub(in crate::realtime) shared: Arc<Shared>,
     pub(in crate::realtime) hub: HubHandle,
     pub(in crate::realtime) deadlines: Rc<Deadlines>,
+    pub(in crate::realtime) alarms: Rc<Alarms>,
     /// Every connection reads into this; what is left of a frame moves to a buffer of its own.
     pub(in crate::realtime) scratch: RefCell<BytesMut>,
     /// The log's last event that this worker has heard of: whoever is in has all that is for it up to there, on its way.
@@ -61,11 +63,18 @@ impl Member {
     }
 
     /// Behind what is on its queue, its session ends it.
-    pub(super) fn end(&self, socket: SocketId, close: Close) {
+    pub(super) fn end(&self, socket: SocketId, goodbye: Goodbye) {
         if !self.is_over.replace(true)
             && let Some(session) = self.session.upgrade()
         {
-            session.do_send(Kick { socket, close });
+            session.do_send(Kick { socket, goodbye });
+        }
+    }
+
+    /// Its session has the gateway called.
+    pub(super) fn call(&self, call: Call) {
+        if let Some(session) = self.session.upgrade() {
+            session.do_send(call);
         }
     }
 
@@ -87,6 +96,12 @@ impl Worker {
         let deadlines = Deadlines::new();
         actix_rt::spawn(Rc::clone(&deadlines).run());
         let sockets = Rc::new(RefCell::new(Sockets::new()));
+        let (alarms, rung) = (Rc::new(Alarms::default()), Rc::clone(&sockets));
+        actix_rt::spawn(Rc::clone(&alarms).run(move |socket| {
+            if let Some(member) = rung.borrow().get(&socket) {
+                member.call(Call::alarm(socket));
+            }
+        }));
         let position = Rc::new(Cell::default());
         let outlet = Outlet {
             position: Rc::clone(&position),
@@ -101,7 +116,7 @@ impl Worker {
         }
         .start();
         let id = hub.worker(&outlet);
-        Rc::new(Self { id, shared, hub, deadlines, scratch: RefCell::default(), position, sockets, outlet })
+        Rc::new(Self { id, shared, hub, deadlines, alarms, scratch: RefCell::default(), position, sockets, outlet })
     }
 
     /// Lets the outlet know a socket that is on its way in, ahead of the hub's [`Attach`]. What comes for it is held until [`Worker::release`].

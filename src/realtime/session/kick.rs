@@ -4,11 +4,10 @@ use actix::prelude::*;
 use smallvec::SmallVec;
 
 use super::Session;
-use crate::realtime::Reason;
-use crate::realtime::client::Close;
+use crate::realtime::client::{Close, Goodbye};
 use crate::realtime::frame::Protocol;
 use crate::realtime::hub::SocketId;
-use crate::realtime::socket::{Socket, State};
+use crate::realtime::socket::{State, complaint};
 use crate::realtime::wire::{socketio, websocket};
 
 /// From the outlet: behind all that was sent to it, this socket ends.
@@ -16,19 +15,18 @@ use crate::realtime::wire::{socketio, websocket};
 #[rtype(result = "()")]
 pub(in crate::realtime) struct Kick {
     pub socket: SocketId,
-    pub close: Close,
+    pub goodbye: Goodbye,
 }
 
 impl Handler<Kick> for Session {
     type Result = ();
 
-    fn handle(&mut self, Kick { socket, close }: Kick, _: &mut Self::Context) {
-        let of = |own: &Socket| own.client().filter(|client| client.0.socket == socket);
-        let Some((at, client)) = self.sockets.iter().enumerate().find_map(|(at, own)| Some((at, of(own)?))) else { return };
-        client.0.kicked.set(Some(close));
+    fn handle(&mut self, Kick { socket, goodbye }: Kick, _: &mut Self::Context) {
+        let Some((at, client)) = self.find(socket) else { return };
+        let goodbye = client.0.kicked.get_or_init(|| goodbye);
         // One that is on its way in is ended when that is over, which is soon: it reads no further.
-        if self.sockets.get(at).is_some_and(|own| matches!(own.state, State::Open(_))) || close == Close::Connection {
-            self.end(at, close);
+        if self.sockets.get(at).is_some_and(|own| matches!(own.state, State::Open(_))) || goodbye.close == Close::Connection {
+            self.end(at, goodbye);
         }
     }
 }
@@ -37,23 +35,28 @@ impl Session {
     /// Whether a socket that was on its way in is to leave; then it has.
     pub(super) fn end_if_kicked(&mut self, ticket: u32) -> bool {
         let Some(at) = self.sockets.iter().position(|own| own.ticket == ticket) else { return false };
-        let Some(close) = self.sockets.get(at).and_then(|own| own.client()?.0.kicked.get()) else { return false };
-        self.end(at, close);
+        let Some(client) = self.sockets.get(at).and_then(|own| own.client()) else { return false };
+        let Some(goodbye) = client.0.kicked.get() else { return false };
+        self.end(at, goodbye);
         true
     }
 
-    fn end(&mut self, at: usize, close: Close) {
-        let is_all = close == Close::Connection;
+    fn end(&mut self, at: usize, goodbye: &Goodbye) {
+        let (is_all, is_socketio) = (goodbye.close == Close::Connection, matches!(self.link.protocol, Protocol::SocketIo { .. }));
         let ending = if is_all { std::mem::take(&mut self.sockets) } else { SmallVec::from_iter([self.sockets.remove(at)]) };
         for own in &ending {
-            // Without it the official client would come back by itself.
-            if matches!(self.link.protocol, Protocol::SocketIo { .. }) {
+            if is_socketio {
+                let said = goodbye.error().map(|error| complaint(error, None, self.worker.shared.settings.aliases));
+                for (name, data) in said.into_iter().flatten() {
+                    self.link.push(self.link.protocol.unstored(&own.namespace, name, &data, self.worker.position.get()));
+                }
+                // Without it the official client would come back by itself.
                 self.link.send(websocket::text(&socketio::disconnect(&own.namespace)));
             }
-            self.depart(own, Reason::Kicked);
+            self.depart(own, goodbye.reason());
         }
-        if is_all || !matches!(self.link.protocol, Protocol::SocketIo { .. }) {
-            self.link.close(Reason::Kicked);
+        if is_all || !is_socketio {
+            self.link.close(goodbye.reason());
         }
         self.pace();
     }

@@ -3,6 +3,7 @@
 //!
 //! It never writes event frames itself: replies go through the outlet, behind what the hub has routed, so that no ack overtakes an event.
 
+mod calls;
 mod frames;
 mod kick;
 mod requests;
@@ -14,6 +15,7 @@ use actix::prelude::*;
 use serde_json::json;
 use smallvec::SmallVec;
 
+pub(super) use calls::Call;
 pub(super) use kick::Kick;
 pub(super) use requests::{Hangup, Poll, Post, Upgrade};
 
@@ -281,6 +283,7 @@ impl Session {
     fn depart(&self, socket: &Socket, reason: Reason) {
         let Some(client) = socket.client() else { return };
         client.0.asks.end();
+        self.worker.alarms.end(client.0.socket, &client.0.alarm);
         self.worker.hub.disconnect(client.0.socket, reason.is_lost_line());
         if let (Some(recovery), Some(attachment)) = (&self.worker.shared.recovery, client.0.attachment) {
             let confirmed = self.link.confirmed().filter(|confirmed| confirmed.id > client.0.entered_at.get());

@@ -12,6 +12,7 @@ mod postgres_epochs;
 mod postgres_tls;
 mod queries;
 mod together;
+mod tokens;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};

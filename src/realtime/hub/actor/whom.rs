@@ -8,7 +8,8 @@ use actix::prelude::*;
 use smallvec::SmallVec;
 
 use super::{Hub, Way};
-use crate::realtime::hub::messages::{Describe, Dismiss, Evict, Find, Known, Tell, TellUser};
+use crate::realtime::client::Goodbye;
+use crate::realtime::hub::messages::{Describe, Dismiss, Evict, Find, Known, Say, Tell, TellUser};
 use crate::realtime::hub::{SocketId, Whom, WorkerId};
 use crate::realtime::outlet::{Forward, Outgoing, Roll, Then};
 
@@ -102,11 +103,31 @@ impl Handler<Dismiss> for Hub {
             Whom::All => None,
             Whom::Room(room) => Some(room),
             Whom::User(user) => {
-                self.of_user(&namespace, &user.to_string()).into_iter().for_each(|socket| self.send_to(socket, Outgoing::Goodbye(close)));
+                for socket in self.of_user(&namespace, &user.to_string()) {
+                    self.send_to(socket, Outgoing::Goodbye(Goodbye::kick(close)));
+                }
                 return;
             }
         };
         self.call_roll(&namespace, room.as_ref(), || Then::End(close));
+    }
+}
+
+impl Handler<Say> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, Say { namespace, whom, signal }: Say, _: &mut Self::Context) {
+        let room = match whom {
+            Whom::All => None,
+            Whom::Room(room) => Some(room),
+            Whom::User(user) => {
+                for socket in self.of_user(&namespace, &user.to_string()) {
+                    self.send_to(socket, Outgoing::Signal(Arc::clone(&signal)));
+                }
+                return;
+            }
+        };
+        self.call_roll(&namespace, room.as_ref(), || Then::Signal(Arc::clone(&signal)));
     }
 }
 

@@ -1,0 +1,4 @@
+DROP TABLE token_ends;
+ALTER TABLE sessions DROP COLUMN token_generation;
+ALTER TABLE users DROP COLUMN tokens_ended_at;
+ALTER TABLE users DROP COLUMN token_generation;

@@ -1,0 +1,114 @@
+//! Tokens that ended ahead of their time: one by its digest, or all of a user's by its generation.
+
+#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does")]
+
+use std::time::Duration;
+
+use diesel::dsl::exists;
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
+
+use crate::auth::{Ended, TokenId};
+use crate::model::{Timestamp, User, UserId};
+use crate::schema::{token_ends, users};
+use crate::store::conn::query;
+use crate::store::users::Account;
+use crate::store::{Conn, Tx};
+
+/// How long an end is kept that is not asked for by a token: all servers have seen it by then.
+const SEEN: Duration = Duration::from_secs(60 * 60);
+/// Ends that are read at once, the latest.
+const MOST: i64 = 10_000;
+
+/// How things stand with a user's tokens.
+pub struct Standing {
+    /// The generation of a token that is made now.
+    pub generation: i64,
+    /// When all of them ended the last time.
+    pub ended_at: Option<Timestamp>,
+    /// The token that was asked about has ended by itself.
+    pub has_ended: bool,
+}
+
+/// How things stand with a user's tokens, and with this one. `None`: there is no such user.
+pub async fn standing(conn: &mut Conn, user: UserId, token: &TokenId) -> QueryResult<Option<Standing>> {
+    let row: Option<(i64, Option<Timestamp>, bool)> = query!(conn, c => {
+        let ended = exists(token_ends::table.filter(token_ends::digest.eq(token.0.as_slice())));
+        users::table.find(user).select((users::token_generation, users::tokens_ended_at, ended)).first(c)
+    })
+    .optional()?;
+    Ok(row.map(|(generation, ended_at, has_ended)| Standing { generation, ended_at, has_ended }))
+}
+
+/// Whom a token is made for, and its generation: as one read gives them, so that the role is not of before an end, and the generation of after it.
+pub async fn holder(conn: &mut Conn, user: UserId) -> QueryResult<Option<(User, i64)>> {
+    query!(conn, c => users::table.find(user).select((User::as_select(), users::token_generation)).first(c)).optional()
+}
+
+/// The generation of a user's token that is made now.
+pub async fn generation(conn: &mut Conn, user: UserId) -> QueryResult<Option<i64>> {
+    query!(conn, c => users::table.find(user).select(users::token_generation).first(c)).optional()
+}
+
+/// Ends one token, which would be good until then. Again it changes nothing.
+pub async fn end(tx: &mut Tx, user: UserId, token: &TokenId, until: Timestamp) -> QueryResult<()> {
+    let row = (
+        token_ends::user_id.eq(user),
+        token_ends::digest.eq(token.0.as_slice()),
+        token_ends::ended_at.eq(Timestamp::now()),
+        token_ends::keep_until.eq(until),
+    );
+    query!(tx.conn(), c => diesel::insert_into(token_ends::table).values(row).on_conflict_do_nothing().execute(c)).map(|_| ())
+}
+
+/// Ends all tokens of a user. `None`: there is no such user.
+pub async fn end_all(tx: &mut Tx, account: &Account) -> QueryResult<Option<(User, Ended)>> {
+    let Some(user) = super::users::find(tx.conn(), account).await? else { return Ok(None) };
+    let now = Timestamp::now();
+    let raised: Option<i64> = query!(tx.conn(), c => {
+        let raise = (users::token_generation.eq(users::token_generation + 1), users::tokens_ended_at.eq(now));
+        diesel::update(users::table.find(user.id)).set(raise).returning(users::token_generation).get_result(c)
+    })
+    .optional()?;
+    let Some(generation) = raised else { return Ok(None) };
+    note(tx, user.id, Some(generation), now).await?;
+    Ok(Some((user, Ended::Before { generation, at: now })))
+}
+
+/// All tokens of a user who has been removed have ended.
+pub async fn end_removed(tx: &mut Tx, user: UserId) -> QueryResult<()> {
+    note(tx, user, None, Timestamp::now()).await
+}
+
+async fn note(tx: &mut Tx, user: UserId, generation: Option<i64>, now: Timestamp) -> QueryResult<()> {
+    let row = (
+        token_ends::user_id.eq(user),
+        token_ends::generation.eq(generation),
+        token_ends::ended_at.eq(now),
+        token_ends::keep_until.eq(now.after(SEEN)),
+    );
+    query!(tx.conn(), c => diesel::insert_into(token_ends::table).values(row).execute(c)).map(|_| ())
+}
+
+/// What has ended since then.
+pub async fn since(conn: &mut Conn, moment: Timestamp) -> QueryResult<Vec<(UserId, Ended)>> {
+    type Row = (UserId, Option<Vec<u8>>, Option<i64>, Timestamp);
+    let rows: Vec<Row> = query!(conn, c => {
+        let columns = (token_ends::user_id, token_ends::digest, token_ends::generation, token_ends::ended_at);
+        token_ends::table.filter(token_ends::ended_at.gt(moment)).order(token_ends::ended_at.desc()).select(columns).limit(MOST).load(c)
+    })?;
+    let ended = |(user, digest, generation, at): Row| match (digest, generation) {
+        (Some(digest), _) => Some((user, Ended::One(TokenId(digest.try_into().ok()?)))),
+        (None, Some(generation)) => Some((user, Ended::Before { generation, at })),
+        (None, None) => Some((user, Ended::All)),
+    };
+    Ok(rows.into_iter().filter_map(ended).collect())
+}
+
+/// Forgets at most `most` ends that nobody asks for any more. How many it were.
+pub async fn purge(tx: &mut Tx, most: i64) -> QueryResult<usize> {
+    let old: Vec<i64> = query!(tx.conn(), c => {
+        let old = token_ends::table.filter(token_ends::keep_until.lt(Timestamp::now()));
+        old.order(token_ends::keep_until).select(token_ends::id).limit(most).load(c)
+    })?;
+    query!(tx.conn(), c => diesel::delete(token_ends::table.filter(token_ends::id.eq_any(&old))).execute(c))
+}

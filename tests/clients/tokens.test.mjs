@@ -1,0 +1,109 @@
+// The life of a token, as the official client sees it: the warning, the end, auth:refresh, and signing out.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { Server, sign, until, within } from "./harness.mjs";
+
+const EXPIRED = { status: "error", code: "token_expired", message: "The token has expired" };
+const ENDED = { status: "error", code: "unauthorized", message: "Unauthorized" };
+
+const seconds = () => Math.floor(Date.now() / 1000);
+const time = (exp) => new Date(exp * 1000).toISOString();
+/** Why the socket was disconnected. */
+const end = (client) => within(new Promise((resolve) => client.socket.once("disconnect", resolve)), "the end");
+
+let server;
+before(async () => {
+  server = await Server.start();
+});
+after(() => server?.close());
+
+/** A token of Alice's that is good for two to three seconds, and its end. */
+async function short() {
+  const exp = seconds() + 3;
+  return { exp, token: sign({ sub: await server.id("alice"), exp }) };
+}
+
+for (const transport of ["websocket", "polling"]) {
+  describe(`over ${transport}`, () => {
+    const options = { transports: [transport] };
+
+    test("a socket is warned, told of its token's end and disconnected for good; with another token it is a new session", async () => {
+      const { exp, token } = await short();
+      let current = token;
+      const client = server.open("/", { ...options, auth: (give) => give({ token: current }) });
+      const over = end(client);
+      await client.next("session");
+      assert.deepEqual(await client.next("token:expiring"), { expiresAt: time(exp) });
+      assert.equal(await over, "io server disconnect");
+      assert.ok(Date.now() >= exp * 1000);
+      assert.deepEqual([client.all("error"), client.all("exception")], [[EXPIRED], [EXPIRED]]);
+      assert.equal(client.socket.active, false, "the client does not come back by itself");
+
+      client.socket.connect();
+      assert.deepEqual(await client.refusal(), { message: "Unauthorized", data: { code: "unauthorized", reason: "expired" } });
+      client.socket.disconnect();
+      current = await server.token("alice");
+      client.socket.connect();
+      await client.next("session");
+      assert.deepEqual(client.connects.map(({ recovered }) => recovered), [false, false]);
+      client.close();
+    });
+
+    test("one that answers the warning by auth:refresh goes on", async () => {
+      const { exp, token } = await short();
+      const client = server.open("/", { ...options, auth: { token } });
+      const next = seconds() + 3600;
+      const fresh = sign({ sub: await server.id("alice"), exp: next });
+      client.socket.once("token:expiring", async () => {
+        client.acked = await client.ask("auth:refresh", { token: fresh });
+      });
+      await client.next("session");
+      await until(() => Date.now() > exp * 1000 + 100, "the first token's end");
+      assert.deepEqual(client.acked, { ok: true, expiresAt: time(next) });
+      assert.equal((await client.ask("no:such:event")).error.code, "invalid");
+      assert.deepEqual([client.all("error"), client.connects.length], [[], 1]);
+      client.close();
+    });
+
+    test("a logout ends its token's sockets in both namespaces, and no other's", async () => {
+      const [first, second] = [await server.signIn("admin"), await server.signIn("admin")].map(({ accessToken }) => accessToken);
+      const gone = [await server.connect(first, "/", options), await server.connect(first, "/admin", options)];
+      const there = await server.connect(second, "/", options);
+      const ends = gone.map(end);
+      assert.deepEqual(await server.post(first, "/auth/logout"), { ok: true });
+      assert.deepEqual(await Promise.all(ends), ["io server disconnect", "io server disconnect"]);
+      for (const client of gone) assert.deepEqual(client.all("error"), [ENDED]);
+      gone[0].socket.connect();
+      assert.deepEqual(await gone[0].refusal(), { message: "Unauthorized", data: { code: "unauthorized", reason: "invalid" } });
+      assert.equal((await there.ask("no:such:event")).error.code, "invalid");
+      assert.deepEqual(there.connects.length, 1);
+      for (const client of [...gone, there]) client.close();
+    });
+  });
+}
+
+test("a line that breaks ahead of a logout everywhere is not recovered by a later sign-in", async () => {
+  let { accessToken: token } = await server.signIn("bob");
+  const client = server.open("/", { auth: (give) => give({ token }), reconnection: false });
+  await client.next("session");
+  client.socket.io.engine.close();
+  await server.post(token, "/auth/logout", { everywhere: true });
+  ({ accessToken: token } = await server.signIn("bob"));
+  client.socket.connect();
+  await client.next("session");
+  assert.deepEqual(client.connects.map(({ recovered }) => recovered), [false, false]);
+  client.close();
+});
+
+test("a line that breaks is recovered by another token of the same user", async () => {
+  let { accessToken: token } = await server.signIn("bob");
+  const client = server.open("/", { auth: (give) => give({ token }), reconnection: false });
+  await client.next("session");
+  client.socket.io.engine.close();
+  ({ accessToken: token } = await server.signIn("bob"));
+  client.socket.connect();
+  await client.next("session");
+  assert.deepEqual(client.connects.map(({ recovered }) => recovered), [false, true]);
+  client.close();
+});

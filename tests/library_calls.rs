@@ -1,0 +1,166 @@
+//! What a program on `hubcast::realtime` can have done with a socket whose client says nothing: be woken at a moment, be told something, be ended with an
+//! error. A server of `realtime` alone, on two workers.
+
+#[path = "support/polling.rs"]
+mod polling;
+#[path = "support/raw.rs"]
+mod raw;
+
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use actix_web::App;
+use hubcast::error::{AuthFailure, Error};
+use hubcast::realtime::gateway::{LocalBoxFuture, query_value};
+use hubcast::realtime::{Client, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings, Signal, Welcome, Whom};
+use polling::Polling;
+use raw::{Raw, UPGRADE};
+
+/// Everyone is who `?user=` says, and in `lobby`. `late` is woken while it comes in. Events do what they say.
+struct Desk(HubHandle);
+
+impl Gateway for Desk {
+    fn connect(&self, handshake: Rc<Handshake>, _: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
+        let user = query_value(&handshake.query, "user").unwrap();
+        let wake_at = (user == "late").then(SystemTime::now);
+        let welcome = Welcome { identity: user.into(), rooms: vec!["lobby".into()], wake_at, ..Welcome::anonymous() };
+        Box::pin(async move { Ok(welcome) })
+    }
+
+    fn entered(&self, client: Client) -> LocalBoxFuture<()> {
+        Box::pin(async move {
+            if client.user() == Some("\"late\"") {
+                actix_rt::time::sleep(Duration::from_millis(100)).await;
+                client.emit("in", Payload::none());
+            }
+        })
+    }
+
+    fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply> {
+        let hub = self.0.clone();
+        Box::pin(async move {
+            let signal = || -> Signal { Arc::new(5_u8) };
+            match event.name.as_str() {
+                "wake" => client.wake_at(SystemTime::now() + Duration::from_millis(event.arg(0)?)),
+                "tell all" => hub.signal("/", Whom::All, signal()),
+                "tell room" => hub.signal("/", Whom::room(&event.arg::<String>(0)?), signal()),
+                "tell user" => hub.signal("/", Whom::user(event.arg::<String>(0)?), signal()),
+                "expel" => client.expel(Error::TokenExpired),
+                "forbid" => client.expel(Error::Forbidden),
+                "distrust" => client.expel(Error::Unauthorized(AuthFailure::Invalid)),
+                _ => client.expel(Error::BadRequest("no such word".into())),
+            }
+            Ok(Payload::json("true"))
+        })
+    }
+
+    fn woken(&self, client: &Client) {
+        client.emit("woken", Payload::none());
+    }
+
+    fn signalled(&self, client: &Client, signal: &Signal) {
+        client.emit("told", Payload::of(signal.downcast_ref::<u8>().unwrap()).unwrap());
+    }
+}
+
+fn server() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        actix_rt::System::new().block_on(async move {
+            let settings = Settings { session_event: false, aliases: &[("error", "exception")], ..Settings::default() };
+            let hub = HubHandle::start(&settings);
+            let desk = Arc::new(Desk(hub.clone()));
+            let server = Server::builder(settings, hub).namespace("/", desk.clone()).namespace("/other", desk).build();
+            server.listen(listener, 2, |sockets| App::new().configure(sockets)).unwrap().await.unwrap();
+        });
+    });
+    address
+}
+
+fn come(address: SocketAddr, user: &str) -> Raw {
+    let mut raw = Raw::request(address, &format!("GET /socket.io/?EIO=4&transport=websocket&user={user}"), UPGRADE);
+    raw.head();
+    assert!(raw.text().starts_with(r#"0{"sid":""#));
+    raw.say("40");
+    assert!(raw.text().starts_with(r#"40{"sid":""#));
+    raw
+}
+
+fn plain(address: SocketAddr, user: &str) -> Raw {
+    let mut raw = Raw::request(address, &format!("GET /ws?user={user}"), UPGRADE);
+    raw.head();
+    // It is in when this is answered.
+    raw.say(r#"{"event":"wake","data":3600000,"id":0}"#);
+    assert_eq!(raw.text(), r#"{"ack":0,"data":true}"#);
+    raw
+}
+
+#[test]
+fn a_socket_is_woken_once_at_the_last_moment_that_was_named() {
+    let mut raw = come(server(), "ann");
+    let begun = Instant::now();
+    for (id, millis) in [(1, 30), (2, 3_600_000), (3, 100), (4, 200)] {
+        raw.say(&format!(r#"42{id}["wake",{millis}]"#));
+        assert_eq!(raw.text(), format!("43{id}[true]"));
+    }
+    assert_eq!(raw.text(), r#"42["woken"]"#);
+    assert!(begun.elapsed() >= Duration::from_millis(200));
+    raw.say(r#"425["wake",0]"#);
+    assert_eq!([raw.text(), raw.text()], ["435[true]", r#"42["woken"]"#]);
+}
+
+#[test]
+fn a_socket_is_woken_while_it_is_on_its_way_in() {
+    let mut raw = come(server(), "late");
+    assert_eq!([raw.text(), raw.text()], [r#"42["woken"]"#, r#"42["in"]"#]);
+}
+
+#[test]
+fn all_a_room_and_a_user_can_be_told_something_and_no_others_are() {
+    let address = server();
+    let (mut ann, mut bob, mut cat) = (come(address, "ann"), come(address, "bob"), plain(address, "cat"));
+    let told = r#"42["told",5]"#;
+    ann.say(r#"421["tell user","bob"]"#);
+    assert_eq!([ann.text(), bob.text()], ["431[true]", told]);
+    ann.say(r#"422["tell room","nowhere"]"#);
+    assert_eq!(ann.text(), "432[true]");
+    ann.say(r#"42["tell room","lobby"]"#);
+    assert_eq!([ann.text(), bob.text()], [told, told]);
+    assert_eq!(cat.text(), r#"{"event":"told","data":5}"#);
+    bob.say(r#"42["tell all"]"#);
+    assert_eq!([ann.text(), bob.text()], [told, told]);
+    assert_eq!(cat.text(), r#"{"event":"told","data":5}"#);
+}
+
+#[test]
+fn who_is_expelled_is_told_why_and_the_other_namespaces_stay() {
+    let address = server();
+    let mut ann = come(address, "ann");
+    ann.say("40/other,");
+    assert!(ann.text().starts_with(r#"40/other,{"sid":""#));
+    ann.say(r#"42["expel"]"#);
+    let data = r#"{"code":"token_expired","message":"The token has expired","status":"error"}"#;
+    assert_eq!([ann.text(), ann.text(), ann.text()], [format!(r#"42["error",{data}]"#), format!(r#"42["exception",{data}]"#), "41".into()]);
+    ann.say(r#"42/other,1["tell room","nowhere"]"#);
+    assert_eq!(ann.text(), "43/other,1[true]");
+
+    let polling = Polling::open_as(address, "bob");
+    assert_eq!(polling.post(b"40").0, 200);
+    polling.hears("40{");
+    // No poll is there when it happens.
+    assert_eq!(polling.post(br#"42["expel"]"#).0, 200);
+    polling.hears(&format!(r#"42["error",{data}]"#));
+}
+
+#[test]
+fn on_the_plain_protocol_the_close_code_says_why() {
+    let address = server();
+    for (event, code) in [("expel", 4401), ("distrust", 4401), ("forbid", 4403), ("nonsense", 1000)] {
+        let mut raw = plain(address, "ann");
+        raw.say(&format!(r#"{{"event":"{event}"}}"#));
+        raw.ends(code);
+    }
+}
