@@ -1,17 +1,21 @@
-// The line: one plain WebSocket at /ws, opened again when it breaks, with answers to what asked for one.
+// The line: one plain WebSocket at /ws, opened again when it breaks, with answers to what asked for one. It comes back as the session that it was,
+// and hears what it has missed.
 
 const RETRY = { shortest: 1000, longest: 10_000 };
 /** A socket that is not signed in, or a question that is not answered, after so long: the line is dead, although nobody said so. */
 const PATIENCE_MS = 10_000;
+/** What the server is asked to echo, to measure the way there and back. It is not shown among the frames. */
+const PING = "there and back";
 
 /** Close codes after which coming back would not help, and what to tell. */
 const FINAL = {
   4400: "The server did not understand this page.",
-  4401: "Your session has ended. Please sign in again.",
+  4401: "You have been signed out. Please sign in again.",
   4403: "This account may not open the order desk.",
   4404: "This server has no such namespace.",
 };
 export const SESSION_ENDED = FINAL[4401];
+const RAN_OUT = "Your sign-in has run out. Please sign in again.";
 
 /** The server's refusal of an event (its code and words), or `offline` when there was no line, or it broke before the answer. */
 export class LineError extends Error {
@@ -28,7 +32,8 @@ export class LineError extends Error {
 
 export class Line {
   #socket = null;
-  #timer;
+  /** Runs while the line waits to be opened again; else null. */
+  #timer = null;
   #patience;
   #failures = 0;
   #hint = 0;
@@ -36,12 +41,18 @@ export class Line {
   #wasLive = false;
   #lastId = 0;
   #asked = new Map();
+  /** By which the session is resumed: its name, and the place in the log up to which it was heard. */
+  #session = null;
+  #offset = null;
+  /** Words for the wait, when the line was broken on purpose. */
+  #onPurpose = null;
+  #runsOut = false;
 
   /** Signed in, and told its session. */
   isLive = false;
 
   /**
-   * `onState(state, words)`, `onFrame(way, frame)`, `onReady()` after each sign-in, `onEnd(code, words)` when it is for good. Nothing
+   * `onState(state, words)`, `onFrame(way, frame)`, `onReady({recovered, isReturn})` after each sign-in, `onEnd(code, words)` when it is for good. Nothing
    * happens before `open`.
    */
   constructor(namespace, token, handlers) {
@@ -53,8 +64,14 @@ export class Line {
   }
 
   open() {
+    this.#timer = null;
     this.on.onState("connecting", "Connecting");
-    const socket = new WebSocket(this.url);
+    const url = new URL(this.url);
+    if (this.#offset !== null) {
+      url.searchParams.set("resume", this.#session);
+      url.searchParams.set("offset", this.#offset);
+    }
+    const socket = new WebSocket(url);
     this.#socket = socket;
     this.#patience = setTimeout(() => this.#giveUp(), PATIENCE_MS);
     socket.onopen = () => {
@@ -62,7 +79,7 @@ export class Line {
       this.#write({ event: "auth", data: { token: this.token } });
     };
     socket.onmessage = ({ data }) => this.#read(JSON.parse(data));
-    socket.onclose = ({ code }) => this.#lost(code);
+    socket.onclose = ({ code, reason }) => this.#lost(code, reason);
   }
 
   /** Sends an event; with `ack`, one whose answer is only shown among the frames. */
@@ -72,34 +89,60 @@ export class Line {
   }
 
   /** Sends an event and resolves to its answer. */
-  ask(event, data) {
+  ask(event, data, { isQuiet = false } = {}) {
     return new Promise((resolve, reject) => {
       if (!this.isLive) throw new LineError("offline", "Not connected.");
       const id = ++this.#lastId;
-      this.#asked.set(id, { resolve, reject, timer: setTimeout(() => this.#giveUp(), PATIENCE_MS) });
-      this.#write({ event, data, id });
+      this.#asked.set(id, { resolve, reject, isQuiet, timer: setTimeout(() => this.#giveUp(), PATIENCE_MS) });
+      this.#write({ event, data, id }, { isQuiet });
     });
   }
 
-  #write(frame) {
+  /** Resolves to the milliseconds that it takes there and back, behind all that the server has said before. */
+  async ping() {
+    const from = performance.now();
+    try {
+      await this.ask("message", { content: PING }, { isQuiet: true });
+    } catch (error) {
+      // A namespace that echoes nothing has answered all the same.
+      if (error.code === "offline") throw error;
+    }
+    return performance.now() - from;
+  }
+
+  /** The token that the session goes on with. */
+  async renew(token) {
+    this.token = token;
+    if (this.isLive) await this.ask("auth:refresh", { token });
+    this.#runsOut = false;
+  }
+
+  #write(frame, { isQuiet = false } = {}) {
     this.#socket.send(JSON.stringify(frame));
-    this.on.onFrame("out", frame);
+    if (!isQuiet) this.on.onFrame("out", frame);
   }
 
   #read(frame) {
     const { event, data } = frame;
-    if (event === "session") {
-      clearTimeout(this.#patience);
-      this.#failures = 0;
-      this.isLive = this.#wasLive = true;
-      this.on.onState("live", "Live");
-      this.on.onFrame("in", frame);
-      this.on.onReady();
-      return;
-    }
+    if (frame.offset !== undefined) this.#offset = frame.offset;
+    if (event === "session") return this.#begin(frame);
+    if (event === "message" && data?.content === PING) return;
     if (event === "server:shutdown") this.#hint = data?.reconnectAfterMs ?? 0;
-    this.on.onFrame("in", frame);
+    if (event === "token:expiring" || (event === "error" && data?.code === "token_expired")) this.#runsOut = true;
+    if (!this.#asked.get(frame.ack)?.isQuiet) this.on.onFrame("in", frame);
     if (frame.ack !== undefined) this.#answer(frame.ack, data);
+  }
+
+  #begin(frame) {
+    const { session, recovered } = frame.data;
+    const isReturn = this.#session !== null;
+    clearTimeout(this.#patience);
+    this.#session = session;
+    this.#failures = 0;
+    this.isLive = this.#wasLive = true;
+    this.on.onState("live", "Live");
+    this.on.onFrame("in", frame);
+    this.on.onReady({ recovered, isReturn });
   }
 
   #answer(id, data) {
@@ -118,7 +161,15 @@ export class Line {
     this.#lost(1006);
   }
 
-  #lost(code) {
+  /** Breaks the line as a lost network does, and comes back after so long. */
+  break(ms) {
+    if (!this.isLive) return;
+    this.#hint = ms;
+    this.#onPurpose = "Line broken on purpose";
+    this.#giveUp();
+  }
+
+  #lost(code, reason) {
     clearTimeout(this.#patience);
     this.isLive = false;
     this.#forgetQuestions();
@@ -126,7 +177,7 @@ export class Line {
     if (FINAL[code]) {
       this.#ended = true;
       this.on.onState("off", "Not connected");
-      this.on.onEnd(code, FINAL[code]);
+      this.on.onEnd(code, code === 4401 && (this.#runsOut || reason === "token_expired") ? RAN_OUT : FINAL[code]);
       return;
     }
     // Anywhere between the shortest wait and a bound that doubles: a thousand pages do not all come back at once.
@@ -135,7 +186,9 @@ export class Line {
     const wait = this.#hint || RETRY.shortest + Math.random() * (bound - RETRY.shortest);
     this.#hint = 0;
     this.#timer = setTimeout(() => this.open(), wait);
-    this.on.onState("waiting", `${this.#wasLive ? "Connection lost" : "No connection"}. Trying again in ${Math.ceil(wait / 1000)} s`);
+    const why = this.#onPurpose ?? (this.#wasLive ? "Connection lost" : "No connection");
+    this.#onPurpose = null;
+    this.on.onState("waiting", `${why}. Trying again in ${Math.ceil(wait / 1000)} s`);
   }
 
   #forgetQuestions() {
@@ -149,7 +202,7 @@ export class Line {
 
   /** The network is back: do not sit out the wait. */
   hurry() {
-    if (this.#ended || this.#socket.readyState !== WebSocket.CLOSED) return;
+    if (this.#ended || this.#timer === null) return;
     clearTimeout(this.#timer);
     this.open();
   }

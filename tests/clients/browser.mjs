@@ -84,9 +84,12 @@ export class Visitor {
     return row;
   }
 
+  /** An order without products. */
   async place(total) {
     const rows = this.on("order");
+    await this.on("nav-orders").click();
     const before = await rows.count();
+    if (!(await this.on("order-total").isVisible())) await this.on("order-by-total").click();
     await this.on("order-total").fill(total);
     await this.on("order-submit").click();
     await until(async () => (await rows.count()) > before, "the new order's row");
