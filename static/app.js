@@ -43,13 +43,18 @@ function showView({ view, id }) {
   views[view].show?.(id);
 }
 
+/** From the top, and whoever came by keyboard goes on from here. */
+function begin(title) {
+  scrollTo(0, 0);
+  $(title).focus({ preventScroll: true });
+}
+
 addEventListener("hashchange", () => {
   const wanted = route();
   if (!wanted) return;
   showView(wanted);
-  // Whoever came by keyboard goes on from here.
   const inside = { chat: "thread-title", projects: "project-name" }[wanted.view];
-  $(wanted.id && inside ? inside : TITLES[wanted.view]).focus();
+  begin(wanted.id && inside ? inside : TITLES[wanted.view]);
 });
 
 // ---- Signed out
@@ -71,7 +76,7 @@ async function signIn(email, password) {
     // Where the one before was in this tab is not this one's business.
     history.replaceState(null, "", location.pathname);
     enter(data.user);
-    $(TITLES[home(data.user)]).focus();
+    begin(TITLES[home(data.user)]);
   } catch (error) {
     say($("sign-in-error"), error.message);
   }
@@ -81,7 +86,7 @@ function signOut(message) {
   saveToken(null);
   leave();
   showSignIn(message);
-  $("sign-in-title").focus();
+  begin("sign-in-title");
 }
 
 /** As asked: the server is told, and ends the token, here or everywhere. */

@@ -19,8 +19,9 @@ export class Basket {
     this.#products = products;
     this.#orders = orders;
     $("basket-lines").replaceChildren();
-    $("basket-details").open = false;
+    this.#open(false);
     this.#show();
+    stay.listen($("basket-open"), "click", () => this.#open($("basket-lines").hidden));
     stay.listen($("basket"), "submit", (event) => {
       event.preventDefault();
       stay.submit($("basket"), $("basket-error"), () => this.#order());
@@ -39,6 +40,11 @@ export class Basket {
     if (!this.#quantities.delete(id)) return;
     toast(`${name} is gone`, "It is no longer sold, and no longer in your basket.");
     this.#changed();
+  }
+
+  #open(isOpen) {
+    $("basket-lines").hidden = !isOpen;
+    $("basket-open").ariaExpanded = String(isOpen);
   }
 
   #set(id, quantity) {
@@ -105,14 +111,14 @@ export class Basket {
       const { data } = await this.#stay.call("POST", "/orders", { body: { items }, headers: { "Idempotency-Key": this.#key } });
       this.#quantities.clear();
       this.#changed();
-      $("basket-details").open = false;
+      this.#open(false);
       this.#orders.placed(data);
       announce(`Order ${data.id} placed`);
       location.hash = "orders";
     } catch (error) {
       if (error.status !== 409) throw error;
       // Somebody was faster: what is left stands at each line.
-      $("basket-details").open = true;
+      this.#open(true);
       await this.#products.refresh();
       error.message = `There is not enough of it any more: ${error.message}. Please take fewer, or leave it out.`;
       throw error;

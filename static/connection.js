@@ -3,6 +3,8 @@
 import { $, say } from "./dom.js";
 
 const BREAK_MS = 10_000;
+/** The first figure is taken while the page reads everything else. */
+const MEASURE_FIRST_MS = 2000;
 const MEASURE_EVERY_MS = 15_000;
 /** The state of several links is that of the worst. */
 const WORST_FIRST = ["off", "waiting", "connecting", "polling", "live"];
@@ -27,7 +29,7 @@ export class Connection {
       $("line-panel").scrollIntoView({ block: "center" });
       $("line-title").focus({ preventScroll: true });
     });
-    this.#measureNowAndThen();
+    this.#measureNowAndThen(MEASURE_FIRST_MS);
   }
 
   /** The first one added is the one that is measured. */
@@ -103,8 +105,8 @@ export class Connection {
     }
   }
 
-  #measureNowAndThen() {
-    this.#stay.after(MEASURE_EVERY_MS, () => {
+  #measureNowAndThen(ms = MEASURE_EVERY_MS) {
+    this.#stay.after(ms, () => {
       if (!document.hidden && this.#links[0].isLive) this.#measure();
       this.#measureNowAndThen();
     });

@@ -19,6 +19,7 @@ export class Stock {
     this.#products = products;
     $("stock").replaceChildren();
     $("product-form").reset();
+    $("add-product").open = false;
     for (const id of ["stock-error", "product-error"]) say($(id), null);
     this.showMore(false);
     products.watch(this);

@@ -96,6 +96,38 @@ export class Visitor {
     return Number(await rows.first().getAttribute("data-order-id"));
   }
 
+  /** The card of a product in the shop, or its row in the stock. */
+  product(id) {
+    return this.page.locator(`:is(#products, #stock) > [data-product-id="${id}"]`);
+  }
+
+  async toBasket(id, quantity) {
+    await this.product(id).getByTestId("quantity").fill(String(quantity));
+    await this.product(id).getByTestId("add-to-basket").click();
+  }
+
+  /** Orders what is in the basket, and gives the order's id. */
+  async orderBasket() {
+    const answer = this.page.waitForResponse((response) => response.url().endsWith("/orders") && response.request().method() === "POST");
+    await this.on("basket-order").click();
+    return (await (await answer).json()).id;
+  }
+
+  /** Writes into a field and leaves it, as one does to have it taken. */
+  async change(field, value) {
+    await field.fill(value);
+    await field.press("Enter");
+  }
+
+  toast(text) {
+    return this.on("toast").filter({ hasText: text }).first().waitFor();
+  }
+
+  /** Takes back the complaint that Chromium makes of an answer which the test wanted. */
+  forgive(status) {
+    this.complaints = this.complaints.filter((complaint) => !complaint.includes(`the server responded with a status of ${status} `));
+  }
+
   /** Goes to the view of chat and opens that conversation there. */
   async openConversation(id) {
     await this.on("nav-chat").click();
@@ -139,7 +171,13 @@ export class Visitor {
 
   async openFrames() {
     const panel = this.page.locator("#frames-panel");
-    if (!(await panel.evaluate((details) => details.open))) await panel.locator("summary").click();
+    if (!(await panel.evaluate((details) => details.open))) await panel.locator("summary").first().click();
+  }
+
+  /** The box that sends any event. */
+  async openSender() {
+    await this.openFrames();
+    await this.on("open-send").click();
   }
 
   picture(name) {

@@ -1,0 +1,139 @@
+// The page's connection panel and its sign-in in a real browser: what is told of the line, and what becomes of it when it breaks or may not go on.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { Browser, SCREENS } from "./browser.mjs";
+import { PASSWORD, Server, sign, until } from "./harness.mjs";
+
+let server;
+let browser;
+before(async () => {
+  server = await Server.start();
+  browser = await Browser.launch(server);
+});
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+async function farewell(...visitors) {
+  for (const visitor of visitors) {
+    assert.equal(await visitor.sidewaysScroll(), 0, "the page is wider than the screen");
+    assert.deepEqual(visitor.complaints, []);
+    await visitor.close();
+  }
+}
+const LATENCY = /^\d+(\.\d)? ms$/;
+const measured = (page) => until(async () => LATENCY.test(await page.on("line-latency").textContent()), "the round trip");
+
+/** A page that comes with a token of its own, `seconds` of which are left. */
+async function withToken(name, seconds) {
+  const token = sign({ sub: await server.id(name), exp: Math.floor(Date.now() / 1000) + seconds });
+  const page = await browser.visit("desktop", { prepare: (page) => page.addInitScript((token) => sessionStorage.setItem("token", token), token) });
+  await page.isLive();
+  return page;
+}
+
+for (const screen of Object.keys(SCREENS)) {
+  describe(`on a ${screen}`, () => {
+    test("a line that is broken comes back as the session that it was, with all that was missed", async () => {
+      const { id } = await server.order("alice", "31.00");
+      const [admin, alice] = [await browser.visit(screen), await browser.visit(screen)];
+      await admin.signInAs("admin");
+      await alice.signInAs("alice");
+      for (const page of [admin, alice]) {
+        await page.shows("line-transport", "WebSocket");
+        await page.shows("line-state", "Live");
+        await page.shows("line-recovery", "None yet");
+        await measured(page);
+        await page.on("line-break").click();
+        await page.is("waiting");
+        assert.match(await page.on("connection").textContent(), /^Line broken on purpose\. Trying again in 10 s$/);
+        await page.shows("line-latency", "–");
+      }
+      await server.call("admin", "PATCH", `/orders/${id}/status`, { status: "paid" });
+      await alice.on("nav-orders").click();
+      await alice.order(id, "pending");
+      await alice.picture("30-broken");
+      for (const page of [admin, alice]) {
+        await page.on("line-break").click();
+        await page.isLive();
+        await page.order(id, "paid");
+        await until(async () => (await page.on("line-recovery").textContent()).startsWith("Recovered"), "the recovery");
+        await measured(page);
+      }
+      // Alice: the order's change and the notification. The admin: the same change as the room of admins hears it, and on the desk's namespace.
+      await alice.shows("line-recovery", "Recovered, 2 missed events came after");
+      await admin.shows("line-recovery", "Recovered, 2 missed events came after");
+      await alice.toast(`Order ${id} is paid`);
+      await alice.picture("31-recovered");
+      await farewell(admin, alice);
+    });
+
+    test("to sign out ends the token; to sign out everywhere ends those of other pages too, which say so", async () => {
+      const [alice, other, bob] = [await browser.visit(screen), await browser.visit(screen), await browser.visit(screen)];
+      await alice.signInAs("alice");
+      await other.signInAs("alice");
+      await bob.signInAs("bob");
+      const token = await alice.page.evaluate(() => sessionStorage.getItem("token"));
+      assert.equal((await server.call(token, "GET", "/auth/me")).status, 200);
+      await alice.on("sign-out").click();
+      await alice.on("login-alice").waitFor();
+      await until(async () => (await server.call(token, "GET", "/auth/me")).status === 401, "the token's end");
+      assert.equal(await other.on("connection").getAttribute("data-state"), "live");
+
+      await alice.signInAs("alice");
+      await alice.on("sign-out-everywhere").click();
+      for (const page of [alice, other]) await page.on("login-alice").waitFor();
+      assert.equal(await alice.on("login-error").isVisible(), false);
+      assert.equal(await other.on("login-error").textContent(), "You have been signed out. Please sign in again.");
+      assert.equal(await bob.on("connection").getAttribute("data-state"), "live");
+      await other.picture("32-signed-out");
+      await other.signInAs("alice");
+      await farewell(alice, other, bob);
+    });
+  });
+}
+
+describe("the page", () => {
+  test("without a WebSocket says that it polls, and shows the shop as it is", async () => {
+    const { id } = await server.post("admin", "/products", { name: "Oak board", price: "49.90", stock: 5 });
+    const block = (page) => page.routeWebSocket(/\/ws/, (socket) => socket.close());
+    const alice = await browser.visit("phone", { prepare: block });
+    await alice.on("login-alice").click();
+    await alice.is("polling");
+    await alice.shows("line-transport", "Polling, by REST");
+    assert.equal(await alice.on("line-break").isEnabled(), false);
+    await server.call("admin", "PATCH", `/products/${id}`, { stock: 3, lowStockThreshold: 3 });
+    await until(async () => (await alice.product(id).getByTestId("product-stock").textContent()) === "Only 3 left", "the stock");
+    await alice.picture("33-polling");
+    await farewell(alice);
+  });
+
+  test("a minute before its sign-in runs out says so, and stays when the password is given", async () => {
+    const alice = await withToken("alice", 61);
+    await alice.on("expiring").waitFor({ timeout: 15_000 });
+    await alice.picture("34-expiring");
+    await alice.on("expiring-password").fill(`not ${PASSWORD}`);
+    await alice.on("expiring-stay").click();
+    await until(async () => /Invalid email or password/.test(await alice.on("expiring").textContent()), "the refusal");
+    alice.forgive(401);
+    const before = await alice.page.evaluate(() => sessionStorage.getItem("token"));
+    await alice.on("expiring-password").fill(PASSWORD);
+    await alice.on("expiring-stay").click();
+    await alice.toast("You are still signed in");
+    await alice.shows("expiring", null);
+    assert.notEqual(await alice.page.evaluate(() => sessionStorage.getItem("token")), before);
+    await alice.on("line-measure").click();
+    await measured(alice);
+    await farewell(alice);
+  });
+
+  test("goes back to the sign-in when its token has run out, and says why", async () => {
+    const alice = await withToken("alice", 3);
+    await alice.on("login-alice").waitFor({ timeout: 15_000 });
+    assert.equal(await alice.on("login-error").textContent(), "Your sign-in has run out. Please sign in again.");
+    await alice.signInAs("alice");
+    await farewell(alice);
+  });
+});
