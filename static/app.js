@@ -1,4 +1,4 @@
-// The test client: signs in and writes by REST, hears of the rest on the plain WebSocket at /ws. No library, no build step.
+// The test client: signs in and writes by REST, hears of the rest on the plain WebSocket at /ws (or by long-polling). No library, no build step.
 // Here: signing in and out, which view is shown, and what a stay is made of. The parts are in the files beside this one.
 
 import { api, endToken, onRefused, savedToken, saveToken } from "./api.js";

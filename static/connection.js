@@ -8,7 +8,6 @@ const MEASURE_FIRST_MS = 2000;
 const MEASURE_EVERY_MS = 15_000;
 /** The state of several links is that of the worst. */
 const WORST_FIRST = ["off", "waiting", "connecting", "polling", "live"];
-const TRANSPORTS = { live: "WebSocket", polling: "Polling, by REST" };
 
 export class Connection {
   #stay;
@@ -42,15 +41,15 @@ export class Connection {
   }
 
   show() {
-    const { state, words } = this.#worst();
+    const { state, words, transport, isLive } = this.#worst();
     if ($("connection").textContent === words && $("connection").dataset.state === state) return;
     $("connection").dataset.state = $("line-panel").dataset.state = state;
     $("connection").textContent = $("line-state").textContent = words;
-    $("line-transport").textContent = TRANSPORTS[state] ?? "None";
+    $("line-transport").textContent = transport ?? "None";
     $("line-break").textContent = state === "waiting" ? "Come back now" : "Break the line";
-    $("line-break").disabled = !["live", "waiting"].includes(state);
-    $("line-measure").disabled = state !== "live";
-    if (state !== "live") $("line-latency").textContent = "–";
+    $("line-break").disabled = !isLive && state !== "waiting";
+    $("line-measure").disabled = !isLive;
+    if (!isLive) $("line-latency").textContent = "–";
   }
 
   /** A frame has come. */
@@ -87,7 +86,7 @@ export class Connection {
   }
 
   #breakOrHurry() {
-    if (this.#worst().state === "live") {
+    if (this.#worst().state !== "waiting") {
       this.#returns.clear();
       say($("line-recovery"), "Broken now");
       for (const link of this.#links) link.break(BREAK_MS);

@@ -1,9 +1,15 @@
 // The line: one plain WebSocket at /ws, opened again when it breaks, with answers to what asked for one. It comes back as the session that it was,
-// and hears what it has missed.
+// and hears what it has missed. Where no WebSocket gets through it goes on by long-polling, and tries now and then whether one does.
+
+import { PollSocket } from "./poll-socket.js";
 
 const RETRY = { shortest: 1000, longest: 10_000 };
 /** A socket that is not signed in, or a question that is not answered, after so long: the line is dead, although nobody said so. */
 const PATIENCE_MS = 10_000;
+/** After so many WebSockets in a row that came to nothing, long-polling is tried. */
+const TRIES = 2;
+/** By long-polling, a WebSocket is tried after so long, and then so often. */
+const TRY_AGAIN = { first: 1000, then: 30_000 };
 /** What the server is asked to echo, to measure the way there and back. It is not shown among the frames. */
 const PING = "there and back";
 
@@ -47,6 +53,11 @@ export class Line {
   /** Words for the wait, when the line was broken on purpose. */
   #onPurpose = null;
   #runsOut = false;
+  #fruitless = 0;
+  #isByPolling = false;
+  /** The WebSocket that is tried beside the polling. */
+  #trial = null;
+  #trialTimer;
 
   /** Signed in, and told its session. */
   isLive = false;
@@ -56,30 +67,42 @@ export class Line {
    * happens before `open`.
    */
   constructor(namespace, token, handlers) {
-    this.url = new URL("/ws", location.href);
-    this.url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    this.url.searchParams.set("namespace", namespace);
+    this.namespace = namespace;
     this.token = token;
     this.on = handlers;
+  }
+
+  /** "WebSocket", "Long-polling", or null while there is no line. */
+  get transport() {
+    if (!this.isLive) return null;
+    return this.#isByPolling ? "Long-polling" : "WebSocket";
+  }
+
+  /** What a session that is to go on is known by; empty before there was one. */
+  get #resume() {
+    return this.#offset === null ? {} : { session: this.#session, offset: this.#offset };
+  }
+
+  #newWebSocket({ session: resume, offset } = {}) {
+    const url = new URL("/ws", location.href);
+    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    for (const [name, value] of Object.entries({ namespace: this.namespace, resume, offset })) if (value) url.searchParams.set(name, value);
+    return new WebSocket(url);
   }
 
   open() {
     this.#timer = null;
     this.on.onState("connecting", "Connecting");
-    const url = new URL(this.url);
-    if (this.#offset !== null) {
-      url.searchParams.set("resume", this.#session);
-      url.searchParams.set("offset", this.#offset);
-    }
-    const socket = new WebSocket(url);
-    this.#socket = socket;
+    this.#socket = this.#isByPolling ? new PollSocket(this.namespace, this.#resume) : this.#newWebSocket(this.#resume);
     this.#patience = setTimeout(() => this.#giveUp(), PATIENCE_MS);
-    socket.onopen = () => {
-      // The token goes in the first frame and never in the URL, which ends up in logs.
-      this.#write({ event: "auth", data: { token: this.token } });
-    };
-    socket.onmessage = ({ data }) => this.#read(JSON.parse(data));
-    socket.onclose = ({ code, reason }) => this.#lost(code, reason);
+    // The token goes in the first frame and never in the URL, which ends up in logs.
+    this.#socket.onopen = () => this.#write({ event: "auth", data: { token: this.token } });
+    this.#listen();
+  }
+
+  #listen() {
+    this.#socket.onmessage = ({ data }) => this.#read(JSON.parse(data));
+    this.#socket.onclose = ({ code, reason }) => this.#lost(code, reason);
   }
 
   /** Sends an event; with `ack`, one whose answer is only shown among the frames. */
@@ -138,11 +161,43 @@ export class Line {
     const isReturn = this.#session !== null;
     clearTimeout(this.#patience);
     this.#session = session;
-    this.#failures = 0;
+    this.#failures = this.#fruitless = 0;
     this.isLive = this.#wasLive = true;
-    this.on.onState("live", "Live");
+    clearTimeout(this.#trialTimer);
+    if (this.#isByPolling) this.#trialTimer = setTimeout(() => this.#tryWebSocket(), TRY_AGAIN.first);
+    this.on.onState(...(this.#isByPolling ? ["polling", "Polling, live"] : ["live", "Live"]));
     this.on.onFrame("in", frame);
     this.on.onReady({ recovered, isReturn });
+  }
+
+  /** By a session of its own, beside the one that polls; where that is taken, the other goes on by WebSocket too. */
+  #tryWebSocket() {
+    if (!this.#isByPolling || this.#trial || this.#ended) return;
+    clearTimeout(this.#trialTimer);
+    const socket = this.#newWebSocket();
+    this.#trial = socket;
+    const end = () => {
+      clearTimeout(patience);
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.close(1000);
+      this.#trial = null;
+    };
+    const inVain = () => {
+      end();
+      this.#trialTimer = setTimeout(() => this.#tryWebSocket(), TRY_AGAIN.then);
+    };
+    const patience = setTimeout(inVain, PATIENCE_MS);
+    socket.onopen = () => socket.send(JSON.stringify({ event: "auth", data: { token: this.token } }));
+    socket.onclose = inVain;
+    socket.onmessage = () => {
+      end();
+      this.#isByPolling = false;
+      clearTimeout(this.#timer);
+      this.#abandon();
+      this.isLive = false;
+      this.#forgetQuestions();
+      this.open();
+    };
   }
 
   #answer(id, data) {
@@ -155,10 +210,15 @@ export class Line {
   }
 
   #giveUp() {
-    // A close handshake over a dead line could take minutes.
+    this.#abandon();
+    this.#lost(1006);
+  }
+
+  /** A close handshake over a dead line could take minutes. */
+  #abandon() {
+    clearTimeout(this.#patience);
     this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
     this.#socket.close();
-    this.#lost(1006);
   }
 
   /** Breaks the line as a lost network does, and comes back after so long. */
@@ -171,6 +231,7 @@ export class Line {
 
   #lost(code, reason) {
     clearTimeout(this.#patience);
+    if (!this.isLive) this.#fruitless += 1;
     this.isLive = false;
     this.#forgetQuestions();
     if (this.#ended) return;
@@ -183,7 +244,13 @@ export class Line {
     // Anywhere between the shortest wait and a bound that doubles: a thousand pages do not all come back at once.
     this.#failures += 1;
     const bound = Math.min(RETRY.longest, RETRY.shortest * 2 ** this.#failures);
-    const wait = this.#hint || RETRY.shortest + Math.random() * (bound - RETRY.shortest);
+    const isTurn = this.#fruitless >= (this.#isByPolling ? 1 : TRIES);
+    const now = isTurn && !this.#isByPolling ? 1 : 0;
+    if (isTurn) {
+      this.#isByPolling = !this.#isByPolling;
+      this.#fruitless = 0;
+    }
+    const wait = now || this.#hint || RETRY.shortest + Math.random() * (bound - RETRY.shortest);
     this.#hint = 0;
     this.#timer = setTimeout(() => this.open(), wait);
     const why = this.#onPurpose ?? (this.#wasLive ? "Connection lost" : "No connection");
@@ -202,7 +269,9 @@ export class Line {
 
   /** The network is back: do not sit out the wait. */
   hurry() {
-    if (this.#ended || this.#timer === null) return;
+    if (this.#ended) return;
+    if (this.isLive) return this.#tryWebSocket();
+    if (this.#timer === null) return;
     clearTimeout(this.#timer);
     this.open();
   }
@@ -210,8 +279,9 @@ export class Line {
   close() {
     this.#ended = true;
     this.isLive = false;
-    clearTimeout(this.#timer);
-    clearTimeout(this.#patience);
+    for (const timer of [this.#timer, this.#patience, this.#trialTimer]) clearTimeout(timer);
+    if (this.#trial) this.#trial.onclose = this.#trial.onmessage = null;
+    this.#trial?.close(1000);
     this.#socket?.close(1000);
     this.#forgetQuestions();
   }

@@ -63,8 +63,14 @@ export class Link {
     return this.isPolling && this.#isAnswered ? "polling" : this.#said.state;
   }
 
+  /** By which way the page hears, or null. */
+  get transport() {
+    if (this.isPolling && this.#isAnswered) return `REST, every ${POLL_EVERY_MS / 1000} s`;
+    return this.#line.transport;
+  }
+
   get words() {
-    return this.state === "polling" ? `Polling every ${POLL_EVERY_MS / 1000} s, not live` : this.#said.words;
+    return this.isPolling && this.#isAnswered ? `Polling every ${POLL_EVERY_MS / 1000} s, not live` : this.#said.words;
   }
 
   /** As the line's. */

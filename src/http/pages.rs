@@ -29,7 +29,7 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 const IMAGE: &str = "image/svg+xml";
 
-const PAGES: [Page; 36] = [
+const PAGES: [Page; 37] = [
     Page { path: "/", content_type: HTML, text: include_str!("../../static/index.html") },
     part!(HTML, "rows.html"),
     part!(SCRIPT, "api.js"),
@@ -48,6 +48,7 @@ const PAGES: [Page; 36] = [
     part!(SCRIPT, "order-list.js"),
     part!(SCRIPT, "orders.js"),
     part!(SCRIPT, "outbox.js"),
+    part!(SCRIPT, "poll-socket.js"),
     part!(SCRIPT, "products.js"),
     part!(SCRIPT, "project.js"),
     part!(SCRIPT, "projects.js"),
