@@ -1,7 +1,7 @@
 // The basket: what the customer is about to order, against what is in stock at this moment.
 
 import { randomKey } from "./api.js";
-import { $, announce, arrange, cloneTemplate, say } from "./dom.js";
+import { $, announce, arrange, cloneTemplate, listOf, say } from "./dom.js";
 import { asText, hundredths } from "./money.js";
 import { toast } from "./toasts.js";
 
@@ -117,11 +117,12 @@ export class Basket {
       location.hash = "orders";
     } catch (error) {
       if (error.status !== 409) throw error;
-      // Somebody was faster: what is left stands at each line.
+      // What is left stands at each line.
       this.#open(true);
       await this.#products.refresh();
-      error.message = `There is not enough of it any more: ${error.message}. Please take fewer, or leave it out.`;
-      throw error;
+      const short = items.map(({ productId, quantity }) => ({ ...this.#products.get(productId), quantity })).filter(({ stock, quantity }) => stock < quantity);
+      const what = short.length ? `There is not enough left of ${listOf(short.map(({ name }) => name))}` : error.message;
+      throw new Error(`Somebody was faster. ${what}. Please take fewer, or leave it out.`);
     }
   }
 }
