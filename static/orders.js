@@ -103,9 +103,15 @@ export class Orders {
   async #pay(id, amount, key) {
     let due;
     await this.#stay.attempt($("orders-error"), async () => {
-      const { data } = await this.#stay.call("POST", `/orders/${id}/payments`, { body: { amount }, headers: { "Idempotency-Key": key } });
-      due = data.due;
-      this.#list.put({ id, status: data.orderStatus }, { fresh: true });
+      try {
+        const { data } = await this.#stay.call("POST", `/orders/${id}/payments`, { body: { amount }, headers: { "Idempotency-Key": key } });
+        due = data.due;
+        this.#list.put({ id, status: data.orderStatus }, { fresh: true });
+      } catch (error) {
+        // A part was paid elsewhere, and an order does not say how much: only this does.
+        due = / only (\d+\.\d\d) due$/.exec(error.message)?.[1];
+        throw error;
+      }
     });
     return due;
   }

@@ -98,7 +98,8 @@ export class Shop {
     card.ariaBusy = "true";
     await this.#stay.attempt(card.querySelector(".error"), async () => {
       const waits = this.#awaited.has(id);
-      await this.#stay.call(waits ? "DELETE" : "POST", `/products/${id}/waitlist`);
+      if (waits) await this.#stay.call("DELETE", `/products/${id}/waitlist`);
+      else await this.#stay.call("POST", `/products/${id}/waitlist`, { body: {} });
       if (waits) this.#awaited.delete(id);
       else this.#awaited.add(id);
     });

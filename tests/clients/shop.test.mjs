@@ -38,8 +38,8 @@ const says = (field, value) => until(async () => (await field.inputValue()) === 
 for (const screen of Object.keys(SCREENS)) {
   describe(`on a ${screen}`, () => {
     test("an order goes from the basket to its delivery, and each side sees the other's step at once", async () => {
-      const board = await product("Oak board", "49.90", 12);
-      const handle = await product("Brass handle", "7.50", 3, 5);
+      const board = await product("Oak tray", "49.90", 12);
+      const handle = await product("Brass kettle", "7.50", 3, 5);
       const [admin, alice] = await pages(screen, "admin", "alice");
       await alice.toBasket(board.id, 2);
       await alice.toBasket(handle.id, 1);
@@ -51,9 +51,9 @@ for (const screen of Object.keys(SCREENS)) {
       if (screen === "desktop") await alice.pictureForReadme("shop");
       const id = await alice.orderBasket();
       const own = await alice.order(id, "pending");
-      assert.equal(await own.getByTestId("order-items").textContent(), "2 × Oak board, 1 × Brass handle");
+      assert.equal(await own.getByTestId("order-items").textContent(), "2 × Oak tray, 1 × Brass kettle");
       const atDesk = await admin.order(id, "pending");
-      await reads(atDesk.getByTestId("order-items"), "2 × Oak board, 1 × Brass handle");
+      await reads(atDesk.getByTestId("order-items"), "2 × Oak tray, 1 × Brass kettle");
       await reads(atDesk.getByTestId("order-customer"), "Alice");
       assert.equal(await atDesk.getByTestId("order-amount").textContent(), "107.30");
       await admin.picture("21-desk");
