@@ -139,7 +139,7 @@ function enter(user) {
   views = { orders, ...own, chat: new Chat(stay, main), projects: new Projects(stay, main) };
   main.add(new Bell(stay, main), products, views.chat, views.projects, new Session(stay, links), { hear: { error: tellFault }, ready() {}, refresh: () => true });
   desk.add(orders);
-  if (asAdmin) desk.add(new Stats(stay));
+  if (asAdmin) desk.add(new Stats(stay), products);
   showView(route() ?? { view: home(user), id: null });
   for (const one of links) one.open();
 

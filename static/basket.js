@@ -96,10 +96,18 @@ export class Basket {
     const row = cloneTemplate("basket-line");
     row.dataset.productId = id;
     this.#rows.set(id, row);
-    row.querySelector("input").addEventListener("change", ({ target }) => {
-      const quantity = Number(target.value);
+    const input = row.querySelector("input");
+    const take = () => {
+      const quantity = Number(input.value);
       if (Number.isInteger(quantity) && quantity > 0) this.#set(id, quantity);
       else this.#show();
+    };
+    input.addEventListener("change", take);
+    input.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      // It takes the number; it does not order.
+      event.preventDefault();
+      take();
     });
     row.querySelector("button").addEventListener("click", () => this.#remove(id));
     return row;
@@ -113,6 +121,7 @@ export class Basket {
       this.#changed();
       this.#open(false);
       this.#orders.placed(data);
+      this.#products.refresh();
       announce(`Order ${data.id} placed`);
       location.hash = "orders";
     } catch (error) {

@@ -17,6 +17,7 @@ export class Products {
 
   constructor(stay) {
     this.#stay = stay;
+    stay.listen(document, "visibilitychange", () => document.hidden || this.refresh());
   }
 
   /** A view has `place`, for words when reading fails; `put(product, {isNew, isFresh})`, `drop(id)`, and `showMore(isMore)`. */
@@ -34,6 +35,9 @@ export class Products {
       if (action === "deleted" || !product) this.drop(productId);
       else this.put(product, { isFresh: true });
     },
+    // What orders take from the stock, and what a cancelled one gives back, is told by their own events alone.
+    new_order: () => this.refresh(),
+    orderUpdate: ({ status }) => status === "cancelled" && this.refresh(),
   };
 
   ready() {

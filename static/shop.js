@@ -26,6 +26,11 @@ export class Shop {
     stay.listen($("more-products"), "click", () => products.readOlder());
   }
 
+  /** The view is on the screen. */
+  show() {
+    this.#products.refresh();
+  }
+
   showMore(isMore) {
     $("more-products").hidden = !isMore;
   }
