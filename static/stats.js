@@ -1,4 +1,4 @@
-// What the server says of itself every few seconds: whatever numbers are there.
+// What the server says of itself every few seconds: whatever figures are there.
 
 import { $ } from "./dom.js";
 
@@ -18,6 +18,12 @@ const UNITS = [
   [/Bytes$/, (bytes) => `${number.format(bytes / 1024 / 1024)} MiB`],
 ];
 
+/** What a figure is made of, [what, how many]: of a list of counts by kind, or of an object of counts; empty for a plain number. */
+function parts(value) {
+  if (Array.isArray(value)) return value.map(({ count, ...kind }) => [Object.values(kind).join(" "), count]);
+  return typeof value === "object" ? Object.entries(value) : [];
+}
+
 export class Stats {
   #shown = new Map();
 
@@ -29,7 +35,7 @@ export class Stats {
   hear = {
     "server:stats": (stats) => {
       $("stats").hidden = false;
-      for (const [name, value] of Object.entries(stats ?? {})) if (typeof value === "number") this.#show(name, value);
+      for (const [name, value] of Object.entries(stats)) if (value !== null) this.#show(name, value);
     },
   };
 
@@ -41,15 +47,20 @@ export class Stats {
 
   #show(name, value) {
     const [unit, write] = UNITS.find(([unit]) => unit.test(name)) ?? [/$/, number.format];
-    if (!this.#shown.has(name)) {
-      const [place, term, figure] = ["div", "dt", "dd"].map((tag) => document.createElement(tag));
-      term.textContent = inWords(name.replace(unit, ""));
-      figure.dataset.testid = `stats-${name}`;
-      place.append(term, figure);
-      $("stats").append(place);
-      this.#shown.set(name, figure);
-    }
-    this.#shown.get(name).textContent = write(value);
+    const { figure, detail } = this.#shown.get(name) ?? this.#add(name, inWords(name.replace(unit, "")));
+    const sum = typeof value === "number" ? value : parts(value).reduce((sum, [, count]) => sum + count, 0);
+    figure.textContent = write(sum);
+    detail.textContent = parts(value).map(([what, count]) => `${count} ${what}`).join(", ");
+  }
+
+  #add(name, words) {
+    const [place, term, figure, detail] = ["div", "dt", "dd", "dd"].map((tag) => document.createElement(tag));
+    term.textContent = words;
+    detail.className = "hint";
+    place.append(term, figure, detail);
+    $("stats").append(place);
+    this.#shown.set(name, { figure, detail });
+    return this.#shown.get(name);
   }
 
   #clear() {

@@ -68,6 +68,13 @@ export class Visitor {
     await this.isLive();
   }
 
+  async signInWith({ email, password }) {
+    await this.on("login-email").fill(email);
+    await this.on("login-password").fill(password);
+    await this.on("login-submit").click();
+    await this.isLive();
+  }
+
   /** Waits until the line says so. */
   is(state) {
     return this.on("connection").and(this.page.locator(`[data-state="${state}"]`)).waitFor();

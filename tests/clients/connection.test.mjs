@@ -71,31 +71,47 @@ for (const screen of Object.keys(SCREENS)) {
     });
 
     test("to sign out ends the token; to sign out everywhere ends those of other pages too, which say so", async () => {
-      const [alice, other, bob] = [await browser.visit(screen), await browser.visit(screen), await browser.visit(screen)];
-      await alice.signInAs("alice");
-      await other.signInAs("alice");
+      // Somebody of the test's own: the others' tokens are asked for once, and used by all tests.
+      const carol = { email: `carol-${screen}@demo.test`, password: PASSWORD };
+      assert.equal((await server.call(null, "POST", "/auth/register", { ...carol, name: "Carol" })).status, 201);
+      const [here, there, bob] = [await browser.visit(screen), await browser.visit(screen), await browser.visit(screen)];
+      await here.signInWith(carol);
+      await there.signInWith(carol);
       await bob.signInAs("bob");
-      const token = await alice.page.evaluate(() => sessionStorage.getItem("token"));
+      const token = await here.page.evaluate(() => sessionStorage.getItem("token"));
       assert.equal((await server.call(token, "GET", "/auth/me")).status, 200);
-      await alice.on("sign-out").click();
-      await alice.on("login-alice").waitFor();
+      await here.on("sign-out").click();
+      await here.on("login-email").waitFor();
       await until(async () => (await server.call(token, "GET", "/auth/me")).status === 401, "the token's end");
-      assert.equal(await other.on("connection").getAttribute("data-state"), "live");
+      assert.equal(await there.on("connection").getAttribute("data-state"), "live");
 
-      await alice.signInAs("alice");
-      await alice.on("sign-out-everywhere").click();
-      for (const page of [alice, other]) await page.on("login-alice").waitFor();
-      assert.equal(await alice.on("login-error").isVisible(), false);
-      assert.equal(await other.on("login-error").textContent(), "You have been signed out. Please sign in again.");
+      await here.signInWith(carol);
+      await here.on("sign-out-everywhere").click();
+      for (const page of [here, there]) await page.on("login-email").waitFor();
+      assert.equal(await here.on("login-error").isVisible(), false);
+      assert.equal(await there.on("login-error").textContent(), "You have been signed out. Please sign in again.");
       assert.equal(await bob.on("connection").getAttribute("data-state"), "live");
-      await other.picture("32-signed-out");
-      await other.signInAs("alice");
-      await farewell(alice, other, bob);
+      await there.picture("32-signed-out");
+      await there.signInWith(carol);
+      await farewell(here, there, bob);
     });
   });
 }
 
 describe("the page", () => {
+  test("shows an admin what the server says of itself, and no heap of it among the frames", async () => {
+    const admin = await browser.visit("desktop");
+    await admin.signInAs("admin");
+    await admin.on("stats").waitFor();
+    const figures = () => admin.on("stats").locator("div").allInnerTexts();
+    const before = await figures();
+    assert.match(before.join(" "), /Connections\s+\d/);
+    await until(async () => (await figures()).join() !== before.join(), "figures that go on");
+    assert.equal(await admin.page.locator('[data-testid="frame"][data-event="server:stats"]').count(), 1);
+    await admin.picture("35-stats");
+    await farewell(admin);
+  });
+
   test("without a WebSocket is live by long-polling, which breaks and comes back too, until a WebSocket gets through", async () => {
     let isBlocked = true;
     const block = (page) => page.routeWebSocket(/\/ws/, (socket) => (isBlocked ? socket.close() : socket.connectToServer()));
