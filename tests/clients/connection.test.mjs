@@ -26,11 +26,15 @@ async function farewell(...visitors) {
 const LATENCY = /^\d+(\.\d)? ms$/;
 const measured = (page) => until(async () => LATENCY.test(await page.on("line-latency").textContent()), "the round trip");
 
+/** No WebSocket gets through to that page. */
+const block = (page) => page.routeWebSocket(/\/ws/, (socket) => socket.close());
+
 /** A page that comes with a token of its own, `seconds` of which are left. */
-async function withToken(name, seconds) {
+async function withToken(name, seconds, prepare = () => {}) {
   const token = sign({ sub: await server.id(name), exp: Math.floor(Date.now() / 1000) + seconds });
-  const page = await browser.visit("desktop", { prepare: (page) => page.addInitScript((token) => sessionStorage.setItem("token", token), token) });
-  await page.isLive();
+  const keep = (page) => page.addInitScript((token) => sessionStorage.setItem("token", token), token);
+  const page = await browser.visit("desktop", { prepare: async (page) => [await keep(page), await prepare(page)] });
+  await page.on("who").waitFor();
   return page;
 }
 
@@ -114,9 +118,9 @@ describe("the page", () => {
 
   test("without a WebSocket is live by long-polling, which breaks and comes back too, until a WebSocket gets through", async () => {
     let isBlocked = true;
-    const block = (page) => page.routeWebSocket(/\/ws/, (socket) => (isBlocked ? socket.close() : socket.connectToServer()));
+    const blockAtFirst = (page) => page.routeWebSocket(/\/ws/, (socket) => (isBlocked ? socket.close() : socket.connectToServer()));
     const { id } = await server.order("alice", "12.00");
-    const [admin, alice] = [await browser.visit("desktop", { prepare: block }), await browser.visit("phone", { prepare: block })];
+    const [admin, alice] = [await browser.visit("desktop", { prepare: blockAtFirst }), await browser.visit("phone", { prepare: blockAtFirst })];
     for (const [page, name] of [[admin, "admin"], [alice, "alice"]]) {
       await page.on(`login-${name}`).click();
       await page.is("polling");
@@ -151,11 +155,11 @@ describe("the page", () => {
   });
 
   test("without WebSocket and long-polling reads by REST every few seconds, and says that it is not live", async () => {
-    const block = async (page) => {
-      await page.routeWebSocket(/\/ws/, (socket) => socket.close());
+    const blockAll = async (page) => {
+      await block(page);
       await page.route("**/socket.io/**", (route) => route.fulfill({ status: 403 }));
     };
-    const alice = await browser.visit("phone", { prepare: block });
+    const alice = await browser.visit("phone", { prepare: blockAll });
     await alice.on("login-alice").click();
     await alice.is("polling");
     await alice.shows("line-transport", "REST, every 3 s");
@@ -194,6 +198,14 @@ describe("the page", () => {
     await alice.on("login-alice").waitFor({ timeout: 15_000 });
     assert.equal(await alice.on("login-error").textContent(), "Your sign-in has run out. Please sign in again.");
     await alice.signInAs("alice");
+    await farewell(alice);
+  });
+
+  test("by long-polling too hears that it is signed out, and why", async () => {
+    const alice = await withToken("alice", 8, block);
+    await alice.is("polling");
+    await alice.on("login-alice").waitFor({ timeout: 15_000 });
+    assert.equal(await alice.on("login-error").textContent(), "Your sign-in has run out. Please sign in again.");
     await farewell(alice);
   });
 });
