@@ -22,8 +22,9 @@ let refused = () => {};
 export const onRefused = (work) => (refused = work);
 
 /** Resolves to the answer and the address of the next page, if the list has one. */
-export async function api(method, path, { body, headers = {}, signal } = {}) {
-  const token = savedToken();
+export async function api(method, path, { body, headers = {}, signal, isSignIn = false } = {}) {
+  // A sign-in is asked for by its password alone: to be refused there does not end the stay that goes on.
+  const token = isSignIn ? null : savedToken();
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body) headers["Content-Type"] = "application/json";
   let response, data;
@@ -40,6 +41,18 @@ export async function api(method, path, { body, headers = {}, signal } = {}) {
     throw new ApiError(response.status, [data?.message ?? response.statusText].flat().join(". "));
   }
   return { data, next: /<([^>]+)>\s*;\s*rel="next"/.exec(response.headers.get("Link") ?? "")?.[1] };
+}
+
+/** Ends the token that is saved, or all of its user's. Resolves to why that failed, or to nothing; the page need not wait, nor stay. */
+export async function endToken({ everywhere }) {
+  const headers = { Authorization: `Bearer ${savedToken()}`, "Content-Type": "application/json" };
+  try {
+    const response = await fetch("/auth/logout", { method: "POST", headers, body: JSON.stringify({ everywhere }), keepalive: true });
+    // A token that is no longer taken has ended already.
+    return response.ok || response.status === 401 ? null : `${response.status} ${response.statusText}`;
+  } catch {
+    return "The server cannot be reached.";
+  }
 }
 
 /** Not `crypto.randomUUID`: that exists only on https and localhost. */

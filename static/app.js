@@ -1,50 +1,60 @@
-// The test client: signs in and writes by REST, hears of the rest on the plain WebSocket at /ws. No library, no build step.
+// The test client: signs in and writes by REST, hears of the rest on the plain WebSocket at /ws (or by long-polling). No library, no build step.
 // Here: signing in and out, which view is shown, and what a stay is made of. The parts are in the files beside this one.
 
-import { api, onRefused, savedToken, saveToken } from "./api.js";
+import { api, endToken, onRefused, savedToken, saveToken } from "./api.js";
 import { Bell } from "./bell.js";
 import { Chat } from "./chat.js";
+import { Connection } from "./connection.js";
 import { $, say } from "./dom.js";
 import { Frames } from "./frames.js";
 import { SESSION_ENDED } from "./line.js";
 import { Link } from "./link.js";
+import { Notify } from "./notify.js";
 import { Orders } from "./orders.js";
+import { Products } from "./products.js";
 import { Projects } from "./projects.js";
+import { Session } from "./session.js";
+import { Shop } from "./shop.js";
+import { Stats } from "./stats.js";
 import { Stay } from "./stay.js";
+import { Stock } from "./stock.js";
 import { clearToasts, toast } from "./toasts.js";
 
 const DEMO_PASSWORD = "demo-password";
-const VIEWS = ["orders", "chat", "projects"];
-const TITLES = { orders: "desk-title", chat: "chat-title", projects: "projects-title" };
-/** The state of several links is that of the worst. */
-const WORST_FIRST = ["off", "waiting", "connecting", "polling", "live"];
+/** Each view, and what is focused when it is come to. */
+const TITLES = { shop: "shop-title", orders: "orders-heading", stock: "stock-title", chat: "chat-title", projects: "projects-title", notify: "notify-title" };
 
 // ---- Which view is shown: `#chat/5` is the conversation 5 in the view of chat
 
 let views = null;
 
-/** The view that the address names; null when it names none of ours (as the skip link does). */
+/** The view that the address names; null when it names none of this user's (as the skip link does). */
 function route() {
   const [view, id] = location.hash.slice(1).split("/");
-  return VIEWS.includes(view) ? { view, id: /^\d+$/.test(id) ? Number(id) : null } : null;
+  return views && Object.hasOwn(views, view) ? { view, id: /^\d+$/.test(id) ? Number(id) : null } : null;
 }
 
 function showView({ view, id }) {
-  for (const name of VIEWS) {
+  for (const name of Object.keys(TITLES)) {
     $(`${name}-view`).hidden = name !== view;
     $(`to-${name}`).ariaCurrent = name === view ? "page" : null;
-    if (name !== view) views[name].hide?.();
+    if (name !== view) views[name]?.hide?.();
   }
   views[view].show?.(id);
 }
 
+/** From the top, and whoever came by keyboard goes on from here. */
+function begin(title) {
+  scrollTo(0, 0);
+  $(title).focus({ preventScroll: true });
+}
+
 addEventListener("hashchange", () => {
   const wanted = route();
-  if (!views || !wanted) return;
+  if (!wanted) return;
   showView(wanted);
-  // Whoever came by keyboard goes on from here.
   const inside = { chat: "thread-title", projects: "project-name" }[wanted.view];
-  $(wanted.id && inside ? inside : TITLES[wanted.view]).focus();
+  begin(wanted.id && inside ? inside : TITLES[wanted.view]);
 });
 
 // ---- Signed out
@@ -53,7 +63,7 @@ let leave = () => {};
 
 function showSignIn(message) {
   document.title = "hubcast";
-  for (const id of ["desk", "account", "connection", "nav"]) $(id).hidden = true;
+  for (const id of ["desk", "account", "connection-place", "nav", "expiring"]) $(id).hidden = true;
   $("sign-in").hidden = false;
   say($("sign-in-error"), message);
 }
@@ -61,12 +71,12 @@ function showSignIn(message) {
 async function signIn(email, password) {
   say($("sign-in-error"), null);
   try {
-    const { data } = await api("POST", "/auth/login", { body: { email, password } });
+    const { data } = await api("POST", "/auth/login", { body: { email, password }, isSignIn: true });
     saveToken(data.accessToken);
     // Where the one before was in this tab is not this one's business.
     history.replaceState(null, "", location.pathname);
     enter(data.user);
-    $("desk-title").focus();
+    begin(TITLES[home(data.user)]);
   } catch (error) {
     say($("sign-in-error"), error.message);
   }
@@ -76,47 +86,61 @@ function signOut(message) {
   saveToken(null);
   leave();
   showSignIn(message);
-  $("sign-in-title").focus();
+  begin("sign-in-title");
+}
+
+/** As asked: the server is told, and ends the token, here or everywhere. */
+async function endSession({ everywhere }) {
+  const told = endToken({ everywhere });
+  signOut();
+  const why = await told;
+  if (why && !$("sign-in").hidden) say($("sign-in-error"), `You are signed out here, but the server was not told: ${why}`);
 }
 
 // ---- Signed in
+
+const home = ({ role }) => (role === "admin" ? "orders" : "shop");
 
 function enter(user) {
   const asAdmin = user.role === "admin";
   leave();
   document.title = asAdmin ? "Order desk · hubcast" : `${user.name} · hubcast`;
   $("sign-in").hidden = true;
-  for (const id of ["desk", "account", "connection", "nav"]) $(id).hidden = false;
+  for (const id of ["desk", "account", "connection-place", "nav"]) $(id).hidden = false;
   $("who").textContent = user.name;
-  $("desk").dataset.role = user.role;
+  document.body.dataset.role = user.role;
 
   const stay = new Stay(user);
   const frames = new Frames(stay);
+  const connection = new Connection(stay);
   const links = [];
-  const showConnection = () => {
-    const [worst] = links.toSorted((one, other) => WORST_FIRST.indexOf(one.state) - WORST_FIRST.indexOf(other.state));
-    if ($("connection").textContent === worst.words && $("connection").dataset.state === worst.state) return;
-    $("connection").dataset.state = worst.state;
-    $("connection").textContent = worst.words;
-  };
   const link = (namespace) => {
     const made = new Link(namespace, savedToken(), {
-      onState: showConnection,
-      onFrame: (way, frame) => frames.show(namespace, way, frame),
+      onState: () => connection.show(),
+      onFrame: (way, frame) => {
+        frames.show(namespace, way, frame);
+        if (way === "in") connection.count(namespace, frame);
+      },
+      onReady: (info) => connection.ready(made, info),
       onEnd: (code, words) => (code === 4401 ? signOut(words) : toast("Not connected", words, "fault")),
     });
     links.push(made);
+    connection.add(made);
     frames.offer(made);
     return made;
   };
 
-  // The order desk has a namespace of its own; bell, chat and projects are everyone's.
+  // The order desk has a namespace of its own; the rest is everyone's.
   const main = link("/");
   const desk = asAdmin ? link("/admin") : main;
-  views = { orders: new Orders(stay), chat: new Chat(stay, main), projects: new Projects(stay, main) };
-  main.add(new Bell(stay, main), views.chat, views.projects, { hear: { error: tellFault }, ready() {}, refresh: () => true });
-  desk.add(views.orders);
-  showView(route() ?? { view: "orders", id: null });
+  const products = new Products(stay);
+  const orders = new Orders(stay);
+  const own = asAdmin ? { stock: new Stock(stay, products), notify: new Notify(stay, orders) } : { shop: new Shop(stay, products, orders) };
+  views = { orders, ...own, chat: new Chat(stay, main), projects: new Projects(stay, main) };
+  main.add(new Bell(stay, main), products, views.chat, views.projects, new Session(stay, links), { hear: { error: tellFault }, ready() {}, refresh: () => true });
+  desk.add(orders);
+  if (asAdmin) desk.add(new Stats(stay), products);
+  showView(route() ?? { view: home(user), id: null });
   for (const one of links) one.open();
 
   stay.listen(window, "online", () => links.forEach((one) => one.hurry()));
@@ -129,7 +153,9 @@ function enter(user) {
   };
 }
 
-function tellFault({ event, message }) {
+function tellFault({ code, event, message }) {
+  // The line ends with it, and the sign-in says why.
+  if (["token_expired", "unauthorized"].includes(code) && !event) return;
   toast(event ? `The server refused “${event}”` : "The server complains", message, "fault");
 }
 
@@ -144,7 +170,8 @@ $("sign-in-form").addEventListener("submit", (event) => {
   signIn($("email").value.trim(), $("password").value);
   $("password").value = "";
 });
-$("sign-out").addEventListener("click", () => signOut());
+$("sign-out").addEventListener("click", () => endSession({ everywhere: false }));
+$("sign-out-everywhere").addEventListener("click", () => endSession({ everywhere: true }));
 // The frames stand open beside the list where there is room, and closed below it where there is not.
 $("frames-panel").open = matchMedia("(min-width: 64rem)").matches;
 

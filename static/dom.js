@@ -1,7 +1,10 @@
 // The page's elements, and the ways in which every part writes to them.
 
 export const $ = (id) => document.getElementById(id);
-export const cloneTemplate = (id) => $(id).content.firstElementChild.cloneNode(true);
+
+// Whatever imports this waits for it: no part has to ask whether there are rows yet.
+const rows = new DOMParser().parseFromString(await (await fetch("/rows.html")).text(), "text/html");
+export const cloneTemplate = (id) => document.importNode(rows.getElementById(id).content.firstElementChild, true);
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const minutes = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });

@@ -32,6 +32,8 @@ export class Frames {
 
   show(namespace, way, { event, data, id, ack }) {
     const row = cloneTemplate("frame-row");
+    // What comes every two seconds would bury the rest: the latest stands for all.
+    if (event === "server:stats") $("frames").querySelector('[data-event="server:stats"]')?.remove();
     row.dataset.event = event ?? "ack";
     row.dataset.way = way;
     row.querySelector(".way").textContent = way === "in" ? "←" : "→";

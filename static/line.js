@@ -1,17 +1,27 @@
-// The line: one plain WebSocket at /ws, opened again when it breaks, with answers to what asked for one.
+// The line: one plain WebSocket at /ws, opened again when it breaks, with answers to what asked for one. It comes back as the session that it was,
+// and hears what it has missed. Where no WebSocket gets through it goes on by long-polling, and tries now and then whether one does.
+
+import { PollSocket } from "./poll-socket.js";
 
 const RETRY = { shortest: 1000, longest: 10_000 };
 /** A socket that is not signed in, or a question that is not answered, after so long: the line is dead, although nobody said so. */
 const PATIENCE_MS = 10_000;
+/** After so many WebSockets in a row that came to nothing, long-polling is tried. */
+const TRIES = 2;
+/** By long-polling, a WebSocket is tried after so long, and then so often. */
+const TRY_AGAIN = { first: 1000, then: 30_000 };
+/** What the server is asked to echo, to measure the way there and back. It is not shown among the frames. */
+const PING = "there and back";
 
 /** Close codes after which coming back would not help, and what to tell. */
 const FINAL = {
   4400: "The server did not understand this page.",
-  4401: "Your session has ended. Please sign in again.",
+  4401: "You have been signed out. Please sign in again.",
   4403: "This account may not open the order desk.",
   4404: "This server has no such namespace.",
 };
 export const SESSION_ENDED = FINAL[4401];
+const RAN_OUT = "Your sign-in has run out. Please sign in again.";
 
 /** The server's refusal of an event (its code and words), or `offline` when there was no line, or it broke before the answer. */
 export class LineError extends Error {
@@ -28,7 +38,8 @@ export class LineError extends Error {
 
 export class Line {
   #socket = null;
-  #timer;
+  /** Runs while the line waits to be opened again; else null. */
+  #timer = null;
   #patience;
   #failures = 0;
   #hint = 0;
@@ -36,33 +47,62 @@ export class Line {
   #wasLive = false;
   #lastId = 0;
   #asked = new Map();
+  /** By which the session is resumed: its name, and the place in the log up to which it was heard. */
+  #session = null;
+  #offset = null;
+  /** Words for the wait, when the line was broken on purpose. */
+  #onPurpose = null;
+  #runsOut = false;
+  #fruitless = 0;
+  #isByPolling = false;
+  /** The WebSocket that is tried beside the polling. */
+  #trial = null;
+  #trialTimer;
 
   /** Signed in, and told its session. */
   isLive = false;
 
   /**
-   * `onState(state, words)`, `onFrame(way, frame)`, `onReady()` after each sign-in, `onEnd(code, words)` when it is for good. Nothing
+   * `onState(state, words)`, `onFrame(way, frame)`, `onReady({recovered, isReturn})` after each sign-in, `onEnd(code, words)` when it is for good. Nothing
    * happens before `open`.
    */
   constructor(namespace, token, handlers) {
-    this.url = new URL("/ws", location.href);
-    this.url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    this.url.searchParams.set("namespace", namespace);
+    this.namespace = namespace;
     this.token = token;
     this.on = handlers;
   }
 
+  /** "WebSocket", "Long-polling", or null while there is no line. */
+  get transport() {
+    if (!this.isLive) return null;
+    return this.#isByPolling ? "Long-polling" : "WebSocket";
+  }
+
+  /** What a session that is to go on is known by; empty before there was one. */
+  get #resume() {
+    return this.#offset === null ? {} : { session: this.#session, offset: this.#offset };
+  }
+
+  #newWebSocket({ session: resume, offset } = {}) {
+    const url = new URL("/ws", location.href);
+    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    for (const [name, value] of Object.entries({ namespace: this.namespace, resume, offset })) if (value) url.searchParams.set(name, value);
+    return new WebSocket(url);
+  }
+
   open() {
+    this.#timer = null;
     this.on.onState("connecting", "Connecting");
-    const socket = new WebSocket(this.url);
-    this.#socket = socket;
+    this.#socket = this.#isByPolling ? new PollSocket(this.namespace, this.#resume) : this.#newWebSocket(this.#resume);
     this.#patience = setTimeout(() => this.#giveUp(), PATIENCE_MS);
-    socket.onopen = () => {
-      // The token goes in the first frame and never in the URL, which ends up in logs.
-      this.#write({ event: "auth", data: { token: this.token } });
-    };
-    socket.onmessage = ({ data }) => this.#read(JSON.parse(data));
-    socket.onclose = ({ code }) => this.#lost(code);
+    // The token goes in the first frame and never in the URL, which ends up in logs.
+    this.#socket.onopen = () => this.#write({ event: "auth", data: { token: this.token } });
+    this.#listen();
+  }
+
+  #listen() {
+    this.#socket.onmessage = ({ data }) => this.#read(JSON.parse(data));
+    this.#socket.onclose = ({ code, reason }) => this.#lost(code, reason);
   }
 
   /** Sends an event; with `ack`, one whose answer is only shown among the frames. */
@@ -72,34 +112,92 @@ export class Line {
   }
 
   /** Sends an event and resolves to its answer. */
-  ask(event, data) {
+  ask(event, data, { isQuiet = false } = {}) {
     return new Promise((resolve, reject) => {
       if (!this.isLive) throw new LineError("offline", "Not connected.");
       const id = ++this.#lastId;
-      this.#asked.set(id, { resolve, reject, timer: setTimeout(() => this.#giveUp(), PATIENCE_MS) });
-      this.#write({ event, data, id });
+      this.#asked.set(id, { resolve, reject, isQuiet, timer: setTimeout(() => this.#giveUp(), PATIENCE_MS) });
+      this.#write({ event, data, id }, { isQuiet });
     });
   }
 
-  #write(frame) {
+  /** Resolves to the milliseconds that it takes there and back, behind all that the server has said before. */
+  async ping() {
+    const from = performance.now();
+    try {
+      await this.ask("message", { content: PING }, { isQuiet: true });
+    } catch (error) {
+      // A namespace that echoes nothing has answered all the same.
+      if (error.code === "offline") throw error;
+    }
+    return performance.now() - from;
+  }
+
+  /** The token that the session goes on with. */
+  async renew(token) {
+    this.token = token;
+    if (this.isLive) await this.ask("auth:refresh", { token });
+    this.#runsOut = false;
+  }
+
+  #write(frame, { isQuiet = false } = {}) {
     this.#socket.send(JSON.stringify(frame));
-    this.on.onFrame("out", frame);
+    if (!isQuiet) this.on.onFrame("out", frame);
   }
 
   #read(frame) {
     const { event, data } = frame;
-    if (event === "session") {
-      clearTimeout(this.#patience);
-      this.#failures = 0;
-      this.isLive = this.#wasLive = true;
-      this.on.onState("live", "Live");
-      this.on.onFrame("in", frame);
-      this.on.onReady();
-      return;
-    }
+    if (frame.offset !== undefined) this.#offset = frame.offset;
+    if (event === "session") return this.#begin(frame);
+    if (event === "message" && data?.content === PING) return;
     if (event === "server:shutdown") this.#hint = data?.reconnectAfterMs ?? 0;
-    this.on.onFrame("in", frame);
+    if (event === "token:expiring" || (event === "error" && data?.code === "token_expired")) this.#runsOut = true;
+    if (!this.#asked.get(frame.ack)?.isQuiet) this.on.onFrame("in", frame);
     if (frame.ack !== undefined) this.#answer(frame.ack, data);
+  }
+
+  #begin(frame) {
+    const { session, recovered } = frame.data;
+    const isReturn = this.#session !== null;
+    clearTimeout(this.#patience);
+    this.#session = session;
+    this.#failures = this.#fruitless = 0;
+    this.isLive = this.#wasLive = true;
+    clearTimeout(this.#trialTimer);
+    if (this.#isByPolling) this.#trialTimer = setTimeout(() => this.#tryWebSocket(), TRY_AGAIN.first);
+    this.on.onState(...(this.#isByPolling ? ["polling", "Polling, live"] : ["live", "Live"]));
+    this.on.onFrame("in", frame);
+    this.on.onReady({ recovered, isReturn });
+  }
+
+  /** By a session of its own, beside the one that polls; where that is taken, the other goes on by WebSocket too. */
+  #tryWebSocket() {
+    if (!this.#isByPolling || this.#trial || this.#ended) return;
+    clearTimeout(this.#trialTimer);
+    const socket = this.#newWebSocket();
+    this.#trial = socket;
+    const end = () => {
+      clearTimeout(patience);
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.close(1000);
+      this.#trial = null;
+    };
+    const inVain = () => {
+      end();
+      this.#trialTimer = setTimeout(() => this.#tryWebSocket(), TRY_AGAIN.then);
+    };
+    const patience = setTimeout(inVain, PATIENCE_MS);
+    socket.onopen = () => socket.send(JSON.stringify({ event: "auth", data: { token: this.token } }));
+    socket.onclose = inVain;
+    socket.onmessage = () => {
+      end();
+      this.#isByPolling = false;
+      clearTimeout(this.#timer);
+      this.#abandon();
+      this.isLive = false;
+      this.#forgetQuestions();
+      this.open();
+    };
   }
 
   #answer(id, data) {
@@ -112,30 +210,52 @@ export class Line {
   }
 
   #giveUp() {
-    // A close handshake over a dead line could take minutes.
-    this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
-    this.#socket.close();
+    this.#abandon();
     this.#lost(1006);
   }
 
-  #lost(code) {
+  /** A close handshake over a dead line could take minutes. */
+  #abandon() {
     clearTimeout(this.#patience);
+    this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
+    this.#socket.close();
+  }
+
+  /** Breaks the line as a lost network does, and comes back after so long. */
+  break(ms) {
+    if (!this.isLive) return;
+    this.#hint = ms;
+    this.#onPurpose = "Line broken on purpose";
+    this.#giveUp();
+  }
+
+  #lost(code, reason) {
+    clearTimeout(this.#patience);
+    if (!this.isLive) this.#fruitless += 1;
     this.isLive = false;
     this.#forgetQuestions();
     if (this.#ended) return;
     if (FINAL[code]) {
       this.#ended = true;
       this.on.onState("off", "Not connected");
-      this.on.onEnd(code, FINAL[code]);
+      this.on.onEnd(code, code === 4401 && (this.#runsOut || reason === "token_expired") ? RAN_OUT : FINAL[code]);
       return;
     }
     // Anywhere between the shortest wait and a bound that doubles: a thousand pages do not all come back at once.
     this.#failures += 1;
     const bound = Math.min(RETRY.longest, RETRY.shortest * 2 ** this.#failures);
-    const wait = this.#hint || RETRY.shortest + Math.random() * (bound - RETRY.shortest);
+    const isTurn = this.#fruitless >= (this.#isByPolling ? 1 : TRIES);
+    const now = isTurn && !this.#isByPolling ? 1 : 0;
+    if (isTurn) {
+      this.#isByPolling = !this.#isByPolling;
+      this.#fruitless = 0;
+    }
+    const wait = now || this.#hint || RETRY.shortest + Math.random() * (bound - RETRY.shortest);
     this.#hint = 0;
     this.#timer = setTimeout(() => this.open(), wait);
-    this.on.onState("waiting", `${this.#wasLive ? "Connection lost" : "No connection"}. Trying again in ${Math.ceil(wait / 1000)} s`);
+    const why = this.#onPurpose ?? (this.#wasLive ? "Connection lost" : "No connection");
+    this.#onPurpose = null;
+    this.on.onState("waiting", `${why}. Trying again in ${Math.ceil(wait / 1000)} s`);
   }
 
   #forgetQuestions() {
@@ -149,7 +269,9 @@ export class Line {
 
   /** The network is back: do not sit out the wait. */
   hurry() {
-    if (this.#ended || this.#socket.readyState !== WebSocket.CLOSED) return;
+    if (this.#ended) return;
+    if (this.isLive) return this.#tryWebSocket();
+    if (this.#timer === null) return;
     clearTimeout(this.#timer);
     this.open();
   }
@@ -157,8 +279,9 @@ export class Line {
   close() {
     this.#ended = true;
     this.isLive = false;
-    clearTimeout(this.#timer);
-    clearTimeout(this.#patience);
+    for (const timer of [this.#timer, this.#patience, this.#trialTimer]) clearTimeout(timer);
+    if (this.#trial) this.#trial.onclose = this.#trial.onmessage = null;
+    this.#trial?.close(1000);
     this.#socket?.close(1000);
     this.#forgetQuestions();
   }

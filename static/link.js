@@ -18,9 +18,11 @@ export class Link {
   /** Runs to the begin of polling, and then from round to round. */
   #timer = null;
   #isAnswered = false;
+  /** The line was broken on purpose and is not yet tried again: what is missed is to come by itself, not by polling. */
+  #isBroken = false;
 
-  /** `onState()` when `state` or `words` may have changed, `onFrame(way, frame)`, `onEnd(code, words)` as the line's. */
-  constructor(namespace, token, { onState, onFrame, onEnd }) {
+  /** `onState()` when `state` or `words` may have changed, `onFrame(way, frame)`, `onReady(info)`, `onEnd(code, words)` as the line's. */
+  constructor(namespace, token, { onState, onFrame, onReady, onEnd }) {
     this.namespace = namespace;
     this.onState = onState;
     this.#line = new Line(namespace, token, {
@@ -29,8 +31,9 @@ export class Link {
         onFrame(way, frame);
         if (way === "in" && frame.event) this.#hand(frame.event, frame.data);
       },
-      onReady: () => {
+      onReady: (info) => {
         this.#stopPolling();
+        onReady(info);
         for (const part of this.#parts) part.ready();
       },
       onEnd: (code, words) => {
@@ -60,8 +63,14 @@ export class Link {
     return this.isPolling && this.#isAnswered ? "polling" : this.#said.state;
   }
 
+  /** By which way the page hears, or null. */
+  get transport() {
+    if (this.isPolling && this.#isAnswered) return `REST, every ${POLL_EVERY_MS / 1000} s`;
+    return this.#line.transport;
+  }
+
   get words() {
-    return this.state === "polling" ? `Polling every ${POLL_EVERY_MS / 1000} s, not live` : this.#said.words;
+    return this.isPolling && this.#isAnswered ? `Polling every ${POLL_EVERY_MS / 1000} s, not live` : this.#said.words;
   }
 
   /** As the line's. */
@@ -72,6 +81,22 @@ export class Link {
   /** As the line's. */
   ask(event, data) {
     return this.#line.ask(event, data);
+  }
+
+  /** As the line's. */
+  ping() {
+    return this.#line.ping();
+  }
+
+  /** As the line's. */
+  renew(token) {
+    return this.#line.renew(token);
+  }
+
+  /** As the line's, without polling meanwhile. */
+  break(ms) {
+    this.#isBroken = this.isLive;
+    this.#line.break(ms);
   }
 
   hurry() {
@@ -85,7 +110,8 @@ export class Link {
 
   #say(state, words) {
     this.#said = { state, words };
-    if (state === "connecting" || state === "waiting") this.#timer ??= setTimeout(() => this.#poll((this.#round = Symbol("polling"))), GRACE_MS);
+    if (state !== "waiting") this.#isBroken = false;
+    if ((state === "connecting" || state === "waiting") && !this.#isBroken) this.#timer ??= setTimeout(() => this.#poll((this.#round = Symbol("polling"))), GRACE_MS);
     this.onState();
   }
 

@@ -272,7 +272,7 @@ describe("the page", () => {
 
   test("sends any frame from the box, shows its ack, and tells a fault at the box", async () => {
     const [alice] = await pages("desktop", "alice");
-    await alice.openFrames();
+    await alice.openSender();
     const frame = (event, way) => alice.page.locator(`[data-testid="frame"][data-event="${event}"][data-way="${way}"]`);
     await alice.on("send-frame").click();
     await alice.shows("send-error", "The event has no name.");

@@ -68,6 +68,13 @@ export class Visitor {
     await this.isLive();
   }
 
+  async signInWith({ email, password }) {
+    await this.on("login-email").fill(email);
+    await this.on("login-password").fill(password);
+    await this.on("login-submit").click();
+    await this.isLive();
+  }
+
   /** Waits until the line says so. */
   is(state) {
     return this.on("connection").and(this.page.locator(`[data-state="${state}"]`)).waitFor();
@@ -84,13 +91,48 @@ export class Visitor {
     return row;
   }
 
+  /** An order without products. */
   async place(total) {
     const rows = this.on("order");
+    await this.on("nav-orders").click();
     const before = await rows.count();
+    if (!(await this.on("order-total").isVisible())) await this.on("order-by-total").click();
     await this.on("order-total").fill(total);
     await this.on("order-submit").click();
     await until(async () => (await rows.count()) > before, "the new order's row");
     return Number(await rows.first().getAttribute("data-order-id"));
+  }
+
+  /** The card of a product in the shop, or its row in the stock. */
+  product(id) {
+    return this.page.locator(`:is(#products, #stock) > [data-product-id="${id}"]`);
+  }
+
+  async toBasket(id, quantity) {
+    await this.product(id).getByTestId("quantity").fill(String(quantity));
+    await this.product(id).getByTestId("add-to-basket").click();
+  }
+
+  /** Orders what is in the basket, and gives the order's id. */
+  async orderBasket() {
+    const answer = this.page.waitForResponse((response) => response.url().endsWith("/orders") && response.request().method() === "POST");
+    await this.on("basket-order").click();
+    return (await (await answer).json()).id;
+  }
+
+  /** Writes into a field and leaves it, as one does to have it taken. */
+  async change(field, value) {
+    await field.fill(value);
+    await field.press("Enter");
+  }
+
+  toast(text) {
+    return this.on("toast").filter({ hasText: text }).first().waitFor();
+  }
+
+  /** Takes back the complaint that Chromium makes of an answer which the test wanted. */
+  forgive(status) {
+    this.complaints = this.complaints.filter((complaint) => !complaint.includes(`the server responded with a status of ${status} `));
   }
 
   /** Goes to the view of chat and opens that conversation there. */
@@ -136,7 +178,13 @@ export class Visitor {
 
   async openFrames() {
     const panel = this.page.locator("#frames-panel");
-    if (!(await panel.evaluate((details) => details.open))) await panel.locator("summary").click();
+    if (!(await panel.evaluate((details) => details.open))) await panel.locator("summary").first().click();
+  }
+
+  /** The box that sends any event. */
+  async openSender() {
+    await this.openFrames();
+    await this.on("open-send").click();
   }
 
   picture(name) {

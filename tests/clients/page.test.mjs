@@ -89,6 +89,8 @@ describe("the page", () => {
     await alice.on("login-password").fill(PASSWORD);
     await alice.on("login-submit").click();
     await alice.isLive();
+    await alice.on("nav-orders").click();
+    await alice.on("order-by-total").click();
     await alice.on("order-total").fill("-1");
     await alice.on("order-submit").click();
     await alice.on("order-error").waitFor();

@@ -1,0 +1,57 @@
+// Notifications to users, for admins: to one, to several, to a role, to all.
+
+import { $, say } from "./dom.js";
+
+/** Above so many, the rest of the known customers is not listed. */
+const NAMES_SHOWN = 20;
+
+export class Notify {
+  #stay;
+  #orders;
+
+  constructor(stay, orders) {
+    this.#stay = stay;
+    this.#orders = orders;
+    $("notify-form").reset();
+    for (const id of ["notify-error", "notify-done"]) say($(id), null);
+    this.#showUsers();
+    stay.listen($("notify-who"), "change", () => this.#showUsers());
+    stay.listen($("notify-form"), "input", () => say($("notify-done"), null));
+    stay.listen($("notify-form"), "submit", (event) => {
+      event.preventDefault();
+      stay.submit($("notify-form"), $("notify-error"), () => this.#send());
+    });
+  }
+
+  /** The view is on the screen. */
+  show() {
+    this.#showUsers();
+  }
+
+  #showUsers() {
+    $("notify-users-line").hidden = $("notify-who").value !== "users";
+    const known = [...this.#orders.customers()].slice(0, NAMES_SHOWN).map(([id, name]) => `${id} is ${name}`);
+    say($("notify-known"), known.length ? `Who has ordered: ${known.join(", ")}.` : null);
+  }
+
+  #receivers() {
+    const who = $("notify-who").value;
+    if (who === "all") return { all: true };
+    if (who !== "users") return { role: who };
+    const ids = $("notify-users").value.split(/[\s,]+/).filter(Boolean);
+    if (!ids.length || !ids.every((id) => /^\d+$/.test(id))) {
+      $("notify-users").focus();
+      throw new Error("Who? The ids are numbers, with commas between them.");
+    }
+    return ids.length === 1 ? { userId: Number(ids[0]) } : { userIds: ids.map(Number) };
+  }
+
+  async #send() {
+    say($("notify-done"), null);
+    const body = { ...this.#receivers(), type: $("notify-type").value, title: $("notify-subject").value.trim(), message: $("notify-message").value.trim() };
+    const { data } = await this.#stay.call("POST", "/notifications", { body });
+    say($("notify-done"), `Sent to ${data.count} ${data.count === 1 ? "user" : "users"}.`);
+    for (const id of ["notify-subject", "notify-message"]) $(id).value = "";
+    $("notify-subject").focus();
+  }
+}

@@ -1,0 +1,100 @@
+// The reviews of one product: read when they are opened, and one's own to write.
+
+import { announce, briefly, cloneTemplate, glow, say } from "./dom.js";
+
+const PAGE_SIZE = 10;
+const MOST_STARS = 5;
+
+const inWords = (stars) => `${stars} of ${MOST_STARS} stars`;
+
+export class Reviews {
+  #stay;
+  #place;
+  #productId;
+  #older = null;
+
+  /** `place` is the `details` element. */
+  constructor(stay, place, productId) {
+    this.#stay = stay;
+    this.#place = place;
+    this.#productId = productId;
+    this.#addStars();
+    const form = this.#find(".review-form");
+    stay.listen(place, "toggle", () => place.open && this.#attempt(() => this.#read()));
+    stay.listen(this.#find(".more"), "click", () => this.#attempt(() => this.#readPage(this.#older)));
+    stay.listen(form, "submit", (event) => {
+      event.preventDefault();
+      stay.submit(form, form.querySelector(".error"), () => this.#write(form));
+    });
+  }
+
+  #find(selector) {
+    return this.#place.querySelector(selector);
+  }
+
+  #attempt(work) {
+    return this.#stay.attempt(this.#find(".error"), work);
+  }
+
+  #addStars() {
+    for (let stars = 1; stars <= MOST_STARS; stars += 1) {
+      const label = cloneTemplate("star");
+      const input = label.querySelector("input");
+      input.name = `rating-of-${this.#productId}`;
+      input.value = stars;
+      input.dataset.testid = `star-${stars}`;
+      label.querySelector(".for-readers").textContent = inWords(stars);
+      this.#find(".stars").append(label);
+    }
+  }
+
+  async #read() {
+    this.#find(".review-list").replaceChildren();
+    await this.#readPage(`/products/${this.#productId}/reviews?limit=${PAGE_SIZE}`);
+  }
+
+  async #readPage(path) {
+    const { data, next } = await this.#stay.call("GET", path);
+    this.#find(".review-list").append(...data.map((review) => this.#row(review)));
+    this.#older = next ?? null;
+    this.#find(".more").hidden = !this.#older;
+    this.#showMean();
+  }
+
+  #row({ id, userId, userName, rating, comment, createdAt }) {
+    const row = cloneTemplate("review-row");
+    row.dataset.reviewId = id;
+    row.dataset.rating = rating;
+    row.querySelector(".given").textContent = "★".repeat(rating) + "☆".repeat(MOST_STARS - rating);
+    row.querySelector(".for-readers").textContent = inWords(rating);
+    row.querySelector("b").textContent = userId === this.#stay.user.id ? "You" : (userName ?? `User ${userId}`);
+    row.querySelector("time").textContent = briefly(createdAt);
+    say(row.querySelector(".text"), comment);
+    return row;
+  }
+
+  /** Of those that are shown: with more to come it would be no mean. */
+  #showMean() {
+    const ratings = [...this.#find(".review-list").children].map((row) => Number(row.dataset.rating));
+    const mean = ratings.reduce((sum, rating) => sum + rating, 0) / ratings.length;
+    this.#find("summary .hint").textContent = ratings.length > 0 && !this.#older ? ` ★ ${mean.toFixed(1)} (${ratings.length})` : "";
+  }
+
+  async #write(form) {
+    const rating = Number(form.querySelector("input:checked")?.value);
+    if (!rating) {
+      form.querySelector("input").focus();
+      throw new Error("How many stars?");
+    }
+    const comment = form.querySelector("textarea").value.trim();
+    const { data } = await this.#stay.call("POST", `/products/${this.#productId}/reviews`, { body: { rating, ...(comment && { comment }) } });
+    // Written again, it is the same one.
+    this.#find(`[data-review-id="${data.id}"]`)?.remove();
+    const row = this.#row(data);
+    this.#find(".review-list").prepend(row);
+    glow(row);
+    form.reset();
+    this.#showMean();
+    announce("Your review is there");
+  }
+}

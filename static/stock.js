@@ -1,0 +1,119 @@
+// The stock, for admins: every product with its price and stock, to be changed where they stand.
+
+import { $, announce, cloneTemplate, glow, say } from "./dom.js";
+import { insertByNewest, level } from "./products.js";
+
+/** So long a second press deletes for good. */
+const SURE_MS = 4000;
+/** What a field's text is sent as; the server says what is wrong with it. */
+const asNumber = (text) => (/^-?\d+$/.test(text) ? Number(text) : text);
+
+export class Stock {
+  #stay;
+  #products;
+  #rows = new Map();
+  place = $("stock-error");
+
+  constructor(stay, products) {
+    this.#stay = stay;
+    this.#products = products;
+    $("stock").replaceChildren();
+    $("product-form").reset();
+    $("add-product").open = false;
+    for (const id of ["stock-error", "product-error"]) say($(id), null);
+    this.showMore(false);
+    products.watch(this);
+    stay.listen($("more-stock"), "click", () => products.readOlder());
+    stay.listen($("product-form"), "submit", (event) => {
+      event.preventDefault();
+      stay.submit($("product-form"), $("product-error"), () => this.#add());
+    });
+  }
+
+  showMore(isMore) {
+    $("more-stock").hidden = !isMore;
+  }
+
+  put(product, { isFresh }) {
+    const row = this.#rows.get(product.id) ?? this.#addRow(product.id);
+    row.dataset.level = level(product);
+    row.querySelector("b").textContent = product.name;
+    say(row.querySelector(".level"), { out: "Out of stock", low: "Low", in: null }[row.dataset.level]);
+    row.querySelector(".delete").setAttribute("aria-label", `Delete: ${product.name}`);
+    for (const input of row.querySelectorAll("input")) {
+      input.setAttribute("aria-label", `${input.parentElement.firstChild.textContent} of ${product.name}`);
+      // What is being written is not taken out of anyone's hands.
+      if (document.activeElement !== input || input.value === input.dataset.was) input.value = product[input.dataset.field];
+      input.dataset.was = product[input.dataset.field];
+    }
+    if (isFresh) glow(row);
+  }
+
+  drop(id) {
+    const row = this.#rows.get(id);
+    if (row?.contains(document.activeElement)) $("stock-title").focus();
+    row?.remove();
+    this.#rows.delete(id);
+  }
+
+  #addRow(id) {
+    const row = cloneTemplate("stock-row");
+    this.#rows.set(id, row);
+    insertByNewest($("stock"), row, id);
+    for (const input of row.querySelectorAll("input")) {
+      this.#stay.listen(input, "change", () => this.#change(id, row, input));
+      this.#stay.listen(input, "keydown", ({ key }) => {
+        if (key === "Escape") input.value = input.dataset.was;
+      });
+    }
+    this.#stay.listen(row.querySelector(".delete"), "click", () => this.#delete(id, row));
+    return row;
+  }
+
+  async #change(id, row, input) {
+    const { field, was } = input.dataset;
+    const text = input.value.trim();
+    if (text === was) return;
+    const fault = row.querySelector(".error");
+    await this.#stay.attempt(fault, async () => {
+      const value = field === "price" ? text : asNumber(text);
+      const { data } = await this.#stay.call("PATCH", `/products/${id}`, { body: { [field]: value } });
+      input.dataset.was = input.value = data[field];
+      this.#products.put(data, { isFresh: true });
+      announce(`${data.name}: ${input.parentElement.firstChild.textContent} is ${data[field]}`);
+    });
+    input.ariaInvalid = String(!fault.hidden);
+  }
+
+  async #delete(id, row) {
+    const button = row.querySelector(".delete");
+    const { name } = this.#products.get(id);
+    const ask = (isSure) => {
+      button.dataset.sure = isSure;
+      button.textContent = isSure ? "Really delete?" : "Delete";
+      button.setAttribute("aria-label", `${button.textContent} ${name}`);
+    };
+    if (button.dataset.sure !== "true") {
+      ask(true);
+      this.#stay.after(SURE_MS, () => ask(false));
+      return;
+    }
+    await this.#stay.attempt(row.querySelector(".error"), async () => {
+      await this.#stay.call("DELETE", `/products/${id}`);
+      this.#products.drop(id);
+      announce(`${name} is deleted`);
+    });
+  }
+
+  async #add() {
+    const field = (name) => $("product-form").elements[name].value.trim();
+    const body = { name: field("name"), price: field("price") };
+    if (field("description")) body.description = field("description");
+    for (const name of ["stock", "lowStockThreshold"]) if (field(name)) body[name] = asNumber(field(name));
+    const { data } = await this.#stay.call("POST", "/products", { body });
+    this.#products.put(data, { isFresh: true });
+    announce(`${data.name} is for sale`);
+    $("product-form").reset();
+    $("product-name").focus();
+  }
+}

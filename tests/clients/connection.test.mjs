@@ -1,0 +1,211 @@
+// The page's connection panel and its sign-in in a real browser: what is told of the line, and what becomes of it when it breaks or may not go on.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { Browser, SCREENS } from "./browser.mjs";
+import { PASSWORD, Server, sign, until } from "./harness.mjs";
+
+let server;
+let browser;
+before(async () => {
+  server = await Server.start();
+  browser = await Browser.launch(server);
+});
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+async function farewell(...visitors) {
+  for (const visitor of visitors) {
+    assert.equal(await visitor.sidewaysScroll(), 0, "the page is wider than the screen");
+    assert.deepEqual(visitor.complaints, []);
+    await visitor.close();
+  }
+}
+const LATENCY = /^\d+(\.\d)? ms$/;
+const measured = (page) => until(async () => LATENCY.test(await page.on("line-latency").textContent()), "the round trip");
+
+/** No WebSocket gets through to that page. */
+const block = (page) => page.routeWebSocket(/\/ws/, (socket) => socket.close());
+
+/** A page that comes with a token of its own, `seconds` of which are left. */
+async function withToken(name, seconds, prepare = () => {}) {
+  const token = sign({ sub: await server.id(name), exp: Math.floor(Date.now() / 1000) + seconds });
+  const keep = (page) => page.addInitScript((token) => sessionStorage.setItem("token", token), token);
+  const page = await browser.visit("desktop", { prepare: async (page) => [await keep(page), await prepare(page)] });
+  await page.on("who").waitFor();
+  return page;
+}
+
+for (const screen of Object.keys(SCREENS)) {
+  describe(`on a ${screen}`, () => {
+    test("a line that is broken comes back as the session that it was, with all that was missed", async () => {
+      const { id } = await server.order("alice", "31.00");
+      const [admin, alice] = [await browser.visit(screen), await browser.visit(screen)];
+      await admin.signInAs("admin");
+      await alice.signInAs("alice");
+      for (const page of [admin, alice]) {
+        await page.shows("line-transport", "WebSocket");
+        await page.shows("line-state", "Live");
+        await page.shows("line-recovery", "None yet");
+        await measured(page);
+        await page.on("line-break").click();
+        await page.is("waiting");
+        assert.match(await page.on("connection").textContent(), /^Line broken on purpose\. Trying again in 10 s$/);
+        await page.shows("line-latency", "–");
+      }
+      await server.call("admin", "PATCH", `/orders/${id}/status`, { status: "paid" });
+      await alice.on("nav-orders").click();
+      await alice.order(id, "pending");
+      await alice.picture("30-broken");
+      for (const page of [admin, alice]) {
+        await page.on("line-break").click();
+        await page.isLive();
+        await page.order(id, "paid");
+        await until(async () => (await page.on("line-recovery").textContent()).startsWith("Recovered"), "the recovery");
+        await measured(page);
+      }
+      // Alice: the order's change and the notification. The admin: the same change as the room of admins hears it, and on the desk's namespace.
+      await alice.shows("line-recovery", "Recovered, 2 missed events came after");
+      await admin.shows("line-recovery", "Recovered, 2 missed events came after");
+      await alice.toast(`Order ${id} is paid`);
+      await alice.picture("31-recovered");
+      await farewell(admin, alice);
+    });
+
+    test("to sign out ends the token; to sign out everywhere ends those of other pages too, which say so", async () => {
+      // Somebody of the test's own: the others' tokens are asked for once, and used by all tests.
+      const carol = { email: `carol-${screen}@demo.test`, password: PASSWORD };
+      assert.equal((await server.call(null, "POST", "/auth/register", { ...carol, name: "Carol" })).status, 201);
+      const [here, there, bob] = [await browser.visit(screen), await browser.visit(screen), await browser.visit(screen)];
+      await here.signInWith(carol);
+      await there.signInWith(carol);
+      await bob.signInAs("bob");
+      const token = await here.page.evaluate(() => sessionStorage.getItem("token"));
+      assert.equal((await server.call(token, "GET", "/auth/me")).status, 200);
+      await here.on("sign-out").click();
+      await here.on("login-email").waitFor();
+      await until(async () => (await server.call(token, "GET", "/auth/me")).status === 401, "the token's end");
+      assert.equal(await there.on("connection").getAttribute("data-state"), "live");
+
+      await here.signInWith(carol);
+      await here.on("sign-out-everywhere").click();
+      for (const page of [here, there]) await page.on("login-email").waitFor();
+      assert.equal(await here.on("login-error").isVisible(), false);
+      assert.equal(await there.on("login-error").textContent(), "You have been signed out. Please sign in again.");
+      assert.equal(await bob.on("connection").getAttribute("data-state"), "live");
+      await there.picture("32-signed-out");
+      await there.signInWith(carol);
+      await farewell(here, there, bob);
+    });
+  });
+}
+
+describe("the page", () => {
+  test("shows an admin what the server says of itself, and no heap of it among the frames", async () => {
+    const admin = await browser.visit("desktop");
+    await admin.signInAs("admin");
+    await admin.on("stats").waitFor();
+    const figures = () => admin.on("stats").locator("div").allInnerTexts();
+    const before = await figures();
+    assert.match(before.join(" "), /Connections\s+\d/);
+    await until(async () => (await figures()).join() !== before.join(), "figures that go on");
+    assert.equal(await admin.page.locator('[data-testid="frame"][data-event="server:stats"]').count(), 1);
+    await admin.picture("35-stats");
+    await farewell(admin);
+  });
+
+  test("without a WebSocket is live by long-polling, which breaks and comes back too, until a WebSocket gets through", async () => {
+    let isBlocked = true;
+    const blockAtFirst = (page) => page.routeWebSocket(/\/ws/, (socket) => (isBlocked ? socket.close() : socket.connectToServer()));
+    const { id } = await server.order("alice", "12.00");
+    const [admin, alice] = [await browser.visit("desktop", { prepare: blockAtFirst }), await browser.visit("phone", { prepare: blockAtFirst })];
+    for (const [page, name] of [[admin, "admin"], [alice, "alice"]]) {
+      await page.on(`login-${name}`).click();
+      await page.is("polling");
+      await page.shows("line-transport", "Long-polling");
+      await page.shows("line-state", "Polling, live");
+      await measured(page);
+    }
+    await alice.on("nav-orders").click();
+    await admin.order(id, "pending");
+    await admin.page.locator(`[data-order-id="${id}"]`).getByTestId("to-paid").click();
+    await alice.order(id, "paid");
+    await alice.toast(`Order ${id} is paid`);
+    await alice.picture("33-polling");
+
+    await alice.on("line-break").click();
+    await alice.is("waiting");
+    await server.call("admin", "PATCH", `/orders/${id}/ship`);
+    await alice.on("line-break").click();
+    await alice.is("polling");
+    await alice.order(id, "shipped");
+    await alice.shows("line-recovery", "Recovered, 2 missed events came after");
+
+    isBlocked = false;
+    // What a browser tells when its network is back; without it the next try may be half a minute off.
+    for (const page of [admin, alice]) await page.page.evaluate(() => dispatchEvent(new Event("online")));
+    for (const page of [admin, alice]) await page.isLive();
+    await alice.shows("line-transport", "WebSocket");
+    await alice.shows("line-recovery", "Recovered, nothing was missed");
+    await server.call("admin", "PATCH", `/orders/${id}/status`, { status: "delivered" });
+    for (const page of [admin, alice]) await page.order(id, "delivered");
+    await farewell(admin, alice);
+  });
+
+  test("without WebSocket and long-polling reads by REST every few seconds, and says that it is not live", async () => {
+    const blockAll = async (page) => {
+      await block(page);
+      await page.route("**/socket.io/**", (route) => route.fulfill({ status: 403 }));
+    };
+    const alice = await browser.visit("phone", { prepare: blockAll });
+    await alice.on("login-alice").click();
+    await alice.is("polling");
+    await alice.shows("line-transport", "REST, every 3 s");
+    await alice.shows("line-state", "Polling every 3 s, not live");
+    assert.equal(await alice.on("line-break").isEnabled(), false);
+    const { id } = await server.order("alice", "12.00");
+    await alice.on("nav-orders").click();
+    await alice.order(id, "pending");
+    await server.call("admin", "PATCH", `/orders/${id}/status`, { status: "paid" });
+    await alice.order(id, "paid");
+    alice.forgive(403);
+    await farewell(alice);
+  });
+
+  test("a minute before its sign-in runs out says so, and stays when the password is given", async () => {
+    const alice = await withToken("alice", 61);
+    await alice.on("expiring").waitFor({ timeout: 15_000 });
+    await alice.picture("34-expiring");
+    await alice.on("expiring-password").fill(`not ${PASSWORD}`);
+    await alice.on("expiring-stay").click();
+    await until(async () => /Invalid email or password/.test(await alice.on("expiring").textContent()), "the refusal");
+    alice.forgive(401);
+    const before = await alice.page.evaluate(() => sessionStorage.getItem("token"));
+    await alice.on("expiring-password").fill(PASSWORD);
+    await alice.on("expiring-stay").click();
+    await alice.toast("You are still signed in");
+    await alice.shows("expiring", null);
+    assert.notEqual(await alice.page.evaluate(() => sessionStorage.getItem("token")), before);
+    await alice.on("line-measure").click();
+    await measured(alice);
+    await farewell(alice);
+  });
+
+  test("goes back to the sign-in when its token has run out, and says why", async () => {
+    const alice = await withToken("alice", 3);
+    await alice.on("login-alice").waitFor({ timeout: 15_000 });
+    assert.equal(await alice.on("login-error").textContent(), "Your sign-in has run out. Please sign in again.");
+    await alice.signInAs("alice");
+    await farewell(alice);
+  });
+
+  test("by long-polling too hears that it is signed out, and why", async () => {
+    const alice = await withToken("alice", 8, block);
+    await alice.is("polling");
+    await alice.on("login-alice").waitFor({ timeout: 15_000 });
+    assert.equal(await alice.on("login-error").textContent(), "Your sign-in has run out. Please sign in again.");
+    await farewell(alice);
+  });
+});
