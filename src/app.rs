@@ -64,6 +64,9 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     actix_rt::spawn(tokens::watch(Arc::clone(&services)));
     if settings.server.demo {
         demo::prepare(&services).await?;
+        if services.tokens.can_sign().is_err() {
+            tracing::warn!("nobody can sign in to the demo accounts: JWT_PUBLIC_KEY_FILE is set; `hubcast user link` makes one somebody's");
+        }
     }
     let broadcasting = actix_rt::spawn(broadcasts::run(Arc::clone(&services)));
 

@@ -68,6 +68,8 @@ enum UserCommand {
     Role(UserRole),
     /// Remove an account with all that is nobody else's; its tokens end, and its sockets with them
     Remove(UserRemove),
+    /// Say whose account a token's issuer and subject are, where others sign the tokens (JWT_PUBLIC_KEY_FILE)
+    Link(UserLink),
 }
 
 /// Which account.
@@ -107,6 +109,20 @@ struct UserRole {
 struct UserRemove {
     #[command(flatten)]
     whose: Whose,
+    #[command(flatten)]
+    store: Store,
+}
+
+#[derive(Debug, Args)]
+struct UserLink {
+    #[command(flatten)]
+    whose: Whose,
+    /// `sub` of the tokens
+    #[arg(long, value_name = "SUB")]
+    subject: String,
+    /// `iss` of the tokens; empty when they have none [default: JWT_ISSUER, else empty]
+    #[arg(long, env = "JWT_ISSUER", value_name = "ISS", hide_env = true)]
+    issuer: Option<String>,
     #[command(flatten)]
     store: Store,
 }
@@ -204,6 +220,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::User(UserCommand::Passwd(passwd)) => commands::user_passwd(passwd).map(done),
         Command::User(UserCommand::Role(role)) => commands::user_role(role).map(done),
         Command::User(UserCommand::Remove(remove)) => commands::user_remove(remove).map(done),
+        Command::User(UserCommand::Link(link)) => commands::user_link(link).map(done),
         Command::Token(args) => commands::token(&args).map(done),
         Command::Openapi => commands::print(&http::openapi::document()).map(done),
         Command::Asyncapi => commands::print(&gateway::asyncapi::document()).map(done),

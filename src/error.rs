@@ -108,6 +108,8 @@ pub enum Error {
     RateLimited(Duration),
     /// 503. Nothing was written; a retry can succeed.
     Unavailable(&'static str),
+    /// 501. This server is set up without it.
+    NotImplemented(&'static str),
     /// 500. A fault of ours; the log has it.
     Internal,
 }
@@ -121,7 +123,7 @@ impl Error {
             Self::TokenExpired => Code::TokenExpired,
             Self::Forbidden => Code::Forbidden,
             Self::NotFound(_) => Code::NotFound,
-            Self::Faults(_) | Self::BadRequest(_) => Code::Invalid,
+            Self::Faults(_) | Self::BadRequest(_) | Self::NotImplemented(_) => Code::Invalid,
             Self::Conflict(_) | Self::KeyReused => Code::Conflict,
             Self::TooLarge => Code::TooLarge,
             Self::RateLimited(_) => Code::RateLimited,
@@ -142,6 +144,7 @@ impl Error {
             Self::KeyReused => 422,
             Self::RateLimited(_) => 429,
             Self::Internal => 500,
+            Self::NotImplemented(_) => 501,
             Self::Unavailable(_) => 503,
         }
     }
@@ -168,7 +171,7 @@ impl Error {
             Self::TooLarge => "Payload too large".into(),
             Self::KeyReused => "Idempotency-Key was used with another body".into(),
             Self::RateLimited(_) => "Too many requests".into(),
-            Self::Unavailable(text) => (*text).into(),
+            Self::NotImplemented(text) | Self::Unavailable(text) => (*text).into(),
             Self::Internal => "Internal server error".into(),
         }
     }

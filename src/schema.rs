@@ -29,6 +29,24 @@ diesel::table! {
 }
 
 diesel::table! {
+    /// Who users are for others that sign tokens. `issuer` is empty for tokens that have none.
+    identities (issuer, subject) {
+        issuer -> Text,
+        subject -> Text,
+        user_id -> BigInt,
+    }
+}
+
+diesel::table! {
+    /// Identities whose user was removed: their tokens up to `ended_at` have ended.
+    identity_ends (issuer, subject) {
+        issuer -> Text,
+        subject -> Text,
+        ended_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     /// Orders. Totals in hundredths; `paid_minor` is the sum of the payments.
     orders (id) {
         id -> BigInt,
@@ -288,7 +306,8 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(users, token_ends);
+diesel::joinable!(identities -> users (user_id));
+diesel::allow_tables_to_appear_in_same_query!(users, token_ends, identities, identity_ends);
 
 diesel::joinable!(orders -> users (customer_id));
 diesel::joinable!(reviews -> users (user_id));

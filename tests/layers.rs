@@ -99,7 +99,7 @@ fn files(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut found: Vec<PathBuf> = entries
         .map(|entry| entry.expect("a folder's entry can be read").path())
-        .filter(|path| !path.ends_with("node_modules"))
+        .filter(|path| !path.ends_with("node_modules") && !path.ends_with(".venv"))
         .flat_map(|path| if path.is_dir() { files(&path, extensions) } else { vec![path] })
         .filter(|path| extensions.iter().any(|extension| path.extension().is_some_and(|found| found == *extension)))
         .collect();

@@ -26,8 +26,19 @@ impl TokenId {
 pub enum Issue {
     /// Ours: when its user's tokens had that generation.
     Generation(i64),
-    /// Another program's that holds the key: its `iat`, in milliseconds since 1970; with none, at the beginning.
+    /// Another program's that holds the key, ours or an outside one: its `iat`, in milliseconds since 1970; with none, at the beginning.
     At(i64),
+}
+
+impl Issue {
+    /// Whether it was made before all of its user's tokens ended at `at`, from when on they have that generation.
+    #[must_use]
+    pub fn is_before(self, generation: i64, at: Timestamp) -> bool {
+        match self {
+            Self::Generation(own) => own < generation,
+            Self::At(made) => made <= at.unix_millis(),
+        }
+    }
 }
 
 /// Tokens of one user that have ended.
@@ -45,11 +56,10 @@ impl Ended {
     /// Whether it is about this token, which is that user's.
     #[must_use]
     pub fn ends(&self, token: &Token) -> bool {
-        match (self, token.issue) {
-            (Self::One(id), _) => token.id == *id,
-            (Self::Before { generation, .. }, Issue::Generation(own)) => own < *generation,
-            (Self::Before { at, .. }, Issue::At(made)) => made <= at.unix_millis(),
-            (Self::All, _) => true,
+        match self {
+            Self::One(id) => token.id == *id,
+            Self::Before { generation, at } => token.issue.is_before(*generation, *at),
+            Self::All => true,
         }
     }
 }

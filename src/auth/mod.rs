@@ -4,17 +4,18 @@
 
 pub mod credentials;
 mod ended;
+mod keyring;
 mod password;
 mod secret;
 mod token;
 
 pub use ended::{Ended, Issue, TokenId};
-pub use password::PasswordHasher;
-pub use secret::{KeyError, load_key};
+pub use password::{NO_PASSWORD, PasswordHasher};
+pub use secret::{Key, KeyError, load_key};
 pub use token::{Issued, Tokens};
 
 use crate::error::Error;
-use crate::model::{Role, Timestamp, UserId};
+use crate::model::{Outsider, Role, Timestamp, UserId};
 
 /// A good token: what it says, and what it takes to end it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,33 @@ pub struct Token {
     pub identity: Identity,
     pub id: TokenId,
     pub issue: Issue,
+}
+
+/// A token with a good signature. Whose it is has still to be looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    pub holder: Holder,
+    pub role: Role,
+    pub expires_at: Timestamp,
+    pub id: TokenId,
+    pub issue: Issue,
+}
+
+/// In whose words a token says whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// In ours: whether there is such a user is not known.
+    User(UserId),
+    /// In those of whoever holds the outside key.
+    Outside(Outsider),
+}
+
+impl Claimed {
+    /// The token, now that its user is known.
+    #[must_use]
+    pub fn of(&self, user: UserId) -> Token {
+        Token { identity: Identity { user, role: self.role, expires_at: self.expires_at }, id: self.id, issue: self.issue }
+    }
 }
 
 /// What a good token says.

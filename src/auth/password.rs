@@ -17,8 +17,9 @@ use crate::error::Error;
 
 /// How many may wait for a core.
 const MAX_WAITING: usize = 100;
-/// Of a password that nobody knows, with the parameters of all the others: verified when there is no such user, so that time does not tell.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm8tc3VjaC11c2VyLWhlcg$4Tk0hHbtLZ8sdUfPzMFzWpoWxsNPA2NVr3PJH0CQj2U";
+/// The hash of a password that nobody knows, with the parameters of all the others: of an account that has none, and verified when there is no such
+/// user, so that time does not tell.
+pub const NO_PASSWORD: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm8tc3VjaC11c2VyLWhlcg$4Tk0hHbtLZ8sdUfPzMFzWpoWxsNPA2NVr3PJH0CQj2U";
 
 /// Hashes and verifies. One per process: the bounds are its own.
 pub struct PasswordHasher {
@@ -53,7 +54,7 @@ impl PasswordHasher {
     /// [`Error::Unavailable`] when too many wait already.
     pub async fn verify(&self, password: Secret, stored: Option<String>) -> Result<bool, Error> {
         let known = stored.is_some();
-        let stored = stored.unwrap_or_else(|| NOBODY.to_owned());
+        let stored = stored.unwrap_or_else(|| NO_PASSWORD.to_owned());
         let matches = self.run(move |memory| verify(&password, &stored, memory)).await?.map_err(broken)?;
         Ok(matches && known)
     }
@@ -179,8 +180,8 @@ mod tests {
                 hash.hash.map(|hash| hash.len()),
             )
         };
-        assert_eq!(cost(NOBODY), cost(&hash(&secret("x"), &mut Memory::new()).expect("hashes")));
-        assert_eq!(verify(&secret("x"), NOBODY, &mut Memory::new()), Ok(false));
+        assert_eq!(cost(NO_PASSWORD), cost(&hash(&secret("x"), &mut Memory::new()).expect("hashes")));
+        assert_eq!(verify(&secret("x"), NO_PASSWORD, &mut Memory::new()), Ok(false));
     }
 
     #[actix_rt::test]

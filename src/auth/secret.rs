@@ -1,4 +1,4 @@
-//! The signing key that the server makes for itself when it is given none: random, made once, kept in a file that only its owner reads.
+//! The key of tokens from its source. One that the server makes for itself when it is given none: random, made once, kept in a file that only its owner reads.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -8,10 +8,19 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::config::{KeySource, Secret};
+use crate::config::{KeySource, PublicKeys, Secret};
 
 /// RFC 7518, 3.2: a key for HS256 has at least as many bits as the hash.
 const STRONG: usize = 32;
+
+/// What tokens are checked with.
+#[derive(Debug, Clone)]
+pub enum Key {
+    /// They are signed with it too.
+    Own(Secret),
+    /// Others sign.
+    Outside(PublicKeys),
+}
 
 /// The file of the key could not be read or made.
 #[derive(Debug)]
@@ -32,22 +41,28 @@ impl std::error::Error for KeyError {}
 ///
 /// # Errors
 /// When the file can neither be read nor made, or holds no key.
-pub fn load_key(source: KeySource) -> Result<Secret, KeyError> {
+pub fn load_key(source: KeySource) -> Result<Key, KeyError> {
     match source {
         KeySource::Given(secret) => {
             if secret.expose().len() < STRONG {
                 tracing::warn!("JWT_SECRET has fewer than {STRONG} characters and can be guessed");
             }
-            Ok(secret)
+            Ok(Key::Own(secret))
         }
         KeySource::File(file) => match read_or_make(&file) {
             Ok((secret, made)) => {
                 let done = if made { "made a random signing key" } else { "using the random signing key made earlier" };
                 tracing::info!(file = %file.display(), "JWT_SECRET is not set: {done}");
-                Ok(secret)
+                Ok(Key::Own(secret))
             }
             Err(error) => Err(KeyError { file, error }),
         },
+        KeySource::Outside(keys) => {
+            for skipped in keys.skipped() {
+                tracing::warn!("JWT_PUBLIC_KEY_FILE: {skipped}, and is not used");
+            }
+            Ok(Key::Outside(keys))
+        }
     }
 }
 
@@ -100,9 +115,13 @@ mod tests {
     fn the_key_is_made_once_and_is_its_owners_only() {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("new/hubcast.jwt-secret");
-        let first = load_key(KeySource::File(file.clone())).expect("made");
+        let load = || match load_key(KeySource::File(file.clone())) {
+            Ok(Key::Own(secret)) => secret,
+            other => panic!("{other:?}"),
+        };
+        let first = load();
         assert_eq!(fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
-        assert_eq!(load_key(KeySource::File(file.clone())).expect("read"), first);
+        assert_eq!(load(), first);
         assert!(first.expose().len() >= STRONG);
         assert_eq!(fs::read_dir(directory.path().join("new")).expect("lists").count(), 1);
     }

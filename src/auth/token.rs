@@ -1,31 +1,33 @@
-//! Tokens: JWT (RFC 7519) signed with HS256.
+//! Tokens: JWT (RFC 7519), signed with HS256 by us, or with a key of theirs by others.
 //!
 //! The library's defaults are not ours: no leeway, `nbf` counts, `aud` and `iss` are asked for exactly when they are set, and a token is over
 //! *at* its `exp`, not one second after it.
 
 use std::time::Duration;
 
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::{Identity, Issue, Token, TokenId};
-use crate::config::{AuthSettings, Secret};
+use super::keyring::Keyring;
+use super::{Claimed, Holder, Issue, Key, TokenId};
+use crate::config::AuthSettings;
 use crate::error::{AuthFailure, Error};
-use crate::model::{Role, Timestamp, UserId};
+use crate::model::{OutsideId, Outsider, Role, Timestamp, UserId};
 
 /// Longer ones are not looked at. Ours have about 250 bytes; headers allow a few KiB.
 const MAX_TOKEN: usize = 8 * 1024;
 /// The last second of the year 9999: RFC 3339 has no later year, so no token ends later for us.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
-/// Signs and checks tokens with the one key that this server was given.
+/// Signs and checks tokens with the key that this server was given; with an outside one it only checks.
 pub struct Tokens {
-    signing: EncodingKey,
-    checking: DecodingKey,
-    rules: Validation,
+    /// None: others sign.
+    signing: Option<EncodingKey>,
+    checking: Keyring,
     issuer: Option<String>,
     audience: Option<String>,
+    provision: bool,
 }
 
 /// A fresh token.
@@ -57,7 +59,11 @@ struct Read {
     role: Option<Role>,
     exp: f64,
     iat: Option<f64>,
-    generation: Option<i64>,
+    generation: Option<Value>,
+    iss: Option<Value>,
+    name: Option<Value>,
+    email: Option<Value>,
+    email_verified: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -69,39 +75,44 @@ enum Subject {
 
 impl Tokens {
     #[must_use]
-    pub fn new(key: &Secret, settings: &AuthSettings) -> Self {
-        let key = key.expose().as_bytes();
-        let mut rules = Validation::new(Algorithm::HS256);
-        rules.leeway = 0;
-        rules.validate_nbf = true;
-        // `sub` is asked for by `Read`: the library knows it as a string only.
-        let mut required = vec!["exp"];
-        if let Some(issuer) = &settings.jwt_issuer {
-            rules.set_issuer(&[issuer]);
-            required.push("iss");
-        }
-        match &settings.jwt_audience {
-            Some(audience) => {
-                rules.set_audience(&[audience]);
-                required.push("aud");
-            }
-            None => rules.validate_aud = false,
-        }
-        rules.set_required_spec_claims(&required);
+    pub fn new(key: &Key, settings: &AuthSettings) -> Self {
+        let signing = match key {
+            Key::Own(secret) => Some(EncodingKey::from_secret(secret.expose().as_bytes())),
+            Key::Outside(_) => None,
+        };
         Self {
-            signing: EncodingKey::from_secret(key),
-            checking: DecodingKey::from_secret(key),
-            rules,
+            signing,
+            checking: Keyring::new(key, settings),
             issuer: settings.jwt_issuer.clone(),
             audience: settings.jwt_audience.clone(),
+            provision: settings.jwt_provision,
         }
+    }
+
+    /// Asked by what ends with a token of ours, ahead of its work.
+    ///
+    /// # Errors
+    /// [`Error::NotImplemented`] where others sign.
+    pub fn can_sign(&self) -> Result<(), Error> {
+        self.signing().map(drop)
+    }
+
+    /// Whether one who is seen for the first time becomes a user.
+    #[must_use]
+    pub fn provisions(&self) -> bool {
+        self.provision
+    }
+
+    fn signing(&self) -> Result<&EncodingKey, Error> {
+        self.signing.as_ref().ok_or(Error::NotImplemented("Tokens are issued elsewhere"))
     }
 
     /// A token for this user that is good for `ttl`. `generation`: as the user's tokens have it now.
     ///
     /// # Errors
-    /// [`Error::Internal`] when it cannot be signed, which HMAC does not do.
+    /// [`Error::NotImplemented`] where others sign; [`Error::Internal`] when it cannot be signed, which HMAC does not do.
     pub fn issue(&self, user: UserId, role: Role, generation: i64, ttl: Duration) -> Result<Issued, Error> {
+        let signing = self.signing()?;
         let iat = Timestamp::now().unix_seconds();
         let ttl = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX).max(1);
         let expires_at = Timestamp::from_unix_seconds(iat.saturating_add(ttl)).ok_or(Error::Internal)?;
@@ -115,69 +126,99 @@ impl Tokens {
             iss: self.issuer.as_deref(),
             aud: self.audience.as_deref(),
         };
-        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.signing).map_err(|error| {
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, signing).map_err(|error| {
             tracing::error!(%error, "a token could not be signed");
             Error::Internal
         })?;
         Ok(Issued { token, expires_at })
     }
 
-    /// Checks signature and claims. That the user exists, and that the token was not ended, is for the caller to ask.
+    /// Checks signature and claims. Whose it is, and that it was not ended, is for the caller to look up.
     ///
     /// # Errors
     /// [`AuthFailure::Expired`] for a token that was good once, [`AuthFailure::Invalid`] for everything else.
-    pub fn verify(&self, token: &str) -> Result<Token, AuthFailure> {
+    pub fn verify(&self, token: &str) -> Result<Claimed, AuthFailure> {
         if token.len() > MAX_TOKEN {
             return Err(AuthFailure::Invalid);
         }
-        let data = jsonwebtoken::decode::<Read>(token, &self.checking, &self.rules).map_err(|error| match error.kind() {
-            ErrorKind::ExpiredSignature => AuthFailure::Expired,
-            _ => AuthFailure::Invalid,
-        })?;
-        // An extension that has to be understood (RFC 7515, 4.1.11); we understand none.
-        if data.header.crit.is_some() {
-            return Err(AuthFailure::Invalid);
+        let read: Read = self.checking.decode(token)?;
+        let expires_at = expires_at(&read, Timestamp::now())?;
+        let (holder, issue) = if self.signing.is_some() {
+            (Holder::User(read.sub.text().parse().map_err(|_| AuthFailure::Invalid)?), issue(&read)?)
+        } else {
+            (Holder::Outside(outsider(&read)?), made_at(&read))
+        };
+        Ok(Claimed { holder, role: read.role.unwrap_or(Role::Customer), expires_at, id: TokenId::of(token), issue })
+    }
+}
+
+impl Subject {
+    fn text(&self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.clone(),
         }
-        let identity = identity(&data.claims, Timestamp::now())?;
-        Ok(Token { identity, id: TokenId::of(token), issue: issue(&data.claims) })
     }
 }
 
-fn identity(claims: &Read, now: Timestamp) -> Result<Identity, AuthFailure> {
-    let user = match &claims.sub {
-        Subject::Number(number) => number.to_string().parse(),
-        Subject::Text(text) => text.parse(),
-    };
-    let user = user.map_err(|_| AuthFailure::Invalid)?;
+fn expires_at(read: &Read, now: Timestamp) -> Result<Timestamp, AuthFailure> {
     #[expect(clippy::cast_possible_truncation, reason = "a whole number between 0 and LAST_SECOND")]
-    let exp = claims.exp.clamp(0.0, LAST_SECOND).floor() as i64;
+    let exp = read.exp.clamp(0.0, LAST_SECOND).floor() as i64;
     let expires_at = Timestamp::from_unix_seconds(exp).ok_or(AuthFailure::Invalid)?;
-    if expires_at <= now {
-        return Err(AuthFailure::Expired);
-    }
-    Ok(Identity { user, role: claims.role.unwrap_or(Role::Customer), expires_at })
+    if expires_at <= now { Err(AuthFailure::Expired) } else { Ok(expires_at) }
 }
 
-fn issue(claims: &Read) -> Issue {
+/// Of a token that is signed with our secret, by us or by another program that has it.
+fn issue(read: &Read) -> Result<Issue, AuthFailure> {
+    match &read.generation {
+        None => Ok(made_at(read)),
+        Some(generation) => generation.as_i64().map(Issue::Generation).ok_or(AuthFailure::Invalid),
+    }
+}
+
+fn made_at(read: &Read) -> Issue {
     #[expect(clippy::cast_possible_truncation, reason = "a number between 0 and LAST_SECOND, in milliseconds")]
-    let made = || (claims.iat.unwrap_or_default().clamp(0.0, LAST_SECOND) * 1000.0).floor() as i64;
-    claims.generation.map_or_else(|| Issue::At(made()), Issue::Generation)
+    let made = (read.iat.unwrap_or_default().clamp(0.0, LAST_SECOND) * 1000.0).floor() as i64;
+    Issue::At(made)
+}
+
+/// Who it is for whoever has signed. A name and an e-mail that are no texts are none; so is an e-mail that is said to be unverified.
+fn outsider(read: &Read) -> Result<Outsider, AuthFailure> {
+    let issuer = match &read.iss {
+        None => "",
+        Some(issuer) => issuer.as_str().ok_or(AuthFailure::Invalid)?,
+    };
+    let id = OutsideId::new(issuer.to_owned(), read.sub.text()).ok_or(AuthFailure::Invalid)?;
+    let is_unverified = read.email_verified.as_ref().is_some_and(|verified| *verified == Value::Bool(false) || verified == "false");
+    let email = read.email.as_ref().and_then(Value::as_str).filter(|_| !is_unverified);
+    Ok(Outsider::new(id, read.name.as_ref().and_then(Value::as_str), email))
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
+    use crate::config::Secret;
 
     const KEY: &str = "a key for tests";
 
     fn settings(issuer: Option<&str>, audience: Option<&str>) -> AuthSettings {
-        AuthSettings { jwt_secret: None, jwt_issuer: issuer.map(Into::into), jwt_audience: audience.map(Into::into) }
+        AuthSettings {
+            jwt_secret: None,
+            jwt_public_key_file: None,
+            jwt_issuer: issuer.map(Into::into),
+            jwt_audience: audience.map(Into::into),
+            jwt_provision: false,
+        }
+    }
+
+    fn own_key() -> Key {
+        Key::Own(Secret::from(KEY.to_owned()))
     }
 
     fn tokens() -> Tokens {
-        Tokens::new(&Secret::from(KEY.to_owned()), &settings(None, None))
+        Tokens::new(&own_key(), &settings(None, None))
     }
 
     fn sign(claims: &Value, header: &Header) -> String {
@@ -185,7 +226,14 @@ mod tests {
     }
 
     fn check(claims: &Value) -> Result<(i64, Role), AuthFailure> {
-        tokens().verify(&sign(claims, &Header::default())).map(|token| (token.identity.user.0, token.identity.role))
+        tokens().verify(&sign(claims, &Header::default())).map(|token| (user(&token), token.role))
+    }
+
+    fn user(token: &Claimed) -> i64 {
+        match &token.holder {
+            Holder::User(user) => user.0,
+            Holder::Outside(outsider) => panic!("{outsider:?}"),
+        }
     }
 
     fn now() -> i64 {
@@ -195,8 +243,8 @@ mod tests {
     #[test]
     fn what_was_issued_is_good() {
         let issued = tokens().issue(UserId(7), Role::Admin, 5, Duration::from_secs(60)).expect("issues");
-        let identity = Identity { user: UserId(7), role: Role::Admin, expires_at: issued.expires_at };
-        let token = Token { identity, id: TokenId::of(&issued.token), issue: Issue::Generation(5) };
+        let (id, issue) = (TokenId::of(&issued.token), Issue::Generation(5));
+        let token = Claimed { holder: Holder::User(UserId(7)), role: Role::Admin, expires_at: issued.expires_at, id, issue };
         assert_eq!(tokens().verify(&issued.token), Ok(token));
     }
 
@@ -254,8 +302,8 @@ mod tests {
 
     #[test]
     fn issuer_and_audience_are_checked_when_set() {
-        let strict = Tokens::new(&Secret::from(KEY.to_owned()), &settings(Some("us"), Some("hub")));
-        let verify = |claims: Value| strict.verify(&sign(&claims, &Header::default())).map(|token| token.identity.user.0);
+        let strict = Tokens::new(&own_key(), &settings(Some("us"), Some("hub")));
+        let verify = |claims: Value| strict.verify(&sign(&claims, &Header::default())).map(|token| user(&token));
         let exp = now() + 60;
         assert_eq!(verify(json!({"sub": "7", "exp": exp, "iss": "us", "aud": ["hub", "x"]})), Ok(7));
         assert_eq!(verify(json!({"sub": "7", "exp": exp, "iss": "us"})), Err(AuthFailure::Invalid));
@@ -264,5 +312,46 @@ mod tests {
         assert_eq!(check(&json!({"sub": "7", "exp": exp, "iss": "them", "aud": "x"})), Ok((7, Role::Customer)));
         let own = strict.issue(UserId(7), Role::Customer, 0, Duration::from_secs(60)).expect("issues");
         assert!(strict.verify(&own.token).is_ok());
+    }
+
+    /// What a token of an outside key with these claims says.
+    fn outside(claims: &Value) -> Result<(Outsider, Issue), AuthFailure> {
+        let file = |name: &str| format!("{}/tests/keys/{name}", env!("CARGO_MANIFEST_DIR"));
+        let pem = std::fs::read(file("ed25519.pem")).expect("reads");
+        let key = EncodingKey::from_ed_pem(&pem).expect("a key");
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), claims, &key).expect("signs");
+        let tokens = Tokens::new(&Key::Outside(file("ed25519-public.pem").parse().expect("a key")), &settings(None, None));
+        assert!(matches!(tokens.can_sign(), Err(Error::NotImplemented(_))));
+        assert!(matches!(tokens.issue(UserId(1), Role::Admin, 0, Duration::from_secs(1)), Err(Error::NotImplemented(_))));
+        tokens.verify(&token).map(|token| match token.holder {
+            Holder::Outside(outsider) => (outsider, token.issue),
+            Holder::User(user) => panic!("{user}"),
+        })
+    }
+
+    #[test]
+    fn a_token_of_others_says_who_it_is_in_their_words() {
+        let exp = now() + 60;
+        let id = |issuer: &str, subject: &str| OutsideId::new(issuer.into(), subject.into()).expect("fits");
+        let (outsider, issue) =
+            outside(&json!({"sub": 7, "iss": "them", "exp": exp, "iat": 12, "generation": 9, "name": "Eve", "email": "e@b.test"}))
+                .expect("good");
+        assert_eq!((outsider.id, issue), (id("them", "7"), Issue::At(12_000)));
+        assert_eq!((outsider.name.as_str(), outsider.email.as_deref()), ("Eve", Some("e@b.test")));
+        for verified in [json!(false), json!("false")] {
+            let claims = json!({"sub": "x", "exp": exp, "name": 5, "email": "e@b.test", "email_verified": verified});
+            assert_eq!(outside(&claims), Ok((Outsider { id: id("", "x"), name: "x".into(), email: None }, Issue::At(0))));
+        }
+        for claims in [
+            json!({"exp": exp}),
+            json!({"sub": "", "exp": exp}),
+            json!({"sub": -7, "exp": exp}),
+            json!({"sub": "x".repeat(256), "exp": exp}),
+            json!({"sub": "x", "iss": ["them"], "exp": exp}),
+            json!({"sub": "x", "exp": exp, "role": "root"}),
+        ] {
+            assert_eq!(outside(&claims), Err(AuthFailure::Invalid), "{claims}");
+        }
+        assert_eq!(outside(&json!({"sub": "x", "exp": now()})), Err(AuthFailure::Expired));
     }
 }

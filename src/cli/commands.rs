@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Failure, Password, Store, TokenArgs, UserAdd, UserPasswd, UserRemove, UserRole, Whose, start_log};
+use super::{Failure, Password, Store, TokenArgs, UserAdd, UserLink, UserPasswd, UserRemove, UserRole, Whose, start_log};
 use crate::auth::{PasswordHasher, Tokens, load_key};
-use crate::config::{DatabaseUrl, KeySource, Secret, Settings};
+use crate::config::{BadSetting, DatabaseUrl, KeySource, Secret, Settings};
 use crate::error::Error;
-use crate::model::User;
 use crate::model::fields::{self, Fields};
+use crate::model::{OutsideId, User};
 use crate::service::accounts::{self, NewAccount};
+use crate::service::identities;
 use crate::store::users::Account;
 use crate::store::{Db, Silent, tokens, users};
 
@@ -70,6 +71,16 @@ pub(super) fn user_remove(UserRemove { whose, store }: UserRemove) -> Result<(),
     Ok(())
 }
 
+pub(super) fn user_link(UserLink { whose, subject, issuer, store }: UserLink) -> Result<(), Failure> {
+    let id = OutsideId::new(issuer.unwrap_or_default(), subject).ok_or_else(|| {
+        Failure::Usage(
+            "--subject, --issuer: have at most 255 characters, none of them a control character, and a subject is not empty".into(),
+        )
+    })?;
+    show(&with_db(&store, async |db| identities::link(db, account(whose), id).await)?);
+    Ok(())
+}
+
 fn account(Whose { user, email }: Whose) -> Account {
     // One of the two is given.
     user.map_or_else(|| Account::Email(email.unwrap_or_default()), Account::Id)
@@ -105,6 +116,10 @@ fn show(user: &User) {
 
 pub(super) fn token(args: &TokenArgs) -> Result<(), Failure> {
     let source = args.auth.key(args.environment.environment, &args.store.database.url)?;
+    if let KeySource::Outside(_) = source {
+        let mend = "is set, so tokens are signed elsewhere; get one there, or set JWT_SECRET instead".to_owned();
+        return Err(BadSetting { setting: "JWT_PUBLIC_KEY_FILE", mend }.into());
+    }
     let id = args.user;
     let found = with_db(&args.store, async |db| db.read(async move |conn| tokens::holder(conn, id).await).await)?;
     let (user, generation) = found.ok_or_else(|| Failure::Failed(format!("User with ID {id} not found")))?;
@@ -129,6 +144,10 @@ pub(super) fn check_config(settings: &Settings) -> Result<(), Failure> {
     match settings.auth.key(settings.server.environment.environment, url)? {
         KeySource::Given(_) => println!("signs with  JWT_SECRET"),
         KeySource::File(file) => println!("signs with  a random secret in {}", file.display()),
+        KeySource::Outside(keys) => {
+            println!("checks with JWT_PUBLIC_KEY_FILE, keys: {}; signs nothing", keys.keys().len());
+            keys.skipped().iter().for_each(|skipped| println!("leaves out  {skipped}"));
+        }
     }
     println!("The settings are good.");
     Ok(())

@@ -2,21 +2,24 @@
 //!
 //! `cli` parses them (flags weigh more than the environment, the environment more than `.env`), `app` and the commands are handed the
 //! groups that they need. This module knows no other one; what the values mean in use is said at their fields, how they are
-//! written in `parse.rs`, DATABASE_URL in `database.rs`, the files of TLS in `tls.rs`.
+//! written in `parse.rs`, DATABASE_URL in `database.rs`, the keys of tokens in `auth.rs` and `keys.rs`, the files of TLS in `tls.rs`.
 
+mod auth;
 mod database;
+mod keys;
 mod parse;
 mod proxies;
 mod tls;
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 
+pub use auth::{AuthSettings, KeySource, SECRET_FILE};
 pub use database::{DatabaseUrl, PostgresUrl, Tls};
+pub use keys::{PublicKey, PublicKeys};
 pub use parse::{Origins, Rate, Secret, duration};
 pub use proxies::TrustedProxies;
 pub use tls::TlsSettings;
@@ -158,53 +161,6 @@ pub enum Synchronous {
     Normal,
 }
 
-/// How tokens are signed and checked.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Tokens")]
-pub struct AuthSettings {
-    /// Secret for HS256. Without one, a random secret is made once and kept beside the SQLite file; refused in production and on PostgreSQL
-    #[arg(long, env = "JWT_SECRET")]
-    pub jwt_secret: Option<Secret>,
-    /// `iss` of our tokens; when set, a token must carry it
-    #[arg(long, env = "JWT_ISSUER", value_parser = parse::claim)]
-    pub jwt_issuer: Option<String>,
-    /// `aud` of our tokens; when set, a token must carry it
-    #[arg(long, env = "JWT_AUDIENCE", value_parser = parse::claim)]
-    pub jwt_audience: Option<String>,
-}
-
-/// Where the signing key is to be had.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeySource {
-    Given(Secret),
-    /// A file that is made, with a random secret in it, when it is not there.
-    File(PathBuf),
-}
-
-/// Name of the file that keeps the random secret, in the directory of the SQLite file.
-pub const SECRET_FILE: &str = "hubcast.jwt-secret";
-
-impl AuthSettings {
-    /// Decides where the key comes from; an empty JWT_SECRET counts as none.
-    ///
-    /// # Errors
-    /// No secret, where only one that all hubs share, or one that was chosen on purpose, will do.
-    pub fn key(&self, environment: Option<Environment>, url: &DatabaseUrl) -> Result<KeySource, BadSetting> {
-        if let Some(secret) = self.jwt_secret.as_ref().filter(|secret| !secret.expose().is_empty()) {
-            return Ok(KeySource::Given(secret.clone()));
-        }
-        let refused = |because: &str| {
-            let mend = format!("has to be set {because}; give at least 32 random characters, e.g. from `openssl rand -base64 32`");
-            BadSetting { setting: "JWT_SECRET", mend }
-        };
-        match url {
-            _ if environment == Some(Environment::Production) => Err(refused("with HUBCAST_ENV=production")),
-            DatabaseUrl::Postgres(_) => Err(refused("with a postgres:// DATABASE_URL")),
-            DatabaseUrl::Sqlite(file) => Ok(KeySource::File(file.with_file_name(SECRET_FILE))),
-        }
-    }
-}
-
 /// Time-outs and bounds of sockets; the first four mean what they mean in Socket.IO.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Sockets")]
@@ -294,23 +250,6 @@ mod tests {
 
     fn settings(flags: &[&str]) -> Settings {
         Probe::try_parse_from([&["probe"], flags].concat()).map(|probe| probe.settings).expect("flags parse")
-    }
-
-    #[test]
-    fn a_missing_secret_is_made_beside_the_sqlite_file() {
-        let settings = settings(&["--database-url", "sqlite://some/where.db", "--jwt-secret", ""]);
-        let key = settings.auth.key(None, &settings.database.url);
-        assert_eq!(key, Ok(KeySource::File("some/hubcast.jwt-secret".into())));
-        assert_eq!(settings.check(), Ok(()));
-    }
-
-    #[test]
-    fn a_missing_secret_is_refused_in_production_and_on_postgres() {
-        for flags in [&["--env", "production"][..], &["--database-url", "postgres://u:p@h/d"]] {
-            let bad = settings(&[flags, &["--jwt-secret", ""]].concat()).check().expect_err("refused");
-            assert_eq!(bad.setting, "JWT_SECRET");
-            assert!(!bad.to_string().contains('\n'));
-        }
     }
 
     #[test]

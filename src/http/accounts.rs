@@ -12,6 +12,8 @@ use crate::service::tokens;
 
 /// `POST /auth/register {email, name, password}` → 201
 pub async fn register(services: web::Data<Services>, from: From, body: Body) -> Result<HttpResponse, Error> {
+    // Ahead of the body: where others sign, no other one would do.
+    services.tokens.can_sign()?;
     let account = NewAccount::read(body.fields()?)?;
     let signed_in = accounts::register(&services, from.0, account).await?;
     Ok(answer(HttpResponse::Created(), &signed_in))
@@ -19,6 +21,7 @@ pub async fn register(services: web::Data<Services>, from: From, body: Body) -> 
 
 /// `POST /auth/login {email, password}` → 200
 pub async fn login(services: web::Data<Services>, from: From, body: Body) -> Result<HttpResponse, Error> {
+    services.tokens.can_sign()?;
     let credentials = Credentials::read(body.fields()?)?;
     let signed_in = accounts::login(&services, from.0, credentials).await?;
     Ok(answer(HttpResponse::Ok(), &signed_in))

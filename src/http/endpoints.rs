@@ -35,8 +35,8 @@ fn accounts() -> Vec<Endpoint> {
             .open()
             .takes(NewAccount::read)
             .creates::<SignedIn>()
-            .refuses(&[409, 429]),
-        post("/auth/login", "Sign in", accounts::login).open().takes(Credentials::read).answers::<SignedIn>().refuses(&[401, 429]),
+            .refuses(&[409, 429, 501]),
+        post("/auth/login", "Sign in", accounts::login).open().takes(Credentials::read).answers::<SignedIn>().refuses(&[401, 429, 501]),
         post("/auth/logout", "End this token, or all of the caller's, and their sockets", accounts::logout)
             .may_take(read_logout)
             .answers::<Done>(),

@@ -18,7 +18,7 @@ use crate::error::{AuthFailure, Error};
 use crate::model::fields::{self, Fields};
 use crate::model::{Role, Timestamp, User};
 use crate::store::users::{self, Account, NewUser};
-use crate::store::{Db, Once, Tx, is_taken, tokens};
+use crate::store::{Db, Once, Tx, identities, is_taken, tokens};
 
 /// How long a sign-in is good.
 pub const SESSION: Duration = Duration::from_secs(12 * 60 * 60);
@@ -73,8 +73,9 @@ pub struct SignedIn {
 /// Makes a customer's account and signs it in.
 ///
 /// # Errors
-/// [`Error::Conflict`] when the e-mail is taken, [`Error::RateLimited`], [`Error::Unavailable`].
+/// [`Error::Conflict`] when the e-mail is taken, [`Error::RateLimited`], [`Error::Unavailable`]; [`Error::NotImplemented`] where others sign.
 pub async fn register(services: &Services, from: IpAddr, account: NewAccount) -> Result<SignedIn, Error> {
+    services.tokens.can_sign()?;
     services.sign_ins.check(&account.email, from)?;
     let user = add_user(&services.db, &services.passwords, account, Role::Customer).await?;
     signed_in(services, user, 0)
@@ -83,8 +84,9 @@ pub async fn register(services: &Services, from: IpAddr, account: NewAccount) ->
 /// Signs in. A wrong e-mail and a wrong password cannot be told apart, in text or in time.
 ///
 /// # Errors
-/// [`Error::BadCredentials`], [`Error::RateLimited`], [`Error::Unavailable`].
+/// [`Error::BadCredentials`], [`Error::RateLimited`], [`Error::Unavailable`]; [`Error::NotImplemented`] where others sign.
 pub async fn login(services: &Services, from: IpAddr, credentials: Credentials) -> Result<SignedIn, Error> {
+    services.tokens.can_sign()?;
     services.sign_ins.check(&credentials.email, from)?;
     let email = credentials.email;
     let found = services.db.read(async move |conn| users::credentials_by_email(conn, &email).await).await?;
@@ -175,6 +177,7 @@ pub async fn set_role(db: &Db, account: Account, role: Role) -> Result<User, Err
 pub async fn remove(db: &Db, account: Account) -> Result<User, Error> {
     let write = async move |tx: &mut Tx| {
         let user = users::find(tx.conn(), &account).await?.ok_or_else(|| not_found(&account))?;
+        identities::end_all(tx, user.id).await?;
         users::delete(tx, user.id).await?;
         tokens::end_removed(tx, user.id).await?;
         Ok(user)
@@ -182,7 +185,7 @@ pub async fn remove(db: &Db, account: Account) -> Result<User, Error> {
     db.write(Once::No, write).await
 }
 
-fn not_found(account: &Account) -> Error {
+pub(super) fn not_found(account: &Account) -> Error {
     Error::NotFound(match account {
         Account::Id(id) => format!("User with ID {id} not found"),
         Account::Email(email) => format!("User with e-mail {email} not found"),

@@ -8,6 +8,7 @@ pub mod broadcasts;
 pub mod conversations;
 pub mod demo;
 pub mod emit;
+pub mod identities;
 pub mod messages;
 pub mod notifications;
 pub mod orders;

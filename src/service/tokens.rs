@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Services;
 use super::permissions::{Action, Standing, permit};
-use crate::auth::{Ended, Token};
+use super::{Services, identities};
+use crate::auth::{Claimed, Ended, Holder, Token};
 use crate::error::{AuthFailure, Error};
 use crate::event::{ADMIN, MAIN};
 use crate::model::fields::{self, Fields};
@@ -23,15 +23,28 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How far a look goes back behind the last: another's clock may be late, and so may its commit.
 const LOOK_BACK: Duration = Duration::from_secs(60);
 
-/// Whose token this is. Both doors ask here, whatever place the token came from. It costs one query.
+/// Whose token this is. Both doors ask here, whatever place the token came from. It costs one query, but for one who is to become a user with it.
 ///
 /// # Errors
-/// [`Error::Unauthorized`] for none, a bad one, one that has ended, and one of a user who does not exist.
+/// [`Error::Unauthorized`] for none, a bad one, one that has ended, and one of a user who does not exist; [`Error::Unavailable`].
 pub async fn check(services: &Services, token: Option<&str>) -> Result<Token, Error> {
     let token = token.ok_or(Error::Unauthorized(AuthFailure::Missing))?;
     let token = services.tokens.verify(token).map_err(Error::Unauthorized)?;
-    recheck(services, &token).await?;
-    Ok(token)
+    let mut found = standing(services, &token).await?;
+    if let (None, Holder::Outside(outsider)) = (&found, &token.holder)
+        && services.tokens.provisions()
+    {
+        identities::provision(&services.db, outsider, &token).await?;
+        found = standing(services, &token).await?;
+    }
+    let standing = found.ok_or(Error::Unauthorized(AuthFailure::Invalid))?;
+    let token = token.of(standing.user);
+    is_good(&token, &standing).map(|()| token)
+}
+
+async fn standing(services: &Services, token: &Claimed) -> Result<Option<rows::Standing>, Error> {
+    let (holder, id) = (token.holder.clone(), token.id);
+    services.db.read(async move |conn| rows::standing(conn, &holder, &id).await).await
 }
 
 /// Whether a token that was good has not ended meanwhile.
@@ -39,12 +52,14 @@ pub async fn check(services: &Services, token: Option<&str>) -> Result<Token, Er
 /// # Errors
 /// [`Error::Unauthorized`] when it has.
 pub async fn recheck(services: &Services, token: &Token) -> Result<(), Error> {
-    let (user, id) = (token.identity.user, token.id);
-    let found = services.db.read(async move |conn| rows::standing(conn, user, &id).await).await?;
-    let is_good = found.is_some_and(|rows::Standing { generation, ended_at, has_ended }| {
-        !has_ended && !ended_at.is_some_and(|at| Ended::Before { generation, at }.ends(token))
-    });
-    if is_good { Ok(()) } else { Err(Error::Unauthorized(AuthFailure::Invalid)) }
+    let (holder, id) = (Holder::User(token.identity.user), token.id);
+    let found = services.db.read(async move |conn| rows::standing(conn, &holder, &id).await).await?;
+    is_good(token, &found.ok_or(Error::Unauthorized(AuthFailure::Invalid))?)
+}
+
+fn is_good(token: &Token, standing: &rows::Standing) -> Result<(), Error> {
+    let all_ended = standing.ended_at.is_some_and(|at| Ended::Before { generation: standing.generation, at }.ends(token));
+    if standing.has_ended || all_ended { Err(Error::Unauthorized(AuthFailure::Invalid)) } else { Ok(()) }
 }
 
 /// Whether all of the user's tokens are to end, from `{everywhere?}`.

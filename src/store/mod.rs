@@ -14,7 +14,7 @@
 //! | `migrate`, `file` | the schema's version; SQLite's file, its rights and the server's lock |
 //! | `epochs`, `history` | stretches of the log, and which offsets are good; reading the log, and its old end |
 //! | `sessions`, `secrets` | what is kept of sockets that may come back; keys that outlive a restart |
-//! | `events`, `idempotency`, `users`, `tokens`, `orders`, `products`, `waitlist`, `reviews`, `payments`, `notifications`, `broadcasts`, `projects`, `conversations`, `messages` | queries, a file per table family |
+//! | `events`, `idempotency`, `users`, `tokens`, `identities`, `orders`, `products`, `waitlist`, `reviews`, `payments`, `notifications`, `broadcasts`, `projects`, `conversations`, `messages` | queries, a file per table family |
 
 mod batched;
 pub mod broadcasts;
@@ -27,6 +27,7 @@ mod fault;
 mod file;
 pub mod history;
 pub mod idempotency;
+pub mod identities;
 mod job;
 pub mod messages;
 mod migrate;

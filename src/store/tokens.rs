@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use diesel::dsl::exists;
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
+use diesel::sql_types::Nullable;
+use diesel::{ExpressionMethods, IntoSql, NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
-use crate::auth::{Ended, TokenId};
+use crate::auth::{Ended, Holder, TokenId};
 use crate::model::{Timestamp, User, UserId};
-use crate::schema::{token_ends, users};
+use crate::schema::{identities, identity_ends, token_ends, users};
 use crate::store::conn::query;
 use crate::store::users::Account;
 use crate::store::{Conn, Tx};
@@ -21,22 +22,37 @@ const MOST: i64 = 10_000;
 
 /// How things stand with a user's tokens.
 pub struct Standing {
+    pub user: UserId,
     /// The generation of a token that is made now.
     pub generation: i64,
-    /// When all of them ended the last time.
+    /// When all of them ended the last time; of an identity that was another user's before, also those of that time.
     pub ended_at: Option<Timestamp>,
     /// The token that was asked about has ended by itself.
     pub has_ended: bool,
 }
 
-/// How things stand with a user's tokens, and with this one. `None`: there is no such user.
-pub async fn standing(conn: &mut Conn, user: UserId, token: &TokenId) -> QueryResult<Option<Standing>> {
-    let row: Option<(i64, Option<Timestamp>, bool)> = query!(conn, c => {
+/// How things stand with the tokens of whoever that is, and with this one. `None`: there is no such user.
+pub async fn standing(conn: &mut Conn, holder: &Holder, token: &TokenId) -> QueryResult<Option<Standing>> {
+    type Row = (UserId, i64, Option<Timestamp>, bool, Option<Timestamp>);
+    let row: Option<Row> = query!(conn, c => {
         let ended = exists(token_ends::table.filter(token_ends::digest.eq(token.0.as_slice())));
-        users::table.find(user).select((users::token_generation, users::tokens_ended_at, ended)).first(c)
+        let all = (users::token_generation, users::tokens_ended_at);
+        match holder {
+            Holder::User(user) => {
+                let columns = (users::id, all.0, all.1, ended, None::<Timestamp>.into_sql::<Nullable<diesel::sql_types::Timestamp>>());
+                users::table.find(user).select(columns).first(c)
+            }
+            Holder::Outside(outsider) => {
+                let name = (outsider.id.issuer(), outsider.id.subject());
+                let before = identity_ends::table.find(name).select(identity_ends::ended_at.nullable()).single_value();
+                identities::table.find(name).inner_join(users::table).select((users::id, all.0, all.1, ended, before)).first(c)
+            }
+        }
     })
     .optional()?;
-    Ok(row.map(|(generation, ended_at, has_ended)| Standing { generation, ended_at, has_ended }))
+    let standing =
+        |(user, generation, ended_at, has_ended, before): Row| Standing { user, generation, ended_at: ended_at.max(before), has_ended };
+    Ok(row.map(standing))
 }
 
 /// Whom a token is made for, and its generation: as one read gives them, so that the role is not of before an end, and the generation of after it.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::auth::{Ended, TokenId};
+use crate::auth::{Ended, Holder, TokenId};
 use crate::model::Timestamp;
 use crate::store::tokens::{self, Standing};
 use crate::store::users::Account;
@@ -12,8 +12,8 @@ const ONE: TokenId = TokenId([1; 32]);
 const OTHER: TokenId = TokenId([2; 32]);
 
 async fn standing(db: &Db, user: UserId, token: TokenId) -> Option<(i64, bool, bool)> {
-    let found = db.read(async move |conn| tokens::standing(conn, user, &token).await).await.expect("reads");
-    found.map(|Standing { generation, ended_at, has_ended }| (generation, ended_at.is_some(), has_ended))
+    let found = db.read(async move |conn| tokens::standing(conn, &Holder::User(user), &token).await).await.expect("reads");
+    found.map(|Standing { generation, ended_at, has_ended, .. }| (generation, ended_at.is_some(), has_ended))
 }
 
 async fn end(db: &Db, user: UserId, token: TokenId, until: Timestamp) {

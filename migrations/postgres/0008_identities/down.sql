@@ -1,0 +1,2 @@
+DROP TABLE identity_ends;
+DROP TABLE identities;

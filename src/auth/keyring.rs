@@ -1,0 +1,218 @@
+//! The keys that tokens are checked with, and which of them one is tried against.
+//!
+//! A key is for one algorithm, which it says itself (RFC 8725, 3.1): what a token's header says of its algorithm and its key only picks among those that
+//! are here. A key that a token brings along (`jwk`, `jku`, `x5c`) is not looked at.
+
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
+use serde::de::DeserializeOwned;
+
+use super::Key;
+use crate::config::AuthSettings;
+use crate::error::AuthFailure;
+
+pub(super) struct Keyring {
+    keys: Vec<CheckingKey>,
+    /// With none that has a name, the one that a token gives says nothing.
+    are_named: bool,
+}
+
+struct CheckingKey {
+    id: Option<String>,
+    algorithm: Algorithm,
+    key: DecodingKey,
+    /// For this algorithm alone.
+    rules: Validation,
+}
+
+impl Keyring {
+    pub(super) fn new(key: &Key, settings: &AuthSettings) -> Self {
+        let checking = |id, algorithm, key| CheckingKey { id, algorithm, key, rules: rules(algorithm, settings) };
+        let keys: Vec<CheckingKey> = match key {
+            Key::Own(secret) => vec![checking(None, Algorithm::HS256, DecodingKey::from_secret(secret.expose().as_bytes()))],
+            Key::Outside(keys) => keys.keys().iter().map(|key| checking(key.id.clone(), key.algorithm, key.key.clone())).collect(),
+        };
+        Self { are_named: keys.iter().any(|key| key.id.is_some()), keys }
+    }
+
+    /// The claims of a token with a good signature, in its time, and from whom and for whom it has to be.
+    pub(super) fn decode<T: DeserializeOwned>(&self, token: &str) -> Result<T, AuthFailure> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| AuthFailure::Invalid)?;
+        // An extension that has to be understood (RFC 7515, 4.1.11); we understand none.
+        if header.crit.is_some() {
+            return Err(AuthFailure::Invalid);
+        }
+        for key in self.keys.iter().filter(|key| self.is_meant(key, &header)) {
+            match jsonwebtoken::decode(token, &key.key, &key.rules) {
+                Ok(data) => return Ok(data.claims),
+                Err(error) => match error.kind() {
+                    ErrorKind::InvalidSignature => {}
+                    ErrorKind::ExpiredSignature => return Err(AuthFailure::Expired),
+                    _ => return Err(AuthFailure::Invalid),
+                },
+            }
+        }
+        Err(AuthFailure::Invalid)
+    }
+
+    fn is_meant(&self, key: &CheckingKey, header: &Header) -> bool {
+        let is_named = !self.are_named || header.kid.is_none() || header.kid == key.id;
+        is_named && key.algorithm == header.alg
+    }
+}
+
+fn rules(algorithm: Algorithm, settings: &AuthSettings) -> Validation {
+    let mut rules = Validation::new(algorithm);
+    rules.leeway = 0;
+    rules.validate_nbf = true;
+    // `sub` is asked for where claims are read: the library knows it as a string only.
+    let mut required = vec!["exp"];
+    if let Some(issuer) = &settings.jwt_issuer {
+        rules.set_issuer(&[issuer]);
+        required.push("iss");
+    }
+    match &settings.jwt_audience {
+        Some(audience) => {
+            rules.set_audience(&[audience]);
+            required.push("aud");
+        }
+        None => rules.validate_aud = false,
+    }
+    rules.set_required_spec_claims(&required);
+    rules
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use jsonwebtoken::EncodingKey;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::Timestamp;
+
+    fn path(name: &str) -> String {
+        format!("{}/tests/keys/{name}", env!("CARGO_MANIFEST_DIR"))
+    }
+
+    fn pem(name: &str) -> Vec<u8> {
+        std::fs::read(path(name)).expect("reads")
+    }
+
+    fn ring(file: &str) -> Keyring {
+        let settings =
+            AuthSettings { jwt_secret: None, jwt_public_key_file: None, jwt_issuer: None, jwt_audience: None, jwt_provision: false };
+        Keyring::new(&Key::Outside(path(file).parse().expect("keys")), &settings)
+    }
+
+    /// Another of the library's formats for each.
+    fn signing(name: &str) -> EncodingKey {
+        let pem = pem(&format!("{name}.pem"));
+        let key = match name {
+            "rsa" => EncodingKey::from_rsa_pem(&pem),
+            "p256" => EncodingKey::from_ec_pem(&pem),
+            _ => EncodingKey::from_ed_pem(&pem),
+        };
+        key.expect("a key")
+    }
+
+    fn sign(header: &Header, key: &EncodingKey) -> String {
+        let claims = json!({"sub": "eve", "exp": Timestamp::now().unix_seconds() + 60});
+        jsonwebtoken::encode(header, &claims, key).expect("signs")
+    }
+
+    fn named(algorithm: Algorithm, id: &str) -> Header {
+        Header { kid: Some(id.into()), ..Header::new(algorithm) }
+    }
+
+    fn is_good(ring: &Keyring, token: &str) -> bool {
+        match ring.decode::<Value>(token) {
+            Ok(claims) => claims["sub"] == "eve",
+            Err(failure) => {
+                assert_eq!(failure, AuthFailure::Invalid);
+                false
+            }
+        }
+    }
+
+    const EACH: [(&str, Algorithm); 3] = [("rsa", Algorithm::RS256), ("p256", Algorithm::ES256), ("ed25519", Algorithm::EdDSA)];
+
+    #[test]
+    fn each_kind_of_key_takes_its_own_tokens_and_no_others() {
+        for (name, _) in EACH {
+            let ring = ring(&format!("{name}-public.pem"));
+            for (signer, algorithm) in EACH {
+                let token = sign(&Header::new(algorithm), &signing(signer));
+                assert_eq!(is_good(&ring, &token), name == signer, "{name} {signer}");
+                let (signed, signature) = token.rsplit_once('.').expect("two dots");
+                let another = if signature.starts_with('A') { 'B' } else { 'A' };
+                assert!(!is_good(&ring, &format!("{signed}.{another}{}", &signature[1..])), "{name} {signer}");
+            }
+            assert!(is_good(&ring, &sign(&named(EACH.iter().find(|each| each.0 == name).expect("there").1, "x"), &signing(name))));
+        }
+    }
+
+    #[test]
+    fn a_token_does_not_choose_its_algorithm() {
+        for (name, own) in EACH {
+            let ring = ring(&format!("{name}-public.pem"));
+            let public = pem(&format!("{name}-public.pem"));
+            let bytes = String::from_utf8(public.clone()).expect("text");
+            let only_pem = bytes[bytes.find("-----").expect("begins")..].as_bytes().to_vec();
+            for secret in [public, only_pem.clone(), only_pem.trim_ascii().to_vec(), Vec::new()] {
+                for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+                    assert!(!is_good(&ring, &sign(&Header::new(algorithm), &EncodingKey::from_secret(&secret))), "{name}");
+                }
+            }
+            let good = sign(&Header::new(own), &signing(name));
+            let (_, rest) = good.split_once('.').expect("a dot");
+            let (claims, signature) = rest.split_once('.').expect("a dot");
+            for algorithm in ["none", "None", "HS256", "RS384", "PS256", "ES384", ""] {
+                let header = URL_SAFE_NO_PAD.encode(json!({"alg": algorithm}).to_string());
+                assert!(!is_good(&ring, &format!("{header}.{claims}.{signature}")), "{name} {algorithm}");
+                assert!(!is_good(&ring, &format!("{header}.{claims}.")), "{name} {algorithm}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_algorithm_of_the_same_key_is_refused() {
+        for algorithm in [Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512] {
+            assert!(!is_good(&ring("rsa-public.pem"), &sign(&Header::new(algorithm), &signing("rsa"))), "{algorithm:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_a_token_brings_along_is_not_looked_at() {
+        let own = signing("ed25519");
+        let jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&own, Algorithm::EdDSA).expect("a JWK");
+        let brought = Header {
+            jwk: Some(jwk),
+            jku: Some("http://127.0.0.1:9/keys".into()),
+            x5u: Some("http://127.0.0.1:9/chain".into()),
+            x5c: Some(vec!["MCowBQYDK2VwAyEAItYgI0EbLRjklojrNMCv4acpixU+wrpIHrpm9yY4bo0=".into()]),
+            ..Header::new(Algorithm::EdDSA)
+        };
+        for file in ["rsa-public.pem", "p256-public.pem", "jwks.json"] {
+            assert!(!is_good(&ring(file), &sign(&brought, &own)), "{file}");
+        }
+        // Beside a good signature they change nothing.
+        assert!(is_good(&ring("ed25519-public.pem"), &sign(&brought, &own)));
+        let critical = Header { crit: Some(vec!["b64".into()]), ..Header::new(Algorithm::EdDSA) };
+        assert!(!is_good(&ring("ed25519-public.pem"), &sign(&critical, &own)));
+    }
+
+    #[test]
+    fn a_name_picks_the_key_and_without_one_each_of_the_algorithm_is_tried() {
+        let ring = ring("jwks.json");
+        for (id, name, algorithm) in [("first", "rsa", Algorithm::RS256), ("second", "p256", Algorithm::ES256)] {
+            assert!(is_good(&ring, &sign(&named(algorithm, id), &signing(name))), "{id}");
+            assert!(is_good(&ring, &sign(&Header::new(algorithm), &signing(name))), "{id}");
+            for another in ["first", "second", "third", ""].iter().filter(|another| **another != id) {
+                assert!(!is_good(&ring, &sign(&named(algorithm, another), &signing(name))), "{another}");
+            }
+        }
+        assert!(!is_good(&ring, &sign(&Header::new(Algorithm::EdDSA), &signing("ed25519"))));
+    }
+}

@@ -1,0 +1,43 @@
+//! Who users are for others that sign tokens.
+
+#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
+
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
+
+use crate::model::{OutsideId, Timestamp, UserId};
+use crate::schema::{identities, identity_ends};
+use crate::store::conn::query;
+use crate::store::{Conn, Tx};
+
+/// Whose identity that is.
+pub async fn owner(conn: &mut Conn, id: &OutsideId) -> QueryResult<Option<UserId>> {
+    query!(conn, c => identities::table.find((id.issuer(), id.subject())).select(identities::user_id).first(c)).optional()
+}
+
+/// Makes it that user's. One that is somebody's is a unique violation ([`is_taken`](crate::store::is_taken)).
+pub async fn insert(tx: &mut Tx, id: &OutsideId, user: UserId) -> QueryResult<()> {
+    let row = (identities::issuer.eq(id.issuer()), identities::subject.eq(id.subject()), identities::user_id.eq(user));
+    query!(tx.conn(), c => diesel::insert_into(identities::table).values(row).execute(c)).map(|_| ())
+}
+
+/// When the last user was removed that it was.
+pub async fn last_end(conn: &mut Conn, id: &OutsideId) -> QueryResult<Option<Timestamp>> {
+    query!(conn, c => identity_ends::table.find((id.issuer(), id.subject())).select(identity_ends::ended_at).first(c)).optional()
+}
+
+/// Ahead of that user's removal: the tokens of each of its identities end now.
+pub async fn end_all(tx: &mut Tx, user: UserId) -> QueryResult<()> {
+    let own: Vec<(String, String)> = query!(tx.conn(), c => {
+        let own = identities::table.filter(identities::user_id.eq(user)).order((identities::issuer, identities::subject));
+        own.select((identities::issuer, identities::subject)).load(c)
+    })?;
+    let now = identity_ends::ended_at.eq(Timestamp::now());
+    for (issuer, subject) in &own {
+        let row = (identity_ends::issuer.eq(issuer), identity_ends::subject.eq(subject), now);
+        query!(tx.conn(), c => {
+            let insert = diesel::insert_into(identity_ends::table).values(row);
+            insert.on_conflict((identity_ends::issuer, identity_ends::subject)).do_update().set(now).execute(c)
+        })?;
+    }
+    Ok(())
+}
