@@ -158,11 +158,11 @@ mod tests {
         for (name, own) in EACH {
             let ring = ring(&format!("{name}-public.pem"));
             let public = pem(&format!("{name}-public.pem"));
-            let bytes = String::from_utf8(public.clone()).expect("text");
-            let only_pem = bytes[bytes.find("-----").expect("begins")..].as_bytes().to_vec();
-            for secret in [public, only_pem.clone(), only_pem.trim_ascii().to_vec(), Vec::new()] {
+            let begins = public.windows(5).position(|bytes| bytes == b"-----").expect("is PEM");
+            let only_pem = &public[begins..];
+            for secret in [&public, only_pem, only_pem.trim_ascii(), b""] {
                 for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
-                    assert!(!is_good(&ring, &sign(&Header::new(algorithm), &EncodingKey::from_secret(&secret))), "{name}");
+                    assert!(!is_good(&ring, &sign(&Header::new(algorithm), &EncodingKey::from_secret(secret))), "{name}");
                 }
             }
             let good = sign(&Header::new(own), &signing(name));
