@@ -48,8 +48,8 @@ export class Connection {
     $("line-transport").textContent = transport ?? "None";
     $("line-break").textContent = state === "waiting" ? "Come back now" : "Break the line";
     $("line-break").disabled = !isLive && state !== "waiting";
-    $("line-measure").disabled = !isLive;
-    if (!isLive) $("line-latency").textContent = "–";
+    $("line-measure").disabled = !this.#links[0].isLive;
+    if (!this.#links[0].isLive) $("line-latency").textContent = "–";
   }
 
   /** A frame has come. */

@@ -86,6 +86,7 @@ for (const screen of Object.keys(SCREENS)) {
       for (const name of ["alice", "bob"]) await server.call(name, "PATCH", "/notifications/mark-all-read");
       for (const page of [alice, bob]) await page.shows("bell-badge", null);
       const { id } = await server.order("alice", "31.00");
+      await alice.on("nav-orders").click();
       await admin.order(id, "pending");
       await admin.page.locator(`[data-order-id="${id}"]`).getByTestId("to-paid").click();
       for (const page of [alice, other]) {

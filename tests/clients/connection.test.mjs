@@ -30,8 +30,8 @@ const measured = (page) => until(async () => LATENCY.test(await page.on("line-la
 const block = (page) => page.routeWebSocket(/\/ws/, (socket) => socket.close());
 
 /** A page that comes with a token of its own, `seconds` of which are left. */
-async function withToken(name, seconds, prepare = () => {}) {
-  const token = sign({ sub: await server.id(name), exp: Math.floor(Date.now() / 1000) + seconds });
+async function withToken(name, seconds, prepare = () => {}, role = "customer") {
+  const token = sign({ sub: await server.id(name), role, exp: Math.floor(Date.now() / 1000) + seconds });
   const keep = (page) => page.addInitScript((token) => sessionStorage.setItem("token", token), token);
   const page = await browser.visit("desktop", { prepare: async (page) => [await keep(page), await prepare(page)] });
   await page.on("who").waitFor();
@@ -175,22 +175,22 @@ describe("the page", () => {
   });
 
   test("a minute before its sign-in runs out says so, and stays when the password is given", async () => {
-    const alice = await withToken("alice", 61);
-    await alice.on("expiring").waitFor({ timeout: 15_000 });
-    await alice.picture("34-expiring");
-    await alice.on("expiring-password").fill(`not ${PASSWORD}`);
-    await alice.on("expiring-stay").click();
-    await until(async () => /Invalid email or password/.test(await alice.on("expiring").textContent()), "the refusal");
-    alice.forgive(401);
-    const before = await alice.page.evaluate(() => sessionStorage.getItem("token"));
-    await alice.on("expiring-password").fill(PASSWORD);
-    await alice.on("expiring-stay").click();
-    await alice.toast("You are still signed in");
-    await alice.shows("expiring", null);
-    assert.notEqual(await alice.page.evaluate(() => sessionStorage.getItem("token")), before);
-    await alice.on("line-measure").click();
-    await measured(alice);
-    await farewell(alice);
+    const admin = await withToken("admin", 61, undefined, "admin");
+    await admin.on("expiring").waitFor({ timeout: 15_000 });
+    await admin.picture("34-expiring");
+    await admin.on("expiring-password").fill(`not ${PASSWORD}`);
+    await admin.on("expiring-stay").click();
+    await until(async () => /Invalid email or password/.test(await admin.on("expiring").textContent()), "the refusal");
+    admin.forgive(401);
+    const before = await admin.page.evaluate(() => sessionStorage.getItem("token"));
+    await admin.on("expiring-password").fill(PASSWORD);
+    await admin.on("expiring-stay").click();
+    await admin.toast("You are still signed in");
+    await admin.shows("expiring", null);
+    assert.notEqual(await admin.page.evaluate(() => sessionStorage.getItem("token")), before);
+    await admin.on("line-measure").click();
+    await measured(admin);
+    await farewell(admin);
   });
 
   test("goes back to the sign-in when its token has run out, and says why", async () => {

@@ -56,6 +56,7 @@ for (const screen of Object.keys(SCREENS)) {
       await reads(atDesk.getByTestId("order-items"), "2 × Oak tray, 1 × Brass kettle");
       await reads(atDesk.getByTestId("order-customer"), "Alice");
       assert.equal(await atDesk.getByTestId("order-amount").textContent(), "107.30");
+      await admin.on("stats").waitFor();
       await admin.picture("21-desk");
       if (screen === "desktop") await admin.pictureForReadme("desk");
 
@@ -221,3 +222,43 @@ for (const screen of Object.keys(SCREENS)) {
     });
   });
 }
+
+describe("the shop", () => {
+  test("asks for what is left when a part was paid elsewhere", async () => {
+    const { id } = await server.order("alice", "10.00");
+    await server.post("alice", `/orders/${id}/payments`, { amount: "4.00" });
+    const [alice] = await pages("desktop", "alice");
+    await alice.on("nav-orders").click();
+    const pay = (await alice.order(id, "pending")).getByTestId("pay");
+    await reads(pay, "Pay 10.00");
+    await pay.click();
+    await reads(pay, "Pay 6.00");
+    assert.equal(await alice.on("orders-error").textContent(), `Order with ID ${id} has only 6.00 due`);
+    alice.forgive(409);
+    await pay.click();
+    await alice.order(id, "paid");
+    assert.equal(await alice.on("orders-error").isVisible(), false);
+    await farewell(alice);
+  });
+
+  test("is worked by keyboard: from the product to the basket and out of it, without losing the place", async () => {
+    const { id } = await product("Tea towel", "6.00", 5);
+    const [alice] = await pages("desktop", "alice");
+    const { keyboard } = alice.page;
+    await alice.product(id).getByTestId("quantity").focus();
+    await keyboard.press("ArrowUp");
+    await keyboard.press("Enter");
+    await alice.shows("basket-count", "2 pieces");
+    await alice.on("basket-open").focus();
+    await keyboard.press("Enter");
+    await alice.on("basket-quantity").focus();
+    await keyboard.press("ArrowDown");
+    await keyboard.press("Enter");
+    await alice.shows("basket-count", "1 piece");
+    await keyboard.press("Tab");
+    await keyboard.press("Enter");
+    await alice.shows("basket", null);
+    assert.equal(await alice.page.evaluate(() => document.activeElement.id), "shop-title");
+    await farewell(alice);
+  });
+});
