@@ -97,10 +97,6 @@ export class Line {
     this.#patience = setTimeout(() => this.#giveUp(), PATIENCE_MS);
     // The token goes in the first frame and never in the URL, which ends up in logs.
     this.#socket.onopen = () => this.#write({ event: "auth", data: { token: this.token } });
-    this.#listen();
-  }
-
-  #listen() {
     this.#socket.onmessage = ({ data }) => this.#read(JSON.parse(data));
     this.#socket.onclose = ({ code, reason }) => this.#lost(code, reason);
   }
@@ -244,18 +240,22 @@ export class Line {
     // Anywhere between the shortest wait and a bound that doubles: a thousand pages do not all come back at once.
     this.#failures += 1;
     const bound = Math.min(RETRY.longest, RETRY.shortest * 2 ** this.#failures);
-    const isTurn = this.#fruitless >= (this.#isByPolling ? 1 : TRIES);
-    const now = isTurn && !this.#isByPolling ? 1 : 0;
-    if (isTurn) {
-      this.#isByPolling = !this.#isByPolling;
-      this.#fruitless = 0;
-    }
-    const wait = now || this.#hint || RETRY.shortest + Math.random() * (bound - RETRY.shortest);
+    // From WebSocket to polling at once, back as after any failure.
+    const isAtOnce = this.#takeTurns() && this.#isByPolling;
+    const wait = isAtOnce ? 0 : this.#hint || RETRY.shortest + Math.random() * (bound - RETRY.shortest);
     this.#hint = 0;
     this.#timer = setTimeout(() => this.open(), wait);
     const why = this.#onPurpose ?? (this.#wasLive ? "Connection lost" : "No connection");
     this.#onPurpose = null;
     this.on.onState("waiting", `${why}. Trying again in ${Math.ceil(wait / 1000)} s`);
+  }
+
+  /** Whether it is time for the other way. */
+  #takeTurns() {
+    if (this.#fruitless < (this.#isByPolling ? 1 : TRIES)) return false;
+    this.#isByPolling = !this.#isByPolling;
+    this.#fruitless = 0;
+    return true;
   }
 
   #forgetQuestions() {
