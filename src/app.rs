@@ -61,7 +61,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let (log, pid_key) = recovery::start(&db, keeping).await?;
     let checker = Tokens::new(&key, &settings.auth);
     let services = Arc::new(Services::new(db.clone(), checker, hub.clone(), next, settings.access.rate_login));
-    actix_rt::spawn(tokens::watch(Arc::clone(&services)));
+    let watching = actix_rt::spawn(tokens::watch(Arc::clone(&services)));
     if settings.server.demo {
         demo::prepare(&services).await?;
         if services.tokens.can_sign().is_err() {
@@ -126,6 +126,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         handle.stop(true).await;
     }
     broadcasting.abort();
+    watching.abort();
     // Waits for the writer's last batch; nothing else runs any more that it could hold up.
     db.close();
     tracing::info!("stopped");

@@ -42,11 +42,13 @@ pub enum Code {
     TooLarge,
     Unavailable,
     TokenExpired,
+    /// In the close reason only: who reads too slowly is told nothing more.
+    SlowConsumer,
 }
 
 impl Code {
     /// Every one, in the order of its declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Unauthorized,
         Self::Forbidden,
         Self::NotFound,
@@ -56,6 +58,7 @@ impl Code {
         Self::TooLarge,
         Self::Unavailable,
         Self::TokenExpired,
+        Self::SlowConsumer,
     ];
 
     /// The wire form, snake_case.
@@ -71,6 +74,7 @@ impl Code {
             Self::TooLarge => "too_large",
             Self::Unavailable => "unavailable",
             Self::TokenExpired => "token_expired",
+            Self::SlowConsumer => "slow_consumer",
         }
     }
 }

@@ -14,7 +14,6 @@ pub use password::{NO_PASSWORD, PasswordHasher};
 pub use secret::{Key, KeyError, load_key};
 pub use token::{Issued, Tokens};
 
-use crate::error::Error;
 use crate::model::{Outsider, Role, Timestamp, UserId};
 
 /// A good token: what it says, and what it takes to end it.
@@ -66,13 +65,5 @@ impl Identity {
     #[must_use]
     pub fn is_admin(&self) -> bool {
         self.role == Role::Admin
-    }
-
-    /// For verbs that only admins have.
-    ///
-    /// # Errors
-    /// [`Error::Forbidden`] for everyone else.
-    pub fn require_admin(&self) -> Result<(), Error> {
-        if self.is_admin() { Ok(()) } else { Err(Error::Forbidden) }
     }
 }

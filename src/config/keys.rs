@@ -71,6 +71,9 @@ impl FromStr for PublicKeys {
     type Err = String;
 
     fn from_str(path: &str) -> Result<Self, String> {
+        if path.contains("-----BEGIN") || path.contains('\n') {
+            return Err("is the path of a file, and not the key itself".into());
+        }
         let read = || {
             let mut text = String::new();
             File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text).map(|_| text)

@@ -27,7 +27,7 @@ pub use projects::{ProjectChange, project_update, stage_completed};
 pub use rooms::typing;
 pub use stats::{ConnectionCount, ServerStats, server_stats};
 pub use tokens::token_expiring;
-pub use told::{Told, told};
+pub use told::{Told, schema_of, told};
 
 use crate::model::{ConversationId, ProjectId, UserId};
 
@@ -83,6 +83,19 @@ impl Joinable {
             "project" => id.parse().ok().map(Self::Project),
             "conversation" => id.parse().ok().map(Self::Conversation),
             _ => None,
+        }
+    }
+}
+
+/// The room itself, when it is none that clients join.
+impl TryFrom<Room> for Joinable {
+    type Error = Room;
+
+    fn try_from(room: Room) -> Result<Self, Room> {
+        match room {
+            Room::Project(id) => Ok(Self::Project(id)),
+            Room::Conversation(id) => Ok(Self::Conversation(id)),
+            Room::User(_) | Room::Admin | Room::Members(_) => Err(room),
         }
     }
 }

@@ -2,7 +2,6 @@
 //! themselves; the ways to connect are told in words.
 
 use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::heard::{self, Heard};
@@ -60,7 +59,7 @@ pub fn document() -> Value {
             },
             "plain": {
                 "host": "localhost:3000", "pathname": "/ws", "protocol": "ws",
-                "description": "One JSON object a text frame: the client's {event, data, id?}, the server's {event, data, offset?} and, to a frame with an id, {ack: id, data}. ?namespace=/admin is the other channel."
+                "description": "One JSON object a text frame: the client's {event, data, id?}, the server's {event, data, offset?} and, to a frame with an id, {ack: id, data}. ?namespace=/admin is the other channel. A connection without a token in its request begins with {event: \"auth\", data: {token}}. Close codes: 4400 no JSON, or another first frame; 4401 no good token, or its end; 4403 a customer on /admin; 4404 no such namespace; 1008 too slow, silent or too fast; 1009 over MAX_PAYLOAD; 1013 and 1001 come back later."
             }
         },
         "channels": channels,
@@ -97,9 +96,4 @@ fn acknowledgement(answer: Value) -> Value {
         }
     });
     json!({"oneOf": [{"allOf": [done, answer]}, failed]})
-}
-
-/// Takes what `T` says of itself.
-pub(super) fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<T>()
 }

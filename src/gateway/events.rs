@@ -1,5 +1,7 @@
 //! What clients send on `/`: each event's payload read, its verb called, its ack made. One line of the table per event.
 
+use std::fmt::Display;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::json;
@@ -34,8 +36,8 @@ impl Call<'_> {
             "leave:project" => self.leave(project(fields()?)?).await,
             "join:conversation" => self.join(conversation(fields()?)?).await,
             "leave:conversation" => self.leave(conversation(fields()?)?).await,
-            "joinRoom" => self.join(room(fields()?)?).await,
-            "leaveRoom" => self.leave(room(fields()?)?).await,
+            "joinRoom" => self.join_by_name(room(fields()?)?).await,
+            "leaveRoom" => self.leave_by_name(room(fields()?)?).await,
             "message:send" => self.send(fields()?).await,
             "message" => self.echo(fields()?, event.attachments.clone()),
             "typing" => self.typing(fields()?).await,
@@ -68,6 +70,21 @@ impl Call<'_> {
 
     async fn leave(&self, room: Joinable) -> Reply {
         answer(room, &rooms::leave(self.services, room, self.client.handle()).await?)
+    }
+
+    /// A room that the socket is in from the start counts as joined.
+    async fn join_by_name(&self, room: Room) -> Reply {
+        match Joinable::try_from(room) {
+            Ok(room) => self.join(room).await,
+            Err(room) => answer(room, &rooms::own(self.services, self.caller, room).await?),
+        }
+    }
+
+    async fn leave_by_name(&self, room: Room) -> Reply {
+        match Joinable::try_from(room) {
+            Ok(room) => self.leave(room).await,
+            Err(room) => Err(Error::Conflict(format!("{room} is not left while the socket is there"))),
+        }
     }
 
     async fn send(&self, fields: Fields<'_>) -> Reply {
@@ -108,7 +125,7 @@ impl Call<'_> {
     }
 
     async fn read_all_notifications(&self, fields: Fields<'_>) -> Reply {
-        nothing(fields)?;
+        fields::nothing(fields)?;
         let updated = notifications::read_all(self.services, self.caller).await?;
         ack(&json!({"updated": updated}))
     }
@@ -139,9 +156,9 @@ struct Acked<'a, T> {
     answer: &'a T,
 }
 
-/// The first argument of an event, as JSON.
+/// The first argument of an event, as JSON; null is as good as none.
 pub(super) fn payload(event: &Incoming) -> &str {
-    event.args.first().map_or("{}", |first| first.get())
+    event.args.first().map(|first| first.get()).filter(|first| *first != "null").unwrap_or("{}")
 }
 
 /// The ack of `auth:refresh`: {ok, expiresAt}.
@@ -161,10 +178,6 @@ pub(super) fn typing(mut fields: Fields<'_>) -> Result<(ConversationId, bool), E
     fields.end(|| Some((conversation?, is_typing?)))
 }
 
-pub(super) fn nothing(fields: Fields<'_>) -> Result<(), Error> {
-    fields.end(|| Some(()))
-}
-
 pub(super) fn project(mut fields: Fields<'_>) -> Result<Joinable, Error> {
     let id = fields.required("projectId", fields::id::<ProjectId>);
     fields.end(|| id).map(Joinable::Project)
@@ -175,13 +188,13 @@ pub(super) fn conversation(mut fields: Fields<'_>) -> Result<Joinable, Error> {
     fields.end(|| id).map(Joinable::Conversation)
 }
 
-pub(super) fn room(mut fields: Fields<'_>) -> Result<Joinable, Error> {
+pub(super) fn room(mut fields: Fields<'_>) -> Result<Room, Error> {
     let name = fields.required("room", fields::text);
-    let named = Joinable::by_name(&fields.end(|| name)?);
-    named.ok_or_else(|| Error::BadRequest("room must be project:ID or conversation:ID".into()))
+    let named = Room::by_name(&fields.end(|| name)?);
+    named.ok_or_else(|| Error::BadRequest("room must be project:ID, conversation:ID, user:ID or admin".into()))
 }
 
-fn answer(room: Joinable, present: &Present) -> Reply {
+fn answer(room: impl Display, present: &Present) -> Reply {
     let mut answer = present.to_json(&room.to_string());
     if let Some(answer) = answer.as_object_mut() {
         answer.insert("memberCount".into(), present.count.into());

@@ -3,11 +3,10 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 
-use super::asyncapi::schema_of;
 use super::{events, tokens};
 use crate::error::Error;
-use crate::event::{ADMIN, MAIN};
-use crate::model::fields::Fields;
+use crate::event::{ADMIN, MAIN, schema_of};
+use crate::model::fields::{self, Fields};
 use crate::model::{Message, Notification, Reading, Timestamp, UserId};
 use crate::service::messages::NewMessage;
 use crate::service::{conversations, notifications};
@@ -75,7 +74,11 @@ pub(super) fn all() -> Vec<Heard> {
         Heard::new::<_, Entered>("leave:project", "Leave it.", events::project),
         Heard::new::<_, Entered>("join:conversation", "Join the room conversation:ID. Members only.", events::conversation),
         Heard::new::<_, Entered>("leave:conversation", "Leave it.", events::conversation),
-        Heard::new::<_, Entered>("joinRoom", "Join a room by its name.", events::room),
+        Heard::new::<_, Entered>(
+            "joinRoom",
+            "Join a room by its name: project:ID or conversation:ID. Its own user:ID, and admin for an admin, a socket is in from the start.",
+            events::room,
+        ),
         Heard::new::<_, Entered>("leaveRoom", "Leave it.", events::room),
         Heard::new::<_, Sent>(
             "message:send",
@@ -86,7 +89,7 @@ pub(super) fn all() -> Vec<Heard> {
         Heard::new::<_, Done>("typing", "Tell the others in a conversation that one types, or has stopped.", events::typing),
         Heard::new::<_, Reading>("conversation:read", "Say how far one has read.", conversations::read_mark_event),
         Heard::new::<_, Read>("notification:read", "Mark a notification as read.", notifications::read_id),
-        Heard::new::<_, ReadAll>("notification:read-all", "Mark all of them as read.", events::nothing),
+        Heard::new::<_, ReadAll>("notification:read-all", "Mark all of them as read.", fields::nothing),
         Heard {
             namespaces: &[MAIN, ADMIN],
             ..Heard::new::<_, Refreshed>("auth:refresh", "Go on with another token of the same user.", tokens::read)

@@ -1,11 +1,12 @@
 //! One REST call: its way to a handler, and what there is to say about it. The router and the OpenAPI document are made of the same list of these.
 
 use actix_web::http::Method;
-use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
+use actix_web::{FromRequest, Handler, Responder, Route, web};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use crate::error::Error;
+use crate::event::schema_of;
 use crate::model::fields::Fields;
 
 /// Builds the schema of an answer.
@@ -51,11 +52,6 @@ pub(super) enum Answer {
     Other(&'static str),
 }
 
-/// Takes what `T` says of itself.
-fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<T>()
-}
-
 impl Endpoint {
     fn new<F, A>(method: Method, path: &'static str, summary: &'static str, handler: F) -> Self
     where
@@ -64,10 +60,7 @@ impl Endpoint {
     {
         let verb = method.clone();
         let route = move || {
-            let route = web::route();
-            // GET, and HEAD with it (RFC 9110, 9.1: both are a server's duty).
-            let route =
-                if verb == Method::GET { route.guard(guard::Any(guard::Get()).or(guard::Head())) } else { route.method(verb.clone()) };
+            let route = if verb == Method::GET { super::get() } else { web::method(verb.clone()) };
             route.to(handler.clone())
         };
         Self {

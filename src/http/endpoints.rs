@@ -7,7 +7,7 @@ use super::endpoint::{Endpoint, delete, get, patch, post};
 use super::{
     accounts, conversations, emit, health, metrics, notifications, orders, payments, presence, products, projects, reviews, waitlist,
 };
-use crate::model::fields::Fields;
+use crate::model::fields::nothing;
 use crate::model::{
     ConversationDetail, ConversationSummary, ConversationWithMembers, Member, Message, Notification, Order, OrderDetail, Payment, Product,
     Project, ProjectDetail, Reading, Review, Stage, User, Waiting, WithItems,
@@ -68,14 +68,14 @@ fn products() -> Vec<Endpoint> {
 fn orders() -> Vec<Endpoint> {
     vec![
         post("/orders", "Place an order", orders::create).takes(NewOrder::read).once().creates::<WithItems<Order>>().refuses(&[403, 409]),
-        get("/orders", "Own orders, all for an admin, newest first, each with its customer", orders::list)
+        get("/orders", "Own orders, all for an admin, newest first, each with its customer and items", orders::list)
             .pages::<WithItems<OrderDetail>>(),
-        get("/orders/{id}", "One order, with its customer", orders::get).answers::<WithItems<OrderDetail>>(),
+        get("/orders/{id}", "One order, with its customer and items", orders::get).answers::<WithItems<OrderDetail>>(),
         patch("/orders/{id}/status", "Move an order on (admins)", orders::set_status)
             .takes(read_status)
             .answers::<Order>()
             .refuses(&[403, 409]),
-        patch("/orders/{id}/ship", "Ship an order (admins)", orders::ship).answers::<Order>().refuses(&[403, 409]),
+        patch("/orders/{id}/ship", "Ship an order (admins)", orders::ship).may_take(nothing).answers::<Order>().refuses(&[403, 409]),
         post("/orders/{id}/payments", "Pay an order, in whole or in part", payments::create)
             .takes(NewPayment::read)
             .once()
@@ -97,8 +97,10 @@ fn notifications() -> Vec<Endpoint> {
             "Only those that are unread",
         ),
         get("/notifications/unread-count", "How many of the caller's are unread", notifications::unread_count).answers::<Count>(),
-        patch("/notifications/mark-all-read", "Mark all of the caller's as read", notifications::read_all).answers::<Updated>(),
-        patch("/notifications/{id}/read", "Mark one as read", notifications::read).answers::<Notification>(),
+        patch("/notifications/mark-all-read", "Mark all of the caller's as read", notifications::read_all)
+            .may_take(nothing)
+            .answers::<Updated>(),
+        patch("/notifications/{id}/read", "Mark one as read", notifications::read).may_take(nothing).answers::<Notification>(),
         delete("/notifications/{id}", "Remove one", notifications::delete).removes(),
     ]
 }
@@ -172,9 +174,4 @@ fn process() -> Vec<Endpoint> {
         get("/readyz", "Whether it takes work", health::ready).open().answers::<Health>(),
         get(metrics::PATH, "Figures for Prometheus; with METRICS_ADDR they are there instead", metrics::get).open().gives("text/plain"),
     ]
-}
-
-/// A body without fields.
-fn nothing(fields: Fields<'_>) -> Result<(), crate::error::Error> {
-    fields.end(|| Some(()))
 }

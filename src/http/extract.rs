@@ -252,7 +252,8 @@ impl<T: FromStr + ToString> Paging<T> {
                 name => {
                     let Some(at) = names.iter().position(|flag| *flag == name) else { continue };
                     match &*value {
-                        "true" | "1" => flags[at] = true, // as many as names
+                        // As many as names; one without a value is yes.
+                        "true" | "1" | "" => flags[at] = true,
                         "false" | "0" => flags[at] = false,
                         _ => faults.push(format!("{name} must be a boolean string")),
                     }

@@ -6,6 +6,7 @@ use super::answers::{Count, Updated};
 use super::extract::{Body, Caller, Id, Paging, once};
 use crate::error::Error;
 use crate::model::NotificationId;
+use crate::model::fields::nothing;
 use crate::service::Services;
 use crate::service::notifications::{self, NewNotification};
 
@@ -31,13 +32,16 @@ pub async fn unread_count(services: web::Data<Services>, caller: Caller) -> Resu
 }
 
 /// `PATCH /notifications/{id}/read` → 200
-pub async fn read(services: web::Data<Services>, caller: Caller, id: Id<NotificationId>) -> Result<HttpResponse, Error> {
-    let notification = notifications::read(&services, &caller.0, id.get()?).await?;
+pub async fn read(services: web::Data<Services>, caller: Caller, id: Id<NotificationId>, body: Body) -> Result<HttpResponse, Error> {
+    let id = id.get()?;
+    nothing(body.fields()?)?;
+    let notification = notifications::read(&services, &caller.0, id).await?;
     Ok(HttpResponse::Ok().json(notification))
 }
 
 /// `PATCH /notifications/mark-all-read` → 200 {updated}
-pub async fn read_all(services: web::Data<Services>, caller: Caller) -> Result<HttpResponse, Error> {
+pub async fn read_all(services: web::Data<Services>, caller: Caller, body: Body) -> Result<HttpResponse, Error> {
+    nothing(body.fields()?)?;
     let updated = notifications::read_all(&services, &caller.0).await?;
     Ok(HttpResponse::Ok().json(Updated { updated }))
 }

@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::extract::{Body, Caller, Id, Paging, once};
 use crate::error::Error;
+use crate::model::fields::nothing;
 use crate::model::{OrderId, OrderStatus};
 use crate::service::Services;
 use crate::service::orders::{self, NewOrder};
@@ -38,7 +39,9 @@ pub async fn set_status(services: web::Data<Services>, caller: Caller, id: Id<Or
 }
 
 /// `PATCH /orders/{id}/ship` → 200
-pub async fn ship(services: web::Data<Services>, caller: Caller, id: Id<OrderId>) -> Result<HttpResponse, Error> {
-    let order = orders::set_status(&services, &caller.0, id.get()?, OrderStatus::Shipped).await?;
+pub async fn ship(services: web::Data<Services>, caller: Caller, id: Id<OrderId>, body: Body) -> Result<HttpResponse, Error> {
+    let id = id.get()?;
+    nothing(body.fields()?)?;
+    let order = orders::set_status(&services, &caller.0, id, OrderStatus::Shipped).await?;
     Ok(HttpResponse::Ok().json(order))
 }

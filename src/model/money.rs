@@ -75,12 +75,6 @@ impl Money {
         self.0.checked_add(other.0).filter(|minor| minor.abs() <= MOST).map(Self)
     }
 
-    /// What is left of it. Both are amounts, so it fits.
-    #[must_use]
-    pub const fn minus(self, other: Self) -> Self {
-        Self(self.0.saturating_sub(other.0))
-    }
-
     /// Below zero. Such amounts can be read; whether they are allowed is the validator's word.
     #[must_use]
     pub const fn is_negative(self) -> bool {
@@ -215,7 +209,7 @@ mod tests {
         let (cent, most) = (Money(1), Money(MOST));
         assert_eq!((Money(1999).times(3), most.times(1), cent.times(MOST)), (Some(Money(5997)), Some(most), Some(most)));
         assert_eq!((most.times(2), most.times(i64::MAX), most.plus(cent)), (None, None, None));
-        assert_eq!((Money(10).plus(Money(5)), Money(10).minus(Money(5))), (Some(Money(15)), Money(5)));
+        assert_eq!(Money(10).plus(Money(5)), Some(Money(15)));
         assert_eq!("99999999999999.99".parse(), Ok(most));
     }
 

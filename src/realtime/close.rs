@@ -2,6 +2,8 @@
 
 use actix_web_actors::ws::{CloseCode, CloseReason};
 
+use crate::error::Code;
+
 /// Every way a session can end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -59,9 +61,9 @@ impl Reason {
             Self::NotUtf8 => "not_utf8",
             Self::TooLarge => "too_large",
             Self::RateLimited => "rate_limited",
-            Self::SlowConsumer => "slow_consumer",
+            Self::SlowConsumer => Code::SlowConsumer.as_str(),
             Self::Unauthorized => "unauthorized",
-            Self::TokenExpired => "token_expired",
+            Self::TokenExpired => Code::TokenExpired.as_str(),
             Self::Forbidden => "forbidden",
             Self::UnknownNamespace => "unknown_namespace",
             Self::BadFrame => "bad_frame",

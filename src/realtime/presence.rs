@@ -13,7 +13,7 @@ use super::frame::Event;
 use super::payload::Payload;
 
 /// Most users that are listed by name.
-const LISTED: usize = 200;
+pub const MOST_NAMED: usize = 200;
 
 /// How presence is told.
 #[derive(Debug, Clone, Copy)]
@@ -216,7 +216,7 @@ impl Presence {
     /// Who is in the room now, told or not.
     pub(super) fn of(&self, place: &Place) -> Present {
         let Some(room) = self.rooms.get(place) else { return Present::default() };
-        Present { users: room.users.keys().take(LISTED).cloned().collect(), count: room.users.len() }
+        Present { users: room.users.keys().take(MOST_NAMED).cloned().collect(), count: room.users.len() }
     }
 }
 

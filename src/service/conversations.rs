@@ -97,6 +97,8 @@ pub async fn list(
     limit: u16,
     before: Option<ConversationId>,
 ) -> Result<Page<ConversationSummary>, Error> {
+    // Only those in which the caller is are asked for.
+    permit(caller, Action::ReadConversation, Standing::member(true))?;
     let asked = rows::Page { member: caller.user, before, limit: Page::<ConversationSummary>::ask(limit) };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::of(items, limit))

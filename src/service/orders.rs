@@ -11,7 +11,8 @@ use crate::auth::Identity;
 use crate::error::Error;
 use crate::event;
 use crate::model::fields::{self, Fields};
-use crate::model::{Money, Notice, Order, OrderDetail, OrderId, OrderStatus, UserId, WithItems};
+use crate::model::{Money, Notice, Order, OrderDetail, OrderId, OrderStatus, Role, UserId, WithItems};
+use crate::store::broadcasts::{self, Audience};
 use crate::store::{Batched, Once, Tx, is_missing_reference, orders as rows, waitlist};
 
 /// Different products of one order at most.
@@ -75,6 +76,9 @@ pub async fn create(services: &Services, caller: &Identity, new: NewOrder, once:
         Content::Total(total) => return services.db.write_batched(once, 0, Place(rows::NewOrder { customer_id, total })).await,
         Content::Items(lines, total) => (lines, total),
     };
+    let admins = services.db.read(async |conn| Ok(broadcasts::count(conn, Audience::Role(Role::Admin)).await?.0)).await?;
+    // As many as can be told of what there is little left of.
+    let told = admins.min(notifications::MOST_RECEIVERS.into()) * i64::try_from(lines.len()).unwrap_or(i64::MAX);
     let write = async move |tx: &mut Tx| {
         let (items, notices) = stock::take(tx, &lines).await?;
         let sum = items.iter().try_fold(Money::ZERO, |sum, item| sum.plus(item.price.times(item.quantity)?));
@@ -89,7 +93,7 @@ pub async fn create(services: &Services, caller: &Identity, new: NewOrder, once:
         notifications::notify(tx, notices).await?;
         Ok(WithItems { order, items })
     };
-    services.db.write(once, write).await
+    services.db.write_large(once, notifications::share(told), write).await
 }
 
 struct Place(rows::NewOrder);

@@ -10,7 +10,7 @@ use crate::model::Role;
 /// Something that a caller may want to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Be in `/admin`.
+    /// Be in `/admin`, and in the room `admin`.
     EnterAdmin,
     ReadOwnAccount,
     EndOwnTokens,
@@ -44,7 +44,7 @@ pub enum Action {
     AddConversationMember,
     /// Another, or the caller itself.
     RemoveConversationMember,
-    /// Be in a project's or a conversation's room, stay there over a resume, and see who is there.
+    /// Be in a project's or a conversation's room, stay there over a resume, and see who is there; or in one's own.
     JoinRoom,
     /// Events of other back ends.
     EmitEvents,
@@ -101,7 +101,7 @@ const fn rule(action: Action) -> Rule {
         Action::SpeakInConversation => (&[Member], &[Member]),
         Action::AddConversationMember => (&[Member], &[Owner]),
         Action::RemoveConversationMember => (&[Member], &[Owner, Own]),
-        Action::JoinRoom => (&[Member], &[Member]),
+        Action::JoinRoom => (&[Member, Own], &[Member, Own]),
         Action::EmitEvents => (&[SignedIn], &[Admin]),
     };
     Rule { sees, may }

@@ -89,6 +89,8 @@ pub async fn create(services: &Services, caller: &Identity, new: NewProject, onc
 /// # Errors
 /// [`Error::Unavailable`].
 pub async fn list(services: &Services, caller: &Identity, limit: u16, before: Option<ProjectId>) -> Result<Page<Project>, Error> {
+    // Only those in which the caller is are asked for.
+    permit(caller, Action::ReadProject, Standing::member(true))?;
     let asked = rows::Page { member: caller.user, before, limit: Page::<Project>::ask(limit) };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::of(items, limit))
@@ -99,14 +101,17 @@ pub async fn list(services: &Services, caller: &Identity, limit: u16, before: Op
 /// # Errors
 /// [`Error::NotFound`], also for one in which the caller is not.
 pub async fn get(services: &Services, caller: &Identity, id: ProjectId) -> Result<ProjectDetail, Error> {
+    let caller = *caller;
     let read = services.db.read(async move |conn| {
         let Some(project) = rows::by_id(conn, id).await? else { return Ok(None) };
-        Ok(Some(ProjectDetail { project, members: rows::members(conn, id).await?, stages: rows::stages(conn, id).await? }))
+        let members = rows::members(conn, id).await?;
+        let is_member = members.iter().any(|member| member.user_id == caller.user);
+        if permit(&caller, Action::ReadProject, Standing::member(is_member)).is_err() {
+            return Ok(None);
+        }
+        Ok(Some(ProjectDetail { project, members, stages: rows::stages(conn, id).await? }))
     });
-    let found = read.await?.ok_or_else(|| not_found(id))?;
-    let is_member = found.members.iter().any(|member| member.user_id == caller.user);
-    permit(caller, Action::ReadProject, Standing::member(is_member)).map_err(|denied| denied.or(|| not_found(id)))?;
-    Ok(found)
+    read.await?.ok_or_else(|| not_found(id))
 }
 
 /// An empty description is none.

@@ -1,5 +1,8 @@
 //! Rooms that clients join by themselves, projects and conversations: who may, who is there, and what is said there without being kept.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use diesel::QueryResult;
 use tokio::sync::oneshot;
 
@@ -7,9 +10,10 @@ use super::permissions::{Action, Standing, permit};
 use super::{Services, conversations, projects, publish};
 use crate::auth::Identity;
 use crate::error::Error;
-use crate::event::{self, Joinable};
+use crate::event::{self, Joinable, Room};
 use crate::model::{ConversationId, UserId};
-use crate::realtime::{ClientHandle, Present};
+use crate::realtime::presence::MOST_NAMED;
+use crate::realtime::{ClientHandle, Present, Whom};
 use crate::store::{self, Conn, Once, Tx, sessions};
 
 /// Puts a socket of the caller into a room; who is there then. Members only.
@@ -39,6 +43,19 @@ pub async fn join(services: &Services, caller: &Identity, room: Joinable, client
     services.db.write(Once::No, look).await?;
     // None: the socket has gone, and nobody reads this.
     Ok(present.await.unwrap_or_default())
+}
+
+/// Who is in a room that nobody joins: the caller's own, or, for an admin, the admins'. Its sockets are in it from the start.
+///
+/// # Errors
+/// [`Error::NotFound`] for another user's, [`Error::Forbidden`] for the admins'.
+pub async fn own(services: &Services, caller: &Identity, room: Room) -> Result<Present, Error> {
+    let action = if room == Room::Admin { Action::EnterAdmin } else { Action::JoinRoom };
+    let missing = || Error::NotFound(format!("Room {room} not found"));
+    permit(caller, action, Standing::own(room == Room::User(caller.user))).map_err(|denied| denied.or(missing))?;
+    let sockets = services.hub.sockets(event::MAIN, Whom::room(&room.to_string())).await;
+    let users: BTreeSet<&str> = sockets.iter().filter_map(ClientHandle::user).collect();
+    Ok(Present { count: users.len(), users: users.into_iter().take(MOST_NAMED).map(Arc::from).collect() })
 }
 
 /// Takes a socket of the caller out of a room; who is still there, if it was in it.

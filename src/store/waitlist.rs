@@ -41,7 +41,8 @@ pub async fn remove(tx: &mut Tx, product: ProductId, user: UserId) -> QueryResul
 /// Takes all from the list, and gives them, ascending.
 pub async fn empty(tx: &mut Tx, product: ProductId) -> QueryResult<Vec<UserId>> {
     let all = waitlist::table.filter(waitlist::product_id.eq(product));
-    let users = query!(tx.conn(), c => all.order(waitlist::user_id).select(waitlist::user_id).load(c))?;
-    query!(tx.conn(), c => diesel::delete(all).execute(c))?;
+    // At once: who has left meanwhile is not given.
+    let mut users: Vec<UserId> = query!(tx.conn(), c => diesel::delete(all).returning(waitlist::user_id).get_results(c))?;
+    users.sort_unstable();
     Ok(users)
 }

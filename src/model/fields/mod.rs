@@ -259,6 +259,14 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// A body or a payload that says nothing.
+///
+/// # Errors
+/// [`Error::Faults`] for whatever it says.
+pub fn nothing(fields: Fields<'_>) -> Result<(), Error> {
+    fields.end(|| Some(()))
+}
+
 struct Object;
 
 impl<'a> Visitor<'a> for Object {

@@ -25,6 +25,7 @@ use super::gateway::{Handshake, Incoming, Json, Welcome};
 use super::link::{Io, Link};
 use super::log::End;
 use super::outlet::Worker;
+use super::payload::Payload;
 use super::server::Bucket;
 use super::server::ENGINE;
 use super::settings::MAX_NAMESPACES;
@@ -35,6 +36,13 @@ use super::wire::socketio::Assembler;
 use super::wire::{engineio, socketio, websocket};
 use super::{Reason, gateway};
 use crate::error::{AuthFailure, Error};
+
+/// What a client joins with.
+struct Auth {
+    data: Option<Json>,
+    /// Plain protocol: the first frame's id.
+    ack: Option<Box<str>>,
+}
 
 pub(super) struct Session {
     worker: Rc<Worker>,
@@ -128,10 +136,10 @@ impl Session {
             waiting: Waiting::new(),
             busy: false,
         }));
-        self.ask(ticket, auth, ctx);
+        self.ask(ticket, Auth { data: auth, ack: None }, ctx);
     }
 
-    fn ask(&mut self, ticket: u32, auth: Option<Json>, ctx: &mut Context<Self>) {
+    fn ask(&mut self, ticket: u32, Auth { data: auth, ack }: Auth, ctx: &mut Context<Self>) {
         let Some(socket) = self.socket(ticket) else { return };
         socket.state = State::Asking;
         let gateway = Arc::clone(&socket.gateway);
@@ -144,16 +152,24 @@ impl Session {
         let answer = gateway.connect(Rc::clone(&self.handshake), auth);
         let answer = async move { (answer.await, claim) };
         ctx.spawn(
-            answer.into_actor(self).map(move |(answer, claim), session, ctx| session.answered(ticket, with_auth, answer, claim, ctx)),
+            answer.into_actor(self).map(move |(answer, claim), session, ctx| session.answered(ticket, with_auth, ack, answer, claim, ctx)),
         );
         self.pace();
     }
 
-    fn answered(&mut self, ticket: u32, with_auth: bool, answer: Result<Welcome, Error>, claim: Option<Comeback>, ctx: &mut Context<Self>) {
+    fn answered(
+        &mut self,
+        ticket: u32,
+        with_auth: bool,
+        ack: Option<Box<str>>,
+        answer: Result<Welcome, Error>,
+        claim: Option<Comeback>,
+        ctx: &mut Context<Self>,
+    ) {
         let plain = self.link.protocol == Protocol::Plain;
         let Some(socket) = self.socket(ticket) else { return };
         match answer {
-            Ok(welcome) => self.enter(ticket, welcome, claim, ctx),
+            Ok(welcome) => self.enter(ticket, welcome, ack, claim, ctx),
             Err(Error::Unauthorized(AuthFailure::Missing)) if plain && !with_auth => {
                 socket.state = State::AwaitingAuth;
                 self.pace();
@@ -165,12 +181,12 @@ impl Session {
     /// Plain protocol: the first frame of a connection that came without a token.
     fn authenticate(&mut self, ticket: u32, mut first: Incoming, ctx: &mut Context<Self>) {
         match (first.name.as_str(), first.args.pop()) {
-            ("auth", Some(auth)) => self.ask(ticket, Some(auth), ctx),
+            ("auth", Some(auth)) => self.ask(ticket, Auth { data: Some(auth), ack: first.ack }, ctx),
             _ => self.link.close(Reason::BadFrame),
         }
     }
 
-    fn enter(&mut self, ticket: u32, welcome: Welcome, claim: Option<Comeback>, ctx: &mut Context<Self>) {
+    fn enter(&mut self, ticket: u32, welcome: Welcome, ack: Option<Box<str>>, claim: Option<Comeback>, ctx: &mut Context<Self>) {
         let (worker, link) = (Rc::clone(&self.worker), Rc::clone(&self.link));
         let Some(socket) = self.socket(ticket) else { return };
         let slot = Slot::default();
@@ -192,6 +208,9 @@ impl Session {
         ctx.spawn(entered.into_actor(self).map(move |entered, session, _| match entered {
             _ if session.end_if_kicked(ticket) => {}
             Ok(client) => {
+                if ack.is_some() {
+                    reply(&client, ack.as_deref(), "auth", Ok(Payload::json(r#"{"ok":true}"#)));
+                }
                 if let Some(socket) = session.socket(ticket) {
                     socket.state = State::Open(client);
                 }

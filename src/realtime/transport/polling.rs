@@ -31,6 +31,10 @@ pub(in crate::realtime) fn configure(worker: &Rc<Worker>, app: &mut ServiceConfi
 fn answer(refusal: Refusal) -> HttpResponse {
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = HttpResponse::build(status);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        // It is going down: the next try should find another.
+        response.force_close();
+    }
     if let Some(header) = refusal.header {
         response.insert_header(header);
     }
