@@ -18,7 +18,7 @@ use super::BODY_LIMIT;
 use crate::auth::credentials::Places;
 use crate::auth::{Identity, Token};
 use crate::error::Error;
-use crate::model::fields::Fields;
+use crate::model::fields::{Fields, nothing};
 use crate::model::{ConversationId, NotificationId, OrderId, ProductId, ProjectId, StageId, UserId};
 use crate::realtime::admission::Policy;
 use crate::service::{Page, Services, tokens};
@@ -105,6 +105,19 @@ impl Body {
     /// [`Error::TooLarge`], [`Error::BadRequest`].
     pub fn fields(&self) -> Result<Fields<'_>, Error> {
         Fields::parse(self.0.as_ref().map_err(Clone::clone)?)
+    }
+}
+
+impl Body {
+    /// For calls that take nothing: no body, `{}` or `null`.
+    ///
+    /// # Errors
+    /// As [`Body::fields`], and [`Error::Faults`] for whatever it says.
+    pub fn nothing(&self) -> Result<(), Error> {
+        match &self.0 {
+            Ok(body) if body.trim_ascii() == b"null" => Ok(()),
+            _ => nothing(self.fields()?),
+        }
     }
 }
 

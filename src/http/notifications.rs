@@ -6,7 +6,6 @@ use super::answers::{Count, Updated};
 use super::extract::{Body, Caller, Id, Paging, once};
 use crate::error::Error;
 use crate::model::NotificationId;
-use crate::model::fields::nothing;
 use crate::service::Services;
 use crate::service::notifications::{self, NewNotification};
 
@@ -34,14 +33,14 @@ pub async fn unread_count(services: web::Data<Services>, caller: Caller) -> Resu
 /// `PATCH /notifications/{id}/read` → 200
 pub async fn read(services: web::Data<Services>, caller: Caller, id: Id<NotificationId>, body: Body) -> Result<HttpResponse, Error> {
     let id = id.get()?;
-    nothing(body.fields()?)?;
+    body.nothing()?;
     let notification = notifications::read(&services, &caller.0, id).await?;
     Ok(HttpResponse::Ok().json(notification))
 }
 
 /// `PATCH /notifications/mark-all-read` → 200 {updated}
 pub async fn read_all(services: web::Data<Services>, caller: Caller, body: Body) -> Result<HttpResponse, Error> {
-    nothing(body.fields()?)?;
+    body.nothing()?;
     let updated = notifications::read_all(&services, &caller.0).await?;
     Ok(HttpResponse::Ok().json(Updated { updated }))
 }

@@ -4,7 +4,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::extract::{Body, Caller, Id, Paging, once};
 use crate::error::Error;
-use crate::model::fields::nothing;
 use crate::model::{OrderId, OrderStatus};
 use crate::service::Services;
 use crate::service::orders::{self, NewOrder};
@@ -41,7 +40,7 @@ pub async fn set_status(services: web::Data<Services>, caller: Caller, id: Id<Or
 /// `PATCH /orders/{id}/ship` → 200
 pub async fn ship(services: web::Data<Services>, caller: Caller, id: Id<OrderId>, body: Body) -> Result<HttpResponse, Error> {
     let id = id.get()?;
-    nothing(body.fields()?)?;
+    body.nothing()?;
     let order = orders::set_status(&services, &caller.0, id, OrderStatus::Shipped).await?;
     Ok(HttpResponse::Ok().json(order))
 }

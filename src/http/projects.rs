@@ -4,7 +4,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::extract::{Body, Caller, Id, Paging, once};
 use crate::error::Error;
-use crate::model::fields::nothing;
 use crate::model::{ProjectId, StageId, UserId};
 use crate::service::projects::{self, Change, NewProject};
 use crate::service::{Services, read_member};
@@ -89,7 +88,7 @@ pub async fn complete_stage(
     body: Body,
 ) -> Result<HttpResponse, Error> {
     let (id, stage) = (id.get()?, stage.get()?);
-    nothing(body.fields()?)?;
+    body.nothing()?;
     let once = once(&request, caller.0.user, &body)?;
     let stage = projects::complete_stage(&services, &caller.0, id, stage, once).await?;
     Ok(HttpResponse::Ok().json(stage))

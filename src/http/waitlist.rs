@@ -5,7 +5,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::extract::{Body, Caller, Id, once};
 use crate::error::Error;
 use crate::model::ProductId;
-use crate::model::fields::nothing;
 use crate::service::{Services, waitlist};
 
 /// `POST /products/{id}/waitlist` → 201
@@ -17,7 +16,7 @@ pub async fn join(
     body: Body,
 ) -> Result<HttpResponse, Error> {
     let id = id.get()?;
-    nothing(body.fields()?)?;
+    body.nothing()?;
     let once = once(&request, caller.0.user, &body)?;
     let waiting = waitlist::join(&services, &caller.0, id, once).await?;
     Ok(HttpResponse::Created().json(waiting))
