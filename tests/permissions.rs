@@ -70,7 +70,6 @@ impl<'a> World<'a> {
     }
 
     /// A call of that kind on things of the customer's that were made for it, and what each caller is to be answered.
-    #[expect(clippy::too_many_lines, reason = "a table")]
     fn case(&self, call: &str) -> (String, Value, [u16; 5]) {
         let none = Value::Null;
         let new = |stock: i64| json!({"name": "Tea", "price": "2.50", "stock": stock});

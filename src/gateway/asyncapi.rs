@@ -24,21 +24,21 @@ pub fn document() -> Value {
         let mut messages = Map::new();
         let aliases = |event: &str| {
             let older = event::ALIASES.iter().filter(|(newer, _)| *newer == event).map(|(_, older)| *older);
-            older.map(|older| format!(" Also sent as `{older}`.")).collect::<String>()
+            older.fold(String::new(), |said, older| said + " Also sent as `" + older + "`.")
         };
         for told in event::told().chain(spoken::told()).filter(|told| told.namespace == address) {
             let Told { name: event, kind, to, payload, .. } = told;
             let kept = if kind == Kind::Stored { "Kept: who is away gets it when it resumes." } else { "Not kept." };
             let summary = format!("To {to}. {kept}{}", aliases(event));
-            messages.insert(format!("hears.{event}"), message(event, &summary, payload(&mut generator).to_value()));
+            messages.insert(format!("hears.{event}"), message(event, &summary, payload(&mut generator).as_value()));
             operations.insert(format!("{name}.hears.{event}"), operation("receive", name, &format!("hears.{event}"), None));
         }
         for heard in heard::all().into_iter().filter(|heard| heard.namespaces.contains(&address)) {
             let Heard { name: event, about, takes, answer, .. } = heard;
-            messages.insert(format!("sends.{event}"), message(event, about, takes));
+            messages.insert(format!("sends.{event}"), message(event, about, &takes));
             let acked = format!("acked.{event}");
-            let answer = acknowledgement(answer(&mut generator).to_value());
-            messages.insert(acked.clone(), message(&format!("{event} ack"), "What the ack says.", answer));
+            let answer = acknowledgement(answer(&mut generator).as_value());
+            messages.insert(acked.clone(), message(&format!("{event} ack"), "What the ack says.", &answer));
             operations.insert(format!("{name}.sends.{event}"), operation("send", name, &format!("sends.{event}"), Some(&acked)));
         }
         channels.insert(name.into(), json!({"address": address, "title": format!("namespace {address}"), "messages": messages}));
@@ -68,7 +68,7 @@ pub fn document() -> Value {
     })
 }
 
-fn message(name: &str, summary: &str, payload: Value) -> Value {
+fn message(name: &str, summary: &str, payload: &Value) -> Value {
     json!({"name": name, "summary": summary, "payload": payload})
 }
 
@@ -84,7 +84,7 @@ fn operation(action: &str, channel: &str, message: &str, reply: Option<&str>) ->
 }
 
 /// `{ok:true, …}`, or why not.
-fn acknowledgement(answer: Value) -> Value {
+fn acknowledgement(answer: &Value) -> Value {
     let done = json!({"type": "object", "required": ["ok"], "properties": {"ok": {"const": true}}});
     let codes: Vec<&str> = crate::error::Code::ALL.iter().map(|code| code.as_str()).collect();
     let failed = json!({

@@ -11,7 +11,8 @@ use crate::model::{Timestamp, UserId};
 /// The first event of each socket.
 #[derive(JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Session {
+#[schemars(rename = "Session")]
+struct Hello {
     /// What `?resume=` takes on the plain protocol.
     session: String,
     user_id: UserId,
@@ -61,7 +62,7 @@ struct Echo {
 /// Those of both namespaces, and of `/` alone.
 pub(super) fn told() -> impl Iterator<Item = Told> {
     let both = [
-        Told::passing::<Session>("session", "each socket, first of all"),
+        Told::passing::<Hello>("session", "each socket, first of all"),
         Told::passing::<Failed>("error", "a socket whose event has failed and asked for no ack"),
         Told::passing::<Shutdown>("server:shutdown", "each socket, when the server stops"),
     ];

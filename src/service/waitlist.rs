@@ -1,4 +1,4 @@
-//! Waitlists: who is to be told when a product is in stock again. Who empties them is [`stock`](super::stock).
+//! Waitlists: who is to be told when a product is in stock again. Who empties them is `stock`.
 
 use super::Services;
 use super::permissions::{Action, Standing, permit};
