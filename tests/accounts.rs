@@ -210,6 +210,34 @@ fn a_body_has_to_be_json_and_small() {
 }
 
 #[test]
+fn a_patch_that_takes_nothing_refuses_a_property_and_changes_nothing() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let ((admin, _), (alice, alice_id)) = (server.sign_in("admin"), server.sign_in("alice"));
+    let order = server.post("/orders", &alice, &json!({"total": 1})).body["id"].clone();
+    server.patch(&format!("/orders/{order}/status"), &admin, &json!({"status": "paid"}));
+    let notice = json!({"userId": alice_id, "type": "promotion", "title": "T", "message": "M"});
+    assert_eq!(server.post("/notifications", &admin, &notice).status, 201);
+    let before = server.get("/notifications", &alice).body;
+    let mut sockets = [server.plain("/", &alice), server.plain("/admin", &admin)];
+    let refused = json!({"statusCode": 400, "message": ["property foo should not exist"], "error": "Bad Request"});
+    let paths =
+        [format!("/orders/{order}/ship"), format!("/notifications/{}/read", before[0]["id"]), "/notifications/mark-all-read".to_owned()];
+    for (path, token) in paths.iter().zip([&admin, &alice, &alice]) {
+        let answer = server.patch(path, token, &json!({"foo": 1}));
+        assert_eq!((answer.status, answer.body), (400, refused.clone()), "{path}");
+    }
+    assert_eq!(server.get(&format!("/orders/{order}"), &alice).body["status"], "paid");
+    assert_eq!(server.get("/notifications", &alice).body, before);
+    for socket in &mut sockets {
+        assert_eq!(socket.heard(), Vec::<Value>::new());
+    }
+    for (path, token) in paths.iter().zip([&admin, &alice, &alice]) {
+        assert_eq!(server.patch(path, token, &json!({})).status, 200, "{path}");
+    }
+}
+
+#[test]
 fn the_page_and_the_probes_need_no_token() {
     let home = Home::new();
     let server = home.serve(&[]);
