@@ -2,6 +2,9 @@
 
 mod support;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use serde_json::{Value, json};
 use support::{Answer, Home, PASSWORD, Server};
 
@@ -70,6 +73,34 @@ fn a_wrong_email_and_a_wrong_password_read_the_same() {
 }
 
 #[test]
+fn a_wrong_email_and_a_wrong_password_have_the_same_bytes() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let refusal = |email: &str, password: &str| {
+        let body = json!({"email": email, "password": password}).to_string();
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        let head = "POST /auth/login HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length";
+        write!(stream, "{head}: {}\r\n\r\n{body}", body.len()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        // Headers, and names in a list of them, come in any order.
+        let sorted = |line: &str| {
+            let mut words: Vec<_> = line.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+            words[1..].sort_unstable();
+            words
+        };
+        let mut headers: Vec<_> = head.lines().skip(1).filter(|line| !line.starts_with("date: ")).map(sorted).collect();
+        headers.sort_unstable();
+        (head.lines().next().unwrap().to_owned(), headers, body.to_owned())
+    };
+    let wrong_password = refusal("alice@demo.test", "not hers");
+    let body = r#"{"statusCode":401,"message":"Invalid email or password","error":"Unauthorized"}"#;
+    assert_eq!((wrong_password.0.as_str(), wrong_password.2.as_str()), ("HTTP/1.1 401 Unauthorized", body));
+    assert_eq!(refusal("nobody@demo.test", PASSWORD), wrong_password);
+}
+
+#[test]
 fn sign_ins_are_limited_per_account() {
     let home = Home::new();
     let server = home.serve(&[("RATE_LOGIN", "2/m")]);
@@ -81,6 +112,27 @@ fn sign_ins_are_limited_per_account() {
     let wait: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=30).contains(&wait), "{wait}");
     assert_eq!(login(&server, "bob@demo.test", PASSWORD).status, 200);
+}
+
+#[test]
+fn a_forwarded_address_counts_from_a_trusted_proxy_only() {
+    let home = Home::new();
+    let guess = |server: &Server, forwarded: &str| {
+        let body = json!({"email": "alice@demo.test", "password": "guess"});
+        server.call("POST", "/auth/login", "", &[("X-Forwarded-For", forwarded)], Some(&body)).status
+    };
+    let limit = ("RATE_LOGIN", "1/m");
+    let server = home.serve(&[limit, ("TRUSTED_PROXIES", "127.0.0.1")]);
+    assert_eq!(["192.0.2.1", "192.0.2.2"].map(|address| guess(&server, address)), [401, 401], "a bucket each");
+    assert_eq!(["192.0.2.1", "192.0.2.2"].map(|address| guess(&server, address)), [429, 429]);
+    assert_eq!(guess(&server, "192.0.2.3, 192.0.2.1"), 429, "what the client itself wrote does not count");
+    assert_eq!(login(&server, "alice@demo.test", "guess").status, 401, "nor are they the proxy's own");
+    server.kill();
+    for settings in [&[limit][..], &[limit, ("TRUSTED_PROXIES", "192.0.2.9")]] {
+        let server = home.serve(settings);
+        assert_eq!(["192.0.2.1", "192.0.2.2"].map(|address| guess(&server, address)), [401, 429], "one bucket: the peer's");
+        server.kill();
+    }
 }
 
 #[test]
@@ -155,6 +207,34 @@ fn a_body_has_to_be_json_and_small() {
     assert_eq!(post("application/json", b"{"), (400, json!("Body is not valid JSON")));
     assert_eq!(post("application/json", b"[]"), (400, json!("Body must be a JSON object")));
     assert_eq!(post("application/json", &vec![b' '; 832 * 1024 + 1]), (413, json!("Payload too large")));
+}
+
+#[test]
+fn a_patch_that_takes_nothing_refuses_a_property_and_changes_nothing() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let ((admin, _), (alice, alice_id)) = (server.sign_in("admin"), server.sign_in("alice"));
+    let order = server.post("/orders", &alice, &json!({"total": 1})).body["id"].clone();
+    server.patch(&format!("/orders/{order}/status"), &admin, &json!({"status": "paid"}));
+    let notice = json!({"userId": alice_id, "type": "promotion", "title": "T", "message": "M"});
+    assert_eq!(server.post("/notifications", &admin, &notice).status, 201);
+    let before = server.get("/notifications", &alice).body;
+    let mut sockets = [server.plain("/", &alice), server.plain("/admin", &admin)];
+    let refused = json!({"statusCode": 400, "message": ["property foo should not exist"], "error": "Bad Request"});
+    let paths =
+        [format!("/orders/{order}/ship"), format!("/notifications/{}/read", before[0]["id"]), "/notifications/mark-all-read".to_owned()];
+    for (path, token) in paths.iter().zip([&admin, &alice, &alice]) {
+        let answer = server.patch(path, token, &json!({"foo": 1}));
+        assert_eq!((answer.status, answer.body), (400, refused.clone()), "{path}");
+    }
+    assert_eq!(server.get(&format!("/orders/{order}"), &alice).body["status"], "paid");
+    assert_eq!(server.get("/notifications", &alice).body, before);
+    for socket in &mut sockets {
+        assert_eq!(socket.heard(), Vec::<Value>::new());
+    }
+    for (path, token) in paths.iter().zip([&admin, &alice, &alice]) {
+        assert_eq!(server.patch(path, token, &json!({})).status, 200, "{path}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
+use serde_json::json;
 use support::Home;
 
 fn code(output: &Output) -> Option<i32> {
@@ -170,8 +171,8 @@ fn accounts_are_made_and_listed_beside_a_running_server() {
     let made = answer(&child.wait_with_output().unwrap());
     assert_eq!(made, "4\tadmin\troot@shop.test\tRoot\n");
     assert!(answer(&home.run(&["user", "list"])).ends_with(&made));
-    let login = server.post("/auth/login", "", &serde_json::json!({"email": "root@shop.test", "password": "from a pipe"}));
-    assert_eq!((login.status, &login.body["user"]["role"]), (200, &serde_json::json!("admin")));
+    let login = server.post("/auth/login", "", &json!({"email": "root@shop.test", "password": "from a pipe"}));
+    assert_eq!((login.status, &login.body["user"]["role"]), (200, &json!("admin")));
 
     let taken = home.run(&["user", "add", "--email", "ROOT@shop.test", "--name", "R", "--password", "long enough"]);
     assert_eq!((code(&taken), complaint(&taken).as_str()), (Some(1), "hubcast: Email is already registered"));
@@ -200,6 +201,42 @@ fn a_schema_that_is_behind_ends_it_with_1_unless_it_may_migrate() {
     assert!(String::from_utf8_lossy(&behind.stderr).contains("hubcast migrate"), "{behind:?}");
     assert_eq!(code(&home.run(&["migrate"])), Some(0));
     assert_eq!(code(&home.run(&["user", "list", "--no-migrate"])), Some(0));
+    let server = home.start(&["serve", "--no-migrate"], &[]);
+    let account = json!({"email": "eve@shop.test", "name": "Eve", "password": "long enough"});
+    assert_eq!(server.post("/auth/register", "", &account).status, 201, "the schema is all there");
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn load_writes_to_a_server_and_counts_what_sockets_hear() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let (admin, _) = server.sign_in("admin");
+    let rows = |table: &str| home.number(&format!("SELECT COUNT(*) AS number FROM {table}"));
+    for (what, table) in [("orders", "orders"), ("messages", "messages")] {
+        let before = rows(table);
+        let url = format!("http://{}", server.address);
+        let said = answer(&home.run(&["load", what, "--url", &url, "--in-flight", "2", "--duration", "200ms", "--sockets", "2"]));
+        let written: i64 = said.split_once(" written in ").unwrap().0.parse().unwrap();
+        assert!(written > 0 && rows(table) - before == written, "{said}");
+        let heard = format!("frames heard on 2 sockets: {0} of {0}", written * 2);
+        assert_eq!(said.lines().last(), Some(heard.as_str()));
+    }
+    assert_eq!(server.get("/conversations", &admin).body[0]["unreadCount"], 0, "its own messages");
+}
+
+#[test]
+fn load_holds_idle_sockets_of_each_kind() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let url = format!("http://{}", server.address);
+    for kind in [&["--protocol", "plain"][..], &["--protocol", "socketio"], &["--polling"]] {
+        let arguments = [&["load", "idle", "--url", &url, "--count", "3", "--hold", "100ms"], kind].concat();
+        let said = answer(&home.run(&arguments));
+        assert!(said.starts_with("3 sockets opened in ") && said.ends_with("after 100ms: 3 still connected\n"), "{said}");
+    }
+    let nobody = home.run(&["load", "idle", "--url", &url, "--email", "nobody@demo.test"]);
+    assert_eq!((code(&nobody), complaint(&nobody).as_str()), (Some(1), "hubcast: signing in was answered 401"));
 }
 
 #[test]

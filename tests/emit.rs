@@ -80,6 +80,21 @@ fn an_event_reaches_the_rooms_once_each_and_says_how_many_that_are() {
 }
 
 #[test]
+fn sockets_of_admin_are_in_the_room_of_no_user() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let (admin, id) = server.sign_in("admin");
+    let (mut desk, mut main) = (server.plain("/admin", &admin), server.plain("/", &admin));
+    let body = |namespace: &str| json!({"namespace": namespace, "rooms": [format!("user:{id}")], "event": "x:own", "data": 1});
+    assert_eq!(emit(&server, &admin, &body("/admin")), delivered(0));
+    for socket in [&mut desk, &mut main] {
+        assert_eq!(heard(socket), []);
+    }
+    assert_eq!(emit(&server, &admin, &body("/")), delivered(1));
+    assert_eq!((heard(&mut main), heard(&mut desk)), (one("x:own", json!(1)), vec![]));
+}
+
+#[test]
 fn what_was_missed_comes_in_order_over_a_kill_but_for_what_is_volatile() {
     let home = Home::new();
     let server = home.serve(&[]);

@@ -1,4 +1,4 @@
-//! Holds the map: the table in `src/lib.rs` says which module may know which, and the source has to agree.
+//! Holds the map: the table in `src/lib.rs` says which module may know which, and the source has to agree. Also other rules about the source alone.
 //!
 //! Arrows are read from the code itself, with comments and strings taken out: `use crate::…` with nested braces, `crate::x::` paths in
 //! expressions and attributes, `$crate::` in macros, and `super::` chains that climb to the crate's root.
@@ -78,6 +78,44 @@ fn no_file_is_longer_than_a_reader_can_hold() {
         })
         .collect();
     assert!(long.is_empty(), "more than {LONGEST} lines:\n{}", long.join("\n"));
+}
+
+/// Verbs that do not ask the table of permissions themselves, by file, and why.
+const DO_NOT_ASK: [(&str, &str); 3] = [
+    // These give what the caller is a member of, and look at nothing else.
+    ("conversations", "list"),
+    ("projects", "list"),
+    // It is one of a batch, which asks for each.
+    ("messages", "send"),
+];
+
+#[test]
+fn every_verb_asks_the_table_of_permissions() {
+    let (mut count, mut silent) = (0, Vec::new());
+    for source in sources().iter().filter(|source| source.module == "service") {
+        let code = source.code.split("mod tests").next().unwrap_or_default();
+        let starts = word_starts(code, "fn ");
+        let ends = starts.iter().skip(1).copied().chain([code.len()]);
+        let functions: Vec<(&str, &str, bool)> = std::iter::zip(&starts, ends)
+            .map(|(start, end)| {
+                let (name, rest) = code[start + "fn ".len()..end].split_once(['(', '<']).expect("a function has parameters");
+                (name, rest, code[..*start].ends_with("pub async "))
+            })
+            .collect();
+        // Not what another module has under the same name.
+        let calls = |body: &str, name: &str| word_starts(body, &format!("{name}(")).iter().any(|at| !body[..*at].ends_with([':', '.']));
+        let asks = |body: &str| calls(body, "permit");
+        for (name, rest, _) in functions.iter().filter(|(_, rest, is_verb)| *is_verb && rest.contains(": &Identity")) {
+            count += 1;
+            if !asks(rest) && !functions.iter().any(|(local, body, _)| local != name && asks(body) && calls(rest, local)) {
+                silent.push((source.path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), (*name).to_owned()));
+            }
+        }
+    }
+    assert!(count > 30, "the verbs could not be read: {count}");
+    let mut named = DO_NOT_ASK.map(|(file, name)| (file.to_owned(), name.to_owned()));
+    named.sort();
+    assert_eq!(silent, named, "left: verbs that do not call permit; right: those that need not");
 }
 
 /// One file under `src`, its text without comments and strings.

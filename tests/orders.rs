@@ -4,7 +4,7 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::Home;
@@ -206,6 +206,62 @@ fn the_same_key_gives_the_first_answer_and_one_frame() {
     let server = home.serve(&[]);
     let again = server.call("POST", "/orders", &alice, &key, Some(&body));
     assert_eq!((again.status, &again.body), (201, &answers[0].body), "also over a restart");
+}
+
+#[test]
+fn a_key_is_another_on_another_path_with_another_method_and_by_another_user() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let ((alice, alice_id), (bob, bob_id)) = (server.sign_in("alice"), server.sign_in("bob"));
+    let key = [("Idempotency-Key", "k")];
+    let send = |method: &str, path: &str, token: &str| {
+        let answer = server.call(method, path, token, &key, Some(&json!({})));
+        (answer.status, answer.body)
+    };
+    let products = ["Tea", "Cup"].map(|name| server.post("/products", &bob, &json!({"name": name, "price": 1})).body["id"].clone());
+    let mut first = Vec::new();
+    for product in &products {
+        let path = format!("/products/{product}/waitlist");
+        for (token, user) in [(&alice, alice_id), (&bob, bob_id)] {
+            let (status, body) = send("POST", &path, token);
+            let whole = json!({"productId": product, "userId": user, "createdAt": body["createdAt"]});
+            assert_eq!((status, &body), (201, &whole), "an answer of its own");
+            first.push((path.clone(), token, whole));
+        }
+    }
+    for (path, token, whole) in &first {
+        assert_eq!(send("DELETE", path, token), (204, Value::Null), "not the POST's answer");
+        assert_eq!(send("DELETE", path, token).0, 404, "nor its own first one");
+        assert_eq!(send("POST", path, token), (201, whole.clone()), "the first answer again");
+        assert_eq!(send("DELETE", path, token).0, 404, "and no row");
+    }
+}
+
+#[test]
+fn a_key_is_forgotten_when_it_is_older_than_a_day() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let (alice, _) = server.sign_in("alice");
+    let body = json!({"total": 7});
+    let send = |key: &str| {
+        let answer = server.call("POST", "/orders", &alice, &[("Idempotency-Key", key)], Some(&body));
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        answer.body
+    };
+    let (young, old) = (send("young"), send("old"));
+    for (key, hours) in [("young", 23), ("old", 25)] {
+        let then = (chrono::Utc::now() - chrono::TimeDelta::hours(hours)).format("%F %T");
+        home.execute(&format!("UPDATE idempotency_keys SET created_at = '{then}' WHERE key = '{key}'"));
+    }
+    // They are removed every so often.
+    let end = Instant::now() + Duration::from_secs(60);
+    while home.number("SELECT COUNT(*) AS number FROM idempotency_keys WHERE key = 'old'") > 0 {
+        assert!(Instant::now() < end, "it is still there");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(send("young"), young);
+    let new = send("old");
+    assert!(new["id"].as_i64() > young["id"].as_i64(), "{new} after {old}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use support::{Home, Server, Socket};
 
@@ -44,6 +46,32 @@ fn admins_are_told_the_servers_figures_and_nobody_else_is() {
         let heard: Value = serde_json::from_str(&other.raw_text()).unwrap();
         assert_eq!(heard["ack"], "probe");
     }
+}
+
+#[test]
+fn figures_have_one_shape_and_come_every_two_seconds_on_admin_only() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let (admin, _) = server.sign_in("admin");
+    let mut main = server.plain("/", &admin);
+    let mut desk = server.plain("/admin", &admin);
+    let told = [(); 3].map(|()| (stats(&mut desk), Instant::now()));
+    for (figures, _) in &told {
+        let connections = json!([{"transport": "websocket", "protocol": "plain", "count": 2}]);
+        let whole = json!({
+            "uptimeSeconds": figures["uptimeSeconds"], "connections": connections, "sockets": {"/": 1, "/admin": 1}, "rooms": 3,
+            "eventsPerSecond": figures["eventsPerSecond"], "memoryBytes": figures["memoryBytes"],
+        });
+        assert_eq!(*figures, whole);
+        assert!(figures["uptimeSeconds"].is_u64() && figures["eventsPerSecond"].is_f64() && figures["memoryBytes"].is_u64(), "{figures}");
+    }
+    for pair in told.windows(2) {
+        let apart = pair[1].1 - pair[0].1;
+        assert!(apart > Duration::from_millis(1500) && apart < Duration::from_secs(3), "{apart:?}");
+    }
+    main.say(r#"{"event":"probe","id":"probe"}"#);
+    let heard: Value = serde_json::from_str(&main.raw_text()).unwrap();
+    assert_eq!(heard["ack"], "probe", "{heard}");
 }
 
 fn metrics_of(server: &Server) -> String {

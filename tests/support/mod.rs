@@ -69,7 +69,12 @@ impl Home {
 
     /// The demo server, with these settings beside its defaults.
     pub fn serve(&self, settings: &[(&str, &str)]) -> Server {
-        let mut command = self.command(&["serve", "--demo"]);
+        self.start(&["serve", "--demo"], settings)
+    }
+
+    /// A server by these arguments.
+    pub fn start(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Server {
+        let mut command = self.command(arguments);
         command.envs(settings.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (sender, lines) = std::sync::mpsc::channel();
