@@ -5,7 +5,6 @@ import { after, before, describe, test } from "node:test";
 import { Server } from "./harness.mjs";
 
 const TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/;
-const OURS = ["project:update", "stage:completed", "message:new", "messageReceived", "conversation:read"];
 
 let server;
 let ids;
@@ -18,10 +17,20 @@ before(async () => {
 });
 after(() => server?.close());
 
-/** What these sockets were sent of projects and conversations, when all that was on its way has come: an answer comes behind it. */
+/** A socket that has been greeted; `heard` gives what it is sent after that. */
+const connect = async (who) => (await server.connect(who)).mark();
+
+/** Joins a room; who else is there is told to those in it, whenever it is time. */
+async function join(client, event, payload) {
+  const answer = await client.ask(event, payload);
+  assert.equal(answer.ok, true, JSON.stringify(answer));
+  (client.joined ??= new Set()).add(answer.room);
+}
+
+/** All that these sockets were sent, but for who is there in the rooms that they joined: of any other room, that would be a leak too. */
 async function heard(...clients) {
-  await Promise.all(clients.map((client) => client.ask("message", { content: "is that all?" })));
-  const frames = clients.map((client) => client.frames.filter(({ event }) => OURS.includes(event)).map(({ event, data }) => [event, data]));
+  const isPresence = ({ joined }, [event, data]) => event.startsWith("presence:") && joined?.has(data.room);
+  const frames = await Promise.all(clients.map(async (client) => (await client.since()).filter((frame) => !isPresence(client, frame))));
   return clients.length === 1 ? frames[0] : frames;
 }
 
@@ -44,7 +53,7 @@ const newTalk = async (more = {}) => (await post("alice", "/conversations", { me
 describe("rooms", () => {
   test("are joined and left by every name there is for it", async () => {
     const [project, talk] = [await newProject(), await newTalk()];
-    const [alice, bob] = [await server.connect("alice"), await server.connect("bob")];
+    const [alice, bob] = [await connect("alice"), await connect("bob")];
     for (const [join, leave, payload, room] of [
       ["join:project", "leave:project", { projectId: project }, `project:${project}`],
       ["join:project", "leave:project", { projectId: String(project) }, `project:${project}`],
@@ -62,7 +71,7 @@ describe("rooms", () => {
   test("are for members, and named project:ID or conversation:ID", async () => {
     const [project, talk] = [await newProject(), await newTalk()];
     for (const who of [cora, "admin"]) {
-      const stranger = await server.connect(who);
+      const stranger = await connect(who);
       const refused = (message) => ({ ok: false, error: { code: "not_found", message } });
       assert.deepEqual(await stranger.ask("join:project", { projectId: project }), refused(`Project with ID ${project} not found`));
       assert.deepEqual(await stranger.ask("joinRoom", { room: `project:${project}` }), refused(`Project with ID ${project} not found`));
@@ -70,12 +79,13 @@ describe("rooms", () => {
 
       stranger.socket.emit("join:conversation", { conversationId: talk });
       const fault = { status: "error", code: "not_found", message: `Conversation with ID ${talk} not found`, event: "join:conversation" };
-      assert.deepEqual(await stranger.next("error"), fault);
+      assert.deepEqual(await heard(stranger), [["error", fault], ["exception", fault]]);
+      await stranger.mark();
       await post("alice", `/conversations/${talk}/messages`, { content: "for us" });
       await post("alice", `/projects/${project}/stages`, { name: "for us" });
       assert.deepEqual(await heard(stranger), []);
     }
-    const alice = await server.connect("alice");
+    const alice = await connect("alice");
     for (const [event, payload] of [
       ["joinRoom", { room: `user:${ids.alice}` }],
       ["joinRoom", { room: "admin" }],
@@ -93,9 +103,9 @@ describe("rooms", () => {
 describe("a project", () => {
   test("tells those who joined its room what became different, and nobody else", async () => {
     const project = await newProject();
-    const room = [await server.connect("alice"), await server.connect("bob")];
-    for (const one of room) await one.ask("join:project", { projectId: project });
-    const others = [await server.connect("bob"), await server.connect(cora), await server.connect("admin")];
+    const room = [await connect("alice"), await connect("bob")];
+    for (const one of room) await join(one, "join:project", { projectId: project });
+    const others = [await connect("bob"), await connect(cora), await connect("admin")];
 
     const update = (type, data, { updatedAt }) => ["project:update", { projectId: project, type, data, updatedAt }];
     const patched = async (change) => (await server.call("bob", "PATCH", `/projects/${project}`, change)).body;
@@ -108,23 +118,31 @@ describe("a project", () => {
     assert.deepEqual(done, { ...stage, completedAt: done.completedAt, completedBy: ids.bob });
 
     const [first, second] = await heard(...room);
-    assert.deepEqual(first, [
+    const { body: [rung] } = await server.call("alice", "GET", "/notifications?limit=1");
+    assert.deepEqual(rung, {
+      id: rung.id, userId: ids.alice, type: "stage_completed", title: "A stage is completed", message: "Dig is completed in Park.",
+      data: { projectId: project, stageId: stage.id }, isRead: false, createdAt: rung.createdAt,
+    });
+    const { body: count } = await server.call("alice", "GET", "/notifications/unread-count");
+    const told = [
       update("status_change", { status: "paused", previousStatus: "active" }, paused),
       update("status_change", { status: "done", previousStatus: "paused" }, both),
       update("details_change", { name: "Park", description: "Big" }, both),
       update("stage_added", { stage }, first[3][1]),
       ["stage:completed", { projectId: project, stage: done }],
-    ]);
-    assert.deepEqual(second, first);
+    ];
+    // Who completed it hears no bell of it; the other member does.
+    assert.deepEqual(first, [...told, ["notification", rung], ["notification:new", rung], ["notifications:unread", count]]);
+    assert.deepEqual(second, told);
     for (const frames of await heard(...others)) assert.deepEqual(frames, []);
   });
 
   test("tells of members who come and go; one who is removed is out of its rooms at once, and hears nothing more", async () => {
     const project = await newProject();
     const talk = await newTalk({ projectId: project });
-    const [alice, bob, bobToo] = [await server.connect("alice"), await server.connect("bob"), await server.connect("bob")];
-    for (const one of [alice, bob, bobToo]) await one.ask("join:project", { projectId: project });
-    for (const one of [alice, bob]) await one.ask("join:conversation", { conversationId: talk });
+    const [alice, bob, bobToo] = [await connect("alice"), await connect("bob"), await connect("bob")];
+    for (const one of [alice, bob, bobToo]) await join(one, "join:project", { projectId: project });
+    for (const one of [alice, bob]) await join(one, "join:conversation", { conversationId: talk });
 
     await post("alice", `/projects/${project}/members`, { userId: ids.cora });
     const { status } = await server.call("alice", "DELETE", `/projects/${project}/members/${ids.bob}`);
@@ -146,13 +164,26 @@ describe("a project", () => {
   });
 });
 
+describe("a conversation", () => {
+  test("is opened, taken into and left without a frame to anyone", async () => {
+    const everyone = await Promise.all(["alice", "bob", cora, "admin"].map(connect));
+    const desk = await (await server.connect("admin", "/admin")).mark();
+    const talk = await newTalk({ title: "Beds" });
+    await join(everyone[0], "join:conversation", { conversationId: talk });
+    await post("alice", `/conversations/${talk}/members`, { userId: ids.cora });
+    assert.equal((await server.call("alice", "DELETE", `/conversations/${talk}/members/${ids.cora}`)).status, 204);
+    assert.equal((await server.call("bob", "DELETE", `/conversations/${talk}/members/${ids.bob}`)).status, 204);
+    for (const frames of await heard(...everyone, desk)) assert.deepEqual(frames, []);
+  });
+});
+
 describe("a message", () => {
   test("is stored, goes to the room and to the members who are elsewhere, and is then acked", async () => {
     const talk = await newTalk();
-    const room = [await server.connect("alice"), await server.connect("bob")];
-    for (const one of room) await one.ask("join:conversation", { conversationId: talk });
-    const elsewhere = [await server.connect("alice"), await server.connect("bob")];
-    const others = [await server.connect(cora), await server.connect("admin")];
+    const room = [await connect("alice"), await connect("bob")];
+    for (const one of room) await join(one, "join:conversation", { conversationId: talk });
+    const elsewhere = [await connect("alice"), await connect("bob")];
+    const others = [await connect(cora), await connect("admin")];
 
     const ack = await room[0].ask("message:send", { conversationId: String(talk), message: { content: "Hello!", type: "greeting" }, clientId: "c-1" });
     const { id, createdAt, ...rest } = ack.message;
@@ -177,8 +208,8 @@ describe("a message", () => {
 
   test("of one clientId is one message and one frame, also when it comes twenty times at once by both doors", async () => {
     const talk = await newTalk();
-    const [alice, bob] = [await server.connect("alice"), await server.connect("bob")];
-    for (const one of [alice, bob]) await one.ask("join:conversation", { conversationId: talk });
+    const [alice, bob] = [await connect("alice"), await connect("bob")];
+    for (const one of [alice, bob]) await join(one, "join:conversation", { conversationId: talk });
     const answers = await Promise.all(
       Array.from({ length: 20 }, async (_, n) =>
         n % 2
@@ -195,7 +226,7 @@ describe("a message", () => {
 
   test("of a stranger is not found, and what is no message is invalid; neither is stored", async () => {
     const talk = await newTalk();
-    const [alice, stranger] = [await server.connect("alice"), await server.connect(cora)];
+    const [alice, stranger] = [await connect("alice"), await connect(cora)];
     const send = { conversationId: talk, message: { content: "x" } };
     const missing = { ok: false, error: { code: "not_found", message: `Conversation with ID ${talk} not found` } };
     assert.deepEqual(await stranger.ask("message:send", send), missing);
@@ -219,8 +250,8 @@ describe("a message", () => {
 
   test("does not reach a member who was removed", async () => {
     const talk = await newTalk();
-    const [alice, bob, bobElsewhere] = [await server.connect("alice"), await server.connect("bob"), await server.connect("bob")];
-    for (const one of [alice, bob]) await one.ask("join:conversation", { conversationId: talk });
+    const [alice, bob, bobElsewhere] = [await connect("alice"), await connect("bob"), await connect("bob")];
+    for (const one of [alice, bob]) await join(one, "join:conversation", { conversationId: talk });
     assert.equal((await server.call("bob", "DELETE", `/conversations/${talk}/members/${ids.bob}`)).status, 204);
     const { message } = await alice.ask("message:send", { conversationId: talk, message: { content: "Alone" } });
     for (const frames of await heard(bob, bobElsewhere)) assert.deepEqual(frames, []);
@@ -236,10 +267,11 @@ describe("a message", () => {
 describe("reading", () => {
   test("is told to the room, once each time the mark moves, and answered with what is left", async () => {
     const talk = await newTalk();
-    const [alice, bob, elsewhere] = [await server.connect("alice"), await server.connect("bob"), await server.connect("alice")];
-    for (const one of [alice, bob]) await one.ask("join:conversation", { conversationId: talk });
-    const sent = [];
-    for (const content of ["a", "b", "c"]) sent.push((await alice.ask("message:send", { conversationId: talk, message: { content } })).message.id);
+    const [alice, bob, elsewhere] = [await connect("alice"), await connect("bob"), await connect("alice")];
+    for (const one of [alice, bob]) await join(one, "join:conversation", { conversationId: talk });
+    const messages = [];
+    for (const content of ["a", "b", "c"]) messages.push((await alice.ask("message:send", { conversationId: talk, message: { content } })).message);
+    const sent = messages.map(({ id }) => id);
     const answer = (messageId, unreadCount) => ({ conversationId: talk, userId: ids.bob, messageId, unreadCount });
     const read = (messageId) => bob.ask("conversation:read", { conversationId: talk, messageId });
     assert.deepEqual(await read(sent[1]), { ok: true, ...answer(sent[1], 1) });
@@ -248,9 +280,9 @@ describe("reading", () => {
     assert.deepEqual(await post("bob", `/conversations/${talk}/read`, { messageId: sent[2] }), answer(sent[2], 0));
 
     const told = [sent[1], sent[2]].map((messageId) => ["conversation:read", { conversationId: talk, userId: ids.bob, messageId }]);
-    for (const frames of await heard(alice, bob)) assert.deepEqual(frames.filter(([event]) => event === "conversation:read"), told);
-    assert.deepEqual((await heard(elsewhere)).filter(([event]) => event === "conversation:read"), []);
-    const stranger = await server.connect(cora);
+    for (const frames of await heard(alice, bob)) assert.deepEqual(frames, [...messages.map((message) => ["message:new", message]), ...told]);
+    assert.deepEqual(await heard(elsewhere), messages.map((message) => ["messageReceived", message]));
+    const stranger = await connect(cora);
     assert.equal((await stranger.ask("conversation:read", { conversationId: talk, messageId: sent[0] })).error.code, "not_found");
     assert.deepEqual((await read(999_999)).error, { code: "not_found", message: "Message with ID 999999 not found" });
   });

@@ -267,6 +267,19 @@ export class Client {
     return this.frames.filter((frame) => frame.event === event).map((frame) => frame.data);
   }
 
+  /** What comes from here on is what `since` gives. Takes in what is on its way: the greeting's count, and frames of earlier writes. */
+  async mark() {
+    await this.ask("no:such:event");
+    this.from = this.frames.length;
+    return this;
+  }
+
+  /** Every frame since the mark, whatever its name, as [event, data], when all that was on its way has come: an answer comes behind it. */
+  async since() {
+    await this.ask("no:such:event");
+    return this.frames.slice(this.from).map(({ event, data }) => [event, data]);
+  }
+
   /** The error that refused the connection, as {message, data}. */
   async refusal() {
     const error = await within(

@@ -34,7 +34,7 @@ describe("POST /orders", () => {
     const aliceId = await server.id("alice");
     assert.equal(status, 201);
     assert.match(body.createdAt, TIME);
-    const { id, createdAt, customer, ...rest } = body;
+    const { id, createdAt, ...rest } = body;
     assert.ok(Number.isSafeInteger(id) && id > 0);
     assert.deepEqual(rest, { customerId: aliceId, total: "25.50", status: "pending", updatedAt: createdAt, shippedAt: null, items: [] });
     assert.deepEqual(await desk.next("new_order"), { orderId: id, customerId: aliceId, total: "25.50", createdAt });
@@ -135,9 +135,9 @@ describe("GET /orders", () => {
     const alone = await server.call("alice", "GET", `/orders/${order.id}`);
     assert.equal(alone.status, 200);
     const { customer, ...rest } = alone.body;
-    const { customer: _, ...placed } = order;
-    assert.deepEqual(rest, placed);
+    assert.deepEqual(rest, order);
     const { createdAt, ...who } = customer;
+    assert.match(createdAt, TIME);
     assert.deepEqual(who, { id: await server.id("alice"), email: "alice@demo.test", name: "Alice", role: "customer" });
 
     const list = await server.call("alice", "GET", "/orders");
@@ -204,8 +204,8 @@ describe("PATCH /orders/:id", () => {
     const bobs = await server.order("bob", "40.00");
 
     const answer = await server.call("admin", "PATCH", `/orders/${order.id}/status`, { status: "paid" });
-    assert.equal(answer.status, 200);
-    assert.equal(answer.body.status, "paid");
+    const { items: _, ...itself } = order;
+    assert.deepEqual([answer.status, answer.body], [200, { ...itself, status: "paid", updatedAt: answer.body.updatedAt }]);
     // Bob's own update closes the view: whatever came for alice's order came before it.
     const closing = await server.call("admin", "PATCH", `/orders/${bobs.id}/status`, { status: "cancelled" });
 
@@ -235,9 +235,9 @@ describe("PATCH /orders/:id", () => {
     const others = [await server.connect("admin"), await server.connect("alice")];
     const order = await orderIn("paid");
     const { status, body } = await server.call("admin", "PATCH", `/orders/${order.id}/ship`);
-    assert.equal(status, 200);
-    assert.equal(body.status, "shipped");
     assert.match(body.shippedAt, TIME);
+    const { items: _, ...itself } = order;
+    assert.deepEqual([status, body], [200, { ...itself, status: "shipped", updatedAt: body.shippedAt, shippedAt: body.shippedAt }]);
     assert.deepEqual(await desk.next("order_shipped"), { orderId: order.id, customerId: order.customerId, shippedAt: body.shippedAt });
 
     await server.call("admin", "PATCH", `/orders/${order.id}/status`, { status: "delivered" });
@@ -250,6 +250,39 @@ describe("PATCH /orders/:id", () => {
     }
     assert.equal(desk.all("order_shipped").length, 1);
     for (const client of others) assert.deepEqual(client.all("order_shipped"), []);
+  });
+
+  test("sends nothing else: what each socket hears of an order from its placing to its shipment, whole", async () => {
+    const [desk, ...on] = await Promise.all([server.connect("admin", "/admin"), ...["admin", "alice", "alice", "bob"].map((who) => server.connect(who))]);
+    for (const client of [desk, ...on]) await client.mark();
+    const { body: { count } } = await server.call("alice", "GET", "/notifications/unread-count");
+    const order = await server.order("alice", "30.00");
+    const paid = (await server.call("admin", "PATCH", `/orders/${order.id}/status`, { status: "paid" })).body;
+    const shipped = (await server.call("admin", "PATCH", `/orders/${order.id}/ship`)).body;
+
+    const { id: orderId, customerId, total, createdAt } = order;
+    const update = (previousStatus, { status, updatedAt }) => ["orderUpdate", { orderId, status, previousStatus, customerId, total, updatedAt }];
+    const rung = (id, from, { status }, { createdAt }) => ({
+      id, userId: customerId, type: "order_status", title: `Order ${orderId} is ${status}`, message: `Your order ${orderId} went from ${from} to ${status}.`,
+      data: { orderId, status, previousStatus: from }, isRead: false, createdAt,
+    });
+    const { body: stored } = await server.call("alice", "GET", "/notifications?limit=2");
+    const [second, first] = [rung(stored[0].id, "paid", shipped, stored[0]), rung(stored[1].id, "pending", paid, stored[1])];
+    assert.deepEqual(stored, [second, first]);
+    const bell = (notification, count) => [["notification", notification], ["notification:new", notification], ["notifications:unread", { count }]];
+
+    const [admin, alice, aliceToo, bob] = on;
+    assert.deepEqual(await desk.since(), [
+      ["new_order", { orderId, customerId, total, createdAt }],
+      update("pending", paid),
+      update("paid", shipped),
+      ["order_shipped", { orderId, customerId, shippedAt: shipped.shippedAt }],
+    ]);
+    assert.deepEqual(await admin.since(), [update("pending", paid), update("paid", shipped)]);
+    for (const client of [alice, aliceToo]) {
+      assert.deepEqual(await client.since(), [update("pending", paid), ...bell(first, count + 1), update("paid", shipped), ...bell(second, count + 2)]);
+    }
+    assert.deepEqual(await bob.since(), []);
   });
 
   test("the status shipped is a shipment too", async () => {

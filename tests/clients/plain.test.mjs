@@ -96,6 +96,24 @@ test("a frame with an id is answered under that id, one without by error", async
   line.socket.close();
 });
 
+test("a frame is answered under the very id it had, and not at all when that is null or not there", async () => {
+  await server.call("alice", "PATCH", "/notifications/mark-all-read");
+  const line = await enter("alice");
+  for (const id of [0, "", 1.5, -1, "7"]) {
+    line.send({ event: "notification:read-all", id });
+    assert.deepEqual(await line.read(), { ack: id, data: { ok: true, updated: 0 } });
+  }
+  // Asked for or not: the first answer behind them is of the frame behind them.
+  line.send({ event: "notification:read-all", id: null });
+  line.send({ event: "notification:read-all" });
+  line.send({ event: "notification:read-all", id: "last" });
+  assert.deepEqual(await line.read(), { ack: "last", data: { ok: true, updated: 0 } });
+  line.send({ event: "no:such:event", id: null });
+  const told = { status: "error", code: "invalid", message: "unknown event no:such:event", event: "no:such:event" };
+  for (const event of ["error", "exception"]) assert.deepEqual(await line.read(), { event, data: told });
+  line.socket.close();
+});
+
 const past = () => Math.floor(Date.now() / 1000) - 1;
 const refusals = [
   ["a bad token", 4401, "/ws", async () => ({ event: "auth", data: { token: "not.a.token" } })],

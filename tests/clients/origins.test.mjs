@@ -1,0 +1,154 @@
+// What a page of another Origin may do, by CORS_ORIGINS: over REST, at the handshake of both transports, on the plain WebSocket, and with a cookie.
+
+import assert from "node:assert/strict";
+import http from "node:http";
+import { after, before, describe, test } from "node:test";
+import WebSocket from "ws";
+import { Server, within } from "./harness.mjs";
+
+const LISTED = "https://shop.test";
+const FOREIGN = "https://elsewhere.test";
+const UNAUTHORIZED = { statusCode: 401, message: "Unauthorized", error: "Unauthorized" };
+const MISSING = { message: "Unauthorized", data: { code: "unauthorized", reason: "missing" } };
+/** Without it a browser keeps an answer from the page. */
+const ALLOW = "access-control-allow-origin";
+const SOCKET = "/socket.io/?EIO=4&transport=";
+
+/** One request: {status, body, cors}, `cors` being what it allows to another Origin, lists as sets. */
+function request(server, method, path, headers) {
+  const answered = new Promise((resolve, reject) => {
+    const sent = http.request(server.url + path, { method, headers, agent: false }, async (answer) => {
+      const body = (await answer.setEncoding("utf8").toArray()).join("");
+      const allowed = Object.entries(answer.headers).filter(([name]) => name.startsWith("access-control-allow-"));
+      const cors = Object.fromEntries(allowed.map(([name, value]) => [name, /,/.test(value) ? new Set(value.split(/, */)) : value]));
+      resolve({ status: answer.statusCode, body, cors });
+    });
+    sent.on("error", reject).end();
+  });
+  return within(answered, `${method} ${path}`);
+}
+
+/** What an upgrade was answered: 101 or a refusal's status. */
+function upgrade(server, path, headers) {
+  const socket = new WebSocket(server.url.replace("http", "ws") + path, { headers });
+  const answered = new Promise((resolve, reject) => {
+    socket.once("upgrade", ({ statusCode }) => resolve(statusCode));
+    socket.once("unexpected-response", (_, { statusCode }) => resolve(statusCode));
+    socket.on("error", reject);
+  });
+  return within(answered, "the upgrade").finally(() => socket.on("error", () => {}).terminate());
+}
+
+const own = ({ url }) => url;
+/** [who calls, its headers, what it may do: `all`, `no cookie`, or nothing]. */
+const EVERYWHERE = [
+  ["no Origin", () => ({}), "all"],
+  ["no Origin, Sec-Fetch-Site: same-origin", () => ({ "sec-fetch-site": "same-origin" }), "all"],
+  ["no Origin, Sec-Fetch-Site: cross-site", () => ({ "sec-fetch-site": "cross-site" }), "no cookie"],
+  ["no Origin, Sec-Fetch-Site: same-site", () => ({ "sec-fetch-site": "same-site" }), "no cookie"],
+  ["our own Origin", (server) => ({ origin: own(server) }), "all"],
+];
+const SETTINGS = {
+  "without CORS_ORIGINS": [undefined, [["a foreign Origin", () => ({ origin: FOREIGN }), "nothing"], ["the Origin null", () => ({ origin: "null" }), "nothing"]]],
+  "with a list in CORS_ORIGINS": [
+    `https://more.test,${LISTED}`,
+    [["a listed Origin", () => ({ origin: LISTED }), "all"], ["an Origin that is not listed", () => ({ origin: FOREIGN }), "nothing"]],
+  ],
+  "with CORS_ORIGINS=*": ["*", [["a foreign Origin", () => ({ origin: FOREIGN }), "no cookie"]]],
+};
+
+for (const [setting, [origins, more]] of Object.entries(SETTINGS)) {
+  describe(setting, () => {
+    let server;
+    let token;
+    before(async () => {
+      server = await Server.start(origins && { CORS_ORIGINS: origins });
+      token = await server.token("alice");
+    });
+    after(() => server?.close());
+
+    for (const [who, headersOf, may] of [...EVERYWHERE, ...more]) {
+      test(`${who}: a cookie ${may === "all" ? "counts" : "does not count"} over REST`, async () => {
+        const { status, body } = await request(server, "GET", "/auth/me", { ...headersOf(server), cookie: `Authentication=${token}` });
+        const me = JSON.parse(body);
+        if (may === "all") assert.deepEqual([status, me.id], [200, await server.id("alice")]);
+        else assert.deepEqual([status, me], [401, UNAUTHORIZED]);
+        // A token in the header is nothing that a browser adds by itself.
+        assert.equal((await request(server, "GET", "/auth/me", { ...headersOf(server), authorization: `Bearer ${token}` })).status, 200);
+      });
+
+      if (may === "nothing") {
+        test(`${who} is refused at every socket's door, also with a token`, async () => {
+          const headers = { ...headersOf(server), authorization: `Bearer ${token}` };
+          for (const path of ["/ws", `${SOCKET}websocket`]) assert.equal(await upgrade(server, path, headers), 403, path);
+          const { status, body, cors } = await request(server, "GET", `${SOCKET}polling`, headers);
+          assert.deepEqual([status, body, cors[ALLOW]], [403, '{"code":4,"message":"Forbidden"}', undefined]);
+        });
+        continue;
+      }
+
+      test(`${who}: a cookie ${may === "all" ? "opens" : "does not open"} a socket, a token does`, async () => {
+        const extraHeaders = { ...headersOf(server), cookie: `Authentication=${token}` };
+        for (const transports of [["websocket"], ["polling"]]) {
+          const open = (options) => server.open("/", { transports, extraHeaders, reconnection: false, ...options });
+          const [alone, withToken] = [open({}), open({ auth: { token } })];
+          if (may === "all") assert.equal((await alone.next("session")).userId, await server.id("alice"));
+          else assert.deepEqual(await alone.refusal(), MISSING);
+          assert.equal((await withToken.next("session")).userId, await server.id("alice"));
+        }
+        assert.equal(await upgrade(server, "/ws", extraHeaders), 101);
+      });
+    }
+  });
+}
+
+describe("CORS headers", () => {
+  const servers = {};
+  before(async () => {
+    for (const [name, origins] of [["same", undefined], ["list", LISTED], ["any", "*"]]) {
+      servers[name] = await Server.start(origins && { CORS_ORIGINS: origins });
+    }
+  });
+  after(() => Promise.all(Object.values(servers).map((server) => server.close())));
+
+  for (const [name, origin, cors] of [
+    ["same", FOREIGN, null],
+    ["list", LISTED, { [ALLOW]: LISTED, "access-control-allow-credentials": "true" }],
+    ["list", FOREIGN, null],
+    ["any", FOREIGN, { [ALLOW]: FOREIGN }],
+  ]) {
+    const who = `${{ same: "no CORS_ORIGINS", list: `CORS_ORIGINS=${LISTED}`, any: "CORS_ORIGINS=*" }[name]}: ${origin}`;
+
+    test(`${who} is ${cors ? "" : "not "}let in on REST's answers, good and bad`, async () => {
+      const server = servers[name];
+      const authorization = `Bearer ${await server.token("alice")}`;
+      for (const [status, path, headers] of [[200, "/orders", { origin, authorization }], [401, "/orders", { origin }], [404, "/nowhere", { origin }]]) {
+        const answer = await request(server, "GET", path, headers);
+        assert.equal(answer.status, status);
+        if (cors) assert.deepEqual(answer.cors, cors);
+        else assert.equal(answer.cors[ALLOW], undefined);
+      }
+    });
+
+    test(`${who} asks ahead, and may ${cors ? "send a token and a key" : "not"}`, async () => {
+      const headers = { origin, "access-control-request-method": "PATCH", "access-control-request-headers": "authorization,idempotency-key" };
+      for (const path of ["/orders/1/status", `${SOCKET}polling`]) {
+        const answer = await request(servers[name], "OPTIONS", path, headers);
+        const { "access-control-allow-methods": methods, ...rest } = answer.cors;
+        if (!cors) {
+          assert.deepEqual(answer.cors, {});
+          continue;
+        }
+        assert.deepEqual([answer.status, rest], [200, { ...cors, "access-control-allow-headers": new Set(["authorization", "idempotency-key"]) }]);
+        for (const method of ["GET", "POST", "PATCH", "DELETE"]) assert.ok(methods.has(method), method);
+      }
+    });
+
+    if (cors) {
+      test(`${who} is let in on what a poll is answered`, async () => {
+        const answer = await request(servers[name], "GET", `${SOCKET}polling`, { origin });
+        assert.deepEqual([answer.status, answer.cors], [200, cors]);
+      });
+    }
+  }
+});
