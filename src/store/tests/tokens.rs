@@ -51,7 +51,7 @@ fn what_has_ended_is_found_by_others_and_forgotten_when_the_token_would_be_over(
     run(async {
         let ann = add_user(db, "ann@example.test").await.expect("adds");
         let (now, minute) = (Timestamp::now(), Duration::from_secs(60));
-        end(db, ann.id, ONE, now.before(minute).before(minute)).await;
+        end(db, ann.id, ONE, now.before(61 * minute)).await;
         end(db, ann.id, OTHER, now.after(minute)).await;
         let all = db.write(Once::No, async move |tx| {
             tokens::end_removed(tx, ann.id).await?;
