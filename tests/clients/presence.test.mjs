@@ -91,8 +91,11 @@ describe("presence", () => {
     await bob.ask("join:conversation", talk);
     assert.deepEqual(await look("alice"), [200, { room, members: [ids.bob] }]);
     assert.deepEqual(await look(cora), [404, { statusCode: 404, message: `Conversation with ID ${talk.conversationId} not found`, error: "Not Found" }]);
-    for (const name of ["admin", `user:${ids.alice}`, "x", ""]) {
+    for (const name of ["admin", `user:${ids.alice}`, "x"]) {
       assert.deepEqual((await server.call("alice", "GET", `/presence?room=${name}`)).body, { statusCode: 404, message: `Room ${name} not found`, error: "Not Found" });
+    }
+    for (const query of ["", "?room="]) {
+      assert.deepEqual((await server.call("alice", "GET", `/presence${query}`)).body, { statusCode: 400, message: ["room should not be empty"], error: "Bad Request" });
     }
   });
 
