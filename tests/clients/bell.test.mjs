@@ -327,6 +327,31 @@ describe("deleting", () => {
 });
 
 describe("GET /notifications", () => {
+  test("pages 500 without a gap or a double, while new ones come and others are read", async () => {
+    await server.call("bob", "PATCH", "/notifications/mark-all-read");
+    const to = await toUser("bob");
+    for (let lane = 0; lane < 500; lane += 25) await Promise.all(Array.from({ length: 25 }, (_, n) => send(to, { title: `${lane + n}` })));
+    const there = (await server.list("bob", "/notifications")).slice(0, 500).map(({ id }) => id);
+    assert.equal(new Set(there).size, 500);
+    for (const [limit, filter] of [[7, ""], [50, ""], [200, ""], [50, "&unreadOnly=true"]]) {
+      const seen = [];
+      let pages = 0;
+      let path = `/notifications?limit=${limit}${filter}`;
+      while (path) {
+        const { status, body, headers } = await server.call("bob", "GET", path);
+        assert.equal(status, 200);
+        seen.push(...body.map(({ id }) => id));
+        // What comes in front of a reader, and what changes behind it, is not its matter.
+        const [first] = body;
+        await Promise.all([send(to, { title: "new" }), (pages += 1) % 5 || (filter && server.call("bob", "PATCH", `/notifications/${first.id}/read`))]);
+        path = /<([^>]+)>; rel="next"/.exec(headers.get("link") ?? "")?.[1];
+      }
+      assert.deepEqual(seen, seen.toSorted((a, b) => b - a));
+      assert.equal(new Set(seen).size, seen.length);
+      assert.deepEqual(seen.filter((id) => there.includes(id)), there);
+    }
+  });
+
   test("pages newest first, and keeps to what is unread over its pages", async () => {
     await server.call("bob", "PATCH", "/notifications/mark-all-read");
     const to = await toUser("bob");

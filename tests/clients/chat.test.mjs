@@ -85,10 +85,13 @@ describe("rooms", () => {
       await post("alice", `/projects/${project}/stages`, { name: "for us" });
       assert.deepEqual(await heard(stranger), []);
     }
+    // One's own is joined from the start; another's is not to be found.
     const alice = await connect("alice");
+    const [own, bobs] = [`user:${ids.alice}`, `user:${ids.bob}`];
+    assert.deepEqual(await alice.ask("joinRoom", { room: own }), { ok: true, room: own, members: [ids.alice], memberCount: 1 });
+    assert.deepEqual(await alice.ask("joinRoom", { room: bobs }), { ok: false, error: { code: "not_found", message: `Room ${bobs} not found` } });
+    assert.deepEqual(await alice.ask("joinRoom", { room: "admin" }), { ok: false, error: { code: "forbidden", message: "Forbidden resource" } });
     for (const [event, payload] of [
-      ["joinRoom", { room: `user:${ids.alice}` }],
-      ["joinRoom", { room: "admin" }],
       ["joinRoom", { room: `members:${talk}` }],
       ["joinRoom", {}],
       ["join:project", { projectId: "x" }],

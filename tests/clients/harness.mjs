@@ -1,12 +1,13 @@
 // What the suites stand on: a server of their own (its port, its database, its end), REST calls, and sockets that remember what
 // they were sent. Waiting is always for a condition, with a bound after which the test fails.
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { io } from "socket.io-client";
 import { createDatabase, dropDatabase } from "./postgres.mjs";
 
@@ -76,17 +77,26 @@ export class Server {
     return server;
   }
 
-  async start() {
-    if (POSTGRES && !this.env.DATABASE_URL && !this.#database) this.#database = await createDatabase(POSTGRES);
+  /** Where the binary runs, and its settings. */
+  #surroundings() {
     const { PATH, HOME, RUST_BACKTRACE = "1" } = process.env;
-    const child = spawn(BINARY, ["serve"], {
+    return {
       cwd: this.#directory,
-      stdio: ["ignore", "pipe", "pipe"],
       env: {
         PATH, HOME, RUST_BACKTRACE, HOST: "127.0.0.1", PORT: String(this.port),
         DATABASE_URL: this.#database ?? `sqlite://${join(this.#directory, "hubcast.db")}`, JWT_SECRET: SECRET, HUBCAST_DEMO: "true", LOG_FORMAT: "json", ...this.env,
       },
-    });
+    };
+  }
+
+  /** Runs another command of the binary beside the server, on its database. */
+  async command(...words) {
+    await promisify(execFile)(BINARY, words, this.#surroundings());
+  }
+
+  async start() {
+    if (POSTGRES && !this.env.DATABASE_URL && !this.#database) this.#database = await createDatabase(POSTGRES);
+    const child = spawn(BINARY, ["serve"], { ...this.#surroundings(), stdio: ["ignore", "pipe", "pipe"] });
     this.#process = child;
     this.exited = new Promise((resolve, reject) => {
       child.once("error", reject);

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Server, until } from "./harness.mjs";
+import { PlainLine } from "./lines.mjs";
 
 let server;
 let limited;
@@ -90,8 +91,11 @@ describe("presence", () => {
     await bob.ask("join:conversation", talk);
     assert.deepEqual(await look("alice"), [200, { room, members: [ids.bob] }]);
     assert.deepEqual(await look(cora), [404, { statusCode: 404, message: `Conversation with ID ${talk.conversationId} not found`, error: "Not Found" }]);
-    for (const name of ["admin", `user:${ids.alice}`, "x", ""]) {
+    for (const name of ["admin", `user:${ids.alice}`, "x"]) {
       assert.deepEqual((await server.call("alice", "GET", `/presence?room=${name}`)).body, { statusCode: 404, message: `Room ${name} not found`, error: "Not Found" });
+    }
+    for (const query of ["", "?room="]) {
+      assert.deepEqual((await server.call("alice", "GET", `/presence${query}`)).body, { statusCode: 400, message: ["room should not be empty"], error: "Bad Request" });
     }
   });
 
@@ -123,6 +127,33 @@ describe("presence", () => {
     await untilTold(alice, "leave", ids.bob, 15_000);
     assert.ok(Date.now() - from >= 4_900, `told after ${Date.now() - from} ms`);
     assert.deepEqual(told(alice).slice(3), [["leave", ids.bob]]);
+  });
+
+  test("of more than 200 users in a room 200 are listed, and all are counted", async () => {
+    const crowded = await Server.start({ RATE_LOGIN: "10000/s" });
+    try {
+      const tokens = [];
+      // Each hashes a password, and only so many may wait for that.
+      while (tokens.length < 202) {
+        const names = Array.from({ length: Math.min(50, 202 - tokens.length) }, (_, n) => `u${tokens.length + n}`);
+        const made = names.map((name) => crowded.post(null, "/auth/register", { email: `${name}@x.test`, name, password: "long-enough" }));
+        tokens.push(...(await Promise.all(made)).map(({ accessToken }) => accessToken));
+      }
+      const users = tokens.map((token) => JSON.parse(Buffer.from(token.split(".")[1], "base64url")).sub).map(Number);
+      const { conversationId } = await newTalk(crowded, ...users);
+      const lines = await Promise.all(tokens.map((token) => PlainLine.enter(crowded, { token })));
+      const room = `conversation:${conversationId}`;
+      const answers = await Promise.all(lines.map((line) => line.ask("join:conversation", { conversationId })));
+      assert.ok(answers.every(({ ok, members, memberCount }) => ok && members.length === Math.min(memberCount, 200)));
+      assert.deepEqual(answers.map(({ memberCount }) => memberCount).toSorted((a, b) => a - b), users.map((_, n) => n + 1));
+      const { members, ...rest } = await lines[0].ask("join:conversation", { conversationId });
+      assert.deepEqual(rest, { ok: true, room, memberCount: 202 });
+      assert.deepEqual([members.length, new Set(members).size], [200, 200]);
+      assert.deepEqual(members.filter((id) => !users.includes(id)), []);
+      for (const line of lines) line.cut();
+    } finally {
+      await crowded.close();
+    }
   });
 
   test("above PRESENCE_LIMIT nobody is told", async () => {
