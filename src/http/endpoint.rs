@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::event::schema_of;
-use crate::model::fields::Fields;
+use crate::model::fields::{Fields, nothing};
 
 /// Builds the schema of an answer.
 pub(super) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
@@ -100,6 +100,12 @@ impl Endpoint {
     pub(super) fn may_take<T>(mut self, read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Self {
         self.bare = true;
         self.takes(read)
+    }
+
+    /// Its body may be left out, or say nothing: `{}` or `null`.
+    pub(super) fn takes_nothing(self) -> Self {
+        let empty = json!({"anyOf": [Fields::schema(nothing), {"type": "null"}]});
+        Self { body: Some(empty), bare: true, ..self }
     }
 
     /// It takes an Idempotency-Key.

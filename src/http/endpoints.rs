@@ -7,7 +7,6 @@ use super::endpoint::{Endpoint, delete, get, patch, post};
 use super::{
     accounts, conversations, emit, health, metrics, notifications, orders, payments, presence, products, projects, reviews, waitlist,
 };
-use crate::model::fields::nothing;
 use crate::model::{
     ConversationDetail, ConversationSummary, ConversationWithMembers, Member, Message, Notification, Order, OrderDetail, Payment, Product,
     Project, ProjectDetail, Reading, Review, Stage, User, Waiting, WithItems,
@@ -57,7 +56,7 @@ fn products() -> Vec<Endpoint> {
         post("/products/{id}/reviews", "Review a product", reviews::create).takes(NewReview::read).once().creates::<Review>(),
         get("/products/{id}/reviews", "What was said of a product, newest first", reviews::list).pages::<Review>(),
         post("/products/{id}/waitlist", "Be told when a product is in stock again", waitlist::join)
-            .may_take(nothing)
+            .takes_nothing()
             .once()
             .creates::<Waiting>()
             .refuses(&[409]),
@@ -75,7 +74,7 @@ fn orders() -> Vec<Endpoint> {
             .takes(read_status)
             .answers::<Order>()
             .refuses(&[403, 409]),
-        patch("/orders/{id}/ship", "Ship an order (admins)", orders::ship).may_take(nothing).answers::<Order>().refuses(&[403, 409]),
+        patch("/orders/{id}/ship", "Ship an order (admins)", orders::ship).takes_nothing().answers::<Order>().refuses(&[403, 409]),
         post("/orders/{id}/payments", "Pay an order, in whole or in part", payments::create)
             .takes(NewPayment::read)
             .once()
@@ -98,9 +97,9 @@ fn notifications() -> Vec<Endpoint> {
         ),
         get("/notifications/unread-count", "How many of the caller's are unread", notifications::unread_count).answers::<Count>(),
         patch("/notifications/mark-all-read", "Mark all of the caller's as read", notifications::read_all)
-            .may_take(nothing)
+            .takes_nothing()
             .answers::<Updated>(),
-        patch("/notifications/{id}/read", "Mark one as read", notifications::read).may_take(nothing).answers::<Notification>(),
+        patch("/notifications/{id}/read", "Mark one as read", notifications::read).takes_nothing().answers::<Notification>(),
         delete("/notifications/{id}", "Remove one", notifications::delete).removes(),
     ]
 }
@@ -121,7 +120,7 @@ fn projects() -> Vec<Endpoint> {
             .refuses(&[403, 409]),
         post("/projects/{id}/stages", "Add a stage", projects::add_stage).takes(read_stage).once().creates::<Stage>(),
         post("/projects/{id}/stages/{stageId}/complete", "Complete a stage", projects::complete_stage)
-            .may_take(nothing)
+            .takes_nothing()
             .once()
             .answers::<Stage>()
             .refuses(&[409]),
