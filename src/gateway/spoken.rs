@@ -63,7 +63,10 @@ struct Echo {
 pub(super) fn told() -> impl Iterator<Item = Told> {
     let both = [
         Told::passing::<Hello>("session", "each socket, first of all"),
-        Told::passing::<Failed>("error", "a socket whose event has failed and asked for no ack"),
+        Told::passing::<Failed>(
+            "error",
+            "a socket whose event has failed and asked for no ack, and one that is ended because its token has",
+        ),
         Told::passing::<Shutdown>("server:shutdown", "each socket, when the server stops"),
     ];
     let main = [

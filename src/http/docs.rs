@@ -8,6 +8,7 @@ use serde_json::Value;
 use utoipa_swagger_ui::Config;
 
 use super::openapi;
+use crate::error::Error;
 
 /// Swagger UI has styles of its own in its elements, and pictures in its styles.
 const CSP: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";
@@ -31,19 +32,19 @@ pub async fn begin() -> HttpResponse {
 }
 
 /// A file of Swagger UI.
-pub async fn file(request: HttpRequest) -> HttpResponse {
+pub async fn file(request: HttpRequest) -> Result<HttpResponse, Error> {
     static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("/openapi.json").use_base_layout()));
     let name = request.match_info().query("file");
     match utoipa_swagger_ui::serve(name, Arc::clone(&CONFIG)) {
-        Ok(Some(file)) => HttpResponse::Ok()
+        Ok(Some(file)) => Ok(HttpResponse::Ok()
             .content_type(file.content_type)
             .insert_header((header::CONTENT_SECURITY_POLICY, CSP))
             .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-            .body(file.bytes.into_owned()),
-        Ok(None) => HttpResponse::NotFound().finish(),
+            .body(file.bytes.into_owned())),
+        Ok(None) => Err(super::unknown(request).await),
         Err(error) => {
             tracing::error!(%error, "a file of the documents' page can not be made");
-            HttpResponse::InternalServerError().finish()
+            Err(Error::Internal)
         }
     }
 }

@@ -75,7 +75,7 @@ pub(super) async fn send(tx: &mut Tx, bell: &Bell, audience: Audience, notice: &
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
-/// Writes what is under way, for as long as the server runs: the oldest first, so that two notices come to everyone in their order. While the
+/// Writes what is under way, for as long as the server runs: the oldest first. While the
 /// database is away it tries again, at ever longer intervals. It can be aborted at any time.
 pub async fn run(services: Arc<Services>) {
     let Services { db, broadcasts: Bell(bell), .. } = &*services;

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::model::{ProductId, Waiting};
 use crate::store::{Once, Tx, products, waitlist as rows};
 
-/// Users on one list at most: so many are notified in one write.
+/// Users on one list at most: so many are notified, for each product that is there again, in one write.
 const MOST_WAITING: i64 = 1000;
 
 /// Puts the caller on a product's list. Again it gives the same answer.
