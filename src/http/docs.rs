@@ -32,6 +32,9 @@ pub async fn begin() -> HttpResponse {
 }
 
 /// A file of Swagger UI.
+///
+/// # Errors
+/// [`Error::NotFound`] for a name that it has not.
 pub async fn file(request: HttpRequest) -> Result<HttpResponse, Error> {
     static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("/openapi.json").use_base_layout()));
     let name = request.match_info().query("file");
