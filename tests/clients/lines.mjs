@@ -82,9 +82,12 @@ export class SocketIoLine extends Line {
     return within(acked, `the ack of ${event}`);
   }
 
-  /** Socket.IO's DISCONNECT: for good. */
+  /** Socket.IO's DISCONNECT: for good. The server has read it when this resolves: it has answered the packet behind it. */
   leave() {
     this.socket.send(`41${this.prefix}`);
+    const refused = new Promise((resolve) => (this.answered = resolve));
+    this.socket.send("40/nowhere,");
+    return within(refused, "the answer behind the DISCONNECT");
   }
 
   #read(text) {

@@ -66,7 +66,7 @@ describe("the end of a session", () => {
 
   test("a DISCONNECT, and then the pid by hand", async (t) => {
     const line = await enter(t, { token: tokens.bob });
-    line.leave();
+    await line.leave();
     line.cut();
     await notify("bob", "Missed for good");
     await assertFresh(t, line, { token: tokens.bob, pid: line.pid, offset: line.lastOffset });
