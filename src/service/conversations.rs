@@ -58,10 +58,10 @@ pub fn read_mark_event(mut fields: Fields<'_>) -> Result<(ConversationId, Messag
 /// [`Error::NotFound`] for a project in which the caller is not, [`Error::Faults`] for members who cannot be.
 pub async fn create(services: &Services, caller: &Identity, new: NewConversation, once: Once) -> Result<ConversationWithMembers, Error> {
     permit(caller, Action::MakeConversation, Standing::STRANGER)?;
-    let caller = caller.user;
+    let (identity, caller) = (*caller, caller.user);
     let write = async move |tx: &mut Tx| {
         if let Some(project) = new.project_id {
-            projects::enter(tx, caller, project).await?;
+            projects::hold(tx, &identity, project, Action::ReadProject, None).await?;
         }
         let conversation = rows::insert(tx, caller, new.title, new.project_id).await?;
         let among = new.member_ids.map(|mut ids| {

@@ -232,7 +232,7 @@ pub async fn complete_stage(services: &Services, caller: &Identity, id: ProjectI
 }
 
 /// The project, to do that with it: it, and who its members are, stay as they are until the commit. `user`: whom it is about, if that counts.
-async fn hold(tx: &mut Tx, caller: &Identity, id: ProjectId, action: Action, user: Option<UserId>) -> Result<Project, Error> {
+pub(super) async fn hold(tx: &mut Tx, caller: &Identity, id: ProjectId, action: Action, user: Option<UserId>) -> Result<Project, Error> {
     let project = rows::touch(tx, id).await?.ok_or_else(|| not_found(id))?;
     let is_member = rows::is_member(tx.conn(), id, caller.user).await?;
     let standing = Standing::own(user == Some(caller.user))
@@ -240,12 +240,6 @@ async fn hold(tx: &mut Tx, caller: &Identity, id: ProjectId, action: Action, use
         .and(Standing::owner(project.owner_id == Some(caller.user)));
     permit(caller, action, standing).map_err(|denied| denied.or(|| not_found(id)))?;
     Ok(project)
-}
-
-/// The project, for what belongs to it: it, and who its members are, stay as they are until the commit. Not found where the caller is no member.
-pub(super) async fn enter(tx: &mut Tx, caller: UserId, id: ProjectId) -> Result<Project, Error> {
-    let project = rows::touch(tx, id).await?.ok_or_else(|| not_found(id))?;
-    if rows::is_member(tx.conn(), id, caller).await? { Ok(project) } else { Err(not_found(id)) }
 }
 
 pub(super) fn not_found(id: ProjectId) -> Error {
