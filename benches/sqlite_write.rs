@@ -1,9 +1,11 @@
 //! What a write costs on SQLite, by the way it takes through diesel: BEGIN, four inserts, COMMIT.
 //!
-//! `cargo bench --bench sqlite_write` prints the tables of docs/adr/0002-sqlite-write-path.md. Three ways: plain diesel; diesel-async whose
-//! blocking calls run at once on the calling thread ("inline"); diesel-async's stock wrapper, which sends each statement to another thread. Each
-//! with a transaction per order, and with 64 orders in one transaction (a savepoint each), at synchronous=FULL and NORMAL. Queues are left out
-//! there; a last table (alone with `-- store`) has the store as it was built, and 64 callers who each wait for their order before the next.
+//! `cargo bench --bench sqlite_write` prints the tables of docs/adr/0002-sqlite-write-path.md.
+//! Three ways: plain diesel; diesel-async whose blocking calls run at once on the calling thread
+//! ("inline"); diesel-async's stock wrapper, which sends each statement to another thread. Each
+//! with a transaction per order, and with 64 orders in one transaction (a savepoint each), at
+//! synchronous=FULL and NORMAL. Queues are left out there; a last table (alone with `-- store`) has
+//! the store as it was built, and 64 callers who each wait for their order before the next.
 
 use std::error::Error;
 use std::future::Future;
@@ -134,20 +136,29 @@ way!(stock, super::StockConnection, diesel_async::RunQueryDsl, [async], [.await]
 fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has /proc/self/stat");
     let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: u64 = after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    let ticks: u64 = after_name
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
     Duration::from_millis(ticks * 10)
 }
 
 fn open(path: &Path, synchronous: &str) -> SqliteConnection {
-    let mut conn = SqliteConnection::establish(path.to_str().expect("a path of ours is UTF-8")).expect("the file opens");
-    let pragmas = format!("PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous}; PRAGMA foreign_keys=ON;");
+    let mut conn = SqliteConnection::establish(path.to_str().expect("a path of ours is UTF-8"))
+        .expect("the file opens");
+    let pragmas = format!(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous}; PRAGMA foreign_keys=ON;"
+    );
     diesel::connection::SimpleConnection::batch_execute(&mut conn, &pragmas).expect("pragmas");
     let schema = include_str!("../migrations/sqlite/0001_start/up.sql");
     diesel::connection::SimpleConnection::batch_execute(&mut conn, schema).expect("the schema");
     conn
 }
 
-/// A way under measurement: its name, its next event id, and its best round so far (wall and CPU µs per order).
+/// A way under measurement: its name, its next event id, and its best round so far (wall and CPU µs
+/// per order).
 struct Way<'a> {
     name: &'static str,
     batch: Box<dyn FnMut(&mut i64) + 'a>,
@@ -174,20 +185,28 @@ impl<'a> Way<'a> {
     }
 }
 
-/// Takes turns between the ways, so that a busy moment of the machine hits all of them, and prints the best round of each.
+/// Takes turns between the ways, so that a busy moment of the machine hits all of them, and prints
+/// the best round of each.
 fn compare(per_batch: i64, mut ways: [Way<'_>; 3]) {
     for _ in 0..ROUNDS {
         ways.iter_mut().for_each(Way::round);
     }
     let plain = ways[0].best; // an array of three has a first
     for Way { name, best: (wall, cpu), .. } in ways {
-        println!("| {name} | {per_batch} | {:.0} | {wall:.1} | {cpu:.1} | {:.2} | {:.2} |", 1e6 / wall, wall / plain.0, cpu / plain.1);
+        println!(
+            "| {name} | {per_batch} | {:.0} | {wall:.1} | {cpu:.1} | {:.2} | {:.2} |",
+            1e6 / wall,
+            wall / plain.0,
+            cpu / plain.1
+        );
     }
 }
 
 fn main() {
-    let folder = tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/target")).expect("a folder under target/");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let folder = tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/target"))
+        .expect("a folder under target/");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     if !std::env::args().any(|argument| argument == "store") {
         compare_ways(folder.path(), &runtime);
     }
@@ -197,17 +216,27 @@ fn main() {
 fn compare_ways(folder: &Path, runtime: &Runtime) {
     for synchronous in ["FULL", "NORMAL"] {
         println!("\nsynchronous={synchronous}\n");
-        println!("| way | orders per commit | orders/s | µs per order | CPU µs per order | time / plain | CPU / plain |");
+        println!(
+            "| way | orders per commit | orders/s | µs per order | CPU µs per order | time / plain | CPU / plain |"
+        );
         println!("| --- | --- | --- | --- | --- | --- | --- |");
         for per_batch in [1, ORDERS_PER_BATCH] {
-            let file = |way: &str| open(&folder.join(format!("{way}-{per_batch}-{synchronous}.db")), synchronous);
+            let file = |way: &str| {
+                open(&folder.join(format!("{way}-{per_batch}-{synchronous}.db")), synchronous)
+            };
             let mut plain = file("plain");
             let mut inline = InlineConnection::new(file("inline"));
             let mut stock = runtime.block_on(async { StockConnection::new(file("stock")) });
             let ways = [
-                Way::new("plain diesel", |next| plain::write(&mut plain, per_batch, next).expect("write")),
-                Way::new("diesel-async, inline", |next| run_inline(inline::write(&mut inline, per_batch, next)).expect("write")),
-                Way::new("diesel-async, stock", |next| runtime.block_on(stock::write(&mut stock, per_batch, next)).expect("write")),
+                Way::new("plain diesel", |next| {
+                    plain::write(&mut plain, per_batch, next).expect("write")
+                }),
+                Way::new("diesel-async, inline", |next| {
+                    run_inline(inline::write(&mut inline, per_batch, next)).expect("write")
+                }),
+                Way::new("diesel-async, stock", |next| {
+                    runtime.block_on(stock::write(&mut stock, per_batch, next)).expect("write")
+                }),
             ];
             compare(per_batch, ways);
         }
@@ -216,20 +245,32 @@ fn compare_ways(folder: &Path, runtime: &Runtime) {
 
 /// The store, with its queue and its answers.
 fn measure_store(folder: &Path, runtime: &Runtime) {
-    println!("\nthe store, {ORDERS_PER_BATCH} callers\n\n| synchronous | orders/s | CPU µs per order |\n| --- | --- | --- |");
+    println!(
+        "\nthe store, {ORDERS_PER_BATCH} callers\n\n| synchronous | orders/s | CPU µs per order |\n| --- | --- | --- |"
+    );
     for synchronous in [Synchronous::Full, Synchronous::Normal] {
         let path = folder.join(format!("store-{synchronous:?}.db"));
-        let settings = DatabaseSettings { url: DatabaseUrl::Sqlite(path), synchronous, migrate: true, lock: false };
+        let settings = DatabaseSettings {
+            url: DatabaseUrl::Sqlite(path),
+            synchronous,
+            migrate: true,
+            lock: false,
+        };
         let db = Db::open(&settings, Arc::new(Silent)).expect("opens");
         let (start, cpu_before, mut done) = (Instant::now(), cpu(), 0);
         runtime.block_on(async {
-            let callers: Vec<_> = (0..ORDERS_PER_BATCH).map(|_| tokio::spawn(place_orders(db.clone()))).collect();
+            let callers: Vec<_> =
+                (0..ORDERS_PER_BATCH).map(|_| tokio::spawn(place_orders(db.clone()))).collect();
             for caller in callers {
                 done += caller.await.expect("joins");
             }
         });
         let (wall, cpu) = (start.elapsed(), cpu().saturating_sub(cpu_before));
-        println!("| {synchronous:?} | {:.0} | {:.1} |", f64::from(done) / wall.as_secs_f64(), cpu.as_secs_f64() * 1e6 / f64::from(done));
+        println!(
+            "| {synchronous:?} | {:.0} | {:.1} |",
+            f64::from(done) / wall.as_secs_f64(),
+            cpu.as_secs_f64() * 1e6 / f64::from(done)
+        );
         db.close();
     }
 }
@@ -239,7 +280,11 @@ async fn place_orders(db: Db) -> u32 {
     let (start, mut done) = (Instant::now(), 0);
     while start.elapsed() < ROUND * 4 {
         let placed = db.write(Once::No, async |tx| {
-            let order = store::orders::insert(tx, &NewOrder { customer_id: None, total: Money::from_minor(1250) }).await?;
+            let order = store::orders::insert(
+                tx,
+                &NewOrder { customer_id: None, total: Money::from_minor(1250) },
+            )
+            .await?;
             tx.emit(event::new_order(&order));
             Ok(order)
         });

@@ -1,7 +1,7 @@
 //! What a delivered frame and an idle connection cost. `cargo bench --bench transport`
 //!
-//! The server runs in a process of its own (this program, started again): its CPU time is read from `/proc/PID/stat`, its memory from
-//! `/proc/PID/status`. CPU is per frame delivered to a socket.
+//! The server runs in a process of its own (this program, started again): its CPU time is read from
+//! `/proc/PID/stat`, its memory from `/proc/PID/status`. CPU is per frame delivered to a socket.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -13,7 +13,10 @@ use std::time::Instant;
 use actix_web::App;
 use hubcast::error::Error;
 use hubcast::realtime::gateway::LocalBoxFuture;
-use hubcast::realtime::{Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings, Welcome};
+use hubcast::realtime::{
+    Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings,
+    Welcome,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -44,7 +47,8 @@ fn serve() -> std::io::Result<()> {
     actix_rt::System::new().block_on(async move {
         let settings = Settings { event_rate: None, connect_rate: None, ..Settings::default() };
         let hub = HubHandle::start(&settings);
-        let server = Server::builder(settings, hub.clone()).namespace("/", Arc::new(Room(hub))).build();
+        let server =
+            Server::builder(settings, hub.clone()).namespace("/", Arc::new(Room(hub))).build();
         server.listen(listener, 2, |sockets| App::new().configure(sockets))?.await
     })
 }
@@ -62,7 +66,13 @@ impl Process {
     /// User and system time, in seconds. The kernel counts in hundredths.
     fn cpu(&self) -> (f64, f64) {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
-        let fields: Vec<f64> = stat.rsplit(") ").next().unwrap().split(' ').map(|field| field.parse().unwrap_or(0.0)).collect();
+        let fields: Vec<f64> = stat
+            .rsplit(") ")
+            .next()
+            .unwrap()
+            .split(' ')
+            .map(|field| field.parse().unwrap_or(0.0))
+            .collect();
         (fields[11] / 100.0, fields[12] / 100.0)
     }
 
@@ -73,7 +83,8 @@ impl Process {
     }
 }
 
-/// Joins by the plain protocol. `from`: a loopback address of its own, so that ports do not run out.
+/// Joins by the plain protocol. `from`: a loopback address of its own, so that ports do not run
+/// out.
 async fn join(address: &str, from: usize) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(format!("127.0.0.{}:0", 2 + from / 5_000).parse().unwrap()).unwrap();
@@ -120,7 +131,9 @@ async fn fan_out(process: &Process, address: &str, in_flight: usize) {
     for number in 0..in_flight {
         let (mut reader, writer) = join(address, number).await.into_split();
         senders.push(writer);
-        tokio::task::spawn_local(async move { while reader.read(&mut [0; 16 * 1024]).await.is_ok_and(|read| read > 0) {} });
+        tokio::task::spawn_local(async move {
+            while reader.read(&mut [0; 16 * 1024]).await.is_ok_and(|read| read > 0) {}
+        });
     }
     let say = masked(r#"{"event":"say","data":"0123456789012345678901234567890123456789"}"#);
     let mut counts = vec![0_usize; MESSAGES + 1];
@@ -155,7 +168,11 @@ fn main() {
         serve().unwrap();
         return;
     }
-    let mut child = Command::new(std::env::current_exe().unwrap()).arg("serve").stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .arg("serve")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut address = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
     let (process, address) = (Process(child), address.trim().to_owned());
@@ -166,7 +183,10 @@ fn main() {
         for number in 0..IDLE {
             idle.push(join(&address, number).await);
         }
-        println!("{IDLE} idle connections: {:.0} bytes resident each", (process.memory() - before) / IDLE as f64);
+        println!(
+            "{IDLE} idle connections: {:.0} bytes resident each",
+            (process.memory() - before) / IDLE as f64
+        );
         drop(idle);
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         for in_flight in [1, 8] {

@@ -1,19 +1,31 @@
-//! The smallest server on `hubcast::realtime`: rooms, and what is said in them. `PORT=3000 cargo run --example chat`
+//! The smallest server on `hubcast::realtime`: rooms, and what is said in them. `PORT=3000 cargo
+//! run --example chat`
 //!
-//! A client emits `join` "room", then `say` "room" anything; everyone in the room gets `said` anything.
+//! A client emits `join` "room", then `say` "room" anything; everyone in the room gets `said`
+//! anything.
 
 use std::net::TcpListener;
 
 use actix_web::App;
 use hubcast::error::Error;
-use hubcast::realtime::{Client, Event, HubHandle, Incoming, Json, Payload, Server, Settings, gateway};
+use hubcast::realtime::{
+    Client, Event, HubHandle, Incoming, Json, Payload, Server, Settings, gateway,
+};
 
 #[actix::main]
 async fn main() -> std::io::Result<()> {
     let chat = gateway::open(|client: Client, event: Incoming| async move {
         match event.name.as_str() {
             "join" => client.join(event.arg::<String>(0)?).await,
-            "say" => client.hub().emit(Event::new("/", "said", event.arg::<Json>(1)?, [event.arg::<String>(0)?]), None).await,
+            "say" => {
+                client
+                    .hub()
+                    .emit(
+                        Event::new("/", "said", event.arg::<Json>(1)?, [event.arg::<String>(0)?]),
+                        None,
+                    )
+                    .await
+            }
             _ => return Err(Error::BadRequest("join or say".into())),
         }
         Ok(Payload::none())

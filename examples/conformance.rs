@@ -1,7 +1,9 @@
-//! What the protocol documents' test suites are run against. `PORT=3000 cargo run --example conformance`
+//! What the protocol documents' test suites are run against. `PORT=3000 cargo run --example
+//! conformance`
 //!
-//! At `/socket.io/`: on connect to `/` or `/custom` it emits `auth` with the handshake's auth payload; `message` is answered by `message-back` with the
-//! same arguments; `message-with-ack` is acked with its own. At `/engine.io/`: Engine.IO alone, which echoes every message.
+//! At `/socket.io/`: on connect to `/` or `/custom` it emits `auth` with the handshake's auth
+//! payload; `message` is answered by `message-back` with the same arguments; `message-with-ack` is
+//! acked with its own. At `/engine.io/`: Engine.IO alone, which echoes every message.
 
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -12,21 +14,30 @@ use actix_web::App;
 use hubcast::error::Error;
 use hubcast::realtime::admission::{Origins, Policy};
 use hubcast::realtime::gateway::LocalBoxFuture;
-use hubcast::realtime::{Client, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings, Welcome, gateway};
+use hubcast::realtime::{
+    Client, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings,
+    Welcome, gateway,
+};
 
 struct Namespace;
 
 impl Gateway for Namespace {
-    fn connect(&self, _: Rc<Handshake>, auth: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
+    fn connect(
+        &self,
+        _: Rc<Handshake>,
+        auth: Option<Json>,
+    ) -> LocalBoxFuture<Result<Welcome, Error>> {
         let auth = auth.map_or_else(|| "{}".to_owned(), |auth| auth.get().to_owned());
         Box::pin(async move { Ok(Welcome { data: Rc::new(auth), ..Welcome::anonymous() }) })
     }
 
     fn entered(&self, client: Client) -> LocalBoxFuture<()> {
         Box::pin(async move {
-            // The suites wait for one message and then for the next: one that comes with the first in one piece they do not see.
+            // The suites wait for one message and then for the next: one that comes with the first
+            // in one piece they do not see.
             actix_rt::time::sleep(Duration::from_millis(5)).await;
-            client.emit("auth", Payload::json(client.data::<String>().map_or("{}", String::as_str)));
+            client
+                .emit("auth", Payload::json(client.data::<String>().map_or("{}", String::as_str)));
         })
     }
 

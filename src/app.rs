@@ -1,4 +1,5 @@
-//! Puts the parts together, and takes them apart again: database, hub, services, gateways, REST, listener; and on a signal the reverse.
+//! Puts the parts together, and takes them apart again: database, hub, services, gateways, REST,
+//! listener; and on a signal the reverse.
 
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::process::ExitCode;
@@ -25,12 +26,14 @@ use crate::{event, gateway, http};
 
 /// Sockets are closed in batches over up to this long; REST requests in hand have two seconds more.
 const DRAIN: Duration = Duration::from_secs(7);
-/// Bytes of events between their writes and the sockets, at least: a small OUTBOX_LIMIT would let hardly two writes run at once.
+/// Bytes of events between their writes and the sockets, at least: a small OUTBOX_LIMIT would let
+/// hardly two writes run at once.
 const LEAST_BUDGET: usize = 64 << 10;
 /// Connections that may wait to be accepted; the kernel has a bound of its own.
 const BACKLOG: i32 = 4096;
 
-/// Runs the server until SIGTERM or SIGINT. Exit code 0 after a clean stop, 1 after a failure, which the log names.
+/// Runs the server until SIGTERM or SIGINT. Exit code 0 after a clean stop, 1 after a failure,
+/// which the log names.
 #[must_use]
 pub fn serve(settings: Settings) -> ExitCode {
     let outcome = actix_rt::System::new().block_on(run(settings));
@@ -45,9 +48,12 @@ pub fn serve(settings: Settings) -> ExitCode {
 
 async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let (host, port) = (settings.server.host.as_str(), settings.server.port);
-    let listener = bind(host, port).map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
+    let listener =
+        bind(host, port).map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
     let metrics = settings.server.metrics_address.map(listen_for_metrics).transpose()?;
-    let key = auth::load_key(settings.auth.key(settings.server.environment.environment, &settings.database.url)?)?;
+    let key = auth::load_key(
+        settings.auth.key(settings.server.environment.environment, &settings.database.url)?,
+    )?;
     let limits = realtime::Settings { tls: settings.tls.server()?, ..limits(&settings) };
     let scheme = if limits.tls.is_some() { "https" } else { "http" };
     let hub = HubHandle::start(&limits);
@@ -57,22 +63,31 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     // It blocks, and runs a runtime of its own for migrations: on a thread of its own.
     let opened = std::thread::spawn(move || Db::open(&database, publisher)).join();
     let db = opened.map_err(|_| "opening the database failed")??;
-    let keeping = Keeping { window: settings.realtime.recovery_window, retention: settings.realtime.event_retention };
+    let keeping = Keeping {
+        window: settings.realtime.recovery_window,
+        retention: settings.realtime.event_retention,
+    };
     let (log, pid_key) = recovery::start(&db, keeping).await?;
     let checker = Tokens::new(&key, &settings.auth);
-    let services = Arc::new(Services::new(db.clone(), checker, hub.clone(), next, settings.access.rate_login));
+    let services =
+        Arc::new(Services::new(db.clone(), checker, hub.clone(), next, settings.access.rate_login));
     let watching = actix_rt::spawn(tokens::watch(Arc::clone(&services)));
     if settings.server.demo {
         demo::prepare(&services).await?;
         if services.tokens.can_sign().is_err() {
-            tracing::warn!("nobody can sign in to the demo accounts: JWT_PUBLIC_KEY_FILE is set; `hubcast user link` makes one somebody's");
+            tracing::warn!(
+                "nobody can sign in to the demo accounts: JWT_PUBLIC_KEY_FILE is set; `hubcast user link` makes one somebody's"
+            );
         }
     }
     let broadcasting = actix_rt::spawn(broadcasts::run(Arc::clone(&services)));
 
-    let query_user = if settings.access.allow_query_user { QueryUser::Allowed } else { QueryUser::Refused };
+    let query_user =
+        if settings.access.allow_query_user { QueryUser::Allowed } else { QueryUser::Refused };
     if query_user == QueryUser::Allowed {
-        tracing::warn!("ALLOW_QUERY_USER is set: any socket can be any customer by ?userId=; never do this where others can connect");
+        tracing::warn!(
+            "ALLOW_QUERY_USER is set: any socket can be any customer by ?userId=; never do this where others can connect"
+        );
     }
     let policy = policy(&settings, scheme);
     let mut server = Server::builder(limits, hub).policy(policy.clone()).resuming(log, pid_key);
@@ -81,12 +96,17 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     }
     let server = server.build();
     let readiness = web::Data::new(http::Readiness::default());
-    let (services, policy, ready) = (web::Data::from(services), web::Data::new(policy), readiness.clone());
+    let (services, policy, ready) =
+        (web::Data::from(services), web::Data::new(policy), readiness.clone());
     let counted = web::Data::new(server.clone());
     let asyncapi = web::Data::new(http::docs::AsyncApi(gateway::asyncapi::document()));
     let metrics = metrics.map(|listener| http::metrics::serve(listener, &server)).transpose()?;
     let own_metrics = metrics.is_some();
-    let workers = settings.server.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from);
+    let workers = settings
+        .server
+        .workers
+        .or_else(|| std::thread::available_parallelism().ok())
+        .map_or(1, usize::from);
     let address = listener.local_addr()?;
     let running = server.listen(listener, workers, move |sockets: realtime::Routes| {
         App::new()
@@ -112,7 +132,8 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let mut running = actix_rt::spawn(running);
     tracing::info!(workers, "listening on {scheme}://{address}");
 
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -146,12 +167,13 @@ fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, String> {
 fn bind(host: &str, port: u16) -> std::io::Result<TcpListener> {
     let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
     for address in (host, port).to_socket_addrs()? {
-        let bound = Socket::new(Domain::for_address(address), Type::STREAM, None).and_then(|socket| {
-            socket.set_reuse_address(true)?;
-            socket.bind(&address.into())?;
-            socket.listen(BACKLOG)?;
-            Ok(socket.into())
-        });
+        let bound =
+            Socket::new(Domain::for_address(address), Type::STREAM, None).and_then(|socket| {
+                socket.set_reuse_address(true)?;
+                socket.bind(&address.into())?;
+                socket.listen(BACKLOG)?;
+                Ok(socket.into())
+            });
         match bound {
             Ok(listener) => return Ok(listener),
             Err(error) => last = error,

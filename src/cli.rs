@@ -1,6 +1,8 @@
-//! The command line: reads the settings, does what is asked, and says how it went by the exit code: 0 done, 1 failed, 2 not understood.
+//! The command line: reads the settings, does what is asked, and says how it went by the exit code:
+//! 0 done, 1 failed, 2 not understood.
 //!
-//! Answers go to stdout, logs and complaints to stderr. Commands that touch the database work beside a running server.
+//! Answers go to stdout, logs and complaints to stderr. Commands that touch the database work
+//! beside a running server.
 
 mod commands;
 mod usage;
@@ -13,11 +15,15 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{AuthSettings, BadSetting, DatabaseSettings, EnvironmentSetting, LogFormat, LogSettings, Secret, Settings};
+use crate::config::{
+    AuthSettings, BadSetting, DatabaseSettings, EnvironmentSetting, LogFormat, LogSettings, Secret,
+    Settings,
+};
 use crate::model::{Role, UserId};
 use crate::{app, gateway, http, load};
 
-/// A realtime hub: REST writes to the database, and every socket that should know hears of it at once.
+/// A realtime hub: REST writes to the database, and every socket that should know hears of it at
+/// once.
 #[derive(Debug, Parser)]
 #[command(name = "hubcast", version, about, long_about = None)]
 struct Cli {
@@ -68,7 +74,8 @@ enum UserCommand {
     Role(UserRole),
     /// Remove an account with all that is nobody else's; its tokens end, and its sockets with them
     Remove(UserRemove),
-    /// Say whose account a token's issuer and subject are, where others sign the tokens (JWT_PUBLIC_KEY_FILE)
+    /// Say whose account a token's issuer and subject are, where others sign the tokens
+    /// (JWT_PUBLIC_KEY_FILE)
     Link(UserLink),
 }
 
@@ -228,15 +235,16 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Settings from `.env` in the working directory; what is in the environment already stays. No thread runs yet.
+/// Settings from `.env` in the working directory; what is in the environment already stays. No
+/// thread runs yet.
 fn read_dotenv(file: &Path) -> Result<(), Failure> {
     match dotenvy::from_path(file) {
         Ok(()) => Ok(()),
         Err(error) if error.not_found() => Ok(()),
         // Not the library's own text: it repeats the line, which can hold a secret.
-        Err(dotenvy::Error::LineParse(..)) => {
-            Err(Failure::Usage(".env: has a line that is not NAME=value; quote values with spaces".into()))
-        }
+        Err(dotenvy::Error::LineParse(..)) => Err(Failure::Usage(
+            ".env: has a line that is not NAME=value; quote values with spaces".into(),
+        )),
         Err(error) => Err(Failure::Usage(format!(".env: cannot be read: {error}"))),
     }
 }

@@ -1,7 +1,9 @@
-//! The one error catalogue. Every verb, door and socket speaks of a failure in these terms; nothing else names a status or a code.
+//! The one error catalogue. Every verb, door and socket speaks of a failure in these terms; nothing
+//! else names a status or a code.
 //!
-//! [`Error::code`] is what sockets get (`{ok:false, error:{code, message}}`), [`Error::status`] what REST gets, in NestJS's shape
-//! (`http/error.rs` renders it). This module knows no transport, no database and no domain.
+//! [`Error::code`] is what sockets get (`{ok:false, error:{code, message}}`), [`Error::status`]
+//! what REST gets, in NestJS's shape (`http/error.rs` renders it). This module knows no transport,
+//! no database and no domain.
 
 use std::time::Duration;
 
@@ -85,7 +87,8 @@ impl Serialize for Code {
     }
 }
 
-/// What can go wrong for a caller. Texts are for people and never hold a token, a password or another's data.
+/// What can go wrong for a caller. Texts are for people and never hold a token, a password or
+/// another's data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
     /// 401. No valid identity.

@@ -1,4 +1,5 @@
-//! hubcast: a realtime hub server. REST writes to the database, and every socket that should know hears of it at once, in order.
+//! hubcast: a realtime hub server. REST writes to the database, and every socket that should know
+//! hears of it at once, in order.
 //!
 //! The map, low to high; a file imports only from lower ranks (`tests/layers.rs` holds this):
 //!

@@ -1,8 +1,10 @@
-//! The tables' shape, the same on both databases (`migrations/sqlite`, `migrations/postgres`). Queries in `store/` and rows in `model/` are
-//! checked against it. Written by hand: `diesel print-schema` would give the shape of one database.
+//! The tables' shape, the same on both databases (`migrations/sqlite`, `migrations/postgres`).
+//! Queries in `store/` and rows in `model/` are checked against it. Written by hand: `diesel
+//! print-schema` would give the shape of one database.
 
 diesel::table! {
-    /// Accounts. `email_key` is the address in lower case and unique; `email` is what was given. Tokens below `token_generation` have ended.
+    /// Accounts. `email_key` is the address in lower case and unique; `email` is what was given.
+    /// Tokens below `token_generation` have ended.
     users (id) {
         id -> BigInt,
         email -> Text,
@@ -17,7 +19,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Tokens that ended ahead of their time: one, by the SHA-256 of what is signed; all of a user's below a generation; or all of a user who is gone.
+    /// Tokens that ended ahead of their time: one, by the SHA-256 of what is signed; all of a
+    /// user's below a generation; or all of a user who is gone.
     token_ends (id) {
         id -> BigInt,
         user_id -> BigInt,
@@ -76,7 +79,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// What was ordered. `name` and `price_minor` are those of then; `product_id` is null when the product is gone.
+    /// What was ordered. `name` and `price_minor` are those of then; `product_id` is null when the
+    /// product is gone.
     order_items (id) {
         id -> BigInt,
         order_id -> BigInt,
@@ -135,7 +139,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Notices to many that are not with all of them yet: receivers up to `last_user_id` have one. `data` is a JSON object's text.
+    /// Notices to many that are not with all of them yet: receivers up to `last_user_id` have one.
+    /// `data` is a JSON object's text.
     broadcasts (id) {
         id -> BigInt,
         role -> Nullable<Text>,
@@ -153,7 +158,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// The log: what was announced, gap-free and in commit order. `payload` and `except_json` are JSON text.
+    /// The log: what was announced, gap-free and in commit order. `payload` and `except_json` are
+    /// JSON text.
     events (id) {
         id -> BigInt,
         namespace -> Text,
@@ -184,7 +190,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Sockets that can be resumed. `closed_at` is null while one is open. `token_generation`: the user's when it began.
+    /// Sockets that can be resumed. `closed_at` is null while one is open. `token_generation`: the
+    /// user's when it began.
     sessions (sid) {
         sid -> Text,
         namespace -> Text,
@@ -198,7 +205,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Rooms that a session has joined by itself, each for the events behind `since` and, once it has left, up to `until`.
+    /// Rooms that a session has joined by itself, each for the events behind `since` and, once it
+    /// has left, up to `until`.
     session_rooms (sid, room) {
         sid -> Text,
         room -> Text,
@@ -216,7 +224,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// The first answer to a write that came with an Idempotency-Key. `body_hash` is SHA-256, `answer` JSON text.
+    /// The first answer to a write that came with an Idempotency-Key. `body_hash` is SHA-256,
+    /// `answer` JSON text.
     idempotency_keys (user_id, method, path, key) {
         user_id -> BigInt,
         method -> Text,
@@ -229,7 +238,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// One row: the id of the log's last event. Whoever appends raises it first, which on PostgreSQL also locks it until the commit.
+    /// One row: the id of the log's last event. Whoever appends raises it first, which on
+    /// PostgreSQL also locks it until the commit.
     log_head (one) {
         one -> Integer,
         last_id -> BigInt,
@@ -311,13 +321,28 @@ diesel::allow_tables_to_appear_in_same_query!(users, token_ends, identities, ide
 
 diesel::joinable!(orders -> users (customer_id));
 diesel::joinable!(reviews -> users (user_id));
-diesel::allow_tables_to_appear_in_same_query!(orders, users, products, order_items, waitlist, reviews);
+diesel::allow_tables_to_appear_in_same_query!(
+    orders,
+    users,
+    products,
+    order_items,
+    waitlist,
+    reviews
+);
 
 diesel::joinable!(project_members -> projects (project_id));
 diesel::joinable!(project_members -> users (user_id));
 diesel::joinable!(conversation_members -> conversations (conversation_id));
 diesel::joinable!(conversation_members -> users (user_id));
-diesel::allow_tables_to_appear_in_same_query!(users, projects, project_members, stages, conversations, conversation_members, messages);
+diesel::allow_tables_to_appear_in_same_query!(
+    users,
+    projects,
+    project_members,
+    stages,
+    conversations,
+    conversation_members,
+    messages
+);
 
 diesel::joinable!(event_rooms -> events (event_id));
 diesel::allow_tables_to_appear_in_same_query!(events, event_rooms);

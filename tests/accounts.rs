@@ -1,4 +1,5 @@
-//! Accounts through the public doors: registering, signing in, and the places where REST takes a token from.
+//! Accounts through the public doors: registering, signing in, and the places where REST takes a
+//! token from.
 
 mod support;
 
@@ -9,7 +10,9 @@ use serde_json::{Value, json};
 use support::{Answer, Home, PASSWORD, Server};
 
 fn unauthorized(answer: &Answer) -> bool {
-    answer.status == 401 && answer.body == json!({"statusCode": 401, "message": "Unauthorized", "error": "Unauthorized"})
+    answer.status == 401
+        && answer.body
+            == json!({"statusCode": 401, "message": "Unauthorized", "error": "Unauthorized"})
 }
 
 fn token_of(home: &Home, arguments: &[&str]) -> String {
@@ -33,11 +36,15 @@ fn who_registers_is_signed_in_as_a_customer() {
     keys.sort_unstable();
     assert_eq!(keys, ["accessToken", "expiresAt", "user"]);
     let user = &made.body["user"];
-    assert_eq!((&user["email"], &user["name"], &user["role"]), (&json!("Eve@shop.test"), &json!("Eve"), &json!("customer")));
+    assert_eq!(
+        (&user["email"], &user["name"], &user["role"]),
+        (&json!("Eve@shop.test"), &json!("Eve"), &json!("customer"))
+    );
     assert_eq!(server.get("/auth/me", made.body["accessToken"].as_str().unwrap()).body, *user);
 
     let again = json!({"email": "eVE@SHOP.test", "name": "Other", "password": "long enough"});
-    let taken = json!({"statusCode": 409, "message": "Email is already registered", "error": "Conflict"});
+    let taken =
+        json!({"statusCode": 409, "message": "Email is already registered", "error": "Conflict"});
     let answer = server.post("/auth/register", "", &again);
     assert_eq!((answer.status, answer.body), (409, taken));
     let signed_in = login(&server, "EVE@shop.test", "long enough");
@@ -49,7 +56,11 @@ fn who_registers_is_signed_in_as_a_customer() {
 fn a_registration_lists_every_fault() {
     let home = Home::new();
     let server = home.serve(&[]);
-    let answer = server.post("/auth/register", "", &json!({"email": "eve", "password": "short", "role": "admin"}));
+    let answer = server.post(
+        "/auth/register",
+        "",
+        &json!({"email": "eve", "password": "short", "role": "admin"}),
+    );
     let faults = [
         "property role should not exist",
         "email must be an email",
@@ -65,8 +76,11 @@ fn a_registration_lists_every_fault() {
 fn a_wrong_email_and_a_wrong_password_read_the_same() {
     let home = Home::new();
     let server = home.serve(&[]);
-    let refused = json!({"statusCode": 401, "message": "Invalid email or password", "error": "Unauthorized"});
-    for (email, password) in [("alice@demo.test", "not hers"), ("nobody@demo.test", PASSWORD), ("no email", "x")] {
+    let refused =
+        json!({"statusCode": 401, "message": "Invalid email or password", "error": "Unauthorized"});
+    for (email, password) in
+        [("alice@demo.test", "not hers"), ("nobody@demo.test", PASSWORD), ("no email", "x")]
+    {
         let answer = login(&server, email, password);
         assert_eq!((answer.status, answer.body), (401, refused.clone()), "{email}");
     }
@@ -86,17 +100,22 @@ fn a_wrong_email_and_a_wrong_password_have_the_same_bytes() {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         // Headers, and names in a list of them, come in any order.
         let sorted = |line: &str| {
-            let mut words: Vec<_> = line.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+            let mut words: Vec<_> =
+                line.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
             words[1..].sort_unstable();
             words
         };
-        let mut headers: Vec<_> = head.lines().skip(1).filter(|line| !line.starts_with("date: ")).map(sorted).collect();
+        let mut headers: Vec<_> =
+            head.lines().skip(1).filter(|line| !line.starts_with("date: ")).map(sorted).collect();
         headers.sort_unstable();
         (head.lines().next().unwrap().to_owned(), headers, body.to_owned())
     };
     let wrong_password = refusal("alice@demo.test", "not hers");
     let body = r#"{"statusCode":401,"message":"Invalid email or password","error":"Unauthorized"}"#;
-    assert_eq!((wrong_password.0.as_str(), wrong_password.2.as_str()), ("HTTP/1.1 401 Unauthorized", body));
+    assert_eq!(
+        (wrong_password.0.as_str(), wrong_password.2.as_str()),
+        ("HTTP/1.1 401 Unauthorized", body)
+    );
     assert_eq!(refusal("nobody@demo.test", PASSWORD), wrong_password);
 }
 
@@ -108,7 +127,10 @@ fn sign_ins_are_limited_per_account() {
         assert_eq!(login(&server, "alice@demo.test", "guess").status, 401);
     }
     let answer = login(&server, "ALICE@demo.test", PASSWORD);
-    assert_eq!(answer.body, json!({"statusCode": 429, "message": "Too many requests", "error": "Too Many Requests"}));
+    assert_eq!(
+        answer.body,
+        json!({"statusCode": 429, "message": "Too many requests", "error": "Too Many Requests"})
+    );
     let wait: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=30).contains(&wait), "{wait}");
     assert_eq!(login(&server, "bob@demo.test", PASSWORD).status, 200);
@@ -119,18 +141,36 @@ fn a_forwarded_address_counts_from_a_trusted_proxy_only() {
     let home = Home::new();
     let guess = |server: &Server, forwarded: &str| {
         let body = json!({"email": "alice@demo.test", "password": "guess"});
-        server.call("POST", "/auth/login", "", &[("X-Forwarded-For", forwarded)], Some(&body)).status
+        server
+            .call("POST", "/auth/login", "", &[("X-Forwarded-For", forwarded)], Some(&body))
+            .status
     };
     let limit = ("RATE_LOGIN", "1/m");
     let server = home.serve(&[limit, ("TRUSTED_PROXIES", "127.0.0.1")]);
-    assert_eq!(["192.0.2.1", "192.0.2.2"].map(|address| guess(&server, address)), [401, 401], "a bucket each");
+    assert_eq!(
+        ["192.0.2.1", "192.0.2.2"].map(|address| guess(&server, address)),
+        [401, 401],
+        "a bucket each"
+    );
     assert_eq!(["192.0.2.1", "192.0.2.2"].map(|address| guess(&server, address)), [429, 429]);
-    assert_eq!(guess(&server, "192.0.2.3, 192.0.2.1"), 429, "what the client itself wrote does not count");
-    assert_eq!(login(&server, "alice@demo.test", "guess").status, 401, "nor are they the proxy's own");
+    assert_eq!(
+        guess(&server, "192.0.2.3, 192.0.2.1"),
+        429,
+        "what the client itself wrote does not count"
+    );
+    assert_eq!(
+        login(&server, "alice@demo.test", "guess").status,
+        401,
+        "nor are they the proxy's own"
+    );
     server.kill();
     for settings in [&[limit][..], &[limit, ("TRUSTED_PROXIES", "192.0.2.9")]] {
         let server = home.serve(settings);
-        assert_eq!(["192.0.2.1", "192.0.2.2"].map(|address| guess(&server, address)), [401, 429], "one bucket: the peer's");
+        assert_eq!(
+            ["192.0.2.1", "192.0.2.2"].map(|address| guess(&server, address)),
+            [401, 429],
+            "one bucket: the peer's"
+        );
         server.kill();
     }
 }
@@ -143,15 +183,25 @@ fn rest_takes_a_token_from_the_header_or_else_the_cookie() {
     let cookie = format!("a=b; Authentication={alice}");
     let me = |headers: &[(&str, &str)]| server.call("GET", "/auth/me", "", headers, None);
     assert_eq!(me(&[("Cookie", &cookie)]).body["id"], id);
-    assert!(unauthorized(&me(&[("Cookie", &cookie), ("Authorization", "Bearer nonsense")])), "a later place does not save a bad one");
-    assert!(unauthorized(&server.call("GET", &format!("/auth/me?token={alice}"), "", &[], None)), "never from the query");
+    assert!(
+        unauthorized(&me(&[("Cookie", &cookie), ("Authorization", "Bearer nonsense")])),
+        "a later place does not save a bad one"
+    );
+    assert!(
+        unauthorized(&server.call("GET", &format!("/auth/me?token={alice}"), "", &[], None)),
+        "never from the query"
+    );
     assert!(unauthorized(&me(&[])));
     assert_eq!(me(&[]).headers["www-authenticate"], "Bearer");
 
     // Cookies are for our own pages.
     let own = format!("http://{}", server.address);
     assert_eq!(me(&[("Cookie", &cookie), ("Origin", &own)]).status, 200);
-    for (name, value) in [("Origin", "http://evil.test"), ("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Site", "same-site")] {
+    for (name, value) in [
+        ("Origin", "http://evil.test"),
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Site", "same-site"),
+    ] {
         assert!(unauthorized(&me(&[("Cookie", &cookie), (name, value)])), "{name}: {value}");
     }
 }
@@ -186,7 +236,10 @@ fn the_claim_decides_the_role() {
     assert_eq!(ship.status, 404);
     let as_herself = token_of(&home, &["--user", &id.to_string()]);
     let ship = server.call("PATCH", "/orders/999999/ship", &as_herself, &[], None);
-    assert_eq!(ship.body, json!({"statusCode": 403, "message": "Forbidden resource", "error": "Forbidden"}));
+    assert_eq!(
+        ship.body,
+        json!({"statusCode": 403, "message": "Forbidden resource", "error": "Forbidden"})
+    );
 }
 
 #[test]
@@ -195,18 +248,29 @@ fn a_body_has_to_be_json_and_small() {
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");
     let post = |content_type: &str, body: &[u8]| {
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let agent: ureq::Agent =
+            ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let request = agent.post(format!("http://{}/orders", server.address));
-        let answer = request.header("Authorization", format!("Bearer {alice}")).content_type(content_type).send(body);
+        let answer = request
+            .header("Authorization", format!("Bearer {alice}"))
+            .content_type(content_type)
+            .send(body);
         let mut answer = answer.unwrap();
-        let body: Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
+        let body: Value =
+            serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
         (answer.status().as_u16(), body["message"].clone())
     };
     assert_eq!(post("application/json; charset=utf-8", br#"{"total":1}"#).0, 201);
-    assert_eq!(post("text/plain", br#"{"total":1}"#), (400, json!("Content-Type must be application/json")));
+    assert_eq!(
+        post("text/plain", br#"{"total":1}"#),
+        (400, json!("Content-Type must be application/json"))
+    );
     assert_eq!(post("application/json", b"{"), (400, json!("Body is not valid JSON")));
     assert_eq!(post("application/json", b"[]"), (400, json!("Body must be a JSON object")));
-    assert_eq!(post("application/json", &vec![b' '; 832 * 1024 + 1]), (413, json!("Payload too large")));
+    assert_eq!(
+        post("application/json", &vec![b' '; 832 * 1024 + 1]),
+        (413, json!("Payload too large"))
+    );
 }
 
 #[test]
@@ -221,8 +285,11 @@ fn a_patch_that_takes_nothing_refuses_a_property_and_changes_nothing() {
     let before = server.get("/notifications", &alice).body;
     let mut sockets = [server.plain("/", &alice), server.plain("/admin", &admin)];
     let refused = json!({"statusCode": 400, "message": ["property foo should not exist"], "error": "Bad Request"});
-    let paths =
-        [format!("/orders/{order}/ship"), format!("/notifications/{}/read", before[0]["id"]), "/notifications/mark-all-read".to_owned()];
+    let paths = [
+        format!("/orders/{order}/ship"),
+        format!("/notifications/{}/read", before[0]["id"]),
+        "/notifications/mark-all-read".to_owned(),
+    ];
     for (path, token) in paths.iter().zip([&admin, &alice, &alice]) {
         let answer = server.patch(path, token, &json!({"foo": 1}));
         assert_eq!((answer.status, answer.body), (400, refused.clone()), "{path}");
@@ -242,9 +309,11 @@ fn the_page_and_the_probes_need_no_token() {
     let home = Home::new();
     let server = home.serve(&[]);
     // Each file of the page is compiled in by name: none may be forgotten.
-    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/static")).expect("the page's folder is there");
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/static"))
+        .expect("the page's folder is there");
     for file in files {
-        let path = format!("/{}", file.unwrap().file_name().into_string().unwrap()).replace("/index.html", "/");
+        let path = format!("/{}", file.unwrap().file_name().into_string().unwrap())
+            .replace("/index.html", "/");
         let kind = match path.rsplit('.').next() {
             Some("js") => "text/javascript",
             Some("css") => "text/css",
@@ -254,7 +323,13 @@ fn the_page_and_the_probes_need_no_token() {
         let page = server.get(&path, "");
         assert_eq!(page.status, 200, "{path}");
         assert!(page.headers["content-type"].to_str().unwrap().starts_with(kind), "{path}");
-        assert!(page.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'self'"), "{path}");
+        assert!(
+            page.headers["content-security-policy"]
+                .to_str()
+                .unwrap()
+                .starts_with("default-src 'self'"),
+            "{path}"
+        );
         let known = [("If-None-Match", page.headers["etag"].to_str().unwrap())];
         let again = server.call("GET", &path, "", &known, None);
         assert_eq!((again.status, again.body), (304, Value::Null), "{path}");

@@ -18,11 +18,13 @@ fn an_orders_step_notifies_its_customer_and_nobody_else() {
     let before = unread(&server, &alice);
     let id = server.post("/orders", &alice, &json!({"total": 5})).body["id"].as_i64().unwrap();
     let mut alices = [server.plain("/", &alice), server.plain("/", &alice)];
-    let mut others = [server.plain("/", &bob), server.plain("/", &admin), server.plain("/admin", &admin)];
+    let mut others =
+        [server.plain("/", &bob), server.plain("/", &admin), server.plain("/admin", &admin)];
 
-    for (path, body, from, to, count) in
-        [("status", json!({"status": "paid"}), "pending", "paid", before + 1), ("ship", Value::Null, "paid", "shipped", before + 2)]
-    {
+    for (path, body, from, to, count) in [
+        ("status", json!({"status": "paid"}), "pending", "paid", before + 1),
+        ("ship", Value::Null, "paid", "shipped", before + 2),
+    ] {
         assert_eq!(server.patch(&format!("/orders/{id}/{path}"), &admin, &body).status, 200);
         let stored = server.get("/notifications?limit=1", &alice).body[0].clone();
         let expected = json!({
@@ -39,13 +41,22 @@ fn an_orders_step_notifies_its_customer_and_nobody_else() {
         assert_eq!(unread(&server, &alice), count);
     }
     for socket in &mut others {
-        let about: Vec<_> = frames(socket).into_iter().filter(|(event, _)| event.starts_with("notification")).collect();
+        let about: Vec<_> = frames(socket)
+            .into_iter()
+            .filter(|(event, _)| event.starts_with("notification"))
+            .collect();
         assert_eq!(about, no_frames());
     }
     // A step that is refused notifies nobody, and an order of no one has nobody to notify.
     assert_eq!(server.patch(&format!("/orders/{id}/ship"), &admin, &Value::Null).status, 409);
-    let of_no_one = server.post("/orders", &admin, &json!({"total": 1})).body["id"].as_i64().unwrap();
-    assert_eq!(server.patch(&format!("/orders/{of_no_one}/status"), &admin, &json!({"status": "paid"})).status, 200);
+    let of_no_one =
+        server.post("/orders", &admin, &json!({"total": 1})).body["id"].as_i64().unwrap();
+    assert_eq!(
+        server
+            .patch(&format!("/orders/{of_no_one}/status"), &admin, &json!({"status": "paid"}))
+            .status,
+        200
+    );
     for socket in &mut alices {
         assert_eq!(frames(socket), no_frames());
     }
@@ -60,7 +71,8 @@ fn an_admin_notifies_one_some_a_role_or_all_and_nobody_else_hears_of_it() {
     let (alice, alice_id) = server.sign_in("alice");
     let (bob, bob_id) = server.sign_in("bob");
     let users = [(&admin, admin_id), (&alice, alice_id), (&bob, bob_id)];
-    let mut sockets: Vec<Socket> = users.iter().map(|(token, _)| server.plain("/", token)).collect();
+    let mut sockets: Vec<Socket> =
+        users.iter().map(|(token, _)| server.plain("/", token)).collect();
     let mut desk = server.plain("/admin", &admin);
     for (to, receivers) in [
         (json!({"userId": bob_id}), [false, false, true]),
@@ -73,7 +85,9 @@ fn an_admin_notifies_one_some_a_role_or_all_and_nobody_else_hears_of_it() {
         let before = users.map(|(token, _)| unread(&server, token));
         let expected = receivers.iter().filter(|receives| **receives).count();
         assert_eq!(send(&server, &admin, &to, &title), i64::try_from(expected).unwrap(), "{to}");
-        for (((token, id), socket), (receives, before)) in users.iter().zip(&mut sockets).zip(receivers.into_iter().zip(before)) {
+        for (((token, id), socket), (receives, before)) in
+            users.iter().zip(&mut sockets).zip(receivers.into_iter().zip(before))
+        {
             let stored = newest(&server, token);
             let heard = frames(socket);
             if receives {
@@ -115,15 +129,27 @@ fn what_cannot_be_sent_is_refused_with_every_fault_and_reaches_nobody() {
         (with(json!({"userIds": [alice_id], "role": "admin"})), vec![one]),
         (
             with(json!({"userId": "x"})),
-            vec!["userId must be a positive number", "userId must be a number conforming to the specified constraints"],
+            vec![
+                "userId must be a positive number",
+                "userId must be a number conforming to the specified constraints",
+            ],
         ),
         (with(json!({"userId": 999_999})), vec!["userId must refer to an existing user"]),
-        (with(json!({"userId": null, "userIds": [alice_id, 999_999]})), vec!["userIds must refer to existing users"]),
+        (
+            with(json!({"userId": null, "userIds": [alice_id, 999_999]})),
+            vec!["userIds must refer to existing users"],
+        ),
         (with(json!({"userId": null, "userIds": []})), vec!["userIds should not be empty"]),
-        (with(json!({"userId": null, "role": "owner"})), vec!["role must be one of the following values: customer, admin"]),
+        (
+            with(json!({"userId": null, "role": "owner"})),
+            vec!["role must be one of the following values: customer, admin"],
+        ),
         (with(json!({"type": "news"})), vec![types]),
         (with(json!({"data": [1]})), vec!["data must be an object"]),
-        (with(json!({"message": "m".repeat(4097)})), vec!["message must be shorter than or equal to 4096 characters"]),
+        (
+            with(json!({"message": "m".repeat(4097)})),
+            vec!["message must be shorter than or equal to 4096 characters"],
+        ),
         (
             json!({"foo": 1, "all": "yes", "title": 5}),
             vec![
@@ -140,10 +166,17 @@ fn what_cannot_be_sent_is_refused_with_every_fault_and_reaches_nobody() {
         ),
     ] {
         let answer = server.post("/notifications", &admin, &body);
-        assert_eq!(answer.body, json!({"statusCode": 400, "message": faults, "error": "Bad Request"}), "{body}");
+        assert_eq!(
+            answer.body,
+            json!({"statusCode": 400, "message": faults, "error": "Bad Request"}),
+            "{body}"
+        );
     }
     let forbidden = server.post("/notifications", &alice, &good);
-    assert_eq!(forbidden.body, json!({"statusCode": 403, "message": "Forbidden resource", "error": "Forbidden"}));
+    assert_eq!(
+        forbidden.body,
+        json!({"statusCode": 403, "message": "Forbidden resource", "error": "Forbidden"})
+    );
     assert_eq!(server.post("/notifications", "", &good).status, 401);
     assert_eq!(frames(&mut socket), no_frames());
     assert_eq!(server.post("/notifications", &admin, &good).status, 201);
@@ -159,7 +192,9 @@ fn a_key_sends_once() {
     let mut socket = server.plain("/", &bob);
     let body = json!({"userId": bob_id, "type": "message", "title": "Hello", "message": "Bob"});
     let key = [("Idempotency-Key", "hello-bob")];
-    let post = |server: &Server, body: &Value| server.call("POST", "/notifications", &admin, &key, Some(body));
+    let post = |server: &Server, body: &Value| {
+        server.call("POST", "/notifications", &admin, &key, Some(body))
+    };
     std::thread::scope(|scope| {
         let callers: Vec<_> = (0..10).map(|_| scope.spawn(|| post(&server, &body))).collect();
         for caller in callers {
@@ -168,7 +203,11 @@ fn a_key_sends_once() {
         }
     });
     assert_eq!(frames(&mut socket), new_one(&newest(&server, &bob), 1));
-    assert_eq!(post(&server, &json!({"all": true, "type": "message", "title": "Hello", "message": "Bob"})).status, 422);
+    assert_eq!(
+        post(&server, &json!({"all": true, "type": "message", "title": "Hello", "message": "Bob"}))
+            .status,
+        422
+    );
     server.kill();
     let server = home.serve(&[]);
     let answer = post(&server, &body);
@@ -186,21 +225,31 @@ fn reading_and_deleting_are_told_to_all_sockets_of_the_user() {
     for title in ["1", "2", "3", "4"] {
         send(&server, &admin, &json!({"userId": bob_id}), title);
     }
-    let [fourth, third, second, first] = <[Value; 4]>::try_from(pages(&server, &bob, "/notifications")).unwrap();
-    let path = |notification: &Value, verb: &str| format!("/notifications/{}{verb}", notification["id"]);
+    let [fourth, third, second, first] =
+        <[Value; 4]>::try_from(pages(&server, &bob, "/notifications")).unwrap();
+    let path =
+        |notification: &Value, verb: &str| format!("/notifications/{}{verb}", notification["id"]);
     let count = |count: i64| frame("notifications:unread", &json!({"count": count}));
     let mut bobs = [server.plain("/", &bob), server.plain("/", &bob)];
-    let mut others = [server.plain("/", &alice), server.plain("/", &admin), server.plain("/admin", &admin)];
+    let mut others =
+        [server.plain("/", &alice), server.plain("/", &admin), server.plain("/admin", &admin)];
 
     let mut read = first.clone();
     read["isRead"] = json!(true);
     let answer = server.patch(&path(&first, "/read"), &bob, &Value::Null);
     assert_eq!((answer.status, &answer.body), (200, &read));
     for socket in &mut bobs {
-        assert_eq!(frames(socket), [frame("notification:read", &json!({"ids": [first["id"]]})), count(3)]);
+        assert_eq!(
+            frames(socket),
+            [frame("notification:read", &json!({"ids": [first["id"]]})), count(3)]
+        );
     }
     let answer = server.patch(&path(&first, "/read"), &bob, &Value::Null);
-    assert_eq!((answer.status, &answer.body), (200, &read), "again: the same answer, and nothing to tell");
+    assert_eq!(
+        (answer.status, &answer.body),
+        (200, &read),
+        "again: the same answer, and nothing to tell"
+    );
 
     let answer = server.call("DELETE", &path(&second, ""), &bob, &[], None);
     assert_eq!((answer.status, answer.body), (204, Value::Null));
@@ -213,8 +262,15 @@ fn reading_and_deleting_are_told_to_all_sockets_of_the_user() {
         assert_eq!((answer.status, &answer.body), (404, &gone));
         let others = server.call(method, &path(&third, verb), &admin, &[], None);
         let message = format!("Notification with ID {} not found", third["id"]);
-        assert_eq!((others.status, &others.body["message"]), (404, &json!(message)), "another's is not found, for an admin too");
-        assert_eq!(server.call(method, &format!("/notifications/x{verb}"), &bob, &[], None).status, 400);
+        assert_eq!(
+            (others.status, &others.body["message"]),
+            (404, &json!(message)),
+            "another's is not found, for an admin too"
+        );
+        assert_eq!(
+            server.call(method, &format!("/notifications/x{verb}"), &bob, &[], None).status,
+            400
+        );
     }
 
     for updated in [2, 0] {
@@ -232,8 +288,17 @@ fn reading_and_deleting_are_told_to_all_sockets_of_the_user() {
     for socket in &mut others {
         assert_eq!(frames(socket), no_frames());
     }
-    for (method, path) in [("GET", ""), ("GET", "/unread-count"), ("PATCH", "/mark-all-read"), ("PATCH", "/1/read"), ("DELETE", "/1")] {
-        assert_eq!(server.call(method, &format!("/notifications{path}"), "", &[], None).status, 401);
+    for (method, path) in [
+        ("GET", ""),
+        ("GET", "/unread-count"),
+        ("PATCH", "/mark-all-read"),
+        ("PATCH", "/1/read"),
+        ("DELETE", "/1"),
+    ] {
+        assert_eq!(
+            server.call(method, &format!("/notifications{path}"), "", &[], None).status,
+            401
+        );
     }
 }
 
@@ -247,17 +312,32 @@ fn lists_page_by_cursor_and_keep_to_what_is_unread() {
         send(&server, &admin, &json!({"userId": bob_id}), &n.to_string());
     }
     let all = pages(&server, &bob, "/notifications");
-    assert_eq!(all.iter().map(|one| one["title"].as_str().unwrap()).collect::<Vec<_>>(), ["6", "5", "4", "3", "2", "1", "0"]);
+    assert_eq!(
+        all.iter().map(|one| one["title"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["6", "5", "4", "3", "2", "1", "0"]
+    );
     for read in [&all[1], &all[2], &all[6]] {
         server.patch(&format!("/notifications/{}/read", read["id"]), &bob, &Value::Null);
     }
     let first = server.get("/notifications?unreadOnly=true&limit=3", &bob);
-    let next = format!(r#"</notifications?unreadOnly=true&limit=3&before={}>; rel="next""#, all[4]["id"]);
+    let next =
+        format!(r#"</notifications?unreadOnly=true&limit=3&before={}>; rel="next""#, all[4]["id"]);
     assert_eq!(first.headers.get("link").unwrap().to_str().unwrap(), next);
-    let titles = |path: &str| pages(&server, &bob, path).iter().map(|one| one["title"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let titles = |path: &str| {
+        pages(&server, &bob, path)
+            .iter()
+            .map(|one| one["title"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(titles("/notifications?limit=1&unreadOnly=true"), ["6", "3", "2", "1"]);
-    assert_eq!(titles("/notifications?limit=2&unreadOnly=false"), ["6", "5", "4", "3", "2", "1", "0"]);
-    assert_eq!(titles(&format!("/notifications?unreadOnly=true&before={}", all[3]["id"])), ["2", "1"]);
+    assert_eq!(
+        titles("/notifications?limit=2&unreadOnly=false"),
+        ["6", "5", "4", "3", "2", "1", "0"]
+    );
+    assert_eq!(
+        titles(&format!("/notifications?unreadOnly=true&before={}", all[3]["id"])),
+        ["2", "1"]
+    );
     let faults = [
         "limit must be an integer number from 1 to 200",
         "before must be a positive integer number",
@@ -284,8 +364,14 @@ fn a_plain_socket_is_greeted_with_the_count_and_reads_with_an_answer() {
     read["isRead"] = json!(true);
     let count = |count: i64| frame("notifications:unread", &json!({"count": count}));
     let told = [
-        (r#"{"event":"notification:read","data":{"id":ID},"id":1}"#, json!({"ok": true, "notification": read})),
-        (r#"{"event":"notification:read","data":{"id":"ID"},"id":2}"#, json!({"ok": true, "notification": read})),
+        (
+            r#"{"event":"notification:read","data":{"id":ID},"id":1}"#,
+            json!({"ok": true, "notification": read}),
+        ),
+        (
+            r#"{"event":"notification:read","data":{"id":"ID"},"id":2}"#,
+            json!({"ok": true, "notification": read}),
+        ),
         (r#"{"event":"notification:read-all","id":3}"#, json!({"ok": true, "updated": 2})),
         (
             r#"{"event":"notification:read","data":{"id":999},"id":4}"#,
@@ -304,8 +390,12 @@ fn a_plain_socket_is_greeted_with_the_count_and_reads_with_an_answer() {
         };
         assert_eq!(ack["data"], data, "{ask}");
     }
-    let expected =
-        [frame("notification:read", &json!({"ids": [read["id"]]})), count(2), frame("notification:read", &json!({"all": true})), count(0)];
+    let expected = [
+        frame("notification:read", &json!({"ids": [read["id"]]})),
+        count(2),
+        frame("notification:read", &json!({"all": true})),
+        count(0),
+    ];
     assert_eq!(before_acks, expected, "who reads hears of it before its ack");
     assert_eq!(frames(&mut other), expected);
 }

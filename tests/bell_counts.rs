@@ -1,4 +1,5 @@
-//! Whether the count of unread notifications is right: while many write and read, after a kill, and for a thousand at once.
+//! Whether the count of unread notifications is right: while many write and read, after a kill, and
+//! for a thousand at once.
 
 #[path = "support/bell.rs"]
 mod bell;
@@ -10,7 +11,8 @@ use bell::{add_customers, frames, new_one, newest, pages, send, unread};
 use serde_json::{Value, json};
 use support::{Home, Server};
 
-/// Goes through what a socket heard, from that many unread on: each count must be what the frames before it say. Gives the last.
+/// Goes through what a socket heard, from that many unread on: each count must be what the frames
+/// before it say. Gives the last.
 fn follow(heard: &[(String, Value)], mut unread: HashSet<i64>) -> HashSet<i64> {
     let mut due = false;
     for (event, data) in heard {
@@ -20,7 +22,13 @@ fn follow(heard: &[(String, Value)], mut unread: HashSet<i64>) -> HashSet<i64> {
                 unread.clear();
                 due = true;
             }
-            "notification:read" => due = data["ids"].as_array().unwrap().iter().all(|id| unread.remove(&id.as_i64().unwrap())),
+            "notification:read" => {
+                due = data["ids"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .all(|id| unread.remove(&id.as_i64().unwrap()))
+            }
             "notifications:unread" => {
                 assert!(due, "a count behind each change, and only there");
                 assert_eq!(data["count"], unread.len());
@@ -33,7 +41,10 @@ fn follow(heard: &[(String, Value)], mut unread: HashSet<i64>) -> HashSet<i64> {
 }
 
 fn unread_ids(server: &Server, token: &str) -> HashSet<i64> {
-    pages(server, token, "/notifications?unreadOnly=true&limit=200").iter().map(|one| one["id"].as_i64().unwrap()).collect()
+    pages(server, token, "/notifications?unreadOnly=true&limit=200")
+        .iter()
+        .map(|one| one["id"].as_i64().unwrap())
+        .collect()
 }
 
 #[test]
@@ -56,14 +67,23 @@ fn counts_are_exact_while_many_write_and_read() {
         for _ in 0..2 {
             scope.spawn(|| {
                 for _ in 0..30 {
-                    let oldest = pages(&server, &alice, "/notifications?unreadOnly=true&limit=50").pop();
+                    let oldest =
+                        pages(&server, &alice, "/notifications?unreadOnly=true&limit=50").pop();
                     let Some(oldest) = oldest else { continue };
-                    let answer = server.patch(&format!("/notifications/{}/read", oldest["id"]), &alice, &Value::Null);
+                    let answer = server.patch(
+                        &format!("/notifications/{}/read", oldest["id"]),
+                        &alice,
+                        &Value::Null,
+                    );
                     assert_eq!((answer.status, &answer.body["isRead"]), (200, &json!(true)));
                 }
             });
         }
-        scope.spawn(|| (0..5).for_each(|_| drop(server.patch("/notifications/mark-all-read", &alice, &Value::Null))));
+        scope.spawn(|| {
+            (0..5).for_each(|_| {
+                drop(server.patch("/notifications/mark-all-read", &alice, &Value::Null))
+            })
+        });
     });
     let [one, two] = sockets.each_mut().map(frames);
     assert_eq!(one, two);
@@ -105,7 +125,10 @@ fn after_a_kill_the_answered_are_there_and_the_count_is_exact() {
         assert_eq!(unread(&server, &bob), i64::try_from(all.len()).unwrap());
         let mut socket = server.plain("/", &bob);
         send(&server, &admin, &json!({"userId": bob_id}), "after");
-        assert_eq!(frames(&mut socket), new_one(&newest(&server, &bob), i64::try_from(all.len()).unwrap() + 1));
+        assert_eq!(
+            frames(&mut socket),
+            new_one(&newest(&server, &bob), i64::try_from(all.len()).unwrap() + 1)
+        );
     });
 }
 
@@ -124,7 +147,11 @@ fn a_thousand_are_notified_at_once() {
     let large = json!({"all": true, "type": "promotion", "title": "t", "message": "m", "data": {"text": "x".repeat(20_000)}});
     assert_eq!(server.post("/notifications", &admin, &large).status, 413);
     let ids: Vec<i64> = (1..=1001).collect();
-    let answer = server.post("/notifications", &admin, &json!({"userIds": ids, "type": "promotion", "title": "t", "message": "m"}));
+    let answer = server.post(
+        "/notifications",
+        &admin,
+        &json!({"userIds": ids, "type": "promotion", "title": "t", "message": "m"}),
+    );
     assert_eq!(answer.body["message"], json!(["userIds must contain no more than 1000 elements"]));
     assert_eq!(unread(&server, &admin), before + 1);
 }

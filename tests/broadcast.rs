@@ -1,4 +1,5 @@
-//! Notices to more than one write can notify: each receiver gets one, whatever becomes of the servers meanwhile.
+//! Notices to more than one write can notify: each receiver gets one, whatever becomes of the
+//! servers meanwhile.
 
 #[path = "support/bell.rs"]
 mod bell;
@@ -33,7 +34,8 @@ fn settle(home: &Home) {
 
 fn post(server: &Server, admin: &str, title: &str, key: &str) -> (u16, Value) {
     let body = json!({"all": true, "type": "promotion", "title": title, "message": "m"});
-    let answer = server.call("POST", "/notifications", admin, &[("Idempotency-Key", key)], Some(&body));
+    let answer =
+        server.call("POST", "/notifications", admin, &[("Idempotency-Key", key)], Some(&body));
     (answer.status, answer.body)
 }
 
@@ -50,14 +52,22 @@ fn everyone_gets_it_once_over_a_kill_in_the_middle() {
     while told(&home, "sale") < 400 {
         assert_eq!(server.get("/auth/me", &admin).status, 200);
     }
-    assert_eq!(server.post("/orders", &admin, &json!({"total": 1})).status, 201, "others write meanwhile");
+    assert_eq!(
+        server.post("/orders", &admin, &json!({"total": 1})).status,
+        201,
+        "others write meanwhile"
+    );
     let in_time = told(&home, "sale");
     assert!(in_time < 2503, "all of {in_time} at once");
     assert_eq!(frames(&mut socket), new_one(&newest(&server, &admin), before + 1));
     server.kill();
 
     let server = home.serve(&[]);
-    assert_eq!(post(&server, &admin, "sale", "one"), (201, json!({"count": 2503})), "the same key is the same notice");
+    assert_eq!(
+        post(&server, &admin, "sale", "one"),
+        (201, json!({"count": 2503})),
+        "the same key is the same notice"
+    );
     settle(&home);
     assert_eq!((not_once(&home, "sale"), told(&home, "sale")), (0, 2503));
     assert_eq!(unread(&server, &admin), before + 1);
@@ -72,12 +82,22 @@ fn who_comes_later_does_not_get_it_and_the_next_one_comes_behind() {
     add_customers(&home, 1500);
     assert_eq!(send(&server, &admin, &json!({"role": "customer"}), "first"), 1502);
     let account = json!({"email": "late@x.test", "name": "late", "password": "long-enough"});
-    let late = server.post("/auth/register", "", &account).body["accessToken"].as_str().unwrap().to_owned();
+    let late = server.post("/auth/register", "", &account).body["accessToken"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert_eq!(send(&server, &admin, &json!({"all": true}), "second"), 1504);
     settle(&home);
     assert_eq!((told(&home, "first"), told(&home, "second")), (1502, 1504));
     let titles = |token: &str| -> Vec<Value> {
-        server.get("/notifications", token).body.as_array().unwrap().iter().map(|one| one["title"].clone()).collect()
+        server
+            .get("/notifications", token)
+            .body
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["title"].clone())
+            .collect()
     };
     assert_eq!(titles(&bob), ["second", "first"]);
     assert_eq!(titles(&late), ["second"]);
@@ -90,17 +110,29 @@ fn a_stage_of_a_project_of_very_many_is_told_to_each_of_them() {
     let (alice, alice_id) = server.sign_in("alice");
     let (bob, _) = server.sign_in("bob");
     add_customers(&home, 1200);
-    let project = server.post("/projects", &alice, &json!({"name": "Crowd"})).body["id"].as_i64().unwrap();
+    let project =
+        server.post("/projects", &alice, &json!({"name": "Crowd"})).body["id"].as_i64().unwrap();
     home.execute(&format!(
         "INSERT INTO project_members (project_id, user_id, joined_at)
          SELECT {project}, id, '2026-01-01 00:00:00' FROM users WHERE id <> {alice_id} AND email LIKE 'c%@x.test'"
     ));
-    let stage = server.post(&format!("/projects/{project}/stages"), &alice, &json!({"name": "Meet"})).body["id"].as_i64().unwrap();
+    let stage = server
+        .post(&format!("/projects/{project}/stages"), &alice, &json!({"name": "Meet"}))
+        .body["id"]
+        .as_i64()
+        .unwrap();
     let mut sockets = [server.plain("/", &alice), server.plain("/", &bob)];
-    assert_eq!(server.post(&format!("/projects/{project}/stages/{stage}/complete"), &alice, &json!({})).status, 200);
+    assert_eq!(
+        server
+            .post(&format!("/projects/{project}/stages/{stage}/complete"), &alice, &json!({}))
+            .status,
+        200
+    );
     settle(&home);
     let message = "Meet is completed in Crowd.";
-    let told = format!("SELECT count(DISTINCT user_id) AS number FROM notifications WHERE message = '{message}'");
+    let told = format!(
+        "SELECT count(DISTINCT user_id) AS number FROM notifications WHERE message = '{message}'"
+    );
     let all = format!("SELECT count(*) AS number FROM notifications WHERE message = '{message}'");
     assert_eq!((home.number(&told), home.number(&all)), (1200, 1200));
     for socket in &mut sockets {

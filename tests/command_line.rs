@@ -34,13 +34,19 @@ fn a_bad_setting_ends_it_with_2_and_one_line_that_names_it() {
     let home = Home::on_sqlite();
     let cases: [(&[(&str, &str)], &str); 8] = [
         (&[("PORT", "http")], "hubcast: PORT (--port): "),
-        (&[("METRICS_ADDR", "9100")], "hubcast: METRICS_ADDR (--metrics-addr): \"9100\" is not an address with a port; "),
+        (
+            &[("METRICS_ADDR", "9100")],
+            "hubcast: METRICS_ADDR (--metrics-addr): \"9100\" is not an address with a port; ",
+        ),
         (&[("OUTBOX_LIMIT", "1MB")], "hubcast: OUTBOX_LIMIT (--outbox-limit): "),
         (&[("CORS_ORIGINS", "shop.example")], "hubcast: CORS_ORIGINS (--cors-origins): "),
         (&[("HUBCAST_ENV", "prod")], "hubcast: HUBCAST_ENV (--env): has to be one of production"),
         (&[("HUBCAST_ENV", "production")], "hubcast: JWT_SECRET: "),
         (&[("DATABASE_URL", "postgres://u:hush@h/d")], "hubcast: JWT_SECRET: "),
-        (&[("HUBCAST_ENV", "production"), ("JWT_SECRET", "hush"), ("HUBCAST_DEMO", "true")], "hubcast: HUBCAST_DEMO: "),
+        (
+            &[("HUBCAST_ENV", "production"), ("JWT_SECRET", "hush"), ("HUBCAST_DEMO", "true")],
+            "hubcast: HUBCAST_DEMO: ",
+        ),
     ];
     for (settings, start) in cases {
         for arguments in [&["serve"][..], &[], &["check-config"]] {
@@ -52,23 +58,46 @@ fn a_bad_setting_ends_it_with_2_and_one_line_that_names_it() {
         }
     }
     let unknown = home.run(&["bogus"]);
-    assert_eq!((code(&unknown), complaint(&unknown).as_str()), (Some(2), "hubcast: unrecognized subcommand 'bogus'; see hubcast --help"));
+    assert_eq!(
+        (code(&unknown), complaint(&unknown).as_str()),
+        (Some(2), "hubcast: unrecognized subcommand 'bogus'; see hubcast --help")
+    );
 }
 
 #[test]
 fn a_bad_database_url_ends_every_command_that_would_use_it() {
     let home = Home::on_sqlite();
     let cases = [
-        ("postgres://u:hush@h:port/d", "invalid value for option `port`; write postgres://USER:PASSWORD@HOST:PORT/DATABASE"),
-        ("postgres://u:hush@h/d?sslmode=on", "sslmode has to be one of disable, prefer, require, verify-ca, verify-full"),
-        ("postgres://u:hush@h/d?sslmode=verify-full&sslrootcert=root.crt", "sslrootcert: root.crt: No such file or directory"),
+        (
+            "postgres://u:hush@h:port/d",
+            "invalid value for option `port`; write postgres://USER:PASSWORD@HOST:PORT/DATABASE",
+        ),
+        (
+            "postgres://u:hush@h/d?sslmode=on",
+            "sslmode has to be one of disable, prefer, require, verify-ca, verify-full",
+        ),
+        (
+            "postgres://u:hush@h/d?sslmode=verify-full&sslrootcert=root.crt",
+            "sslrootcert: root.crt: No such file or directory",
+        ),
     ];
     for (url, mend) in cases {
-        for arguments in [&["serve"][..], &["check-config"], &["migrate"], &["user", "list"], &["token", "--user", "1"]] {
-            let output = with(home.command(arguments), &[("DATABASE_URL", url), ("JWT_SECRET", "hush")]);
+        for arguments in [
+            &["serve"][..],
+            &["check-config"],
+            &["migrate"],
+            &["user", "list"],
+            &["token", "--user", "1"],
+        ] {
+            let output =
+                with(home.command(arguments), &[("DATABASE_URL", url), ("JWT_SECRET", "hush")]);
             let text = complaint(&output);
             assert_eq!(code(&output), Some(2), "{arguments:?}: {text}");
-            assert!(text.starts_with(&format!("hubcast: DATABASE_URL (--database-url): {mend}")) && !text.contains("hush"), "{text}");
+            assert!(
+                text.starts_with(&format!("hubcast: DATABASE_URL (--database-url): {mend}"))
+                    && !text.contains("hush"),
+                "{text}"
+            );
         }
     }
 }
@@ -77,27 +106,56 @@ fn a_bad_database_url_ends_every_command_that_would_use_it() {
 fn bad_files_of_tls_end_it_with_2_and_one_line_and_good_ones_are_served() {
     let home = Home::on_sqlite();
     let file = |name: &str| format!("{}/tests/{name}", env!("CARGO_MANIFEST_DIR"));
-    let (own, another, empty) = (file("tls.pem"), file("another-ca.pem"), home.path().join("empty.pem").display().to_string());
+    let (own, another, empty) = (
+        file("tls.pem"),
+        file("another-ca.pem"),
+        home.path().join("empty.pem").display().to_string(),
+    );
     let (own, another, empty) = (own.as_str(), another.as_str(), empty.as_str());
     std::fs::write(empty, "hush\n").unwrap();
     let cases = [
         (own, "", "TLS_KEY_FILE: has to be set with TLS_CERT_FILE".to_owned()),
         ("", own, "TLS_CERT_FILE: has to be set with TLS_KEY_FILE".to_owned()),
-        (another, own, "TLS_KEY_FILE: is not the key of the first certificate in TLS_CERT_FILE".to_owned()),
-        ("nowhere.pem", own, "TLS_CERT_FILE (--tls-cert-file): nowhere.pem: No such file".to_owned()),
+        (
+            another,
+            own,
+            "TLS_KEY_FILE: is not the key of the first certificate in TLS_CERT_FILE".to_owned(),
+        ),
+        (
+            "nowhere.pem",
+            own,
+            "TLS_CERT_FILE (--tls-cert-file): nowhere.pem: No such file".to_owned(),
+        ),
         (own, "/", "TLS_KEY_FILE (--tls-key-file): /: Is a directory".to_owned()),
-        (empty, own, format!("TLS_CERT_FILE (--tls-cert-file): {empty}: holds no certificate; name ")),
-        (own, empty, format!("TLS_KEY_FILE (--tls-key-file): {empty}: holds no private key that can be read; name ")),
+        (
+            empty,
+            own,
+            format!("TLS_CERT_FILE (--tls-cert-file): {empty}: holds no certificate; name "),
+        ),
+        (
+            own,
+            empty,
+            format!(
+                "TLS_KEY_FILE (--tls-key-file): {empty}: holds no private key that can be read; name "
+            ),
+        ),
     ];
     for (certificate, key, start) in &cases {
         for arguments in [&["serve"][..], &["check-config"]] {
-            let output = with(home.command(arguments), &[("TLS_CERT_FILE", certificate), ("TLS_KEY_FILE", key)]);
+            let output = with(
+                home.command(arguments),
+                &[("TLS_CERT_FILE", certificate), ("TLS_KEY_FILE", key)],
+            );
             let text = complaint(&output);
             assert_eq!(code(&output), Some(2), "{text}");
-            assert!(text.starts_with(&format!("hubcast: {start}")) && !text.contains("hush"), "{text}");
+            assert!(
+                text.starts_with(&format!("hubcast: {start}")) && !text.contains("hush"),
+                "{text}"
+            );
         }
     }
-    let good = with(home.command(&["check-config"]), &[("TLS_CERT_FILE", own), ("TLS_KEY_FILE", own)]);
+    let good =
+        with(home.command(&["check-config"]), &[("TLS_CERT_FILE", own), ("TLS_KEY_FILE", own)]);
     assert!(answer(&good).contains("https and wss"), "{good:?}");
 }
 
@@ -143,10 +201,20 @@ fn help_lists_every_setting_but_no_value_of_the_environment() {
 fn a_flag_weighs_more_than_the_environment_and_that_more_than_dotenv() {
     let home = Home::on_sqlite();
     let dotenv = home.path().join(".env");
-    std::fs::write(&dotenv, "HOST=10.0.0.1\nDATABASE_URL=sqlite://from-dotenv.db\nLOG_FORMAT=json\n").unwrap();
-    let text = answer(&with(home.command(&["check-config", "--port", "4001"]), &[("PORT", "4002"), ("HOST", "10.0.0.2")]));
+    std::fs::write(
+        &dotenv,
+        "HOST=10.0.0.1\nDATABASE_URL=sqlite://from-dotenv.db\nLOG_FORMAT=json\n",
+    )
+    .unwrap();
+    let text = answer(&with(
+        home.command(&["check-config", "--port", "4001"]),
+        &[("PORT", "4002"), ("HOST", "10.0.0.2")],
+    ));
     assert!(text.contains("10.0.0.2:4001") && !text.contains("metrics"), "{text}");
-    assert!(answer(&home.run(&["check-config", "--metrics-addr", "[::1]:9100"])).contains("metrics on  [::1]:9100\n"));
+    assert!(
+        answer(&home.run(&["check-config", "--metrics-addr", "[::1]:9100"]))
+            .contains("metrics on  [::1]:9100\n")
+    );
     assert!(text.contains("from-dotenv.db"), "{text}");
     std::fs::write(&dotenv, "JWT SECRET=hush\n").unwrap();
     let broken = home.run(&["check-config"]);
@@ -157,7 +225,10 @@ fn a_flag_weighs_more_than_the_environment_and_that_more_than_dotenv() {
 #[test]
 fn an_empty_variable_counts_as_not_set() {
     let home = Home::on_sqlite();
-    let output = with(home.command(&["check-config"]), &[("HOST", ""), ("JWT_ISSUER", ""), ("CORS_ORIGINS", ""), ("HUBCAST_DEMO", "")]);
+    let output = with(
+        home.command(&["check-config"]),
+        &[("HOST", ""), ("JWT_ISSUER", ""), ("CORS_ORIGINS", ""), ("HUBCAST_DEMO", "")],
+    );
     assert!(answer(&output).contains("127.0.0.1:"), "{output:?}");
 }
 
@@ -165,22 +236,58 @@ fn an_empty_variable_counts_as_not_set() {
 fn accounts_are_made_and_listed_beside_a_running_server() {
     let home = Home::new();
     let server = home.serve(&[]);
-    let add = ["user", "add", "--email", "root@shop.test", "--name", "Root", "--role", "admin", "--password-stdin"];
-    let mut child = home.command(&add).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let add = [
+        "user",
+        "add",
+        "--email",
+        "root@shop.test",
+        "--name",
+        "Root",
+        "--role",
+        "admin",
+        "--password-stdin",
+    ];
+    let mut child = home
+        .command(&add)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(b"from a pipe\n").unwrap();
     let made = answer(&child.wait_with_output().unwrap());
     assert_eq!(made, "4\tadmin\troot@shop.test\tRoot\n");
     assert!(answer(&home.run(&["user", "list"])).ends_with(&made));
-    let login = server.post("/auth/login", "", &json!({"email": "root@shop.test", "password": "from a pipe"}));
+    let login = server.post(
+        "/auth/login",
+        "",
+        &json!({"email": "root@shop.test", "password": "from a pipe"}),
+    );
     assert_eq!((login.status, &login.body["user"]["role"]), (200, &json!("admin")));
 
-    let taken = home.run(&["user", "add", "--email", "ROOT@shop.test", "--name", "R", "--password", "long enough"]);
-    assert_eq!((code(&taken), complaint(&taken).as_str()), (Some(1), "hubcast: Email is already registered"));
-    let short = home.run(&["user", "add", "--email", "r@shop.test", "--name", "R", "--password", "short"]);
+    let taken = home.run(&[
+        "user",
+        "add",
+        "--email",
+        "ROOT@shop.test",
+        "--name",
+        "R",
+        "--password",
+        "long enough",
+    ]);
+    assert_eq!(
+        (code(&taken), complaint(&taken).as_str()),
+        (Some(1), "hubcast: Email is already registered")
+    );
+    let short =
+        home.run(&["user", "add", "--email", "r@shop.test", "--name", "R", "--password", "short"]);
     assert_eq!(code(&short), Some(2));
     assert!(complaint(&short).contains("password must be longer than or equal to 8 characters"));
     let nobody = home.run(&["token", "--user", "99"]);
-    assert_eq!((code(&nobody), complaint(&nobody).as_str()), (Some(1), "hubcast: User with ID 99 not found"));
+    assert_eq!(
+        (code(&nobody), complaint(&nobody).as_str()),
+        (Some(1), "hubcast: User with ID 99 not found")
+    );
 }
 
 #[test]
@@ -189,7 +296,10 @@ fn a_second_server_on_the_same_sqlite_file_ends_with_1() {
     let server = home.serve(&[]);
     let second = home.run(&["serve"]);
     assert_eq!(code(&second), Some(1));
-    assert!(String::from_utf8_lossy(&second.stderr).contains("another server is running"), "{second:?}");
+    assert!(
+        String::from_utf8_lossy(&second.stderr).contains("another server is running"),
+        "{second:?}"
+    );
     assert_eq!(server.stop(), Some(0));
 }
 
@@ -216,7 +326,18 @@ fn load_writes_to_a_server_and_counts_what_sockets_hear() {
     for (what, table) in [("orders", "orders"), ("messages", "messages")] {
         let before = rows(table);
         let url = format!("http://{}", server.address);
-        let said = answer(&home.run(&["load", what, "--url", &url, "--in-flight", "2", "--duration", "200ms", "--sockets", "2"]));
+        let said = answer(&home.run(&[
+            "load",
+            what,
+            "--url",
+            &url,
+            "--in-flight",
+            "2",
+            "--duration",
+            "200ms",
+            "--sockets",
+            "2",
+        ]));
         let written: i64 = said.split_once(" written in ").unwrap().0.parse().unwrap();
         assert!(written > 0 && rows(table) - before == written, "{said}");
         let heard = format!("frames heard on 2 sockets: {0} of {0}", written * 2);
@@ -231,12 +352,20 @@ fn load_holds_idle_sockets_of_each_kind() {
     let server = home.serve(&[]);
     let url = format!("http://{}", server.address);
     for kind in [&["--protocol", "plain"][..], &["--protocol", "socketio"], &["--polling"]] {
-        let arguments = [&["load", "idle", "--url", &url, "--count", "3", "--hold", "100ms"], kind].concat();
+        let arguments =
+            [&["load", "idle", "--url", &url, "--count", "3", "--hold", "100ms"], kind].concat();
         let said = answer(&home.run(&arguments));
-        assert!(said.starts_with("3 sockets opened in ") && said.ends_with("after 100ms: 3 still connected\n"), "{said}");
+        assert!(
+            said.starts_with("3 sockets opened in ")
+                && said.ends_with("after 100ms: 3 still connected\n"),
+            "{said}"
+        );
     }
     let nobody = home.run(&["load", "idle", "--url", &url, "--email", "nobody@demo.test"]);
-    assert_eq!((code(&nobody), complaint(&nobody).as_str()), (Some(1), "hubcast: signing in was answered 401"));
+    assert_eq!(
+        (code(&nobody), complaint(&nobody).as_str()),
+        (Some(1), "hubcast: signing in was answered 401")
+    );
 }
 
 #[test]
@@ -257,7 +386,8 @@ fn logs_can_be_json_and_hold_no_secret() {
     let mut command = home.command(&["serve", "--demo"]);
     command.env("LOG_FORMAT", "json").env("JWT_SECRET", "hush-hush").env("RUST_LOG", "debug");
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap())).map(Result::unwrap);
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()))
+        .map(Result::unwrap);
     let mut seen = String::new();
     let address = lines.by_ref().find_map(|line| {
         let line_is_json: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -266,9 +396,14 @@ fn logs_can_be_json_and_hold_no_secret() {
         message.strip_prefix("listening on http://").map(str::to_owned)
     });
     let address = address.unwrap();
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let body = r#"{"email":"alice@demo.test","password":"demo-password"}"#;
-    agent.post(format!("http://{address}/auth/login?token=in-the-query")).content_type("application/json").send(body).unwrap();
+    agent
+        .post(format!("http://{address}/auth/login?token=in-the-query"))
+        .content_type("application/json")
+        .send(body)
+        .unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     seen.extend(lines);

@@ -1,4 +1,5 @@
-//! `hubcast user passwd`, `role` and `remove`, beside a running server: what they change, and that all of the user's tokens and sockets end.
+//! `hubcast user passwd`, `role` and `remove`, beside a running server: what they change, and that
+//! all of the user's tokens and sockets end.
 
 mod support;
 
@@ -25,13 +26,15 @@ fn answer(output: &Output) -> String {
 }
 
 fn login(server: &Server, password: &str) -> (u16, Value) {
-    let answer = server.post("/auth/login", "", &json!({"email": "alice@demo.test", "password": password}));
+    let answer =
+        server.post("/auth/login", "", &json!({"email": "alice@demo.test", "password": password}));
     (answer.status, answer.body)
 }
 
 /// Alice's tokens and sockets end with the work, Bob's do not.
 fn ends_alice(server: &Server, work: impl FnOnce(i64)) {
-    let ((first, id), (second, _), (bob, _)) = (server.sign_in("alice"), server.sign_in("alice"), server.sign_in("bob"));
+    let ((first, id), (second, _), (bob, _)) =
+        (server.sign_in("alice"), server.sign_in("alice"), server.sign_in("bob"));
     let mut gone: [Socket; 2] = [server.plain("/", &first), server.plain("/", &second)];
     let mut bobs = server.plain("/", &bob);
     work(id);
@@ -48,10 +51,19 @@ fn passwd_gives_another_password_and_ends_all_tokens() {
     let home = Home::new();
     let server = home.serve(&[]);
     ends_alice(&server, |id| {
-        let mut command = home.command(&["user", "passwd", "--email", "ALICE@demo.test", "--password-stdin"]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut command =
+            home.command(&["user", "passwd", "--email", "ALICE@demo.test", "--password-stdin"]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         child.stdin.take().unwrap().write_all(b"another one\n").unwrap();
-        assert_eq!(answer(&child.wait_with_output().unwrap()), format!("{id}\tcustomer\talice@demo.test\tAlice\n"));
+        assert_eq!(
+            answer(&child.wait_with_output().unwrap()),
+            format!("{id}\tcustomer\talice@demo.test\tAlice\n")
+        );
     });
     assert_eq!(login(&server, PASSWORD).0, 401);
     let (status, signed_in) = login(&server, "another one");
@@ -72,7 +84,9 @@ fn role_gives_another_role_and_ends_all_tokens() {
     let admins = signed_in["accessToken"].as_str().unwrap();
     let mut desk = server.plain("/admin", admins);
     let id = signed_in["user"]["id"].to_string();
-    assert!(answer(&home.run(&["user", "role", "customer", "--user", &id])).contains("\tcustomer\t"));
+    assert!(
+        answer(&home.run(&["user", "role", "customer", "--user", &id])).contains("\tcustomer\t")
+    );
     assert_eq!(desk.close_code(), 4401);
     assert_eq!(server.get("/auth/me", admins).status, 401);
 }
@@ -98,18 +112,33 @@ fn what_can_not_be_done_is_said_in_one_line() {
     let home = Home::new();
     let server = home.serve(&[]);
     let failures = [
-        (&["user", "passwd", "--user", "99", "--password", "long enough"][..], "hubcast: User with ID 99 not found"),
+        (
+            &["user", "passwd", "--user", "99", "--password", "long enough"][..],
+            "hubcast: User with ID 99 not found",
+        ),
         (&["user", "role", "--user", "99", "admin"], "hubcast: User with ID 99 not found"),
-        (&["user", "remove", "--email", "nobody@demo.test"], "hubcast: User with e-mail nobody@demo.test not found"),
+        (
+            &["user", "remove", "--email", "nobody@demo.test"],
+            "hubcast: User with e-mail nobody@demo.test not found",
+        ),
     ];
     for (arguments, text) in failures {
         let output = home.run(arguments);
         assert_eq!((code(&output), complaint(&output).as_str()), (Some(1), text));
     }
     let misuse = [
-        (&["user", "passwd", "--user", "1", "--password", "short"][..], "hubcast: password must be longer than or equal to 8 characters"),
-        (&["user", "role", "--user", "1", "root"], "hubcast: <ROLE>: \"root\" is no role; write customer or admin"),
-        (&["user", "role", "--user", "1"], "hubcast: the following required arguments were not provided: <ROLE>; see hubcast --help"),
+        (
+            &["user", "passwd", "--user", "1", "--password", "short"][..],
+            "hubcast: password must be longer than or equal to 8 characters",
+        ),
+        (
+            &["user", "role", "--user", "1", "root"],
+            "hubcast: <ROLE>: \"root\" is no role; write customer or admin",
+        ),
+        (
+            &["user", "role", "--user", "1"],
+            "hubcast: the following required arguments were not provided: <ROLE>; see hubcast --help",
+        ),
         (
             &["user", "remove"],
             "hubcast: the following required arguments were not provided: <--user <ID>|--email <EMAIL>>; see hubcast --help",

@@ -1,4 +1,5 @@
-//! The conformance example, byte by byte: raw WebSocket frames and raw HTTP, as the protocol documents' test suites see it.
+//! The conformance example, byte by byte: raw WebSocket frames and raw HTTP, as the protocol
+//! documents' test suites see it.
 
 #[path = "../examples/conformance.rs"]
 #[allow(dead_code, reason = "its `main` is for who runs it")]
@@ -20,8 +21,10 @@ fn server() -> SocketAddr {
 
 /// Status and body of one request.
 fn http(method: &str, address: SocketAddr, path: &str, body: &str) -> (u16, String) {
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    let request = ureq::http::Request::builder().method(method).uri(format!("http://{address}{path}"));
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let request =
+        ureq::http::Request::builder().method(method).uri(format!("http://{address}{path}"));
     let mut answer = agent.run(request.body(body.to_owned()).unwrap()).unwrap();
     (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
 }
@@ -55,7 +58,12 @@ fn opened(address: SocketAddr, path: &str) -> Raw {
     let mut raw = websocket(address, &format!("{path}?EIO=4&transport=websocket"));
     let open = raw.text();
     assert!(open.starts_with(r#"0{"sid":""#), "{open}");
-    assert!(open.ends_with(r#","upgrades":[],"pingInterval":300,"pingTimeout":200,"maxPayload":1000000}"#), "{open}");
+    assert!(
+        open.ends_with(
+            r#","upgrades":[],"pingInterval":300,"pingTimeout":200,"maxPayload":1000000}"#
+        ),
+        "{open}"
+    );
     raw
 }
 
@@ -82,9 +90,15 @@ fn handshakes_are_refused_with_engine_ios_own_errors_at_both_paths() {
             ("GET", "EIO=abc&transport=polling", 5, "Unsupported protocol version"),
         ] {
             let wanted = (400, format!(r#"{{"code":{code},"message":"{message}"}}"#));
-            assert_eq!(http(method, address, &format!("{path}?{query}"), ""), wanted, "{method} {path}?{query}");
+            assert_eq!(
+                http(method, address, &format!("{path}?{query}"), ""),
+                wanted,
+                "{method} {path}?{query}"
+            );
         }
-        for query in ["transport=websocket", "EIO=abc&transport=websocket", "EIO=4", "EIO=4&transport=abc"] {
+        for query in
+            ["transport=websocket", "EIO=abc&transport=websocket", "EIO=4", "EIO=4&transport=abc"]
+        {
             let head = Raw::request(address, &format!("GET {path}?{query}"), UPGRADE).head();
             assert!(head.starts_with("HTTP/1.1 400 "), "{path}?{query}: {head}");
         }
@@ -94,7 +108,13 @@ fn handshakes_are_refused_with_engine_ios_own_errors_at_both_paths() {
 #[test]
 fn engine_io_alone_echoes_what_is_posted() {
     let address = server();
-    for packets in ["4hello", "4test1\u{1e}4test2\u{1e}4test3", "4hello\u{1e}bAQIDBA==", "4\"quoted\\ é\"", "4"] {
+    for packets in [
+        "4hello",
+        "4test1\u{1e}4test2\u{1e}4test3",
+        "4hello\u{1e}bAQIDBA==",
+        "4\"quoted\\ é\"",
+        "4",
+    ] {
         let at = polling(address, "/engine.io/");
         assert_eq!(http("POST", address, &at, packets), ok("ok"));
         assert_eq!(http("GET", address, &at, ""), ok(packets));
@@ -147,7 +167,8 @@ fn pings_come_every_300_ms_and_have_200_ms_for_an_answer() {
         std::thread::sleep(Duration::from_millis(500));
         assert_eq!(http("GET", address, &at, ""), (400, UNKNOWN.to_owned()), "{path}");
 
-        let mut raw = if path == "/socket.io/" { connected(address) } else { opened(address, path) };
+        let mut raw =
+            if path == "/socket.io/" { connected(address) } else { opened(address, path) };
         for _ in 0..3 {
             assert_eq!(raw.text(), "2", "{path}");
             raw.say("3");
@@ -193,7 +214,11 @@ fn polling_moves_to_a_websocket_and_is_refused_from_then_on() {
     assert_eq!(http("GET", address, &at, "").0, 400);
     assert_eq!(http("POST", address, &at, "4lost").0, 400);
     let mut again = websocket(address, &upgrade);
-    assert_eq!(std::io::Read::read(&mut again.0, &mut [0; 16]).unwrap_or(0), 0, "a second WebSocket is closed");
+    assert_eq!(
+        std::io::Read::read(&mut again.0, &mut [0; 16]).unwrap_or(0),
+        0,
+        "a second WebSocket is closed"
+    );
     raw.say("4still here");
     assert_eq!(raw.text(), "4still here");
 }
@@ -207,7 +232,11 @@ fn each_namespace_says_who_connected_and_no_other_exists() {
         ("41", "", ""),
         ("41/custom,", "", ""),
         (r#"40{"token":"123"}"#, r#"40{"sid":""#, r#"42["auth",{"token":"123"}]"#),
-        (r#"40/custom,{"token":"abc"}"#, r#"40/custom,{"sid":""#, r#"42/custom,["auth",{"token":"abc"}]"#),
+        (
+            r#"40/custom,{"token":"abc"}"#,
+            r#"40/custom,{"sid":""#,
+            r#"42/custom,["auth",{"token":"abc"}]"#,
+        ),
     ] {
         raw.say(connect);
         if !answer.is_empty() {
@@ -233,7 +262,10 @@ fn messages_come_back_and_acks_bring_their_arguments() {
         assert_eq!(raw.text(), back);
     }
     let holes = r#"{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}"#;
-    for (sent, back) in [("452-[\"message\",", "452-[\"message-back\","), ("452-789[\"message-with-ack\",", "462-789[")] {
+    for (sent, back) in [
+        ("452-[\"message\",", "452-[\"message-back\","),
+        ("452-789[\"message-with-ack\",", "462-789["),
+    ] {
         raw.say(&format!("{sent}{holes}]"));
         raw.send(0x82, &[1, 2, 3]);
         raw.send(0x82, &[4, 5, 6]);

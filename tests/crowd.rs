@@ -18,11 +18,14 @@ fn a_member_who_says_much_at_once_puts_nobody_out_who_reads() {
     reader.say(&json!({"event": "join:conversation", "data": {"conversationId": made.body["id"]}, "id": 1}).to_string());
     while reader.next()["ack"] != 1 {}
 
-    // Within JSON each of these characters takes six bytes: 4.8 MB in all, where a socket may be 1 MiB behind.
+    // Within JSON each of these characters takes six bytes: 4.8 MB in all, where a socket may be 1
+    // MiB behind.
     let content = "\u{1}".repeat(40_000);
     thread::scope(|scope| {
         for _ in 0..20 {
-            scope.spawn(|| assert_eq!(server.post(&path, &alice, &json!({"content": content})).status, 201));
+            scope.spawn(|| {
+                assert_eq!(server.post(&path, &alice, &json!({"content": content})).status, 201)
+            });
         }
         let mut seen = Vec::new();
         while seen.len() < 20 {
@@ -42,20 +45,38 @@ fn of_many_at_once_each_is_stored_once_where_it_belongs_and_strangers_say_nothin
     let server = home.serve(&[]);
     let ((alice, _), (bob, bob_id)) = (server.sign_in("alice"), server.sign_in("bob"));
     let account = json!({"email": "cora@x.test", "name": "cora", "password": "long-enough"});
-    let cora = server.post("/auth/register", "", &account).body["accessToken"].as_str().unwrap().to_owned();
+    let cora = server.post("/auth/register", "", &account).body["accessToken"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let talk = |token: &str, others: &[i64]| {
-        format!("/conversations/{}", server.post("/conversations", token, &json!({"memberIds": others})).body["id"])
+        format!(
+            "/conversations/{}",
+            server.post("/conversations", token, &json!({"memberIds": others})).body["id"]
+        )
     };
     let paths = [talk(&alice, &[bob_id]), talk(&alice, &[bob_id]), talk(&bob, &[])];
-    let post = |path: &str, token: &str, body: Value| server.post(&format!("{path}/messages"), token, &body);
+    let post = |path: &str, token: &str, body: Value| {
+        server.post(&format!("{path}/messages"), token, &body)
+    };
     let statuses: Vec<[u16; 5]> = thread::scope(|scope| {
         let say = |n: usize| {
             let path = &paths[n % 2];
             [
                 post(path, &alice, json!({"content": format!("a{n}")})).status,
                 // One name for two, and the same again in another's mouth.
-                post(path, &alice, json!({"content": format!("c{n}"), "clientId": format!("c{}", n / 4)})).status,
-                post(path, &bob, json!({"content": format!("b{n}"), "clientId": format!("c{}", n / 4)})).status,
+                post(
+                    path,
+                    &alice,
+                    json!({"content": format!("c{n}"), "clientId": format!("c{}", n / 4)}),
+                )
+                .status,
+                post(
+                    path,
+                    &bob,
+                    json!({"content": format!("b{n}"), "clientId": format!("c{}", n / 4)}),
+                )
+                .status,
                 post(path, &cora, json!({"content": "!"})).status,
                 post(&paths[2], &alice, json!({"content": "!"})).status,
             ]
@@ -68,8 +89,12 @@ fn of_many_at_once_each_is_stored_once_where_it_belongs_and_strangers_say_nothin
         let said = server.get(&format!("{path}/messages?limit=100"), &bob).body;
         let said: Vec<&Value> = said.as_array().unwrap().iter().rev().collect();
         // 8 of alice's without a name; of both, 4 names.
-        assert_eq!(said.iter().map(|message| message["seq"].as_i64().unwrap()).collect::<Vec<_>>(), (1..=16).collect::<Vec<_>>());
-        let named = |name: &str| said.iter().filter(|message| message["clientId"] == json!(name)).count();
+        assert_eq!(
+            said.iter().map(|message| message["seq"].as_i64().unwrap()).collect::<Vec<_>>(),
+            (1..=16).collect::<Vec<_>>()
+        );
+        let named =
+            |name: &str| said.iter().filter(|message| message["clientId"] == json!(name)).count();
         assert_eq!([named("c0"), named("c1"), named("c2"), named("c3")], [2; 4]);
     }
     assert_eq!(server.get(&format!("{}/messages", paths[2]), &bob).body, json!([]));

@@ -14,13 +14,20 @@ fn delivered(count: usize) -> (u16, Value) {
     (200, json!({"delivered": count}))
 }
 
-/// What a socket has heard of the events of these tests, whose names begin with `x:`: name, data, and whether with an offset.
+/// What a socket has heard of the events of these tests, whose names begin with `x:`: name, data,
+/// and whether with an offset.
 fn heard(socket: &mut Socket) -> Vec<(String, Value, bool)> {
     ours(socket.heard())
 }
 
 fn ours(frames: Vec<Value>) -> Vec<(String, Value, bool)> {
-    let named = |frame: Value| (frame["event"].as_str().unwrap_or_default().to_owned(), frame["data"].clone(), frame["offset"].is_string());
+    let named = |frame: Value| {
+        (
+            frame["event"].as_str().unwrap_or_default().to_owned(),
+            frame["data"].clone(),
+            frame["offset"].is_string(),
+        )
+    };
     frames.into_iter().map(named).filter(|(name, ..)| name.starts_with("x:")).collect()
 }
 
@@ -37,11 +44,20 @@ fn join(socket: &mut Socket, room: &str) {
 fn an_event_reaches_the_rooms_once_each_and_says_how_many_that_are() {
     let home = Home::new();
     let server = home.serve(&[]);
-    let ((admin, _), (alice, alice_id), (bob, bob_id)) = (server.sign_in("admin"), server.sign_in("alice"), server.sign_in("bob"));
-    let project = server.post("/projects", &alice, &json!({"name": "P", "description": ""})).body["id"].clone();
-    assert_eq!(server.post(&format!("/projects/{project}/members"), &alice, &json!({"userId": bob_id})).status, 201);
+    let ((admin, _), (alice, alice_id), (bob, bob_id)) =
+        (server.sign_in("admin"), server.sign_in("alice"), server.sign_in("bob"));
+    let project =
+        server.post("/projects", &alice, &json!({"name": "P", "description": ""})).body["id"]
+            .clone();
+    assert_eq!(
+        server
+            .post(&format!("/projects/{project}/members"), &alice, &json!({"userId": bob_id}))
+            .status,
+        201
+    );
     let mut alices = [server.plain("/", &alice), server.plain("/", &alice)];
-    let (mut bobs, mut desk, mut admins) = (server.plain("/", &bob), server.plain("/admin", &admin), server.plain("/", &admin));
+    let (mut bobs, mut desk, mut admins) =
+        (server.plain("/", &bob), server.plain("/admin", &admin), server.plain("/", &admin));
     let mut official = server.upgrade("/socket.io/?EIO=4&transport=websocket", "");
     assert!(official.text().starts_with(r#"0{"sid":""#));
     official.say(&format!("40{}", json!({"token": bob})));
@@ -55,7 +71,10 @@ fn an_event_reaches_the_rooms_once_each_and_says_how_many_that_are() {
 
     let data = json!({"price": [1, null, "two"]});
     let rooms = json!([room, format!("user:{alice_id}"), room]);
-    assert_eq!(emit(&server, &admin, &json!({"rooms": rooms, "event": "x:price", "data": data})), delivered(3));
+    assert_eq!(
+        emit(&server, &admin, &json!({"rooms": rooms, "event": "x:price", "data": data})),
+        delivered(3)
+    );
     for socket in [&mut alices[0], &mut bobs] {
         assert_eq!(heard(socket), one("x:price", data.clone()));
     }
@@ -69,11 +88,28 @@ fn an_event_reaches_the_rooms_once_each_and_says_how_many_that_are() {
         (&json!("x:else"), &json!("text"), true, Some(3))
     );
 
-    assert_eq!(emit(&server, &admin, &json!({"namespace": "/admin", "rooms": ["admin"], "event": "x:desk"})), delivered(1));
+    assert_eq!(
+        emit(
+            &server,
+            &admin,
+            &json!({"namespace": "/admin", "rooms": ["admin"], "event": "x:desk"})
+        ),
+        delivered(1)
+    );
     assert_eq!(heard(&mut desk), one("x:desk", Value::Null));
-    assert_eq!(emit(&server, &admin, &json!({"rooms": ["admin"], "event": "x:admins", "data": 0})), delivered(1));
+    assert_eq!(
+        emit(&server, &admin, &json!({"rooms": ["admin"], "event": "x:admins", "data": 0})),
+        delivered(1)
+    );
     assert_eq!(heard(&mut admins), one("x:admins", json!(0)));
-    assert_eq!(emit(&server, &admin, &json!({"rooms": ["conversation:999", "user:999"], "event": "x:nobody", "data": 1})), delivered(0));
+    assert_eq!(
+        emit(
+            &server,
+            &admin,
+            &json!({"rooms": ["conversation:999", "user:999"], "event": "x:nobody", "data": 1})
+        ),
+        delivered(0)
+    );
     for socket in alices.iter_mut().chain([&mut bobs, &mut desk, &mut admins]) {
         assert_eq!(heard(socket), []);
     }
@@ -101,15 +137,30 @@ fn what_was_missed_comes_in_order_over_a_kill_but_for_what_is_volatile() {
     let ((admin, _), (alice, alice_id)) = (server.sign_in("admin"), server.sign_in("alice"));
     let mut socket = server.upgrade("/ws", &alice);
     let session = socket.next();
-    assert_eq!((&session["event"], &session["data"]["recovered"]), (&json!("session"), &json!(false)));
+    assert_eq!(
+        (&session["event"], &session["data"]["recovered"]),
+        (&json!("session"), &json!(false))
+    );
     let room = format!("user:{alice_id}");
     let send = |server: &Server, n: usize, volatile: bool| {
-        emit(server, &admin, &json!({"rooms": [room], "event": format!("x:{n}"), "data": n, "volatile": volatile})).1["delivered"].clone()
+        emit(
+            server,
+            &admin,
+            &json!({"rooms": [room], "event": format!("x:{n}"), "data": n, "volatile": volatile}),
+        )
+        .1["delivered"]
+            .clone()
     };
     assert_eq!((send(&server, 1, false), send(&server, 2, true)), (json!(1), json!(1)));
     let frames = socket.heard();
-    let offset = frames.iter().find(|frame| frame["event"] == "x:1").unwrap()["offset"].as_str().unwrap().to_owned();
-    assert_eq!(ours(frames), [("x:1".to_owned(), json!(1), true), ("x:2".to_owned(), json!(2), false)]);
+    let offset = frames.iter().find(|frame| frame["event"] == "x:1").unwrap()["offset"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        ours(frames),
+        [("x:1".to_owned(), json!(1), true), ("x:2".to_owned(), json!(2), false)]
+    );
     // Without a close frame: the line is lost.
     drop(socket);
     send(&server, 3, false);
@@ -118,10 +169,14 @@ fn what_was_missed_comes_in_order_over_a_kill_but_for_what_is_volatile() {
     server.kill();
 
     let server = home.serve(&[]);
-    let path = format!("/ws?resume={}&offset={offset}", session["data"]["session"].as_str().unwrap());
+    let path =
+        format!("/ws?resume={}&offset={offset}", session["data"]["session"].as_str().unwrap());
     let mut socket = server.upgrade(&path, &alice);
     assert_eq!(socket.next()["data"]["recovered"], true);
-    assert_eq!(heard(&mut socket), [("x:3".to_owned(), json!(3), true), ("x:5".to_owned(), json!(5), true)]);
+    assert_eq!(
+        heard(&mut socket),
+        [("x:3".to_owned(), json!(3), true), ("x:5".to_owned(), json!(5), true)]
+    );
     assert_eq!(send(&server, 6, false), 1);
     assert_eq!(heard(&mut socket), one("x:6", json!(6)));
 }
@@ -134,7 +189,8 @@ fn a_key_sends_once_and_gives_the_first_count_again() {
     let mut sockets = [server.plain("/", &bob), server.plain("/", &bob)];
     let body = json!({"rooms": [format!("user:{bob_id}")], "event": "x:once", "data": 1});
     let post = |server: &Server, body: &Value| {
-        let answer = server.call("POST", "/emit", &admin, &[("Idempotency-Key", "once")], Some(body));
+        let answer =
+            server.call("POST", "/emit", &admin, &[("Idempotency-Key", "once")], Some(body));
         (answer.status, answer.body)
     };
     std::thread::scope(|scope| {
@@ -156,10 +212,13 @@ fn a_key_sends_once_and_gives_the_first_count_again() {
 fn many_at_once_are_each_counted_by_themselves() {
     let home = Home::new();
     let server = home.serve(&[]);
-    let ((admin, _), (alice, alice_id), (bob, bob_id)) = (server.sign_in("admin"), server.sign_in("alice"), server.sign_in("bob"));
+    let ((admin, _), (alice, alice_id), (bob, bob_id)) =
+        (server.sign_in("admin"), server.sign_in("alice"), server.sign_in("bob"));
     let sockets = [server.plain("/", &alice), server.plain("/", &alice), server.plain("/", &bob)];
     std::thread::scope(|scope| {
-        for (rooms, count) in [(vec![alice_id], 2), (vec![bob_id], 1), (vec![alice_id, bob_id], 3), (vec![], 0)] {
+        for (rooms, count) in
+            [(vec![alice_id], 2), (vec![bob_id], 1), (vec![alice_id, bob_id], 3), (vec![], 0)]
+        {
             for is_volatile in [false, true] {
                 let (server, admin) = (&server, &admin);
                 let mut rooms: Vec<String> = rooms.iter().map(|id| format!("user:{id}")).collect();
@@ -187,15 +246,17 @@ fn what_cannot_be_sent_is_refused_with_every_fault_and_reaches_nobody() {
     let ((admin, _), (alice, _)) = (server.sign_in("admin"), server.sign_in("alice"));
     let mut socket = server.plain("/", &admin);
     let rooms = "rooms must be an array of rooms: user:ID, admin, project:ID or conversation:ID";
-    let reserved =
-        "event must not be one of the following values: connect, connect_error, disconnect, disconnecting, newListener, removeListener";
+    let reserved = "event must not be one of the following values: connect, connect_error, disconnect, disconnecting, newListener, removeListener";
     let too_long = "event must be shorter than or equal to 128 characters";
     let cases = [
         (json!({"rooms": ["lobby"], "event": "x:1"}), vec![rooms]),
         (json!({"rooms": ["members:1"], "event": "x:1"}), vec![rooms]),
         (json!({"rooms": "admin", "event": "x:1"}), vec![rooms]),
         (json!({"rooms": [], "event": "x:1"}), vec!["rooms should not be empty"]),
-        (json!({"rooms": vec!["admin"; 101], "event": "x:1"}), vec!["rooms must contain no more than 100 elements"]),
+        (
+            json!({"rooms": vec!["admin"; 101], "event": "x:1"}),
+            vec!["rooms must contain no more than 100 elements"],
+        ),
         (json!({"rooms": ["admin"], "event": "disconnecting"}), vec![reserved]),
         (json!({"rooms": ["admin"], "event": ""}), vec!["event should not be empty"]),
         (json!({"rooms": ["admin"], "event": "x".repeat(129)}), vec![too_long]),
@@ -215,10 +276,16 @@ fn what_cannot_be_sent_is_refused_with_every_fault_and_reaches_nobody() {
         ),
     ];
     for (body, faults) in cases {
-        assert_eq!(emit(&server, &admin, &body), (400, json!({"statusCode": 400, "message": faults, "error": "Bad Request"})), "{body}");
+        assert_eq!(
+            emit(&server, &admin, &body),
+            (400, json!({"statusCode": 400, "message": faults, "error": "Bad Request"})),
+            "{body}"
+        );
     }
-    let good = json!({"rooms": ["admin"], "event": "x:".to_owned() + &"n".repeat(126), "data": [1]});
-    let forbidden = json!({"statusCode": 403, "message": "Forbidden resource", "error": "Forbidden"});
+    let good =
+        json!({"rooms": ["admin"], "event": "x:".to_owned() + &"n".repeat(126), "data": [1]});
+    let forbidden =
+        json!({"statusCode": 403, "message": "Forbidden resource", "error": "Forbidden"});
     assert_eq!(emit(&server, &alice, &good), (403, forbidden));
     assert_eq!(emit(&server, "", &good).0, 401);
     assert_eq!(socket.heard(), Vec::<Value>::new());

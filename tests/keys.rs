@@ -1,4 +1,5 @@
-//! Tokens that others sign, through the public doors: which are taken, whose they are, and what this server then does not do itself.
+//! Tokens that others sign, through the public doors: which are taken, whose they are, and what
+//! this server then does not do itself.
 
 mod support;
 
@@ -21,11 +22,16 @@ fn pem(name: &str) -> Vec<u8> {
 /// The demo server with the keys of that file, and these settings.
 fn serve(home: &Home, file: &str, settings: &[(&str, &str)]) -> Server {
     let file = path(file);
-    home.serve(&[&[("JWT_SECRET", ""), ("JWT_PUBLIC_KEY_FILE", file.as_str())][..], settings].concat())
+    home.serve(
+        &[&[("JWT_SECRET", ""), ("JWT_PUBLIC_KEY_FILE", file.as_str())][..], settings].concat(),
+    )
 }
 
 fn now() -> i64 {
-    i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()).unwrap()
+    i64::try_from(
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(),
+    )
+    .unwrap()
 }
 
 /// Those claims, made now and good for ten minutes, unless they say something else.
@@ -74,7 +80,8 @@ fn me(server: &Server, token: &str) -> Value {
 
 fn is_refused(server: &Server, token: &str) -> bool {
     let Answer { status, body, .. } = server.get("/auth/me", token);
-    let refused = status == 401 && body == json!({"statusCode": 401, "message": "Unauthorized", "error": "Unauthorized"});
+    let refused = status == 401
+        && body == json!({"statusCode": 401, "message": "Unauthorized", "error": "Unauthorized"});
     refused && server.upgrade("/ws", token).close_code() == 4401
 }
 
@@ -86,16 +93,30 @@ fn a_token_of_each_kind_of_key_is_good_at_both_doors() {
         ("rsa-public.pem", vec![Header::new(Algorithm::RS256), named(Algorithm::RS256, "any")]),
         ("p256-public.pem", vec![Header::new(Algorithm::ES256)]),
         ("ed25519-public.pem", vec![Header::new(Algorithm::EdDSA)]),
-        ("jwks.json", vec![named(Algorithm::RS256, "first"), named(Algorithm::ES256, "second"), Header::new(Algorithm::ES256)]),
+        (
+            "jwks.json",
+            vec![
+                named(Algorithm::RS256, "first"),
+                named(Algorithm::ES256, "second"),
+                Header::new(Algorithm::ES256),
+            ],
+        ),
     ];
     for (file, headers) in cases {
         let server = serve(&home, file, &[]);
-        assert_eq!(linked(&home, &["--email", "ALICE@demo.test", "--subject", "eve"]), "2\tcustomer\talice@demo.test\tAlice\n");
+        assert_eq!(
+            linked(&home, &["--email", "ALICE@demo.test", "--subject", "eve"]),
+            "2\tcustomer\talice@demo.test\tAlice\n"
+        );
         for header in headers {
             let eve = sign(&header, &json!({"sub": "eve"}));
             assert_eq!(me(&server, &eve)["id"], 2, "{file} {header:?}");
             let session = server.upgrade("/ws", &eve).next();
-            assert_eq!((&session["event"], &session["data"]["userId"]), (&json!("session"), &json!(2)), "{file} {header:?}");
+            assert_eq!(
+                (&session["event"], &session["data"]["userId"]),
+                (&json!("session"), &json!(2)),
+                "{file} {header:?}"
+            );
         }
     }
 }
@@ -108,12 +129,22 @@ fn a_token_cannot_choose_how_it_is_checked() {
     let eve = json!({"sub": "eve"});
     let good = sign(&Header::new(Algorithm::RS256), &eve);
     assert_eq!(me(&server, &good)["id"], 2);
-    let by_secret =
-        |secret: &[u8]| jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims(&eve), &EncodingKey::from_secret(secret)).unwrap();
+    let by_secret = |secret: &[u8]| {
+        jsonwebtoken::encode(
+            &Header::new(Algorithm::HS256),
+            &claims(&eve),
+            &EncodingKey::from_secret(secret),
+        )
+        .unwrap()
+    };
     let header = |header: Value| URL_SAFE_NO_PAD.encode(header.to_string());
     let (_, rest) = good.split_once('.').unwrap();
     let (payload, _) = rest.split_once('.').unwrap();
-    let own = jsonwebtoken::jwk::Jwk::from_encoding_key(&EncodingKey::from_ed_pem(&pem("ed25519.pem")).unwrap(), Algorithm::EdDSA).unwrap();
+    let own = jsonwebtoken::jwk::Jwk::from_encoding_key(
+        &EncodingKey::from_ed_pem(&pem("ed25519.pem")).unwrap(),
+        Algorithm::EdDSA,
+    )
+    .unwrap();
     let cases = [
         by_secret(&pem("jwks.json")),
         by_secret(&pem("rsa-public.pem")),
@@ -140,13 +171,20 @@ fn where_others_sign_nothing_is_signed_here() {
     let server = serve(&home, "ed25519-public.pem", &[]);
     let refused = json!({"statusCode": 501, "message": "Tokens are issued elsewhere", "error": "Not Implemented"});
     for path in ["/auth/register", "/auth/login"] {
-        for body in [json!({"email": "alice@demo.test", "name": "Alice", "password": support::PASSWORD}), json!({})] {
+        for body in [
+            json!({"email": "alice@demo.test", "name": "Alice", "password": support::PASSWORD}),
+            json!({}),
+        ] {
             let answer = server.post(path, "", &body);
             assert_eq!((answer.status, answer.body), (501, refused.clone()), "{path}");
         }
     }
     let mut command = home.command(&["token", "--user", "2"]);
-    let output = command.env("JWT_SECRET", "").env("JWT_PUBLIC_KEY_FILE", path("ed25519-public.pem")).output().unwrap();
+    let output = command
+        .env("JWT_SECRET", "")
+        .env("JWT_PUBLIC_KEY_FILE", path("ed25519-public.pem"))
+        .output()
+        .unwrap();
     let mend = "hubcast: JWT_PUBLIC_KEY_FILE: is set, so tokens are signed elsewhere; get one there, or set JWT_SECRET instead";
     assert_eq!(complaint(&output), (Some(2), mend.to_owned()));
 }
@@ -155,29 +193,51 @@ fn where_others_sign_nothing_is_signed_here() {
 fn a_key_that_cannot_be_used_ends_it_with_2_and_one_line() {
     let home = Home::on_sqlite();
     let file = path("ed25519-public.pem");
-    let with = |command: &str, settings: &[(&str, &str)]| home.command(&[command]).envs(settings.iter().copied()).output().unwrap();
+    let with = |command: &str, settings: &[(&str, &str)]| {
+        home.command(&[command]).envs(settings.iter().copied()).output().unwrap()
+    };
     let cases = [
-        (vec![("JWT_PUBLIC_KEY_FILE", file.clone()), ("JWT_SECRET", "hush".into())], "JWT_PUBLIC_KEY_FILE: is set, and so is JWT_SECRET; "),
+        (
+            vec![("JWT_PUBLIC_KEY_FILE", file.clone()), ("JWT_SECRET", "hush".into())],
+            "JWT_PUBLIC_KEY_FILE: is set, and so is JWT_SECRET; ",
+        ),
         (vec![("JWT_PROVISION", "on".into())], "JWT_PROVISION: is for tokens that others sign; "),
-        (vec![("JWT_PUBLIC_KEY_FILE", "nowhere.pem".into())], "JWT_PUBLIC_KEY_FILE (--jwt-public-key-file): nowhere.pem: No such file"),
+        (
+            vec![("JWT_PUBLIC_KEY_FILE", "nowhere.pem".into())],
+            "JWT_PUBLIC_KEY_FILE (--jwt-public-key-file): nowhere.pem: No such file",
+        ),
         (
             vec![("JWT_PUBLIC_KEY_FILE", path("rsa-small-public.pem"))],
             "JWT_PUBLIC_KEY_FILE (--jwt-public-key-file): PATH: holds an RSA key of 1024 bits; ",
         ),
-        (vec![("JWT_PUBLIC_KEY_FILE", path("rsa.pem"))], "JWT_PUBLIC_KEY_FILE (--jwt-public-key-file): PATH: holds a private key, "),
+        (
+            vec![("JWT_PUBLIC_KEY_FILE", path("rsa.pem"))],
+            "JWT_PUBLIC_KEY_FILE (--jwt-public-key-file): PATH: holds a private key, ",
+        ),
     ];
     for (settings, start) in cases {
-        let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let settings: Vec<(&str, &str)> =
+            settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
         for command in ["serve", "check-config"] {
             let (code, text) = complaint(&with(command, &settings));
             let start = start.replace("PATH", settings[0].1);
             assert_eq!(code, Some(2), "{text}");
-            assert!(text.starts_with(&format!("hubcast: {start}")) && !text.contains("hush"), "{text}");
+            assert!(
+                text.starts_with(&format!("hubcast: {start}")) && !text.contains("hush"),
+                "{text}"
+            );
         }
     }
-    let good = with("check-config", &[("HUBCAST_ENV", "production"), ("JWT_PUBLIC_KEY_FILE", &file), ("JWT_PROVISION", "on")]);
+    let good = with(
+        "check-config",
+        &[("HUBCAST_ENV", "production"), ("JWT_PUBLIC_KEY_FILE", &file), ("JWT_PROVISION", "on")],
+    );
     let text = String::from_utf8(good.stdout).unwrap();
-    assert!(good.status.success() && text.contains("checks with JWT_PUBLIC_KEY_FILE, keys: 1; signs nothing\n"), "{text}");
+    assert!(
+        good.status.success()
+            && text.contains("checks with JWT_PUBLIC_KEY_FILE, keys: 1; signs nothing\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -185,11 +245,16 @@ fn a_subject_is_looked_up_and_never_taken_as_an_id() {
     let home = Home::new();
     let server = serve(&home, "ed25519-public.pem", &[]);
     for sub in [json!("1"), json!(1), json!("2")] {
-        assert!(is_refused(&server, &token(&json!({"sub": sub, "role": "admin", "generation": 0}))), "{sub}");
+        assert!(
+            is_refused(&server, &token(&json!({"sub": sub, "role": "admin", "generation": 0}))),
+            "{sub}"
+        );
     }
     linked(&home, &["--user", "2", "--subject", "1"]);
     linked(&home, &["--user", "3", "--subject", "1", "--issuer", "them"]);
-    for (claims, user) in [(json!({"sub": "1"}), 2), (json!({"sub": 1}), 2), (json!({"sub": "1", "iss": "them"}), 3)] {
+    for (claims, user) in
+        [(json!({"sub": "1"}), 2), (json!({"sub": 1}), 2), (json!({"sub": "1", "iss": "them"}), 3)]
+    {
         assert_eq!(me(&server, &token(&claims))["id"], user, "{claims}");
     }
     assert!(is_refused(&server, &token(&json!({"sub": "1", "iss": "others"}))));
@@ -198,13 +263,20 @@ fn a_subject_is_looked_up_and_never_taken_as_an_id() {
 #[test]
 fn issuer_and_audience_are_asked_for_when_set() {
     let home = Home::new();
-    let server = serve(&home, "ed25519-public.pem", &[("JWT_ISSUER", "them"), ("JWT_AUDIENCE", "hub")]);
-    let output = home.command(&["user", "link", "--user", "2", "--subject", "eve"]).env("JWT_ISSUER", "them").output().unwrap();
+    let server =
+        serve(&home, "ed25519-public.pem", &[("JWT_ISSUER", "them"), ("JWT_AUDIENCE", "hub")]);
+    let output = home
+        .command(&["user", "link", "--user", "2", "--subject", "eve"])
+        .env("JWT_ISSUER", "them")
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(me(&server, &token(&json!({"sub": "eve", "iss": "them", "aud": ["hub"]})))["id"], 2);
-    for claims in
-        [json!({"sub": "eve", "iss": "them"}), json!({"sub": "eve", "aud": "hub"}), json!({"sub": "eve", "iss": "x", "aud": "hub"})]
-    {
+    for claims in [
+        json!({"sub": "eve", "iss": "them"}),
+        json!({"sub": "eve", "aud": "hub"}),
+        json!({"sub": "eve", "iss": "x", "aud": "hub"}),
+    ] {
         assert!(is_refused(&server, &token(&claims)), "{claims}");
     }
 }
@@ -214,11 +286,17 @@ fn an_identity_is_one_accounts() {
     let home = Home::new();
     let _server = serve(&home, "ed25519-public.pem", &[]);
     for _ in 0..2 {
-        assert_eq!(linked(&home, &["--user", "2", "--subject", "eve"]), "2\tcustomer\talice@demo.test\tAlice\n");
+        assert_eq!(
+            linked(&home, &["--user", "2", "--subject", "eve"]),
+            "2\tcustomer\talice@demo.test\tAlice\n"
+        );
     }
     let taken = "hubcast: The identity is that of the user with ID 2".to_owned();
     assert_eq!(complaint(&link(&home, &["--user", "3", "--subject", "eve"])), (Some(1), taken));
-    assert_eq!(complaint(&link(&home, &["--user", "99", "--subject", "x"])), (Some(1), "hubcast: User with ID 99 not found".into()));
+    assert_eq!(
+        complaint(&link(&home, &["--user", "99", "--subject", "x"])),
+        (Some(1), "hubcast: User with ID 99 not found".into())
+    );
     assert_eq!(complaint(&link(&home, &["--user", "3", "--subject", ""])).0, Some(2));
 }
 
@@ -229,26 +307,46 @@ fn with_provisioning_who_is_seen_first_becomes_a_user() {
     let eve = json!({"sub": "1", "iss": "them", "name": "Eve", "email": "Eve@shop.test", "role": "admin"});
     let made = me(&server, &token(&eve));
     let created = made["createdAt"].clone();
-    assert_eq!(made, json!({"id": 4, "email": "Eve@shop.test", "name": "Eve", "role": "admin", "createdAt": created}));
+    assert_eq!(
+        made,
+        json!({"id": 4, "email": "Eve@shop.test", "name": "Eve", "role": "admin", "createdAt": created})
+    );
     // The claim still decides what she may, token by token.
     assert_eq!(server.call("PATCH", "/orders/9999/ship", &token(&eve), &[], None).status, 404);
     let as_customer = token(&json!({"sub": "1", "iss": "them"}));
-    assert_eq!((me(&server, &as_customer), server.call("PATCH", "/orders/9999/ship", &as_customer, &[], None).status), (made, 403));
+    assert_eq!(
+        (
+            me(&server, &as_customer),
+            server.call("PATCH", "/orders/9999/ship", &as_customer, &[], None).status
+        ),
+        (made, 403)
+    );
 
     // A socket can be the first to bring one; nothing is linked by an e-mail.
-    let session = server.upgrade("/ws", &token(&json!({"sub": "2", "email": "ALICE@demo.test"}))).next();
+    let session =
+        server.upgrade("/ws", &token(&json!({"sub": "2", "email": "ALICE@demo.test"}))).next();
     assert_eq!((&session["event"], &session["data"]["userId"]), (&json!("session"), &json!(5)));
     let other = me(&server, &token(&json!({"sub": "2"})));
     assert_eq!((&other["name"], &other["role"]), (&json!("2"), &json!("customer")));
     assert!(other["email"].as_str().unwrap().ends_with("@unknown.invalid"), "{other}");
     let list = String::from_utf8(home.run(&["user", "list"]).stdout).unwrap();
-    assert!(list.contains("2\tcustomer\talice@demo.test\tAlice\n") && list.lines().count() == 5, "{list}");
+    assert!(
+        list.contains("2\tcustomer\talice@demo.test\tAlice\n") && list.lines().count() == 5,
+        "{list}"
+    );
     // Nobody signs in with a password to what was made.
     server.stop();
     let server = home.serve(&[("JWT_SECRET", &"own".repeat(20))]);
     let login = server.post("/auth/login", "", &json!({"email": "eve@shop.test", "password": ""}));
-    assert_eq!((login.status, &login.body["message"]), (400, &json!(["password should not be empty"])));
-    let login = server.post("/auth/login", "", &json!({"email": "eve@shop.test", "password": "demo-password"}));
+    assert_eq!(
+        (login.status, &login.body["message"]),
+        (400, &json!(["password should not be empty"]))
+    );
+    let login = server.post(
+        "/auth/login",
+        "",
+        &json!({"email": "eve@shop.test", "password": "demo-password"}),
+    );
     assert_eq!((login.status, &login.body["message"]), (401, &json!("Invalid email or password")));
 }
 
@@ -257,7 +355,9 @@ fn first_requests_that_come_together_make_one_user_each() {
     let home = Home::new();
     let server = serve(&home, "ed25519-public.pem", &[("JWT_PROVISION", "on")]);
     // Two who claim the same e-mail: one gets it.
-    let tokens: Vec<String> = (0..16).map(|at| token(&json!({"sub": format!("user {}", at % 2), "email": "both@shop.test"}))).collect();
+    let tokens: Vec<String> = (0..16)
+        .map(|at| token(&json!({"sub": format!("user {}", at % 2), "email": "both@shop.test"})))
+        .collect();
     let users: Vec<Value> = std::thread::scope(|scope| {
         let calls: Vec<_> = tokens.iter().map(|token| scope.spawn(|| me(&server, token))).collect();
         calls.into_iter().map(|call| call.join().unwrap()).collect()
@@ -277,7 +377,8 @@ fn a_socket_goes_on_with_another_token_of_the_same_identity() {
     let server = serve(&home, "ed25519-public.pem", &[("JWT_PROVISION", "on")]);
     let mut socket = server.plain("/", &token(&json!({"sub": "eve"})));
     let mut refresh = |token: &str| {
-        socket.say(&json!({"event": "auth:refresh", "data": {"token": token}, "id": 1}).to_string());
+        socket
+            .say(&json!({"event": "auth:refresh", "data": {"token": token}, "id": 1}).to_string());
         socket.next()
     };
     let exp = now() + 300;
@@ -296,7 +397,8 @@ fn a_socket_goes_on_with_another_token_of_the_same_identity() {
 fn a_logout_ends_a_token_of_others_and_everywhere_all_that_were_made_before() {
     let home = Home::new();
     let server = serve(&home, "ed25519-public.pem", &[("JWT_PROVISION", "on")]);
-    let (first, second) = (token(&json!({"sub": "eve", "jti": "1"})), token(&json!({"sub": "eve", "jti": "2"})));
+    let (first, second) =
+        (token(&json!({"sub": "eve", "jti": "1"})), token(&json!({"sub": "eve", "jti": "2"})));
     let id = me(&server, &first)["id"].clone();
     let mut socket = server.plain("/", &first);
     assert_eq!(server.post("/auth/logout", &first, &json!({})).status, 200);

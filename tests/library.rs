@@ -1,4 +1,5 @@
-//! What a program on `hubcast::realtime` can do with sockets: ask them, send bytes, find them, end them. A server of `realtime` alone, on two workers.
+//! What a program on `hubcast::realtime` can do with sockets: ask them, send bytes, find them, end
+//! them. A server of `realtime` alone, on two workers.
 
 #[path = "support/polling.rs"]
 mod polling;
@@ -14,18 +15,30 @@ use actix_web::App;
 use hubcast::error::Error;
 use hubcast::realtime::gateway::{LocalBoxFuture, query_value};
 use hubcast::realtime::{
-    Client, Close, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings, Unanswered, Welcome, Whom,
+    Client, Close, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server,
+    Settings, Unanswered, Welcome, Whom,
 };
 use polling::Polling;
 use raw::{Raw, UPGRADE};
 
-/// Everyone is who `?user=` says, and in `lobby`; `slow` takes a while to come in. Events do what they say.
+/// Everyone is who `?user=` says, and in `lobby`; `slow` takes a while to come in. Events do what
+/// they say.
 struct Desk(HubHandle);
 
 impl Gateway for Desk {
-    fn connect(&self, handshake: Rc<Handshake>, _: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
+    fn connect(
+        &self,
+        handshake: Rc<Handshake>,
+        _: Option<Json>,
+    ) -> LocalBoxFuture<Result<Welcome, Error>> {
         let user = query_value(&handshake.query, "user").unwrap();
-        Box::pin(async move { Ok(Welcome { identity: user.into(), rooms: vec!["lobby".into()], ..Welcome::anonymous() }) })
+        Box::pin(async move {
+            Ok(Welcome {
+                identity: user.into(),
+                rooms: vec!["lobby".into()],
+                ..Welcome::anonymous()
+            })
+        })
     }
 
     fn entered(&self, client: Client) -> LocalBoxFuture<()> {
@@ -41,29 +54,53 @@ impl Gateway for Desk {
     fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply> {
         let hub = self.0.clone();
         Box::pin(async move {
-            let word = event.args.first().and_then(|arg| serde_json::from_str::<String>(arg.get()).ok()).unwrap_or_default();
+            let word = event
+                .args
+                .first()
+                .and_then(|arg| serde_json::from_str::<String>(arg.get()).ok())
+                .unwrap_or_default();
             let whom = || match word.split_once(' ') {
                 Some(("user", user)) => Whom::user(user),
                 Some(("room", room)) => Whom::room(room),
                 _ => Whom::All,
             };
             match event.name.as_str() {
-                "room" => hub.emit(Event::new("/", "said", event.into_payload(), ["lobby"]), None).await,
+                "room" => {
+                    hub.emit(Event::new("/", "said", event.into_payload(), ["lobby"]), None).await
+                }
                 "all" => hub.emit(Event::to_all("/", "said", event.into_payload()), None).await,
-                "others" => hub.emit(Event::new("/", "said", event.into_payload(), ["lobby"]).but(&client), None).await,
-                "volatile" => hub.emit(Event::new("/", "said", event.into_payload(), ["lobby"]).volatile(), None).await,
+                "others" => {
+                    hub.emit(
+                        Event::new("/", "said", event.into_payload(), ["lobby"]).but(&client),
+                        None,
+                    )
+                    .await
+                }
+                "volatile" => {
+                    hub.emit(
+                        Event::new("/", "said", event.into_payload(), ["lobby"]).volatile(),
+                        None,
+                    )
+                    .await
+                }
                 "whisper" => client.emit_volatile("said", event.into_payload()),
                 "to" => hub.emit_to_user("/", &word.into(), "said", Payload::json("1")).await,
                 "join" => client.join(word).await,
                 "rooms" => return Payload::of(&client.rooms()).map_err(|_| Error::Internal),
                 "who" => {
-                    let mut found: Vec<_> =
-                        hub.sockets("/", whom()).await.iter().map(|socket| socket.user().unwrap_or_default().to_owned()).collect();
+                    let mut found: Vec<_> = hub
+                        .sockets("/", whom())
+                        .await
+                        .iter()
+                        .map(|socket| socket.user().unwrap_or_default().to_owned())
+                        .collect();
                     found.sort_unstable();
                     return Ok(Payload::json(format!("[{}]", found.join(","))));
                 }
                 "ask" => {
-                    let answer = client.ask("question", event.into_payload(), Duration::from_millis(300)).await;
+                    let answer = client
+                        .ask("question", event.into_payload(), Duration::from_millis(300))
+                        .await;
                     return Ok(match answer {
                         Ok(answer) => answer.into_payload(),
                         Err(why) => Payload::of(&why.to_string()).map_err(|_| Error::Internal)?,
@@ -87,15 +124,26 @@ fn server() -> SocketAddr {
             let settings = Settings { session_event: false, ..Settings::default() };
             let hub = HubHandle::start(&settings);
             let desk = Arc::new(Desk(hub.clone()));
-            let server = Server::builder(settings, hub).namespace("/", desk.clone()).namespace("/other", desk).build();
-            server.listen(listener, 2, |sockets| App::new().configure(sockets)).unwrap().await.unwrap();
+            let server = Server::builder(settings, hub)
+                .namespace("/", desk.clone())
+                .namespace("/other", desk)
+                .build();
+            server
+                .listen(listener, 2, |sockets| App::new().configure(sockets))
+                .unwrap()
+                .await
+                .unwrap();
         });
     });
     address
 }
 
 fn come(address: SocketAddr, user: &str) -> Raw {
-    let mut raw = Raw::request(address, &format!("GET /socket.io/?EIO=4&transport=websocket&user={user}"), UPGRADE);
+    let mut raw = Raw::request(
+        address,
+        &format!("GET /socket.io/?EIO=4&transport=websocket&user={user}"),
+        UPGRADE,
+    );
     raw.head();
     assert!(raw.text().starts_with(r#"0{"sid":""#));
     raw.say("40");
@@ -120,21 +168,31 @@ fn ask(raw: &mut Raw, event: &str, argument: &str) -> String {
 #[test]
 fn a_room_hears_any_arguments_and_bytes_in_each_protocols_words() {
     let address = server();
-    let (mut ann, mut bob, mut cat) = (come(address, "ann"), come(address, "bob"), plain(address, "cat"));
+    let (mut ann, mut bob, mut cat) =
+        (come(address, "ann"), come(address, "bob"), plain(address, "cat"));
     ann.say(r#"451-1["room",{"deep":[{"_placeholder":true,"num":0}]},2,"three"]"#);
     ann.send(0x82, &[0xff, 0]);
     for raw in [&mut ann, &mut bob] {
-        assert_eq!(raw.text(), r#"451-["said",{"deep":[{"_placeholder":true,"num":0}]},2,"three"]"#);
+        assert_eq!(
+            raw.text(),
+            r#"451-["said",{"deep":[{"_placeholder":true,"num":0}]},2,"three"]"#
+        );
         assert_eq!(raw.frame(), (0x82, vec![0xff, 0]));
     }
     assert_eq!(ann.text(), "431[true]");
     assert_eq!(cat.text(), r#"{"event":"said","data":[{"deep":["/wA="]},2,"three"]}"#);
     ann.say(r#"42["all"]"#);
-    assert_eq!([ann.text(), bob.text(), cat.text()], [r#"42["said"]"#, r#"42["said"]"#, r#"{"event":"said","data":null}"#]);
+    assert_eq!(
+        [ann.text(), bob.text(), cat.text()],
+        [r#"42["said"]"#, r#"42["said"]"#, r#"{"event":"said","data":null}"#]
+    );
     cat.say(r#"{"event":"others","data":1}"#);
     assert_eq!([ann.text(), bob.text()], [r#"42["said",1]"#; 2]);
     ann.say(r#"42["volatile",2]"#);
-    assert_eq!([ann.text(), bob.text(), cat.text()], [r#"42["said",2]"#, r#"42["said",2]"#, r#"{"event":"said","data":2}"#]);
+    assert_eq!(
+        [ann.text(), bob.text(), cat.text()],
+        [r#"42["said",2]"#, r#"42["said",2]"#, r#"{"event":"said","data":2}"#]
+    );
 }
 
 #[test]
@@ -188,7 +246,8 @@ fn a_question_ends_with_its_socket_and_the_plain_protocol_knows_none() {
 #[test]
 fn sockets_are_found_by_room_by_user_and_all() {
     let address = server();
-    let (mut ann, mut again, _bob, _cat) = (come(address, "ann"), come(address, "ann"), come(address, "bob"), plain(address, "cat"));
+    let (mut ann, mut again, _bob, _cat) =
+        (come(address, "ann"), come(address, "ann"), come(address, "bob"), plain(address, "cat"));
     assert_eq!(ask(&mut ann, "join", "attic"), "431[true]");
     for (whom, found) in [
         ("all", r#"["ann","ann","bob","cat"]"#),
@@ -224,7 +283,8 @@ fn a_socket_is_ended_alone_and_its_connection_lives_on() {
 #[test]
 fn a_whole_connection_is_ended_with_a_word_for_each_of_its_sockets() {
     let address = server();
-    let (mut ann, mut bob, mut cat) = (come(address, "ann"), come(address, "bob"), plain(address, "cat"));
+    let (mut ann, mut bob, mut cat) =
+        (come(address, "ann"), come(address, "bob"), plain(address, "cat"));
     ann.say("40/other,");
     assert!(ann.text().starts_with(r#"40/other,{"sid":""#));
     assert_eq!(ask(&mut ann, "join", "attic"), "431[true]");
@@ -263,7 +323,11 @@ fn who_is_ended_in_the_middle_of_the_upgrade_hears_it_on_the_websocket() {
     let polling = Polling::open_as(address, "ann");
     assert_eq!(polling.post(b"40"), (200, "ok".to_owned()));
     polling.hears("40{");
-    let mut raw = Raw::request(address, &format!("GET {}", polling.path().replace("polling", "websocket")), UPGRADE);
+    let mut raw = Raw::request(
+        address,
+        &format!("GET {}", polling.path().replace("polling", "websocket")),
+        UPGRADE,
+    );
     raw.head();
     raw.say("2probe");
     assert_eq!(raw.text(), "3probe");

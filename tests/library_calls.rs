@@ -1,5 +1,6 @@
-//! What a program on `hubcast::realtime` can have done with a socket whose client says nothing: be woken at a moment, be told something, be ended with an
-//! error. A server of `realtime` alone, on two workers.
+//! What a program on `hubcast::realtime` can have done with a socket whose client says nothing: be
+//! woken at a moment, be told something, be ended with an error. A server of `realtime` alone, on
+//! two workers.
 
 #[path = "support/polling.rs"]
 mod polling;
@@ -14,18 +15,31 @@ use std::time::{Duration, Instant, SystemTime};
 use actix_web::App;
 use hubcast::error::{AuthFailure, Error};
 use hubcast::realtime::gateway::{LocalBoxFuture, query_value};
-use hubcast::realtime::{Client, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings, Signal, Welcome, Whom};
+use hubcast::realtime::{
+    Client, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings,
+    Signal, Welcome, Whom,
+};
 use polling::Polling;
 use raw::{Raw, UPGRADE};
 
-/// Everyone is who `?user=` says, and in `lobby`. `late` is woken while it comes in. Events do what they say.
+/// Everyone is who `?user=` says, and in `lobby`. `late` is woken while it comes in. Events do what
+/// they say.
 struct Desk(HubHandle);
 
 impl Gateway for Desk {
-    fn connect(&self, handshake: Rc<Handshake>, _: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
+    fn connect(
+        &self,
+        handshake: Rc<Handshake>,
+        _: Option<Json>,
+    ) -> LocalBoxFuture<Result<Welcome, Error>> {
         let user = query_value(&handshake.query, "user").unwrap();
         let wake_at = (user == "late").then(SystemTime::now);
-        let welcome = Welcome { identity: user.into(), rooms: vec!["lobby".into()], wake_at, ..Welcome::anonymous() };
+        let welcome = Welcome {
+            identity: user.into(),
+            rooms: vec!["lobby".into()],
+            wake_at,
+            ..Welcome::anonymous()
+        };
         Box::pin(async move { Ok(welcome) })
     }
 
@@ -70,18 +84,33 @@ fn server() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         actix_rt::System::new().block_on(async move {
-            let settings = Settings { session_event: false, aliases: &[("error", "exception")], ..Settings::default() };
+            let settings = Settings {
+                session_event: false,
+                aliases: &[("error", "exception")],
+                ..Settings::default()
+            };
             let hub = HubHandle::start(&settings);
             let desk = Arc::new(Desk(hub.clone()));
-            let server = Server::builder(settings, hub).namespace("/", desk.clone()).namespace("/other", desk).build();
-            server.listen(listener, 2, |sockets| App::new().configure(sockets)).unwrap().await.unwrap();
+            let server = Server::builder(settings, hub)
+                .namespace("/", desk.clone())
+                .namespace("/other", desk)
+                .build();
+            server
+                .listen(listener, 2, |sockets| App::new().configure(sockets))
+                .unwrap()
+                .await
+                .unwrap();
         });
     });
     address
 }
 
 fn come(address: SocketAddr, user: &str) -> Raw {
-    let mut raw = Raw::request(address, &format!("GET /socket.io/?EIO=4&transport=websocket&user={user}"), UPGRADE);
+    let mut raw = Raw::request(
+        address,
+        &format!("GET /socket.io/?EIO=4&transport=websocket&user={user}"),
+        UPGRADE,
+    );
     raw.head();
     assert!(raw.text().starts_with(r#"0{"sid":""#));
     raw.say("40");
@@ -121,7 +150,8 @@ fn a_socket_is_woken_while_it_is_on_its_way_in() {
 #[test]
 fn all_a_room_and_a_user_can_be_told_something_and_no_others_are() {
     let address = server();
-    let (mut ann, mut bob, mut cat) = (come(address, "ann"), come(address, "bob"), plain(address, "cat"));
+    let (mut ann, mut bob, mut cat) =
+        (come(address, "ann"), come(address, "bob"), plain(address, "cat"));
     let told = r#"42["told",5]"#;
     ann.say(r#"421["tell user","bob"]"#);
     assert_eq!([ann.text(), bob.text()], ["431[true]", told]);
@@ -143,7 +173,10 @@ fn who_is_expelled_is_told_why_and_the_other_namespaces_stay() {
     assert!(ann.text().starts_with(r#"40/other,{"sid":""#));
     ann.say(r#"42["expel"]"#);
     let data = r#"{"code":"token_expired","message":"The token has expired","status":"error"}"#;
-    assert_eq!([ann.text(), ann.text(), ann.text()], [format!(r#"42["error",{data}]"#), format!(r#"42["exception",{data}]"#), "41".into()]);
+    assert_eq!(
+        [ann.text(), ann.text(), ann.text()],
+        [format!(r#"42["error",{data}]"#), format!(r#"42["exception",{data}]"#), "41".into()]
+    );
     ann.say(r#"42/other,1["tell room","nowhere"]"#);
     assert_eq!(ann.text(), "43/other,1[true]");
 
@@ -158,7 +191,8 @@ fn who_is_expelled_is_told_why_and_the_other_namespaces_stay() {
 #[test]
 fn on_the_plain_protocol_the_close_code_says_why() {
     let address = server();
-    for (event, code) in [("expel", 4401), ("distrust", 4401), ("forbid", 4403), ("nonsense", 1000)] {
+    for (event, code) in [("expel", 4401), ("distrust", 4401), ("forbid", 4403), ("nonsense", 1000)]
+    {
         let mut raw = plain(address, "ann");
         raw.say(&format!(r#"{{"event":"{event}"}}"#));
         raw.ends(code);

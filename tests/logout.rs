@@ -27,7 +27,12 @@ fn logout(server: &Server, token: &str, body: &Value) {
 fn is_good(server: &Server, token: &str) -> bool {
     let answer = server.get("/auth/me", token);
     let refused = json!({"statusCode": 401, "message": "Unauthorized", "error": "Unauthorized"});
-    assert!(answer.status == 200 || (answer.status == 401 && answer.body == refused), "{} {}", answer.status, answer.body);
+    assert!(
+        answer.status == 200 || (answer.status == 401 && answer.body == refused),
+        "{} {}",
+        answer.status,
+        answer.body
+    );
     answer.status == 200
 }
 
@@ -41,12 +46,17 @@ fn a_logout_ends_its_token_and_exactly_the_sockets_of_that() {
     let server = home.serve(&[]);
     let ((ended, _), (other, _)) = (server.sign_in("admin"), server.sign_in("admin"));
     let (bob, _) = server.sign_in("bob");
-    let mut gone = [server.plain("/", &ended), server.plain("/", &ended), server.plain("/admin", &ended)];
-    let mut there = [server.plain("/", &other), server.plain("/admin", &other), server.plain("/", &bob)];
+    let mut gone =
+        [server.plain("/", &ended), server.plain("/", &ended), server.plain("/admin", &ended)];
+    let mut there =
+        [server.plain("/", &other), server.plain("/admin", &other), server.plain("/", &bob)];
     let mut raw = connection(&server);
     join(&mut raw, "/", &ended);
     let polling = Polling::open(server.address.parse().unwrap());
-    assert_eq!(polling.post(format!(r#"40{{"token":"{ended}"}}"#).as_bytes()), (200, "ok".to_owned()));
+    assert_eq!(
+        polling.post(format!(r#"40{{"token":"{ended}"}}"#).as_bytes()),
+        (200, "ok".to_owned())
+    );
     polling.hears(r#"42["notifications:unread","#);
 
     logout(&server, &ended, &json!({}));
@@ -94,7 +104,8 @@ fn a_login_right_after_is_good_and_so_are_its_sockets() {
     }
     assert!(is_good(&server, &token_of(&home, id, &[])));
     let mut socket = server.plain("/", &token);
-    // What ended before is looked for again each second, and is not about this one. It was looked for when a command's end has been seen.
+    // What ended before is looked for again each second, and is not about this one. It was looked
+    // for when a command's end has been seen.
     let (bob, bob_id) = server.sign_in("bob");
     let mut bobs = server.plain("/", &bob);
     assert!(home.run(&["user", "role", "--user", &bob_id.to_string(), "admin"]).status.success());
@@ -140,7 +151,8 @@ fn session_of(server: &Server, token: &str) -> (Socket, String) {
     let mut socket = server.upgrade("/ws", token);
     let session = socket.next();
     assert_eq!(socket.next()["event"], "notifications:unread");
-    let (pid, offset) = (session["data"]["session"].as_str().unwrap(), session["offset"].as_str().unwrap());
+    let (pid, offset) =
+        (session["data"]["session"].as_str().unwrap(), session["offset"].as_str().unwrap());
     (socket, format!("/ws?resume={pid}&offset={offset}"))
 }
 
@@ -212,7 +224,12 @@ fn a_token_of_another_program_is_good_again_when_it_was_made_later_than_the_end(
         if let Some(iat) = iat {
             claims["iat"] = iat.into();
         }
-        jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+        jsonwebtoken::encode(
+            &Header::default(),
+            &claims,
+            &EncodingKey::from_secret(secret.as_bytes()),
+        )
+        .unwrap()
     };
     let before = [sign(None), sign(Some(now() - 100))];
     assert!(before.iter().all(|token| is_good(&server, token)));
@@ -237,8 +254,14 @@ fn an_end_by_another_server_is_seen_within_moments_and_only_by_the_sockets_it_is
     let (mut gone, mut there) = (server.plain("/", &ended), server.plain("/", &other));
     // As another server on this database would write it.
     let signed = ended.rsplit_once('.').unwrap().0;
-    let digest = <sha2::Sha256 as sha2::Digest>::digest(signed).iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
-    let literal = if std::env::var_os("HUBCAST_TEST_POSTGRES").is_some() { format!("'\\x{digest}'") } else { format!("x'{digest}'") };
+    let digest = <sha2::Sha256 as sha2::Digest>::digest(signed)
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let literal = if std::env::var_os("HUBCAST_TEST_POSTGRES").is_some() {
+        format!("'\\x{digest}'")
+    } else {
+        format!("x'{digest}'")
+    };
     let now = chrono::Utc::now().format("%Y-%m-%d %H:%M:%S%.3f");
     home.execute(&format!(
         "INSERT INTO token_ends (user_id, digest, ended_at, keep_until) VALUES ({id}, {literal}, '{now}', '2999-01-01 00:00:00')"

@@ -1,6 +1,8 @@
-//! What no packet may look like, over both transports, each entry with its exact end: over a WebSocket a close code, over long-polling the POST's
-//! answer and a session that is unknown from then on. Outcomes are those of socket.io 4.8 unless `wire/socketio/decode.rs` says otherwise.
-//! Two more are this server's own: Engine.IO's close packet ends a WebSocket too, and a connection joins so many namespaces and no more.
+//! What no packet may look like, over both transports, each entry with its exact end: over a
+//! WebSocket a close code, over long-polling the POST's answer and a session that is unknown from
+//! then on. Outcomes are those of socket.io 4.8 unless `wire/socketio/decode.rs` says otherwise.
+//! Two more are this server's own: Engine.IO's close packet ends a WebSocket too, and a connection
+//! joins so many namespaces and no more.
 
 #[path = "support/echo.rs"]
 mod echo;
@@ -11,7 +13,9 @@ mod polling;
 #[path = "support/raw.rs"]
 mod raw;
 
-use inputs::{After, Always, Answers, Before, Case, Ends, Leaves, Lives, Say, Unjoined, run, server, text};
+use inputs::{
+    After, Always, Answers, Before, Case, Ends, Leaves, Lives, Say, Unjoined, run, server, text,
+};
 
 const HOLE: &str = r#"{"_placeholder":true,"num":0}"#;
 
@@ -47,13 +51,24 @@ fn packets_of_engine_io() {
     .iter()
     .map(|input| (Always, text(input), Ends(1002)))
     .collect();
-    let not_utf8 = [&b"4\xff"[..], b"\xff", b"42[\"\xc3\x28\"]", b"4\xed\xa0\x80", b"4\xc0\x80", b"42[\"\xe2\x82\"]", b"3\xf4\x90\x80\x80"]
-        .map(|input| (Always, text(input), Ends(1007)));
-    let read_over = ["0", "0{}", r#"0{"sid":"x","upgrades":[]}"#, "3", "3probe", "3é", "5", "5x", "6", "6x"]
-        .iter()
-        .map(|input| (Always, text(input), Lives));
-    let closing = ["1", "1x", "1:3", r#"1{"a":1}"#].iter().map(|input| (Always, text(input), Leaves));
-    let cases: Vec<Case> = broken.into_iter().chain(not_utf8).chain(read_over).chain(closing).collect();
+    let not_utf8 = [
+        &b"4\xff"[..],
+        b"\xff",
+        b"42[\"\xc3\x28\"]",
+        b"4\xed\xa0\x80",
+        b"4\xc0\x80",
+        b"42[\"\xe2\x82\"]",
+        b"3\xf4\x90\x80\x80",
+    ]
+    .map(|input| (Always, text(input), Ends(1007)));
+    let read_over =
+        ["0", "0{}", r#"0{"sid":"x","upgrades":[]}"#, "3", "3probe", "3é", "5", "5x", "6", "6x"]
+            .iter()
+            .map(|input| (Always, text(input), Lives));
+    let closing =
+        ["1", "1x", "1:3", r#"1{"a":1}"#].iter().map(|input| (Always, text(input), Leaves));
+    let cases: Vec<Case> =
+        broken.into_iter().chain(not_utf8).chain(read_over).chain(closing).collect();
     run(&server(), &cases);
 }
 
@@ -199,14 +214,20 @@ const BROKEN: &[&str] = &[
 
 #[test]
 fn packets_of_socket_io_that_end_the_connection() {
-    let mut cases: Vec<Case> = BROKEN.iter().map(|packet| (Always, text(packet), Ends(1002))).collect();
+    let mut cases: Vec<Case> =
+        BROKEN.iter().map(|packet| (Always, text(packet), Ends(1002))).collect();
     // Placeholders beside the attachments.
     for num in ["1", "10", "-1", "\"0\"", "0.5", "null", "[0]", "99999999999999999999", "00"] {
-        cases.push((Always, text(format!(r#"451-["echo",{{"_placeholder":true,"num":{num}}}]"#)), Ends(1002)));
+        cases.push((
+            Always,
+            text(format!(r#"451-["echo",{{"_placeholder":true,"num":{num}}}]"#)),
+            Ends(1002),
+        ));
     }
     cases.push((Always, text(r#"451-["echo",{"_placeholder":true}]"#), Ends(1002)));
     // Attachments out of turn.
-    let [one, bytes] = [Say::Text(format!(r#"451-["echo",{HOLE},1]"#).into()), Say::Binary(vec![1])];
+    let [one, bytes] =
+        [Say::Text(format!(r#"451-["echo",{HOLE},1]"#).into()), Say::Binary(vec![1])];
     let two = Say::Text(format!(r#"452-["echo",{HOLE},1]"#).into());
     cases.push((Always, vec![bytes.clone()], Ends(1002)));
     cases.push((Always, vec![Say::Binary(vec![])], Ends(1002)));
@@ -227,7 +248,11 @@ fn packets_of_socket_io_that_end_the_connection() {
     let many = |kind: &str, count: usize| format!("{kind}[{}]", vec!["0"; count].join(","));
     cases.push((Always, text(many("42", 258)), Ends(1002)));
     cases.push((Always, text(many("431", 257)), Ends(1002)));
-    cases.push((Always, text(format!(r#"451-["echo",{}{}]"#, "[".repeat(129), "]".repeat(129))), Ends(1002)));
+    cases.push((
+        Always,
+        text(format!(r#"451-["echo",{}{}]"#, "[".repeat(129), "]".repeat(129))),
+        Ends(1002),
+    ));
     let everywhere = (0..=16).map(|n| Say::Text(format!("40/{n},").into())).collect();
     cases.push((Before, everywhere, Ends(1002)));
     run(&server(), &cases);
@@ -235,14 +260,33 @@ fn packets_of_socket_io_that_end_the_connection() {
 
 #[test]
 fn packets_of_socket_io_that_look_odd_and_are_none_the_worse() {
-    let invalid = |namespace: &str| Answers(format!(r#"44{namespace},{{"message":"Invalid namespace"}}"#));
-    let unauthorized =
-        |reason: &str| Answers(format!(r#"44/closed,{{"message":"Unauthorized","data":{{"code":"unauthorized","reason":"{reason}"}}}}"#));
-    let unknown = |name: &str| Answers(format!(r#"437[{{"error":{{"code":"invalid","message":"unknown event {name}"}},"ok":false}}]"#));
+    let invalid =
+        |namespace: &str| Answers(format!(r#"44{namespace},{{"message":"Invalid namespace"}}"#));
+    let unauthorized = |reason: &str| {
+        Answers(format!(
+            r#"44/closed,{{"message":"Unauthorized","data":{{"code":"unauthorized","reason":"{reason}"}}}}"#
+        ))
+    };
+    let unknown = |name: &str| {
+        Answers(format!(
+            r#"437[{{"error":{{"code":"invalid","message":"unknown event {name}"}},"ok":false}}]"#
+        ))
+    };
     let mut cases: Vec<Case> = Vec::new();
-    for namespace in
-        ["/nowhere", "//", "/no such", "/é", "/\"x\"", "/CLOSED", "/closed/", "/closed{\"token\":\"good\"}", "/\n", "/..", "/%2f", "/17"]
-    {
+    for namespace in [
+        "/nowhere",
+        "//",
+        "/no such",
+        "/é",
+        "/\"x\"",
+        "/CLOSED",
+        "/closed/",
+        "/closed{\"token\":\"good\"}",
+        "/\n",
+        "/..",
+        "/%2f",
+        "/17",
+    ] {
         cases.push((Always, text(format!("40{namespace},")), invalid(namespace)));
     }
     cases.push((Always, text("40/nowhere"), invalid("/nowhere")));
@@ -250,7 +294,11 @@ fn packets_of_socket_io_that_look_odd_and_are_none_the_worse() {
     cases.push((Always, text("40/closed,"), unauthorized("missing")));
     cases.push((Always, text("40/closed,{}"), unauthorized("invalid")));
     cases.push((Always, text("40/closed"), unauthorized("missing")));
-    for packet in ["40/closed,{\"token\":\"good\"}", "40/closed?x=1,{\"token\":\"good\"}", "40/closed,7{\"token\":\"good\"}"] {
+    for packet in [
+        "40/closed,{\"token\":\"good\"}",
+        "40/closed?x=1,{\"token\":\"good\"}",
+        "40/closed,7{\"token\":\"good\"}",
+    ] {
         cases.push((Always, text(packet), Answers("40/closed,{\"sid\":\"".into())));
     }
     for packet in ["41", "417", "41/", "41/,"] {
@@ -278,10 +326,18 @@ fn packets_of_socket_io_that_look_odd_and_are_none_the_worse() {
     cases.push((After, text(r#"427["Connect"]"#), unknown("Connect")));
     let deep = format!("{}{}", "[".repeat(400), "]".repeat(400));
     cases.push((After, text(format!(r#"427["echo",{deep}]"#)), Answers(format!("437[{deep}]"))));
-    cases.push((After, text(format!("427[\"echo\"{}]", ",0".repeat(256))), Answers("437[0]".into())));
+    cases.push((
+        After,
+        text(format!("427[\"echo\"{}]", ",0".repeat(256))),
+        Answers("437[0]".into()),
+    ));
     // Nothing of Socket.IO's stands between.
-    let parts =
-        [Say::Text(format!(r#"451-7["echo",{HOLE},1]"#).into()), Say::Text("3".into()), Say::Text("6".into()), Say::Binary(vec![1])];
+    let parts = [
+        Say::Text(format!(r#"451-7["echo",{HOLE},1]"#).into()),
+        Say::Text("3".into()),
+        Say::Text("6".into()),
+        Say::Binary(vec![1]),
+    ];
     cases.push((After, parts.to_vec(), Answers("437[1]".into())));
     run(&server(), &cases);
 }

@@ -1,4 +1,5 @@
-//! What no frame may look like: RFC 6455 under both protocols, and the frames of the plain protocol. Each entry has its exact end.
+//! What no frame may look like: RFC 6455 under both protocols, and the frames of the plain
+//! protocol. Each entry has its exact end.
 
 #[path = "support/echo.rs"]
 mod echo;
@@ -63,22 +64,58 @@ fn frames_that_end_the_connection() {
     let server = server();
     let mut cases: Vec<(String, Vec<u8>, u16)> = Vec::new();
     for bits in 1..=7u8 {
-        cases.push((format!("reserved bits {bits} on text, its first byte alone"), head(&[0x81 | bits << 4]), PROTOCOL));
+        cases.push((
+            format!("reserved bits {bits} on text, its first byte alone"),
+            head(&[0x81 | bits << 4]),
+            PROTOCOL,
+        ));
     }
     cases.push(("a reserved bit on a ping".into(), masked(0xc9, b""), PROTOCOL));
-    cases.push(("a reserved bit on a continuation".into(), [masked(0x01, b"a"), masked(0xc0, b"b")].concat(), PROTOCOL));
+    cases.push((
+        "a reserved bit on a continuation".into(),
+        [masked(0x01, b"a"), masked(0xc0, b"b")].concat(),
+        PROTOCOL,
+    ));
     for opcode in (0x3..=0x7).chain(0xb..=0xf) {
-        cases.push((format!("opcode {opcode:x}, its first byte alone"), head(&[0x80 | opcode]), PROTOCOL));
+        cases.push((
+            format!("opcode {opcode:x}, its first byte alone"),
+            head(&[0x80 | opcode]),
+            PROTOCOL,
+        ));
     }
     for opcode in [0x1, 0x2, 0x8, 0x9, 0xa] {
-        cases.push((format!("unmasked opcode {opcode:x}"), head(&[0x80 | opcode, 0x02, 0x03, 0xe8]), PROTOCOL));
-        cases.push((format!("unmasked opcode {opcode:x}, its head alone"), head(&[0x80 | opcode, 0x00]), PROTOCOL));
+        cases.push((
+            format!("unmasked opcode {opcode:x}"),
+            head(&[0x80 | opcode, 0x02, 0x03, 0xe8]),
+            PROTOCOL,
+        ));
+        cases.push((
+            format!("unmasked opcode {opcode:x}, its head alone"),
+            head(&[0x80 | opcode, 0x00]),
+            PROTOCOL,
+        ));
     }
     for opcode in [0x8, 0x9, 0xa] {
-        cases.push((format!("the first fragment of opcode {opcode:x}"), masked(opcode, b""), PROTOCOL));
-        cases.push((format!("opcode {opcode:x} of 126 bytes, its head alone"), head(&[0x80 | opcode, 0xfe]), PROTOCOL));
-        cases.push((format!("opcode {opcode:x} of 126 bytes"), masked(0x80 | opcode, &[b'x'; 126]), PROTOCOL));
-        cases.push((format!("opcode {opcode:x} with a length of 64 bits"), head(&[0x80 | opcode, 0xff]), PROTOCOL));
+        cases.push((
+            format!("the first fragment of opcode {opcode:x}"),
+            masked(opcode, b""),
+            PROTOCOL,
+        ));
+        cases.push((
+            format!("opcode {opcode:x} of 126 bytes, its head alone"),
+            head(&[0x80 | opcode, 0xfe]),
+            PROTOCOL,
+        ));
+        cases.push((
+            format!("opcode {opcode:x} of 126 bytes"),
+            masked(0x80 | opcode, &[b'x'; 126]),
+            PROTOCOL,
+        ));
+        cases.push((
+            format!("opcode {opcode:x} with a length of 64 bits"),
+            head(&[0x80 | opcode, 0xff]),
+            PROTOCOL,
+        ));
         cases.push((
             format!("opcode {opcode:x} with a short length written long"),
             head(&[0x80 | opcode, 0xfe, 0, 0, 0, 0, 0, 0]),
@@ -86,18 +123,43 @@ fn frames_that_end_the_connection() {
         ));
     }
     let huge = |highest: u8| head(&[0x82, 0xff, highest, 0, 0, 0x40, 0, 0, 0, 0]);
-    cases.push(("a length of 64 bits, as far as it shows".into(), huge(0x80)[..3].to_vec(), PROTOCOL));
+    cases.push((
+        "a length of 64 bits, as far as it shows".into(),
+        huge(0x80)[..3].to_vec(),
+        PROTOCOL,
+    ));
     cases.push(("a length of 64 bits".into(), huge(0xff), PROTOCOL));
     cases.push(("a length of 63 bits".into(), huge(0x7f), TOO_LARGE));
     cases.push(("256 GiB, its head alone".into(), huge(0x00), TOO_LARGE));
-    cases.push(("a byte more than may be, its head alone".into(), head(&[0x81, 0xfe, 0x03, 0xe9]), TOO_LARGE));
+    cases.push((
+        "a byte more than may be, its head alone".into(),
+        head(&[0x81, 0xfe, 0x03, 0xe9]),
+        TOO_LARGE,
+    ));
     cases.push(("a fragment too large".into(), head(&[0x01, 0xfe, 0x03, 0xe9]), TOO_LARGE));
-    cases.push(("fragments too large together".into(), [masked(0x01, &[b'x'; 600]), masked(0x80, &[b'x'; 401])].concat(), TOO_LARGE));
-    cases.push(("fragments without an end".into(), [masked(0x01, b""), masked(0x00, b"").repeat(1024)].concat(), TOO_LARGE));
+    cases.push((
+        "fragments too large together".into(),
+        [masked(0x01, &[b'x'; 600]), masked(0x80, &[b'x'; 401])].concat(),
+        TOO_LARGE,
+    ));
+    cases.push((
+        "fragments without an end".into(),
+        [masked(0x01, b""), masked(0x00, b"").repeat(1024)].concat(),
+        TOO_LARGE,
+    ));
     cases.push(("a continuation of nothing".into(), masked(0x00, b""), PROTOCOL));
     cases.push(("the last continuation of nothing".into(), masked(0x80, b"x"), PROTOCOL));
-    for (name, first) in [("text", 0x81), ("bytes", 0x82), ("a first fragment of text", 0x01), ("a first fragment of bytes", 0x02)] {
-        cases.push((format!("{name} within fragments"), [masked(0x01, b"a"), masked(first, b"b")].concat(), PROTOCOL));
+    for (name, first) in [
+        ("text", 0x81),
+        ("bytes", 0x82),
+        ("a first fragment of text", 0x01),
+        ("a first fragment of bytes", 0x02),
+    ] {
+        cases.push((
+            format!("{name} within fragments"),
+            [masked(0x01, b"a"), masked(first, b"b")].concat(),
+            PROTOCOL,
+        ));
     }
     for (name, text) in [
         ("a byte that never is", &b"\xff"[..]),
@@ -108,7 +170,11 @@ fn frames_that_end_the_connection() {
         ("beyond U+10FFFF", b"\xf4\x90\x80\x80"),
     ] {
         cases.push((format!("text with {name}"), masked(0x81, text), NOT_UTF8));
-        cases.push((format!("fragments of text with {name}"), [masked(0x01, b""), masked(0x80, text)].concat(), NOT_UTF8));
+        cases.push((
+            format!("fragments of text with {name}"),
+            [masked(0x01, b""), masked(0x80, text)].concat(),
+            NOT_UTF8,
+        ));
     }
     for (name, bytes, code) in cases {
         both(server.address, &name, &bytes, |raw| raw.ends(code));
@@ -127,7 +193,10 @@ fn close_frames() {
     for code in [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1999, 2000, 2999, 5000, 9999, 65535] {
         cases.push((format!("code {code}"), close(code, b""), PROTOCOL));
     }
-    for code in [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999] {
+    for code in [
+        1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000,
+        4999,
+    ] {
         cases.push((format!("code {code}"), close(code, b""), 1000));
     }
     cases.push(("one byte".into(), masked(0x88, &[0x03]), PROTOCOL));
@@ -139,9 +208,17 @@ fn close_frames() {
     cases.push(("a reason".into(), close(1000, "wégen".as_bytes()), 1000));
     cases.push(("the longest reason".into(), close(1000, &[b'x'; 123]), 1000));
     // After it nothing is handled, be it good or bad.
-    cases.push(("and then a ping".into(), [close(1000, b""), masked(0x89, b"late")].concat(), 1000));
+    cases.push((
+        "and then a ping".into(),
+        [close(1000, b""), masked(0x89, b"late")].concat(),
+        1000,
+    ));
     cases.push(("and then another".into(), [close(1000, b""), close(1005, b"")].concat(), 1000));
-    cases.push(("and then what is no frame".into(), [close(1000, b""), vec![0xff; 20]].concat(), 1000));
+    cases.push((
+        "and then what is no frame".into(),
+        [close(1000, b""), vec![0xff; 20]].concat(),
+        1000,
+    ));
     cases.push(("between fragments".into(), [masked(0x01, b"a"), close(1000, b"")].concat(), 1000));
     cases.push(("behind a fault".into(), [masked(0x83, b""), close(1000, b"")].concat(), PROTOCOL));
     for (name, bytes, code) in cases {
@@ -163,13 +240,22 @@ fn frames_that_look_odd_and_are_none_the_worse() {
         lives(raw);
     });
     both(server.address, "pongs that nobody asked for", &masked(0x8a, b"what").repeat(3), lives);
-    both(server.address, "a ping between fragments", &[masked(0x02, b"a"), masked(0x89, b"now")].concat(), |raw| {
-        assert_eq!(raw.frame(), (0x8a, b"now".to_vec()));
-    });
+    both(
+        server.address,
+        "a ping between fragments",
+        &[masked(0x02, b"a"), masked(0x89, b"now")].concat(),
+        |raw| {
+            assert_eq!(raw.frame(), (0x8a, b"now".to_vec()));
+        },
+    );
     let mut raw = Raw::plain(server.address);
     let text = r#"{"event":"echo","data":"é","id":1}"#.as_bytes();
     let half = text.iter().position(|byte| *byte == 0xc3).unwrap() + 1;
-    raw.0.write_all(&[masked(0x01, &text[..half]), masked(0x00, b""), masked(0x80, &text[half..])].concat()).unwrap();
+    raw.0
+        .write_all(
+            &[masked(0x01, &text[..half]), masked(0x00, b""), masked(0x80, &text[half..])].concat(),
+        )
+        .unwrap();
     assert_eq!(raw.text(), r#"{"ack":1,"data":"é"}"#, "a letter may be cut by a frame's end");
     drop(raw);
     fresh_clients_are_served(&server);
@@ -233,15 +319,29 @@ fn frames_of_the_plain_protocol() {
         raw.ends(BAD_FRAME);
     }
     let deep = format!("{}{}", "[".repeat(400), "]".repeat(400));
-    let error = |name: &str| format!(r#"{{"error":{{"code":"invalid","message":"unknown event {name}"}},"ok":false}}"#);
+    let error = |name: &str| {
+        format!(r#"{{"error":{{"code":"invalid","message":"unknown event {name}"}},"ok":false}}"#)
+    };
     for (text, answer) in [
         (r#" { "id" : 1 , "event" : "echo" } "#.to_owned(), r#"{"ack":1,"data":null}"#.to_owned()),
-        (r#"{"event":"echo","data":1,"id":"x","more":{}}"#.into(), r#"{"ack":"x","data":1}"#.into()),
+        (
+            r#"{"event":"echo","data":1,"id":"x","more":{}}"#.into(),
+            r#"{"ack":"x","data":1}"#.into(),
+        ),
         (r#"{"event":"echo","data":1,"id":-1.5e3}"#.into(), r#"{"ack":-1.5e3,"data":1}"#.into()),
-        (r#"{"event":"echo","data":"\ud800","id":1}"#.into(), r#"{"ack":1,"data":"\ud800"}"#.into()),
-        (format!(r#"{{"event":"echo","data":{deep},"id":1}}"#), format!(r#"{{"ack":1,"data":{deep}}}"#)),
+        (
+            r#"{"event":"echo","data":"\ud800","id":1}"#.into(),
+            r#"{"ack":1,"data":"\ud800"}"#.into(),
+        ),
+        (
+            format!(r#"{{"event":"echo","data":{deep},"id":1}}"#),
+            format!(r#"{{"ack":1,"data":{deep}}}"#),
+        ),
         (r#"{"event":"","id":1}"#.into(), format!(r#"{{"ack":1,"data":{}}}"#, error(""))),
-        (r#"{"event":"auth","data":{},"id":1}"#.into(), format!(r#"{{"ack":1,"data":{}}}"#, error("auth"))),
+        (
+            r#"{"event":"auth","data":{},"id":1}"#.into(),
+            format!(r#"{{"ack":1,"data":{}}}"#, error("auth")),
+        ),
     ] {
         let mut raw = Raw::plain(server.address);
         raw.say(&text);

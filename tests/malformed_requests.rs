@@ -1,4 +1,5 @@
-//! What no request may look like: bodies of long-polling, requests beside its sessions, and requests for a WebSocket. Each entry has its exact answer.
+//! What no request may look like: bodies of long-polling, requests beside its sessions, and
+//! requests for a WebSocket. Each entry has its exact answer.
 
 #[path = "support/echo.rs"]
 mod echo;
@@ -12,7 +13,9 @@ mod raw;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use inputs::{Ends, Leaves, Lives, fresh_clients_are_served, over_polling, polling_lives, server, text};
+use inputs::{
+    Ends, Leaves, Lives, fresh_clients_are_served, over_polling, polling_lives, server, text,
+};
 use polling::{Polling, REFUSED, UNKNOWN, answer, begin};
 use raw::{Raw, UPGRADE, masked};
 
@@ -47,13 +50,17 @@ fn bodies_of_long_polling() {
     // Too large, and the session lives on.
     let polling = Polling::open(server.address);
     assert_eq!(polling.post(over.as_bytes()), (413, String::new()));
-    let chunked = format!("Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n", "3".repeat(1001));
+    let chunked = format!(
+        "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n3e9\r\n{}\r\n0\r\n",
+        "3".repeat(1001)
+    );
     let chunked = Raw::request(server.address, &format!("POST {}", polling.path()), &chunked);
     assert_eq!(answer(chunked.0), (413, String::new()));
     polling_lives(&polling, false);
     // Text is what is spoken.
     let line = format!("POST {}", polling.path());
-    let (status, body) = answer(begin(server.address, &line, "Content-Type: application/octet-stream\r\n", b"3"));
+    let (status, body) =
+        answer(begin(server.address, &line, "Content-Type: application/octet-stream\r\n", b"3"));
     assert_eq!((status, body.as_str()), REFUSED);
     polling.is_unknown();
     // A body that is broken off.
@@ -83,7 +90,8 @@ fn requests_beside_a_session() {
     let server = server();
     let polling = Polling::open(server.address);
     let sid = &polling.sid;
-    let code = |code: u8, message: &str| (400, format!(r#"{{"code":{code},"message":"{message}"}}"#));
+    let code =
+        |code: u8, message: &str| (400, format!(r#"{{"code":{code},"message":"{message}"}}"#));
     for (line, expected) in [
         ("GET /socket.io/?EIO=4".to_owned(), code(0, "Transport unknown")),
         ("GET /socket.io/".to_owned(), code(0, "Transport unknown")),
@@ -92,11 +100,26 @@ fn requests_beside_a_session() {
         ("GET /socket.io/?EIO=4&transport=Polling".to_owned(), code(0, "Transport unknown")),
         (format!("GET /socket.io/?EIO=4&transport=pigeon&sid={sid}"), code(0, "Transport unknown")),
         ("GET /socket.io/?EIO=4&transport=polling&sid=x".to_owned(), code(1, "Session ID unknown")),
-        ("GET /socket.io/?EIO=4&transport=polling&sid=../../etc".to_owned(), code(1, "Session ID unknown")),
-        ("GET /socket.io/?EIO=4&transport=polling&sid=%00".to_owned(), code(1, "Session ID unknown")),
-        ("GET /socket.io/?EIO=4&transport=polling&sid=__proto__".to_owned(), code(1, "Session ID unknown")),
-        ("POST /socket.io/?EIO=4&transport=polling&sid=x".to_owned(), code(1, "Session ID unknown")),
-        (format!("GET /socket.io/?EIO=4&transport=polling&sid={sid}x"), code(1, "Session ID unknown")),
+        (
+            "GET /socket.io/?EIO=4&transport=polling&sid=../../etc".to_owned(),
+            code(1, "Session ID unknown"),
+        ),
+        (
+            "GET /socket.io/?EIO=4&transport=polling&sid=%00".to_owned(),
+            code(1, "Session ID unknown"),
+        ),
+        (
+            "GET /socket.io/?EIO=4&transport=polling&sid=__proto__".to_owned(),
+            code(1, "Session ID unknown"),
+        ),
+        (
+            "POST /socket.io/?EIO=4&transport=polling&sid=x".to_owned(),
+            code(1, "Session ID unknown"),
+        ),
+        (
+            format!("GET /socket.io/?EIO=4&transport=polling&sid={sid}x"),
+            code(1, "Session ID unknown"),
+        ),
         ("POST /socket.io/?EIO=4&transport=polling".to_owned(), code(2, "Bad handshake method")),
         ("PUT /socket.io/?EIO=4&transport=polling".to_owned(), code(2, "Bad handshake method")),
         ("DELETE /socket.io/?EIO=4&transport=polling".to_owned(), code(2, "Bad handshake method")),
@@ -107,10 +130,22 @@ fn requests_beside_a_session() {
         (format!("GET /socket.io/?EIO=4&transport=websocket&sid={sid}"), code(3, "Bad request")),
         (format!("POST /socket.io/?EIO=4&transport=websocket&sid={sid}"), code(3, "Bad request")),
         ("GET /socket.io/?transport=polling".to_owned(), code(5, "Unsupported protocol version")),
-        ("GET /socket.io/?EIO=3&transport=polling".to_owned(), code(5, "Unsupported protocol version")),
-        ("GET /socket.io/?EIO=5&transport=polling".to_owned(), code(5, "Unsupported protocol version")),
-        ("GET /socket.io/?EIO=4x&transport=polling".to_owned(), code(5, "Unsupported protocol version")),
-        ("GET /socket.io/?EIO=&transport=polling".to_owned(), code(5, "Unsupported protocol version")),
+        (
+            "GET /socket.io/?EIO=3&transport=polling".to_owned(),
+            code(5, "Unsupported protocol version"),
+        ),
+        (
+            "GET /socket.io/?EIO=5&transport=polling".to_owned(),
+            code(5, "Unsupported protocol version"),
+        ),
+        (
+            "GET /socket.io/?EIO=4x&transport=polling".to_owned(),
+            code(5, "Unsupported protocol version"),
+        ),
+        (
+            "GET /socket.io/?EIO=&transport=polling".to_owned(),
+            code(5, "Unsupported protocol version"),
+        ),
     ] {
         assert_eq!(answer(begin(server.address, &line, "", b"")), expected, "{line}");
     }
@@ -143,9 +178,19 @@ fn requests_for_a_websocket() {
         ("by POST, plain", "POST /ws", UPGRADE.into(), 400),
         ("no transport", "GET /socket.io/?EIO=4", UPGRADE.into(), 400),
         ("polling", "GET /socket.io/?EIO=4&transport=polling", UPGRADE.into(), 400),
-        ("version 3 of Engine.IO", "GET /socket.io/?EIO=3&transport=websocket", UPGRADE.into(), 400),
+        (
+            "version 3 of Engine.IO",
+            "GET /socket.io/?EIO=3&transport=websocket",
+            UPGRADE.into(),
+            400,
+        ),
         ("no version of Engine.IO", "GET /socket.io/?transport=websocket", UPGRADE.into(), 400),
-        ("an unknown session", "GET /socket.io/?EIO=4&transport=websocket&sid=x", UPGRADE.into(), 400),
+        (
+            "an unknown session",
+            "GET /socket.io/?EIO=4&transport=websocket&sid=x",
+            UPGRADE.into(),
+            400,
+        ),
         ("another path", "GET /socket.io/x?EIO=4&transport=websocket", UPGRADE.into(), 404),
         ("a foreign Origin", line, format!("{UPGRADE}Origin: https://elsewhere.test\r\n"), 403),
         ("an Origin that is none", line, format!("{UPGRADE}Origin: \u{1}\r\n"), 400),
@@ -157,9 +202,14 @@ fn requests_for_a_websocket() {
     let line = format!("GET /socket.io/?EIO=4&transport=websocket&sid={}", polling.sid);
     let short = with(key, "dGhlIHNhbXBsZSA=");
     assert_eq!(answer(Raw::request(server.address, &line, &short).0).0, 400);
-    for frame in
-        [vec![0xc1], vec![0x81, 0x00], masked(0x81, b"2probe!"), masked(0x82, b"2probe"), masked(0x81, &[b'x'; 200]), masked(0x88, &[0x03])]
-    {
+    for frame in [
+        vec![0xc1],
+        vec![0x81, 0x00],
+        masked(0x81, b"2probe!"),
+        masked(0x82, b"2probe"),
+        masked(0x81, &[b'x'; 200]),
+        masked(0x88, &[0x03]),
+    ] {
         let mut raw = Raw::request(server.address, &line, UPGRADE);
         raw.head();
         raw.0.write_all(&frame).unwrap();

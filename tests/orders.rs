@@ -11,7 +11,10 @@ use support::Home;
 
 fn is_time(value: &Value) -> bool {
     let text = value.as_str().unwrap_or_default();
-    text.len() == 24 && text.ends_with('Z') && text.as_bytes()[10] == b'T' && text.as_bytes()[19] == b'.'
+    text.len() == 24
+        && text.ends_with('Z')
+        && text.as_bytes()[10] == b'T'
+        && text.as_bytes()[19] == b'.'
 }
 
 fn event<'a>(frame: &'a Value, name: &str) -> &'a Value {
@@ -42,7 +45,8 @@ fn an_order_reaches_the_admins_and_nobody_else() {
     assert_eq!(placed.body["status"], "pending");
     assert_eq!(placed.body["customerId"], alice_id);
 
-    let payload = json!({"orderId": id, "customerId": alice_id, "total": "19.90", "createdAt": created});
+    let payload =
+        json!({"orderId": id, "customerId": alice_id, "total": "19.90", "createdAt": created});
     let heard = desk.heard();
     assert_eq!(heard.len(), 1, "{heard:?}");
     assert_eq!(*event(&heard[0], "new_order"), payload);
@@ -69,8 +73,13 @@ fn a_status_reaches_its_customer_and_the_admins_once_each() {
     let (bob, _) = server.sign_in("bob");
     // An admin's own order: the rooms of customer and admins overlap.
     let (id, own) = {
-        let id = server.post("/orders", &alice, &json!({"total": "5.00"})).body["id"].as_i64().unwrap();
-        let own = server.post("/orders", &admin, &json!({"total": 1, "customerId": server.get("/auth/me", &admin).body["id"]}));
+        let id =
+            server.post("/orders", &alice, &json!({"total": "5.00"})).body["id"].as_i64().unwrap();
+        let own = server.post(
+            "/orders",
+            &admin,
+            &json!({"total": 1, "customerId": server.get("/auth/me", &admin).body["id"]}),
+        );
         (id, own.body["id"].as_i64().unwrap())
     };
     let mut desk = server.plain("/admin", &admin);
@@ -82,7 +91,8 @@ fn a_status_reaches_its_customer_and_the_admins_once_each() {
     let update = json!({"orderId": id, "status": "paid", "previousStatus": "pending", "customerId": alice_id, "total": "5.00", "updatedAt": paid.body["updatedAt"]});
     for (socket, frames) in [(&mut desk, 1), (&mut main, 1), (&mut alices, 4)] {
         let heard = socket.heard();
-        // The customer's socket also hears of the notification, under both of its names, and of the count: see bell.rs.
+        // The customer's socket also hears of the notification, under both of its names, and of the
+        // count: see bell.rs.
         assert_eq!(heard.len(), frames, "{heard:?}");
         assert_eq!(*event(&heard[0], "orderUpdate"), update);
     }
@@ -92,7 +102,10 @@ fn a_status_reaches_its_customer_and_the_admins_once_each() {
     assert_eq!((shipped.status, &shipped.body["status"]), (200, &json!("shipped")));
     let heard = desk.heard();
     assert_eq!(event(&heard[0], "orderUpdate")["status"], "shipped");
-    assert_eq!(*event(&heard[1], "order_shipped"), json!({"orderId": id, "customerId": alice_id, "shippedAt": shipped.body["shippedAt"]}));
+    assert_eq!(
+        *event(&heard[1], "order_shipped"),
+        json!({"orderId": id, "customerId": alice_id, "shippedAt": shipped.body["shippedAt"]})
+    );
     assert!(is_time(&shipped.body["shippedAt"]));
     assert_eq!(heard.len(), 2);
     assert_eq!(alices.heard().len(), 4);
@@ -102,9 +115,17 @@ fn a_status_reaches_its_customer_and_the_admins_once_each() {
     let updates = main.heard().into_iter().filter(|frame| frame["event"] == "orderUpdate").count();
     assert_eq!(updates, 1, "a socket in two of the rooms hears it once");
 
-    for (path, body) in [("ship", Value::Null), ("status", json!({"status": "paid"})), ("status", json!({"status": "cancelled"}))] {
+    for (path, body) in [
+        ("ship", Value::Null),
+        ("status", json!({"status": "paid"})),
+        ("status", json!({"status": "cancelled"})),
+    ] {
         let again = server.patch(&format!("/orders/{id}/{path}"), &admin, &body);
-        assert_eq!((again.status, &again.body["error"]), (409, &json!("Conflict")), "{path} {body}");
+        assert_eq!(
+            (again.status, &again.body["error"]),
+            (409, &json!("Conflict")),
+            "{path} {body}"
+        );
     }
     assert_eq!(server.call("PATCH", &format!("/orders/{id}/ship"), &alice, &[], None).status, 403);
     desk.heard();
@@ -121,16 +142,25 @@ fn faults_have_nests_shape() {
 
     let answer = server.post("/orders", &alice, &json!({"total": -1, "customerId": "x", "foo": 1}));
     assert_eq!(answer.status, 400);
-    assert_eq!((&answer.body["statusCode"], &answer.body["error"]), (&json!(400), &json!("Bad Request")));
+    assert_eq!(
+        (&answer.body["statusCode"], &answer.body["error"]),
+        (&json!(400), &json!("Bad Request"))
+    );
     let faults = answer.body["message"].as_array().unwrap();
     for fault in ["total must not be less than 0", "property foo should not exist"] {
         assert!(faults.contains(&json!(fault)), "{faults:?}");
     }
-    assert!(faults.iter().any(|fault| fault.as_str().unwrap().starts_with("customerId must be")), "{faults:?}");
+    assert!(
+        faults.iter().any(|fault| fault.as_str().unwrap().starts_with("customerId must be")),
+        "{faults:?}"
+    );
     for total in [json!(null), json!("1.234"), json!(1.005), json!("abc"), json!([]), json!(1e20)] {
         assert_eq!(server.post("/orders", &alice, &json!({"total": total})).status, 400, "{total}");
     }
-    assert_eq!(server.post("/orders", &alice, &json!({"total": "12345678901234.56"})).body["total"], "12345678901234.56");
+    assert_eq!(
+        server.post("/orders", &alice, &json!({"total": "12345678901234.56"})).body["total"],
+        "12345678901234.56"
+    );
 
     let missing = json!({"statusCode": 404, "message": "Order with ID 999999 not found", "error": "Not Found"});
     let answer = server.get("/orders/999999", &alice);
@@ -144,8 +174,14 @@ fn faults_have_nests_shape() {
         json!({"statusCode": 400, "message": "Validation failed (numeric string is expected)", "error": "Bad Request"})
     );
     let answer = server.get("/nowhere", &alice);
-    assert_eq!(answer.body, json!({"statusCode": 404, "message": "Cannot GET /nowhere", "error": "Not Found"}));
-    assert_eq!(server.post("/orders", &alice, &json!({"total": 1, "customerId": bob_id})).status, 403);
+    assert_eq!(
+        answer.body,
+        json!({"statusCode": 404, "message": "Cannot GET /nowhere", "error": "Not Found"})
+    );
+    assert_eq!(
+        server.post("/orders", &alice, &json!({"total": 1, "customerId": bob_id})).status,
+        403
+    );
     for token in ["", "nonsense"] {
         let answer = server.get("/orders", token);
         assert_eq!((answer.status, &answer.body["message"]), (401, &json!("Unauthorized")));
@@ -188,7 +224,9 @@ fn the_same_key_gives_the_first_answer_and_one_frame() {
     let key = [("Idempotency-Key", "k-1")];
     let body = json!({"total": 7});
     let answers: Vec<_> = std::thread::scope(|scope| {
-        let callers: Vec<_> = (0..20).map(|_| scope.spawn(|| server.call("POST", "/orders", &alice, &key, Some(&body)))).collect();
+        let callers: Vec<_> = (0..20)
+            .map(|_| scope.spawn(|| server.call("POST", "/orders", &alice, &key, Some(&body))))
+            .collect();
         callers.into_iter().map(|caller| caller.join().unwrap()).collect()
     });
     for answer in &answers {
@@ -198,10 +236,29 @@ fn the_same_key_gives_the_first_answer_and_one_frame() {
     let other = server.call("POST", "/orders", &alice, &key, Some(&json!({"total": 8})));
     assert_eq!((other.status, &other.body["error"]), (422, &json!("Unprocessable Entity")));
     let (bob, _) = server.sign_in("bob");
-    assert_ne!(server.call("POST", "/orders", &bob, &key, Some(&body)).body["id"], answers[0].body["id"], "keys are per user");
+    assert_ne!(
+        server.call("POST", "/orders", &bob, &key, Some(&body)).body["id"],
+        answers[0].body["id"],
+        "keys are per user"
+    );
     let spoiled = [("Idempotency-Key", "k-2")];
-    assert_eq!(server.call("POST", "/orders", &alice, &spoiled, Some(&json!({"total": 1, "customerId": 999}))).status, 403);
-    assert_eq!(server.call("POST", "/orders", &alice, &spoiled, Some(&body)).status, 201, "a 4xx does not use a key up");
+    assert_eq!(
+        server
+            .call(
+                "POST",
+                "/orders",
+                &alice,
+                &spoiled,
+                Some(&json!({"total": 1, "customerId": 999}))
+            )
+            .status,
+        403
+    );
+    assert_eq!(
+        server.call("POST", "/orders", &alice, &spoiled, Some(&body)).status,
+        201,
+        "a 4xx does not use a key up"
+    );
     server.kill();
     let server = home.serve(&[]);
     let again = server.call("POST", "/orders", &alice, &key, Some(&body));
@@ -218,13 +275,16 @@ fn a_key_is_another_on_another_path_with_another_method_and_by_another_user() {
         let answer = server.call(method, path, token, &key, Some(&json!({})));
         (answer.status, answer.body)
     };
-    let products = ["Tea", "Cup"].map(|name| server.post("/products", &bob, &json!({"name": name, "price": 1})).body["id"].clone());
+    let products = ["Tea", "Cup"].map(|name| {
+        server.post("/products", &bob, &json!({"name": name, "price": 1})).body["id"].clone()
+    });
     let mut first = Vec::new();
     for product in &products {
         let path = format!("/products/{product}/waitlist");
         for (token, user) in [(&alice, alice_id), (&bob, bob_id)] {
             let (status, body) = send("POST", &path, token);
-            let whole = json!({"productId": product, "userId": user, "createdAt": body["createdAt"]});
+            let whole =
+                json!({"productId": product, "userId": user, "createdAt": body["createdAt"]});
             assert_eq!((status, &body), (201, &whole), "an answer of its own");
             first.push((path.clone(), token, whole));
         }
@@ -245,14 +305,17 @@ fn a_key_is_forgotten_when_it_is_older_than_a_day() {
     let (alice, _) = server.sign_in("alice");
     let body = json!({"total": 7});
     let send = |key: &str| {
-        let answer = server.call("POST", "/orders", &alice, &[("Idempotency-Key", key)], Some(&body));
+        let answer =
+            server.call("POST", "/orders", &alice, &[("Idempotency-Key", key)], Some(&body));
         assert_eq!(answer.status, 201, "{}", answer.body);
         answer.body
     };
     let (young, old) = (send("young"), send("old"));
     for (key, hours) in [("young", 23), ("old", 25)] {
         let then = (chrono::Utc::now() - chrono::TimeDelta::hours(hours)).format("%F %T");
-        home.execute(&format!("UPDATE idempotency_keys SET created_at = '{then}' WHERE key = '{key}'"));
+        home.execute(&format!(
+            "UPDATE idempotency_keys SET created_at = '{then}' WHERE key = '{key}'"
+        ));
     }
     // They are removed every so often.
     let end = Instant::now() + Duration::from_secs(60);
@@ -274,7 +337,13 @@ fn what_was_answered_survives_a_kill() {
         let writers: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
-                    (0..25).map(|n| server.post("/orders", &alice, &json!({"total": n})).body["id"].as_i64().unwrap()).collect::<Vec<_>>()
+                    (0..25)
+                        .map(|n| {
+                            server.post("/orders", &alice, &json!({"total": n})).body["id"]
+                                .as_i64()
+                                .unwrap()
+                        })
+                        .collect::<Vec<_>>()
                 })
             })
             .collect();

@@ -20,7 +20,8 @@ fn pay(server: &Server, token: &str, order: &Value, amount: &str) -> Answer {
 }
 
 fn received(order: &Value, payment: &Value) -> Value {
-    let (id, amount, due) = (&order["id"], payment["amount"].as_str().unwrap(), payment["due"].as_str().unwrap());
+    let (id, amount, due) =
+        (&order["id"], payment["amount"].as_str().unwrap(), payment["due"].as_str().unwrap());
     json!({
         "type": "payment_received", "title": format!("Payment for order {id}"),
         "message": format!("{amount} was paid for order {id}, {due} is still due."),
@@ -79,7 +80,10 @@ fn an_order_is_paid_in_parts_and_says_so_when_nothing_is_due_any_more() {
         assert_eq!(frames(socket), expected);
     }
     let step = newest(&server, &alice);
-    assert_eq!(step["data"], json!({"orderId": order["id"], "status": "paid", "previousStatus": "pending"}));
+    assert_eq!(
+        step["data"],
+        json!({"orderId": order["id"], "status": "paid", "previousStatus": "pending"})
+    );
     let mut expected = vec![update.clone()];
     expected.extend(new_one(&step, unread(&server, &alice)));
     assert_eq!(frames(&mut alices), expected);
@@ -94,10 +98,16 @@ fn what_cannot_be_paid_is_refused_and_told_to_nobody() {
     let (admin, _) = server.sign_in("admin");
     let (alice, _) = server.sign_in("alice");
     let (bob, _) = server.sign_in("bob");
-    let [open, paid, cancelled, free] = ["10.00", "1.00", "2.00", "0.00"].map(|total| place(&server, &alice, total));
-    assert_eq!(pay(&server, &admin, &paid, "1.00").body["orderStatus"], "paid", "an admin may pay for anyone");
+    let [open, paid, cancelled, free] =
+        ["10.00", "1.00", "2.00", "0.00"].map(|total| place(&server, &alice, total));
+    assert_eq!(
+        pay(&server, &admin, &paid, "1.00").body["orderStatus"],
+        "paid",
+        "an admin may pay for anyone"
+    );
     assert_eq!(cancel(&server, &admin, &cancelled).status, 200);
-    let mut sockets = [server.plain("/", &admin), server.plain("/admin", &admin), server.plain("/", &alice)];
+    let mut sockets =
+        [server.plain("/", &admin), server.plain("/admin", &admin), server.plain("/", &alice)];
 
     for (order, amount, message) in [
         (&open, "10.01", format!("Order with ID {} has only 10.00 due", open["id"])),
@@ -106,21 +116,34 @@ fn what_cannot_be_paid_is_refused_and_told_to_nobody() {
         (&cancelled, "2.00", format!("Order with ID {} is already cancelled", cancelled["id"])),
     ] {
         let answer = pay(&server, &alice, order, amount);
-        assert_eq!(answer.body, json!({"statusCode": 409, "message": message, "error": "Conflict"}));
+        assert_eq!(
+            answer.body,
+            json!({"statusCode": 409, "message": message, "error": "Conflict"})
+        );
     }
     let hidden = json!({"statusCode": 404, "message": format!("Order with ID {} not found", open["id"]), "error": "Not Found"});
     assert_eq!(pay(&server, &bob, &open, "1").body, hidden, "another's is not found");
     assert_eq!(pay(&server, &alice, &json!({"id": 999_999}), "1").status, 404);
     assert_eq!(pay(&server, "", &open, "1").status, 401);
-    let (positive, number) = ("amount must be a positive number", "amount must be a number conforming to the specified constraints");
+    let (positive, number) = (
+        "amount must be a positive number",
+        "amount must be a number conforming to the specified constraints",
+    );
     for (body, faults) in [
         (json!({"amount": 0}), vec![positive]),
         (json!({"amount": -5, "method": ""}), vec![positive, "method should not be empty"]),
         (json!({"amount": "1.001"}), vec![number]),
-        (json!({"total": 1}), vec!["property total should not exist", positive, number, "amount should not be empty"]),
+        (
+            json!({"total": 1}),
+            vec!["property total should not exist", positive, number, "amount should not be empty"],
+        ),
     ] {
         let answer = server.post(&format!("/orders/{}/payments", open["id"]), &alice, &body);
-        assert_eq!(answer.body, json!({"statusCode": 400, "message": faults, "error": "Bad Request"}), "{body}");
+        assert_eq!(
+            answer.body,
+            json!({"statusCode": 400, "message": faults, "error": "Bad Request"}),
+            "{body}"
+        );
     }
     for socket in &mut sockets {
         assert_eq!(frames(socket), no_frames());
@@ -137,24 +160,36 @@ fn payments_at_once_never_come_to_more_than_is_due() {
     let order = place(&server, &alice, "10.00");
     let mut alices = server.plain("/", &alice);
     let answers: Vec<Answer> = std::thread::scope(|scope| {
-        let payers: Vec<_> = (0..20).map(|_| scope.spawn(|| pay(&server, &alice, &order, "3.00"))).collect();
+        let payers: Vec<_> =
+            (0..20).map(|_| scope.spawn(|| pay(&server, &alice, &order, "3.00"))).collect();
         payers.into_iter().map(|payer| payer.join().unwrap()).collect()
     });
-    let mut dues: Vec<_> =
-        answers.iter().filter(|answer| answer.status == 201).map(|answer| answer.body["due"].as_str().unwrap()).collect();
+    let mut dues: Vec<_> = answers
+        .iter()
+        .filter(|answer| answer.status == 201)
+        .map(|answer| answer.body["due"].as_str().unwrap())
+        .collect();
     dues.sort_unstable();
     assert_eq!(dues, ["1.00", "4.00", "7.00"]);
     for refused in answers.iter().filter(|answer| answer.status != 201) {
-        assert_eq!(refused.body["message"], format!("Order with ID {} has only 1.00 due", order["id"]));
+        assert_eq!(
+            refused.body["message"],
+            format!("Order with ID {} has only 1.00 due", order["id"])
+        );
     }
     let last: Vec<Answer> = std::thread::scope(|scope| {
-        let payers: Vec<_> = (0..5).map(|_| scope.spawn(|| pay(&server, &alice, &order, "1.00"))).collect();
+        let payers: Vec<_> =
+            (0..5).map(|_| scope.spawn(|| pay(&server, &alice, &order, "1.00"))).collect();
         payers.into_iter().map(|payer| payer.join().unwrap()).collect()
     });
     assert_eq!(last.iter().filter(|answer| answer.status == 201).count(), 1);
-    let updates = frames(&mut alices).into_iter().filter(|(event, _)| event == "orderUpdate").count();
+    let updates =
+        frames(&mut alices).into_iter().filter(|(event, _)| event == "orderUpdate").count();
     assert_eq!(updates, 1, "it becomes paid once");
-    let told = pages(&server, &admin, "/notifications").into_iter().filter(|one| one["data"]["orderId"] == order["id"]).count();
+    let told = pages(&server, &admin, "/notifications")
+        .into_iter()
+        .filter(|one| one["data"]["orderId"] == order["id"])
+        .count();
     assert_eq!(told, 4);
 }
 
@@ -172,9 +207,14 @@ fn of_a_payment_and_a_cancellation_at_once_one_comes_first_and_nothing_is_lost()
             (payer.join().unwrap(), cancelled)
         });
         let status = server.get(&format!("/orders/{}", order["id"]), &alice).body["status"].clone();
-        // Cancelled can come behind paid; paid behind cancelled cannot. Who looked ahead of the other's step and wrote behind it is refused.
+        // Cancelled can come behind paid; paid behind cancelled cannot. Who looked ahead of the
+        // other's step and wrote behind it is refused.
         let outcome = (paid, cancelled, status.as_str().unwrap());
-        assert!([(201, 200, "cancelled"), (409, 200, "cancelled"), (201, 409, "paid")].contains(&outcome), "{outcome:?}");
+        assert!(
+            [(201, 200, "cancelled"), (409, 200, "cancelled"), (201, 409, "paid")]
+                .contains(&outcome),
+            "{outcome:?}"
+        );
     }
 }
 
@@ -185,7 +225,8 @@ fn a_key_pays_once() {
     let (alice, _) = server.sign_in("alice");
     let order = place(&server, &alice, "10.00");
     let path = format!("/orders/{}/payments", order["id"]);
-    let post = |body: Value| server.call("POST", &path, &alice, &[("Idempotency-Key", "p")], Some(&body));
+    let post =
+        |body: Value| server.call("POST", &path, &alice, &[("Idempotency-Key", "p")], Some(&body));
     let first = post(json!({"amount": "4.00"}));
     let again = post(json!({"amount": "4.00"}));
     assert_eq!((again.status, &again.body), (201, &first.body));

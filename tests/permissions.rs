@@ -1,5 +1,7 @@
-//! Who may do what, door by door: every REST call and every event, as nobody, as the customer whose things they are, another customer, a member of
-//! the same project and conversation, and an admin. The calls and the events are taken from the server's own documents: one that has no line here fails.
+//! Who may do what, door by door: every REST call and every event, as nobody, as the customer whose
+//! things they are, another customer, a member of the same project and conversation, and an admin.
+//! The calls and the events are taken from the server's own documents: one that has no line here
+//! fails.
 
 mod support;
 
@@ -18,9 +20,11 @@ struct World<'a> {
 
 impl<'a> World<'a> {
     fn new(server: &'a Server) -> Self {
-        let carol = json!({"email": "carol@demo.test", "name": "Carol", "password": support::PASSWORD});
+        let carol =
+            json!({"email": "carol@demo.test", "name": "Carol", "password": support::PASSWORD});
         assert_eq!(server.post("/auth/register", "", &carol).status, 201);
-        let [(alice, a), (carol, c), (bob, b), (admin, d)] = ["alice", "carol", "bob", "admin"].map(|name| server.sign_in(name));
+        let [(alice, a), (carol, c), (bob, b), (admin, d)] =
+            ["alice", "carol", "bob", "admin"].map(|name| server.sign_in(name));
         Self { server, tokens: [String::new(), alice, carol, bob, admin], ids: [0, a, c, b, d] }
     }
 
@@ -46,7 +50,16 @@ impl<'a> World<'a> {
     /// With Bob as a member.
     fn project(&self) -> i64 {
         let id = self.make("/projects", self.alice(), &json!({"name": "A project"}));
-        assert_eq!(self.server.post(&format!("/projects/{id}/members"), self.alice(), &json!({"userId": self.ids[3]})).status, 201);
+        assert_eq!(
+            self.server
+                .post(
+                    &format!("/projects/{id}/members"),
+                    self.alice(),
+                    &json!({"userId": self.ids[3]})
+                )
+                .status,
+            201
+        );
         id
     }
 
@@ -60,7 +73,11 @@ impl<'a> World<'a> {
     }
 
     fn message(&self, conversation: i64) -> i64 {
-        self.make(&format!("/conversations/{conversation}/messages"), self.alice(), &json!({"content": "Hello"}))
+        self.make(
+            &format!("/conversations/{conversation}/messages"),
+            self.alice(),
+            &json!({"content": "Hello"}),
+        )
     }
 
     fn notification(&self) -> i64 {
@@ -69,7 +86,8 @@ impl<'a> World<'a> {
         self.server.get("/notifications?limit=1", self.alice()).body[0]["id"].as_i64().unwrap()
     }
 
-    /// A call of that kind on things of the customer's that were made for it, and what each caller is to be answered.
+    /// A call of that kind on things of the customer's that were made for it, and what each caller
+    /// is to be answered.
     fn case(&self, call: &str) -> (String, Value, [u16; 5]) {
         let none = Value::Null;
         let new = |stock: i64| json!({"name": "Tea", "price": "2.50", "stock": stock});
@@ -80,83 +98,177 @@ impl<'a> World<'a> {
                 json!({"email": format!("x{}@demo.test", self.make("/orders", self.alice(), &json!({"total": 1}))), "name": "X", "password": "12345678"}),
                 [201; 5],
             ),
-            "POST /auth/login" => (call_path(call), json!({"email": "bob@demo.test", "password": support::PASSWORD}), [200; 5]),
+            "POST /auth/login" => (
+                call_path(call),
+                json!({"email": "bob@demo.test", "password": support::PASSWORD}),
+                [200; 5],
+            ),
             "GET /auth/me" => (call_path(call), none, [401, 200, 200, 200, 200]),
             "GET /healthz" | "GET /readyz" | "GET /metrics" => (call_path(call), none, [200; 5]),
-            "POST /orders" => (call_path(call), json!({"total": 5, "customerId": self.ids[1]}), [401, 201, 403, 403, 201]),
+            "POST /orders" => (
+                call_path(call),
+                json!({"total": 5, "customerId": self.ids[1]}),
+                [401, 201, 403, 403, 201],
+            ),
             "GET /orders"
             | "GET /notifications"
             | "GET /notifications/unread-count"
             | "GET /projects"
             | "GET /conversations"
             | "GET /products" => (call_path(call), none, [401, 200, 200, 200, 200]),
-            "GET /orders/{id}" => (format!("/orders/{}", self.order()), none, [401, 200, 404, 404, 200]),
-            "PATCH /orders/{id}/status" => {
-                (format!("/orders/{}/status", self.order()), json!({"status": "paid"}), [401, 403, 403, 403, 200])
+            "GET /orders/{id}" => {
+                (format!("/orders/{}", self.order()), none, [401, 200, 404, 404, 200])
             }
+            "PATCH /orders/{id}/status" => (
+                format!("/orders/{}/status", self.order()),
+                json!({"status": "paid"}),
+                [401, 403, 403, 403, 200],
+            ),
             "PATCH /orders/{id}/ship" => {
                 let id = self.order();
-                assert_eq!(self.server.patch(&format!("/orders/{id}/status"), self.admin(), &json!({"status": "paid"})).status, 200);
+                assert_eq!(
+                    self.server
+                        .patch(
+                            &format!("/orders/{id}/status"),
+                            self.admin(),
+                            &json!({"status": "paid"})
+                        )
+                        .status,
+                    200
+                );
                 (format!("/orders/{id}/ship"), none, [401, 403, 403, 403, 200])
             }
-            "POST /orders/{id}/payments" => (format!("/orders/{}/payments", self.order()), json!({"amount": 1}), [401, 201, 404, 404, 201]),
+            "POST /orders/{id}/payments" => (
+                format!("/orders/{}/payments", self.order()),
+                json!({"amount": 1}),
+                [401, 201, 404, 404, 201],
+            ),
             "POST /notifications" => {
                 let new = json!({"userId": self.ids[1], "type": "promotion", "title": "Tea", "message": "Half price"});
                 (call_path(call), new, [401, 403, 403, 403, 201])
             }
-            "PATCH /notifications/mark-all-read" => (call_path(call), none, [401, 200, 200, 200, 200]),
-            "PATCH /notifications/{id}/read" => (format!("/notifications/{}/read", self.notification()), none, [401, 200, 404, 404, 404]),
-            "DELETE /notifications/{id}" => (format!("/notifications/{}", self.notification()), none, [401, 204, 404, 404, 404]),
-            "POST /projects" => (call_path(call), json!({"name": "Mine"}), [401, 201, 201, 201, 201]),
-            "GET /projects/{id}" => (format!("/projects/{}", self.project()), none, [401, 200, 404, 200, 404]),
-            "PATCH /projects/{id}" => (format!("/projects/{}", self.project()), json!({"status": "done"}), [401, 200, 404, 200, 404]),
-            "POST /projects/{id}/members" => {
-                (format!("/projects/{}/members", self.project()), json!({"userId": self.ids[2]}), [401, 201, 404, 403, 404])
+            "PATCH /notifications/mark-all-read" => {
+                (call_path(call), none, [401, 200, 200, 200, 200])
             }
+            "PATCH /notifications/{id}/read" => (
+                format!("/notifications/{}/read", self.notification()),
+                none,
+                [401, 200, 404, 404, 404],
+            ),
+            "DELETE /notifications/{id}" => {
+                (format!("/notifications/{}", self.notification()), none, [401, 204, 404, 404, 404])
+            }
+            "POST /projects" => {
+                (call_path(call), json!({"name": "Mine"}), [401, 201, 201, 201, 201])
+            }
+            "GET /projects/{id}" => {
+                (format!("/projects/{}", self.project()), none, [401, 200, 404, 200, 404])
+            }
+            "PATCH /projects/{id}" => (
+                format!("/projects/{}", self.project()),
+                json!({"status": "done"}),
+                [401, 200, 404, 200, 404],
+            ),
+            "POST /projects/{id}/members" => (
+                format!("/projects/{}/members", self.project()),
+                json!({"userId": self.ids[2]}),
+                [401, 201, 404, 403, 404],
+            ),
             // Of the member, who may leave.
-            "DELETE /projects/{id}/members/{userId}" => {
-                (format!("/projects/{}/members/{}", self.project(), self.ids[3]), none, [401, 204, 404, 204, 404])
-            }
-            "POST /projects/{id}/stages" => {
-                (format!("/projects/{}/stages", self.project()), json!({"name": "A"}), [401, 201, 404, 201, 404])
-            }
+            "DELETE /projects/{id}/members/{userId}" => (
+                format!("/projects/{}/members/{}", self.project(), self.ids[3]),
+                none,
+                [401, 204, 404, 204, 404],
+            ),
+            "POST /projects/{id}/stages" => (
+                format!("/projects/{}/stages", self.project()),
+                json!({"name": "A"}),
+                [401, 201, 404, 201, 404],
+            ),
             "POST /projects/{id}/stages/{stageId}/complete" => {
                 let id = self.project();
-                (format!("/projects/{id}/stages/{}/complete", self.stage(id)), json!({}), [401, 200, 404, 200, 404])
+                (
+                    format!("/projects/{id}/stages/{}/complete", self.stage(id)),
+                    json!({}),
+                    [401, 200, 404, 200, 404],
+                )
             }
-            "POST /conversations" => (call_path(call), json!({"projectId": self.project()}), [401, 201, 404, 201, 404]),
-            "GET /conversations/{id}" => (format!("/conversations/{}", self.conversation()), none, [401, 200, 404, 200, 404]),
-            "POST /conversations/{id}/members" => {
-                (format!("/conversations/{}/members", self.conversation()), json!({"userId": self.ids[2]}), [401, 201, 404, 403, 404])
+            "POST /conversations" => {
+                (call_path(call), json!({"projectId": self.project()}), [401, 201, 404, 201, 404])
             }
-            "DELETE /conversations/{id}/members/{userId}" => {
-                (format!("/conversations/{}/members/{}", self.conversation(), self.ids[3]), none, [401, 204, 404, 204, 404])
+            "GET /conversations/{id}" => {
+                (format!("/conversations/{}", self.conversation()), none, [401, 200, 404, 200, 404])
             }
-            "POST /conversations/{id}/messages" => {
-                (format!("/conversations/{}/messages", self.conversation()), json!({"content": "Hello"}), [401, 201, 404, 201, 404])
-            }
-            "GET /conversations/{id}/messages" => {
-                (format!("/conversations/{}/messages", self.conversation()), none, [401, 200, 404, 200, 404])
-            }
+            "POST /conversations/{id}/members" => (
+                format!("/conversations/{}/members", self.conversation()),
+                json!({"userId": self.ids[2]}),
+                [401, 201, 404, 403, 404],
+            ),
+            "DELETE /conversations/{id}/members/{userId}" => (
+                format!("/conversations/{}/members/{}", self.conversation(), self.ids[3]),
+                none,
+                [401, 204, 404, 204, 404],
+            ),
+            "POST /conversations/{id}/messages" => (
+                format!("/conversations/{}/messages", self.conversation()),
+                json!({"content": "Hello"}),
+                [401, 201, 404, 201, 404],
+            ),
+            "GET /conversations/{id}/messages" => (
+                format!("/conversations/{}/messages", self.conversation()),
+                none,
+                [401, 200, 404, 200, 404],
+            ),
             "POST /conversations/{id}/read" => {
                 let id = self.conversation();
-                (format!("/conversations/{id}/read"), json!({"messageId": self.message(id)}), [401, 200, 404, 200, 404])
+                (
+                    format!("/conversations/{id}/read"),
+                    json!({"messageId": self.message(id)}),
+                    [401, 200, 404, 200, 404],
+                )
             }
-            "GET /presence" => (format!("/presence?room=conversation:{}", self.conversation()), none, [401, 200, 404, 200, 404]),
+            "GET /presence" => (
+                format!("/presence?room=conversation:{}", self.conversation()),
+                none,
+                [401, 200, 404, 200, 404],
+            ),
             "POST /products" => (call_path(call), new(1), [401, 201, 201, 201, 201]),
-            "GET /products/{id}" => (format!("/products/{}", product()), none, [401, 200, 200, 200, 200]),
-            "PATCH /products/{id}" => (format!("/products/{}", product()), json!({"stock": 4}), [401, 200, 403, 403, 200]),
-            "DELETE /products/{id}" => (format!("/products/{}", product()), none, [401, 204, 403, 403, 204]),
-            "POST /products/{id}/reviews" => (format!("/products/{}/reviews", product()), json!({"rating": 5}), [401, 201, 201, 201, 201]),
-            "GET /products/{id}/reviews" => (format!("/products/{}/reviews", product()), none, [401, 200, 200, 200, 200]),
-            "POST /products/{id}/waitlist" => (format!("/products/{}/waitlist", product()), json!({}), [401, 201, 201, 201, 201]),
+            "GET /products/{id}" => {
+                (format!("/products/{}", product()), none, [401, 200, 200, 200, 200])
+            }
+            "PATCH /products/{id}" => {
+                (format!("/products/{}", product()), json!({"stock": 4}), [401, 200, 403, 403, 200])
+            }
+            "DELETE /products/{id}" => {
+                (format!("/products/{}", product()), none, [401, 204, 403, 403, 204])
+            }
+            "POST /products/{id}/reviews" => (
+                format!("/products/{}/reviews", product()),
+                json!({"rating": 5}),
+                [401, 201, 201, 201, 201],
+            ),
+            "GET /products/{id}/reviews" => {
+                (format!("/products/{}/reviews", product()), none, [401, 200, 200, 200, 200])
+            }
+            "POST /products/{id}/waitlist" => {
+                (format!("/products/{}/waitlist", product()), json!({}), [401, 201, 201, 201, 201])
+            }
             // Only she is on it.
             "DELETE /products/{id}/waitlist" => {
                 let id = product();
-                assert_eq!(self.server.post(&format!("/products/{id}/waitlist"), self.alice(), &json!({})).status, 201);
+                assert_eq!(
+                    self.server
+                        .post(&format!("/products/{id}/waitlist"), self.alice(), &json!({}))
+                        .status,
+                    201
+                );
                 (format!("/products/{id}/waitlist"), none, [401, 204, 404, 404, 404])
             }
-            "POST /emit" => (call_path(call), json!({"rooms": ["admin"], "event": "theirs", "data": 1}), [401, 403, 403, 403, 200]),
+            "POST /emit" => (
+                call_path(call),
+                json!({"rooms": ["admin"], "event": "theirs", "data": 1}),
+                [401, 403, 403, 403, 200],
+            ),
             _ => panic!("{call} has no line in this test"),
         }
     }
@@ -180,7 +292,13 @@ fn every_rest_call_is_for_whom_the_contract_says() {
             for (at, caller) in CALLERS.iter().enumerate() {
                 let (path, body, expected) = world.case(&call);
                 let body = Some(body).filter(|body| !body.is_null());
-                let answer = server.call(&method.to_uppercase(), &path, &world.tokens[at], &[], body.as_ref());
+                let answer = server.call(
+                    &method.to_uppercase(),
+                    &path,
+                    &world.tokens[at],
+                    &[],
+                    body.as_ref(),
+                );
                 assert_eq!(answer.status, expected[at], "{call} as {caller}: {}", answer.body);
             }
             calls += 1;
@@ -189,7 +307,8 @@ fn every_rest_call_is_for_whom_the_contract_says() {
     assert!(calls > 30, "{calls}");
 }
 
-/// What an event says about the customer's things, and the code of each caller's answer; `ok` when it is done. Nobody can send one without a token.
+/// What an event says about the customer's things, and the code of each caller's answer; `ok` when
+/// it is done. Nobody can send one without a token.
 fn event(world: &World<'_>, name: &str) -> (Value, [&'static str; 4]) {
     let members = ["ok", "not_found", "ok", "not_found"];
     match name {
@@ -203,17 +322,25 @@ fn event(world: &World<'_>, name: &str) -> (Value, [&'static str; 4]) {
         }
         "joinRoom" => (json!({"room": format!("project:{}", world.project())}), members),
         "leaveRoom" => (json!({"room": format!("project:{}", world.project())}), ["ok"; 4]),
-        "message:send" => (json!({"conversationId": world.conversation(), "message": {"content": "Hello", "type": "text"}}), members),
+        "message:send" => (
+            json!({"conversationId": world.conversation(), "message": {"content": "Hello", "type": "text"}}),
+            members,
+        ),
         "message" => (json!({"content": "Hello"}), ["ok"; 4]),
         "typing" => (json!({"conversationId": world.conversation(), "isTyping": true}), members),
         "conversation:read" => {
             let id = world.conversation();
             (json!({"conversationId": id, "messageId": world.message(id)}), members)
         }
-        "notification:read" => (json!({"id": world.notification()}), ["ok", "not_found", "not_found", "not_found"]),
+        "notification:read" => {
+            (json!({"id": world.notification()}), ["ok", "not_found", "not_found", "not_found"])
+        }
         "notification:read-all" => (json!({}), ["ok"; 4]),
         // The customer's own token.
-        "auth:refresh" => (json!({"token": world.alice()}), ["ok", "unauthorized", "unauthorized", "unauthorized"]),
+        "auth:refresh" => (
+            json!({"token": world.alice()}),
+            ["ok", "unauthorized", "unauthorized", "unauthorized"],
+        ),
         _ => panic!("{name} has no line in this test"),
     }
 }
@@ -232,7 +359,8 @@ fn every_event_is_for_whom_the_contract_says() {
             let (data, expected) = event(&world, name);
             let mut socket = server.plain("/", &world.tokens[at]);
             socket.say(&json!({"event": name, "data": data, "id": 1}).to_string());
-            let answer = std::iter::repeat_with(|| socket.next()).find(|frame| frame["ack"] == 1).unwrap();
+            let answer =
+                std::iter::repeat_with(|| socket.next()).find(|frame| frame["ack"] == 1).unwrap();
             let code = answer["data"]["error"]["code"].as_str().unwrap_or("ok");
             assert_eq!(code, expected[at - 1], "{name} as {caller}: {answer}");
         }
@@ -244,9 +372,12 @@ fn the_namespaces_let_in_whom_the_contract_says() {
     let home = Home::new();
     let server = home.serve(&[]);
     let world = World::new(&server);
-    for (namespace, expected) in [("/", [4401, 0, 0, 0, 0]), ("/admin", [4401, 4403, 4403, 4403, 0]), ("/other", [4404; 5])] {
+    for (namespace, expected) in
+        [("/", [4401, 0, 0, 0, 0]), ("/admin", [4401, 4403, 4403, 4403, 0]), ("/other", [4404; 5])]
+    {
         for (at, caller) in CALLERS.iter().enumerate() {
-            let mut socket = server.upgrade(&format!("/ws?namespace={namespace}"), &world.tokens[at]);
+            let mut socket =
+                server.upgrade(&format!("/ws?namespace={namespace}"), &world.tokens[at]);
             if at == 0 {
                 socket.say(r#"{"event":"auth","data":{"token":"nonsense"}}"#);
             }

@@ -19,13 +19,15 @@ fn add(server: &Server, token: &str, body: &Value) -> Value {
 }
 
 #[test]
-fn a_product_is_added_read_changed_and_removed_and_every_socket_of_the_main_namespace_hears_of_it() {
+fn a_product_is_added_read_changed_and_removed_and_every_socket_of_the_main_namespace_hears_of_it()
+{
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
     let (alice, alice_id) = server.sign_in("alice");
     let (bob, _) = server.sign_in("bob");
-    let mut everyone = [server.plain("/", &alice), server.plain("/", &bob), server.plain("/", &admin)];
+    let mut everyone =
+        [server.plain("/", &alice), server.plain("/", &bob), server.plain("/", &admin)];
     let mut desk = server.plain("/admin", &admin);
 
     let tea = add(&server, &alice, &json!({"name": "Tea", "price": 12.5}));
@@ -56,11 +58,21 @@ fn a_product_is_added_read_changed_and_removed_and_every_socket_of_the_main_name
     expected["updatedAt"] = by_admin.body["updatedAt"].clone();
     assert_eq!((by_admin.status, &by_admin.body), (200, &expected));
     for socket in &mut everyone {
-        assert_eq!(frames(socket), [updated("updated", &tea["id"], &changed.body), updated("updated", &tea["id"], &by_admin.body)]);
+        assert_eq!(
+            frames(socket),
+            [
+                updated("updated", &tea["id"], &changed.body),
+                updated("updated", &tea["id"], &by_admin.body)
+            ]
+        );
     }
 
-    let forbidden = json!({"statusCode": 403, "message": "Forbidden resource", "error": "Forbidden"});
-    for answer in [server.patch(&path, &bob, &json!({"stock": 1})), server.call("DELETE", &path, &bob, &[], None)] {
+    let forbidden =
+        json!({"statusCode": 403, "message": "Forbidden resource", "error": "Forbidden"});
+    for answer in [
+        server.patch(&path, &bob, &json!({"stock": 1})),
+        server.call("DELETE", &path, &bob, &[], None),
+    ] {
         assert_eq!((answer.status, &answer.body), (403, &forbidden));
     }
     assert_eq!(server.get(&path, &bob).body, expected, "what is refused changes nothing");
@@ -143,15 +155,31 @@ fn what_is_no_product_is_refused_with_every_fault() {
         ),
     ] {
         let answer = server.post("/products", &alice, &body);
-        assert_eq!(answer.body, json!({"statusCode": 400, "message": faults, "error": "Bad Request"}), "{body}");
+        assert_eq!(
+            answer.body,
+            json!({"statusCode": 400, "message": faults, "error": "Bad Request"}),
+            "{body}"
+        );
     }
     let nothing = ["one of name, description, price, stock, lowStockThreshold should not be empty"];
-    for (body, faults) in [(json!({}), nothing), (json!({"ownerId": 1}), ["property ownerId should not exist"])] {
+    for (body, faults) in
+        [(json!({}), nothing), (json!({"ownerId": 1}), ["property ownerId should not exist"])]
+    {
         let answer = server.patch(&path, &alice, &body);
-        assert_eq!(answer.body, json!({"statusCode": 400, "message": faults, "error": "Bad Request"}), "{body}");
+        assert_eq!(
+            answer.body,
+            json!({"statusCode": 400, "message": faults, "error": "Bad Request"}),
+            "{body}"
+        );
     }
-    for (method, path) in
-        [("GET", "/products"), ("POST", "/products"), ("GET", &path), ("PATCH", &path), ("DELETE", &path)].map(|(m, p)| (m, p.to_owned()))
+    for (method, path) in [
+        ("GET", "/products"),
+        ("POST", "/products"),
+        ("GET", &path),
+        ("PATCH", &path),
+        ("DELETE", &path),
+    ]
+    .map(|(m, p)| (m, p.to_owned()))
     {
         assert_eq!(server.call(method, &path, "", &[], None).status, 401, "{method} {path}");
     }
@@ -166,12 +194,16 @@ fn products_page_by_cursor_newest_first() {
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");
     let before = pages(&server, &alice, "/products");
-    let mut all: Vec<Value> = (0..5).map(|n| add(&server, &alice, &json!({"name": n.to_string(), "price": n}))).collect();
+    let mut all: Vec<Value> =
+        (0..5).map(|n| add(&server, &alice, &json!({"name": n.to_string(), "price": n}))).collect();
     all.reverse();
     all.extend(before);
     assert_eq!(pages(&server, &alice, "/products?limit=2"), all);
     let next = format!(r#"</products?limit=1&before={}>; rel="next""#, all[0]["id"]);
-    assert_eq!(server.get("/products?limit=1", &alice).headers.get("link").unwrap().to_str().unwrap(), next);
+    assert_eq!(
+        server.get("/products?limit=1", &alice).headers.get("link").unwrap().to_str().unwrap(),
+        next
+    );
     assert_eq!(server.get("/products?limit=0", &alice).status, 400);
 }
 
@@ -185,14 +217,21 @@ fn a_key_adds_one_product_and_sends_one_frame() {
     let key = [("Idempotency-Key", "tea-1")];
     let body = json!({"name": "Tea", "price": "1.00"});
     let answers: Vec<_> = std::thread::scope(|scope| {
-        let callers: Vec<_> = (0..10).map(|_| scope.spawn(|| server.call("POST", "/products", &alice, &key, Some(&body)))).collect();
+        let callers: Vec<_> = (0..10)
+            .map(|_| scope.spawn(|| server.call("POST", "/products", &alice, &key, Some(&body))))
+            .collect();
         callers.into_iter().map(|caller| caller.join().unwrap()).collect()
     });
     for answer in &answers {
         assert_eq!((answer.status, &answer.body), (201, &answers[0].body));
     }
     assert_eq!(frames(&mut socket), [updated("created", &answers[0].body["id"], &answers[0].body)]);
-    assert_eq!(server.call("POST", "/products", &alice, &key, Some(&json!({"name": "Tea", "price": 2}))).status, 422);
+    assert_eq!(
+        server
+            .call("POST", "/products", &alice, &key, Some(&json!({"name": "Tea", "price": 2})))
+            .status,
+        422
+    );
 }
 
 #[test]
@@ -223,14 +262,25 @@ fn who_comes_back_hears_what_became_of_products_meanwhile_also_over_a_kill() {
     let path = format!("/products/{}", first["id"]);
     let changed = server.patch(&path, &alice, &json!({"price": 2})).body;
     server.call("DELETE", &path, &alice, &[], None);
-    let missed = [updated("updated", &first["id"], &changed), updated("deleted", &first["id"], &Value::Null)];
+    let missed = [
+        updated("updated", &first["id"], &changed),
+        updated("deleted", &first["id"], &Value::Null),
+    ];
     let back = |server: &Server| {
         for (namespace, token, path) in &away {
             let mut socket = server.upgrade(path, token);
             let mut heard = frames(&mut socket);
-            assert_eq!((heard[0].0.as_str(), &heard[0].1["recovered"]), ("session", &json!(true)), "{namespace}");
+            assert_eq!(
+                (heard[0].0.as_str(), &heard[0].1["recovered"]),
+                ("session", &json!(true)),
+                "{namespace}"
+            );
             heard.retain(|(event, _)| event == "productUpdated");
-            assert_eq!(heard, if *namespace == "/" { missed.to_vec() } else { no_frames() }, "{namespace}");
+            assert_eq!(
+                heard,
+                if *namespace == "/" { missed.to_vec() } else { no_frames() },
+                "{namespace}"
+            );
         }
     };
     back(&server);

@@ -1,4 +1,5 @@
-//! What goes over the wire, byte by byte: frames in pieces, frames that break RFC 6455 or the protocols, the times, and who may come.
+//! What goes over the wire, byte by byte: frames in pieces, frames that break RFC 6455 or the
+//! protocols, the times, and who may come.
 
 #[path = "support/raw.rs"]
 mod raw;
@@ -15,16 +16,23 @@ use governor::Quota;
 use hubcast::error::{AuthFailure, Error};
 use hubcast::realtime::admission::{Origins, Policy};
 use hubcast::realtime::gateway::LocalBoxFuture;
-use hubcast::realtime::{Client, Gateway, Handshake, HubHandle, Incoming, Json, Reply, Server, Settings, Welcome};
+use hubcast::realtime::{
+    Client, Gateway, Handshake, HubHandle, Incoming, Json, Reply, Server, Settings, Welcome,
+};
 use raw::{Raw, UPGRADE, masked};
 
-/// Answers `echo` with its argument, `slow` after a while, refuses the rest. `/closed` wants `{"token":"good"}`.
+/// Answers `echo` with its argument, `slow` after a while, refuses the rest. `/closed` wants
+/// `{"token":"good"}`.
 struct Probe {
     closed: bool,
 }
 
 impl Gateway for Probe {
-    fn connect(&self, _: Rc<Handshake>, auth: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
+    fn connect(
+        &self,
+        _: Rc<Handshake>,
+        auth: Option<Json>,
+    ) -> LocalBoxFuture<Result<Welcome, Error>> {
         let answer = match (self.closed, auth) {
             (false, _) => Ok(Welcome::anonymous()),
             (true, None) => Err(Error::Unauthorized(AuthFailure::Missing)),
@@ -136,8 +144,18 @@ fn what_breaks_a_protocol_closes_with_its_code_and_harms_nobody() {
         ("continuation of nothing", false, masked(0x80, b""), 1002),
         ("not UTF-8", false, masked(0x81, &[0xff]), 1007),
         ("over the limit", false, masked(0x81, long.as_bytes()), 1009),
-        ("over the limit in fragments", false, [masked(0x01, &[b'x'; 600]), masked(0x80, &[b'x'; 600])].concat(), 1009),
-        ("a fragment inside a fragment", false, [masked(0x01, b"a"), masked(0x01, b"b")].concat(), 1002),
+        (
+            "over the limit in fragments",
+            false,
+            [masked(0x01, &[b'x'; 600]), masked(0x80, &[b'x'; 600])].concat(),
+            1009,
+        ),
+        (
+            "a fragment inside a fragment",
+            false,
+            [masked(0x01, b"a"), masked(0x01, b"b")].concat(),
+            1002,
+        ),
         ("plain: not JSON", false, masked(0x81, b"hi"), 4400),
         ("plain: binary", false, masked(0x82, b"hi"), 4400),
         ("a close frame", false, masked(0x88, &[]), 1000),
@@ -163,8 +181,11 @@ fn what_breaks_a_protocol_closes_with_its_code_and_harms_nobody() {
 
 #[test]
 fn events_of_one_socket_are_answered_in_order_however_many_come() {
-    let mut raw = Raw::plain(serve(Settings { event_rate: None, ..Settings::default() }, Policy::default()));
-    let all: Vec<u8> = (0..300).flat_map(|n| masked(0x81, format!(r#"{{"event":"slow","data":{n},"id":{n}}}"#).as_bytes())).collect();
+    let mut raw =
+        Raw::plain(serve(Settings { event_rate: None, ..Settings::default() }, Policy::default()));
+    let all: Vec<u8> = (0..300)
+        .flat_map(|n| masked(0x81, format!(r#"{{"event":"slow","data":{n},"id":{n}}}"#).as_bytes()))
+        .collect();
     raw.0.write_all(&all).unwrap();
     for n in 0..300 {
         assert_eq!(raw.text(), format!(r#"{{"ack":{n},"data":{n}}}"#));
@@ -174,7 +195,10 @@ fn events_of_one_socket_are_answered_in_order_however_many_come() {
 #[test]
 fn too_many_events_are_refused_one_by_one() {
     let rate = Quota::per_minute(NonZeroU32::MIN).allow_burst(NonZeroU32::new(3).unwrap());
-    let mut raw = Raw::plain(serve(Settings { event_rate: Some(rate), ..Settings::default() }, Policy::default()));
+    let mut raw = Raw::plain(serve(
+        Settings { event_rate: Some(rate), ..Settings::default() },
+        Policy::default(),
+    ));
     let mut answers = Vec::new();
     for n in 0..5 {
         raw.say(&format!(r#"{{"event":"echo","data":{n},"id":{n}}}"#));
@@ -184,7 +208,9 @@ fn too_many_events_are_refused_one_by_one() {
     for (n, answer) in answers.iter().enumerate().skip(3) {
         assert_eq!(
             *answer,
-            format!(r#"{{"ack":{n},"data":{{"error":{{"code":"rate_limited","message":"Too many requests"}},"ok":false}}}}"#)
+            format!(
+                r#"{{"ack":{n},"data":{{"error":{{"code":"rate_limited","message":"Too many requests"}},"ok":false}}}}"#
+            )
         );
     }
 }
@@ -194,15 +220,24 @@ fn a_failure_is_answered_to_the_ack_or_as_an_error_event() {
     let address = server();
     let mut raw = Raw::plain(address);
     raw.say(r#"{"event":"what","id":1}"#);
-    assert_eq!(raw.text(), r#"{"ack":1,"data":{"error":{"code":"invalid","message":"unknown event what"},"ok":false}}"#);
+    assert_eq!(
+        raw.text(),
+        r#"{"ack":1,"data":{"error":{"code":"invalid","message":"unknown event what"},"ok":false}}"#
+    );
     raw.say(r#"{"event":"what"}"#);
-    assert_eq!(raw.text(), r#"{"event":"error","data":{"code":"invalid","event":"what","message":"unknown event what","status":"error"}}"#);
+    assert_eq!(
+        raw.text(),
+        r#"{"event":"error","data":{"code":"invalid","event":"what","message":"unknown event what","status":"error"}}"#
+    );
     let mut raw = Raw::socketio(address);
     raw.say("40");
     assert!(raw.text().starts_with(r#"40{"sid":""#));
     assert!(raw.text().starts_with(r#"42["session",{"#));
     raw.say(r#"427["what"]"#);
-    assert_eq!(raw.text(), r#"437[{"error":{"code":"invalid","message":"unknown event what"},"ok":false}]"#);
+    assert_eq!(
+        raw.text(),
+        r#"437[{"error":{"code":"invalid","message":"unknown event what"},"ok":false}]"#
+    );
     raw.say(r#"428["echo",[1,"two"]]"#);
     assert_eq!(raw.text(), r#"438[[1,"two"]]"#);
     raw.say("41");
@@ -217,7 +252,10 @@ fn namespaces_are_refused_in_each_protocols_words() {
     raw.say("40/nowhere,");
     assert_eq!(raw.text(), r#"44/nowhere,{"message":"Invalid namespace"}"#);
     raw.say("40/closed,");
-    assert_eq!(raw.text(), r#"44/closed,{"message":"Unauthorized","data":{"code":"unauthorized","reason":"missing"}}"#);
+    assert_eq!(
+        raw.text(),
+        r#"44/closed,{"message":"Unauthorized","data":{"code":"unauthorized","reason":"missing"}}"#
+    );
     raw.say(r#"40/closed,{"token":"other"}"#);
     assert_eq!(raw.text(), r#"44/closed,{"message":"Forbidden","data":{"code":"forbidden"}}"#);
     raw.say(r#"40/closed,{"token":"good"}"#);
@@ -295,7 +333,9 @@ fn what_is_no_handshake_gets_an_answer_and_the_end() {
         assert!(answer.to_lowercase().contains("\r\nconnection: close\r\n"), "{line}: {answer}");
     }
     let mut connect = TcpStream::connect(address).unwrap();
-    connect.write_all(b"CONNECT example.test:443 HTTP/1.1\r\nHost: example.test:443\r\n\r\n").unwrap();
+    connect
+        .write_all(b"CONNECT example.test:443 HTTP/1.1\r\nHost: example.test:443\r\n\r\n")
+        .unwrap();
     let mut answer = String::new();
     connect.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
@@ -305,9 +345,16 @@ fn what_is_no_handshake_gets_an_answer_and_the_end() {
 fn a_foreign_origin_is_refused_and_a_listed_one_is_not() {
     let foreign = format!("{UPGRADE}Origin: https://shop.test\r\n");
     let address = server();
-    assert!(Raw::request(address, "GET /ws", &foreign).head().starts_with("HTTP/1.1 403 Forbidden\r\n"));
-    assert!(Raw::request(address, "GET /ws", &format!("{UPGRADE}Origin: http://{address}\r\n")).head().starts_with("HTTP/1.1 101 "));
-    let listed = Policy { origins: Origins::List(vec!["https://shop.test".into()]), ..Policy::default() };
+    assert!(
+        Raw::request(address, "GET /ws", &foreign).head().starts_with("HTTP/1.1 403 Forbidden\r\n")
+    );
+    assert!(
+        Raw::request(address, "GET /ws", &format!("{UPGRADE}Origin: http://{address}\r\n"))
+            .head()
+            .starts_with("HTTP/1.1 101 ")
+    );
+    let listed =
+        Policy { origins: Origins::List(vec!["https://shop.test".into()]), ..Policy::default() };
     let address = serve(Settings::default(), listed);
     assert!(Raw::request(address, "GET /ws", &foreign).head().starts_with("HTTP/1.1 101 "));
 }
@@ -315,10 +362,15 @@ fn a_foreign_origin_is_refused_and_a_listed_one_is_not() {
 #[test]
 fn an_address_that_connects_too_often_is_told_when_to_come_back() {
     let rate = Quota::per_minute(NonZeroU32::MIN).allow_burst(NonZeroU32::new(2).unwrap());
-    let address = serve(Settings { connect_rate: Some(rate), ..Settings::default() }, Policy::default());
+    let address =
+        serve(Settings { connect_rate: Some(rate), ..Settings::default() }, Policy::default());
     let _two = (Raw::plain(address), Raw::plain(address));
     let head = Raw::request(address, "GET /ws", UPGRADE).head();
-    assert!(head.starts_with("HTTP/1.1 429 Too Many Requests\r\n") && head.contains("\r\nRetry-After: "), "{head}");
+    assert!(
+        head.starts_with("HTTP/1.1 429 Too Many Requests\r\n")
+            && head.contains("\r\nRetry-After: "),
+        "{head}"
+    );
 }
 
 #[test]
@@ -352,12 +404,16 @@ fn events_behind_a_connect_wait_for_its_answer_and_a_refusal_does_not_hold_up_th
 #[test]
 fn joining_and_leaving_over_and_over_is_limited() {
     let rate = Quota::per_minute(NonZeroU32::MIN).allow_burst(NonZeroU32::new(5).unwrap());
-    let mut raw = Raw::socketio(serve(Settings { event_rate: Some(rate), ..Settings::default() }, Policy::default()));
+    let mut raw = Raw::socketio(serve(
+        Settings { event_rate: Some(rate), ..Settings::default() },
+        Policy::default(),
+    ));
     raw.send(0x81, b"40");
     assert!(raw.text().starts_with(r#"40{"sid":""#));
     let again = [masked(0x81, b"41"), masked(0x81, b"40")].concat();
     raw.0.write_all(&again.repeat(8)).unwrap();
-    // The end may overtake answers that are still on their way, so of the five that are let in any number is heard of.
+    // The end may overtake answers that are still on their way, so of the five that are let in any
+    // number is heard of.
     let mut joined = 0;
     let code = loop {
         match raw.frame() {

@@ -21,8 +21,12 @@ fn a_review_is_written_listed_and_told_to_each_admin_and_nobody_else() {
     let (carla, carla_id) = second_admin(&home, &server);
     let tea = product(&server, &alice, "Tea", 5, 0);
     let path = format!("/products/{}/reviews", tea["id"]);
-    let mut admins = [(server.plain("/", &admin), &admin, admin_id), (server.plain("/", &carla), &carla, carla_id)];
-    let mut others = [server.plain("/", &alice), server.plain("/", &bob), server.plain("/admin", &admin)];
+    let mut admins = [
+        (server.plain("/", &admin), &admin, admin_id),
+        (server.plain("/", &carla), &carla, carla_id),
+    ];
+    let mut others =
+        [server.plain("/", &alice), server.plain("/", &bob), server.plain("/admin", &admin)];
     let mut written = Vec::new();
     for (body, comment) in [
         (json!({"rating": 4, "comment": "Good"}), json!("Good")),
@@ -52,7 +56,15 @@ fn a_review_is_written_listed_and_told_to_each_admin_and_nobody_else() {
     for token in [&alice, &bob, &admin] {
         assert_eq!(pages(&server, token, &format!("{path}?limit=2")), written);
     }
-    assert_eq!(server.get(&format!("/products/{}/reviews", product(&server, &alice, "New", 0, 0)["id"]), &bob).body, json!([]));
+    assert_eq!(
+        server
+            .get(
+                &format!("/products/{}/reviews", product(&server, &alice, "New", 0, 0)["id"]),
+                &bob
+            )
+            .body,
+        json!([])
+    );
 }
 
 #[test]
@@ -64,19 +76,42 @@ fn what_is_no_review_is_refused_and_told_to_nobody() {
     let tea = product(&server, &alice, "Tea", 5, 0);
     let path = format!("/products/{}/reviews", tea["id"]);
     let mut main = server.plain("/", &admin);
-    let (large, small, whole) = ("rating must not be greater than 5", "rating must not be less than 1", "rating must be an integer number");
+    let (large, small, whole) = (
+        "rating must not be greater than 5",
+        "rating must not be less than 1",
+        "rating must be an integer number",
+    );
     for (body, faults) in [
         (json!({"rating": 6}), vec![large]),
         (json!({"rating": 0}), vec![small]),
         (json!({"rating": 4.5}), vec![whole]),
-        (json!({"foo": 1}), vec!["property foo should not exist", large, small, whole, "rating should not be empty"]),
-        (json!({"rating": 5, "comment": "c".repeat(4097)}), vec!["comment must be shorter than or equal to 4096 characters"]),
+        (
+            json!({"foo": 1}),
+            vec![
+                "property foo should not exist",
+                large,
+                small,
+                whole,
+                "rating should not be empty",
+            ],
+        ),
+        (
+            json!({"rating": 5, "comment": "c".repeat(4097)}),
+            vec!["comment must be shorter than or equal to 4096 characters"],
+        ),
     ] {
         let answer = server.post(&path, &alice, &body);
-        assert_eq!(answer.body, json!({"statusCode": 400, "message": faults, "error": "Bad Request"}), "{body}");
+        assert_eq!(
+            answer.body,
+            json!({"statusCode": 400, "message": faults, "error": "Bad Request"}),
+            "{body}"
+        );
     }
     let unknown = json!({"statusCode": 404, "message": "Product with ID 999999 not found", "error": "Not Found"});
-    assert_eq!(server.post("/products/999999/reviews", &alice, &json!({"rating": 5})).body, unknown);
+    assert_eq!(
+        server.post("/products/999999/reviews", &alice, &json!({"rating": 5})).body,
+        unknown
+    );
     assert_eq!(server.get("/products/999999/reviews", &alice).body, unknown);
     for method in ["GET", "POST"] {
         assert_eq!(server.call(method, &path, "", &[], None).status, 401);
@@ -92,7 +127,15 @@ fn a_key_writes_one_review_and_a_removed_product_takes_its_reviews_along() {
     let (alice, _) = server.sign_in("alice");
     let tea = product(&server, &alice, "Tea", 5, 0);
     let path = format!("/products/{}/reviews", tea["id"]);
-    let post = || server.call("POST", &path, &alice, &[("Idempotency-Key", "five")], Some(&json!({"rating": 5})));
+    let post = || {
+        server.call(
+            "POST",
+            &path,
+            &alice,
+            &[("Idempotency-Key", "five")],
+            Some(&json!({"rating": 5})),
+        )
+    };
     let first = post();
     let again = post();
     assert_eq!((again.status, &again.body), (201, &first.body));

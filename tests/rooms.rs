@@ -1,4 +1,5 @@
-//! Rooms over the wire: who hears what, who is put out, and who is told who comes and goes. A server of `realtime` alone.
+//! Rooms over the wire: who hears what, who is put out, and who is told who comes and goes. A
+//! server of `realtime` alone.
 
 #[path = "support/raw.rs"]
 mod raw;
@@ -13,10 +14,14 @@ use actix_web::App;
 use hubcast::error::Error;
 use hubcast::realtime::gateway::{LocalBoxFuture, query_value};
 use hubcast::realtime::presence::PresenceSettings;
-use hubcast::realtime::{Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings, Welcome};
+use hubcast::realtime::{
+    Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings,
+    Welcome,
+};
 use raw::{Raw, UPGRADE};
 
-/// Everyone is who `?user=` says, and in the room of that name. `join`, `leave`, `say`, `evict` and `who` do what they say.
+/// Everyone is who `?user=` says, and in the room of that name. `join`, `leave`, `say`, `evict` and
+/// `who` do what they say.
 struct Lobby {
     hub: HubHandle,
 }
@@ -31,9 +36,19 @@ fn json(value: &impl serde::Serialize) -> Json {
 }
 
 impl Gateway for Lobby {
-    fn connect(&self, handshake: Rc<Handshake>, _: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
+    fn connect(
+        &self,
+        handshake: Rc<Handshake>,
+        _: Option<Json>,
+    ) -> LocalBoxFuture<Result<Welcome, Error>> {
         let user = query_value(&handshake.query, "user").unwrap();
-        Box::pin(async move { Ok(Welcome { identity: user.clone().into(), rooms: vec![user.into()], ..Welcome::anonymous() }) })
+        Box::pin(async move {
+            Ok(Welcome {
+                identity: user.clone().into(),
+                rooms: vec![user.into()],
+                ..Welcome::anonymous()
+            })
+        })
     }
 
     fn entered(&self, client: Client) -> LocalBoxFuture<()> {
@@ -53,7 +68,11 @@ impl Gateway for Lobby {
                 "leave" => json(&client.leave(room).await.count),
                 "say" => {
                     let except = Some(word(&event, 1)).filter(|room| !room.is_empty());
-                    hub.emit(Event::new("/", "said", Payload::json("1"), [room]).except(except), None).await;
+                    hub.emit(
+                        Event::new("/", "said", Payload::json("1"), [room]).except(except),
+                        None,
+                    )
+                    .await;
                     json(&true)
                 }
                 "evict" => {
@@ -86,7 +105,11 @@ fn server(presence: PresenceSettings) -> SocketAddr {
     address
 }
 
-const PROMPT: PresenceSettings = PresenceSettings { limit: 200, collect: Duration::from_millis(30), linger: Duration::from_secs(3600) };
+const PROMPT: PresenceSettings = PresenceSettings {
+    limit: 200,
+    collect: Duration::from_millis(30),
+    linger: Duration::from_secs(3600),
+};
 
 /// A socket, and what it has heard while it waited for something else.
 struct Guest {
@@ -133,7 +156,8 @@ impl Guest {
 }
 
 fn told(name: &str, room: &str, users: &[&str]) -> String {
-    format!(r#"{{"event":"presence:{name}","data":{{"room":"{room}","userIds":{users:?}}}}}"#).replace(", ", ",")
+    format!(r#"{{"event":"presence:{name}","data":{{"room":"{room}","userIds":{users:?}}}}}"#)
+        .replace(", ", ",")
 }
 
 const SAID: &str = r#"{"event":"said","data":1}"#;
@@ -171,7 +195,8 @@ fn a_socket_that_says_goodbye_leaves_at_once_and_a_lost_line_does_not() {
     let address = server(PROMPT);
     let mut ann = Guest::come(address, "ann");
     ann.ask("join", &["hall"]);
-    let [mut lost, mut away, mut gone] = ["lost", "away", "gone"].map(|user| Guest::come(address, user));
+    let [mut lost, mut away, mut gone] =
+        ["lost", "away", "gone"].map(|user| Guest::come(address, user));
     for (name, guest) in [("lost", &mut lost), ("away", &mut away), ("gone", &mut gone)] {
         guest.ask("join", &["hall"]);
         ann.hears_of(name);

@@ -1,4 +1,5 @@
-//! What the server says of itself: `server:stats` on `/admin`, and `/metrics` on an address of its own.
+//! What the server says of itself: `server:stats` on `/admin`, and `/metrics` on an address of its
+//! own.
 
 mod support;
 
@@ -25,7 +26,10 @@ fn admins_are_told_the_servers_figures_and_nobody_else_is() {
     let mut desk = server.plain("/admin", &admin);
     let first = stats(&mut desk);
     let connections = json!([{"transport": "websocket", "protocol": "plain", "count": 3}]);
-    assert_eq!((&first["connections"], &first["sockets"]), (&connections, &json!({"/": 2, "/admin": 1})));
+    assert_eq!(
+        (&first["connections"], &first["sockets"]),
+        (&connections, &json!({"/": 2, "/admin": 1}))
+    );
     // Two users, and the admins of both namespaces.
     assert_eq!(first["rooms"], 4);
     assert!(first["memoryBytes"].as_u64().is_some_and(|bytes| bytes > 1 << 20), "{first}");
@@ -34,8 +38,13 @@ fn admins_are_told_the_servers_figures_and_nobody_else_is() {
         assert_eq!(server.post("/orders", &alice, &json!({"total": 1})).status, 201);
     }
     let second = stats(&mut desk);
-    let mut rates = std::iter::once(second.clone()).chain((0..4).map(|_| stats(&mut desk))).map(|stats| stats["eventsPerSecond"].clone());
-    assert!(rates.by_ref().any(|rate| rate.as_f64().is_some_and(|rate| (0.5..=6.0).contains(&rate))), "ten events");
+    let mut rates = std::iter::once(second.clone())
+        .chain((0..4).map(|_| stats(&mut desk)))
+        .map(|stats| stats["eventsPerSecond"].clone());
+    assert!(
+        rates.by_ref().any(|rate| rate.as_f64().is_some_and(|rate| (0.5..=6.0).contains(&rate))),
+        "ten events"
+    );
     assert!(rates.any(|rate| rate == 0.0), "it does not count itself");
     assert!(second["uptimeSeconds"].as_u64() >= first["uptimeSeconds"].as_u64());
     assert_eq!(second.as_object().unwrap().keys().count(), 6, "{second}");
@@ -61,11 +70,20 @@ fn figures_have_one_shape_and_come_every_two_seconds_on_admin_only() {
             "eventsPerSecond": figures["eventsPerSecond"], "memoryBytes": figures["memoryBytes"],
         });
         assert_eq!(*figures, whole);
-        assert!(figures["uptimeSeconds"].is_u64() && figures["eventsPerSecond"].is_f64() && figures["memoryBytes"].is_u64(), "{figures}");
+        assert!(
+            figures["uptimeSeconds"].is_u64()
+                && figures["eventsPerSecond"].is_f64()
+                && figures["memoryBytes"].is_u64(),
+            "{figures}"
+        );
     }
-    // By the server's own clock, in whole seconds: what a busy machine holds up on the way here does not count.
+    // By the server's own clock, in whole seconds: what a busy machine holds up on the way here
+    // does not count.
     for pair in told.windows(2) {
-        let apart = pair[1]["uptimeSeconds"].as_u64().zip(pair[0]["uptimeSeconds"].as_u64()).map(|(later, earlier)| later - earlier);
+        let apart = pair[1]["uptimeSeconds"]
+            .as_u64()
+            .zip(pair[0]["uptimeSeconds"].as_u64())
+            .map(|(later, earlier)| later - earlier);
         assert!(apart.is_some_and(|seconds| (1..=3).contains(&seconds)), "{apart:?}");
     }
     main.say(r#"{"event":"probe","id":"probe"}"#);
@@ -74,7 +92,11 @@ fn figures_have_one_shape_and_come_every_two_seconds_on_admin_only() {
 }
 
 fn metrics_of(server: &Server) -> String {
-    let line = server.said.iter().find(|line| line.contains("metrics on http://")).expect("the log names the address");
+    let line = server
+        .said
+        .iter()
+        .find(|line| line.contains("metrics on http://"))
+        .expect("the log names the address");
     let (_, url) = line.split_once("metrics on http://").unwrap();
     url.chars().take_while(|c| !c.is_whitespace() && *c != '/').collect()
 }
@@ -83,14 +105,19 @@ fn metrics_of(server: &Server) -> String {
 fn metrics_can_have_an_address_of_their_own_and_are_nowhere_else_then() {
     let home = Home::new();
     let mut server = home.serve(&[("METRICS_ADDR", "127.0.0.1:0")]);
-    let missing = json!({"statusCode": 404, "message": "Cannot GET /metrics", "error": "Not Found"});
+    let missing =
+        json!({"statusCode": 404, "message": "Cannot GET /metrics", "error": "Not Found"});
     assert_eq!(server.get("/metrics", "").body, missing);
     let (common, own) = (server.address.clone(), metrics_of(&server));
     server.address = own;
     let metrics = server.get("/metrics", "");
     assert_eq!(metrics.status, 200);
     assert!(
-        metrics.body.as_str().unwrap().contains("hubcast_connections{transport=\"websocket\",protocol=\"plain\"} 0\n"),
+        metrics
+            .body
+            .as_str()
+            .unwrap()
+            .contains("hubcast_connections{transport=\"websocket\",protocol=\"plain\"} 0\n"),
         "{}",
         metrics.body
     );
@@ -101,8 +128,12 @@ fn metrics_can_have_an_address_of_their_own_and_are_nowhere_else_then() {
     let taken = server.address.clone();
     let output = Home::new().command(&["serve"]).env("METRICS_ADDR", &taken).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
-    assert!(said.lines().any(|line| line.contains(&format!("cannot listen on METRICS_ADDR {taken}: "))), "{said}");
+    let said =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    assert!(
+        said.lines().any(|line| line.contains(&format!("cannot listen on METRICS_ADDR {taken}: "))),
+        "{said}"
+    );
     assert_eq!(server.stop(), Some(0));
 }
 

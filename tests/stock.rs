@@ -22,7 +22,9 @@ fn at_once<T: Send>(times: usize, call: impl Fn(usize) -> T + Sync) -> Vec<T> {
 
 fn low_stock_notices(server: &Server, admin: &str, product: &Value) -> usize {
     let all = pages(server, admin, "/notifications?limit=200");
-    all.iter().filter(|one| one["type"] == "low_stock" && one["data"]["productId"] == product["id"]).count()
+    all.iter()
+        .filter(|one| one["type"] == "low_stock" && one["data"]["productId"] == product["id"])
+        .count()
 }
 
 #[test]
@@ -35,7 +37,10 @@ fn an_order_takes_its_items_and_the_admins_hear_of_it_and_of_what_is_low() {
     let (carla, carla_id) = second_admin(&home, &server);
     let (tea, cup) = (product(&server, &bob, "Tea", 10, 5), product(&server, &bob, "Cup", 10, 5));
     let mut desk = server.plain("/admin", &admin);
-    let mut admins = [(server.plain("/", &admin), &admin, admin_id), (server.plain("/", &carla), &carla, carla_id)];
+    let mut admins = [
+        (server.plain("/", &admin), &admin, admin_id),
+        (server.plain("/", &carla), &carla, carla_id),
+    ];
     let mut customers = [server.plain("/", &alice), server.plain("/", &bob)];
 
     // The cup comes first, the tea twice.
@@ -75,7 +80,10 @@ fn an_order_takes_its_items_and_the_admins_hear_of_it_and_of_what_is_low() {
 
     // Prices and names are those of then; a product that is gone leaves its line.
     server.patch(&format!("/products/{}", cup["id"]), &bob, &json!({"name": "Mug", "price": 9}));
-    assert_eq!(server.call("DELETE", &format!("/products/{}", tea["id"]), &bob, &[], None).status, 204);
+    assert_eq!(
+        server.call("DELETE", &format!("/products/{}", tea["id"]), &bob, &[], None).status,
+        204
+    );
     expected["items"][1]["productId"] = Value::Null;
     assert_eq!(server.get(&format!("/orders/{id}"), &alice).body, expected);
     assert_eq!(cancel(&server, &admin, &placed.body).status, 200);
@@ -88,15 +96,18 @@ fn an_order_that_is_refused_takes_nothing_and_sends_nothing() {
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
     let (alice, _) = server.sign_in("alice");
-    let (tea, cup) = (product(&server, &alice, "Tea", 10, 8), product(&server, &alice, "Cup", 3, 0));
-    let mut sockets = [server.plain("/", &admin), server.plain("/admin", &admin), server.plain("/", &alice)];
+    let (tea, cup) =
+        (product(&server, &alice, "Tea", 10, 8), product(&server, &alice, "Cup", 3, 0));
+    let mut sockets =
+        [server.plain("/", &admin), server.plain("/admin", &admin), server.plain("/", &alice)];
     let before = server.get("/orders?limit=1", &admin).body;
 
     let short = order(&server, &alice, &[(&tea, 5), (&cup, 4)]);
     let message = format!("Product with ID {} has only 3 in stock", cup["id"]);
     assert_eq!(short.body, json!({"statusCode": 409, "message": message, "error": "Conflict"}));
     let (tea_id, items) = (&tea["id"], json!([{"productId": tea["id"], "quantity": 5}]));
-    let quantity = |quantity: Value| json!({"items": [{"productId": tea_id, "quantity": quantity}]});
+    let quantity =
+        |quantity: Value| json!({"items": [{"productId": tea_id, "quantity": quantity}]});
     let product_faults = vec![
         "items.0.productId must be a positive number",
         "items.0.productId must be a number conforming to the specified constraints",
@@ -108,23 +119,39 @@ fn an_order_that_is_refused_takes_nothing_and_sends_nothing() {
         (json!({"items": items, "total": -1}), vec!["total must not be less than 0"]),
         (json!({"items": 5}), vec!["items must be an array"]),
         (json!({"items": []}), vec!["items must contain at least 1 elements"]),
-        (json!({"items": vec![items[0].clone(); 101]}), vec!["items must contain no more than 100 elements"]),
+        (
+            json!({"items": vec![items[0].clone(); 101]}),
+            vec!["items must contain no more than 100 elements"],
+        ),
         (quantity(json!(0)), vec!["items.0.quantity must not be less than 1"]),
         (quantity(json!(1.5)), vec!["items.0.quantity must be an integer number"]),
         (json!({"items": [{"quantity": 1}]}), product_faults),
         (
             json!({"items": [items[0], {"productId": 999_998, "quantity": 1}, {"productId": 999_999, "quantity": 1}]}),
-            vec!["items.1.productId must refer to an existing product", "items.2.productId must refer to an existing product"],
+            vec![
+                "items.1.productId must refer to an existing product",
+                "items.2.productId must refer to an existing product",
+            ],
         ),
-        (json!({"items": null}), vec!["total must not be less than 0", total, "total should not be empty"]),
+        (
+            json!({"items": null}),
+            vec!["total must not be less than 0", total, "total should not be empty"],
+        ),
     ] {
         let answer = server.post("/orders", &alice, &body);
-        assert_eq!(answer.body, json!({"statusCode": 400, "message": faults, "error": "Bad Request"}), "{body}");
+        assert_eq!(
+            answer.body,
+            json!({"statusCode": 400, "message": faults, "error": "Bad Request"}),
+            "{body}"
+        );
     }
     let nobody = server.post("/orders", &admin, &json!({"items": items, "customerId": 999_999}));
     assert_eq!(nobody.body["message"], json!(["customerId must refer to an existing user"]));
     let admin_id = &server.get("/auth/me", &admin).body["id"];
-    assert_eq!(server.post("/orders", &alice, &json!({"items": items, "customerId": admin_id})).status, 403);
+    assert_eq!(
+        server.post("/orders", &alice, &json!({"items": items, "customerId": admin_id})).status,
+        403
+    );
 
     assert_eq!((stock(&server, &alice, &tea), stock(&server, &alice, &cup)), (10, 3));
     assert_eq!(server.get("/orders?limit=1", &admin).body, before);
@@ -132,9 +159,15 @@ fn an_order_that_is_refused_takes_nothing_and_sends_nothing() {
         assert_eq!(frames(socket), no_frames());
     }
     // What comes to the sum is taken, however it is written; an admin may ask for another total.
-    assert_eq!(server.post("/orders", &alice, &json!({"items": items, "total": "12.5"})).body["total"], "12.50");
+    assert_eq!(
+        server.post("/orders", &alice, &json!({"items": items, "total": "12.5"})).body["total"],
+        "12.50"
+    );
     let cheaper = server.post("/orders", &admin, &json!({"items": items, "total": 1}));
-    assert_eq!((cheaper.status, &cheaper.body["total"], &cheaper.body["customerId"]), (201, &json!("1.00"), &Value::Null));
+    assert_eq!(
+        (cheaper.status, &cheaper.body["total"], &cheaper.body["customerId"]),
+        (201, &json!("1.00"), &Value::Null)
+    );
 }
 
 #[test]
@@ -146,11 +179,15 @@ fn of_fifty_orders_at_once_for_ten_pieces_ten_are_sold() {
     let tea = product(&server, &alice, "Tea", 10, 5);
     let mut desk = server.plain("/admin", &admin);
     let answers = at_once(50, |_| order(&server, &alice, &[(&tea, 1)]));
-    let (sold, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 201);
+    let (sold, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 201);
     assert_eq!((sold.len(), refused.len()), (10, 40));
     let message = format!("Product with ID {} has only 0 in stock", tea["id"]);
     for answer in refused {
-        assert_eq!(answer.body, json!({"statusCode": 409, "message": message, "error": "Conflict"}));
+        assert_eq!(
+            answer.body,
+            json!({"statusCode": 409, "message": message, "error": "Conflict"})
+        );
     }
     assert_eq!(stock(&server, &alice, &tea), 0);
     let told: Vec<_> = frames(&mut desk);
@@ -166,7 +203,8 @@ fn orders_for_the_same_products_in_any_order_wait_for_each_other_in_one() {
     let (admin, _) = server.sign_in("admin");
     let (alice, _) = server.sign_in("alice");
     let (bob, _) = server.sign_in("bob");
-    let (tea, cup) = (product(&server, &alice, "Tea", 1000, 999), product(&server, &alice, "Cup", 1000, 999));
+    let (tea, cup) =
+        (product(&server, &alice, "Tea", 1000, 999), product(&server, &alice, "Cup", 1000, 999));
     let answers = at_once(40, |n| {
         let lines = if n % 2 == 0 { [(&tea, 1), (&cup, 1)] } else { [(&cup, 1), (&tea, 1)] };
         let placed = order(&server, if n % 4 < 2 { &alice } else { &bob }, &lines);
@@ -188,21 +226,33 @@ fn what_is_cancelled_goes_back_once_however_many_cancel_it() {
     for status in ["pending", "paid"] {
         let placed = order(&server, &alice, &[(&tea, 4)]).body;
         if status == "paid" {
-            server.patch(&format!("/orders/{}/status", placed["id"]), &admin, &json!({"status": "paid"}));
+            server.patch(
+                &format!("/orders/{}/status", placed["id"]),
+                &admin,
+                &json!({"status": "paid"}),
+            );
         }
         alices.heard();
         assert_eq!(stock(&server, &alice, &tea), 6);
         let mut answers = at_once(2, |_| cancel(&server, &admin, &placed));
         answers.sort_by_key(|answer| answer.status);
         assert_eq!((answers[0].status, answers[1].status), (200, 409));
-        assert_eq!((&answers[0].body["status"], answers[0].body.get("items")), (&json!("cancelled"), None));
+        assert_eq!(
+            (&answers[0].body["status"], answers[0].body.get("items")),
+            (&json!("cancelled"), None)
+        );
         assert_eq!(stock(&server, &alice, &tea), 10);
-        let updates = frames(&mut alices).into_iter().filter(|(event, _)| event == "orderUpdate").count();
+        let updates =
+            frames(&mut alices).into_iter().filter(|(event, _)| event == "orderUpdate").count();
         assert_eq!(updates, 1);
     }
     let shipped = order(&server, &alice, &[(&tea, 1)]).body;
     for status in ["paid", "shipped"] {
-        server.patch(&format!("/orders/{}/status", shipped["id"]), &admin, &json!({"status": status}));
+        server.patch(
+            &format!("/orders/{}/status", shipped["id"]),
+            &admin,
+            &json!({"status": status}),
+        );
     }
     assert_eq!(cancel(&server, &admin, &shipped).status, 409);
     assert_eq!(stock(&server, &alice, &tea), 9);
@@ -227,7 +277,10 @@ fn a_stock_that_is_set_low_is_told_once_each_time_it_comes_to_be_so() {
         (json!({"stock": 0, "lowStockThreshold": 0}), None),
     ] {
         let changed = server.patch(&path, &alice, &change).body;
-        let mut expected = vec![frame("productUpdated", &json!({"productId": tea["id"], "action": "updated", "product": changed}))];
+        let mut expected = vec![frame(
+            "productUpdated",
+            &json!({"productId": tea["id"], "action": "updated", "product": changed}),
+        )];
         if let Some((stock, threshold)) = told {
             let stored = newest(&server, &admin);
             assert_eq!(said(&stored), low_stock(&tea, stock, threshold));
@@ -236,7 +289,11 @@ fn a_stock_that_is_set_low_is_told_once_each_time_it_comes_to_be_so() {
         assert_eq!(frames(&mut main), expected, "{change}");
     }
     assert_eq!(product(&server, &alice, "Sold out", 0, 5)["stock"], 0);
-    assert_eq!(low_stock_notices(&server, &admin, &tea), 2, "a new one that is low has not come down");
+    assert_eq!(
+        low_stock_notices(&server, &admin, &tea),
+        2,
+        "a new one that is low has not come down"
+    );
 }
 
 #[test]
@@ -256,5 +313,9 @@ fn a_key_takes_the_stock_once() {
     let short = [("Idempotency-Key", "seven")];
     assert_eq!(server.call("POST", "/orders", &alice, &short, Some(&more)).status, 409);
     server.patch(&format!("/products/{}", tea["id"]), &alice, &json!({"stock": 7}));
-    assert_eq!(server.call("POST", "/orders", &alice, &short, Some(&more)).status, 201, "a 4xx does not use a key up");
+    assert_eq!(
+        server.call("POST", "/orders", &alice, &short, Some(&more)).status,
+        201,
+        "a 4xx does not use a key up"
+    );
 }

@@ -1,5 +1,5 @@
-//! How long a client may take: for the rest of what it has begun, and over long-polling for its pongs and its polls; and what an end looks like to one
-//! that polls.
+//! How long a client may take: for the rest of what it has begun, and over long-polling for its
+//! pongs and its polls; and what an end looks like to one that polls.
 
 #[path = "support/echo.rs"]
 mod echo;
@@ -23,7 +23,11 @@ const ANNOUNCED: &str = r#"451-7["echo",{"_placeholder":true,"num":0},1]"#;
 
 /// Pings often, and has patience with a pong, not with a CONNECT.
 fn server() -> Running {
-    Running::start(Settings { ping_interval: Duration::from_millis(100), connect_timeout: LIMIT, ..Settings::default() })
+    Running::start(Settings {
+        ping_interval: Duration::from_millis(100),
+        connect_timeout: LIMIT,
+        ..Settings::default()
+    })
 }
 
 fn is_short((status, body): &(u16, String), expected: (u16, &str)) -> bool {
@@ -42,7 +46,10 @@ fn is_closed_as_unfinished(raw: &mut Raw, first_part: &[u8]) {
             frame => break frame,
         }
     };
-    assert_eq!((head, payload.as_slice()), (0x88, &[&1008u16.to_be_bytes()[..], b"unfinished"].concat()[..]));
+    assert_eq!(
+        (head, payload.as_slice()),
+        (0x88, &[&1008u16.to_be_bytes()[..], b"unfinished"].concat()[..])
+    );
     assert!(began.elapsed() >= LIMIT);
 }
 
@@ -53,7 +60,9 @@ fn attachments_and_fragments_have_to_come_in_time() {
     raw.say("40");
     raw.hears("40");
     is_closed_as_unfinished(&mut raw, &masked(0x81, ANNOUNCED.as_bytes()));
-    let two = [masked(0x81, ANNOUNCED.replace("51-", "52-").as_bytes()), masked(0x82, b"one of two")].concat();
+    let two =
+        [masked(0x81, ANNOUNCED.replace("51-", "52-").as_bytes()), masked(0x82, b"one of two")]
+            .concat();
     let mut raw = Raw::socketio(server.address);
     raw.say("40");
     raw.hears("40");
@@ -183,11 +192,16 @@ fn a_shutdown_is_told_to_the_next_poll() {
     let server = Running::start(Settings::default());
     let polling = joined(server.address);
     let draining = server.server.clone();
-    let drain = std::thread::spawn(move || actix_rt::System::new().block_on(draining.drain(Duration::from_secs(5))));
+    let drain = std::thread::spawn(move || {
+        actix_rt::System::new().block_on(draining.drain(Duration::from_secs(5)))
+    });
     // The drain closes what it has told; only then does this one ask.
     sleep(Duration::from_millis(200));
     let (status, body) = polling.poll();
-    assert_eq!((status, body.as_str()), (200, "42[\"server:shutdown\",{\"reconnectAfterMs\":1000}]\x1e1"));
+    assert_eq!(
+        (status, body.as_str()),
+        (200, "42[\"server:shutdown\",{\"reconnectAfterMs\":1000}]\x1e1")
+    );
     polling.is_unknown();
     drain.join().unwrap();
     server.settle();
@@ -199,8 +213,17 @@ fn the_body_of_a_post_has_to_come_in_time() {
     let polling = Polling::open(server.address);
     assert!(is_short(&polling.post(b"40"), TAKEN));
     polling.hears("42[\"session\",");
-    let (began, mut stream) = (Instant::now(), std::net::TcpStream::connect(server.address).unwrap());
-    stream.write_all(format!("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n42[\"", polling.path()).as_bytes()).unwrap();
+    let (began, mut stream) =
+        (Instant::now(), std::net::TcpStream::connect(server.address).unwrap());
+    stream
+        .write_all(
+            format!(
+                "POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n42[\"",
+                polling.path()
+            )
+            .as_bytes(),
+        )
+        .unwrap();
     assert!(answer(stream).1.contains(r#""code":3"#));
     assert!(began.elapsed() >= LIMIT);
     polling.is_unknown();

@@ -1,4 +1,5 @@
-//! The end of a token is its sockets' end: the warning, the close, and `auth:refresh`, which goes on with another.
+//! The end of a token is its sockets' end: the warning, the close, and `auth:refresh`, which goes
+//! on with another.
 
 #[path = "support/polling.rs"]
 mod polling;
@@ -20,7 +21,9 @@ fn expiring(token: &str) -> Value {
 }
 
 fn refresh(socket: &mut Socket, token: &str) -> Value {
-    socket.say(&json!({"event": "auth:refresh", "data": {"token": token}, "id": "refresh"}).to_string());
+    socket.say(
+        &json!({"event": "auth:refresh", "data": {"token": token}, "id": "refresh"}).to_string(),
+    );
     socket.next()
 }
 
@@ -47,7 +50,8 @@ fn a_plain_socket_is_warned_then_closed_with_4401_and_not_resumed() {
     assert!(is_over(&short));
     assert_eq!(server.get("/auth/me", &short).status, 401);
 
-    let (pid, offset) = (session["data"]["session"].as_str().unwrap(), session["offset"].as_str().unwrap());
+    let (pid, offset) =
+        (session["data"]["session"].as_str().unwrap(), session["offset"].as_str().unwrap());
     let mut back = server.upgrade(&format!("/ws?resume={pid}&offset={offset}"), &alice);
     assert_eq!(back.next()["data"]["recovered"], false);
 }
@@ -68,7 +72,10 @@ fn a_socketio_socket_is_told_and_disconnected_and_another_namespace_goes_on() {
             return text;
         }
     };
-    assert_eq!(own(&mut raw), format!(r#"42["token:expiring",{{"expiresAt":"{}"}}]"#, end_of(&short)));
+    assert_eq!(
+        own(&mut raw),
+        format!(r#"42["token:expiring",{{"expiresAt":"{}"}}]"#, end_of(&short))
+    );
     assert_eq!([own(&mut raw), own(&mut raw), own(&mut raw)], last_words(EXPIRED.0, EXPIRED.1));
     assert!(is_over(&short));
     raw.say(r#"42/admin,7["probe"]"#);
@@ -96,7 +103,10 @@ fn a_client_that_polls_gets_the_last_words_by_its_next_poll() {
     let (_, id) = server.sign_in("alice");
     let short = token_of(&home, id, &["--ttl", "3s"]);
     let polling = Polling::open(server.address.parse().unwrap());
-    assert_eq!(polling.post(format!(r#"40{{"token":"{short}"}}"#).as_bytes()), (200, "ok".to_owned()));
+    assert_eq!(
+        polling.post(format!(r#"40{{"token":"{short}"}}"#).as_bytes()),
+        (200, "ok".to_owned())
+    );
     polling.hears(r#"42["token:expiring","#);
     // No poll is there when the token ends.
     while server.get("/auth/me", &short).status == 200 {
@@ -121,7 +131,8 @@ fn a_token_with_long_to_live_is_not_warned_of() {
     // Its warning is due in two to three seconds.
     assert_eq!(soon.heard(), Vec::<Value>::new());
     assert_eq!(soon.next(), expiring(&nearly));
-    let left = chrono::DateTime::parse_from_rfc3339(&end_of(&nearly)).unwrap().to_utc() - chrono::Utc::now();
+    let left = chrono::DateTime::parse_from_rfc3339(&end_of(&nearly)).unwrap().to_utc()
+        - chrono::Utc::now();
     assert!((55..=60).contains(&left.num_seconds()), "{left}");
     assert_eq!((long.heard(), soon.heard()), (vec![], vec![]));
 }
@@ -149,7 +160,8 @@ fn a_refresh_by_socketio_is_acked_on_both_namespaces() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, id) = server.sign_in("admin");
-    let (short, next) = (token_of(&home, id, &["--ttl", "3s"]), token_of(&home, id, &["--ttl", "1h"]));
+    let (short, next) =
+        (token_of(&home, id, &["--ttl", "3s"]), token_of(&home, id, &["--ttl", "1h"]));
     let mut raw = connection(&server);
     for (namespace, prefix) in [("/", ""), ("/admin", "/admin,")] {
         join(&mut raw, namespace, if namespace == "/" { &short } else { &admin });
@@ -179,7 +191,10 @@ fn a_refresh_with_a_bad_token_or_anothers_is_refused_and_changes_nothing() {
     // It is Alice's still, by her first token.
     let id = server.post("/orders", &alice, &json!({"total": 1})).body["id"].clone();
     let (admin, _) = server.sign_in("admin");
-    assert_eq!(server.patch(&format!("/orders/{id}/status"), &admin, &json!({"status": "paid"})).status, 200);
+    assert_eq!(
+        server.patch(&format!("/orders/{id}/status"), &admin, &json!({"status": "paid"})).status,
+        200
+    );
     assert_eq!(socket.next()["event"], "orderUpdate");
     assert_eq!(server.post("/auth/logout", &alice, &json!({})).status, 200);
     assert_eq!(socket.close_code(), 4401);
@@ -198,7 +213,8 @@ fn on_admin_a_token_that_is_no_admins_is_forbidden() {
             break frame;
         }
     };
-    let forbidden = json!({"ok": false, "error": {"code": "forbidden", "message": "Forbidden resource"}});
+    let forbidden =
+        json!({"ok": false, "error": {"code": "forbidden", "message": "Forbidden resource"}});
     assert_eq!(answer["data"], forbidden);
     assert_eq!(server.post("/orders", &admin, &json!({"total": 1})).status, 201);
     assert_eq!(desk.next()["event"], "new_order");
@@ -208,10 +224,16 @@ fn on_admin_a_token_that_is_no_admins_is_forbidden() {
 fn hears_of_others(server: &Server, socket: &mut Socket) -> bool {
     let ((bob, _), (admin, _)) = (server.sign_in("bob"), server.sign_in("admin"));
     let id = server.post("/orders", &bob, &json!({"total": 1})).body["id"].clone();
-    assert_eq!(server.patch(&format!("/orders/{id}/status"), &admin, &json!({"status": "paid"})).status, 200);
+    assert_eq!(
+        server.patch(&format!("/orders/{id}/status"), &admin, &json!({"status": "paid"})).status,
+        200
+    );
     let heard = socket.heard();
     let about: Vec<_> = heard.iter().filter(|frame| frame["event"] == "orderUpdate").collect();
-    assert!(about.iter().all(|frame| frame["data"]["orderId"] == id) && about.len() < 2, "{heard:?}");
+    assert!(
+        about.iter().all(|frame| frame["data"]["orderId"] == id) && about.len() < 2,
+        "{heard:?}"
+    );
     about.len() == 1
 }
 
@@ -224,14 +246,17 @@ fn a_refresh_to_another_role_moves_the_socket_between_the_rooms_of_roles() {
     let mut socket = server.upgrade("/ws", &customers);
     let session = socket.next();
     assert_eq!(socket.next()["event"], "notifications:unread");
-    for (token, hears) in [(&admins, true), (&customers, false), (&admins, true), (&customers, false)] {
+    for (token, hears) in
+        [(&admins, true), (&customers, false), (&admins, true), (&customers, false)]
+    {
         assert_eq!(refresh(&mut socket, token), refreshed(token));
         assert_eq!(hears_of_others(&server, &mut socket), hears);
     }
     // A session that is resumed is in the rooms of the token that it comes with.
     for (token, hears) in [(&admins, true), (&customers, false)] {
         drop(socket);
-        let (pid, offset) = (session["data"]["session"].as_str().unwrap(), session["offset"].as_str().unwrap());
+        let (pid, offset) =
+            (session["data"]["session"].as_str().unwrap(), session["offset"].as_str().unwrap());
         socket = server.upgrade(&format!("/ws?resume={pid}&offset={offset}"), token);
         assert_eq!(socket.next()["data"]["recovered"], true);
         socket.heard();

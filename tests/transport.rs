@@ -1,5 +1,6 @@
-//! The raw upgrade, proven: REST beside it, thousands of disconnects during a broadcast, a socket that never reads, and the order of the end.
-//! The server runs in a process of its own (this test binary, started again), so that its memory is its own too.
+//! The raw upgrade, proven: REST beside it, thousands of disconnects during a broadcast, a socket
+//! that never reads, and the order of the end. The server runs in a process of its own (this test
+//! binary, started again), so that its memory is its own too.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +14,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use actix_web::{App, HttpResponse, web};
 use hubcast::error::Error;
 use hubcast::realtime::gateway::LocalBoxFuture;
-use hubcast::realtime::{Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reason, Reply, Server, Settings, Welcome};
+use hubcast::realtime::{
+    Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reason, Reply, Server,
+    Settings, Welcome,
+};
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
 
@@ -53,7 +57,8 @@ fn serve() {
     actix_rt::System::new().block_on(async move {
         let settings = Settings { event_rate: None, stall_timeout: STALL, ..Settings::default() };
         let hub = HubHandle::start(&settings);
-        let server = Server::builder(settings, hub.clone()).namespace("/", Arc::new(Room(hub))).build();
+        let server =
+            Server::builder(settings, hub.clone()).namespace("/", Arc::new(Room(hub))).build();
         let counted = server.clone();
         let app = move |sockets: hubcast::realtime::Routes| {
             let counted = counted.clone();
@@ -67,7 +72,10 @@ fn serve() {
         let handle = running.handle();
         actix_rt::spawn(running);
         // The test says when to end.
-        actix_rt::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await.unwrap().unwrap();
+        actix_rt::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()))
+            .await
+            .unwrap()
+            .unwrap();
         server.drain(Duration::from_secs(7)).await;
         handle.stop(true).await;
     });
@@ -92,7 +100,12 @@ impl Running {
             .unwrap();
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take().unwrap());
         let (sender, lines) = channel();
-        thread::spawn(move || BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        thread::spawn(move || {
+            BufReader::new(stdout)
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
         let mut server = Self { child, stdin, address: String::new(), lines };
         server.address = server.wait_line("listening ");
         server
@@ -102,8 +115,10 @@ impl Running {
     fn wait_line(&self, start: &str) -> String {
         let end = Instant::now() + Duration::from_secs(20);
         loop {
-            let line =
-                self.lines.recv_timeout(end.saturating_duration_since(Instant::now())).unwrap_or_else(|_| panic!("no line {start:?} came"));
+            let line = self
+                .lines
+                .recv_timeout(end.saturating_duration_since(Instant::now()))
+                .unwrap_or_else(|_| panic!("no line {start:?} came"));
             if let Some(rest) = line.strip_prefix(start) {
                 return rest.to_owned();
             }
@@ -118,7 +133,10 @@ impl Running {
 
     fn get(&self, path: &str, headers: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\r\n", self.address);
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\r\n",
+            self.address
+        );
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -152,7 +170,9 @@ impl Drop for Running {
     }
 }
 
-fn next_text(socket: &mut WebSocket<MaybeTlsStream<TcpStream>>) -> Result<String, tungstenite::Error> {
+fn next_text(
+    socket: &mut WebSocket<MaybeTlsStream<TcpStream>>,
+) -> Result<String, tungstenite::Error> {
     loop {
         if let Message::Text(text) = socket.read()? {
             return Ok(text.to_string());
@@ -165,10 +185,15 @@ fn now() -> u64 {
 }
 
 /// Reads `said` events until the last one and gives their numbers; `seen` is told how old each was.
-fn read_numbers(mut socket: WebSocket<MaybeTlsStream<TcpStream>>, last: u64, mut seen: impl FnMut(u64)) -> Vec<u64> {
+fn read_numbers(
+    mut socket: WebSocket<MaybeTlsStream<TcpStream>>,
+    last: u64,
+    mut seen: impl FnMut(u64),
+) -> Vec<u64> {
     let mut numbers = Vec::new();
     while numbers.last() != Some(&last) {
-        let frame: serde_json::Value = serde_json::from_str(&next_text(&mut socket).unwrap()).unwrap();
+        let frame: serde_json::Value =
+            serde_json::from_str(&next_text(&mut socket).unwrap()).unwrap();
         numbers.push(frame["data"]["n"].as_u64().unwrap());
         seen(now().saturating_sub(frame["data"]["at"].as_u64().unwrap()));
     }
@@ -179,7 +204,10 @@ fn read_numbers(mut socket: WebSocket<MaybeTlsStream<TcpStream>>, last: u64, mut
 fn say(socket: &mut WebSocket<MaybeTlsStream<TcpStream>>, count: u64, size: usize) {
     let filler = "x".repeat(size);
     for n in 0..count {
-        let frame = format!(r#"{{"event":"say","data":{{"n":{n},"at":{},"filler":"{filler}"}},"id":{n}}}"#, now());
+        let frame = format!(
+            r#"{{"event":"say","data":{{"n":{n},"at":{},"filler":"{filler}"}},"id":{n}}}"#,
+            now()
+        );
         socket.send(Message::text(frame)).unwrap();
         let ack = format!(r#"{{"ack":{n},"data":null}}"#);
         while next_text(socket).unwrap() != ack {}
@@ -249,7 +277,10 @@ fn two_thousand_disconnects_during_a_broadcast_disturb_nobody() {
     const COUNT: u64 = 300;
     let server = Running::start();
     let readers: Vec<_> = (0..5).map(|_| server.socket()).collect();
-    let readers: Vec<_> = readers.into_iter().map(|socket| thread::spawn(move || read_numbers(socket, COUNT - 1, |_| ()))).collect();
+    let readers: Vec<_> = readers
+        .into_iter()
+        .map(|socket| thread::spawn(move || read_numbers(socket, COUNT - 1, |_| ())))
+        .collect();
     let leavers: Vec<_> = (0..2_000).map(|_| server.socket()).collect();
     let mut sender = server.socket();
     assert_eq!(server.connections(), 2_006);
@@ -260,7 +291,10 @@ fn two_thousand_disconnects_during_a_broadcast_disturb_nobody() {
     for (number, leaver) in leavers.into_iter().enumerate() {
         drop(leaver);
         if number % 500 == 0 {
-            assert!(server.get("/connections", "").starts_with("HTTP/1.1 200 OK"), "REST answers beside it");
+            assert!(
+                server.get("/connections", "").starts_with("HTTP/1.1 200 OK"),
+                "REST answers beside it"
+            );
         }
     }
     let sender = speaking.join().unwrap();
@@ -278,10 +312,20 @@ fn the_end_comes_in_order() {
     let began = Instant::now();
     writeln!(server.stdin.take().unwrap()).unwrap();
     let mut first = sockets.remove(0);
-    assert_eq!(next_text(&mut first).unwrap(), r#"{"event":"server:shutdown","data":{"reconnectAfterMs":1000}}"#);
+    assert_eq!(
+        next_text(&mut first).unwrap(),
+        r#"{"event":"server:shutdown","data":{"reconnectAfterMs":1000}}"#
+    );
     let refused = server.get("/ws", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n");
-    assert!(refused.starts_with("HTTP/1.1 503 Service Unavailable\r\n") && refused.contains("\r\nConnection: close\r\n"), "{refused}");
-    assert!(server.get("/connections", "").starts_with("HTTP/1.1 200 OK"), "REST goes on meanwhile");
+    assert!(
+        refused.starts_with("HTTP/1.1 503 Service Unavailable\r\n")
+            && refused.contains("\r\nConnection: close\r\n"),
+        "{refused}"
+    );
+    assert!(
+        server.get("/connections", "").starts_with("HTTP/1.1 200 OK"),
+        "REST goes on meanwhile"
+    );
     for mut socket in std::iter::once(first).chain(sockets) {
         let code = loop {
             if let Message::Close(frame) = socket.read().unwrap() {

@@ -1,4 +1,5 @@
-//! Waitlists through the public doors: who is on one, and who is told that a product is in stock again.
+//! Waitlists through the public doors: who is on one, and who is told that a product is in stock
+//! again.
 
 #[path = "support/bell.rs"]
 mod bell;
@@ -27,7 +28,8 @@ fn a_place_is_taken_once_and_given_up_once() {
     let (bob, _) = server.sign_in("bob");
     let tea = product(&server, &bob, "Tea", 3, 0);
     let first = wait_for(&server, &alice, &tea);
-    let expected = json!({"productId": tea["id"], "userId": alice_id, "createdAt": first.body["createdAt"]});
+    let expected =
+        json!({"productId": tea["id"], "userId": alice_id, "createdAt": first.body["createdAt"]});
     assert_eq!((first.status, &first.body), (201, &expected), "whatever the stock");
     let path = format!("/products/{}/waitlist", tea["id"]);
     for headers in [&[][..], &[("Idempotency-Key", "tea")], &[("Idempotency-Key", "tea")]] {
@@ -38,14 +40,23 @@ fn a_place_is_taken_once_and_given_up_once() {
     assert_eq!((gone.status, gone.body), (204, Value::Null));
     let message = format!("Waitlist entry of product with ID {} not found", tea["id"]);
     for token in [&alice, &bob] {
-        assert_eq!(leave(&server, token, &tea).body, json!({"statusCode": 404, "message": message, "error": "Not Found"}));
+        assert_eq!(
+            leave(&server, token, &tea).body,
+            json!({"statusCode": 404, "message": message, "error": "Not Found"})
+        );
     }
     let unknown = json!({"statusCode": 404, "message": "Product with ID 999999 not found", "error": "Not Found"});
     for method in ["POST", "DELETE"] {
-        assert_eq!(server.call(method, "/products/999999/waitlist", &alice, &[], None).body, unknown);
+        assert_eq!(
+            server.call(method, "/products/999999/waitlist", &alice, &[], None).body,
+            unknown
+        );
         assert_eq!(server.call(method, &path, "", &[], None).status, 401);
     }
-    assert_eq!(server.post(&path, &alice, &json!({"foo": 1})).body["message"], json!(["property foo should not exist"]));
+    assert_eq!(
+        server.post(&path, &alice, &json!({"foo": 1})).body["message"],
+        json!(["property foo should not exist"])
+    );
 }
 
 #[test]
@@ -73,11 +84,17 @@ fn who_waits_is_told_once_that_there_is_something_again_and_nobody_else_is() {
         (json!({"stock": 7}), false),
     ] {
         let changed = server.patch(&path, &bob, &change).body;
-        let updated = frame("productUpdated", &json!({"productId": tea["id"], "action": "updated", "product": changed}));
+        let updated = frame(
+            "productUpdated",
+            &json!({"productId": tea["id"], "action": "updated", "product": changed}),
+        );
         let mut expected = vec![updated.clone()];
         if told {
             let stored = newest(&server, &alice);
-            assert_eq!((said(&stored), &stored["userId"]), (back_in_stock(&tea, 2), &json!(alice_id)));
+            assert_eq!(
+                (said(&stored), &stored["userId"]),
+                (back_in_stock(&tea, 2), &json!(alice_id))
+            );
             expected.extend(new_one(&stored, unread(&server, &alice)));
         }
         assert_eq!(frames(&mut alices), expected, "{change}");
@@ -115,7 +132,10 @@ fn a_cancelled_order_tells_its_customer_of_the_step_and_those_who_wait_of_the_st
     let step = newest(&server, &alice);
     assert_eq!(step["type"], "order_status");
     let heard = frames(&mut alices);
-    assert_eq!((heard[0].0.as_str(), &heard[1..]), ("orderUpdate", &new_one(&step, unread(&server, &alice))[..]));
+    assert_eq!(
+        (heard[0].0.as_str(), &heard[1..]),
+        ("orderUpdate", &new_one(&step, unread(&server, &alice))[..])
+    );
 }
 
 #[test]
@@ -134,7 +154,9 @@ fn cancellations_that_notify_each_others_customers_do_not_wait_for_each_other_fo
         };
         let orders = [of(&alice, &bob), of(&bob, &alice)];
         let answers = std::thread::scope(|scope| {
-            let callers = orders.each_ref().map(|order| scope.spawn(|| cancel(&server, &admin, order).status));
+            let callers = orders
+                .each_ref()
+                .map(|order| scope.spawn(|| cancel(&server, &admin, order).status));
             callers.map(|caller| caller.join().unwrap())
         });
         assert_eq!(answers, [200, 200]);
@@ -148,17 +170,28 @@ fn a_list_takes_a_thousand_and_all_of_them_are_told() {
     let (alice, _) = server.sign_in("alice");
     let (bob, _) = server.sign_in("bob");
     let tea = product(&server, &alice, "Tea", 0, 0);
-    let rows = |values: &dyn Fn(usize) -> String| (0..999).map(values).collect::<Vec<_>>().join(", ");
-    let users = rows(&|n| format!("({}, 'u{n}@x.test', 'u{n}@x.test', 'U', '', 'customer', '2026-01-01')", 10_000 + n));
+    let rows =
+        |values: &dyn Fn(usize) -> String| (0..999).map(values).collect::<Vec<_>>().join(", ");
+    let users = rows(&|n| {
+        format!("({}, 'u{n}@x.test', 'u{n}@x.test', 'U', '', 'customer', '2026-01-01')", 10_000 + n)
+    });
     let places = rows(&|n| format!("({}, {}, '2026-01-01')", tea["id"], 10_000 + n));
     home.execute(&format!("INSERT INTO users (id, email, email_key, name, password_hash, role, created_at) VALUES {users}"));
-    home.execute(&format!("INSERT INTO waitlist (product_id, user_id, created_at) VALUES {places}"));
+    home.execute(&format!(
+        "INSERT INTO waitlist (product_id, user_id, created_at) VALUES {places}"
+    ));
     assert_eq!(wait_for(&server, &alice, &tea).status, 201);
     let full = json!({"statusCode": 409, "message": format!("The waitlist of product with ID {} is full", tea["id"]), "error": "Conflict"});
     assert_eq!(wait_for(&server, &bob, &tea).body, full);
     assert_eq!(wait_for(&server, &alice, &tea).status, 201, "who is on it stays");
     let mut alices = server.plain("/", &alice);
-    assert_eq!(server.patch(&format!("/products/{}", tea["id"]), &alice, &json!({"stock": 1})).status, 200);
-    assert_eq!(frames(&mut alices)[1..], new_one(&newest(&server, &alice), unread(&server, &alice)));
+    assert_eq!(
+        server.patch(&format!("/products/{}", tea["id"]), &alice, &json!({"stock": 1})).status,
+        200
+    );
+    assert_eq!(
+        frames(&mut alices)[1..],
+        new_one(&newest(&server, &alice), unread(&server, &alice))
+    );
     assert_eq!(wait_for(&server, &bob, &tea).status, 201, "the list is empty again");
 }

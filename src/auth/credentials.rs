@@ -1,7 +1,9 @@
-//! Where a token is looked for: one order for every door. Pure functions on what the request brought.
+//! Where a token is looked for: one order for every door. Pure functions on what the request
+//! brought.
 //!
-//! The first place that holds a token decides, good or bad; a later one does not save it. A place that holds nothing (absent, null, the empty
-//! string) is passed over. One that holds something unreadable counts as a bad token: it yields `UNREADABLE`, which no check accepts.
+//! The first place that holds a token decides, good or bad; a later one does not save it. A place
+//! that holds nothing (absent, null, the empty string) is passed over. One that holds something
+//! unreadable counts as a bad token: it yields `UNREADABLE`, which no check accepts.
 
 use serde_json::Value;
 
@@ -58,7 +60,8 @@ fn text(value: &Value) -> Option<&str> {
 /// `Bearer TOKEN` (RFC 6750, 2.1). Another scheme is no token of ours, and none at all.
 fn from_header(value: &[u8]) -> Option<&str> {
     let (scheme, token) = value.trim_ascii().split_at_checked(b"Bearer".len())?;
-    if !scheme.eq_ignore_ascii_case(b"Bearer") || !token.first().is_none_or(u8::is_ascii_whitespace) {
+    if !scheme.eq_ignore_ascii_case(b"Bearer") || !token.first().is_none_or(u8::is_ascii_whitespace)
+    {
         return None;
     }
     readable(token.trim_ascii())
@@ -114,31 +117,69 @@ mod tests {
 
     #[test]
     fn a_place_that_holds_nothing_is_passed_over() {
-        for auth in [json!({}), json!(null), json!({"token": null}), json!({"token": ""}), json!({"Authentication": {}}), json!([1])] {
+        for auth in [
+            json!({}),
+            json!(null),
+            json!({"token": null}),
+            json!({"token": ""}),
+            json!({"Authentication": {}}),
+            json!([1]),
+        ] {
             assert_eq!(all(&auth).token(), Some("header"), "{auth}");
         }
         for header in [&b""[..], b"Bearer", b"bearer  ", b"Basic abc", b"Bearerabc"] {
             assert_eq!(Places { authorization: Some(header), ..Places::default() }.token(), None);
         }
-        for cookie in [&b""[..], b"Authentication=", b"Authentication=\"\"", b"xAuthentication=a", b"authentication=a"] {
-            assert_eq!(Places { cookie: Some(cookie), cookie_allowed: true, ..Places::default() }.token(), None);
+        for cookie in [
+            &b""[..],
+            b"Authentication=",
+            b"Authentication=\"\"",
+            b"xAuthentication=a",
+            b"authentication=a",
+        ] {
+            assert_eq!(
+                Places { cookie: Some(cookie), cookie_allowed: true, ..Places::default() }.token(),
+                None
+            );
         }
         assert_eq!(Places { query: Some("token=&tokens=a"), ..Places::default() }.token(), None);
     }
 
     #[test]
     fn what_cannot_be_read_is_a_bad_token_and_not_saved_by_a_later_place() {
-        for auth in
-            [json!({"token": 5}), json!({"token": {"value": "x"}}), json!({"Authentication": {"value": 5}}), json!({"Authentication": []})]
-        {
+        for auth in [
+            json!({"token": 5}),
+            json!({"token": {"value": "x"}}),
+            json!({"Authentication": {"value": 5}}),
+            json!({"Authentication": []}),
+        ] {
             assert_eq!(all(&auth).token(), Some(UNREADABLE), "{auth}");
         }
-        assert_eq!(Places { authorization: Some(b"Bearer \xff"), query: Some("token=q"), ..Places::default() }.token(), Some(UNREADABLE));
+        assert_eq!(
+            Places {
+                authorization: Some(b"Bearer \xff"),
+                query: Some("token=q"),
+                ..Places::default()
+            }
+            .token(),
+            Some(UNREADABLE)
+        );
     }
 
     #[test]
     fn spellings_that_clients_use() {
-        assert_eq!(Places { authorization: Some(b"bearer\tabc "), ..Places::default() }.token(), Some("abc"));
-        assert_eq!(Places { cookie: Some(b"Authentication=\"abc\""), cookie_allowed: true, ..Places::default() }.token(), Some("abc"));
+        assert_eq!(
+            Places { authorization: Some(b"bearer\tabc "), ..Places::default() }.token(),
+            Some("abc")
+        );
+        assert_eq!(
+            Places {
+                cookie: Some(b"Authentication=\"abc\""),
+                cookie_allowed: true,
+                ..Places::default()
+            }
+            .token(),
+            Some("abc")
+        );
     }
 }

@@ -5,8 +5,9 @@ use sha2::{Digest, Sha256};
 use super::Token;
 use crate::model::Timestamp;
 
-/// Tells one token from all others: the SHA-256 of what is signed (`header.payload`). The signature does not count: its last character has bits that mean
-/// nothing, so one token can be written in more than one way.
+/// Tells one token from all others: the SHA-256 of what is signed (`header.payload`). The signature
+/// does not count: its last character has bits that mean nothing, so one token can be written in
+/// more than one way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenId(pub [u8; 32]);
 
@@ -26,12 +27,14 @@ impl TokenId {
 pub enum Issue {
     /// Ours: when its user's tokens had that generation.
     Generation(i64),
-    /// Another program's that holds the key, ours or an outside one: its `iat`, in milliseconds since 1970; with none, at the beginning.
+    /// Another program's that holds the key, ours or an outside one: its `iat`, in milliseconds
+    /// since 1970; with none, at the beginning.
     At(i64),
 }
 
 impl Issue {
-    /// Whether it was made before all of its user's tokens ended at `at`, from when on they have that generation.
+    /// Whether it was made before all of its user's tokens ended at `at`, from when on they have
+    /// that generation.
     #[must_use]
     pub fn is_before(self, generation: i64, at: Timestamp) -> bool {
         match self {
@@ -74,8 +77,11 @@ mod tests {
     fn an_end_is_about_what_was_made_before_it() {
         let at: Timestamp = "2026-01-02T03:04:05.500Z".parse().expect("a time");
         let second = at.unix_seconds() * 1000;
-        let token =
-            |issue| Token { identity: Identity { user: UserId(1), role: Role::Customer, expires_at: at }, id: TokenId([1; 32]), issue };
+        let token = |issue| Token {
+            identity: Identity { user: UserId(1), role: Role::Customer, expires_at: at },
+            id: TokenId([1; 32]),
+            issue,
+        };
         let ended = Ended::Before { generation: 3, at };
         let cases = [
             (Issue::Generation(2), true),
@@ -88,7 +94,10 @@ mod tests {
         for (issue, ends) in cases {
             assert_eq!(ended.ends(&token(issue)), ends, "{issue:?}");
             assert!(Ended::All.ends(&token(issue)));
-            assert!(Ended::One(TokenId([1; 32])).ends(&token(issue)) && !Ended::One(TokenId([2; 32])).ends(&token(issue)));
+            assert!(
+                Ended::One(TokenId([1; 32])).ends(&token(issue))
+                    && !Ended::One(TokenId([2; 32])).ends(&token(issue))
+            );
         }
     }
 

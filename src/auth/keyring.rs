@@ -1,7 +1,8 @@
 //! The keys that tokens are checked with, and which of them one is tried against.
 //!
-//! A key is for one algorithm, which it says itself (RFC 8725, 3.1): what a token's header says of its algorithm and its key only picks among those that
-//! are here. A key that a token brings along (`jwk`, `jku`, `x5c`) is not looked at.
+//! A key is for one algorithm, which it says itself (RFC 8725, 3.1): what a token's header says of
+//! its algorithm and its key only picks among those that are here. A key that a token brings along
+//! (`jwk`, `jku`, `x5c`) is not looked at.
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
@@ -27,15 +28,29 @@ struct CheckingKey {
 
 impl Keyring {
     pub(super) fn new(key: &Key, settings: &AuthSettings) -> Self {
-        let checking = |id, algorithm, key| CheckingKey { id, algorithm, key, rules: rules(algorithm, settings) };
+        let checking = |id, algorithm, key| CheckingKey {
+            id,
+            algorithm,
+            key,
+            rules: rules(algorithm, settings),
+        };
         let keys: Vec<CheckingKey> = match key {
-            Key::Own(secret) => vec![checking(None, Algorithm::HS256, DecodingKey::from_secret(secret.expose().as_bytes()))],
-            Key::Outside(keys) => keys.keys().iter().map(|key| checking(key.id.clone(), key.algorithm, key.key.clone())).collect(),
+            Key::Own(secret) => vec![checking(
+                None,
+                Algorithm::HS256,
+                DecodingKey::from_secret(secret.expose().as_bytes()),
+            )],
+            Key::Outside(keys) => keys
+                .keys()
+                .iter()
+                .map(|key| checking(key.id.clone(), key.algorithm, key.key.clone()))
+                .collect(),
         };
         Self { are_named: keys.iter().any(|key| key.id.is_some()), keys }
     }
 
-    /// The claims of a token with a good signature, in its time, and from whom and for whom it has to be.
+    /// The claims of a token with a good signature, in its time, and from whom and for whom it has
+    /// to be.
     pub(super) fn decode<T: DeserializeOwned>(&self, token: &str) -> Result<T, AuthFailure> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| AuthFailure::Invalid)?;
         // An extension that has to be understood (RFC 7515, 4.1.11); we understand none.
@@ -101,8 +116,13 @@ mod tests {
     }
 
     fn ring(file: &str) -> Keyring {
-        let settings =
-            AuthSettings { jwt_secret: None, jwt_public_key_file: None, jwt_issuer: None, jwt_audience: None, jwt_provision: false };
+        let settings = AuthSettings {
+            jwt_secret: None,
+            jwt_public_key_file: None,
+            jwt_issuer: None,
+            jwt_audience: None,
+            jwt_provision: false,
+        };
         Keyring::new(&Key::Outside(path(file).parse().expect("keys")), &settings)
     }
 
@@ -136,7 +156,8 @@ mod tests {
         }
     }
 
-    const EACH: [(&str, Algorithm); 3] = [("rsa", Algorithm::RS256), ("p256", Algorithm::ES256), ("ed25519", Algorithm::EdDSA)];
+    const EACH: [(&str, Algorithm); 3] =
+        [("rsa", Algorithm::RS256), ("p256", Algorithm::ES256), ("ed25519", Algorithm::EdDSA)];
 
     #[test]
     fn each_kind_of_key_takes_its_own_tokens_and_no_others() {
@@ -147,9 +168,18 @@ mod tests {
                 assert_eq!(is_good(&ring, &token), name == signer, "{name} {signer}");
                 let (signed, signature) = token.rsplit_once('.').expect("two dots");
                 let another = if signature.starts_with('A') { 'B' } else { 'A' };
-                assert!(!is_good(&ring, &format!("{signed}.{another}{}", &signature[1..])), "{name} {signer}");
+                assert!(
+                    !is_good(&ring, &format!("{signed}.{another}{}", &signature[1..])),
+                    "{name} {signer}"
+                );
             }
-            assert!(is_good(&ring, &sign(&named(EACH.iter().find(|each| each.0 == name).expect("there").1, "x"), &signing(name))));
+            assert!(is_good(
+                &ring,
+                &sign(
+                    &named(EACH.iter().find(|each| each.0 == name).expect("there").1, "x"),
+                    &signing(name)
+                )
+            ));
         }
     }
 
@@ -162,7 +192,13 @@ mod tests {
             let only_pem = &public[begins..];
             for secret in [&public, only_pem, only_pem.trim_ascii(), b""] {
                 for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
-                    assert!(!is_good(&ring, &sign(&Header::new(algorithm), &EncodingKey::from_secret(secret))), "{name}");
+                    assert!(
+                        !is_good(
+                            &ring,
+                            &sign(&Header::new(algorithm), &EncodingKey::from_secret(secret))
+                        ),
+                        "{name}"
+                    );
                 }
             }
             let good = sign(&Header::new(own), &signing(name));
@@ -170,7 +206,10 @@ mod tests {
             let (claims, signature) = rest.split_once('.').expect("a dot");
             for algorithm in ["none", "None", "HS256", "RS384", "PS256", "ES384", ""] {
                 let header = URL_SAFE_NO_PAD.encode(json!({"alg": algorithm}).to_string());
-                assert!(!is_good(&ring, &format!("{header}.{claims}.{signature}")), "{name} {algorithm}");
+                assert!(
+                    !is_good(&ring, &format!("{header}.{claims}.{signature}")),
+                    "{name} {algorithm}"
+                );
                 assert!(!is_good(&ring, &format!("{header}.{claims}.")), "{name} {algorithm}");
             }
         }
@@ -178,8 +217,17 @@ mod tests {
 
     #[test]
     fn another_algorithm_of_the_same_key_is_refused() {
-        for algorithm in [Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512] {
-            assert!(!is_good(&ring("rsa-public.pem"), &sign(&Header::new(algorithm), &signing("rsa"))), "{algorithm:?}");
+        for algorithm in [
+            Algorithm::RS384,
+            Algorithm::RS512,
+            Algorithm::PS256,
+            Algorithm::PS384,
+            Algorithm::PS512,
+        ] {
+            assert!(
+                !is_good(&ring("rsa-public.pem"), &sign(&Header::new(algorithm), &signing("rsa"))),
+                "{algorithm:?}"
+            );
         }
     }
 
@@ -206,11 +254,17 @@ mod tests {
     #[test]
     fn a_name_picks_the_key_and_without_one_each_of_the_algorithm_is_tried() {
         let ring = ring("jwks.json");
-        for (id, name, algorithm) in [("first", "rsa", Algorithm::RS256), ("second", "p256", Algorithm::ES256)] {
+        for (id, name, algorithm) in
+            [("first", "rsa", Algorithm::RS256), ("second", "p256", Algorithm::ES256)]
+        {
             assert!(is_good(&ring, &sign(&named(algorithm, id), &signing(name))), "{id}");
             assert!(is_good(&ring, &sign(&Header::new(algorithm), &signing(name))), "{id}");
-            for another in ["first", "second", "third", ""].iter().filter(|another| **another != id) {
-                assert!(!is_good(&ring, &sign(&named(algorithm, another), &signing(name))), "{another}");
+            for another in ["first", "second", "third", ""].iter().filter(|another| **another != id)
+            {
+                assert!(
+                    !is_good(&ring, &sign(&named(algorithm, another), &signing(name))),
+                    "{another}"
+                );
             }
         }
         assert!(!is_good(&ring, &sign(&Header::new(Algorithm::EdDSA), &signing("ed25519"))));

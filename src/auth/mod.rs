@@ -1,6 +1,7 @@
 //! Who is calling: tokens, passwords, and the places where a token is looked for.
 //!
-//! Both doors and the accounts service use it. It knows no database and no transport: whether a token's user still exists is asked above.
+//! Both doors and the accounts service use it. It knows no database and no transport: whether a
+//! token's user still exists is asked above.
 
 pub mod credentials;
 mod ended;
@@ -47,7 +48,11 @@ impl Claimed {
     /// The token, now that its user is known.
     #[must_use]
     pub fn of(&self, user: UserId) -> Token {
-        Token { identity: Identity { user, role: self.role, expires_at: self.expires_at }, id: self.id, issue: self.issue }
+        Token {
+            identity: Identity { user, role: self.role, expires_at: self.expires_at },
+            id: self.id,
+            issue: self.issue,
+        }
     }
 }
 

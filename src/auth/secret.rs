@@ -1,4 +1,5 @@
-//! The key of tokens from its source. One that the server makes for itself when it is given none: random, made once, kept in a file that only its owner reads.
+//! The key of tokens from its source. One that the server makes for itself when it is given none:
+//! random, made once, kept in a file that only its owner reads.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -31,13 +32,19 @@ pub struct KeyError {
 
 impl std::fmt::Display for KeyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the signing key in {} cannot be used: {}; set JWT_SECRET or mend the file", self.file.display(), self.error)
+        write!(
+            f,
+            "the signing key in {} cannot be used: {}; set JWT_SECRET or mend the file",
+            self.file.display(),
+            self.error
+        )
     }
 }
 
 impl std::error::Error for KeyError {}
 
-/// The key from its source; a file is made when it is not there. Blocks, and says in the log what was done.
+/// The key from its source; a file is made when it is not there. Blocks, and says in the log what
+/// was done.
 ///
 /// # Errors
 /// When the file can neither be read nor made, or holds no key.
@@ -51,7 +58,11 @@ pub fn load_key(source: KeySource) -> Result<Key, KeyError> {
         }
         KeySource::File(file) => match read_or_make(&file) {
             Ok((secret, made)) => {
-                let done = if made { "made a random signing key" } else { "using the random signing key made earlier" };
+                let done = if made {
+                    "made a random signing key"
+                } else {
+                    "using the random signing key made earlier"
+                };
                 tracing::info!(file = %file.display(), "JWT_SECRET is not set: {done}");
                 Ok(Key::Own(secret))
             }
@@ -74,11 +85,15 @@ fn read_or_make(file: &Path) -> io::Result<(Secret, bool)> {
     if let Some(directory) = file.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
-    // Written whole under another name first, then linked, which fails when the name is taken: two processes that start together
-    // end with the same key, and nobody reads half of one.
+    // Written whole under another name first, then linked, which fails when the name is taken: two
+    // processes that start together end with the same key, and nobody reads half of one.
     let draft = file.with_extension(format!("{}.draft", std::process::id()));
-    let mut out = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    let linked = out.write_all(secret.as_bytes()).and_then(|()| out.sync_all()).and_then(|()| fs::hard_link(&draft, file));
+    let mut out =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    let linked = out
+        .write_all(secret.as_bytes())
+        .and_then(|()| out.sync_all())
+        .and_then(|()| fs::hard_link(&draft, file));
     fs::remove_file(&draft)?;
     match linked {
         Ok(()) => Ok((Secret::from(secret), true)),

@@ -1,7 +1,7 @@
 //! Tokens: JWT (RFC 7519), signed with HS256 by us, or with a key of theirs by others.
 //!
-//! The library's defaults are not ours: no leeway, `nbf` counts, `aud` and `iss` are asked for exactly when they are set, and a token is over
-//! *at* its `exp`, not one second after it.
+//! The library's defaults are not ours: no leeway, `nbf` counts, `aud` and `iss` are asked for
+//! exactly when they are set, and a token is over *at* its `exp`, not one second after it.
 
 use std::time::Duration;
 
@@ -20,7 +20,8 @@ const MAX_TOKEN: usize = 8 * 1024;
 /// The last second of the year 9999: RFC 3339 has no later year, so no token ends later for us.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
-/// Signs and checks tokens with the key that this server was given; with an outside one it only checks.
+/// Signs and checks tokens with the key that this server was given; with an outside one it only
+/// checks.
 pub struct Tokens {
     /// None: others sign.
     signing: Option<EncodingKey>,
@@ -52,7 +53,8 @@ struct Claims<'a> {
     aud: Option<&'a str>,
 }
 
-/// What is read of a token, ours or another's that holds the key. The registered claims are checked by the library besides.
+/// What is read of a token, ours or another's that holds the key. The registered claims are checked
+/// by the library besides.
 #[derive(Deserialize)]
 struct Read {
     sub: Subject,
@@ -107,15 +109,24 @@ impl Tokens {
         self.signing.as_ref().ok_or(Error::NotImplemented("Tokens are issued elsewhere"))
     }
 
-    /// A token for this user that is good for `ttl`. `generation`: as the user's tokens have it now.
+    /// A token for this user that is good for `ttl`. `generation`: as the user's tokens have it
+    /// now.
     ///
     /// # Errors
-    /// [`Error::NotImplemented`] where others sign; [`Error::Internal`] when it cannot be signed, which HMAC does not do.
-    pub fn issue(&self, user: UserId, role: Role, generation: i64, ttl: Duration) -> Result<Issued, Error> {
+    /// [`Error::NotImplemented`] where others sign; [`Error::Internal`] when it cannot be signed,
+    /// which HMAC does not do.
+    pub fn issue(
+        &self,
+        user: UserId,
+        role: Role,
+        generation: i64,
+        ttl: Duration,
+    ) -> Result<Issued, Error> {
         let signing = self.signing()?;
         let iat = Timestamp::now().unix_seconds();
         let ttl = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX).max(1);
-        let expires_at = Timestamp::from_unix_seconds(iat.saturating_add(ttl)).ok_or(Error::Internal)?;
+        let expires_at =
+            Timestamp::from_unix_seconds(iat.saturating_add(ttl)).ok_or(Error::Internal)?;
         let claims = Claims {
             sub: user.to_string(),
             role,
@@ -126,17 +137,20 @@ impl Tokens {
             iss: self.issuer.as_deref(),
             aud: self.audience.as_deref(),
         };
-        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, signing).map_err(|error| {
-            tracing::error!(%error, "a token could not be signed");
-            Error::Internal
-        })?;
+        let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, signing)
+            .map_err(|error| {
+                tracing::error!(%error, "a token could not be signed");
+                Error::Internal
+            })?;
         Ok(Issued { token, expires_at })
     }
 
-    /// Checks signature and claims. Whose it is, and that it was not ended, is for the caller to look up.
+    /// Checks signature and claims. Whose it is, and that it was not ended, is for the caller to
+    /// look up.
     ///
     /// # Errors
-    /// [`AuthFailure::Expired`] for a token that was good once, [`AuthFailure::Invalid`] for everything else.
+    /// [`AuthFailure::Expired`] for a token that was good once, [`AuthFailure::Invalid`] for
+    /// everything else.
     pub fn verify(&self, token: &str) -> Result<Claimed, AuthFailure> {
         if token.len() > MAX_TOKEN {
             return Err(AuthFailure::Invalid);
@@ -144,11 +158,20 @@ impl Tokens {
         let read: Read = self.checking.decode(token)?;
         let expires_at = expires_at(&read, Timestamp::now())?;
         let (holder, issue) = if self.signing.is_some() {
-            (Holder::User(read.sub.text().parse().map_err(|_| AuthFailure::Invalid)?), issue(&read)?)
+            (
+                Holder::User(read.sub.text().parse().map_err(|_| AuthFailure::Invalid)?),
+                issue(&read)?,
+            )
         } else {
             (Holder::Outside(outsider(&read)?), made_at(&read))
         };
-        Ok(Claimed { holder, role: read.role.unwrap_or(Role::Customer), expires_at, id: TokenId::of(token), issue })
+        Ok(Claimed {
+            holder,
+            role: read.role.unwrap_or(Role::Customer),
+            expires_at,
+            id: TokenId::of(token),
+            issue,
+        })
     }
 }
 
@@ -177,19 +200,26 @@ fn issue(read: &Read) -> Result<Issue, AuthFailure> {
 }
 
 fn made_at(read: &Read) -> Issue {
-    #[expect(clippy::cast_possible_truncation, reason = "a number between 0 and LAST_SECOND, in milliseconds")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a number between 0 and LAST_SECOND, in milliseconds"
+    )]
     let made = (read.iat.unwrap_or_default().clamp(0.0, LAST_SECOND) * 1000.0).floor() as i64;
     Issue::At(made)
 }
 
-/// Who it is for whoever has signed. A name and an e-mail that are no texts are none; so is an e-mail that is said to be unverified.
+/// Who it is for whoever has signed. A name and an e-mail that are no texts are none; so is an
+/// e-mail that is said to be unverified.
 fn outsider(read: &Read) -> Result<Outsider, AuthFailure> {
     let issuer = match &read.iss {
         None => "",
         Some(issuer) => issuer.as_str().ok_or(AuthFailure::Invalid)?,
     };
     let id = OutsideId::new(issuer.to_owned(), read.sub.text()).ok_or(AuthFailure::Invalid)?;
-    let is_unverified = read.email_verified.as_ref().is_some_and(|verified| *verified == Value::Bool(false) || verified == "false");
+    let is_unverified = read
+        .email_verified
+        .as_ref()
+        .is_some_and(|verified| *verified == Value::Bool(false) || verified == "false");
     let email = read.email.as_ref().and_then(Value::as_str).filter(|_| !is_unverified);
     Ok(Outsider::new(id, read.name.as_ref().and_then(Value::as_str), email))
 }
@@ -222,7 +252,8 @@ mod tests {
     }
 
     fn sign(claims: &Value, header: &Header) -> String {
-        jsonwebtoken::encode(header, claims, &EncodingKey::from_secret(KEY.as_bytes())).expect("signs")
+        jsonwebtoken::encode(header, claims, &EncodingKey::from_secret(KEY.as_bytes()))
+            .expect("signs")
     }
 
     fn check(claims: &Value) -> Result<(i64, Role), AuthFailure> {
@@ -242,9 +273,16 @@ mod tests {
 
     #[test]
     fn what_was_issued_is_good() {
-        let issued = tokens().issue(UserId(7), Role::Admin, 5, Duration::from_secs(60)).expect("issues");
+        let issued =
+            tokens().issue(UserId(7), Role::Admin, 5, Duration::from_secs(60)).expect("issues");
         let (id, issue) = (TokenId::of(&issued.token), Issue::Generation(5));
-        let token = Claimed { holder: Holder::User(UserId(7)), role: Role::Admin, expires_at: issued.expires_at, id, issue };
+        let token = Claimed {
+            holder: Holder::User(UserId(7)),
+            role: Role::Admin,
+            expires_at: issued.expires_at,
+            id,
+            issue,
+        };
         assert_eq!(tokens().verify(&issued.token), Ok(token));
     }
 
@@ -253,11 +291,16 @@ mod tests {
         let exp = now() + 60;
         assert_eq!(check(&json!({"sub": "7", "exp": exp})), Ok((7, Role::Customer)));
         assert_eq!(check(&json!({"sub": 7, "exp": exp, "role": "admin"})), Ok((7, Role::Admin)));
-        for sub in [json!("x"), json!(""), json!(-7), json!(0), json!(7.5), json!(null), json!(["7"])] {
+        for sub in
+            [json!("x"), json!(""), json!(-7), json!(0), json!(7.5), json!(null), json!(["7"])]
+        {
             assert_eq!(check(&json!({"sub": sub, "exp": exp})), Err(AuthFailure::Invalid), "{sub}");
         }
         assert_eq!(check(&json!({"exp": exp})), Err(AuthFailure::Invalid));
-        assert_eq!(check(&json!({"sub": "7", "exp": exp, "role": "root"})), Err(AuthFailure::Invalid));
+        assert_eq!(
+            check(&json!({"sub": "7", "exp": exp, "role": "root"})),
+            Err(AuthFailure::Invalid)
+        );
     }
 
     #[test]
@@ -271,31 +314,57 @@ mod tests {
 
     #[test]
     fn a_token_says_when_it_was_made_by_generation_or_iat() {
-        let issue = |claims: Value| tokens().verify(&sign(&claims, &Header::default())).map(|token| token.issue);
+        let issue = |claims: Value| {
+            tokens().verify(&sign(&claims, &Header::default())).map(|token| token.issue)
+        };
         let exp = now() + 60;
-        assert_eq!(issue(json!({"sub": 7, "exp": exp, "iat": 12, "generation": 3})), Ok(Issue::Generation(3)));
+        assert_eq!(
+            issue(json!({"sub": 7, "exp": exp, "iat": 12, "generation": 3})),
+            Ok(Issue::Generation(3))
+        );
         assert_eq!(issue(json!({"sub": 7, "exp": exp, "iat": 12.5})), Ok(Issue::At(12_500)));
         assert_eq!(issue(json!({"sub": 7, "exp": exp})), Ok(Issue::At(0)));
-        for claims in [json!({"sub": 7, "exp": exp, "generation": "3"}), json!({"sub": 7, "exp": exp, "iat": "12"})] {
+        for claims in [
+            json!({"sub": 7, "exp": exp, "generation": "3"}),
+            json!({"sub": 7, "exp": exp, "iat": "12"}),
+        ] {
             assert_eq!(issue(claims), Err(AuthFailure::Invalid));
         }
     }
 
     #[test]
     fn nbf_counts() {
-        assert_eq!(check(&json!({"sub": "7", "exp": now() + 60, "nbf": now() + 30})), Err(AuthFailure::Invalid));
-        assert_eq!(check(&json!({"sub": "7", "exp": now() + 60, "nbf": now()})), Ok((7, Role::Customer)));
+        assert_eq!(
+            check(&json!({"sub": "7", "exp": now() + 60, "nbf": now() + 30})),
+            Err(AuthFailure::Invalid)
+        );
+        assert_eq!(
+            check(&json!({"sub": "7", "exp": now() + 60, "nbf": now()})),
+            Ok((7, Role::Customer))
+        );
     }
 
     #[test]
     fn a_foreign_key_another_algorithm_or_none_is_invalid() {
         let claims = json!({"sub": "7", "exp": now() + 60});
-        let foreign = jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(b"other")).expect("signs");
+        let foreign =
+            jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(b"other"))
+                .expect("signs");
         let hs512 = sign(&claims, &Header::new(Algorithm::HS512));
         // {"alg":"none"}.{"sub":"7","exp":9999999999}.
         let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiI3IiwiZXhwIjo5OTk5OTk5OTk5fQ.";
-        let critical = sign(&claims, &Header { crit: Some(vec!["b64".into()]), ..Header::default() });
-        for token in [foreign.as_str(), &hs512, none, &critical, "", "a.b.c", "nonsense", &"x".repeat(MAX_TOKEN + 1)] {
+        let critical =
+            sign(&claims, &Header { crit: Some(vec!["b64".into()]), ..Header::default() });
+        for token in [
+            foreign.as_str(),
+            &hs512,
+            none,
+            &critical,
+            "",
+            "a.b.c",
+            "nonsense",
+            &"x".repeat(MAX_TOKEN + 1),
+        ] {
             assert_eq!(tokens().verify(token), Err(AuthFailure::Invalid));
         }
     }
@@ -303,14 +372,29 @@ mod tests {
     #[test]
     fn issuer_and_audience_are_checked_when_set() {
         let strict = Tokens::new(&own_key(), &settings(Some("us"), Some("hub")));
-        let verify = |claims: Value| strict.verify(&sign(&claims, &Header::default())).map(|token| user(&token));
+        let verify = |claims: Value| {
+            strict.verify(&sign(&claims, &Header::default())).map(|token| user(&token))
+        };
         let exp = now() + 60;
-        assert_eq!(verify(json!({"sub": "7", "exp": exp, "iss": "us", "aud": ["hub", "x"]})), Ok(7));
+        assert_eq!(
+            verify(json!({"sub": "7", "exp": exp, "iss": "us", "aud": ["hub", "x"]})),
+            Ok(7)
+        );
         assert_eq!(verify(json!({"sub": "7", "exp": exp, "iss": "us"})), Err(AuthFailure::Invalid));
-        assert_eq!(verify(json!({"sub": "7", "exp": exp, "aud": "hub"})), Err(AuthFailure::Invalid));
-        assert_eq!(verify(json!({"sub": "7", "exp": exp, "iss": "them", "aud": "hub"})), Err(AuthFailure::Invalid));
-        assert_eq!(check(&json!({"sub": "7", "exp": exp, "iss": "them", "aud": "x"})), Ok((7, Role::Customer)));
-        let own = strict.issue(UserId(7), Role::Customer, 0, Duration::from_secs(60)).expect("issues");
+        assert_eq!(
+            verify(json!({"sub": "7", "exp": exp, "aud": "hub"})),
+            Err(AuthFailure::Invalid)
+        );
+        assert_eq!(
+            verify(json!({"sub": "7", "exp": exp, "iss": "them", "aud": "hub"})),
+            Err(AuthFailure::Invalid)
+        );
+        assert_eq!(
+            check(&json!({"sub": "7", "exp": exp, "iss": "them", "aud": "x"})),
+            Ok((7, Role::Customer))
+        );
+        let own =
+            strict.issue(UserId(7), Role::Customer, 0, Duration::from_secs(60)).expect("issues");
         assert!(strict.verify(&own.token).is_ok());
     }
 
@@ -319,10 +403,17 @@ mod tests {
         let file = |name: &str| format!("{}/tests/keys/{name}", env!("CARGO_MANIFEST_DIR"));
         let pem = std::fs::read(file("ed25519.pem")).expect("reads");
         let key = EncodingKey::from_ed_pem(&pem).expect("a key");
-        let token = jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), claims, &key).expect("signs");
-        let tokens = Tokens::new(&Key::Outside(file("ed25519-public.pem").parse().expect("a key")), &settings(None, None));
+        let token =
+            jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), claims, &key).expect("signs");
+        let tokens = Tokens::new(
+            &Key::Outside(file("ed25519-public.pem").parse().expect("a key")),
+            &settings(None, None),
+        );
         assert!(matches!(tokens.can_sign(), Err(Error::NotImplemented(_))));
-        assert!(matches!(tokens.issue(UserId(1), Role::Admin, 0, Duration::from_secs(1)), Err(Error::NotImplemented(_))));
+        assert!(matches!(
+            tokens.issue(UserId(1), Role::Admin, 0, Duration::from_secs(1)),
+            Err(Error::NotImplemented(_))
+        ));
         tokens.verify(&token).map(|token| match token.holder {
             Holder::Outside(outsider) => (outsider, token.issue),
             Holder::User(user) => panic!("{user}"),
@@ -332,7 +423,9 @@ mod tests {
     #[test]
     fn a_token_of_others_says_who_it_is_in_their_words() {
         let exp = now() + 60;
-        let id = |issuer: &str, subject: &str| OutsideId::new(issuer.into(), subject.into()).expect("fits");
+        let id = |issuer: &str, subject: &str| {
+            OutsideId::new(issuer.into(), subject.into()).expect("fits")
+        };
         let (outsider, issue) =
             outside(&json!({"sub": 7, "iss": "them", "exp": exp, "iat": 12, "generation": 9, "name": "Eve", "email": "e@b.test"}))
                 .expect("good");
@@ -340,7 +433,10 @@ mod tests {
         assert_eq!((outsider.name.as_str(), outsider.email.as_deref()), ("Eve", Some("e@b.test")));
         for verified in [json!(false), json!("false")] {
             let claims = json!({"sub": "x", "exp": exp, "name": 5, "email": "e@b.test", "email_verified": verified});
-            assert_eq!(outside(&claims), Ok((Outsider { id: id("", "x"), name: "x".into(), email: None }, Issue::At(0))));
+            assert_eq!(
+                outside(&claims),
+                Ok((Outsider { id: id("", "x"), name: "x".into(), email: None }, Issue::At(0)))
+            );
         }
         for claims in [
             json!({"exp": exp}),

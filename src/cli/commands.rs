@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Failure, Password, Store, TokenArgs, UserAdd, UserLink, UserPasswd, UserRemove, UserRole, Whose, start_log};
+use super::{
+    Failure, Password, Store, TokenArgs, UserAdd, UserLink, UserPasswd, UserRemove, UserRole,
+    Whose, start_log,
+};
 use crate::auth::{PasswordHasher, Tokens, load_key};
 use crate::config::{BadSetting, DatabaseUrl, KeySource, Secret, Settings};
 use crate::error::Error;
@@ -20,12 +23,18 @@ use crate::store::{Db, Silent, tokens, users};
 const PAGE: i64 = 500;
 
 /// Opens the database, works with it, and closes it.
-fn with_db<T>(store: &Store, work: impl AsyncFnOnce(&Db) -> Result<T, Error>) -> Result<T, Failure> {
+fn with_db<T>(
+    store: &Store,
+    work: impl AsyncFnOnce(&Db) -> Result<T, Error>,
+) -> Result<T, Failure> {
     start_log(store.log);
-    let db = Db::open(&store.database, Arc::new(Silent)).map_err(|error| Failure::Failed(error.to_string()))?;
+    let db = Db::open(&store.database, Arc::new(Silent))
+        .map_err(|error| Failure::Failed(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(work(&db)).map_err(|error| Failure::Failed(error.to_string())),
+        Ok(runtime) => {
+            runtime.block_on(work(&db)).map_err(|error| Failure::Failed(error.to_string()))
+        }
         Err(error) => Err(Failure::Failed(error.to_string())),
     };
     db.close();
@@ -39,10 +48,13 @@ pub(super) fn migrate(store: &Store) -> Result<(), Failure> {
 pub(super) fn user_add(add: UserAdd) -> Result<(), Failure> {
     let password = given(add.password)?;
     // The same rules and words as at POST /auth/register.
-    let body = json!({"email": add.email, "name": add.name, "password": password.expose()}).to_string();
+    let body =
+        json!({"email": add.email, "name": add.name, "password": password.expose()}).to_string();
     let account = Fields::parse(body.as_bytes()).and_then(NewAccount::read);
     let account = account.map_err(|faults| Failure::Usage(faults.to_string()))?;
-    let user = with_db(&add.store, async |db| accounts::add_user(db, &PasswordHasher::default(), account, add.role).await)?;
+    let user = with_db(&add.store, async |db| {
+        accounts::add_user(db, &PasswordHasher::default(), account, add.role).await
+    })?;
     show(&user);
     Ok(())
 }
@@ -56,7 +68,9 @@ pub(super) fn user_passwd(passwd: UserPasswd) -> Result<(), Failure> {
     });
     let password = Secret::from(checked.map_err(|faults| Failure::Usage(faults.to_string()))?);
     let account = account(passwd.whose);
-    let user = with_db(&passwd.store, async |db| accounts::set_password(db, &PasswordHasher::default(), account, password).await)?;
+    let user = with_db(&passwd.store, async |db| {
+        accounts::set_password(db, &PasswordHasher::default(), account, password).await
+    })?;
     show(&user);
     Ok(())
 }
@@ -71,7 +85,9 @@ pub(super) fn user_remove(UserRemove { whose, store }: UserRemove) -> Result<(),
     Ok(())
 }
 
-pub(super) fn user_link(UserLink { whose, subject, issuer, store }: UserLink) -> Result<(), Failure> {
+pub(super) fn user_link(
+    UserLink { whose, subject, issuer, store }: UserLink,
+) -> Result<(), Failure> {
     let id = OutsideId::new(issuer.unwrap_or_default(), subject).ok_or_else(|| {
         Failure::Usage(
             "--subject, --issuer: have at most 255 characters, none of them a control character, and a subject is not empty".into(),
@@ -92,7 +108,10 @@ fn given(Password { password, .. }: Password) -> Result<Secret, Failure> {
 
 fn first_line() -> Result<Secret, Failure> {
     let mut line = String::new();
-    std::io::stdin().lock().read_line(&mut line).map_err(|error| Failure::Failed(format!("stdin: {error}")))?;
+    std::io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .map_err(|error| Failure::Failed(format!("stdin: {error}")))?;
     Ok(Secret::from(line.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
@@ -117,14 +136,24 @@ fn show(user: &User) {
 pub(super) fn token(args: &TokenArgs) -> Result<(), Failure> {
     let source = args.auth.key(args.environment.environment, &args.store.database.url)?;
     if let KeySource::Outside(_) = source {
-        let mend = "is set, so tokens are signed elsewhere; get one there, or set JWT_SECRET instead".to_owned();
+        let mend =
+            "is set, so tokens are signed elsewhere; get one there, or set JWT_SECRET instead"
+                .to_owned();
         return Err(BadSetting { setting: "JWT_PUBLIC_KEY_FILE", mend }.into());
     }
     let id = args.user;
-    let found = with_db(&args.store, async |db| db.read(async move |conn| tokens::holder(conn, id).await).await)?;
-    let (user, generation) = found.ok_or_else(|| Failure::Failed(format!("User with ID {id} not found")))?;
+    let found = with_db(&args.store, async |db| {
+        db.read(async move |conn| tokens::holder(conn, id).await).await
+    })?;
+    let (user, generation) =
+        found.ok_or_else(|| Failure::Failed(format!("User with ID {id} not found")))?;
     let key = load_key(source).map_err(|error| Failure::Failed(error.to_string()))?;
-    let issued = Tokens::new(&key, &args.auth).issue(user.id, args.role.unwrap_or(user.role), generation, args.ttl);
+    let issued = Tokens::new(&key, &args.auth).issue(
+        user.id,
+        args.role.unwrap_or(user.role),
+        generation,
+        args.ttl,
+    );
     println!("{}", issued.map_err(|error| Failure::Failed(error.to_string()))?.token);
     Ok(())
 }
@@ -136,7 +165,10 @@ pub(super) fn check_config(settings: &Settings) -> Result<(), Failure> {
     if let Some(address) = settings.server.metrics_address {
         println!("metrics on  {address}");
     }
-    println!("speaks      {}", if settings.tls.server()?.is_some() { "https and wss" } else { "http and ws" });
+    println!(
+        "speaks      {}",
+        if settings.tls.server()?.is_some() { "https and wss" } else { "http and ws" }
+    );
     match url {
         DatabaseUrl::Sqlite(file) => println!("database    SQLite, {}", file.display()),
         DatabaseUrl::Postgres(url) => println!("database    PostgreSQL, sslmode={}", url.tls),
@@ -157,7 +189,9 @@ pub(super) fn check_config(settings: &Settings) -> Result<(), Failure> {
 pub(super) fn print(document: &serde_json::Value) -> Result<(), Failure> {
     use std::io::Write;
     match writeln!(std::io::stdout(), "{document:#}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Failed(error.to_string())),
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(error.to_string()))
+        }
         _ => Ok(()),
     }
 }

@@ -24,7 +24,9 @@ pub(super) fn parse<T: Parser>(args: impl Iterator<Item = OsString>) -> Result<P
         args.insert(args.len().min(1), "serve".into());
     }
     let command = settle_env(T::command());
-    let matches = command.try_get_matches_from(args).and_then(|mut matches| T::from_arg_matches_mut(&mut matches));
+    let matches = command
+        .try_get_matches_from(args)
+        .and_then(|mut matches| T::from_arg_matches_mut(&mut matches));
     match matches {
         Ok(parsed) => Ok(Parsed::Command(parsed)),
         Err(error) if !error.use_stderr() => {
@@ -36,8 +38,8 @@ pub(super) fn parse<T: Parser>(args: impl Iterator<Item = OsString>) -> Result<P
     }
 }
 
-/// Values that the environment happens to hold do not belong into --help; and a variable that is empty counts as not set, which is how
-/// many a process manager passes on what it was not given.
+/// Values that the environment happens to hold do not belong into --help; and a variable that is
+/// empty counts as not set, which is how many a process manager passes on what it was not given.
 fn settle_env(command: clap::Command) -> clap::Command {
     let settle = |arg: Arg| {
         let empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
@@ -46,7 +48,8 @@ fn settle_env(command: clap::Command) -> clap::Command {
     command.mut_args(settle).mut_subcommands(settle_env)
 }
 
-/// The setting and the mend. Never the value: it can be a secret; a parser that knows that it is none puts it into its own text.
+/// The setting and the mend. Never the value: it can be a secret; a parser that knows that it is
+/// none puts it into its own text.
 fn one_line(error: &clap::Error, command: &clap::Command) -> String {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -56,13 +59,16 @@ fn one_line(error: &clap::Error, command: &clap::Command) -> String {
     match (error.kind(), setting, error.source()) {
         (ErrorKind::ValueValidation, Some(setting), Some(source)) => format!("{setting}: {source}"),
         (ErrorKind::InvalidValue, Some(setting), _) => match error.get(ContextKind::ValidValue) {
-            Some(ContextValue::Strings(words)) if !words.is_empty() => format!("{setting}: has to be one of {}", words.join(", ")),
+            Some(ContextValue::Strings(words)) if !words.is_empty() => {
+                format!("{setting}: has to be one of {}", words.join(", "))
+            }
             _ => format!("{setting}: needs a value"),
         },
         _ => {
             let text = error.to_string();
             let paragraph = text.split("\n\n").next().unwrap_or_default();
-            let words: Vec<&str> = paragraph.trim_start_matches("error: ").split_whitespace().collect();
+            let words: Vec<&str> =
+                paragraph.trim_start_matches("error: ").split_whitespace().collect();
             format!("{}; see hubcast --help", words.join(" "))
         }
     }
@@ -71,12 +77,17 @@ fn one_line(error: &clap::Error, command: &clap::Command) -> String {
 /// `PORT (--port)` for `--port <PORT>`.
 fn name(arg: &str, command: &clap::Command) -> String {
     let flag = arg.split([' ', '=']).next().unwrap_or(arg);
-    let is_it = |arg: &&Arg| arg.get_long().is_some_and(|long| flag.strip_prefix("--") == Some(long));
+    let is_it =
+        |arg: &&Arg| arg.get_long().is_some_and(|long| flag.strip_prefix("--") == Some(long));
     env_of(command, &is_it).map_or(flag.to_owned(), |env| format!("{env} ({flag})"))
 }
 
 fn env_of(command: &clap::Command, is_it: &dyn Fn(&&Arg) -> bool) -> Option<String> {
-    let own = command.get_arguments().find(is_it).and_then(Arg::get_env).map(|env| env.to_string_lossy().into_owned());
+    let own = command
+        .get_arguments()
+        .find(is_it)
+        .and_then(Arg::get_env)
+        .map(|env| env.to_string_lossy().into_owned());
     own.or_else(|| command.get_subcommands().find_map(|command| env_of(command, is_it)))
 }
 
@@ -105,16 +116,27 @@ mod tests {
     #[test]
     fn a_bare_program_serves() {
         assert!(matches!(parsed(&[]), Ok(Command::Serve(_))));
-        assert!(matches!(parsed(&["--demo"]), Ok(Command::Serve(settings)) if settings.server.demo));
+        assert!(
+            matches!(parsed(&["--demo"]), Ok(Command::Serve(settings)) if settings.server.demo)
+        );
         assert!(matches!(parsed(&["migrate"]), Ok(Command::Migrate(_))));
     }
 
     #[test]
     fn what_is_wrong_is_said_in_one_line_with_the_settings_name() {
         let cases = [
-            (&["serve", "--port", "99999"][..], "PORT (--port): \"99999\" is not a port; write a number from 0 to 65535"),
-            (&["--log-format", "xml"], "LOG_FORMAT (--log-format): has to be one of auto, text, json"),
-            (&["--database-url", "mysql://u:hush@h/d"], "DATABASE_URL (--database-url): has to begin with sqlite:// or postgres://"),
+            (
+                &["serve", "--port", "99999"][..],
+                "PORT (--port): \"99999\" is not a port; write a number from 0 to 65535",
+            ),
+            (
+                &["--log-format", "xml"],
+                "LOG_FORMAT (--log-format): has to be one of auto, text, json",
+            ),
+            (
+                &["--database-url", "mysql://u:hush@h/d"],
+                "DATABASE_URL (--database-url): has to begin with sqlite:// or postgres://",
+            ),
             (
                 &["migrate", "--database-url", "postgres://u:hush@h/d?sslmode=on"],
                 "DATABASE_URL (--database-url): sslmode has to be one of disable, prefer, require, verify-ca, verify-full",
@@ -123,9 +145,15 @@ mod tests {
                 &["--rate-events", "fast"],
                 "RATE_EVENTS (--rate-events): \"fast\" is not a rate; write N/s or N/m, optionally with ,BURST, such as 100/s,200",
             ),
-            (&["token"], "the following required arguments were not provided: --user <ID>; see hubcast --help"),
+            (
+                &["token"],
+                "the following required arguments were not provided: --user <ID>; see hubcast --help",
+            ),
             (&["--nonsense"], "unexpected argument '--nonsense' found; see hubcast --help"),
-            (&["token", "--user", "x"], "--user: \"x\" is no user's id; `hubcast user list` shows them"),
+            (
+                &["token", "--user", "x"],
+                "--user: \"x\" is no user's id; `hubcast user list` shows them",
+            ),
         ];
         for (args, text) in cases {
             assert_eq!(parsed(args).err().as_deref(), Some(text));
@@ -137,6 +165,8 @@ mod tests {
         let add = ["user", "add", "--email", "a@b.test", "--name", "A"];
         assert!(parsed(&add).is_err());
         assert!(parsed(&[&add[..], &["--password", "12345678"]].concat()).is_ok());
-        assert!(parsed(&[&add[..], &["--password", "12345678", "--password-stdin"]].concat()).is_err());
+        assert!(
+            parsed(&[&add[..], &["--password", "12345678", "--password-stdin"]].concat()).is_err()
+        );
     }
 }

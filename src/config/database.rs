@@ -1,8 +1,10 @@
 //! DATABASE_URL: which database, where, and how far a PostgreSQL is trusted that answers there.
 //!
-//! `sslmode` and `sslrootcert` mean what they mean to libpq (<https://www.postgresql.org/docs/current/libpq-ssl.html>), but that `~/.postgresql` is not
-//! looked at: without `sslrootcert`, `verify-…` goes by the system's roots. They are read here and not by the driver, which knows no `verify-…`; the
-//! file is read at once, so that whatever is wrong with the setting is found with it. The connections are `store`'s.
+//! `sslmode` and `sslrootcert` mean what they mean to libpq
+//! (<https://www.postgresql.org/docs/current/libpq-ssl.html>), but that `~/.postgresql` is not
+//! looked at: without `sslrootcert`, `verify-…` goes by the system's roots. They are read here and
+//! not by the driver, which knows no `verify-…`; the file is read at once, so that whatever is
+//! wrong with the setting is found with it. The connections are `store`'s.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -31,8 +33,13 @@ impl FromStr for DatabaseUrl {
         if let Some(path) = text.strip_prefix("sqlite://") {
             return match path {
                 "" | "/" => Err("names no file; write it as sqlite://data/hubcast.db".into()),
-                ":memory:" => Err("has to be a file, since several connections share it; write sqlite://PATH".into()),
-                _ if path.contains('?') || path.ends_with('/') => Err("is sqlite:// and the path of a file, nothing more".into()),
+                ":memory:" => {
+                    Err("has to be a file, since several connections share it; write sqlite://PATH"
+                        .into())
+                }
+                _ if path.contains('?') || path.ends_with('/') => {
+                    Err("is sqlite:// and the path of a file, nothing more".into())
+                }
                 _ => Ok(Self::Sqlite(path.into())),
             };
         }
@@ -87,7 +94,8 @@ impl fmt::Display for Tls {
     }
 }
 
-const FORM: &str = "write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for special signs in the password";
+const FORM: &str =
+    "write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for special signs in the password";
 
 impl FromStr for PostgresUrl {
     type Err = String;
@@ -103,7 +111,8 @@ impl FromStr for PostgresUrl {
             }
         }
         let hosts = config.get_hosts();
-        let nameless = hosts.is_empty() || hosts.iter().any(|host| matches!(host, Host::Tcp(name) if name.is_empty()));
+        let nameless = hosts.is_empty()
+            || hosts.iter().any(|host| matches!(host, Host::Tcp(name) if name.is_empty()));
         let local = !hosts.iter().any(|host| matches!(host, Host::Tcp(_)));
         if nameless {
             return Err(format!("names no host; {FORM}"));
@@ -122,12 +131,15 @@ impl FromStr for PostgresUrl {
     }
 }
 
-/// The driver's own text only where it is known to repeat nothing: of a password that was not escaped, a part can look like a parameter.
+/// The driver's own text only where it is known to repeat nothing: of a password that was not
+/// escaped, a part can look like a parameter.
 fn unreadable(fault: &tokio_postgres::Error) -> String {
     let cause = std::error::Error::source(fault).map(ToString::to_string).unwrap_or_default();
     match cause {
         _ if cause.starts_with("invalid value for option") => format!("{cause}; {FORM}"),
-        _ if cause.starts_with("unknown option") => format!("has a parameter that is not known here; leave it out, or {FORM}"),
+        _ if cause.starts_with("unknown option") => {
+            format!("has a parameter that is not known here; leave it out, or {FORM}")
+        }
         _ => format!("cannot be read; {FORM}"),
     }
 }
@@ -142,7 +154,8 @@ struct Parameters<'a> {
 impl<'a> Parameters<'a> {
     fn take(url: &'a str) -> Result<Self, String> {
         let (mut sslmode, mut sslrootcert) = (None, None);
-        // As the driver sees it, what is before the first @ is name and password, whatever they are made of.
+        // As the driver sees it, what is before the first @ is name and password, whatever they are
+        // made of.
         let credentials = url.find('@').unwrap_or(0);
         let mark = url.match_indices('?').map(|(at, _)| at).find(|at| *at > credentials);
         let (base, query) = url.split_at(mark.unwrap_or(url.len()));
@@ -168,7 +181,8 @@ fn decoded(text: &str) -> Result<Cow<'_, str>, String> {
 
 fn tls(mode: Option<&str>, roots: Option<&str>) -> Result<Tls, String> {
     // An empty value is none, as to libpq.
-    let (mode, roots) = (mode.filter(|mode| !mode.is_empty()), roots.filter(|roots| !roots.is_empty()));
+    let (mode, roots) =
+        (mode.filter(|mode| !mode.is_empty()), roots.filter(|roots| !roots.is_empty()));
     match (mode, roots) {
         (Some("disable"), _) => Ok(Tls::Disable),
         (Some("verify-full"), None | Some("system")) | (None, Some("system")) => system_roots().map(Tls::VerifyFull),
@@ -198,7 +212,9 @@ fn system_roots() -> Result<Roots, String> {
 }
 
 fn roots_in(path: &str) -> Result<Roots, String> {
-    let bad = |what: &str| format!("sslrootcert: {path}: {what}; name a PEM file of the certificates to trust");
+    let bad = |what: &str| {
+        format!("sslrootcert: {path}: {what}; name a PEM file of the certificates to trust")
+    };
     let odd = |fault: PemError| match fault {
         PemError::Io(fault) => bad(&fault.to_string()),
         // Its text repeats lines, and the file may be another than was meant.
@@ -206,7 +222,9 @@ fn roots_in(path: &str) -> Result<Roots, String> {
     };
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(odd)? {
-        store.add(certificate.map_err(odd)?).map_err(|_| bad("holds a certificate that cannot be read"))?;
+        store
+            .add(certificate.map_err(odd)?)
+            .map_err(|_| bad("holds a certificate that cannot be read"))?;
     }
     if store.is_empty() { Err(bad("holds no certificate")) } else { Ok(store.roots) }
 }
@@ -222,7 +240,9 @@ mod tests {
         assert_eq!("sqlite://data/x.db".parse(), Ok(DatabaseUrl::Sqlite("data/x.db".into())));
         assert_eq!("sqlite:///tmp/x.db".parse(), Ok(DatabaseUrl::Sqlite("/tmp/x.db".into())));
         assert!(matches!("postgresql://h/d".parse(), Ok(DatabaseUrl::Postgres(_))));
-        for text in ["", "x.db", "sqlite://", "sqlite://:memory:", "sqlite://x.db?mode=ro", "mysql://h/d"] {
+        for text in
+            ["", "x.db", "sqlite://", "sqlite://:memory:", "sqlite://x.db?mode=ro", "mysql://h/d"]
+        {
             assert!(text.parse::<DatabaseUrl>().is_err(), "{text}");
         }
         let bad = "mysql://u:hush@h/d".parse::<DatabaseUrl>().expect_err("refused");
@@ -251,7 +271,9 @@ mod tests {
     #[test]
     fn the_driver_gets_the_url_without_what_is_read_here() {
         let plain = read("postgres://u:p%40ss?&=@h:1234/d?connect_timeout=3&application_name=shop");
-        let among = read("postgres://u:p%40ss?&=@h:1234/d?connect_timeout=3&sslmode=prefer&application_name=shop");
+        let among = read(
+            "postgres://u:p%40ss?&=@h:1234/d?connect_timeout=3&sslmode=prefer&application_name=shop",
+        );
         assert_eq!(plain, among);
         assert_eq!(plain.config.get_password(), Some(&b"p@ss?&="[..]));
         assert_eq!(plain.config.get_application_name(), Some("shop"));
@@ -267,7 +289,10 @@ mod tests {
         assert_eq!(mode(""), (SslMode::Prefer, Tls::Prefer));
         assert_eq!(mode("?sslmode=prefer"), (SslMode::Prefer, Tls::Prefer));
         assert_eq!(mode("?sslmode=disable"), (SslMode::Disable, Tls::Disable));
-        assert_eq!(mode("?sslmode=disable&sslrootcert=/is/not/there"), (SslMode::Disable, Tls::Disable));
+        assert_eq!(
+            mode("?sslmode=disable&sslrootcert=/is/not/there"),
+            (SslMode::Disable, Tls::Disable)
+        );
         assert_eq!(mode("?sslmode=require"), (SslMode::Require, Tls::Require));
         assert_eq!(mode("?sslmode=disable&sslmode=require"), (SslMode::Require, Tls::Require));
     }
@@ -275,24 +300,42 @@ mod tests {
     #[test]
     fn a_root_certificate_makes_require_verify() {
         let (_folder, path) = file(CA);
-        for (mode, text) in [("require", "verify-ca"), ("verify-ca", "verify-ca"), ("verify-full", "verify-full")] {
-            let url = read(&format!("postgres://h/d?sslrootcert={}&sslmode={mode}", path.replace(' ', "%20")));
-            assert_eq!((url.config.get_ssl_mode(), url.tls.to_string().as_str()), (SslMode::Require, text));
-            assert!(matches!(url.tls, Tls::VerifyCa(roots) | Tls::VerifyFull(roots) if roots.len() == 1));
+        for (mode, text) in
+            [("require", "verify-ca"), ("verify-ca", "verify-ca"), ("verify-full", "verify-full")]
+        {
+            let url = read(&format!(
+                "postgres://h/d?sslrootcert={}&sslmode={mode}",
+                path.replace(' ', "%20")
+            ));
+            assert_eq!(
+                (url.config.get_ssl_mode(), url.tls.to_string().as_str()),
+                (SslMode::Require, text)
+            );
+            assert!(
+                matches!(url.tls, Tls::VerifyCa(roots) | Tls::VerifyFull(roots) if roots.len() == 1)
+            );
         }
     }
 
     #[test]
     fn a_root_certificate_that_cannot_be_read_is_named() {
-        let refusal = |path: &str| refusal(&format!("postgres://u:hush@h/d?sslmode=verify-full&sslrootcert={path}"));
+        let refusal = |path: &str| {
+            refusal(&format!("postgres://u:hush@h/d?sslmode=verify-full&sslrootcert={path}"))
+        };
         assert!(refusal("/is/not/there").starts_with("sslrootcert: /is/not/there: No such file"));
         assert!(refusal("/").contains("Is a directory"));
         let cut: String = CA.lines().take(4).collect::<Vec<_>>().join("\n");
         let scrambled = CA.replace('M', "A");
-        for (text, why) in [("hush", "holds no certificate"), (&cut, "is not PEM"), (&scrambled, "holds a certificate that cannot be read")]
-        {
+        for (text, why) in [
+            ("hush", "holds no certificate"),
+            (&cut, "is not PEM"),
+            (&scrambled, "holds a certificate that cannot be read"),
+        ] {
             let (_folder, path) = file(text);
-            assert_eq!(refusal(&path), format!("sslrootcert: {path}: {why}; name a PEM file of the certificates to trust"));
+            assert_eq!(
+                refusal(&path),
+                format!("sslrootcert: {path}: {why}; name a PEM file of the certificates to trust")
+            );
         }
     }
 
@@ -301,10 +344,19 @@ mod tests {
         let cases = [
             ("postgres://u:hush@h/d?sslmode=allow", "sslmode has to be one of"),
             ("postgres://u:hush@h/d?sslmode=hush", "sslmode has to be one of"),
-            ("postgres://u:hush@h/d?sslmode=require&sslrootcert=system", "sslrootcert=system goes with sslmode=verify-full only"),
+            (
+                "postgres://u:hush@h/d?sslmode=require&sslrootcert=system",
+                "sslrootcert=system goes with sslmode=verify-full only",
+            ),
             ("postgres://u:hush@h/d?sslrootcert=/x", "sslrootcert would not be asked for"),
-            ("postgres://u:hush@h/d?sslcert=/x&sslkey=/y", "sslcert and sslkey: client certificates are not supported"),
-            ("postgres://u:hush@h/d?sslnegotiation=direct", "sslnegotiation=direct leaves no way back"),
+            (
+                "postgres://u:hush@h/d?sslcert=/x&sslkey=/y",
+                "sslcert and sslkey: client certificates are not supported",
+            ),
+            (
+                "postgres://u:hush@h/d?sslnegotiation=direct",
+                "sslnegotiation=direct leaves no way back",
+            ),
             ("postgres://u:hush@h:many/d", "invalid value for option `port`; write postgres://"),
             ("postgres://u:p@hu?sh=hush@h/d", "has a parameter that is not known here"),
             ("postgres://u:hush@h/d?connect_timeout", "cannot be read; write postgres://"),
@@ -323,6 +375,9 @@ mod tests {
     fn sockets_of_the_file_system_have_no_tls_and_addresses_stand_for_names() {
         assert_eq!(read("postgres:///d?host=/run/postgresql&sslmode=require").tls, Tls::Disable);
         let url = read("postgres:///d?hostaddr=10.0.0.1&sslmode=require");
-        assert_eq!((url.config.get_hosts(), url.tls), (&[Host::Tcp("10.0.0.1".into())][..], Tls::Require));
+        assert_eq!(
+            (url.config.get_hosts(), url.tls),
+            (&[Host::Tcp("10.0.0.1".into())][..], Tls::Require)
+        );
     }
 }

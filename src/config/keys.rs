@@ -1,7 +1,8 @@
-//! JWT_PUBLIC_KEY_FILE: the keys of whoever signs the tokens instead of us. The file is read at once, so that whatever is wrong with it is found with the
-//! setting.
+//! JWT_PUBLIC_KEY_FILE: the keys of whoever signs the tokens instead of us. The file is read at
+//! once, so that whatever is wrong with it is found with the setting.
 //!
-//! A key says by itself which one algorithm it is for; a token never does. PEM holds SubjectPublicKeyInfo (RFC 7468, 13), a JWKS is RFC 7517, 5.
+//! A key says by itself which one algorithm it is for; a token never does. PEM holds
+//! SubjectPublicKeyInfo (RFC 7468, 13), a JWKS is RFC 7517, 5.
 
 use std::fs::File;
 use std::io::Read;
@@ -78,13 +79,15 @@ impl FromStr for PublicKeys {
             let mut text = String::new();
             File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text).map(|_| text)
         };
-        let said = |what: &str| format!("{path}: {what}; name a PEM file of a public key, or a JWKS file");
+        let said =
+            |what: &str| format!("{path}: {what}; name a PEM file of a public key, or a JWKS file");
         let text = read().map_err(|fault| said(&fault.to_string()))?;
         if text.len() as u64 > MAX_FILE {
             return Err(said("is larger than 1 MiB"));
         }
         let (keys, skipped) =
-            if text.trim_start().starts_with('{') { of_jwks(&text) } else { of_pem(&text) }.map_err(|what| said(&what))?;
+            if text.trim_start().starts_with('{') { of_jwks(&text) } else { of_pem(&text) }
+                .map_err(|what| said(&what))?;
         match keys.len() {
             0 if skipped.is_empty() => Err(said("holds no public key")),
             0 => Err(said(&format!("holds no key that can be used ({})", skipped.join("; ")))),
@@ -130,18 +133,31 @@ fn of_der(der: &[u8]) -> Result<PublicKey, String> {
 
 /// Big-endian numbers.
 fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<PublicKey, String> {
-    let strip = |number: &[u8]| number.iter().copied().skip_while(|byte| *byte == 0).collect::<Vec<u8>>();
+    let strip =
+        |number: &[u8]| number.iter().copied().skip_while(|byte| *byte == 0).collect::<Vec<u8>>();
     let (modulus, exponent) = (strip(modulus), strip(exponent));
-    let bits = modulus.len() * 8 - modulus.first().map_or(0, |first| first.leading_zeros() as usize);
+    let bits =
+        modulus.len() * 8 - modulus.first().map_or(0, |first| first.leading_zeros() as usize);
     if !(MIN_RSA..=MAX_RSA).contains(&bits) {
-        return Err(format!("holds an RSA key of {bits} bits; it has to have {MIN_RSA} to {MAX_RSA}"));
+        return Err(format!(
+            "holds an RSA key of {bits} bits; it has to have {MIN_RSA} to {MAX_RSA}"
+        ));
     }
-    let value = exponent.iter().try_fold(0_u64, |value, byte| value.checked_mul(256).map(|value| value | u64::from(*byte)));
+    let value = exponent.iter().try_fold(0_u64, |value, byte| {
+        value.checked_mul(256).map(|value| value | u64::from(*byte))
+    });
     let odd = |number: &[u8]| number.last().is_some_and(|last| last % 2 == 1);
-    if !odd(&modulus) || !odd(&exponent) || !value.is_some_and(|value| (3..=MAX_EXPONENT).contains(&value)) {
+    if !odd(&modulus)
+        || !odd(&exponent)
+        || !value.is_some_and(|value| (3..=MAX_EXPONENT).contains(&value))
+    {
         return Err("holds an RSA key whose numbers cannot be right".into());
     }
-    Ok(PublicKey { id: None, algorithm: Algorithm::RS256, key: DecodingKey::from_rsa_raw_components(&modulus, &exponent) })
+    Ok(PublicKey {
+        id: None,
+        algorithm: Algorithm::RS256,
+        key: DecodingKey::from_rsa_raw_components(&modulus, &exponent),
+    })
 }
 
 fn ed25519(bytes: &[u8]) -> Result<PublicKey, String> {
@@ -151,9 +167,11 @@ fn ed25519(bytes: &[u8]) -> Result<PublicKey, String> {
     checked(Algorithm::EdDSA, DecodingKey::from_ed_der(bytes))
 }
 
-/// A key whose point is on its curve: else nothing can be checked with it, which would be found with the first token only.
+/// A key whose point is on its curve: else nothing can be checked with it, which would be found
+/// with the first token only.
 fn checked(algorithm: Algorithm, key: DecodingKey) -> Result<PublicKey, String> {
-    crypto::verify("", b"", &key, algorithm).map_err(|_| "holds a public key that cannot be read")?;
+    crypto::verify("", b"", &key, algorithm)
+        .map_err(|_| "holds a public key that cannot be read")?;
     Ok(PublicKey { id: None, algorithm, key })
 }
 
@@ -180,7 +198,8 @@ struct Jwk {
 }
 
 fn of_jwks(text: &str) -> Result<Found, String> {
-    let set: Set = serde_json::from_str(text).map_err(|_| "is no JWKS: it has to be JSON with a list `keys`")?;
+    let set: Set = serde_json::from_str(text)
+        .map_err(|_| "is no JWKS: it has to be JSON with a list `keys`")?;
     let (mut keys, mut skipped) = (Vec::new(), Vec::new());
     for (at, value) in set.keys.into_iter().enumerate() {
         let name = format!("key {} of the list", at + 1);
@@ -192,14 +211,17 @@ fn of_jwks(text: &str) -> Result<Found, String> {
             return Err(PRIVATE.into());
         }
         match expected(&jwk) {
-            Ok(algorithm) => keys.push(PublicKey { id: jwk.kid.clone(), ..of_jwk(&jwk, algorithm)? }),
+            Ok(algorithm) => {
+                keys.push(PublicKey { id: jwk.kid.clone(), ..of_jwk(&jwk, algorithm)? })
+            }
             Err(why) => skipped.push(format!("{name} {why}")),
         }
     }
     Ok((keys, skipped))
 }
 
-/// The algorithm of a key that is of a kind that we take, and for signatures; or else why it is left out.
+/// The algorithm of a key that is of a kind that we take, and for signatures; or else why it is
+/// left out.
 fn expected(jwk: &Jwk) -> Result<Algorithm, String> {
     let (algorithm, name) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
         ("RSA", _) => (Algorithm::RS256, "RS256"),
@@ -208,7 +230,10 @@ fn expected(jwk: &Jwk) -> Result<Algorithm, String> {
         _ => return Err(format!("is of another kind: {KINDS}")),
     };
     let is_for_signatures = jwk.usage.as_deref().is_none_or(|usage| usage == "sig")
-        && jwk.key_ops.as_ref().is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
+        && jwk
+            .key_ops
+            .as_ref()
+            .is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
     if !is_for_signatures {
         return Err("is not for signatures".into());
     }
@@ -220,7 +245,9 @@ fn expected(jwk: &Jwk) -> Result<Algorithm, String> {
 
 fn of_jwk(jwk: &Jwk, algorithm: Algorithm) -> Result<PublicKey, String> {
     let broken = || "holds a public key that cannot be read".to_owned();
-    let number = |text: &Option<String>| text.as_ref().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).ok_or_else(broken);
+    let number = |text: &Option<String>| {
+        text.as_ref().and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()).ok_or_else(broken)
+    };
     match algorithm {
         Algorithm::RS256 => rsa(&number(&jwk.n)?, &number(&jwk.e)?),
         Algorithm::ES256 => {
@@ -259,7 +286,9 @@ mod tests {
         let path = path.to_str().expect("a path of text");
         path.parse().map_err(|refusal: String| {
             assert!(!refusal.contains('\n') && refusal.starts_with(path), "{refusal}");
-            let what = refusal.strip_suffix("; name a PEM file of a public key, or a JWKS file").expect("says the mend");
+            let what = refusal
+                .strip_suffix("; name a PEM file of a public key, or a JWKS file")
+                .expect("says the mend");
             what[path.len() + 2..].to_owned()
         })
     }
@@ -280,12 +309,15 @@ mod tests {
 
     #[test]
     fn a_key_of_pem_is_for_one_algorithm() {
-        for (name, algorithm) in
-            [("rsa-public.pem", Algorithm::RS256), ("p256-public.pem", Algorithm::ES256), ("ed25519-public.pem", Algorithm::EdDSA)]
-        {
+        for (name, algorithm) in [
+            ("rsa-public.pem", Algorithm::RS256),
+            ("p256-public.pem", Algorithm::ES256),
+            ("ed25519-public.pem", Algorithm::EdDSA),
+        ] {
             assert_eq!(kinds(&path(name).parse().expect("a key")), [(None, algorithm)], "{name}");
         }
-        let two = read(&(fixture("rsa-public.pem") + &fixture("p256-public.pem"))).expect("two keys");
+        let two =
+            read(&(fixture("rsa-public.pem") + &fixture("p256-public.pem"))).expect("two keys");
         assert_eq!(kinds(&two), [(None, Algorithm::RS256), (None, Algorithm::ES256)]);
     }
 
@@ -305,7 +337,11 @@ mod tests {
         let all = [&[rsa, ec, ed][..], &others].concat();
         let set = json!({"keys": all});
         let keys = read(&set.to_string()).expect("three keys");
-        let expected = [(Some("first"), Algorithm::RS256), (Some("second"), Algorithm::ES256), (Some("third"), Algorithm::EdDSA)];
+        let expected = [
+            (Some("first"), Algorithm::RS256),
+            (Some("second"), Algorithm::ES256),
+            (Some("third"), Algorithm::EdDSA),
+        ];
         assert_eq!(kinds(&keys), expected);
         assert_eq!(
             keys.skipped(),
@@ -319,8 +355,13 @@ mod tests {
                 "key 10 of the list cannot be read",
             ]
         );
-        let refused = read(&json!({"keys": [with(jwks().remove(0), "use", json!("enc"))]}).to_string()).expect_err("refused");
-        assert_eq!(refused, "holds no key that can be used (key 1 of the list is not for signatures)");
+        let refused =
+            read(&json!({"keys": [with(jwks().remove(0), "use", json!("enc"))]}).to_string())
+                .expect_err("refused");
+        assert_eq!(
+            refused,
+            "holds no key that can be used (key 1 of the list is not for signatures)"
+        );
     }
 
     #[test]
@@ -336,15 +377,33 @@ mod tests {
             (fixture("rsa-public.pem") + &fixture("ed25519.pem"), PRIVATE),
             (fixture("p256.pem").replace(" PRIVATE", " EC PRIVATE"), PRIVATE),
             (cut, "is not PEM"),
-            (fixture("rsa-small-public.pem"), "holds an RSA key of 1024 bits; it has to have 2048 to 4096"),
-            (fixture("p384-public.pem"), "holds a key of another kind: a public key has to be RSA, EC P-256 or Ed25519"),
-            (fixture("k256-public.pem"), "holds a key of another kind: a public key has to be RSA, EC P-256 or Ed25519"),
-            (fixture("p256-public.pem").replace("c22TQ==", "c22TA=="), "holds a public key that cannot be read"),
+            (
+                fixture("rsa-small-public.pem"),
+                "holds an RSA key of 1024 bits; it has to have 2048 to 4096",
+            ),
+            (
+                fixture("p384-public.pem"),
+                "holds a key of another kind: a public key has to be RSA, EC P-256 or Ed25519",
+            ),
+            (
+                fixture("k256-public.pem"),
+                "holds a key of another kind: a public key has to be RSA, EC P-256 or Ed25519",
+            ),
+            (
+                fixture("p256-public.pem").replace("c22TQ==", "c22TA=="),
+                "holds a public key that cannot be read",
+            ),
             ("{}".into(), "is no JWKS: it has to be JSON with a list `keys`"),
             (json!({"keys": []}).to_string(), "holds no public key"),
             (set(with(rsa.clone(), "d", json!("AQAB"))), PRIVATE),
-            (set(with(rsa.clone(), "n", json!("AQAB"))), "holds an RSA key of 17 bits; it has to have 2048 to 4096"),
-            (set(with(rsa.clone(), "e", json!("AQ"))), "holds an RSA key whose numbers cannot be right"),
+            (
+                set(with(rsa.clone(), "n", json!("AQAB"))),
+                "holds an RSA key of 17 bits; it has to have 2048 to 4096",
+            ),
+            (
+                set(with(rsa.clone(), "e", json!("AQ"))),
+                "holds an RSA key whose numbers cannot be right",
+            ),
             (set(with(rsa, "e", json!(null))), "holds a public key that cannot be read"),
             (set(with(ec.clone(), "x", ec["y"].clone())), "holds a public key that cannot be read"),
             (json!({"keys": vec![ec; 101]}).to_string(), "holds more than 100 keys"),
@@ -354,6 +413,9 @@ mod tests {
             assert_eq!(refused(&text), why);
         }
         let away = "/is/not/there".parse::<PublicKeys>().expect_err("refused");
-        assert!(away.starts_with("/is/not/there: No such file") && away.ends_with("; name a PEM file of a public key, or a JWKS file"));
+        assert!(
+            away.starts_with("/is/not/there: No such file")
+                && away.ends_with("; name a PEM file of a public key, or a JWKS file")
+        );
     }
 }

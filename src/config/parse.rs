@@ -1,5 +1,5 @@
-//! How the values of settings are written: sizes, durations, rates, addresses. Errors say what to write instead, and never repeat a value
-//! that can hold a secret.
+//! How the values of settings are written: sizes, durations, rates, addresses. Errors say what to
+//! write instead, and never repeat a value that can hold a secret.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -63,7 +63,8 @@ impl FromStr for Rate {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let parse = || {
-            let (rate, burst) = text.split_once(',').map_or((text, None), |(rate, burst)| (rate, Some(burst)));
+            let (rate, burst) =
+                text.split_once(',').map_or((text, None), |(rate, burst)| (rate, Some(burst)));
             let (count, unit) = rate.split_once('/')?;
             let window = match unit.trim() {
                 "s" => Duration::from_secs(1),
@@ -71,7 +72,8 @@ impl FromStr for Rate {
                 _ => return None,
             };
             let per_window = digits(count.trim()).and_then(NonZeroU32::new)?;
-            let burst = burst.map_or(Some(per_window), |burst| digits(burst.trim()).and_then(NonZeroU32::new))?;
+            let burst = burst
+                .map_or(Some(per_window), |burst| digits(burst.trim()).and_then(NonZeroU32::new))?;
             Some(Self { per_window, window, burst })
         };
         parse().ok_or_else(|| format!("{text:?} is not a rate; write N/s or N/m, optionally with ,BURST, such as 100/s,200"))
@@ -84,7 +86,8 @@ pub enum Origins {
     /// None but our own.
     #[default]
     Same,
-    /// Our own and these, as browsers write them: lower case, without a default port and a trailing slash.
+    /// Our own and these, as browsers write them: lower case, without a default port and a trailing
+    /// slash.
     List(Vec<String>),
     /// Any, but without credentials.
     Any,
@@ -104,7 +107,11 @@ impl FromStr for Origins {
 }
 
 fn origin(text: &str) -> Result<String, String> {
-    let bad = || format!("{text:?} is not an origin; write it as https://shop.example or http://localhost:5173, or * alone");
+    let bad = || {
+        format!(
+            "{text:?} is not an origin; write it as https://shop.example or http://localhost:5173, or * alone"
+        )
+    };
     let lower = text.trim_end_matches('/').to_ascii_lowercase();
     let (scheme, authority) = lower.split_once("://").ok_or_else(bad)?;
     let authority = match scheme {
@@ -131,13 +138,17 @@ fn digits<N: FromStr>(text: &str) -> Option<N> {
 
 pub(super) fn host(text: &str) -> Result<String, String> {
     if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c == '/') {
-        return Err(format!("{text:?} is not an address or host name; write 127.0.0.1, 0.0.0.0 or ::"));
+        return Err(format!(
+            "{text:?} is not an address or host name; write 127.0.0.1, 0.0.0.0 or ::"
+        ));
     }
     Ok(text.to_owned())
 }
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("{text:?} is not an address with a port; write it as 127.0.0.1:9100 or [::1]:9100"))
+    text.parse().map_err(|_| {
+        format!("{text:?} is not an address with a port; write it as 127.0.0.1:9100 or [::1]:9100")
+    })
 }
 
 pub(super) fn flag(text: &str) -> Result<bool, String> {
@@ -162,7 +173,11 @@ pub(super) fn workers(text: &str) -> Result<NonZeroUsize, String> {
 }
 
 pub(super) fn claim(text: &str) -> Result<String, String> {
-    if text.is_empty() { Err("is empty; give it a value or leave it out".into()) } else { Ok(text.to_owned()) }
+    if text.is_empty() {
+        Err("is empty; give it a value or leave it out".into())
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 /// Bytes, `KiB` or `MiB`; from 1 byte to 1 GiB.
@@ -191,7 +206,10 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "h" => Some(60 * 60 * 1000),
         _ => None,
     };
-    let duration = unit.zip(digits::<u64>(number)).and_then(|(unit, number)| number.checked_mul(unit)).and_then(within_a_year);
+    let duration = unit
+        .zip(digits::<u64>(number))
+        .and_then(|(unit, number)| number.checked_mul(unit))
+        .and_then(within_a_year);
     duration.ok_or_else(|| format!("{text:?} is not a duration; write a whole number with ms, s, m or h, such as 10s, up to a year"))
 }
 
@@ -214,11 +232,18 @@ mod tests {
 
     #[test]
     fn sizes() {
-        let good = [("1", 1), ("1000000", 1_000_000), ("64KiB", 65_536), ("1MiB", 1_048_576), ("2 MiB", 2_097_152)];
+        let good = [
+            ("1", 1),
+            ("1000000", 1_000_000),
+            ("64KiB", 65_536),
+            ("1MiB", 1_048_576),
+            ("2 MiB", 2_097_152),
+        ];
         for (text, bytes) in good {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        for text in ["", "0", "-1", "+1", "1.5MiB", "1KB", "KiB", "2000MiB", "99999999999999999999"] {
+        for text in ["", "0", "-1", "+1", "1.5MiB", "1KB", "KiB", "2000MiB", "99999999999999999999"]
+        {
             assert!(size(text).is_err(), "{text}");
         }
     }
@@ -249,11 +274,17 @@ mod tests {
 
     #[test]
     fn origins() {
-        let list = |entries: &[&str]| Ok(Origins::List(entries.iter().map(ToString::to_string).collect()));
+        let list =
+            |entries: &[&str]| Ok(Origins::List(entries.iter().map(ToString::to_string).collect()));
         assert_eq!("".parse(), Ok(Origins::Same));
         assert_eq!("*".parse(), Ok(Origins::Any));
-        assert_eq!("https://Shop.example:443/, http://localhost:5173".parse(), list(&["https://shop.example", "http://localhost:5173"]));
-        for text in ["shop.example", "https://a.example/path", "https://*.example", "https://a,*", "://x"] {
+        assert_eq!(
+            "https://Shop.example:443/, http://localhost:5173".parse(),
+            list(&["https://shop.example", "http://localhost:5173"])
+        );
+        for text in
+            ["shop.example", "https://a.example/path", "https://*.example", "https://a,*", "://x"]
+        {
             assert!(text.parse::<Origins>().is_err(), "{text}");
         }
     }

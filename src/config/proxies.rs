@@ -45,7 +45,8 @@ impl FromStr for Network {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let bad = || format!("{text:?} is not an address or network; write 10.0.0.5 or 10.0.0.0/8");
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+        let (address, prefix) =
+            text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
         let address: IpAddr = address.parse().map_err(|_| bad())?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let prefix = prefix.map_or(Ok(longest), str::parse).map_err(|_| bad())?;
@@ -67,9 +68,17 @@ mod tests {
 
     #[test]
     fn networks() {
-        let trusts =
-            |proxies: &str, peer: &str| proxies.parse::<TrustedProxies>().expect("a list").trusts(peer.parse().expect("an address"));
-        assert!(trusts("0.0.0.0/0", "9.9.9.9") && trusts("fd00::/8", "fd12::1") && trusts("::1, 1.2.3.4", "::ffff:1.2.3.4"));
+        let trusts = |proxies: &str, peer: &str| {
+            proxies
+                .parse::<TrustedProxies>()
+                .expect("a list")
+                .trusts(peer.parse().expect("an address"))
+        };
+        assert!(
+            trusts("0.0.0.0/0", "9.9.9.9")
+                && trusts("fd00::/8", "fd12::1")
+                && trusts("::1, 1.2.3.4", "::ffff:1.2.3.4")
+        );
         assert!(!trusts("10.0.0.0/9", "10.128.0.1") && !trusts("::/0", "9.9.9.9"));
         for text in ["10.0.0.0/33", "10.0.0/8", "proxy.local", "10.0.0.1/"] {
             assert!(text.parse::<TrustedProxies>().is_err(), "{text}");

@@ -1,4 +1,5 @@
-//! TLS_CERT_FILE and TLS_KEY_FILE: what clients are shown. The files are read at once, so that whatever is wrong with them is found with the setting.
+//! TLS_CERT_FILE and TLS_KEY_FILE: what clients are shown. The files are read at once, so that
+//! whatever is wrong with them is found with the setting.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,8 +22,8 @@ const ALPN: &[u8] = b"http/1.1";
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TLS")]
 pub struct TlsSettings {
-    /// PEM file of the server's certificate, and behind it those that lead from it to its root. With TLS_KEY_FILE, https and wss are served, and
-    /// http and ws no more [default: none]
+    /// PEM file of the server's certificate, and behind it those that lead from it to its root.
+    /// With TLS_KEY_FILE, https and wss are served, and http and ws no more [default: none]
     #[arg(long = "tls-cert-file", env = "TLS_CERT_FILE", value_name = "PATH")]
     pub certificate: Option<Certificate>,
     /// PEM file of that certificate's private key, not encrypted [default: none]
@@ -54,18 +55,36 @@ impl TlsSettings {
         let certified = match (&self.certificate, &self.key) {
             (None, None) => return Ok(None),
             (Some(_), None) => {
-                return bad("TLS_KEY_FILE", "has to be set with TLS_CERT_FILE; name a PEM file of the certificate's private key");
+                return bad(
+                    "TLS_KEY_FILE",
+                    "has to be set with TLS_CERT_FILE; name a PEM file of the certificate's private key",
+                );
             }
-            (None, Some(_)) => return bad("TLS_CERT_FILE", "has to be set with TLS_KEY_FILE; name a PEM file of the key's certificate"),
-            (Some(certificate), Some(key)) => CertifiedKey::new(certificate.0.clone(), Arc::clone(&key.0)),
+            (None, Some(_)) => {
+                return bad(
+                    "TLS_CERT_FILE",
+                    "has to be set with TLS_KEY_FILE; name a PEM file of the key's certificate",
+                );
+            }
+            (Some(certificate), Some(key)) => {
+                CertifiedKey::new(certificate.0.clone(), Arc::clone(&key.0))
+            }
         };
         if certified.keys_match().is_err() {
-            return bad("TLS_KEY_FILE", "is not the key of the first certificate in TLS_CERT_FILE; name the one that it was made for");
+            return bad(
+                "TLS_KEY_FILE",
+                "is not the key of the first certificate in TLS_CERT_FILE; name the one that it was made for",
+            );
         }
-        let versions = ServerConfig::builder_with_provider(Arc::new(ring::default_provider())).with_safe_default_protocol_versions();
+        let versions = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions();
         // That provider has suites for both versions.
-        let Ok(versions) = versions else { return bad("TLS_CERT_FILE", "cannot be used: this build has no version of TLS") };
-        let mut config = versions.with_no_client_auth().with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        let Ok(versions) = versions else {
+            return bad("TLS_CERT_FILE", "cannot be used: this build has no version of TLS");
+        };
+        let mut config = versions
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
         config.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Some(Arc::new(config)))
     }
@@ -76,13 +95,16 @@ impl FromStr for Certificate {
 
     fn from_str(path: &str) -> Result<Self, String> {
         let bad = |what: &str| {
-            format!("{path}: {what}; name a PEM file of the server's certificate, and behind it those that lead from it to its root")
+            format!(
+                "{path}: {what}; name a PEM file of the server's certificate, and behind it those that lead from it to its root"
+            )
         };
         let odd = |fault| bad(&why(&fault));
         let mut chain = Vec::new();
         for certificate in CertificateDer::pem_file_iter(path).map_err(odd)? {
             let certificate = certificate.map_err(odd)?;
-            ParsedCertificate::try_from(&certificate).map_err(|_| bad("holds a certificate that cannot be read"))?;
+            ParsedCertificate::try_from(&certificate)
+                .map_err(|_| bad("holds a certificate that cannot be read"))?;
             chain.push(certificate);
         }
         if chain.is_empty() { Err(bad("holds no certificate")) } else { Ok(Self(chain)) }
@@ -93,13 +115,18 @@ impl FromStr for Key {
     type Err = String;
 
     fn from_str(path: &str) -> Result<Self, String> {
-        let bad = |what: &str| format!("{path}: {what}; name a PEM file of the certificate's private key, not encrypted");
+        let bad = |what: &str| {
+            format!(
+                "{path}: {what}; name a PEM file of the certificate's private key, not encrypted"
+            )
+        };
         let key = PrivateKeyDer::from_pem_file(path).map_err(|fault| match fault {
             PemError::NoItemsFound => bad("holds no private key that can be read"),
             _ => bad(&why(&fault)),
         })?;
-        let key = ring::sign::any_supported_type(&key)
-            .map_err(|_| bad("holds a key of another kind than RSA, ECDSA (P-256, P-384) or Ed25519"))?;
+        let key = ring::sign::any_supported_type(&key).map_err(|_| {
+            bad("holds a key of another kind than RSA, ECDSA (P-256, P-384) or Ed25519")
+        })?;
         Ok(Self(key))
     }
 }
@@ -147,7 +174,8 @@ mod tests {
 
     #[test]
     fn one_alone_or_of_another_pair_is_refused() {
-        let refused = |certificate, key| settings(certificate, key).server().expect_err("refused").setting;
+        let refused =
+            |certificate, key| settings(certificate, key).server().expect_err("refused").setting;
         assert_eq!(refused(Some(BOTH), None), "TLS_KEY_FILE");
         assert_eq!(refused(None, Some(BOTH)), "TLS_CERT_FILE");
         assert_eq!(refused(Some(ANOTHER), Some(BOTH)), "TLS_KEY_FILE");
@@ -161,14 +189,24 @@ mod tests {
         let cut: String = key.lines().take(2).collect::<Vec<_>>().join("\n");
         assert!(refusal::<Certificate>("hush").starts_with("holds no certificate; "));
         assert!(refusal::<Certificate>(&key).starts_with("holds no certificate; "));
-        assert!(refusal::<Certificate>(&pem.replace('Q', "A")).starts_with("holds a certificate that cannot be read; "));
+        assert!(
+            refusal::<Certificate>(&pem.replace('Q', "A"))
+                .starts_with("holds a certificate that cannot be read; ")
+        );
         assert!(refusal::<Key>("hush").starts_with("holds no private key that can be read; "));
         assert!(refusal::<Key>(&encrypted).starts_with("holds no private key that can be read; "));
-        assert!(refusal::<Key>(&key.replace("MC4C", "AAAA")).starts_with("holds a key of another kind than "));
+        assert!(
+            refusal::<Key>(&key.replace("MC4C", "AAAA"))
+                .starts_with("holds a key of another kind than ")
+        );
         for text in [refusal::<Key>(&cut), refusal::<Key>(&key.replace("MC4C", "!MC4C"))] {
             assert!(text.starts_with("is not PEM; ") && !text.contains("MC4C"), "{text}");
         }
-        assert!("/is/not/there".parse::<Key>().is_err_and(|text| text.starts_with("/is/not/there: No such file")));
+        assert!(
+            "/is/not/there"
+                .parse::<Key>()
+                .is_err_and(|text| text.starts_with("/is/not/there: No such file"))
+        );
     }
 
     #[test]

@@ -9,16 +9,24 @@ use crate::model::{ConversationId, Message, MessageId, Reading, UserId};
 /// What this file makes.
 pub(super) const TOLD: &[Told] = &[
     Told::stored::<Message>("message:new", "the room conversation:ID"),
-    Told::stored::<Message>("messageReceived", "members of the conversation, but not their sockets in conversation:ID"),
+    Told::stored::<Message>(
+        "messageReceived",
+        "members of the conversation, but not their sockets in conversation:ID",
+    ),
     Told::stored::<ConversationRead>("conversation:read", "the room conversation:ID"),
 ];
 
-/// `message:new`, to the conversation's room, and `messageReceived`, to the sockets of its members that are not in there.
+/// `message:new`, to the conversation's room, and `messageReceived`, to the sockets of its members
+/// that are not in there.
 #[must_use]
 pub fn new_message(message: &Message, members: Vec<UserId>) -> [NewEvent; 2] {
     let room = Room::Conversation(message.conversation_id);
     let new = NewEvent::stored(MAIN, "message:new", vec![room], message);
-    let elsewhere = NewEvent { name: "messageReceived".into(), rooms: vec![Room::Members(message.conversation_id)], ..new.clone() };
+    let elsewhere = NewEvent {
+        name: "messageReceived".into(),
+        rooms: vec![Room::Members(message.conversation_id)],
+        ..new.clone()
+    };
     [new, elsewhere.with_members(members).except(vec![room])]
 }
 
@@ -34,8 +42,17 @@ struct ConversationRead {
 /// `conversation:read`, to the conversation's room.
 #[must_use]
 pub fn conversation_read(reading: &Reading) -> NewEvent {
-    let payload = ConversationRead { conversation_id: reading.conversation_id, user_id: reading.user_id, message_id: reading.message_id };
-    NewEvent::stored(MAIN, "conversation:read", vec![Room::Conversation(reading.conversation_id)], &payload)
+    let payload = ConversationRead {
+        conversation_id: reading.conversation_id,
+        user_id: reading.user_id,
+        message_id: reading.message_id,
+    };
+    NewEvent::stored(
+        MAIN,
+        "conversation:read",
+        vec![Room::Conversation(reading.conversation_id)],
+        &payload,
+    )
 }
 
 #[cfg(test)]
@@ -61,16 +78,30 @@ mod tests {
         let data = r#"{"id":5,"conversationId":9,"seq":2,"senderId":7,"content":"Hello!","type":"text","clientId":"c-1","createdAt":"1970-01-01T00:00:00.000Z"}"#;
         assert_eq!((new.namespace, &*new.name, &*new.data), ("/", "message:new", data));
         assert_eq!((new.rooms, new.except, new.members), (vec![ROOM], vec![], vec![]));
-        assert_eq!((received.namespace, &*received.name, &*received.data), ("/", "messageReceived", data));
-        assert_eq!((received.rooms, received.except), (vec![Room::Members(ConversationId(9))], vec![ROOM]));
+        assert_eq!(
+            (received.namespace, &*received.name, &*received.data),
+            ("/", "messageReceived", data)
+        );
+        assert_eq!(
+            (received.rooms, received.except),
+            (vec![Room::Members(ConversationId(9))], vec![ROOM])
+        );
         assert_eq!(received.members, [UserId(7), UserId(8)]);
     }
 
     #[test]
     fn a_read_mark_is_told_to_the_room_without_what_only_its_owner_needs() {
-        let reading = Reading { conversation_id: ConversationId(9), user_id: UserId(7), message_id: MessageId(5), unread_count: 3 };
+        let reading = Reading {
+            conversation_id: ConversationId(9),
+            user_id: UserId(7),
+            message_id: MessageId(5),
+            unread_count: 3,
+        };
         let event = conversation_read(&reading);
-        assert_eq!((event.namespace, &*event.name, event.rooms), ("/", "conversation:read", vec![ROOM]));
+        assert_eq!(
+            (event.namespace, &*event.name, event.rooms),
+            ("/", "conversation:read", vec![ROOM])
+        );
         assert_eq!(event.data, r#"{"conversationId":9,"userId":7,"messageId":5}"#);
     }
 }

@@ -35,12 +35,23 @@ mod tests {
     #[test]
     fn it_goes_out_as_it_came_and_is_kept_unless_it_is_volatile() {
         let of = |is_volatile| {
-            let data = RawValue::from_string("[1.0, 12345678901234567890]".into()).expect("is JSON");
+            let data =
+                RawValue::from_string("[1.0, 12345678901234567890]".into()).expect("is JSON");
             let (rooms, except) = (vec![Room::Admin], Vec::new());
-            foreign(Foreign { namespace: MAIN, name: "price".into(), rooms, except, data, is_volatile })
+            foreign(Foreign {
+                namespace: MAIN,
+                name: "price".into(),
+                rooms,
+                except,
+                data,
+                is_volatile,
+            })
         };
         let event = of(false);
-        assert_eq!((event.namespace, &*event.name, &*event.rooms, event.kind), ("/", "price", &[Room::Admin][..], Kind::Stored));
+        assert_eq!(
+            (event.namespace, &*event.name, &*event.rooms, event.kind),
+            ("/", "price", &[Room::Admin][..], Kind::Stored)
+        );
         assert_eq!(event.data, "[1.0, 12345678901234567890]");
         assert_eq!(of(true).kind, Kind::Ephemeral);
     }

@@ -1,6 +1,8 @@
-//! Every event of the product, one constructor each: its name, its audience and its payload, exactly as the contract writes them.
+//! Every event of the product, one constructor each: its name, its audience and its payload,
+//! exactly as the contract writes them.
 //!
-//! Services build events here and give them to a transaction. This module knows no query, no socket and no wire format. A file per family of verbs.
+//! Services build events here and give them to a transaction. This module knows no query, no socket
+//! and no wire format. A file per family of verbs.
 
 mod conversations;
 mod emit;
@@ -20,7 +22,9 @@ use serde::Serialize;
 
 pub use conversations::{conversation_read, new_message};
 pub use emit::{Foreign, foreign};
-pub use notifications::{notification, notification_read, notifications_all_read, notifications_unread};
+pub use notifications::{
+    notification, notification_read, notifications_all_read, notifications_unread,
+};
 pub use orders::{new_order, order_shipped, order_update};
 pub use products::{ProductAction, product_updated};
 pub use projects::{ProjectChange, project_update, stage_completed};
@@ -36,8 +40,10 @@ pub const MAIN: &str = "/";
 /// Admins only.
 pub const ADMIN: &str = "/admin";
 
-/// The older names: who listens for one of these hears the event under it too. `EVENT_ALIASES=off` stops that.
-pub const ALIASES: &[(&str, &str)] = &[("notification", "notification:new"), ("error", "exception")];
+/// The older names: who listens for one of these hears the event under it too. `EVENT_ALIASES=off`
+/// stops that.
+pub const ALIASES: &[(&str, &str)] =
+    &[("notification", "notification:new"), ("error", "exception")];
 
 /// An audience within a namespace. [`Display`](fmt::Display) gives the name that clients see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,8 +56,9 @@ pub enum Room {
     Project(ProjectId),
     /// Those who joined a conversation.
     Conversation(ConversationId),
-    /// All sockets of a conversation's members, wherever they are. Nobody joins it: who they are is told with the event
-    /// ([`NewEvent::members`]), and found again from the membership when the log is read.
+    /// All sockets of a conversation's members, wherever they are. Nobody joins it: who they are is
+    /// told with the event ([`NewEvent::members`]), and found again from the membership when the
+    /// log is read.
     Members(ConversationId),
 }
 
@@ -155,13 +162,32 @@ pub struct NewEvent {
 }
 
 impl NewEvent {
-    fn stored(namespace: &'static str, name: &'static str, rooms: Vec<Room>, payload: &impl Serialize) -> Self {
-        // Payloads are the plain structs of these files, with text keys and nothing that can fail to serialise.
+    fn stored(
+        namespace: &'static str,
+        name: &'static str,
+        rooms: Vec<Room>,
+        payload: &impl Serialize,
+    ) -> Self {
+        // Payloads are the plain structs of these files, with text keys and nothing that can fail
+        // to serialise.
         let data = serde_json::to_string(payload).unwrap_or_else(|_| "null".into());
-        Self { namespace, name: name.into(), kind: Kind::Stored, rooms, except: Vec::new(), members: Vec::new(), data }
+        Self {
+            namespace,
+            name: name.into(),
+            kind: Kind::Stored,
+            rooms,
+            except: Vec::new(),
+            members: Vec::new(),
+            data,
+        }
     }
 
-    fn ephemeral(namespace: &'static str, name: &'static str, rooms: Vec<Room>, payload: &impl Serialize) -> Self {
+    fn ephemeral(
+        namespace: &'static str,
+        name: &'static str,
+        rooms: Vec<Room>,
+        payload: &impl Serialize,
+    ) -> Self {
         Self { kind: Kind::Ephemeral, ..Self::stored(namespace, name, rooms, payload) }
     }
 
@@ -187,12 +213,20 @@ mod tests {
             Room::Conversation(ConversationId(9)),
             Room::Members(ConversationId(9)),
         ];
-        assert_eq!(rooms.map(|room| room.to_string()), ["user:5", "admin", "project:3", "conversation:9", "members:9"]);
+        assert_eq!(
+            rooms.map(|room| room.to_string()),
+            ["user:5", "admin", "project:3", "conversation:9", "members:9"]
+        );
     }
 
     #[test]
     fn a_room_is_found_by_its_name() {
-        for room in [Room::User(UserId(5)), Room::Admin, Room::Project(ProjectId(3)), Room::Conversation(ConversationId(9))] {
+        for room in [
+            Room::User(UserId(5)),
+            Room::Admin,
+            Room::Project(ProjectId(3)),
+            Room::Conversation(ConversationId(9)),
+        ] {
             assert_eq!(Room::by_name(&room.to_string()), Some(room));
         }
         for name in ["", "admin:1", "user", "user:", "user:x", "user:05x", "members:9", "lobby"] {
@@ -203,8 +237,21 @@ mod tests {
     #[test]
     fn clients_join_projects_and_conversations_by_name_and_nothing_else() {
         assert_eq!(Joinable::by_name("project:3"), Some(Joinable::Project(ProjectId(3))));
-        assert_eq!(Joinable::by_name("conversation:9"), Some(Joinable::Conversation(ConversationId(9))));
-        for name in ["", "admin", "user:5", "members:9", "project:", "project:x", "project:-1", "project:3:4", "Project:3"] {
+        assert_eq!(
+            Joinable::by_name("conversation:9"),
+            Some(Joinable::Conversation(ConversationId(9)))
+        );
+        for name in [
+            "",
+            "admin",
+            "user:5",
+            "members:9",
+            "project:",
+            "project:x",
+            "project:-1",
+            "project:3:4",
+            "Project:3",
+        ] {
             assert_eq!(Joinable::by_name(name), None, "{name}");
         }
     }

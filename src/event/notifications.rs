@@ -1,4 +1,5 @@
-//! Notifications: a new one, what was read, how many are not. All of them to every socket of their receiver in `/`.
+//! Notifications: a new one, what was read, how many are not. All of them to every socket of their
+//! receiver in `/`.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,7 +11,10 @@ use crate::model::{Notification, NotificationId, UserId};
 pub(super) const TOLD: &[Told] = &[
     Told::stored::<Notification>("notification", "its receiver"),
     Told::stored::<Read>("notification:read", "whose notifications they are"),
-    Told::passing::<Unread>("notifications:unread", "whose notifications they are; each socket when it comes in, and with every change"),
+    Told::passing::<Unread>(
+        "notifications:unread",
+        "whose notifications they are; each socket when it comes in, and with every change",
+    ),
 ];
 
 /// `notification`: a new one.
@@ -43,7 +47,8 @@ struct Unread {
     count: i64,
 }
 
-/// `notifications:unread`: how many are unread. Not stored: the next one says all that this one says.
+/// `notifications:unread`: how many are unread. Not stored: the next one says all that this one
+/// says.
 #[must_use]
 pub fn notifications_unread(user: UserId, count: i64) -> NewEvent {
     NewEvent::ephemeral(MAIN, "notifications:unread", vec![Room::User(user)], &Unread { count })
@@ -73,7 +78,10 @@ mod tests {
             created_at: Timestamp::from_unix_seconds(0).expect("the epoch is a time"),
         };
         let data = r#"{"id":5,"userId":7,"type":"promotion","title":"Tea","message":"At half the price","data":null,"isRead":false,"createdAt":"1970-01-01T00:00:00.000Z"}"#;
-        assert_eq!(seen(&notification(&new)), ("/", "notification", Kind::Stored, &[Room::User(UserId(7))][..], data));
+        assert_eq!(
+            seen(&notification(&new)),
+            ("/", "notification", Kind::Stored, &[Room::User(UserId(7))][..], data)
+        );
     }
 
     #[test]
@@ -88,6 +96,15 @@ mod tests {
     #[test]
     fn a_count_is_not_stored() {
         let count = notifications_unread(UserId(7), 3);
-        assert_eq!(seen(&count), ("/", "notifications:unread", Kind::Ephemeral, &[Room::User(UserId(7))][..], r#"{"count":3}"#));
+        assert_eq!(
+            seen(&count),
+            (
+                "/",
+                "notifications:unread",
+                Kind::Ephemeral,
+                &[Room::User(UserId(7))][..],
+                r#"{"count":3}"#
+            )
+        );
     }
 }

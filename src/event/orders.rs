@@ -26,7 +26,12 @@ struct NewOrder {
 /// `new_order`, to all of `/admin`.
 #[must_use]
 pub fn new_order(order: &Order) -> NewEvent {
-    let payload = NewOrder { order_id: order.id, customer_id: order.customer_id, total: order.total, created_at: order.created_at };
+    let payload = NewOrder {
+        order_id: order.id,
+        customer_id: order.customer_id,
+        total: order.total,
+        created_at: order.created_at,
+    };
     NewEvent::stored(ADMIN, "new_order", vec![Room::Admin], &payload)
 }
 
@@ -41,7 +46,8 @@ struct OrderUpdate {
     updated_at: Timestamp,
 }
 
-/// `orderUpdate`: once to each socket of `/` that is the customer's or an admin's, and to all of `/admin`.
+/// `orderUpdate`: once to each socket of `/` that is the customer's or an admin's, and to all of
+/// `/admin`.
 #[must_use]
 pub fn order_update(order: &Order, previous: OrderStatus) -> [NewEvent; 2] {
     let payload = OrderUpdate {
@@ -69,7 +75,11 @@ struct OrderShipped {
 /// `order_shipped`, to all of `/admin`.
 #[must_use]
 pub fn order_shipped(order: &Order) -> NewEvent {
-    let payload = OrderShipped { order_id: order.id, customer_id: order.customer_id, shipped_at: order.shipped_at };
+    let payload = OrderShipped {
+        order_id: order.id,
+        customer_id: order.customer_id,
+        shipped_at: order.shipped_at,
+    };
     NewEvent::stored(ADMIN, "order_shipped", vec![Room::Admin], &payload)
 }
 
@@ -77,7 +87,12 @@ pub fn order_shipped(order: &Order) -> NewEvent {
 mod tests {
     use super::*;
 
-    fn event(namespace: &'static str, name: &'static str, rooms: Vec<Room>, data: &str) -> NewEvent {
+    fn event(
+        namespace: &'static str,
+        name: &'static str,
+        rooms: Vec<Room>,
+        data: &str,
+    ) -> NewEvent {
         NewEvent { data: data.into(), ..NewEvent::stored(namespace, name, rooms, &()) }
     }
 

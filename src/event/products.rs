@@ -15,7 +15,8 @@ pub enum ProductAction<'a> {
 }
 
 /// What this file makes.
-pub(super) const TOLD: &[Told] = &[Told::stored::<ProductUpdated<'static>>("productUpdated", "every socket of the namespace")];
+pub(super) const TOLD: &[Told] =
+    &[Told::stored::<ProductUpdated<'static>>("productUpdated", "every socket of the namespace")];
 
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -30,9 +31,15 @@ struct ProductUpdated<'a> {
 #[must_use]
 pub fn product_updated(action: ProductAction<'_>) -> NewEvent {
     let payload = match action {
-        ProductAction::Created(product) => ProductUpdated { product_id: product.id, action: "created", product: Some(product) },
-        ProductAction::Updated(product) => ProductUpdated { product_id: product.id, action: "updated", product: Some(product) },
-        ProductAction::Deleted(product_id) => ProductUpdated { product_id, action: "deleted", product: None },
+        ProductAction::Created(product) => {
+            ProductUpdated { product_id: product.id, action: "created", product: Some(product) }
+        }
+        ProductAction::Updated(product) => {
+            ProductUpdated { product_id: product.id, action: "updated", product: Some(product) }
+        }
+        ProductAction::Deleted(product_id) => {
+            ProductUpdated { product_id, action: "deleted", product: None }
+        }
     };
     NewEvent::stored(MAIN, "productUpdated", Vec::new(), &payload)
 }
@@ -64,9 +71,15 @@ mod tests {
             (ProductAction::Deleted(product.id), "deleted", "null"),
         ] {
             let event = product_updated(action);
-            assert_eq!((event.namespace, &*event.name, event.kind), ("/", "productUpdated", Kind::Stored));
+            assert_eq!(
+                (event.namespace, &*event.name, event.kind),
+                ("/", "productUpdated", Kind::Stored)
+            );
             assert_eq!(event.rooms, Vec::<Room>::new());
-            assert_eq!(event.data, format!(r#"{{"productId":3,"action":"{word}","product":{json}}}"#));
+            assert_eq!(
+                event.data,
+                format!(r#"{{"productId":3,"action":"{word}","product":{json}}}"#)
+            );
         }
     }
 }

@@ -114,27 +114,47 @@ mod tests {
         let changes = [
             (
                 ProjectChange::StatusChange { status: "done", previous_status: "active" },
-                r#""type":"status_change","data":{"status":"done","previousStatus":"active"}"#.to_owned(),
+                r#""type":"status_change","data":{"status":"done","previousStatus":"active"}"#
+                    .to_owned(),
             ),
             (
                 ProjectChange::DetailsChange { name: "Relaunch", description: &None },
-                r#""type":"details_change","data":{"name":"Relaunch","description":null}"#.to_owned(),
+                r#""type":"details_change","data":{"name":"Relaunch","description":null}"#
+                    .to_owned(),
             ),
-            (ProjectChange::member_added(&member), r#""type":"member_added","data":{"userId":7,"name":"Ann"}"#.to_owned()),
-            (ProjectChange::MemberRemoved { user_id: UserId(7) }, r#""type":"member_removed","data":{"userId":7}"#.to_owned()),
-            (ProjectChange::StageAdded { stage: &stage() }, format!(r#""type":"stage_added","data":{{"stage":{STAGE}}}"#)),
+            (
+                ProjectChange::member_added(&member),
+                r#""type":"member_added","data":{"userId":7,"name":"Ann"}"#.to_owned(),
+            ),
+            (
+                ProjectChange::MemberRemoved { user_id: UserId(7) },
+                r#""type":"member_removed","data":{"userId":7}"#.to_owned(),
+            ),
+            (
+                ProjectChange::StageAdded { stage: &stage() },
+                format!(r#""type":"stage_added","data":{{"stage":{STAGE}}}"#),
+            ),
         ];
         for (change, text) in changes {
             let event = project_update(&project, change);
-            assert_eq!((event.namespace, &*event.name, event.rooms), ("/", "project:update", vec![Room::Project(ProjectId(3))]));
-            assert_eq!(event.data, format!(r#"{{"projectId":3,{text},"updatedAt":"1970-01-01T00:00:00.000Z"}}"#));
+            assert_eq!(
+                (event.namespace, &*event.name, event.rooms),
+                ("/", "project:update", vec![Room::Project(ProjectId(3))])
+            );
+            assert_eq!(
+                event.data,
+                format!(r#"{{"projectId":3,{text},"updatedAt":"1970-01-01T00:00:00.000Z"}}"#)
+            );
         }
     }
 
     #[test]
     fn a_completed_stage_is_told_whole_to_the_projects_room() {
         let event = stage_completed(&stage());
-        assert_eq!((event.namespace, &*event.name, event.rooms), ("/", "stage:completed", vec![Room::Project(ProjectId(3))]));
+        assert_eq!(
+            (event.namespace, &*event.name, event.rooms),
+            ("/", "stage:completed", vec![Room::Project(ProjectId(3))])
+        );
         assert_eq!(event.data, format!(r#"{{"projectId":3,"stage":{STAGE}}}"#));
     }
 }

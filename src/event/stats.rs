@@ -22,7 +22,8 @@ pub struct ServerStats {
     pub sockets: BTreeMap<String, usize>,
     /// Rooms with someone in them.
     pub rooms: usize,
-    /// Events routed since the last one of these, a second, to one place: stored and other ones, each once, however many sockets get it.
+    /// Events routed since the last one of these, a second, to one place: stored and other ones,
+    /// each once, however many sockets get it.
     pub events_per_second: f64,
     /// Resident memory of the process; null where the system does not tell.
     pub memory_bytes: Option<u64>,
@@ -53,7 +54,11 @@ mod tests {
     fn figures_are_for_the_admins_and_not_kept() {
         let stats = ServerStats {
             uptime_seconds: 5,
-            connections: vec![ConnectionCount { transport: "websocket", protocol: "plain", count: 2 }],
+            connections: vec![ConnectionCount {
+                transport: "websocket",
+                protocol: "plain",
+                count: 2,
+            }],
             sockets: [("/".to_owned(), 1), ("/admin".to_owned(), 1)].into(),
             rooms: 3,
             events_per_second: 1.5,

@@ -2,7 +2,10 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::{ADMIN, Kind, MAIN, conversations, notifications, orders, products, projects, rooms, stats, tokens};
+use super::{
+    ADMIN, Kind, MAIN, conversations, notifications, orders, products, projects, rooms, stats,
+    tokens,
+};
 
 /// An event that the server sends.
 #[derive(Debug, Clone, Copy)]
@@ -44,10 +47,19 @@ pub fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 
 /// Every event that a verb announces.
 pub fn told() -> impl Iterator<Item = Told> {
-    [products::TOLD, orders::TOLD, notifications::TOLD, projects::TOLD, conversations::TOLD, rooms::TOLD, stats::TOLD, tokens::TOLD]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        products::TOLD,
+        orders::TOLD,
+        notifications::TOLD,
+        projects::TOLD,
+        conversations::TOLD,
+        rooms::TOLD,
+        stats::TOLD,
+        tokens::TOLD,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 #[cfg(test)]
@@ -66,10 +78,17 @@ mod tests {
     #[test]
     fn every_event_that_can_be_made_is_told_of() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/event");
-        let files = std::fs::read_dir(folder).expect("the source is there").map(|file| file.expect("an entry").path());
-        let sources: Vec<String> = files.map(|file| std::fs::read_to_string(file).expect("text")).collect();
-        let made: BTreeSet<String> =
-            sources.iter().flat_map(|source| names(source, &["NewEvent::stored(", "NewEvent::ephemeral(", "NewEvent { name: "])).collect();
+        let files = std::fs::read_dir(folder)
+            .expect("the source is there")
+            .map(|file| file.expect("an entry").path());
+        let sources: Vec<String> =
+            files.map(|file| std::fs::read_to_string(file).expect("text")).collect();
+        let made: BTreeSet<String> = sources
+            .iter()
+            .flat_map(|source| {
+                names(source, &["NewEvent::stored(", "NewEvent::ephemeral(", "NewEvent { name: "])
+            })
+            .collect();
         let told: BTreeSet<String> = told().map(|told| told.name.to_owned()).collect();
         assert!(made.len() > 8, "{made:?}");
         assert_eq!(made, told);

@@ -1,4 +1,5 @@
-//! `/admin`: admins only, all in the room `admin` and in no user's. It listens; what an admin does goes by REST.
+//! `/admin`: admins only, all in the room `admin` and in no user's. It listens; what an admin does
+//! goes by REST.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,7 +21,11 @@ fn may_enter(identity: &Identity) -> Result<(), Error> {
 }
 
 impl Gateway for Admin {
-    fn connect(&self, handshake: Rc<Handshake>, auth: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
+    fn connect(
+        &self,
+        handshake: Rc<Handshake>,
+        auth: Option<Json>,
+    ) -> LocalBoxFuture<Result<Welcome, Error>> {
         let services = Arc::clone(&self.0);
         Box::pin(async move {
             let token = identify(&services, &handshake, auth, QueryUser::Refused).await?;
@@ -44,7 +49,9 @@ impl Gateway for Admin {
             match event.name.as_str() {
                 "auth:refresh" => {
                     let fields = Fields::of_event(events::payload(&event))?;
-                    events::refreshed(&tokens::refresh(&services, &client, fields, may_enter).await?)
+                    events::refreshed(
+                        &tokens::refresh(&services, &client, fields, may_enter).await?,
+                    )
                 }
                 _ => Err(unknown(&event)),
             }

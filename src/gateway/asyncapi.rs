@@ -1,5 +1,6 @@
-//! The AsyncAPI 3 document: what sockets may send in each namespace, and what they hear there. Of the events themselves it asks what they say of
-//! themselves; the ways to connect are told in words.
+//! The AsyncAPI 3 document: what sockets may send in each namespace, and what they hear there. Of
+//! the events themselves it asks what they say of themselves; the ways to connect are told in
+//! words.
 
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -23,23 +24,40 @@ pub fn document() -> Value {
     for (name, address) in [("main", event::MAIN), ("admin", event::ADMIN)] {
         let mut messages = Map::new();
         let aliases = |event: &str| {
-            let older = event::ALIASES.iter().filter(|(newer, _)| *newer == event).map(|(_, older)| *older);
+            let older =
+                event::ALIASES.iter().filter(|(newer, _)| *newer == event).map(|(_, older)| *older);
             older.fold(String::new(), |said, older| said + " Also sent as `" + older + "`.")
         };
         for told in event::told().chain(spoken::told()).filter(|told| told.namespace == address) {
             let Told { name: event, kind, to, payload, .. } = told;
-            let kept = if kind == Kind::Stored { "Kept: who is away gets it when it resumes." } else { "Not kept." };
+            let kept = if kind == Kind::Stored {
+                "Kept: who is away gets it when it resumes."
+            } else {
+                "Not kept."
+            };
             let summary = format!("To {to}. {kept}{}", aliases(event));
-            messages.insert(format!("hears.{event}"), message(event, &summary, payload(&mut generator).as_value()));
-            operations.insert(format!("{name}.hears.{event}"), operation("receive", name, &format!("hears.{event}"), None));
+            messages.insert(
+                format!("hears.{event}"),
+                message(event, &summary, payload(&mut generator).as_value()),
+            );
+            operations.insert(
+                format!("{name}.hears.{event}"),
+                operation("receive", name, &format!("hears.{event}"), None),
+            );
         }
         for heard in heard::all().into_iter().filter(|heard| heard.namespaces.contains(&address)) {
             let Heard { name: event, about, takes, answer, .. } = heard;
             messages.insert(format!("sends.{event}"), message(event, about, &takes));
             let acked = format!("acked.{event}");
             let answer = acknowledgement(answer(&mut generator).as_value());
-            messages.insert(acked.clone(), message(&format!("{event} ack"), "What the ack says.", &answer));
-            operations.insert(format!("{name}.sends.{event}"), operation("send", name, &format!("sends.{event}"), Some(&acked)));
+            messages.insert(
+                acked.clone(),
+                message(&format!("{event} ack"), "What the ack says.", &answer),
+            );
+            operations.insert(
+                format!("{name}.sends.{event}"),
+                operation("send", name, &format!("sends.{event}"), Some(&acked)),
+            );
         }
         channels.insert(name.into(), json!({"address": address, "title": format!("namespace {address}"), "messages": messages}));
     }

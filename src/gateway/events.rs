@@ -1,4 +1,5 @@
-//! What clients send on `/`: each event's payload read, its verb called, its ack made. One line of the table per event.
+//! What clients send on `/`: each event's payload read, its verb called, its ack made. One line of
+//! the table per event.
 
 use std::fmt::Display;
 
@@ -49,7 +50,8 @@ impl Call<'_> {
         }
     }
 
-    /// With another role the socket is in other rooms. Nothing of that is kept: one that is resumed is in the rooms of the token that it comes with.
+    /// With another role the socket is in other rooms. Nothing of that is kept: one that is resumed
+    /// is in the rooms of the token that it comes with.
     async fn refresh(&self, fields: Fields<'_>) -> Reply {
         let now = tokens::refresh(self.services, self.client, fields, |_| Ok(())).await?;
         match (self.caller.is_admin(), now.is_admin()) {
@@ -83,13 +85,16 @@ impl Call<'_> {
     async fn leave_by_name(&self, room: Room) -> Reply {
         match Joinable::try_from(room) {
             Ok(room) => self.leave(room).await,
-            Err(room) => Err(Error::Conflict(format!("{room} is not left while the socket is there"))),
+            Err(room) => {
+                Err(Error::Conflict(format!("{room} is not left while the socket is there")))
+            }
         }
     }
 
     async fn send(&self, fields: Fields<'_>) -> Reply {
         let (conversation, new) = NewMessage::read_event(fields)?;
-        let message = messages::send(self.services, self.caller, conversation, new, Once::No).await?;
+        let message =
+            messages::send(self.services, self.caller, conversation, new, Once::No).await?;
         ack(&Sent { message: &message })
     }
 
@@ -115,7 +120,8 @@ impl Call<'_> {
 
     async fn read_conversation(&self, fields: Fields<'_>) -> Reply {
         let (conversation, message) = conversations::read_mark_event(fields)?;
-        ack(&conversations::mark_read(self.services, self.caller, conversation, message, Once::No).await?)
+        ack(&conversations::mark_read(self.services, self.caller, conversation, message, Once::No)
+            .await?)
     }
 
     async fn read_notification(&self, fields: Fields<'_>) -> Reply {
@@ -191,7 +197,9 @@ pub(super) fn conversation(mut fields: Fields<'_>) -> Result<Joinable, Error> {
 pub(super) fn room(mut fields: Fields<'_>) -> Result<Room, Error> {
     let name = fields.required("room", fields::text);
     let named = Room::by_name(&fields.end(|| name)?);
-    named.ok_or_else(|| Error::BadRequest("room must be project:ID, conversation:ID, user:ID or admin".into()))
+    named.ok_or_else(|| {
+        Error::BadRequest("room must be project:ID, conversation:ID, user:ID or admin".into())
+    })
 }
 
 fn answer(room: impl Display, present: &Present) -> Reply {

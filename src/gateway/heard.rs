@@ -1,4 +1,5 @@
-//! What there is to say about each event that clients send: made into the AsyncAPI document. [`events`](super::events) handles them.
+//! What there is to say about each event that clients send: made into the AsyncAPI document.
+//! [`events`](super::events) handles them.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
@@ -23,8 +24,18 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    fn new<T, A: JsonSchema>(name: &'static str, about: &'static str, read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Self {
-        Self { namespaces: &[MAIN], name, about, takes: Fields::schema_of_event(read), answer: schema_of::<A> }
+    fn new<T, A: JsonSchema>(
+        name: &'static str,
+        about: &'static str,
+        read: impl FnOnce(Fields<'_>) -> Result<T, Error>,
+    ) -> Self {
+        Self {
+            namespaces: &[MAIN],
+            name,
+            about,
+            takes: Fields::schema_of_event(read),
+            answer: schema_of::<A>,
+        }
     }
 }
 
@@ -70,9 +81,17 @@ struct Done {}
 /// All of them.
 pub(super) fn all() -> Vec<Heard> {
     vec![
-        Heard::new::<_, Entered>("join:project", "Join the room project:ID. Members only.", events::project),
+        Heard::new::<_, Entered>(
+            "join:project",
+            "Join the room project:ID. Members only.",
+            events::project,
+        ),
         Heard::new::<_, Entered>("leave:project", "Leave it.", events::project),
-        Heard::new::<_, Entered>("join:conversation", "Join the room conversation:ID. Members only.", events::conversation),
+        Heard::new::<_, Entered>(
+            "join:conversation",
+            "Join the room conversation:ID. Members only.",
+            events::conversation,
+        ),
         Heard::new::<_, Entered>("leave:conversation", "Leave it.", events::conversation),
         Heard::new::<_, Entered>(
             "joinRoom",
@@ -85,14 +104,38 @@ pub(super) fn all() -> Vec<Heard> {
             "Send a message to a conversation. The same clientId again is the same message.",
             NewMessage::read_event,
         ),
-        Heard::new::<_, Done>("message", "Be answered with `message`, the same content, bytes too.", events::content),
-        Heard::new::<_, Done>("typing", "Tell the others in a conversation that one types, or has stopped.", events::typing),
-        Heard::new::<_, Reading>("conversation:read", "Say how far one has read.", conversations::read_mark_event),
-        Heard::new::<_, Read>("notification:read", "Mark a notification as read.", notifications::read_id),
-        Heard::new::<_, ReadAll>("notification:read-all", "Mark all of them as read.", fields::nothing),
+        Heard::new::<_, Done>(
+            "message",
+            "Be answered with `message`, the same content, bytes too.",
+            events::content,
+        ),
+        Heard::new::<_, Done>(
+            "typing",
+            "Tell the others in a conversation that one types, or has stopped.",
+            events::typing,
+        ),
+        Heard::new::<_, Reading>(
+            "conversation:read",
+            "Say how far one has read.",
+            conversations::read_mark_event,
+        ),
+        Heard::new::<_, Read>(
+            "notification:read",
+            "Mark a notification as read.",
+            notifications::read_id,
+        ),
+        Heard::new::<_, ReadAll>(
+            "notification:read-all",
+            "Mark all of them as read.",
+            fields::nothing,
+        ),
         Heard {
             namespaces: &[MAIN, ADMIN],
-            ..Heard::new::<_, Refreshed>("auth:refresh", "Go on with another token of the same user.", tokens::read)
+            ..Heard::new::<_, Refreshed>(
+                "auth:refresh",
+                "Go on with another token of the same user.",
+                tokens::read,
+            )
         },
     ]
 }
@@ -106,7 +149,9 @@ mod tests {
     #[test]
     fn every_event_that_is_handled_is_told_of() {
         let source = include_str!("events.rs");
-        let arms = source.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => ").map(|(name, _)| name));
+        let arms = source.lines().filter_map(|line| {
+            line.trim().strip_prefix('"')?.split_once("\" => ").map(|(name, _)| name)
+        });
         let handled: BTreeSet<&str> = arms.collect();
         let told: BTreeSet<&str> = all().iter().map(|heard| heard.name).collect();
         assert!(handled.len() > 10, "{handled:?}");
@@ -116,10 +161,12 @@ mod tests {
     #[test]
     fn what_an_event_takes_is_told_by_its_reader() {
         let heard = all().into_iter().find(|heard| heard.name == "message:send").expect("there");
-        let id =
-            serde_json::json!({"anyOf": [{"type": "integer", "minimum": 1, "maximum": i64::MAX}, {"type": "string", "pattern": r"^\d+$"}]});
+        let id = serde_json::json!({"anyOf": [{"type": "integer", "minimum": 1, "maximum": i64::MAX}, {"type": "string", "pattern": r"^\d+$"}]});
         assert_eq!(heard.takes["properties"]["conversationId"], id);
-        assert_eq!(heard.takes["properties"]["message"]["required"], serde_json::json!(["content"]));
+        assert_eq!(
+            heard.takes["properties"]["message"]["required"],
+            serde_json::json!(["content"])
+        );
         assert_eq!(heard.takes["required"], serde_json::json!(["conversationId", "message"]));
         assert_eq!(heard.takes["additionalProperties"], false);
     }

@@ -1,4 +1,5 @@
-//! `/`: everyone who is signed in. A socket is in its user's room from the start, an admin's also in `admin`.
+//! `/`: everyone who is signed in. A socket is in its user's room from the start, an admin's also
+//! in `admin`.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,7 +9,9 @@ use super::{QueryUser, identify, tokens, welcome};
 use crate::error::Error;
 use crate::event::{NewEvent, Room};
 use crate::realtime::gateway::LocalBoxFuture;
-use crate::realtime::{Client, Gateway, Handshake, Incoming, Json, Payload, Reply, Signal, Welcome};
+use crate::realtime::{
+    Client, Gateway, Handshake, Incoming, Json, Payload, Reply, Signal, Welcome,
+};
 use crate::service::{Services, notifications};
 
 pub(super) struct Main {
@@ -17,7 +20,11 @@ pub(super) struct Main {
 }
 
 impl Gateway for Main {
-    fn connect(&self, handshake: Rc<Handshake>, auth: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
+    fn connect(
+        &self,
+        handshake: Rc<Handshake>,
+        auth: Option<Json>,
+    ) -> LocalBoxFuture<Result<Welcome, Error>> {
         let (services, query_user) = (Arc::clone(&self.services), self.query_user);
         Box::pin(async move {
             let token = identify(&services, &handshake, auth, query_user).await?;
@@ -27,11 +34,14 @@ impl Gateway for Main {
         })
     }
 
-    /// How many notifications are unread, in its place among what changes that number; then what there is to say of the token.
+    /// How many notifications are unread, in its place among what changes that number; then what
+    /// there is to say of the token.
     fn entered(&self, client: Client) -> LocalBoxFuture<()> {
         let services = Arc::clone(&self.services);
         Box::pin(async move {
-            let (Ok(identity), handle) = (tokens::identity(&client), client.handle()) else { return };
+            let (Ok(identity), handle) = (tokens::identity(&client), client.handle()) else {
+                return;
+            };
             if !tokens::entered(&services, &client).await {
                 return;
             }

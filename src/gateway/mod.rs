@@ -1,4 +1,5 @@
-//! The sockets' door: one [`Gateway`] per namespace, each event handed to the verb in `service/` that REST uses too. It holds no rules and no SQL.
+//! The sockets' door: one [`Gateway`] per namespace, each event handed to the verb in `service/`
+//! that REST uses too. It holds no rules and no SQL.
 
 mod admin;
 pub mod asyncapi;
@@ -31,16 +32,26 @@ pub enum QueryUser {
 
 /// The product's namespaces, by name.
 #[must_use]
-pub fn all(services: &Arc<Services>, query_user: QueryUser) -> Vec<(&'static str, Arc<dyn Gateway>)> {
+pub fn all(
+    services: &Arc<Services>,
+    query_user: QueryUser,
+) -> Vec<(&'static str, Arc<dyn Gateway>)> {
     let main = main::Main { services: Arc::clone(services), query_user };
     let admin = admin::Admin(Arc::clone(services));
     vec![(event::MAIN, Arc::new(main)), (event::ADMIN, Arc::new(admin))]
 }
 
-/// Who this is, from the first place that holds a token; with none, who it says it is, if that is allowed.
-async fn identify(services: &Services, handshake: &Handshake, auth: Option<Json>, query_user: QueryUser) -> Result<Token, Error> {
+/// Who this is, from the first place that holds a token; with none, who it says it is, if that is
+/// allowed.
+async fn identify(
+    services: &Services,
+    handshake: &Handshake,
+    auth: Option<Json>,
+    query_user: QueryUser,
+) -> Result<Token, Error> {
     // What can not be read is a bad token, and not saved by a later place.
-    let auth = auth.map(|auth| serde_json::from_str(auth.get()).unwrap_or_else(|_| json!({"token": false})));
+    let auth = auth
+        .map(|auth| serde_json::from_str(auth.get()).unwrap_or_else(|_| json!({"token": false})));
     let places = Places {
         auth: auth.as_ref(),
         authorization: handshake.authorization.as_deref(),
@@ -50,7 +61,10 @@ async fn identify(services: &Services, handshake: &Handshake, auth: Option<Json>
         query: Some(&handshake.query),
     };
     let token = places.token();
-    let named = || query_value(&handshake.query, "userId").filter(|_| query_user == QueryUser::Allowed && token.is_none());
+    let named = || {
+        query_value(&handshake.query, "userId")
+            .filter(|_| query_user == QueryUser::Allowed && token.is_none())
+    };
     match named() {
         Some(user) => accounts::believe(services, &user).await,
         None => service::tokens::check(services, token).await,

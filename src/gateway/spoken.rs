@@ -1,5 +1,6 @@
-//! What there is to say about the events that sockets get beside those of verbs: from `realtime`, which knows nothing of documents, and from the gateways.
-//! The shapes here only describe; `tests/clients/documents.test.mjs` holds what is sent to them.
+//! What there is to say about the events that sockets get beside those of verbs: from `realtime`,
+//! which knows nothing of documents, and from the gateways. The shapes here only describe;
+//! `tests/clients/documents.test.mjs` holds what is sent to them.
 #![expect(dead_code, reason = "read by the derived schemas only")]
 
 use schemars::JsonSchema;
@@ -72,7 +73,10 @@ pub(super) fn told() -> impl Iterator<Item = Told> {
     let main = [
         Told::passing::<CameOrWent>("presence:join", "the room that users have come into"),
         Told::passing::<CameOrWent>("presence:leave", "the room that users have left"),
-        Told::passing::<Present>("presence:state", "a socket that has resumed its session, for each of its rooms"),
+        Told::passing::<Present>(
+            "presence:state",
+            "a socket that has resumed its session, for each of its rooms",
+        ),
         Told::passing::<Echo>("message", "the socket that sent `message`"),
     ];
     both.into_iter().flat_map(|told| [told, Told { to: told.to, ..told.on_admin() }]).chain(main)

@@ -1,4 +1,5 @@
-//! The token that a socket belongs to: looked at when it comes in, warned of ahead of its end, replaced by `auth:refresh`, and its end the socket's.
+//! The token that a socket belongs to: looked at when it comes in, warned of ahead of its end,
+//! replaced by `auth:refresh`, and its end the socket's.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -37,7 +38,8 @@ fn held(client: &Client) -> Result<&Held, Error> {
     client.data().ok_or(Error::Internal)
 }
 
-/// The socket is in: whether its token is good still. One that ended on the way is seen here, and the socket has to leave.
+/// The socket is in: whether its token is good still. One that ended on the way is seen here, and
+/// the socket has to leave.
 pub(super) async fn entered(services: &Services, client: &Client) -> bool {
     let Ok(held) = held(client) else { return false };
     is_still_good(services, client, held).await
@@ -59,7 +61,8 @@ async fn is_still_good(services: &Services, client: &Client, held: &Held) -> boo
     true
 }
 
-/// Warns of the token's end when that is near, ends the socket when it is there, and comes again when the next of the two is due.
+/// Warns of the token's end when that is near, ends the socket when it is there, and comes again
+/// when the next of the two is due.
 pub(super) fn watch(client: &Client) {
     let Ok(held) = held(client) else { return };
     let (end, now) = (held.token.get().identity.expires_at, Timestamp::now());
@@ -102,7 +105,8 @@ pub(super) fn read(mut fields: Fields<'_>) -> Result<String, Error> {
     fields.end(|| token)
 }
 
-/// `auth:refresh` {token}: from here on the socket belongs to that one, which has to be its user's. `may`: whether such a one may be here.
+/// `auth:refresh` {token}: from here on the socket belongs to that one, which has to be its user's.
+/// `may`: whether such a one may be here.
 pub(super) async fn refresh(
     services: &Services,
     client: &Client,

@@ -11,7 +11,11 @@ use crate::service::accounts::{self, Credentials, NewAccount, SignedIn};
 use crate::service::tokens;
 
 /// `POST /auth/register {email, name, password}` → 201
-pub async fn register(services: web::Data<Services>, from: From, body: Body) -> Result<HttpResponse, Error> {
+pub async fn register(
+    services: web::Data<Services>,
+    from: From,
+    body: Body,
+) -> Result<HttpResponse, Error> {
     // Ahead of the body: where others sign, no other one would do.
     services.tokens.can_sign()?;
     let account = NewAccount::read(body.fields()?)?;
@@ -20,7 +24,11 @@ pub async fn register(services: web::Data<Services>, from: From, body: Body) -> 
 }
 
 /// `POST /auth/login {email, password}` → 200
-pub async fn login(services: web::Data<Services>, from: From, body: Body) -> Result<HttpResponse, Error> {
+pub async fn login(
+    services: web::Data<Services>,
+    from: From,
+    body: Body,
+) -> Result<HttpResponse, Error> {
     services.tokens.can_sign()?;
     let credentials = Credentials::read(body.fields()?)?;
     let signed_in = accounts::login(&services, from.0, credentials).await?;
@@ -34,7 +42,11 @@ pub async fn me(services: web::Data<Services>, caller: Caller) -> Result<HttpRes
 }
 
 /// `POST /auth/logout {everywhere?}` → 200 `{ok: true}`
-pub async fn logout(services: web::Data<Services>, held: Held, body: Body) -> Result<HttpResponse, Error> {
+pub async fn logout(
+    services: web::Data<Services>,
+    held: Held,
+    body: Body,
+) -> Result<HttpResponse, Error> {
     let everywhere = tokens::read_logout(body.fields()?)?;
     tokens::end(&services, &held.0, everywhere).await?;
     Ok(HttpResponse::Ok().json(Done { ok: true }))

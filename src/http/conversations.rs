@@ -10,22 +10,36 @@ use crate::service::messages::{self, NewMessage};
 use crate::service::{Services, read_member};
 
 /// `POST /conversations {title?, projectId?, memberIds?}` → 201, with its members
-pub async fn create(services: web::Data<Services>, caller: Caller, request: HttpRequest, body: Body) -> Result<HttpResponse, Error> {
+pub async fn create(
+    services: web::Data<Services>,
+    caller: Caller,
+    request: HttpRequest,
+    body: Body,
+) -> Result<HttpResponse, Error> {
     let new = NewConversation::read(body.fields()?)?;
     let once = once(&request, caller.0.user, &body)?;
     let conversation = conversations::create(&services, &caller.0, new, once).await?;
     Ok(HttpResponse::Created().json(conversation))
 }
 
-/// `GET /conversations?limit=&before=` → 200, newest first, each with `unreadCount` and `lastMessage`
-pub async fn list(services: web::Data<Services>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Error> {
+/// `GET /conversations?limit=&before=` → 200, newest first, each with `unreadCount` and
+/// `lastMessage`
+pub async fn list(
+    services: web::Data<Services>,
+    caller: Caller,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
     let paging = Paging::of(&request)?;
     let page = conversations::list(&services, &caller.0, paging.limit, paging.before).await?;
     Ok(paging.answer(&request, page, |summary| summary.conversation.id))
 }
 
 /// `GET /conversations/{id}` → 200, with its members
-pub async fn get(services: web::Data<Services>, caller: Caller, id: Id<ConversationId>) -> Result<HttpResponse, Error> {
+pub async fn get(
+    services: web::Data<Services>,
+    caller: Caller,
+    id: Id<ConversationId>,
+) -> Result<HttpResponse, Error> {
     let conversation = conversations::get(&services, &caller.0, id.get()?).await?;
     Ok(HttpResponse::Ok().json(conversation))
 }

@@ -1,5 +1,5 @@
-//! CORS for REST, by the one policy that sockets obey too. A foreign Origin that is not allowed gets its answer without CORS headers, so
-//! that a browser keeps it from the page.
+//! CORS for REST, by the one policy that sockets obey too. A foreign Origin that is not allowed
+//! gets its answer without CORS headers, so that a browser keeps it from the page.
 
 use std::net::IpAddr;
 
@@ -31,7 +31,8 @@ pub fn cors(policy: &Policy) -> Cors {
     }
 }
 
-/// Middleware around [`cors`], which tells every Origin what it would be allowed: one that is not allowed is told nothing.
+/// Middleware around [`cors`], which tells every Origin what it would be allowed: one that is not
+/// allowed is told nothing.
 ///
 /// # Errors
 /// Those of the handler, unchanged.

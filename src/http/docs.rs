@@ -1,4 +1,5 @@
-//! The documents, and Swagger UI to read and try them: `/openapi.json`, `/asyncapi.json`, `/docs/`. All of it is compiled in; nothing comes from elsewhere.
+//! The documents, and Swagger UI to read and try them: `/openapi.json`, `/asyncapi.json`, `/docs/`.
+//! All of it is compiled in; nothing comes from elsewhere.
 
 use std::sync::{Arc, LazyLock};
 
@@ -36,7 +37,8 @@ pub async fn begin() -> HttpResponse {
 /// # Errors
 /// [`Error::NotFound`] for a name that it has not.
 pub async fn file(request: HttpRequest) -> Result<HttpResponse, Error> {
-    static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| Arc::new(Config::from("/openapi.json").use_base_layout()));
+    static CONFIG: LazyLock<Arc<Config<'static>>> =
+        LazyLock::new(|| Arc::new(Config::from("/openapi.json").use_base_layout()));
     let name = request.match_info().query("file");
     match utoipa_swagger_ui::serve(name, Arc::clone(&CONFIG)) {
         Ok(Some(file)) => Ok(HttpResponse::Ok()

@@ -8,7 +8,12 @@ use crate::error::Error;
 use crate::service::{Services, emit};
 
 /// `POST /emit {namespace?, rooms, event, data, except?, volatile?}` → 200 {delivered}
-pub async fn create(services: web::Data<Services>, caller: Caller, request: HttpRequest, body: Body) -> Result<HttpResponse, Error> {
+pub async fn create(
+    services: web::Data<Services>,
+    caller: Caller,
+    request: HttpRequest,
+    body: Body,
+) -> Result<HttpResponse, Error> {
     let event = emit::read(body.fields()?)?;
     let once = once(&request, caller.0.user, &body)?;
     let delivered = emit::emit(&services, &caller.0, event, once).await?;

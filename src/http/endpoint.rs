@@ -1,4 +1,5 @@
-//! One REST call: its way to a handler, and what there is to say about it. The router and the OpenAPI document are made of the same list of these.
+//! One REST call: its way to a handler, and what there is to say about it. The router and the
+//! OpenAPI document are made of the same list of these.
 
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, Responder, Route, web};
@@ -157,7 +158,12 @@ impl Endpoint {
     }
 
     /// A parameter that its query must have.
-    pub(super) fn requires(mut self, name: &'static str, schema: Value, about: &'static str) -> Self {
+    pub(super) fn requires(
+        mut self,
+        name: &'static str,
+        schema: Value,
+        about: &'static str,
+    ) -> Self {
         self.query.push(Parameter { name, required: true, schema, about });
         self
     }

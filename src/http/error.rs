@@ -1,4 +1,5 @@
-//! The one place where a failure becomes a response, in NestJS's shape: `{"statusCode":404,"message":"…","error":"Not Found"}`.
+//! The one place where a failure becomes a response, in NestJS's shape:
+//! `{"statusCode":404,"message":"…","error":"Not Found"}`.
 //!
 //! `message` is a list exactly for faults of validation.
 
@@ -41,7 +42,11 @@ impl ResponseError for Error {
         let mut response = HttpResponse::build(status);
         response.insert_header((header::CACHE_CONTROL, "no-store"));
         advise(self, &mut response);
-        response.json(Failure { status_code: status.as_u16(), message, error: status.canonical_reason().unwrap_or_default() })
+        response.json(Failure {
+            status_code: status.as_u16(),
+            message,
+            error: status.canonical_reason().unwrap_or_default(),
+        })
     }
 }
 
@@ -89,7 +94,8 @@ mod tests {
     #[actix_rt::test]
     async fn failures_have_the_shape_of_nestjs() {
         let missing = Error::NotFound("Order with ID 5 not found".into());
-        let body = r#"{"statusCode":404,"message":"Order with ID 5 not found","error":"Not Found"}"#;
+        let body =
+            r#"{"statusCode":404,"message":"Order with ID 5 not found","error":"Not Found"}"#;
         assert_eq!(rendered(missing).await, (404, body.into()));
         let faults = Error::Faults(vec!["total must not be less than 0".into()]);
         let body = r#"{"statusCode":400,"message":["total must not be less than 0"],"error":"Bad Request"}"#;
@@ -101,6 +107,9 @@ mod tests {
     #[test]
     fn a_rate_limit_says_when_to_come_back() {
         let response = Error::RateLimited(Duration::from_millis(1_200)).error_response();
-        assert_eq!(response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()), Some("2"));
+        assert_eq!(
+            response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()),
+            Some("2")
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! What handlers take out of a request.
 //!
-//! Only [`Caller`] and [`Held`] can refuse a request by itself. The others hold what they found, or why not, until the handler asks: so a stranger is told 401,
-//! whatever else is wrong with the request.
+//! Only [`Caller`] and [`Held`] can refuse a request by itself. The others hold what they found, or
+//! why not, until the handler asks: so a stranger is told 401, whatever else is wrong with the
+//! request.
 
 use std::future::{Ready, ready};
 use std::net::{IpAddr, Ipv4Addr};
@@ -19,7 +20,9 @@ use crate::auth::credentials::Places;
 use crate::auth::{Identity, Token};
 use crate::error::Error;
 use crate::model::fields::{Fields, nothing};
-use crate::model::{ConversationId, NotificationId, OrderId, ProductId, ProjectId, StageId, UserId};
+use crate::model::{
+    ConversationId, NotificationId, OrderId, ProductId, ProjectId, StageId, UserId,
+};
 use crate::realtime::admission::Policy;
 use crate::service::{Page, Services, tokens};
 use crate::store::{Claim, Once};
@@ -58,7 +61,8 @@ impl FromRequest for Held {
             let places = Places {
                 authorization: bytes(header::AUTHORIZATION),
                 cookie: bytes(header::COOKIE),
-                cookie_allowed: policy(&request).is_some_and(|policy| policy.origin(peer(&request), headers).cookies),
+                cookie_allowed: policy(&request)
+                    .is_some_and(|policy| policy.origin(peer(&request), headers).cookies),
                 ..Places::default()
             };
             let token = tokens::check(services, places.token()).await?;
@@ -82,7 +86,9 @@ impl FromRequest for From {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let peer = peer(request);
-        ready(Ok(Self(policy(request).map_or(peer, |policy| policy.client_address(peer, request.headers())))))
+        ready(Ok(Self(
+            policy(request).map_or(peer, |policy| policy.client_address(peer, request.headers())),
+        )))
     }
 }
 
@@ -126,7 +132,8 @@ impl FromRequest for Body {
     type Future = LocalBoxFuture<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        // A form of another site can send text/plain with our user's cookie, but not JSON: for that, browsers ask first.
+        // A form of another site can send text/plain with our user's cookie, but not JSON: for
+        // that, browsers ask first.
         let json = request.content_type().eq_ignore_ascii_case("application/json");
         let body = web::Bytes::from_request(request, payload);
         Box::pin(async move {
@@ -187,7 +194,8 @@ pub struct Id<T>(Result<T, Error>);
 
 impl<T: Named> Id<T> {
     /// # Errors
-    /// [`Error::BadRequest`] when it is no number, [`Error::NotFound`] when it is one that no id can have.
+    /// [`Error::BadRequest`] when it is no number, [`Error::NotFound`] when it is one that no id
+    /// can have.
     pub fn get(self) -> Result<T, Error> {
         self.0
     }
@@ -218,7 +226,9 @@ pub fn once(request: &HttpRequest, user: UserId, body: &Body) -> Result<Once, Er
     let Some(key) = request.headers().get("idempotency-key") else { return Ok(Once::No) };
     let key = key.to_str().unwrap_or_default();
     if key.is_empty() || key.len() > MAX_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Error::BadRequest(format!("Idempotency-Key must be 1 to {MAX_KEY} visible ASCII characters")));
+        return Err(Error::BadRequest(format!(
+            "Idempotency-Key must be 1 to {MAX_KEY} visible ASCII characters"
+        )));
     }
     let body = body.0.as_ref().map_err(Clone::clone)?;
     Ok(Once::Key(Claim {
@@ -250,13 +260,18 @@ impl<T: FromStr + ToString> Paging<T> {
     ///
     /// # Errors
     /// [`Error::Faults`].
-    pub fn with_flags<const N: usize>(request: &HttpRequest, names: [&str; N]) -> Result<(Self, [bool; N]), Error> {
-        let (mut limit, mut before, mut flags, mut faults) = (Self::DEFAULT, None, [false; N], Vec::new());
+    pub fn with_flags<const N: usize>(
+        request: &HttpRequest,
+        names: [&str; N],
+    ) -> Result<(Self, [bool; N]), Error> {
+        let (mut limit, mut before, mut flags, mut faults) =
+            (Self::DEFAULT, None, [false; N], Vec::new());
         for (name, value) in form_urlencoded::parse(request.query_string().as_bytes()) {
             match &*name {
                 "limit" => match value.parse() {
                     Ok(number) if (1..=Self::MOST).contains(&number) => limit = number,
-                    _ => faults.push(format!("limit must be an integer number from 1 to {}", Self::MOST)),
+                    _ => faults
+                        .push(format!("limit must be an integer number from 1 to {}", Self::MOST)),
                 },
                 "before" => match value.parse() {
                     Ok(id) => before = Some(id),
@@ -273,18 +288,34 @@ impl<T: FromStr + ToString> Paging<T> {
                 }
             }
         }
-        if faults.is_empty() { Ok((Self { limit, before }, flags)) } else { Err(Error::Faults(faults)) }
+        if faults.is_empty() {
+            Ok((Self { limit, before }, flags))
+        } else {
+            Err(Error::Faults(faults))
+        }
     }
 
-    /// The page as a bare array, with a Link header to the next one, if there is one (RFC 8288). What else was asked for stays asked for.
-    pub fn answer<R: Serialize>(&self, request: &HttpRequest, page: Page<R>, id: impl Fn(&R) -> T) -> HttpResponse {
+    /// The page as a bare array, with a Link header to the next one, if there is one (RFC 8288).
+    /// What else was asked for stays asked for.
+    pub fn answer<R: Serialize>(
+        &self,
+        request: &HttpRequest,
+        page: Page<R>,
+        id: impl Fn(&R) -> T,
+    ) -> HttpResponse {
         let mut response = HttpResponse::Ok();
         if let Some(last) = page.items.last().filter(|_| page.more) {
             let pairs = form_urlencoded::parse(request.query_string().as_bytes());
             let mut query = form_urlencoded::Serializer::new(String::new());
             query.extend_pairs(pairs.filter(|(name, _)| name != "limit" && name != "before"));
-            let query = query.append_pair("limit", &self.limit.to_string()).append_pair("before", &id(last).to_string()).finish();
-            response.insert_header((header::LINK, format!("<{}?{query}>; rel=\"next\"", request.path())));
+            let query = query
+                .append_pair("limit", &self.limit.to_string())
+                .append_pair("before", &id(last).to_string())
+                .finish();
+            response.insert_header((
+                header::LINK,
+                format!("<{}?{query}>; rel=\"next\"", request.path()),
+            ));
         }
         response.json(page.items)
     }
@@ -301,32 +332,52 @@ mod tests {
         let read = |text: &str| Id::<OrderId>::read(text);
         assert_eq!(read("5"), Ok(OrderId(5)));
         for text in ["", "-", "abc", "5x", "1.5", "+5", " 5"] {
-            assert_eq!(read(text), Err(Error::BadRequest("Validation failed (numeric string is expected)".into())), "{text}");
+            assert_eq!(
+                read(text),
+                Err(Error::BadRequest("Validation failed (numeric string is expected)".into())),
+                "{text}"
+            );
         }
         for text in ["0", "-5", "99999999999999999999"] {
-            assert_eq!(read(text), Err(Error::NotFound(format!("Order with ID {text} not found"))), "{text}");
+            assert_eq!(
+                read(text),
+                Err(Error::NotFound(format!("Order with ID {text} not found"))),
+                "{text}"
+            );
         }
     }
 
     fn paging(query: &str) -> Result<(u16, Option<OrderId>), Vec<String>> {
         let request = TestRequest::with_uri(&format!("/orders?{query}")).to_http_request();
-        Paging::of(&request).map(|paging| (paging.limit, paging.before)).map_err(|error| error.messages())
+        Paging::of(&request)
+            .map(|paging| (paging.limit, paging.before))
+            .map_err(|error| error.messages())
     }
 
     #[test]
     fn pages_have_a_limit() {
         assert_eq!(paging(""), Ok((50, None)));
         assert_eq!(paging("limit=200&before=7&x=y"), Ok((200, Some(OrderId(7)))));
-        let faults = vec!["limit must be an integer number from 1 to 200".into(), "before must be a positive integer number".into()];
+        let faults = vec![
+            "limit must be an integer number from 1 to 200".into(),
+            "before must be a positive integer number".into(),
+        ];
         assert_eq!(paging("limit=0&before=x"), Err(faults));
-        assert!(paging("limit=201").is_err() && paging("limit=-1").is_err() && paging("limit=").is_err());
+        assert!(
+            paging("limit=201").is_err()
+                && paging("limit=-1").is_err()
+                && paging("limit=").is_err()
+        );
     }
 
     #[test]
     fn a_key_is_visible_ascii() {
         let body = Body(Ok(web::Bytes::from_static(b"{}")));
         let of = |key: &str| {
-            let request = TestRequest::post().uri("/orders").insert_header(("idempotency-key", key)).to_http_request();
+            let request = TestRequest::post()
+                .uri("/orders")
+                .insert_header(("idempotency-key", key))
+                .to_http_request();
             once(&request, UserId(7), &body)
         };
         assert!(matches!(of("a"), Ok(Once::Key(Claim { path, .. })) if path == "/orders"));

@@ -31,7 +31,9 @@ impl Readiness {
 }
 
 pub async fn alive() -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(Health { status: "ok", reason: None })
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(Health { status: "ok", reason: None })
 }
 
 pub async fn ready(readiness: web::Data<Readiness>, services: web::Data<Services>) -> HttpResponse {
@@ -46,5 +48,7 @@ pub async fn ready(readiness: web::Data<Readiness>, services: web::Data<Services
 
 fn unavailable(reason: &str) -> HttpResponse {
     let mut response = HttpResponse::ServiceUnavailable();
-    response.insert_header((header::CACHE_CONTROL, "no-store")).json(Health { status: "unavailable", reason: Some(reason.to_owned()) })
+    response
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .json(Health { status: "unavailable", reason: Some(reason.to_owned()) })
 }

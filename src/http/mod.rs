@@ -1,8 +1,9 @@
-//! The REST door. A handler reads like a list: extract, call, answer; the rules are the verbs' in `service`, the texts of failures are
-//! the catalogue's, their shape is `error.rs`'s here.
+//! The REST door. A handler reads like a list: extract, call, answer; the rules are the verbs' in
+//! `service`, the texts of failures are the catalogue's, their shape is `error.rs`'s here.
 //!
-//! `app` builds the actix-web App, gives it the shared parts ([`Services`](crate::service::Services), [`Policy`], [`Server`], [`Readiness`]) as
-//! `web::Data`, and calls [`routes`]. This module knows no SQL and sends nothing to a socket.
+//! `app` builds the actix-web App, gives it the shared parts
+//! ([`Services`](crate::service::Services), [`Policy`], [`Server`], [`Readiness`]) as `web::Data`,
+//! and calls [`routes`]. This module knows no SQL and sends nothing to a socket.
 
 mod accounts;
 mod answers;
@@ -39,12 +40,15 @@ use crate::error::Error;
 #[cfg(doc)]
 use crate::realtime::{Server, admission::Policy};
 
-/// Largest body that a route takes: the longest message, also when each of its characters is written as an escaped pair.
+/// Largest body that a route takes: the longest message, also when each of its characters is
+/// written as an escaped pair.
 const BODY_LIMIT: usize = 832 * 1024;
-/// How much of one is read: who sends a little too much is then told so, instead of seeing the connection break while it sends.
+/// How much of one is read: who sends a little too much is then told so, instead of seeing the
+/// connection break while it sends.
 const READ_LIMIT: usize = 1024 * 1024;
 
-/// Registers every route but that of [`metrics`]. What none of them takes, a known path with another method too, is 404 in NestJS's shape.
+/// Registers every route but that of [`metrics`]. What none of them takes, a known path with
+/// another method too, is 404 in NestJS's shape.
 pub fn routes(config: &mut web::ServiceConfig) {
     config.app_data(web::PayloadConfig::new(READ_LIMIT));
     for endpoint in endpoints::all().into_iter().filter(|endpoint| endpoint.path != metrics::PATH) {
@@ -71,7 +75,8 @@ async fn unknown(request: HttpRequest) -> Error {
     Error::NotFound(format!("Cannot {method} {}", request.path()))
 }
 
-/// Middleware: one line per request, at debug. Path and ids, never a query string, a token or a body.
+/// Middleware: one line per request, at debug. Path and ids, never a query string, a token or a
+/// body.
 ///
 /// # Errors
 /// Those of the handler, unchanged.

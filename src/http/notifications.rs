@@ -9,8 +9,14 @@ use crate::model::NotificationId;
 use crate::service::Services;
 use crate::service::notifications::{self, NewNotification};
 
-/// `POST /notifications {userId | userIds | role | all:true, type, title, message, data?}` → 201 {count}
-pub async fn create(services: web::Data<Services>, caller: Caller, request: HttpRequest, body: Body) -> Result<HttpResponse, Error> {
+/// `POST /notifications {userId | userIds | role | all:true, type, title, message, data?}` → 201
+/// {count}
+pub async fn create(
+    services: web::Data<Services>,
+    caller: Caller,
+    request: HttpRequest,
+    body: Body,
+) -> Result<HttpResponse, Error> {
     let new = NewNotification::read(body.fields()?)?;
     let once = once(&request, caller.0.user, &body)?;
     let count = notifications::create(&services, &caller.0, new, once).await?;
@@ -18,20 +24,33 @@ pub async fn create(services: web::Data<Services>, caller: Caller, request: Http
 }
 
 /// `GET /notifications?unreadOnly=&limit=&before=` → 200, newest first
-pub async fn list(services: web::Data<Services>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Error> {
+pub async fn list(
+    services: web::Data<Services>,
+    caller: Caller,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
     let (paging, [unread_only]) = Paging::with_flags(&request, ["unreadOnly"])?;
-    let page = notifications::list(&services, &caller.0, unread_only, paging.limit, paging.before).await?;
+    let page =
+        notifications::list(&services, &caller.0, unread_only, paging.limit, paging.before).await?;
     Ok(paging.answer(&request, page, |notification| notification.id))
 }
 
 /// `GET /notifications/unread-count` → 200 {count}
-pub async fn unread_count(services: web::Data<Services>, caller: Caller) -> Result<HttpResponse, Error> {
+pub async fn unread_count(
+    services: web::Data<Services>,
+    caller: Caller,
+) -> Result<HttpResponse, Error> {
     let count = notifications::unread_count(&services, &caller.0).await?;
     Ok(HttpResponse::Ok().json(Count { count }))
 }
 
 /// `PATCH /notifications/{id}/read` → 200
-pub async fn read(services: web::Data<Services>, caller: Caller, id: Id<NotificationId>, body: Body) -> Result<HttpResponse, Error> {
+pub async fn read(
+    services: web::Data<Services>,
+    caller: Caller,
+    id: Id<NotificationId>,
+    body: Body,
+) -> Result<HttpResponse, Error> {
     let id = id.get()?;
     body.nothing()?;
     let notification = notifications::read(&services, &caller.0, id).await?;
@@ -39,14 +58,22 @@ pub async fn read(services: web::Data<Services>, caller: Caller, id: Id<Notifica
 }
 
 /// `PATCH /notifications/mark-all-read` → 200 {updated}
-pub async fn read_all(services: web::Data<Services>, caller: Caller, body: Body) -> Result<HttpResponse, Error> {
+pub async fn read_all(
+    services: web::Data<Services>,
+    caller: Caller,
+    body: Body,
+) -> Result<HttpResponse, Error> {
     body.nothing()?;
     let updated = notifications::read_all(&services, &caller.0).await?;
     Ok(HttpResponse::Ok().json(Updated { updated }))
 }
 
 /// `DELETE /notifications/{id}` → 204
-pub async fn delete(services: web::Data<Services>, caller: Caller, id: Id<NotificationId>) -> Result<HttpResponse, Error> {
+pub async fn delete(
+    services: web::Data<Services>,
+    caller: Caller,
+    id: Id<NotificationId>,
+) -> Result<HttpResponse, Error> {
     notifications::delete(&services, &caller.0, id.get()?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -1,4 +1,5 @@
-//! The OpenAPI 3.1 document, made of the list that the router is made of, and of the schemas that bodies and answers have of themselves.
+//! The OpenAPI 3.1 document, made of the list that the router is made of, and of the schemas that
+//! bodies and answers have of themselves.
 
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
@@ -23,7 +24,8 @@ pub fn document() -> Value {
     let mut paths = Map::new();
     for endpoint in endpoints::all() {
         let path = paths.entry(endpoint.path).or_insert_with(|| json!({}));
-        path[endpoint.method.as_str().to_lowercase()] = operation(&endpoint, &failure, &mut generator);
+        path[endpoint.method.as_str().to_lowercase()] =
+            operation(&endpoint, &failure, &mut generator);
     }
     let schemas = generator.take_definitions(true);
     json!({
@@ -57,7 +59,8 @@ fn operation(endpoint: &Endpoint, failure: &Value, generator: &mut SchemaGenerat
         "security": if endpoint.signed_in { json!([{"bearer": []}, {"cookie": []}]) } else { json!([]) },
     });
     if let Some(body) = &endpoint.body {
-        operation["requestBody"] = json!({"required": !endpoint.bare, "content": {"application/json": {"schema": body}}});
+        operation["requestBody"] =
+            json!({"required": !endpoint.bare, "content": {"application/json": {"schema": body}}});
     }
     operation
 }
@@ -81,7 +84,8 @@ fn in_path(path: &str) -> impl Iterator<Item = &str> {
 
 fn parameters(endpoint: &Endpoint) -> Value {
     let id = json!({"type": "integer", "minimum": 1, "maximum": i64::MAX});
-    let path = in_path(endpoint.path).map(|name| json!({"name": name, "in": "path", "required": true, "schema": id}));
+    let path = in_path(endpoint.path)
+        .map(|name| json!({"name": name, "in": "path", "required": true, "schema": id}));
     let query = endpoint.query.iter().map(|parameter| {
         json!({"name": parameter.name, "in": "query", "required": parameter.required, "schema": parameter.schema, "description": parameter.about})
     });
@@ -112,7 +116,8 @@ fn responses(endpoint: &Endpoint, failure: &Value, generator: &mut SchemaGenerat
         },
     );
     for status in refusals(endpoint) {
-        let mut refusal = json!({"description": meaning(status), "content": content(failure.clone())});
+        let mut refusal =
+            json!({"description": meaning(status), "content": content(failure.clone())});
         if status == 429 || status == 503 {
             refusal["headers"] = json!({"Retry-After": {"description": "Seconds", "schema": {"type": "integer", "minimum": 1}}});
         }
@@ -134,7 +139,8 @@ fn refusals(endpoint: &Endpoint) -> Vec<u16> {
         (500, endpoint.signed_in || has_body),
         (503, true),
     ];
-    let mut statuses: Vec<u16> = by_form.iter().filter(|(_, applies)| *applies).map(|(status, _)| *status).collect();
+    let mut statuses: Vec<u16> =
+        by_form.iter().filter(|(_, applies)| *applies).map(|(status, _)| *status).collect();
     statuses.extend(&endpoint.refusals);
     statuses.sort_unstable();
     statuses.dedup();
@@ -170,8 +176,15 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), all.len());
         for endpoint in &all {
-            let operation = &document["paths"][endpoint.path][endpoint.method.as_str().to_lowercase()];
-            assert_eq!(operation["operationId"], operation_id(endpoint), "{} {}", endpoint.method, endpoint.path);
+            let operation =
+                &document["paths"][endpoint.path][endpoint.method.as_str().to_lowercase()];
+            assert_eq!(
+                operation["operationId"],
+                operation_id(endpoint),
+                "{} {}",
+                endpoint.method,
+                endpoint.path
+            );
         }
     }
 }

@@ -8,8 +8,7 @@ use sha2::{Digest, Sha256};
 use std::sync::LazyLock;
 
 /// Everything from our own server, sockets included; nothing inline.
-const CSP: &str =
-    "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const CSP: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 struct Page {
     path: &'static str,
@@ -20,7 +19,11 @@ struct Page {
 /// The file of `static/` with that name, served at the root under the same.
 macro_rules! part {
     ($kind:ident, $name:literal) => {
-        Page { path: concat!("/", $name), content_type: $kind, text: include_str!(concat!("../../static/", $name)) }
+        Page {
+            path: concat!("/", $name),
+            content_type: $kind,
+            text: include_str!(concat!("../../static/", $name)),
+        }
     };
 }
 

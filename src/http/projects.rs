@@ -9,7 +9,12 @@ use crate::service::projects::{self, Change, NewProject};
 use crate::service::{Services, read_member};
 
 /// `POST /projects {name, description?}` → 201
-pub async fn create(services: web::Data<Services>, caller: Caller, request: HttpRequest, body: Body) -> Result<HttpResponse, Error> {
+pub async fn create(
+    services: web::Data<Services>,
+    caller: Caller,
+    request: HttpRequest,
+    body: Body,
+) -> Result<HttpResponse, Error> {
     let new = NewProject::read(body.fields()?)?;
     let once = once(&request, caller.0.user, &body)?;
     let project = projects::create(&services, &caller.0, new, once).await?;
@@ -17,20 +22,33 @@ pub async fn create(services: web::Data<Services>, caller: Caller, request: Http
 }
 
 /// `GET /projects?limit=&before=` → 200, newest first
-pub async fn list(services: web::Data<Services>, caller: Caller, request: HttpRequest) -> Result<HttpResponse, Error> {
+pub async fn list(
+    services: web::Data<Services>,
+    caller: Caller,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
     let paging = Paging::of(&request)?;
     let page = projects::list(&services, &caller.0, paging.limit, paging.before).await?;
     Ok(paging.answer(&request, page, |project| project.id))
 }
 
 /// `GET /projects/{id}` → 200, with its members and stages
-pub async fn get(services: web::Data<Services>, caller: Caller, id: Id<ProjectId>) -> Result<HttpResponse, Error> {
+pub async fn get(
+    services: web::Data<Services>,
+    caller: Caller,
+    id: Id<ProjectId>,
+) -> Result<HttpResponse, Error> {
     let project = projects::get(&services, &caller.0, id.get()?).await?;
     Ok(HttpResponse::Ok().json(project))
 }
 
 /// `PATCH /projects/{id} {name?, description?, status?}` → 200
-pub async fn update(services: web::Data<Services>, caller: Caller, id: Id<ProjectId>, body: Body) -> Result<HttpResponse, Error> {
+pub async fn update(
+    services: web::Data<Services>,
+    caller: Caller,
+    id: Id<ProjectId>,
+    body: Body,
+) -> Result<HttpResponse, Error> {
     let id = id.get()?;
     let change = Change::read(body.fields()?)?;
     let project = projects::update(&services, &caller.0, id, change).await?;

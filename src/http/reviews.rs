@@ -24,7 +24,12 @@ pub async fn create(
 }
 
 /// `GET /products/{id}/reviews?limit=&before=` → 200, newest first
-pub async fn list(services: web::Data<Services>, caller: Caller, request: HttpRequest, id: Id<ProductId>) -> Result<HttpResponse, Error> {
+pub async fn list(
+    services: web::Data<Services>,
+    caller: Caller,
+    request: HttpRequest,
+    id: Id<ProductId>,
+) -> Result<HttpResponse, Error> {
     let id = id.get()?;
     let paging = Paging::of(&request)?;
     let page = reviews::list(&services, &caller.0, id, paging.limit, paging.before).await?;

@@ -23,7 +23,11 @@ pub async fn join(
 }
 
 /// `DELETE /products/{id}/waitlist` → 204
-pub async fn leave(services: web::Data<Services>, caller: Caller, id: Id<ProductId>) -> Result<HttpResponse, Error> {
+pub async fn leave(
+    services: web::Data<Services>,
+    caller: Caller,
+    id: Id<ProductId>,
+) -> Result<HttpResponse, Error> {
     waitlist::leave(&services, &caller.0, id.get()?).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -22,12 +22,15 @@ pub(super) struct Answer {
 pub(super) fn post(address: SocketAddr, path: &str, token: Option<&str>, body: &str) -> String {
     let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     let length = body.len();
-    format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{token}\r\n{body}")
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{token}\r\n{body}"
+    )
 }
 
 impl Connection {
     pub(super) async fn open(address: SocketAddr) -> Result<Self, String> {
-        let stream = TcpStream::connect(address).await.map_err(|error| format!("{address}: {error}"))?;
+        let stream =
+            TcpStream::connect(address).await.map_err(|error| format!("{address}: {error}"))?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
         Ok(Self { stream, buffer: Vec::with_capacity(2048) })
     }
@@ -47,7 +50,8 @@ impl Connection {
             if self.buffer.len() > LARGEST {
                 return Err("the answer is too long".into());
             }
-            if self.stream.read_buf(&mut self.buffer).await.map_err(|error| error.to_string())? == 0 {
+            if self.stream.read_buf(&mut self.buffer).await.map_err(|error| error.to_string())? == 0
+            {
                 return Err("the server closed the connection".into());
             }
         }
@@ -61,8 +65,13 @@ fn head(bytes: &[u8]) -> Result<Option<(u16, usize, usize)>, String> {
     match response.parse(bytes).map_err(|error| error.to_string())? {
         httparse::Status::Partial => Ok(None),
         httparse::Status::Complete(length) => {
-            let body = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
-            let body = body.and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse().ok()).unwrap_or(0);
+            let body = response
+                .headers
+                .iter()
+                .find(|header| header.name.eq_ignore_ascii_case("content-length"));
+            let body = body
+                .and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse().ok())
+                .unwrap_or(0);
             Ok(Some((response.code.unwrap_or(0), length, body)))
         }
     }

@@ -19,7 +19,8 @@ pub struct Idle {
     /// What they speak
     #[arg(long, value_enum, default_value_t = Protocol::Socketio)]
     protocol: Protocol,
-    /// Socket.IO sessions that have polled and are about to poll again, instead; they end when a ping stays unanswered, so hold them for less
+    /// Socket.IO sessions that have polled and are about to poll again, instead; they end when a
+    /// ping stays unanswered, so hold them for less
     #[arg(long, conflicts_with = "protocol")]
     polling: bool,
     /// How long to hold them; their pings are answered
@@ -71,7 +72,8 @@ impl Idle {
     /// The server's resident memory in KiB, when its process id is known.
     fn memory(&self) -> Result<Option<u64>, String> {
         let Some(pid) = self.pid else { return Ok(None) };
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| format!("--pid {pid}: {error}"))?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))
+            .map_err(|error| format!("--pid {pid}: {error}"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
         kib.map(Some).ok_or_else(|| format!("--pid {pid}: its memory cannot be read"))

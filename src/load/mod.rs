@@ -1,7 +1,9 @@
-//! The load generator, `hubcast load`: orders or messages by REST with sockets that listen, and idle sockets. It shares a machine with the server it
-//! drives, so it spends little: one thread, raw keep-alive HTTP, and no parsing beyond the head.
+//! The load generator, `hubcast load`: orders or messages by REST with sockets that listen, and
+//! idle sockets. It shares a machine with the server it drives, so it spends little: one thread,
+//! raw keep-alive HTTP, and no parsing beyond the head.
 //!
-//! Every count and time is bounded by a flag. It talks to servers, never to this crate's other modules.
+//! Every count and time is bounded by a flag. It talks to servers, never to this crate's other
+//! modules.
 
 mod http;
 mod idle;
@@ -29,7 +31,10 @@ pub enum Command {
 /// # Errors
 /// One line that says what went wrong.
 pub fn run(command: Command) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async move {
         match command {
@@ -57,8 +62,13 @@ struct Target {
 impl Target {
     /// Resolves the address and signs in: gives both, and the token.
     async fn sign_in(&self) -> Result<(SocketAddr, String), String> {
-        let host = self.url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/')).ok_or("--url has to begin with http://")?;
-        let mut addresses = tokio::net::lookup_host(host).await.map_err(|error| format!("--url: {error}"))?;
+        let host = self
+            .url
+            .strip_prefix("http://")
+            .map(|rest| rest.trim_end_matches('/'))
+            .ok_or("--url has to begin with http://")?;
+        let mut addresses =
+            tokio::net::lookup_host(host).await.map_err(|error| format!("--url: {error}"))?;
         let address = addresses.next().ok_or_else(|| format!("--url: {host} has no address"))?;
         let body = serde_json::json!({"email": self.email, "password": self.password}).to_string();
         let mut connection = http::Connection::open(address).await?;
@@ -66,8 +76,12 @@ impl Target {
         if answer.status != 200 {
             return Err(format!("signing in was answered {}", answer.status));
         }
-        let body: serde_json::Value = serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
-        let token = body.get("accessToken").and_then(serde_json::Value::as_str).ok_or("the sign-in gave no token")?;
+        let body: serde_json::Value =
+            serde_json::from_slice(&answer.body).map_err(|error| error.to_string())?;
+        let token = body
+            .get("accessToken")
+            .and_then(serde_json::Value::as_str)
+            .ok_or("the sign-in gave no token")?;
         Ok((address, token.to_owned()))
     }
 }

@@ -1,4 +1,5 @@
-//! Sessions between two polls: joined, told all that there was to tell, and without a request under way.
+//! Sessions between two polls: joined, told all that there was to tell, and without a request under
+//! way.
 
 use std::net::SocketAddr;
 
@@ -6,12 +7,19 @@ use super::http::Connection;
 
 const PATH: &str = "/socket.io/?EIO=4&transport=polling";
 
-/// Opens one in `/`. Its HTTP connection is closed again; the session lives until the answer to its next ping is overdue.
+/// Opens one in `/`. Its HTTP connection is closed again; the session lives until the answer to its
+/// next ping is overdue.
 pub(super) async fn open(address: SocketAddr, token: &str) -> Result<(), String> {
     let mut connection = Connection::open(address).await?;
     let opened = poll(&mut connection, address, PATH, token).await?;
-    let open: serde_json::Value = opened.strip_prefix('0').and_then(|open| serde_json::from_str(open).ok()).ok_or("no open packet")?;
-    let path = format!("{PATH}&sid={}", open.get("sid").and_then(serde_json::Value::as_str).ok_or("no sid")?);
+    let open: serde_json::Value = opened
+        .strip_prefix('0')
+        .and_then(|open| serde_json::from_str(open).ok())
+        .ok_or("no open packet")?;
+    let path = format!(
+        "{PATH}&sid={}",
+        open.get("sid").and_then(serde_json::Value::as_str).ok_or("no sid")?
+    );
     let connect = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 2\r\n\r\n40");
     let answer = connection.call(&connect).await?;
     if answer.status != 200 {
@@ -21,8 +29,14 @@ pub(super) async fn open(address: SocketAddr, token: &str) -> Result<(), String>
     Ok(())
 }
 
-async fn poll(connection: &mut Connection, address: SocketAddr, path: &str, token: &str) -> Result<String, String> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n");
+async fn poll(
+    connection: &mut Connection,
+    address: SocketAddr,
+    path: &str,
+    token: &str,
+) -> Result<String, String> {
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n\r\n");
     let answer = connection.call(&request).await?;
     if answer.status != 200 {
         return Err(format!("a poll was answered {}", answer.status));

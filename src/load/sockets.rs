@@ -12,7 +12,8 @@ use futures_core::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Connections from one loopback address, before the next one is taken: an address has some 28,000 ports.
+/// Connections from one loopback address, before the next one is taken: an address has some 28,000
+/// ports.
 const PER_ADDRESS: usize = 20_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,10 +30,18 @@ pub(super) struct Socket {
 
 impl Socket {
     /// `number` chooses the source address when the server is on loopback.
-    pub(super) async fn open(address: SocketAddr, protocol: Protocol, namespace: &str, token: &str, number: usize) -> Result<Self, String> {
+    pub(super) async fn open(
+        address: SocketAddr,
+        protocol: Protocol,
+        namespace: &str,
+        token: &str,
+        number: usize,
+    ) -> Result<Self, String> {
         let text = |error: std::io::Error| format!("socket {number}: {error}");
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(text)?;
-        // The first ones leave the choice to the kernel: without an address of their own it finds them a port faster.
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
+            .map_err(text)?;
+        // The first ones leave the choice to the kernel: without an address of their own it finds
+        // them a port faster.
         if number >= PER_ADDRESS && address.is_ipv4() && address.ip().is_loopback() {
             let last = u8::try_from(1 + number / PER_ADDRESS).map_err(|_| "too many sockets")?;
             socket.bind(SocketAddr::from(([127, 0, 0, last], 0))).map_err(text)?;
@@ -53,12 +62,16 @@ impl Socket {
             head.push(stream.read_u8().await.map_err(text)?);
         }
         if !head.starts_with(b"HTTP/1.1 101 ") {
-            return Err(format!("socket {number}: {}", String::from_utf8_lossy(&head).lines().next().unwrap_or_default()));
+            return Err(format!(
+                "socket {number}: {}",
+                String::from_utf8_lossy(&head).lines().next().unwrap_or_default()
+            ));
         }
         let frames = Framed::new(stream, Codec::new().client_mode().max_size(1 << 20));
         let mut socket = Self { frames, protocol };
         if protocol == Protocol::Socketio {
-            let connect = if namespace == "/" { "40".to_owned() } else { format!("40{namespace},") };
+            let connect =
+                if namespace == "/" { "40".to_owned() } else { format!("40{namespace},") };
             socket.next().await?;
             socket.say(Message::Text(connect.into())).await?;
         }
@@ -69,13 +82,16 @@ impl Socket {
     /// The next text; pings are answered on the way.
     async fn next(&mut self) -> Result<String, String> {
         loop {
-            let frame = std::future::poll_fn(|cx| std::pin::Pin::new(&mut self.frames).poll_next(cx)).await;
+            let frame =
+                std::future::poll_fn(|cx| std::pin::Pin::new(&mut self.frames).poll_next(cx)).await;
             match frame.ok_or("closed")?.map_err(|error| error.to_string())? {
                 Frame::Ping(payload) => self.say(Message::Pong(payload)).await?,
                 Frame::Text(text) if self.protocol == Protocol::Socketio && &text[..] == b"2" => {
                     self.say(Message::Text("3".into())).await?;
                 }
-                Frame::Text(text) => return String::from_utf8(text.to_vec()).map_err(|error| error.to_string()),
+                Frame::Text(text) => {
+                    return String::from_utf8(text.to_vec()).map_err(|error| error.to_string());
+                }
                 Frame::Close(reason) => return Err(format!("closed: {reason:?}")),
                 Frame::Binary(_) | Frame::Continuation(_) | Frame::Pong(_) => {}
             }
@@ -84,7 +100,9 @@ impl Socket {
 
     async fn say(&mut self, message: Message) -> Result<(), String> {
         std::pin::Pin::new(&mut self.frames).write(message).map_err(|error| error.to_string())?;
-        std::future::poll_fn(|cx| std::pin::Pin::new(&mut self.frames).flush::<Message>(cx)).await.map_err(|error| error.to_string())
+        std::future::poll_fn(|cx| std::pin::Pin::new(&mut self.frames).flush::<Message>(cx))
+            .await
+            .map_err(|error| error.to_string())
     }
 
     /// Counts events with `needle` in them, until the socket ends.

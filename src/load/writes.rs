@@ -51,14 +51,24 @@ impl Writes {
         let (path, body, namespace, event) = match what {
             What::Orders => ("/orders".to_owned(), r#"{"total":19.9}"#, "/admin", "\"new_order\""),
             What::Messages => {
-                let made = Connection::open(address).await?.call(&post(address, "/conversations", Some(&token), "{}")).await?;
-                let made: serde_json::Value = serde_json::from_slice(&made.body).map_err(|error| error.to_string())?;
-                (format!("/conversations/{}/messages", made["id"]), r#"{"content":"Hello!"}"#, "/", "\"messageReceived\"")
+                let made = Connection::open(address)
+                    .await?
+                    .call(&post(address, "/conversations", Some(&token), "{}"))
+                    .await?;
+                let made: serde_json::Value =
+                    serde_json::from_slice(&made.body).map_err(|error| error.to_string())?;
+                (
+                    format!("/conversations/{}/messages", made["id"]),
+                    r#"{"content":"Hello!"}"#,
+                    "/",
+                    "\"messageReceived\"",
+                )
             }
         };
         let heard = Rc::new(Cell::new(0));
         for number in 0..self.sockets {
-            let socket = Socket::open(address, self.protocol, namespace, &token, number.into()).await?;
+            let socket =
+                Socket::open(address, self.protocol, namespace, &token, number.into()).await?;
             tokio::task::spawn_local(socket.count(event, Rc::clone(&heard)));
         }
         let request: Rc<str> = post(address, &path, Some(&token), body).into();
@@ -67,7 +77,11 @@ impl Writes {
         let mut senders = Vec::new();
         for _ in 0..self.in_flight {
             let connection = Connection::open(address).await?;
-            senders.push(tokio::task::spawn_local(send(connection, Rc::clone(&request), began + self.duration)));
+            senders.push(tokio::task::spawn_local(send(
+                connection,
+                Rc::clone(&request),
+                began + self.duration,
+            )));
         }
         let (mut latencies, mut failures) = (Vec::new(), Vec::new());
         for sender in senders {
@@ -84,16 +98,28 @@ impl Writes {
         }
         latencies.sort_unstable();
         let at = |percent: usize| {
-            latencies.get(latencies.len().saturating_sub(1) * percent / 100).map_or(f64::NAN, |micros| f64::from(*micros) / 1e3)
+            latencies
+                .get(latencies.len().saturating_sub(1) * percent / 100)
+                .map_or(f64::NAN, |micros| f64::from(*micros) / 1e3)
         };
-        println!("{} written in {elapsed:.1} s: {:.0}/s, {} in flight", latencies.len(), latencies.len() as f64 / elapsed, self.in_flight);
+        println!(
+            "{} written in {elapsed:.1} s: {:.0}/s, {} in flight",
+            latencies.len(),
+            latencies.len() as f64 / elapsed,
+            self.in_flight
+        );
         println!("latency ms: p50 {:.1}, p99 {:.1}, max {:.1}", at(50), at(99), at(100));
         for ((pid, before), after) in self.pid.iter().zip(before).zip(spent) {
-            println!("CPU of {pid}: {:.1} µs each", after.saturating_sub(before).as_secs_f64() * 1e6 / latencies.len() as f64);
+            println!(
+                "CPU of {pid}: {:.1} µs each",
+                after.saturating_sub(before).as_secs_f64() * 1e6 / latencies.len() as f64
+            );
         }
         println!("frames heard on {} sockets: {} of {expected}", self.sockets, heard.get());
         match failures.first() {
-            Some(first) => Err(format!("{} senders failed, the first with: {first}", failures.len())),
+            Some(first) => {
+                Err(format!("{} senders failed, the first with: {first}", failures.len()))
+            }
             None => Ok(()),
         }
     }
@@ -110,9 +136,19 @@ fn cpu_time(pid: u32) -> std::io::Result<Duration> {
     let mut time = Duration::ZERO;
     for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
         // A thread or child may end meanwhile.
-        let read =
-            |file| std::fs::read_to_string(thread.as_ref().map(|thread| thread.path().join(file)).unwrap_or_default()).unwrap_or_default();
-        time += Duration::from_nanos(read("schedstat").split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or_default());
+        let read = |file| {
+            std::fs::read_to_string(
+                thread.as_ref().map(|thread| thread.path().join(file)).unwrap_or_default(),
+            )
+            .unwrap_or_default()
+        };
+        time += Duration::from_nanos(
+            read("schedstat")
+                .split(' ')
+                .next()
+                .and_then(|nanos| nanos.parse().ok())
+                .unwrap_or_default(),
+        );
         for child in read("children").split_whitespace().filter_map(|child| child.parse().ok()) {
             time += cpu_time(child).unwrap_or_default();
         }
@@ -121,7 +157,11 @@ fn cpu_time(pid: u32) -> std::io::Result<Duration> {
 }
 
 /// One after another, until `end` or the first failure; gives the latencies in microseconds.
-async fn send(mut connection: Connection, request: Rc<str>, end: Instant) -> (Vec<u32>, Option<String>) {
+async fn send(
+    mut connection: Connection,
+    request: Rc<str>,
+    end: Instant,
+) -> (Vec<u32>, Option<String>) {
     let mut times = Vec::new();
     loop {
         let began = Instant::now();
@@ -129,7 +169,9 @@ async fn send(mut connection: Connection, request: Rc<str>, end: Instant) -> (Ve
             return (times, None);
         }
         match connection.call(&request).await {
-            Ok(answer) if answer.status == 201 => times.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX)),
+            Ok(answer) if answer.status == 201 => {
+                times.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX))
+            }
             Ok(answer) => return (times, Some(format!("a write was answered {}", answer.status))),
             Err(error) => return (times, Some(error)),
         }

@@ -8,7 +8,9 @@ use crate::model::{ConversationId, Member, Message, MessageId, ProjectId, Timest
 use crate::schema::conversations;
 
 /// A conversation. camelCase on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable,
+)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = conversations)]
 pub struct Conversation {
@@ -68,11 +70,19 @@ mod tests {
     #[test]
     fn a_conversation_is_written_in_camel_case_with_what_is_unread() {
         let time = Timestamp::from_unix_seconds(0).expect("the epoch is a time");
-        let conversation =
-            Conversation { id: ConversationId(9), title: None, project_id: None, owner_id: None, created_at: time, updated_at: time };
+        let conversation = Conversation {
+            id: ConversationId(9),
+            title: None,
+            project_id: None,
+            owner_id: None,
+            created_at: time,
+            updated_at: time,
+        };
         let summary = ConversationSummary { conversation, unread_count: 2, last_message: None };
         assert_eq!(
-            serde_json::to_string(&ConversationDetail { summary, members: Vec::new() }).ok().as_deref(),
+            serde_json::to_string(&ConversationDetail { summary, members: Vec::new() })
+                .ok()
+                .as_deref(),
             Some(concat!(
                 r#"{"id":9,"title":null,"projectId":null,"ownerId":null,"createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z","#,
                 r#""unreadCount":2,"lastMessage":null,"members":[]}"#

@@ -7,13 +7,21 @@ const MAX_CHARS: usize = 254;
 pub(super) fn is_plausible(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
     let odd = |c: char| c.is_whitespace() || c.is_control() || "@,;:<>()[]\\\"".contains(c);
-    let local_ok = !local.is_empty() && !local.contains(odd) && !local.starts_with('.') && !local.ends_with('.') && !local.contains("..");
+    let local_ok = !local.is_empty()
+        && !local.contains(odd)
+        && !local.starts_with('.')
+        && !local.ends_with('.')
+        && !local.contains("..");
     let label = |label: &str| {
         let inner = label.chars().all(|c| c.is_alphanumeric() || c == '-');
         !label.is_empty() && inner && !label.starts_with('-') && !label.ends_with('-')
     };
     let top = domain.rsplit('.').next().is_some_and(|top| top.chars().count() >= 2);
-    text.chars().count() <= MAX_CHARS && local_ok && top && domain.contains('.') && domain.split('.').all(label)
+    text.chars().count() <= MAX_CHARS
+        && local_ok
+        && top
+        && domain.contains('.')
+        && domain.split('.').all(label)
 }
 
 #[cfg(test)]
@@ -25,9 +33,20 @@ mod tests {
         for good in ["a@b.test", "A.b+c@sub.example.com", "jörg@müller.example"] {
             assert!(is_plausible(good), "{good}");
         }
-        for bad in
-            ["", "a", "a@", "@b.test", "a@b", "a b@c.test", "a@b..test", "a@-b.test", "a@b.t", "a@b@c.test", ".a@b.test", "a@b.test\n"]
-        {
+        for bad in [
+            "",
+            "a",
+            "a@",
+            "@b.test",
+            "a@b",
+            "a b@c.test",
+            "a@b..test",
+            "a@-b.test",
+            "a@b.t",
+            "a@b@c.test",
+            ".a@b.test",
+            "a@b.test\n",
+        ] {
             assert!(!is_plausible(bad), "{bad}");
         }
     }

@@ -8,7 +8,9 @@ use crate::model::{ConversationId, MessageId, Timestamp, UserId};
 use crate::schema::messages;
 
 /// A message, as it is stored, answered and announced. camelCase on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable,
+)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = messages)]
 pub struct Message {

@@ -1,8 +1,11 @@
-//! Data and pure rules: ids, money, time, a file per family of things, and the reading of bodies and payloads (`fields`).
+//! Data and pure rules: ids, money, time, a file per family of things, and the reading of bodies
+//! and payloads (`fields`).
 //!
-//! Everyone above may use it. It knows no query, no transport and no settings; the tables' shape ([`crate::schema`]) is all it knows of the database.
+//! Everyone above may use it. It knows no query, no transport and no settings; the tables' shape
+//! ([`crate::schema`]) is all it knows of the database.
 
-/// An enum of words: stored as text, written in lower case on the wire, read back from exactly those words.
+/// An enum of words: stored as text, written in lower case on the wire, read back from exactly
+/// those words.
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$meta])*
@@ -76,10 +79,12 @@ mod review;
 mod time;
 mod user;
 
-pub use conversation::{Conversation, ConversationDetail, ConversationSummary, ConversationWithMembers, Reading};
+pub use conversation::{
+    Conversation, ConversationDetail, ConversationSummary, ConversationWithMembers, Reading,
+};
 pub use id::{
-    BroadcastId, ConversationId, Epoch, EventId, IdFault, LogPosition, MessageId, NotificationId, OrderId, PaymentId, ProductId, ProjectId,
-    ReviewId, StageId, UserId,
+    BroadcastId, ConversationId, Epoch, EventId, IdFault, LogPosition, MessageId, NotificationId,
+    OrderId, PaymentId, ProductId, ProjectId, ReviewId, StageId, UserId,
 };
 pub use message::Message;
 pub use money::{Money, MoneyFault};

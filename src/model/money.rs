@@ -17,9 +17,11 @@ const MAX_DIGITS: usize = 14;
 /// The largest amount with so many, in hundredths.
 const MOST: i64 = 9_999_999_999_999_999;
 
-/// An amount in hundredths. Shown, and written to JSON, as a string with two places (`"12.50"`); BigInt in both databases.
+/// An amount in hundredths. Shown, and written to JSON, as a string with two places (`"12.50"`);
+/// BigInt in both databases.
 ///
-/// Requests give it as a JSON number or a string; both are read from their text by [`FromStr`], because a float loses cents at 14 digits.
+/// Requests give it as a JSON number or a string; both are read from their text by [`FromStr`],
+/// because a float loses cents at 14 digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow)]
 #[diesel(sql_type = BigInt)]
 pub struct Money(i64);
@@ -122,7 +124,10 @@ impl FromStr for Money {
         }
         // At most 16 digits come together here, so this cannot overflow.
         let padded = places.bytes().chain(std::iter::repeat(b'0')).take(2);
-        let minor = whole.bytes().chain(padded).fold(0_i64, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+        let minor = whole
+            .bytes()
+            .chain(padded)
+            .fold(0_i64, |sum, digit| sum * 10 + i64::from(digit - b'0'));
         Ok(Self(if negative { -minor } else { minor }))
     }
 }
@@ -141,7 +146,8 @@ impl Serialize for Money {
     }
 }
 
-/// Reads the form that [`Serialize`] writes; a request's number goes through [`FromStr`] with its own text.
+/// Reads the form that [`Serialize`] writes; a request's number goes through [`FromStr`] with its
+/// own text.
 impl<'de> Deserialize<'de> for Money {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
@@ -193,7 +199,10 @@ mod tests {
 
     #[test]
     fn what_is_no_amount_is_refused_with_its_reason() {
-        for text in ["", "-", ".", ".5", "5.", "1e2", "1E2", "+1", "01", "1,5", " 1", "1 ", "--1", "1.2.3", "NaN", "٥", "0x1"] {
+        for text in [
+            "", "-", ".", ".5", "5.", "1e2", "1E2", "+1", "01", "1,5", " 1", "1 ", "--1", "1.2.3",
+            "NaN", "٥", "0x1",
+        ] {
             assert_eq!(text.parse::<Money>(), Err(MoneyFault::NotDecimal), "{text:?}");
         }
         for text in ["0.100", "1.999", "0.000"] {
@@ -207,7 +216,10 @@ mod tests {
     #[test]
     fn amounts_are_added_and_multiplied_exactly_or_not_at_all() {
         let (cent, most) = (Money(1), Money(MOST));
-        assert_eq!((Money(1999).times(3), most.times(1), cent.times(MOST)), (Some(Money(5997)), Some(most), Some(most)));
+        assert_eq!(
+            (Money(1999).times(3), most.times(1), cent.times(MOST)),
+            (Some(Money(5997)), Some(most), Some(most))
+        );
         assert_eq!((most.times(2), most.times(i64::MAX), most.plus(cent)), (None, None, None));
         assert_eq!(Money(10).plus(Money(5)), Some(Money(15)));
         assert_eq!("99999999999999.99".parse(), Ok(most));
@@ -215,12 +227,20 @@ mod tests {
 
     #[test]
     fn an_amount_is_shown_with_two_places() {
-        for (minor, text) in
-            [(0, "0.00"), (5, "0.05"), (-5, "-0.05"), (1250, "12.50"), (-307, "-3.07"), (9_999_999_999_999_999, "99999999999999.99")]
-        {
+        for (minor, text) in [
+            (0, "0.00"),
+            (5, "0.05"),
+            (-5, "-0.05"),
+            (1250, "12.50"),
+            (-307, "-3.07"),
+            (9_999_999_999_999_999, "99999999999999.99"),
+        ] {
             assert_eq!(Money(minor).to_string(), text);
             assert_eq!(serde_json::to_string(&Money(minor)).ok(), Some(format!("\"{text}\"")));
-            assert_eq!(serde_json::from_str::<Money>(&format!("\"{text}\"")).ok(), Some(Money(minor)));
+            assert_eq!(
+                serde_json::from_str::<Money>(&format!("\"{text}\"")).ok(),
+                Some(Money(minor))
+            );
         }
     }
 }

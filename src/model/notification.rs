@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use crate::model::{NotificationId, Order, OrderStatus, Payment, Product, Project, Review, Stage, Timestamp, UserId};
+use crate::model::{
+    NotificationId, Order, OrderStatus, Payment, Product, Project, Review, Stage, Timestamp, UserId,
+};
 use crate::schema::notifications;
 
 words!(
@@ -30,7 +32,8 @@ words!(
     }
 );
 
-/// A JSON object as its text: receivers get what the sender gave, to the last digit and in its order.
+/// A JSON object as its text: receivers get what the sender gave, to the last digit and in its
+/// order.
 #[derive(Debug, Clone, Serialize, Deserialize, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Text)]
 #[serde(transparent)]
@@ -112,7 +115,9 @@ impl Notice {
             kind: NotificationType::OrderStatus,
             title: format!("Order {id} is {status}"),
             message: format!("Your order {id} went from {previous} to {status}."),
-            data: JsonObject::from_text(json!({"orderId": id, "status": status, "previousStatus": previous}).to_string()),
+            data: JsonObject::from_text(
+                json!({"orderId": id, "status": status, "previousStatus": previous}).to_string(),
+            ),
         }
     }
 
@@ -123,7 +128,9 @@ impl Notice {
             kind: NotificationType::StageCompleted,
             title: "A stage is completed".into(),
             message: format!("{} is completed in {}.", stage.name, project.name),
-            data: JsonObject::from_text(json!({"projectId": project.id, "stageId": stage.id}).to_string()),
+            data: JsonObject::from_text(
+                json!({"projectId": project.id, "stageId": stage.id}).to_string(),
+            ),
         }
     }
 
@@ -135,7 +142,9 @@ impl Notice {
             kind: NotificationType::LowStock,
             title: format!("Low stock: {name}"),
             message: format!("There are {stock} left of {name}."),
-            data: JsonObject::from_text(json!({"productId": id, "stock": stock, "threshold": threshold}).to_string()),
+            data: JsonObject::from_text(
+                json!({"productId": id, "stock": stock, "threshold": threshold}).to_string(),
+            ),
         }
     }
 
@@ -159,8 +168,13 @@ impl Notice {
         Self {
             kind: NotificationType::NewReview,
             title: format!("New review: {name}"),
-            message: format!("{} gave {name} {rating} of 5.", review.user_name.as_deref().unwrap_or("Someone")),
-            data: JsonObject::from_text(json!({"productId": product_id, "reviewId": id, "rating": rating}).to_string()),
+            message: format!(
+                "{} gave {name} {rating} of 5.",
+                review.user_name.as_deref().unwrap_or("Someone")
+            ),
+            data: JsonObject::from_text(
+                json!({"productId": product_id, "reviewId": id, "rating": rating}).to_string(),
+            ),
         }
     }
 
@@ -172,13 +186,17 @@ impl Notice {
             kind: NotificationType::PaymentReceived,
             title: format!("Payment for order {order_id}"),
             message: format!("{amount} was paid for order {order_id}, {due} is still due."),
-            data: JsonObject::from_text(json!({"orderId": order_id, "paymentId": id, "amount": amount}).to_string()),
+            data: JsonObject::from_text(
+                json!({"orderId": order_id, "paymentId": id, "amount": amount}).to_string(),
+            ),
         }
     }
 }
 
 /// A notification as its receiver has it. camelCase on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable,
+)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = notifications)]
 pub struct Notification {
@@ -220,7 +238,8 @@ mod tests {
         };
         // Digits beyond a float's, and an order that is not the alphabet's.
         let data = r#"{"b":12345678901234567890.123,"a":[null]}"#;
-        for (data, text) in [(None, text("null")), (JsonObject::from_text(data.into()), text(data))] {
+        for (data, text) in [(None, text("null")), (JsonObject::from_text(data.into()), text(data))]
+        {
             let notification = notification(data);
             let json = serde_json::to_string(&notification).expect("plain fields serialise");
             assert_eq!(json, text);
@@ -252,7 +271,9 @@ mod tests {
             kind: NotificationType::OrderStatus,
             title: "Order 5 is paid".into(),
             message: "Your order 5 went from pending to paid.".into(),
-            data: JsonObject::from_text(r#"{"orderId":5,"previousStatus":"pending","status":"paid"}"#.into()),
+            data: JsonObject::from_text(
+                r#"{"orderId":5,"previousStatus":"pending","status":"paid"}"#.into(),
+            ),
         };
         assert_eq!(Notice::order_status(&order, OrderStatus::Pending), expected);
     }

@@ -26,7 +26,9 @@ impl OrderStatus {
 }
 
 /// An order. camelCase on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable,
+)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = orders)]
 pub struct Order {
@@ -41,8 +43,11 @@ pub struct Order {
     pub shipped_at: Option<Timestamp>,
 }
 
-/// An order as lists and single reads give it: its own fields, and `customer` (null when there is none).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
+/// An order as lists and single reads give it: its own fields, and `customer` (null when there is
+/// none).
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable,
+)]
 pub struct OrderDetail {
     #[serde(flatten)]
     #[diesel(embed)]
@@ -52,7 +57,9 @@ pub struct OrderDetail {
 }
 
 /// What was ordered of one product, by the name and at the price of then. camelCase on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable,
+)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = order_items)]
 pub struct OrderItem {
@@ -66,7 +73,8 @@ pub struct OrderItem {
     pub price: Money,
 }
 
-/// An [`Order`] or an [`OrderDetail`], and beside its own fields `items`, empty for one that was placed for a total alone.
+/// An [`Order`] or an [`OrderDetail`], and beside its own fields `items`, empty for one that was
+/// placed for a total alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "{T}WithItems")]
 pub struct WithItems<T> {
@@ -84,7 +92,13 @@ mod tests {
     #[test]
     fn an_order_takes_only_the_steps_of_the_contract() {
         use OrderStatus::{Cancelled, Delivered, Paid, Pending, Shipped};
-        let allowed = [(Pending, Paid), (Paid, Shipped), (Shipped, Delivered), (Pending, Cancelled), (Paid, Cancelled)];
+        let allowed = [
+            (Pending, Paid),
+            (Paid, Shipped),
+            (Shipped, Delivered),
+            (Pending, Cancelled),
+            (Paid, Cancelled),
+        ];
         for from in OrderStatus::ALL {
             for to in OrderStatus::ALL {
                 assert_eq!(from.can_become(*to), allowed.contains(&(*from, *to)), "{from} to {to}");
@@ -109,9 +123,17 @@ mod tests {
 
     #[test]
     fn an_order_is_written_in_camel_case_with_its_customer_and_its_items_beside_it() {
-        let item = OrderItem { product_id: None, name: "Tea".into(), quantity: 2, price: Money::from_minor(625) };
-        let detail = WithItems { order: OrderDetail { order: order(), customer: None }, items: vec![item] };
-        let json = format!(r#"{BARE},"customer":null,"items":[{{"productId":null,"name":"Tea","quantity":2,"price":"6.25"}}]}}"#);
+        let item = OrderItem {
+            product_id: None,
+            name: "Tea".into(),
+            quantity: 2,
+            price: Money::from_minor(625),
+        };
+        let detail =
+            WithItems { order: OrderDetail { order: order(), customer: None }, items: vec![item] };
+        let json = format!(
+            r#"{BARE},"customer":null,"items":[{{"productId":null,"name":"Tea","quantity":2,"price":"6.25"}}]}}"#
+        );
         assert_eq!(serde_json::to_string(&detail).ok(), Some(json.clone()));
         assert_eq!(serde_json::from_str(&json).ok(), Some(detail));
     }

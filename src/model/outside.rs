@@ -3,7 +3,8 @@
 /// Characters of an issuer and of a subject, at most: OpenID Connect, 2, has as many for a subject.
 const MOST: usize = 255;
 
-/// A user as whoever signs its tokens names it: `iss` (empty when a token has none) and `sub`. It is never one of our ids, whatever it looks like.
+/// A user as whoever signs its tokens names it: `iss` (empty when a token has none) and `sub`. It
+/// is never one of our ids, whatever it looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutsideId {
     issuer: String,
@@ -11,11 +12,13 @@ pub struct OutsideId {
 }
 
 impl OutsideId {
-    /// None: one of them is longer than 255 characters or has control characters, or the subject is empty.
+    /// None: one of them is longer than 255 characters or has control characters, or the subject is
+    /// empty.
     #[must_use]
     pub fn new(issuer: String, subject: String) -> Option<Self> {
         let is_fit = |text: &str| text.chars().count() <= MOST && !text.contains(char::is_control);
-        (is_fit(&issuer) && is_fit(&subject) && !subject.is_empty()).then_some(Self { issuer, subject })
+        (is_fit(&issuer) && is_fit(&subject) && !subject.is_empty())
+            .then_some(Self { issuer, subject })
     }
 
     #[must_use]
@@ -43,7 +46,8 @@ impl Outsider {
     /// With the name and the e-mail that the token claims, if it does.
     #[must_use]
     pub fn new(id: OutsideId, name: Option<&str>, email: Option<&str>) -> Self {
-        let name = name.map(str::trim).filter(|name| !name.is_empty() && !name.contains(char::is_control));
+        let name =
+            name.map(str::trim).filter(|name| !name.is_empty() && !name.contains(char::is_control));
         let name = name.unwrap_or(&id.subject).chars().take(MOST).collect();
         let email = email.filter(|email| super::email::is_plausible(email)).map(str::to_owned);
         Self { id, name, email }
@@ -62,7 +66,13 @@ mod tests {
     fn a_subject_is_some_text_of_a_bounded_length() {
         let long = "ä".repeat(255);
         assert!(id("", "1").is_some() && id(&long, &long).is_some());
-        for (issuer, subject) in [("", ""), ("", "a\0"), ("a\n", "a"), ("", &*(long.clone() + "a")), (&*(long + "a"), "a")] {
+        for (issuer, subject) in [
+            ("", ""),
+            ("", "a\0"),
+            ("a\n", "a"),
+            ("", &*(long.clone() + "a")),
+            (&*(long + "a"), "a"),
+        ] {
             assert_eq!(id(issuer, subject), None);
         }
     }
@@ -73,9 +83,14 @@ mod tests {
             let outsider = Outsider::new(id("", "sub").expect("fits"), name, email);
             (outsider.name, outsider.email)
         };
-        assert_eq!(of(Some(" Eve "), Some("eve@shop.test")), ("Eve".into(), Some("eve@shop.test".into())));
+        assert_eq!(
+            of(Some(" Eve "), Some("eve@shop.test")),
+            ("Eve".into(), Some("eve@shop.test".into()))
+        );
         assert_eq!(of(Some(&"n".repeat(300)), None), ("n".repeat(255), None));
-        for (name, email) in [(None, None), (Some(" "), Some("eve")), (Some("E\0ve"), Some("eve@shop.test\0"))] {
+        for (name, email) in
+            [(None, None), (Some(" "), Some("eve")), (Some("E\0ve"), Some("eve@shop.test\0"))]
+        {
             assert_eq!(of(name, email), ("sub".into(), None));
         }
     }

@@ -8,7 +8,9 @@ use crate::model::{Money, ProductId, Timestamp, UserId};
 use crate::schema::products;
 
 /// A product. camelCase on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable,
+)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = products)]
 pub struct Product {

@@ -8,7 +8,9 @@ use crate::model::{ProjectId, StageId, Timestamp, UserId};
 use crate::schema::{projects, stages};
 
 /// A project. camelCase on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable,
+)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = projects)]
 pub struct Project {
@@ -33,7 +35,9 @@ pub struct Member {
 }
 
 /// A step of a project.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable,
+)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = stages)]
 pub struct Stage {
@@ -46,7 +50,8 @@ pub struct Stage {
     pub created_at: Timestamp,
 }
 
-/// A project as a single read gives it: its own fields, its members as they came, and its stages, oldest first.
+/// A project as a single read gives it: its own fields, its members as they came, and its stages,
+/// oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProjectDetail {
     #[serde(flatten)]
@@ -81,7 +86,9 @@ mod tests {
         };
         let members = vec![Member { user_id: UserId(7), name: "Ann".into(), joined_at: time }];
         assert_eq!(
-            serde_json::to_string(&ProjectDetail { project, members, stages: vec![stage] }).ok().as_deref(),
+            serde_json::to_string(&ProjectDetail { project, members, stages: vec![stage] })
+                .ok()
+                .as_deref(),
             Some(concat!(
                 r#"{"id":3,"name":"Relaunch","description":null,"status":"active","ownerId":7,"createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z","#,
                 r#""members":[{"userId":7,"name":"Ann","joinedAt":"1970-01-01T00:00:00.000Z"}],"#,

@@ -38,7 +38,9 @@ mod tests {
         };
         assert_eq!(
             serde_json::to_string(&review).ok().as_deref(),
-            Some(r#"{"id":4,"productId":3,"userId":7,"userName":"Ann","rating":5,"comment":null,"createdAt":"1970-01-01T00:00:00.000Z"}"#)
+            Some(
+                r#"{"id":4,"productId":3,"userId":7,"userName":"Ann","rating":5,"comment":null,"createdAt":"1970-01-01T00:00:00.000Z"}"#
+            )
         );
     }
 }

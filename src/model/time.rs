@@ -1,4 +1,5 @@
-//! Time: UTC, cut to milliseconds, so that what was answered equals what is read back from either database.
+//! Time: UTC, cut to milliseconds, so that what was answered equals what is read back from either
+//! database.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -51,10 +52,12 @@ impl Timestamp {
         Self(sum.unwrap_or(NaiveDateTime::MAX).trunc_subsecs(3))
     }
 
-    /// That much earlier; the earliest moment there is when the difference passes the calendar's start.
+    /// That much earlier; the earliest moment there is when the difference passes the calendar's
+    /// start.
     #[must_use]
     pub fn before(self, span: Duration) -> Self {
-        let difference = TimeDelta::from_std(span).ok().and_then(|delta| self.0.checked_sub_signed(delta));
+        let difference =
+            TimeDelta::from_std(span).ok().and_then(|delta| self.0.checked_sub_signed(delta));
         Self(difference.unwrap_or(NaiveDateTime::MIN).trunc_subsecs(3))
     }
 }
@@ -140,7 +143,10 @@ mod tests {
 
     #[test]
     fn whole_seconds_keep_their_three_places() {
-        assert_eq!(Timestamp::from_unix_seconds(0).map(|t| t.to_string()).as_deref(), Some("1970-01-01T00:00:00.000Z"));
+        assert_eq!(
+            Timestamp::from_unix_seconds(0).map(|t| t.to_string()).as_deref(),
+            Some("1970-01-01T00:00:00.000Z")
+        );
     }
 
     #[test]

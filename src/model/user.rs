@@ -1,4 +1,5 @@
-//! Users, as the outside may see them: the password's hash is not part of this type, so it cannot leak through it.
+//! Users, as the outside may see them: the password's hash is not part of this type, so it cannot
+//! leak through it.
 
 use diesel::prelude::*;
 use schemars::JsonSchema;
@@ -13,7 +14,9 @@ words!(
 );
 
 /// A user without secrets. camelCase on the wire.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable,
+)]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = users)]
 pub struct User {

@@ -1,7 +1,9 @@
-//! The alarms of one worker's sockets, in the order of their moments: no timer and no task per socket.
+//! The alarms of one worker's sockets, in the order of their moments: no timer and no task per
+//! socket.
 //!
-//! A moment is one of the wall clock, as a token's end is: it counts on while the machine sleeps, and moves when the clock is set. So the clock is looked
-//! at from time to time, however far the next moment is.
+//! A moment is one of the wall clock, as a token's end is: it counts on while the machine sleeps,
+//! and moves when the clock is set. So the clock is looked at from time to time, however far the
+//! next moment is.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -62,7 +64,8 @@ impl Alarms {
                 self.earlier.notified().await;
                 continue;
             };
-            let wait = Duration::from_millis(at.saturating_sub(millis(SystemTime::now()))).clamp(GRAIN, LOOK);
+            let wait = Duration::from_millis(at.saturating_sub(millis(SystemTime::now())))
+                .clamp(GRAIN, LOOK);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = self.earlier.notified() => continue,
@@ -101,7 +104,10 @@ mod tests {
         alarms.set(ann, &anns, at(50));
         alarms.set(bob, &bobs, at(20));
         alarms.set(ann, &anns, at(10));
-        assert_eq!([9, 10, 10, 20, 99].map(|now| alarms.take_due(now)), [None, Some(ann), None, Some(bob), None]);
+        assert_eq!(
+            [9, 10, 10, 20, 99].map(|now| alarms.take_due(now)),
+            [None, Some(ann), None, Some(bob), None]
+        );
         alarms.set(ann, &anns, at(30));
         alarms.end(ann, &anns);
         alarms.set(ann, &anns, at(40));

@@ -1,7 +1,9 @@
-//! How a socket comes in: with a session of its own, or with the one that its client had, and then with all that it has missed.
+//! How a socket comes in: with a session of its own, or with the one that its client had, and then
+//! with all that it has missed.
 //!
-//! Everything that the hub routes from [`HubHandle::enter`](super::HubHandle) on is held at the outlet. Before that, what was missed is read page by
-//! page, the next page when the client has taken the last; behind it, what came up to the hub's position, and then what was held. So
+//! Everything that the hub routes from [`HubHandle::enter`](super::HubHandle) on is held at the
+//! outlet. Before that, what was missed is read page by page, the next page when the client has
+//! taken the last; behind it, what came up to the hub's position, and then what was held. So
 //! nothing is missing, nothing comes twice, and a client that takes long costs one page.
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -80,10 +82,16 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
-    /// Ends with the socket in: what it is told first is on its way, and what is routed from then on follows.
-    pub(super) async fn come_in(self, welcome: Welcome, comeback: Option<Comeback>) -> Result<Client, Error> {
+    /// Ends with the socket in: what it is told first is on its way, and what is routed from then
+    /// on follows.
+    pub(super) async fn come_in(
+        self,
+        welcome: Welcome,
+        comeback: Option<Comeback>,
+    ) -> Result<Client, Error> {
         let user = (!welcome.identity.is_null()).then(|| Arc::from(welcome.identity.to_string()));
-        let offsets = matches!(self.link.protocol, Protocol::SocketIo { offsets: true } | Protocol::Plain);
+        let offsets =
+            matches!(self.link.protocol, Protocol::SocketIo { offsets: true } | Protocol::Plain);
         let recovery = self.worker.shared.recovery.as_ref().zip(user.clone()).filter(|_| offsets);
         if let (Some((recovery, user)), Some(comeback)) = (&recovery, comeback)
             && let Some(pid) = recovery.key.read(&comeback.pid)
@@ -97,14 +105,22 @@ impl Arrival {
     }
 
     /// A session of its own.
-    async fn begin(&self, recovery: Option<(&Recovery, Arc<str>)>, user: Option<Arc<str>>, welcome: Welcome) -> Result<Client, Error> {
+    async fn begin(
+        &self,
+        recovery: Option<(&Recovery, Arc<str>)>,
+        user: Option<Arc<str>>,
+        welcome: Welcome,
+    ) -> Result<Client, Error> {
         let sid: Arc<str> = sid().into();
         let attachment = recovery.as_ref().map(|_| rand::random());
         let client = self.client(Arc::clone(&sid), user.clone(), attachment, &welcome);
         let socket = client.0.socket;
         if let (Some((recovery, user)), Some(attachment)) = (&recovery, attachment) {
-            let (sid, namespace, user) = (Arc::clone(&sid), Arc::clone(&self.namespace), Arc::clone(user));
-            if let Err(error) = recovery.log.open(Attachment { sid, namespace, user, attachment }).await {
+            let (sid, namespace, user) =
+                (Arc::clone(&sid), Arc::clone(&self.namespace), Arc::clone(user));
+            if let Err(error) =
+                recovery.log.open(Attachment { sid, namespace, user, attachment }).await
+            {
                 // Nobody knows of it.
                 self.slot.take();
                 return Err(error);
@@ -115,7 +131,12 @@ impl Arrival {
         let entered = self.worker.hub.enter(socket, rooms).await.ok_or(GONE)?;
         let pid = recovery.map(|(recovery, user)| {
             let namespace = Arc::clone(&self.namespace);
-            recovery.key.sign(&Pid { sid: Arc::clone(&sid), namespace, user, first: entered.position })
+            recovery.key.sign(&Pid {
+                sid: Arc::clone(&sid),
+                namespace,
+                user,
+                first: entered.position,
+            })
         });
         let offset = pid.is_some().then(|| entered.position.to_string());
         self.hello(&sid, &welcome.identity, pid.as_deref(), offset.as_deref(), false);
@@ -124,17 +145,33 @@ impl Arrival {
     }
 
     /// The session that the client had. `None`: it can not be resumed.
-    async fn resume(&self, recovery: &Recovery, pid: &Pid, comeback: &Comeback, welcome: &Welcome) -> Result<Option<Client>, Error> {
+    async fn resume(
+        &self,
+        recovery: &Recovery,
+        pid: &Pid,
+        comeback: &Comeback,
+        welcome: &Welcome,
+    ) -> Result<Option<Client>, Error> {
         let attachment = rand::random();
-        let client = self.client(Arc::clone(&pid.sid), Some(Arc::clone(&pid.user)), Some(attachment), welcome);
+        let client = self.client(
+            Arc::clone(&pid.sid),
+            Some(Arc::clone(&pid.user)),
+            Some(attachment),
+            welcome,
+        );
         let socket = client.0.socket;
-        let session =
-            Attachment { sid: Arc::clone(&pid.sid), namespace: Arc::clone(&self.namespace), user: Arc::clone(&pid.user), attachment };
+        let session = Attachment {
+            sid: Arc::clone(&pid.sid),
+            namespace: Arc::clone(&self.namespace),
+            user: Arc::clone(&pid.user),
+            attachment,
+        };
         let offset = comeback.offset.as_deref().and_then(|offset| offset.parse().ok());
         let claim = Claim { first: pid.first, offset };
         let (barred, resumed) = {
             let _order = recovery.order.lock().unwrap_or_else(PoisonError::into_inner);
-            // From here on one that lingers under this name is cut, and one that comes later cuts this.
+            // From here on one that lingers under this name is cut, and one that comes later cuts
+            // this.
             (self.arrive(&client, welcome), recovery.log.resume(session.clone(), claim))
         };
         let Some(Resumed { rooms: joined, confirmed }) = resumed.await? else {
@@ -144,13 +181,16 @@ impl Arrival {
             return Ok(None);
         };
         let since = pid.first.id;
-        let own = welcome.rooms.iter().map(|room| Stay { room: Arc::clone(room), since, until: None });
-        let mut entering: Vec<_> = welcome.rooms.iter().map(|room| (Arc::clone(room), Entrance::Silent)).collect();
+        let own =
+            welcome.rooms.iter().map(|room| Stay { room: Arc::clone(room), since, until: None });
+        let mut entering: Vec<_> =
+            welcome.rooms.iter().map(|room| (Arc::clone(room), Entrance::Silent)).collect();
         let there = joined.iter().filter(|stay| stay.until.is_none());
         entering.extend(there.map(|stay| (Arc::clone(&stay.room), Entrance::Seen)));
         let stays: Vec<_> = own.chain(joined).collect();
 
-        let mut replay = Replay::new(Arc::clone(&self.namespace), pid.first, offset, confirmed, stays);
+        let mut replay =
+            Replay::new(Arc::clone(&self.namespace), pid.first, offset, confirmed, stays);
         let came_with = comeback.offset.clone().filter(|_| offset == Some(replay.at()));
         let from = came_with.unwrap_or_else(|| replay.at().to_string());
         self.hello(&pid.sid, &welcome.identity, Some(&comeback.pid), Some(&from), true);
@@ -160,13 +200,24 @@ impl Arrival {
         self.send_up_to(entered.position.id, &source, &mut replay).await?;
         for (room, present) in &entered.present {
             let state = present.to_json(room).into();
-            self.link.push(self.link.protocol.unstored(&self.namespace, "presence:state", &state, entered.position));
+            self.link.push(self.link.protocol.unstored(
+                &self.namespace,
+                "presence:state",
+                &state,
+                entered.position,
+            ));
         }
         self.settle(&client, &entered);
         Ok(Some(client))
     }
 
-    fn client(&self, sid: Arc<str>, user: Option<Arc<str>>, attachment: Option<i64>, welcome: &Welcome) -> Client {
+    fn client(
+        &self,
+        sid: Arc<str>,
+        user: Option<Arc<str>>,
+        attachment: Option<i64>,
+        welcome: &Welcome,
+    ) -> Client {
         let client = Client(Rc::new(ClientParts {
             socket: SocketId::next(),
             sid,
@@ -187,7 +238,12 @@ impl Arrival {
 
     fn arrive(&self, client: &Client, welcome: &Welcome) -> Barred {
         let ClientParts { socket, sid, user, attachment, .. } = &*client.0;
-        self.worker.register(*socket, Arc::clone(&self.namespace), Rc::clone(&self.link), self.session.downgrade());
+        self.worker.register(
+            *socket,
+            Arc::clone(&self.namespace),
+            Rc::clone(&self.link),
+            self.session.downgrade(),
+        );
         if let Some(at) = welcome.wake_at {
             client.wake_at(at);
         }
@@ -204,8 +260,16 @@ impl Arrival {
         barred
     }
 
-    /// What a socket gets first: the namespace's yes, and the `session` event. On the plain protocol `session` is what it can be resumed by.
-    fn hello(&self, sid: &str, identity: &serde_json::Value, pid: Option<&str>, offset: Option<&str>, recovered: bool) {
+    /// What a socket gets first: the namespace's yes, and the `session` event. On the plain
+    /// protocol `session` is what it can be resumed by.
+    fn hello(
+        &self,
+        sid: &str,
+        identity: &serde_json::Value,
+        pid: Option<&str>,
+        offset: Option<&str>,
+        recovered: bool,
+    ) {
         let protocol = self.link.protocol;
         if matches!(protocol, Protocol::SocketIo { .. }) {
             self.link.push(websocket::text(&socketio::connect(&self.namespace, sid, pid)));
@@ -242,8 +306,14 @@ impl Arrival {
         Ok(())
     }
 
-    /// Sends what was missed up to that event, which the hub has routed: a page when the one before has been taken.
-    async fn send_up_to(&self, end: i64, source: &Source<'_>, replay: &mut Replay) -> Result<(), Error> {
+    /// Sends what was missed up to that event, which the hub has routed: a page when the one before
+    /// has been taken.
+    async fn send_up_to(
+        &self,
+        end: i64,
+        source: &Source<'_>,
+        replay: &mut Replay,
+    ) -> Result<(), Error> {
         let (link, aliases) = (&self.link, self.worker.shared.settings.aliases);
         let Source { recovery, session, barred } = source;
         while replay.is_behind(end) {
@@ -252,7 +322,12 @@ impl Arrival {
             let page = if let Some(page) = replay.known(self.worker.hub.tail()) {
                 page
             } else {
-                let page = recovery.log.page(session, replay.stays().to_vec(), replay.after(), replay.up_to(end));
+                let page = recovery.log.page(
+                    session,
+                    replay.stays().to_vec(),
+                    replay.after(),
+                    replay.up_to(end),
+                );
                 page.await?.ok_or(PRUNED)?
             };
             for frame in replay.take(&page, end, link.protocol, aliases).ok_or(PRUNED)? {
@@ -262,7 +337,9 @@ impl Arrival {
             link.flush();
             // A long way through memory must not hold up the worker's other sockets.
             tokio::task::yield_now().await;
-            if !link.is_open() || self.slot.borrow().as_ref().is_some_and(|client| client.0.kicked.get().is_some()) {
+            if !link.is_open()
+                || self.slot.borrow().as_ref().is_some_and(|client| client.0.kicked.get().is_some())
+            {
                 return Err(GONE);
             }
         }

@@ -1,4 +1,5 @@
-//! Handles on one socket: the gateway's own, on the socket's worker thread, and one that any thread may hold.
+//! Handles on one socket: the gateway's own, on the socket's worker thread, and one that any thread
+//! may hold.
 
 use std::any::Any;
 use std::cell::{Cell, OnceCell};
@@ -20,7 +21,8 @@ use super::presence::Present;
 use super::settings::MAX_ROOMS;
 use crate::error::Error;
 
-/// A gateway's handle on one socket: one connection in one namespace. Cheap to clone; lives on the socket's worker thread.
+/// A gateway's handle on one socket: one connection in one namespace. Cheap to clone; lives on the
+/// socket's worker thread.
 #[derive(Clone)]
 pub struct Client(pub(super) Rc<ClientParts>);
 
@@ -46,8 +48,9 @@ pub(super) struct ClientParts {
 /// How much ends when the server ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Close {
-    /// The socket: Socket.IO's DISCONNECT, after which the official client does not come back by itself. The connection stays, for other namespaces; it has no
-    /// other use on the plain protocol and on Engine.IO alone, and is closed there.
+    /// The socket: Socket.IO's DISCONNECT, after which the official client does not come back by
+    /// itself. The connection stays, for other namespaces; it has no other use on the plain
+    /// protocol and on Engine.IO alone, and is closed there.
     Socket,
     /// All sockets of its connection, and the connection.
     Connection,
@@ -87,7 +90,8 @@ impl Client {
         &self.0.sid
     }
 
-    /// Whose it is: the [`Welcome::identity`](super::Welcome::identity) as JSON text; none for no one.
+    /// Whose it is: the [`Welcome::identity`](super::Welcome::identity) as JSON text; none for no
+    /// one.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         self.0.user.as_deref()
@@ -105,8 +109,8 @@ impl Client {
         &self.0.worker.hub
     }
 
-    /// Puts the socket into a room; once this returns it hears every event that is published to the room. Its user does not show there; see
-    /// [`ClientHandle::enter`].
+    /// Puts the socket into a room; once this returns it hears every event that is published to the
+    /// room. Its user does not show there; see [`ClientHandle::enter`].
     pub async fn join(&self, room: impl Into<Arc<str>>) {
         let (done, joined) = oneshot::channel();
         self.0.worker.hub.join(self.0.socket, room.into(), Entrance::Silent, move |_| {
@@ -116,7 +120,8 @@ impl Client {
         let _ = joined.await;
     }
 
-    /// The session's name in the [`Log`](super::Log), and which stay of it this is; none of one that can not be resumed.
+    /// The session's name in the [`Log`](super::Log), and which stay of it this is; none of one
+    /// that can not be resumed.
     #[must_use]
     pub fn session(&self) -> Option<(Arc<str>, i64)> {
         self.0.attachment.map(|attachment| (Arc::clone(&self.0.sid), attachment))
@@ -134,7 +139,8 @@ impl Client {
         self.0.worker.is_in(self.0.socket, room)
     }
 
-    /// Whether the socket is in as many rooms as one may be ([`MAX_ROOMS`]). Asked before a client's wish is granted.
+    /// Whether the socket is in as many rooms as one may be ([`MAX_ROOMS`]). Asked before a
+    /// client's wish is granted.
     #[must_use]
     pub fn is_everywhere(&self) -> bool {
         self.0.worker.rooms(self.0.socket).len() >= MAX_ROOMS
@@ -144,7 +150,13 @@ impl Client {
     #[must_use]
     pub fn handle(&self) -> ClientHandle {
         let ClientParts { socket, sid, user, attachment, worker, .. } = &*self.0;
-        ClientHandle { socket: *socket, sid: Arc::clone(sid), user: user.clone(), attachment: *attachment, hub: worker.hub.clone() }
+        ClientHandle {
+            socket: *socket,
+            sid: Arc::clone(sid),
+            user: user.clone(),
+            attachment: *attachment,
+            hub: worker.hub.clone(),
+        }
     }
 
     /// Takes the socket out of a room; who is still there, if it was in it.
@@ -167,9 +179,11 @@ impl Client {
         self.0.worker.send(self.0.socket, Outgoing::volatile(name, payload));
     }
 
-    /// Sends an event that asks for an ack, and waits for that. Not from [`Gateway::entered`](super::Gateway::entered): the client's packets are read
-    /// behind that. Within [`Gateway::event`](super::Gateway::event) the client's next events wait meanwhile, and when there are 64 of them nothing more
-    /// is read, the ack too: who asks a client that talks much does so from a task of its own.
+    /// Sends an event that asks for an ack, and waits for that. Not from
+    /// [`Gateway::entered`](super::Gateway::entered): the client's packets are read behind that.
+    /// Within [`Gateway::event`](super::Gateway::event) the client's next events wait meanwhile,
+    /// and when there are 64 of them nothing more is read, the ack too: who asks a client that
+    /// talks much does so from a task of its own.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -182,8 +196,14 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// When no ack has come within that time, the socket has left meanwhile, there are too many questions, or its protocol knows no acks from clients.
-    pub async fn ask(&self, name: &str, payload: impl Into<Payload>, within: Duration) -> Result<Answer, Unanswered> {
+    /// When no ack has come within that time, the socket has left meanwhile, there are too many
+    /// questions, or its protocol knows no acks from clients.
+    pub async fn ask(
+        &self,
+        name: &str,
+        payload: impl Into<Payload>,
+        within: Duration,
+    ) -> Result<Answer, Unanswered> {
         if !matches!(self.0.link.protocol, Protocol::SocketIo { .. }) {
             return Err(Unanswered::NotSocketIo);
         }
@@ -192,7 +212,10 @@ impl Client {
         }
         let asked = self.0.asks.begin()?;
         let id = asked.id;
-        self.0.worker.send(self.0.socket, Outgoing::Question { name: name.into(), payload: payload.into(), id });
+        self.0.worker.send(
+            self.0.socket,
+            Outgoing::Question { name: name.into(), payload: payload.into(), id },
+        );
         asked.wait(within).await
     }
 
@@ -201,21 +224,23 @@ impl Client {
         self.0.worker.send(self.0.socket, Outgoing::Goodbye(Goodbye::kick(close)));
     }
 
-    /// As [`Client::disconnect`] with [`Close::Socket`], because of that: Socket.IO's clients are told by an `error` event ahead of the DISCONNECT, those of
-    /// the plain protocol by the close code. Its session is not resumed.
+    /// As [`Client::disconnect`] with [`Close::Socket`], because of that: Socket.IO's clients are
+    /// told by an `error` event ahead of the DISCONNECT, those of the plain protocol by the close
+    /// code. Its session is not resumed.
     pub fn expel(&self, error: Error) {
         let goodbye = Goodbye { close: Close::Socket, error: Some(Box::new(error)) };
         self.0.worker.send(self.0.socket, Outgoing::Goodbye(goodbye));
     }
 
-    /// Has [`Gateway::woken`](super::Gateway::woken) called at that moment of the wall clock, or soon if it has passed. There is one such moment: another
-    /// takes its place.
+    /// Has [`Gateway::woken`](super::Gateway::woken) called at that moment of the wall clock, or
+    /// soon if it has passed. There is one such moment: another takes its place.
     pub fn wake_at(&self, at: SystemTime) {
         self.0.worker.alarms.set(self.0.socket, &self.0.alarm, at);
     }
 }
 
-/// Anyone's way to one socket. It goes through the hub, so what is done with it has its place among all that is published.
+/// Anyone's way to one socket. It goes through the hub, so what is done with it has its place among
+/// all that is published.
 #[derive(Clone)]
 pub struct ClientHandle {
     pub(super) socket: SocketId,
@@ -232,7 +257,8 @@ impl ClientHandle {
         &self.sid
     }
 
-    /// Whose it is: the [`Welcome::identity`](super::Welcome::identity) as JSON text; none for no one.
+    /// Whose it is: the [`Welcome::identity`](super::Welcome::identity) as JSON text; none for no
+    /// one.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
@@ -244,13 +270,14 @@ impl ClientHandle {
         self.attachment.map(|attachment| (&*self.sid, attachment))
     }
 
-    /// Puts the socket into a room, where its user is then present. `done` is told who is there; it runs on the hub's thread and must not wait.
-    /// Not called when the socket has gone.
+    /// Puts the socket into a room, where its user is then present. `done` is told who is there; it
+    /// runs on the hub's thread and must not wait. Not called when the socket has gone.
     pub fn enter(&self, room: impl Into<Arc<str>>, done: impl FnOnce(Present) + Send + 'static) {
         self.hub.join(self.socket, room.into(), Entrance::Seen, done);
     }
 
-    /// Takes the socket out of a room; `done` is told who is still there, if it was in it. Like [`ClientHandle::enter`].
+    /// Takes the socket out of a room; `done` is told who is still there, if it was in it. Like
+    /// [`ClientHandle::enter`].
     pub fn leave(&self, room: impl Into<Arc<str>>, done: impl FnOnce(Present) + Send + 'static) {
         self.hub.leave(self.socket, room.into(), done);
     }

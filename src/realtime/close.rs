@@ -1,4 +1,5 @@
-//! Why a session ends: the one catalogue, with the WebSocket close code and whether the client should come back.
+//! Why a session ends: the one catalogue, with the WebSocket close code and whether the client
+//! should come back.
 
 use actix_web_actors::ws::{CloseCode, CloseReason};
 
@@ -9,7 +10,8 @@ use crate::error::Code;
 pub enum Reason {
     /// The client is through: a DISCONNECT, on the plain protocol a close frame.
     ClientClosed,
-    /// The line broke, or was closed as a page that is left closes it, or by Engine.IO's close packet: without a word that it is for good.
+    /// The line broke, or was closed as a page that is left closes it, or by Engine.IO's close
+    /// packet: without a word that it is for good.
     TransportLost,
     /// No pong within the ping time-out.
     PingTimeout,
@@ -79,7 +81,11 @@ impl Reason {
     pub fn code(self) -> u16 {
         match self {
             Self::ClientClosed | Self::TransportLost | Self::TakenOver | Self::Kicked => 1000,
-            Self::PingTimeout | Self::ConnectTimeout | Self::Unfinished | Self::RateLimited | Self::SlowConsumer => 1008,
+            Self::PingTimeout
+            | Self::ConnectTimeout
+            | Self::Unfinished
+            | Self::RateLimited
+            | Self::SlowConsumer => 1008,
             Self::ParseError => 1002,
             Self::NotUtf8 => 1007,
             Self::TooLarge => 1009,
@@ -92,7 +98,8 @@ impl Reason {
         }
     }
 
-    /// Whether the line broke, against an end that somebody wanted: the same client may be back in a moment, and resume its session.
+    /// Whether the line broke, against an end that somebody wanted: the same client may be back in
+    /// a moment, and resume its session.
     #[must_use]
     pub fn is_lost_line(self) -> bool {
         matches!(
@@ -107,11 +114,20 @@ impl Reason {
         )
     }
 
-    /// Whether a client that polls, and has no poll here, is to hear of the end by its next one: the server wanted it, and what it said last may still
-    /// wait there. Else the session is unknown at once, as in the reference server when a client breaks the protocol or is not heard of in time.
+    /// Whether a client that polls, and has no poll here, is to hear of the end by its next one:
+    /// the server wanted it, and what it said last may still wait there. Else the session is
+    /// unknown at once, as in the reference server when a client breaks the protocol or is not
+    /// heard of in time.
     #[must_use]
     pub fn owes_a_word(self) -> bool {
-        matches!(self, Self::Unavailable | Self::Shutdown | Self::Kicked | Self::Unauthorized | Self::TokenExpired)
+        matches!(
+            self,
+            Self::Unavailable
+                | Self::Shutdown
+                | Self::Kicked
+                | Self::Unauthorized
+                | Self::TokenExpired
+        )
     }
 
     /// Whether the same client can expect better luck later.
@@ -143,7 +159,13 @@ mod tests {
 
     #[test]
     fn codes_survive_the_frame_codec() {
-        for reason in [Reason::Unauthorized, Reason::TooLarge, Reason::Shutdown, Reason::BadFrame, Reason::Unavailable] {
+        for reason in [
+            Reason::Unauthorized,
+            Reason::TooLarge,
+            Reason::Shutdown,
+            Reason::BadFrame,
+            Reason::Unavailable,
+        ] {
             assert_eq!(u16::from(CloseReason::from(reason).code), reason.code());
         }
     }

@@ -13,8 +13,13 @@ pub enum Transport {
 }
 
 /// Every kind that there is, as gauges name it.
-const KINDS: [(&str, &str); 5] =
-    [("websocket", "socketio"), ("polling", "socketio"), ("websocket", "plain"), ("websocket", "engineio"), ("polling", "engineio")];
+const KINDS: [(&str, &str); 5] = [
+    ("websocket", "socketio"),
+    ("polling", "socketio"),
+    ("websocket", "plain"),
+    ("websocket", "engineio"),
+    ("polling", "engineio"),
+];
 
 /// Open connections at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +32,13 @@ impl Connections {
         self.0.iter().sum()
     }
 
-    /// (transport, protocol, how many): `websocket` or `polling`; `socketio`, `plain` or, for Engine.IO alone, `engineio`.
+    /// (transport, protocol, how many): `websocket` or `polling`; `socketio`, `plain` or, for
+    /// Engine.IO alone, `engineio`.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static str, usize)> {
-        KINDS.into_iter().zip(self.0).map(|((transport, protocol), count)| (transport, protocol, count))
+        KINDS
+            .into_iter()
+            .zip(self.0)
+            .map(|((transport, protocol), count)| (transport, protocol, count))
     }
 }
 
@@ -52,7 +61,9 @@ impl Gauges {
     }
 
     pub(super) fn now(&self) -> Connections {
-        Connections(std::array::from_fn(|at| self.0.get(at).map_or(0, |gauge| gauge.load(Ordering::Relaxed))))
+        Connections(std::array::from_fn(|at| {
+            self.0.get(at).map_or(0, |gauge| gauge.load(Ordering::Relaxed))
+        }))
     }
 
     /// In the order of [`KINDS`].
@@ -81,7 +92,10 @@ mod tests {
         gauges.opened(Transport::WebSocket, Protocol::Plain);
         gauges.moved(offsets);
         let open: Vec<_> = gauges.now().iter().filter(|(.., count)| *count > 0).collect();
-        assert_eq!(open, [("websocket", "socketio", 1), ("websocket", "plain", 1), ("polling", "engineio", 1)]);
+        assert_eq!(
+            open,
+            [("websocket", "socketio", 1), ("websocket", "plain", 1), ("polling", "engineio", 1)]
+        );
         gauges.closed(Transport::WebSocket, Protocol::Plain);
         assert_eq!(gauges.now().total(), 2);
     }

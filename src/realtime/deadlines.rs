@@ -1,7 +1,8 @@
 //! Every timer of one worker's connections in one heap: no timer future per socket.
 //!
-//! A connection has one entry that counts: the one whose time equals [`Link::scheduled`]. An earlier time gets a further entry, and the older
-//! one is passed over when it comes up. So an idle connection costs one small entry and wakes nobody between its pings.
+//! A connection has one entry that counts: the one whose time equals [`Link::scheduled`]. An
+//! earlier time gets a further entry, and the older one is passed over when it comes up. So an idle
+//! connection costs one small entry and wakes nobody between its pings.
 
 use std::cell::RefCell;
 use std::cmp::{Ordering, Reverse};
@@ -70,7 +71,11 @@ impl Deadlines {
     /// Every connection of this worker.
     pub(super) fn links(&self) -> Vec<Rc<Link>> {
         let heap = self.heap.borrow();
-        heap.iter().filter_map(|Reverse(entry)| entry.link.upgrade().filter(|link| link.scheduled.get() == entry.due)).collect()
+        heap.iter()
+            .filter_map(|Reverse(entry)| {
+                entry.link.upgrade().filter(|link| link.scheduled.get() == entry.due)
+            })
+            .collect()
     }
 
     /// Fires what is due, for as long as the worker lives.
@@ -102,7 +107,9 @@ impl Deadlines {
                 }
             };
             let Some(Reverse(Entry { due, link })) = entry else { return };
-            let Some(link) = link.upgrade().filter(|link| link.scheduled.get() == due) else { continue };
+            let Some(link) = link.upgrade().filter(|link| link.scheduled.get() == due) else {
+                continue;
+            };
             link.scheduled.set(u64::MAX);
             if let Some(next) = link.on_deadline(now) {
                 self.schedule(&link, next.max(now + 1));

@@ -1,4 +1,5 @@
-//! An event on its way to sockets: encoded at most once per protocol, then shared by every queue it stands in.
+//! An event on its way to sockets: encoded at most once per protocol, then shared by every queue it
+//! stands in.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock, Weak};
@@ -18,7 +19,8 @@ use super::wire::{plain, websocket};
 /// Which language a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// `offsets`: the client takes part in connection state recovery. Its library then takes any last argument that is a string for an offset.
+    /// `offsets`: the client takes part in connection state recovery. Its library then takes any
+    /// last argument that is a string for an offset.
     SocketIo {
         offsets: bool,
     },
@@ -33,18 +35,34 @@ impl Protocol {
         self != Self::Plain
     }
 
-    /// One event, and its offset if it has one, as whole WebSocket frames: one, and one for each attachment behind it.
-    pub(super) fn event(self, namespace: &str, name: &str, payload: &Payload, offset: Option<&str>) -> Bytes {
+    /// One event, and its offset if it has one, as whole WebSocket frames: one, and one for each
+    /// attachment behind it.
+    pub(super) fn event(
+        self,
+        namespace: &str,
+        name: &str,
+        payload: &Payload,
+        offset: Option<&str>,
+    ) -> Bytes {
         match self {
             // `42…` is Engine.IO's message type before Socket.IO's event type.
-            Self::SocketIo { offsets } => socketio_event(namespace, name, None, payload, offset.filter(|_| offsets)),
+            Self::SocketIo { offsets } => {
+                socketio_event(namespace, name, None, payload, offset.filter(|_| offsets))
+            }
             Self::Plain => websocket::text(&plain::event(name, &payload.as_one(), offset)),
             Self::EngineIo => message(payload),
         }
     }
 
-    /// As [`Protocol::event`] for one that is not in the log, sent where the log stands at `position`.
-    pub(super) fn unstored(self, namespace: &str, name: &str, payload: &Payload, position: Position) -> Bytes {
+    /// As [`Protocol::event`] for one that is not in the log, sent where the log stands at
+    /// `position`.
+    pub(super) fn unstored(
+        self,
+        namespace: &str,
+        name: &str,
+        payload: &Payload,
+        position: Position,
+    ) -> Bytes {
         // Else the client would take the argument itself for the offset.
         let is_mistaken = self == Self::SocketIo { offsets: true } && payload.ends_in_string();
         let offset = is_mistaken.then(|| position.to_string());
@@ -52,9 +70,16 @@ impl Protocol {
     }
 
     /// An event that asks for an ack. `None`: in this language there is none.
-    pub(super) fn question(self, namespace: &str, name: &str, payload: &Payload, id: u64) -> Option<Bytes> {
+    pub(super) fn question(
+        self,
+        namespace: &str,
+        name: &str,
+        payload: &Payload,
+        id: u64,
+    ) -> Option<Bytes> {
         // No offset: the client's callback is its last argument.
-        matches!(self, Self::SocketIo { .. }).then(|| socketio_event(namespace, name, Some(id), payload, None))
+        matches!(self, Self::SocketIo { .. })
+            .then(|| socketio_event(namespace, name, Some(id), payload, None))
     }
 
     /// The answer to an event that asked for an ack; `id` as it came.
@@ -73,9 +98,22 @@ impl Protocol {
     }
 }
 
-fn socketio_event(namespace: &str, name: &str, id: Option<u64>, payload: &Payload, offset: Option<&str>) -> Bytes {
+fn socketio_event(
+    namespace: &str,
+    name: &str,
+    id: Option<u64>,
+    payload: &Payload,
+    offset: Option<&str>,
+) -> Bytes {
     if payload.is_binary()
-        && let Ok(encoded) = socketio::binary_event(namespace, name, id, payload.args(), payload.attachments(), offset)
+        && let Ok(encoded) = socketio::binary_event(
+            namespace,
+            name,
+            id,
+            payload.args(),
+            payload.attachments(),
+            offset,
+        )
     {
         return frames(&encoded);
     }
@@ -102,8 +140,8 @@ pub(super) fn older(name: &str, aliases: Aliases) -> Option<&'static str> {
     aliases.iter().find(|(today, _)| *today == name).map(|(_, older)| *older)
 }
 
-/// What is to be sent, and to whom: every socket of `namespace` that is in one of `rooms`, once, and in none of
-/// `except`; with no room named, every socket of the namespace.
+/// What is to be sent, and to whom: every socket of `namespace` that is in one of `rooms`, once,
+/// and in none of `except`; with no room named, every socket of the namespace.
 #[derive(Debug)]
 pub struct Event {
     pub(super) namespace: Arc<str>,
@@ -118,7 +156,8 @@ pub struct Event {
     payload: Payload,
     /// It is in the log, and a client that was away gets it later.
     is_stored: bool,
-    /// Its place in the log, or, for one that is not stored, where the log stood when it was routed.
+    /// Its place in the log, or, for one that is not stored, where the log stood when it was
+    /// routed.
     position: OnceLock<Position>,
     /// What is written, by protocol.
     frames: [OnceLock<Bytes>; 4],
@@ -150,7 +189,11 @@ impl Event {
 
     /// As [`Event::new`], for every socket of the namespace.
     #[must_use]
-    pub fn to_all(namespace: impl Into<Arc<str>>, name: impl Into<Cow<'static, str>>, payload: impl Into<Payload>) -> Self {
+    pub fn to_all(
+        namespace: impl Into<Arc<str>>,
+        name: impl Into<Cow<'static, str>>,
+        payload: impl Into<Payload>,
+    ) -> Self {
         Self::new(namespace, name, payload, [] as [Arc<str>; 0])
     }
 
@@ -161,14 +204,16 @@ impl Event {
         self
     }
 
-    /// Not to this socket: what it says itself to a room. It counts for one that is there now, not for one that reads the log later.
+    /// Not to this socket: what it says itself to a room. It counts for one that is there now, not
+    /// for one that reads the log later.
     #[must_use]
     pub fn but(mut self, client: &Client) -> Self {
         self.but = Some(client.0.socket);
         self
     }
 
-    /// Whom it can not be written to at once does not get it: for what is worth nothing a moment later. One that is in the log goes to all the same.
+    /// Whom it can not be written to at once does not get it: for what is worth nothing a moment
+    /// later. One that is in the log goes to all the same.
     #[must_use]
     pub fn volatile(mut self) -> Self {
         self.is_volatile = !self.is_stored;
@@ -184,8 +229,8 @@ impl Event {
         self
     }
 
-    /// Counts the sockets of this process that it is queued to. The count is told when the tally is dropped: keep it in what holds the event's share
-    /// of the budget.
+    /// Counts the sockets of this process that it is queued to. The count is told when the tally is
+    /// dropped: keep it in what holds the event's share of the budget.
     #[must_use]
     pub fn counted(mut self, tally: &Arc<Tally>) -> Self {
         tally.give();
@@ -221,10 +266,12 @@ impl Event {
 
     /// Whether it is for a socket of its namespace that stays in those rooms.
     pub(super) fn is_for(&self, stays: &[Stay]) -> bool {
-        self.position().is_some_and(|position| recovery::is_for(stays, position.id, &self.rooms, &self.except))
+        self.position()
+            .is_some_and(|position| recovery::is_for(stays, position.id, &self.rooms, &self.except))
     }
 
-    /// What is written in that protocol: one frame, or two for an event that has an older name. Workers that race for the first encoding agree on one.
+    /// What is written in that protocol: one frame, or two for an event that has an older name.
+    /// Workers that race for the first encoding agree on one.
     pub(super) fn frame(&self, protocol: Protocol, aliases: Aliases) -> &Bytes {
         let [offsets, bare, plain, engine] = &self.frames;
         let cell = match protocol {
@@ -237,7 +284,11 @@ impl Event {
         let older = older(&self.name, aliases).filter(|_| protocol != Protocol::EngineIo);
         cell.get_or_init(|| match older {
             None => self.encode(protocol, &self.name, ""),
-            Some(older) => [self.encode(protocol, &self.name, ".0"), self.encode(protocol, older, ".1")].concat().into(),
+            Some(older) => {
+                [self.encode(protocol, &self.name, ".0"), self.encode(protocol, older, ".1")]
+                    .concat()
+                    .into()
+            }
         })
     }
 
@@ -274,11 +325,21 @@ mod tests {
 
     #[test]
     fn one_event_has_one_encoding_per_protocol() {
-        let event = Event::new("/admin", "new_order", Payload::json(r#"{"orderId":1}"#), ["admin"]).stored(at(5));
-        assert_eq!(text(event.frame(OFFSETS, &[])), r#"42/admin,["new_order",{"orderId":1},"7.5"]"#);
+        let event = Event::new("/admin", "new_order", Payload::json(r#"{"orderId":1}"#), ["admin"])
+            .stored(at(5));
+        assert_eq!(
+            text(event.frame(OFFSETS, &[])),
+            r#"42/admin,["new_order",{"orderId":1},"7.5"]"#
+        );
         assert_eq!(text(event.frame(BARE, &[])), r#"42/admin,["new_order",{"orderId":1}]"#);
-        assert_eq!(text(event.frame(Protocol::Plain, &[])), r#"{"event":"new_order","data":{"orderId":1},"offset":"7.5"}"#);
-        assert_eq!(event.frame(Protocol::Plain, &[]).as_ptr(), event.frame(Protocol::Plain, &[]).as_ptr());
+        assert_eq!(
+            text(event.frame(Protocol::Plain, &[])),
+            r#"{"event":"new_order","data":{"orderId":1},"offset":"7.5"}"#
+        );
+        assert_eq!(
+            event.frame(Protocol::Plain, &[]).as_ptr(),
+            event.frame(Protocol::Plain, &[]).as_ptr()
+        );
     }
 
     #[test]
@@ -296,12 +357,16 @@ mod tests {
 
     #[test]
     fn what_is_not_stored_has_no_offset_unless_the_client_would_take_its_data_for_one() {
-        for (data, socketio) in [("1", r#"42["typing",1]"#), ("\"x\"", r#"42["typing","x","7.5"]"#)] {
+        for (data, socketio) in [("1", r#"42["typing",1]"#), ("\"x\"", r#"42["typing","x","7.5"]"#)]
+        {
             let event = Event::new("/", "typing", Payload::json(data), ["room"]);
             event.routed_at(at(5));
             assert_eq!(text(event.frame(OFFSETS, &[])), socketio);
             assert_eq!(text(event.frame(BARE, &[])), format!(r#"42["typing",{data}]"#));
-            assert_eq!(text(event.frame(Protocol::Plain, &[])), format!(r#"{{"event":"typing","data":{data}}}"#));
+            assert_eq!(
+                text(event.frame(Protocol::Plain, &[])),
+                format!(r#"{{"event":"typing","data":{data}}}"#)
+            );
         }
     }
 }

@@ -59,11 +59,13 @@ pub struct Handshake {
 
 /// A namespace's yes.
 pub struct Welcome {
-    /// Who this is, as the `session` event's `userId` and in presence; `null` for no one. All sockets of one identity are one user.
+    /// Who this is, as the `session` event's `userId` and in presence; `null` for no one. All
+    /// sockets of one identity are one user.
     pub identity: serde_json::Value,
     /// Rooms from the start.
     pub rooms: Vec<Arc<str>>,
-    /// When [`Gateway::woken`] is to be called, also while the socket is still on its way in: as [`Client::wake_at`].
+    /// When [`Gateway::woken`] is to be called, also while the socket is still on its way in: as
+    /// [`Client::wake_at`].
     pub wake_at: Option<SystemTime>,
     /// The gateway's own data, for [`Client::data`].
     pub data: Rc<dyn Any>,
@@ -73,7 +75,12 @@ impl Welcome {
     /// A socket without an identity, in no room.
     #[must_use]
     pub fn anonymous() -> Self {
-        Self { identity: serde_json::Value::Null, rooms: Vec::new(), wake_at: None, data: Rc::new(()) }
+        Self {
+            identity: serde_json::Value::Null,
+            rooms: Vec::new(),
+            wake_at: None,
+            data: Rc::new(()),
+        }
     }
 }
 
@@ -117,24 +124,32 @@ pub(super) fn shown(name: &str) -> &str {
     name.char_indices().nth(NAME_SHOWN).map_or(name, |(end, _)| &name[..end]) // where a character begins
 }
 
-/// One namespace of a server. All futures of one socket in a namespace run one after another, in the order its events came.
+/// One namespace of a server. All futures of one socket in a namespace run one after another, in
+/// the order its events came.
 pub trait Gateway: Send + Sync + 'static {
-    /// May this connection join? `auth` is the payload of CONNECT (Socket.IO) or of the `auth` frame (plain). An
-    /// [`Error::Unauthorized`] with reason `missing` on the plain protocol means: wait for an `auth` frame.
-    fn connect(&self, handshake: Rc<Handshake>, auth: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>>;
+    /// May this connection join? `auth` is the payload of CONNECT (Socket.IO) or of the `auth`
+    /// frame (plain). An [`Error::Unauthorized`] with reason `missing` on the plain protocol means:
+    /// wait for an `auth` frame.
+    fn connect(
+        &self,
+        handshake: Rc<Handshake>,
+        auth: Option<Json>,
+    ) -> LocalBoxFuture<Result<Welcome, Error>>;
 
     /// The socket is in; its events are handled after this. For what it is to be told first.
     fn entered(&self, _client: Client) -> LocalBoxFuture<()> {
         Box::pin(std::future::ready(()))
     }
 
-    /// An event has come. An error answers the ack with `{ok:false, error:{code, message}}`, or is sent as an `error` event.
+    /// An event has come. An error answers the ack with `{ok:false, error:{code, message}}`, or is
+    /// sent as an `error` event.
     fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply>;
 
     /// The moment of [`Client::wake_at`] has come.
     fn woken(&self, _client: &Client) {}
 
-    /// The program has said something about this socket, by [`HubHandle::signal`](super::HubHandle::signal).
+    /// The program has said something about this socket, by
+    /// [`HubHandle::signal`](super::HubHandle::signal).
     fn signalled(&self, _client: &Client, _signal: &Signal) {}
 
     /// The socket has left; nothing can be sent to it any more.
@@ -175,5 +190,7 @@ where
 /// The first value of a key in a query string, decoded.
 #[must_use]
 pub fn query_value(query: &str, key: &str) -> Option<String> {
-    form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == key).map(|(_, value)| value.into_owned())
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == key)
+        .map(|(_, value)| value.into_owned())
 }

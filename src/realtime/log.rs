@@ -1,7 +1,9 @@
-//! The other upward edge: what keeps sessions and events while nobody is connected. A server without one resumes nothing.
+//! The other upward edge: what keeps sessions and events while nobody is connected. A server
+//! without one resumes nothing.
 //!
-//! Its calls come from worker threads, and its futures may end on any. What must not overtake each other it keeps in order itself: of one session,
-//! calls take effect in the order in which they were made.
+//! Its calls come from worker threads, and its futures may end on any. What must not overtake each
+//! other it keeps in order itself: of one session, calls take effect in the order in which they
+//! were made.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -27,7 +29,8 @@ pub struct Attachment {
 /// How a stay ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The line was lost: it can be resumed for a while. The client surely has what is for it up to `confirmed`.
+    /// The line was lost: it can be resumed for a while. The client surely has what is for it up to
+    /// `confirmed`.
     Lost { confirmed: Option<Position> },
     /// For good.
     Final,
@@ -56,14 +59,21 @@ pub trait Log: Send + Sync + 'static {
     /// A session begins. When this returns, it can be resumed.
     fn open(&self, session: Attachment) -> LogFuture<()>;
 
-    /// Takes a session up again. `None`: it has ended, or was lost too long ago; or the log does not hold all that came after the claim, and with that
-    /// it ends.
+    /// Takes a session up again. `None`: it has ended, or was lost too long ago; or the log does
+    /// not hold all that came after the claim, and with that it ends.
     fn resume(&self, session: Attachment, claim: Claim) -> LogFuture<Option<Resumed>>;
 
     /// A stay is over. Nothing happens when the session has been taken up again meanwhile.
     fn end(&self, sid: Arc<str>, attachment: i64, end: End);
 
-    /// Events of that session's namespace for who stays in those rooms, that follow event `after`, not beyond `up_to`. As many as are good to hold
-    /// at once, at least one step further. `None`: some of what follows is not kept any more.
-    fn page(&self, session: &Attachment, rooms: Vec<Stay>, after: i64, up_to: i64) -> LogFuture<Option<Page>>;
+    /// Events of that session's namespace for who stays in those rooms, that follow event `after`,
+    /// not beyond `up_to`. As many as are good to hold at once, at least one step further. `None`:
+    /// some of what follows is not kept any more.
+    fn page(
+        &self,
+        session: &Attachment,
+        rooms: Vec<Stay>,
+        after: i64,
+        up_to: i64,
+    ) -> LogFuture<Option<Page>>;
 }

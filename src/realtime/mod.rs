@@ -1,5 +1,6 @@
-//! A Socket.IO and plain WebSocket server on actix. It knows no shop, no chat and no database: a program registers a [`Gateway`] per
-//! namespace and publishes [`Event`]s through a [`HubHandle`]; with a [`Log`], clients that lost their line resume.
+//! A Socket.IO and plain WebSocket server on actix. It knows no shop, no chat and no database: a
+//! program registers a [`Gateway`] per namespace and publishes [`Event`]s through a [`HubHandle`];
+//! with a [`Log`], clients that lost their line resume.
 //!
 //! | part | owns |
 //! | --- | --- |
@@ -20,8 +21,9 @@
 //! | `deadlines`, `alarms` | every timer of a worker's connections in one heap; the moments that its sockets' gateways wait for |
 //! | [`admission`] | who may open a connection at all: Origin, rate, draining |
 //!
-//! Waiting goes one way, upward (session → gateway → hub). Downward nobody waits, so two full queues can not lock each other; the bound is
-//! the hub's budget of bytes in flight, taken before an event is made.
+//! Waiting goes one way, upward (session → gateway → hub). Downward nobody waits, so two full
+//! queues can not lock each other; the bound is the hub's budget of bytes in flight, taken before
+//! an event is made.
 
 pub mod admission;
 mod alarms;

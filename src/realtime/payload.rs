@@ -1,4 +1,5 @@
-//! What an event or an answer carries: any number of arguments, each a JSON value, and the bytes that belong into them.
+//! What an event or an answer carries: any number of arguments, each a JSON value, and the bytes
+//! that belong into them.
 
 use std::borrow::Cow;
 
@@ -23,8 +24,9 @@ pub(super) const FIRST_ATTACHMENT: &str = r#"{"_placeholder":true,"num":0}"#;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Socket.IO clients get each argument as it is, bytes as bytes. On the plain protocol, which has JSON alone and one `data`: nothing is `null`, several
-/// arguments are an array, and bytes are a string of base64.
+/// Socket.IO clients get each argument as it is, bytes as bytes. On the plain protocol, which has
+/// JSON alone and one `data`: nothing is `null`, several arguments are an array, and bytes are a
+/// string of base64.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Payload {
     /// The arguments' texts, with commas between. Where bytes belong stands a placeholder for them.
@@ -40,7 +42,8 @@ impl Payload {
         Self::default()
     }
 
-    /// One argument: a JSON text, which goes out as it is. Who hands over what is not JSON makes the client drop its connection.
+    /// One argument: a JSON text, which goes out as it is. Who hands over what is not JSON makes
+    /// the client drop its connection.
     #[must_use]
     pub fn json(text: impl Into<String>) -> Self {
         Self { args: text.into(), count: 1, attachments: Vec::new() }
@@ -60,12 +63,16 @@ impl Payload {
         Self { args: FIRST_ATTACHMENT.to_owned(), count: 1, attachments: vec![bytes.into()] }
     }
 
-    /// Several arguments, each JSON, with `{"_placeholder":true,"num":N}` where the Nth of the attachments belongs.
+    /// Several arguments, each JSON, with `{"_placeholder":true,"num":N}` where the Nth of the
+    /// attachments belongs.
     ///
     /// # Errors
-    /// [`Fault::TooManyAttachments`] above ten, [`Fault::Attachments`] for a placeholder that points beside them, [`Fault::Payload`] for JSON that is
-    /// nested deeper than 128.
-    pub fn with_attachments<'a>(args: impl IntoIterator<Item = &'a str>, attachments: Vec<Bytes>) -> Result<Self, Fault> {
+    /// [`Fault::TooManyAttachments`] above ten, [`Fault::Attachments`] for a placeholder that
+    /// points beside them, [`Fault::Payload`] for JSON that is nested deeper than 128.
+    pub fn with_attachments<'a>(
+        args: impl IntoIterator<Item = &'a str>,
+        attachments: Vec<Bytes>,
+    ) -> Result<Self, Fault> {
         let args: Vec<&str> = args.into_iter().collect();
         let payload = Self { count: args.len(), args: args.join(","), attachments };
         if payload.attachments.len() > MAX_ATTACHMENTS {
@@ -80,7 +87,8 @@ impl Payload {
     /// These arguments, and behind them those.
     ///
     /// # Errors
-    /// As [`Payload::with_attachments`]; so a stranger's JSON that looks like a placeholder is refused beside bytes.
+    /// As [`Payload::with_attachments`]; so a stranger's JSON that looks like a placeholder is
+    /// refused beside bytes.
     pub fn and(self, more: Self) -> Result<Self, Fault> {
         let (own, others) = (self.attachments.len(), more.attachments.len());
         if own + others > MAX_ATTACHMENTS {
@@ -130,7 +138,8 @@ impl Payload {
     pub(super) fn as_one(&self) -> Cow<'_, str> {
         let args = if self.is_binary() {
             // What could not be put together goes out as it is: it harms nobody there.
-            socketio::inline(&self.args, &self.attachments).map_or(Cow::Borrowed(self.args()), Cow::Owned)
+            socketio::inline(&self.args, &self.attachments)
+                .map_or(Cow::Borrowed(self.args()), Cow::Owned)
         } else {
             Cow::Borrowed(self.args())
         };
@@ -168,7 +177,8 @@ mod tests {
     #[test]
     fn arguments_are_put_behind_each_other_with_their_own_bytes() {
         let [one, two] = [Payload::bytes(vec![1]), Payload::bytes(vec![2])];
-        let all = Payload::none().and(one).unwrap().and(Payload::json("1")).unwrap().and(two).unwrap();
+        let all =
+            Payload::none().and(one).unwrap().and(Payload::json("1")).unwrap().and(two).unwrap();
         assert_eq!(all.args(), r#"{"_placeholder":true,"num":0},1,{"_placeholder":true,"num":1}"#);
         assert_eq!(all.attachments(), [&[1][..], &[2]]);
         assert_eq!(all.as_one(), r#"["AQ==",1,"Ag=="]"#);
@@ -180,12 +190,20 @@ mod tests {
         assert_eq!(bytes.clone().and(stranger.clone()), Err(Fault::Attachments));
         assert_eq!(stranger.clone().and(bytes), Err(Fault::Attachments));
         assert_eq!(stranger.as_one(), HOLE);
-        assert_eq!(Payload::with_attachments([HOLE, r#"{"_placeholder":true,"num":1}"#], vec![Bytes::new()]), Err(Fault::Attachments));
+        assert_eq!(
+            Payload::with_attachments(
+                [HOLE, r#"{"_placeholder":true,"num":1}"#],
+                vec![Bytes::new()]
+            ),
+            Err(Fault::Attachments)
+        );
     }
 
     #[test]
     fn ten_attachments_are_the_most() {
-        let all = |many: u8| (0..many).try_fold(Payload::none(), |all, byte| all.and(Payload::bytes(vec![byte])));
+        let all = |many: u8| {
+            (0..many).try_fold(Payload::none(), |all, byte| all.and(Payload::bytes(vec![byte])))
+        };
         assert!(all(10).is_ok());
         assert_eq!(all(11), Err(Fault::TooManyAttachments));
     }
@@ -193,7 +211,14 @@ mod tests {
     #[test]
     fn as_one_value_it_is_null_itself_or_an_array() {
         let two = Payload::json("1").and(Payload::of("x").unwrap()).unwrap();
-        assert_eq!([Payload::none().as_one(), Payload::json("1").as_one(), two.as_one()], ["null", "1", r#"[1,"x"]"#]);
-        assert!(two.ends_in_string() && !Payload::none().ends_in_string() && !Payload::json("{\"a\":\"b\"}").ends_in_string());
+        assert_eq!(
+            [Payload::none().as_one(), Payload::json("1").as_one(), two.as_one()],
+            ["null", "1", r#"[1,"x"]"#]
+        );
+        assert!(
+            two.ends_in_string()
+                && !Payload::none().ends_in_string()
+                && !Payload::json("{\"a\":\"b\"}").ends_in_string()
+        );
     }
 }

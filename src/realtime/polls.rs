@@ -1,8 +1,10 @@
-//! Engine.IO's long-polling as a session has it: the poll that waits for something to be sent, and the packets that a POST has brought. The requests
-//! are `transport/polling`'s; what is sent and when is `link`'s.
+//! Engine.IO's long-polling as a session has it: the poll that waits for something to be sent, and
+//! the packets that a POST has brought. The requests are `transport/polling`'s; what is sent and
+//! when is `link`'s.
 //!
-//! What waits for a client stands in its link as WebSocket frames, whatever it goes over: a payload is made of them when a poll takes it, and what is
-//! still there when the client moves to a WebSocket goes out as it is.
+//! What waits for a client stands in its link as WebSocket frames, whatever it goes over: a payload
+//! is made of them when a poll takes it, and what is still there when the client moves to a
+//! WebSocket goes out as it is.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -17,7 +19,8 @@ use super::wire::engineio::payload::{append, split};
 use super::wire::engineio::{Frame, HandshakeFault};
 use super::wire::websocket;
 
-/// Where a request waits for what becomes of it. Dropped: the session is over, and was not this request's to end.
+/// Where a request waits for what becomes of it. Dropped: the session is over, and was not this
+/// request's to end.
 pub(super) type Answer<T> = oneshot::Sender<Result<T, HandshakeFault>>;
 
 /// The polling side of a link, as long as it has one.
@@ -77,7 +80,8 @@ impl Polls {
         }
     }
 
-    /// Refuses the poll that waits, if one does: it has come behind the client's word that it has moved.
+    /// Refuses the poll that waits, if one does: it has come behind the client's word that it has
+    /// moved.
     pub(super) fn refuse_poll(&self) {
         if let Some(poll) = self.waiting.take() {
             refuse(poll);
@@ -149,9 +153,11 @@ fn refuse<T>(request: Answer<T>) {
     let _ = request.send(Err(HandshakeFault::BadRequest));
 }
 
-/// As if it had come in a WebSocket frame; bytes too are text here, and known by their first letter.
+/// As if it had come in a WebSocket frame; bytes too are text here, and known by their first
+/// letter.
 fn message(packet: Bytes) -> Result<Message, ProtocolError> {
-    let fault = |_| ProtocolError::Io(Error::new(ErrorKind::InvalidData, "a packet that is not UTF-8"));
+    let fault =
+        |_| ProtocolError::Io(Error::new(ErrorKind::InvalidData, "a packet that is not UTF-8"));
     ByteString::try_from(packet).map(Message::Text).map_err(fault)
 }
 
@@ -189,10 +195,17 @@ mod tests {
     #[test]
     fn a_payload_has_each_packet_of_each_frame() {
         let two = [websocket::text("42[\"a\"]"), websocket::text("42[\"b\"]")].concat();
-        let mut queue =
-            VecDeque::from([websocket::text("2"), two.into(), websocket::binary(b"\x01\x02"), websocket::close(Reason::Shutdown)]);
+        let mut queue = VecDeque::from([
+            websocket::text("2"),
+            two.into(),
+            websocket::binary(b"\x01\x02"),
+            websocket::close(Reason::Shutdown),
+        ]);
         let mut parts = queue.clone();
-        assert_eq!(&payload(&mut queue, usize::MAX)[..], b"2\x1e42[\"a\"]\x1e42[\"b\"]\x1ebAQI=\x1e1");
+        assert_eq!(
+            &payload(&mut queue, usize::MAX)[..],
+            b"2\x1e42[\"a\"]\x1e42[\"b\"]\x1ebAQI=\x1e1"
+        );
         assert!(queue.is_empty());
         for part in [&b"2\x1e42[\"a\"]"[..], b"42[\"b\"]\x1ebAQI=", b"1", b""] {
             assert_eq!(&payload(&mut parts, 2)[..], part);
@@ -237,7 +250,8 @@ mod tests {
     #[test]
     fn a_second_poll_is_refused_unless_the_first_has_gone() {
         let polls = Polls::default();
-        let ((first, answer), (second, mut refused), (third, _)) = (oneshot::channel(), oneshot::channel(), oneshot::channel());
+        let ((first, answer), (second, mut refused), (third, _)) =
+            (oneshot::channel(), oneshot::channel(), oneshot::channel());
         assert!(polls.wait(first) && !polls.wait(second));
         assert_eq!(refused.try_recv(), Ok(Err(HandshakeFault::BadRequest)));
         drop(answer);

@@ -1,7 +1,9 @@
-//! Who is in a room: users, however many sockets each has there. Pure; the hub tells it what happens and when, and sends what it has to say.
+//! Who is in a room: users, however many sockets each has there. Pure; the hub tells it what
+//! happens and when, and sends what it has to say.
 //!
-//! Changes are collected, and what cancels out within one collection is not told. A user whose last line broke is still there for a while: one who
-//! is back by then was never away. A room with more users than the limit is told nothing.
+//! Changes are collected, and what cancels out within one collection is not told. A user whose last
+//! line broke is still there for a while: one who is back by then was never away. A room with more
+//! users than the limit is told nothing.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -46,7 +48,8 @@ impl Present {
     #[must_use]
     pub fn to_json(&self, room: &str) -> serde_json::Value {
         // Each is JSON text, made from a value.
-        let members = self.users.iter().filter_map(|user| serde_json::from_str(user).ok()).collect();
+        let members =
+            self.users.iter().filter_map(|user| serde_json::from_str(user).ok()).collect();
         serde_json::json!({"room": room, "members": serde_json::Value::Array(members)})
     }
 }
@@ -74,7 +77,8 @@ struct Room {
     users: IndexMap<Arc<str>, Here>,
     /// Since the last collection.
     changes: IndexMap<Arc<str>, Change>,
-    /// So many of the changes, from the first, were told to somebody who has come since: with the list of who is there.
+    /// So many of the changes, from the first, were told to somebody who has come since: with the
+    /// list of who is there.
     seen: usize,
 }
 
@@ -86,7 +90,8 @@ struct Here {
 }
 
 impl Room {
-    /// What undoes a change that nobody knows of yet is not told either. One that somebody has seen is taken back in words.
+    /// What undoes a change that nobody knows of yet is not told either. One that somebody has seen
+    /// is taken back in words.
     fn note(&mut self, user: &Arc<str>, change: Change) {
         match self.changes.get_index_of(user) {
             Some(at) if at >= self.seen => {
@@ -114,7 +119,8 @@ pub(super) struct Presence {
     rooms: HashMap<Place, Room>,
     /// Rooms with changes.
     news: HashSet<Place>,
-    /// Lost lines by the time when they count as leaves; those whose users have come back stand here until then.
+    /// Lost lines by the time when they count as leaves; those whose users have come back stand
+    /// here until then.
     lapses: VecDeque<(Instant, Place, Arc<str>)>,
 }
 
@@ -132,7 +138,8 @@ impl Presence {
         here.until = None;
         // What this user itself has changed last, nobody else has seen by this.
         let own = room.changes.get_index_of(user);
-        let seen = room.changes.len() - usize::from(own.is_some_and(|at| at + 1 == room.changes.len()));
+        let seen =
+            room.changes.len() - usize::from(own.is_some_and(|at| at + 1 == room.changes.len()));
         room.seen = room.seen.max(seen);
         if is_new {
             room.note(user, Change::Joined);
@@ -174,7 +181,9 @@ impl Presence {
             && let Some((at, place, user)) = self.lapses.pop_front()
         {
             let Some(room) = self.rooms.get_mut(&place) else { continue };
-            let Some(here) = room.users.get_mut(&user).filter(|here| here.until == Some(at)) else { continue };
+            let Some(here) = room.users.get_mut(&user).filter(|here| here.until == Some(at)) else {
+                continue;
+            };
             here.until = None;
             if here.sockets == 0 {
                 room.remove(&user);
@@ -196,15 +205,33 @@ impl Presence {
             room.seen = 0;
             if room.users.len() <= self.settings.limit {
                 let users = |wanted: fn(&Change) -> bool| {
-                    let users: Vec<&str> = changes.iter().filter(|(_, change)| wanted(change)).map(|(user, _)| &**user).collect();
+                    let users: Vec<&str> = changes
+                        .iter()
+                        .filter(|(_, change)| wanted(change))
+                        .map(|(user, _)| &**user)
+                        .collect();
                     users.join(",")
                 };
                 let left = users(|change| matches!(change, Change::Left));
                 let joined = users(|change| matches!(change, Change::Joined));
-                events.extend([("presence:leave", left), ("presence:join", joined)].into_iter().filter_map(|(name, users)| {
-                    let data = format!(r#"{{"room":{},"userIds":[{users}]}}"#, serde_json::Value::from(&*place.1));
-                    (!users.is_empty()).then(|| Event::new(Arc::clone(&place.0), name, Payload::json(data), [Arc::clone(&place.1)]))
-                }));
+                events.extend(
+                    [("presence:leave", left), ("presence:join", joined)].into_iter().filter_map(
+                        |(name, users)| {
+                            let data = format!(
+                                r#"{{"room":{},"userIds":[{users}]}}"#,
+                                serde_json::Value::from(&*place.1)
+                            );
+                            (!users.is_empty()).then(|| {
+                                Event::new(
+                                    Arc::clone(&place.0),
+                                    name,
+                                    Payload::json(data),
+                                    [Arc::clone(&place.1)],
+                                )
+                            })
+                        },
+                    ),
+                );
             }
             if room.is_idle() {
                 self.rooms.remove(&place);
@@ -216,7 +243,10 @@ impl Presence {
     /// Who is in the room now, told or not.
     pub(super) fn of(&self, place: &Place) -> Present {
         let Some(room) = self.rooms.get(place) else { return Present::default() };
-        Present { users: room.users.keys().take(MOST_NAMED).cloned().collect(), count: room.users.len() }
+        Present {
+            users: room.users.keys().take(MOST_NAMED).cloned().collect(),
+            count: room.users.len(),
+        }
     }
 }
 
@@ -230,7 +260,11 @@ mod tests {
     }
 
     fn presence(limit: usize) -> Presence {
-        Presence::new(PresenceSettings { limit, linger: Duration::from_secs(5), ..PresenceSettings::default() })
+        Presence::new(PresenceSettings {
+            limit,
+            linger: Duration::from_secs(5),
+            ..PresenceSettings::default()
+        })
     }
 
     fn user(id: u32) -> Arc<str> {
@@ -240,7 +274,8 @@ mod tests {
     /// What is told now: `join 1,2` and the like.
     fn told(presence: &mut Presence) -> Vec<String> {
         let text = |event: &Event| {
-            let frame = String::from_utf8_lossy(&event.frame(Protocol::Plain, &[])[2..]).into_owned();
+            let frame =
+                String::from_utf8_lossy(&event.frame(Protocol::Plain, &[])[2..]).into_owned();
             let (_, name) = frame.split_once(r#""event":"presence:"#).expect("a presence event");
             let (name, rest) = name.split_once('"').expect("its end");
             let (_, users) = rest.split_once(r#""room":"project:1","userIds":["#).expect("users");
@@ -355,6 +390,8 @@ mod tests {
         presence.leave(&place(), &user(1), Gone::Lost);
         presence.lapse(Instant::now() + Duration::from_secs(6));
         told(&mut presence);
-        assert!(presence.rooms.is_empty() && presence.news.is_empty() && presence.lapses.is_empty());
+        assert!(
+            presence.rooms.is_empty() && presence.news.is_empty() && presence.lapses.is_empty()
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! Resuming a session, the pure part: places in the log, the offsets that clients carry, the signed `pid`, and which events are for whom.
+//! Resuming a session, the pure part: places in the log, the offsets that clients carry, the signed
+//! `pid`, and which events are for whom.
 //!
-//! Socket.IO's connection state recovery: CONNECT is answered with a `pid`; every stored event ends in its offset; a client that comes back
-//! sends `{pid, offset}`. The plain protocol has the same as `?resume=` and `?offset=`.
+//! Socket.IO's connection state recovery: CONNECT is answered with a `pid`; every stored event ends
+//! in its offset; a client that comes back sends `{pid, offset}`. The plain protocol has the same
+//! as `?resume=` and `?offset=`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +15,8 @@ use hmac::digest::KeyInit;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-/// A place in the log. Ids are gap-free and grow with time; an epoch is a stretch of the log that was never undone.
+/// A place in the log. Ids are gap-free and grow with time; an epoch is a stretch of the log that
+/// was never undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {
     pub epoch: i64,
@@ -27,7 +30,8 @@ impl fmt::Display for Position {
     }
 }
 
-/// What a client has: everything for it up to an event. An event that is sent under two names has two offsets, `EPOCH.ID.0` and `EPOCH.ID.1`.
+/// What a client has: everything for it up to an event. An event that is sent under two names has
+/// two offsets, `EPOCH.ID.0` and `EPOCH.ID.1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offset {
     pub position: Position,
@@ -66,7 +70,8 @@ impl FromStr for Offset {
 
     fn from_str(text: &str) -> Result<Self, OffsetFault> {
         let number = |part: Option<&str>| {
-            let part = part.filter(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+            let part = part
+                .filter(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
             part.and_then(|part| part.parse().ok()).ok_or(OffsetFault)
         };
         let mut parts = text.split('.');
@@ -120,7 +125,9 @@ impl PidKey {
 
     /// `PAYLOAD.MAC`, both in base64url.
     pub(super) fn sign(&self, pid: &Pid) -> String {
-        let payload = serde_json::json!([pid.sid, pid.namespace, pid.user, pid.first.epoch, pid.first.id]).to_string();
+        let payload =
+            serde_json::json!([pid.sid, pid.namespace, pid.user, pid.first.epoch, pid.first.id])
+                .to_string();
         let payload = URL_SAFE_NO_PAD.encode(payload);
         let mac = self.mac(payload.as_bytes()).finalize().into_bytes();
         format!("{payload}.{}", URL_SAFE_NO_PAD.encode(mac))
@@ -174,7 +181,20 @@ mod tests {
             assert_eq!(offset.to_string().parse(), Ok(offset));
         }
         assert_eq!("7.12.1".parse(), Ok(whole));
-        for text in ["", "7", "7.", ".12", "7.12.2", "7.12.", "7.12.0.0", "-7.12", "+7.12", "7.12 ", "x.12", "7.99999999999999999999"] {
+        for text in [
+            "",
+            "7",
+            "7.",
+            ".12",
+            "7.12.2",
+            "7.12.",
+            "7.12.0.0",
+            "-7.12",
+            "+7.12",
+            "7.12 ",
+            "x.12",
+            "7.99999999999999999999",
+        ] {
             assert_eq!(text.parse::<Offset>(), Err(OffsetFault), "{text:?}");
         }
     }
@@ -189,7 +209,12 @@ mod tests {
 
     #[test]
     fn a_pid_is_believed_only_with_its_own_key_and_whole() {
-        let pid = Pid { sid: "s\"1".into(), namespace: "/admin".into(), user: "5".into(), first: Position { epoch: 3, id: 9 } };
+        let pid = Pid {
+            sid: "s\"1".into(),
+            namespace: "/admin".into(),
+            user: "5".into(),
+            first: Position { epoch: 3, id: 9 },
+        };
         let key = PidKey::new([1; 32]);
         let text = key.sign(&pid);
         assert_eq!(key.read(&text), Some(pid.clone()));
@@ -210,7 +235,10 @@ mod tests {
         assert!(is_for(&stays, 7, std::slice::from_ref(&a), &[]));
         assert!(!is_for(&stays, 5, std::slice::from_ref(&a), &[]));
         assert!(!is_for(&stays, 8, std::slice::from_ref(&a), &[]));
-        assert!(is_for(&stays, 5, &[], std::slice::from_ref(&a)), "it was not in the room that is left out yet");
+        assert!(
+            is_for(&stays, 5, &[], std::slice::from_ref(&a)),
+            "it was not in the room that is left out yet"
+        );
         assert!(!is_for(&stays, 6, &[], std::slice::from_ref(&a)));
         assert!(!is_for(&stays, 6, &[b], &[]));
     }

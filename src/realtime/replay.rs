@@ -1,5 +1,6 @@
-//! What a socket that comes back has missed, the pure part: from where on, which events, and which frames of them. `arrival` fetches the pages and
-//! sends the frames; the test drives the same code through random schedules (`replay_model`).
+//! What a socket that comes back has missed, the pure part: from where on, which events, and which
+//! frames of them. `arrival` fetches the pages and sends the frames; the test drives the same code
+//! through random schedules (`replay_model`).
 
 use std::sync::Arc;
 
@@ -19,8 +20,15 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// From the latest of where its session began, the offset that it came with, and what it surely has.
-    pub(super) fn new(namespace: Arc<str>, first: Position, offset: Option<Offset>, confirmed: Option<Position>, stays: Vec<Stay>) -> Self {
+    /// From the latest of where its session began, the offset that it came with, and what it surely
+    /// has.
+    pub(super) fn new(
+        namespace: Arc<str>,
+        first: Position,
+        offset: Option<Offset>,
+        confirmed: Option<Position>,
+        stays: Vec<Stay>,
+    ) -> Self {
         let known = [offset, confirmed.map(Offset::whole)].into_iter().flatten();
         Self { namespace, stays, at: known.fold(Offset::whole(first), Offset::max) }
     }
@@ -32,7 +40,8 @@ impl Replay {
     /// Leaves the rooms that it is in no more.
     pub(super) fn stay_where(&mut self, is_in: impl Fn(&str) -> bool) {
         let at = self.at.position.id;
-        for stay in self.stays.iter_mut().filter(|stay| stay.until.is_none() && !is_in(&stay.room)) {
+        for stay in self.stays.iter_mut().filter(|stay| stay.until.is_none() && !is_in(&stay.room))
+        {
             stay.until = Some(at);
         }
     }
@@ -59,12 +68,20 @@ impl Replay {
 
     /// The next page, from memory. `None`: it has to be read.
     pub(super) fn known(&self, tail: &Tail) -> Option<Page> {
-        let is_mine = |event: &Event| event.namespace == self.namespace && event.is_for(&self.stays);
+        let is_mine =
+            |event: &Event| event.namespace == self.namespace && event.is_for(&self.stays);
         tail.page(self.after(), is_mine).filter(|page| page.end > self.after())
     }
 
-    /// Takes a page: the frames to be sent, event by event, nothing of what is behind `end`. `None`: the page brings nothing new.
-    pub(super) fn take(&mut self, page: &Page, end: i64, protocol: Protocol, aliases: Aliases) -> Option<Vec<Bytes>> {
+    /// Takes a page: the frames to be sent, event by event, nothing of what is behind `end`.
+    /// `None`: the page brings nothing new.
+    pub(super) fn take(
+        &mut self,
+        page: &Page,
+        end: i64,
+        protocol: Protocol,
+        aliases: Aliases,
+    ) -> Option<Vec<Bytes>> {
         let (at, end) = (self.at, self.up_to(end));
         if page.end <= self.after() {
             return None;

@@ -1,8 +1,10 @@
-//! A model of resuming, driven through random schedules: one session, a log that survives crashes (or loses its end with the power), a line that is cut
-//! between any two frames, and the official client's rule. Offsets, pids, frames, pages, the tail in memory and the replay are the real ones.
+//! A model of resuming, driven through random schedules: one session, a log that survives crashes
+//! (or loses its end with the power), a line that is cut between any two frames, and the official
+//! client's rule. Offsets, pids, frames, pages, the tail in memory and the replay are the real
+//! ones.
 //!
-//! Held each time: a client that is told `recovered: true` in the end has heard each event that is for it once, under each of its names, in order;
-//! else it knows that it was not.
+//! Held each time: a client that is told `recovered: true` in the end has heard each event that is
+//! for it once, under each of its names, in order; else it knows that it was not.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -128,8 +130,13 @@ impl World {
 
     /// An event, stored or not, for some rooms.
     fn emit(&mut self) {
-        let rooms: Vec<Arc<str>> = ["user", "a", "b"].into_iter().filter(|_| self.random.random_bool(0.5)).map(room).collect();
-        let except: Vec<Arc<str>> = ["a"].into_iter().filter(|_| self.random.random_bool(0.2)).map(room).collect();
+        let rooms: Vec<Arc<str>> = ["user", "a", "b"]
+            .into_iter()
+            .filter(|_| self.random.random_bool(0.5))
+            .map(room)
+            .collect();
+        let except: Vec<Arc<str>> =
+            ["a"].into_iter().filter(|_| self.random.random_bool(0.2)).map(room).collect();
         if rooms.is_empty() {
             return;
         }
@@ -138,11 +145,17 @@ impl World {
             // Not stored, and ends in a string.
             let event = Event::new("/", name, Payload::json("\"7.7\""), rooms);
             event.routed_at(self.head());
-            self.deliver(&Arc::new(event), |stay, event| stay.until.is_none() && event.rooms.contains(&stay.room));
+            self.deliver(&Arc::new(event), |stay, event| {
+                stay.until.is_none() && event.rooms.contains(&stay.room)
+            });
             return;
         }
         let place = Position { id: self.head().id + 1, ..self.head() };
-        let event = Arc::new(Event::new("/", name, Payload::json(place.id.to_string()), rooms).except(except).stored(place));
+        let event = Arc::new(
+            Event::new("/", name, Payload::json(place.id.to_string()), rooms)
+                .except(except)
+                .stored(place),
+        );
         self.log.push(Arc::clone(&event));
         self.tail.push(place.id, &event);
         if let Some(session) = &mut self.session
@@ -153,14 +166,17 @@ impl World {
                 session.due.push(("two:older".to_owned(), place.id));
             }
         }
-        self.deliver(&event, |stay, event| stay.until.is_none() && event.rooms.contains(&stay.room));
+        self.deliver(&event, |stay, event| {
+            stay.until.is_none() && event.rooms.contains(&stay.room)
+        });
     }
 
     /// As the outlets do: to who is in one of the rooms now, and in none of those left out.
     fn deliver(&mut self, event: &Arc<Event>, hears: impl Fn(&Stay, &Event) -> bool) {
         let (Some(session), Some(line)) = (&self.session, &mut self.line) else { return };
         let is_out = |stay: &Stay| stay.until.is_none() && event.except.contains(&stay.room);
-        if !session.stays.iter().any(|stay| hears(stay, event)) || session.stays.iter().any(is_out) {
+        if !session.stays.iter().any(|stay| hears(stay, event)) || session.stays.iter().any(is_out)
+        {
             return;
         }
         let frame = event.frame(PROTOCOL, ALIASES).clone();
@@ -196,18 +212,27 @@ impl World {
     fn resume(&self, session: &Session, offset: Option<Offset>) -> Option<Replay> {
         let is_good = |position: Position| {
             let at = self.epochs.iter().position(|(epoch, _)| *epoch == position.epoch);
-            let later = at.map(|at| self.epochs[at + 1..].iter().all(|(_, first)| position.id < *first));
+            let later =
+                at.map(|at| self.epochs[at + 1..].iter().all(|(_, first)| position.id < *first));
             later == Some(true) && position.id <= self.head().id
         };
         let confirmed = session.confirmed.filter(|confirmed| is_good(*confirmed));
-        let replay = Replay::new("/".into(), session.first, offset, confirmed, session.stays.clone());
-        let is_whole = is_good(session.first) && offset.is_none_or(|offset| is_good(offset.position)) && self.pruned <= replay.after();
+        let replay =
+            Replay::new("/".into(), session.first, offset, confirmed, session.stays.clone());
+        let is_whole = is_good(session.first)
+            && offset.is_none_or(|offset| is_good(offset.position))
+            && self.pruned <= replay.after();
         is_whole.then_some(replay)
     }
 
     fn hello(pipe: &mut VecDeque<Packet>, sid: &str, pid: &str, offset: Offset) {
         pipe.push_back(Packet::Frame(websocket::text(&socketio::connect("/", sid, Some(pid)))));
-        pipe.push_back(Packet::Frame(PROTOCOL.event("/", "session", &Payload::json("{}"), Some(&offset.to_string()))));
+        pipe.push_back(Packet::Frame(PROTOCOL.event(
+            "/",
+            "session",
+            &Payload::json("{}"),
+            Some(&offset.to_string()),
+        )));
     }
 
     /// One step of a socket that is on its way in.
@@ -215,10 +240,20 @@ impl World {
         let (head, Some(line)) = (self.head().id, &mut self.line) else { return };
         match std::mem::replace(&mut line.stage, Stage::Live) {
             Stage::Live => {}
-            Stage::CatchingUp(replay) if !replay.is_behind(head) => line.stage = Stage::Entered(replay, head, Vec::new()),
+            Stage::CatchingUp(replay) if !replay.is_behind(head) => {
+                line.stage = Stage::Entered(replay, head, Vec::new())
+            }
             Stage::CatchingUp(mut replay) => {
                 let most = self.random.random_range(1..4);
-                if send_page(&mut replay, head, most, &self.log, self.pruned, &self.tail, &mut line.pipe) {
+                if send_page(
+                    &mut replay,
+                    head,
+                    most,
+                    &self.log,
+                    self.pruned,
+                    &self.tail,
+                    &mut line.pipe,
+                ) {
                     line.stage = Stage::CatchingUp(replay);
                 } else {
                     self.line = None;
@@ -226,7 +261,15 @@ impl World {
             }
             Stage::Entered(mut replay, end, kept) => {
                 while replay.is_behind(end) {
-                    if !send_page(&mut replay, end, 2, &self.log, self.pruned, &self.tail, &mut line.pipe) {
+                    if !send_page(
+                        &mut replay,
+                        end,
+                        2,
+                        &self.log,
+                        self.pruned,
+                        &self.tail,
+                        &mut line.pipe,
+                    ) {
                         self.line = None;
                         return;
                     }
@@ -237,7 +280,8 @@ impl World {
         }
     }
 
-    /// The client gets the next packet; or, of a frame with two, only the first before the line is cut.
+    /// The client gets the next packet; or, of a frame with two, only the first before the line is
+    /// cut.
     fn receive(&mut self) {
         let Some(line) = &mut self.line else { return };
         match line.pipe.pop_front() {
@@ -261,10 +305,15 @@ impl World {
         }
     }
 
-    /// A join or a leave, when the line is quiet, so that both sides know the same. A room is joined once.
+    /// A join or a leave, when the line is quiet, so that both sides know the same. A room is
+    /// joined once.
     fn move_about(&mut self) {
         let last = self.head().id;
-        let (Some(session), Some(Line { stage: Stage::Live, pipe, .. })) = (&mut self.session, &self.line) else { return };
+        let (Some(session), Some(Line { stage: Stage::Live, pipe, .. })) =
+            (&mut self.session, &self.line)
+        else {
+            return;
+        };
         if !pipe.is_empty() {
             return;
         }
@@ -286,7 +335,10 @@ impl World {
             if let Some(session) = &mut self.session {
                 session.due.retain(|(_, id)| *id <= head);
                 session.stays.retain(|stay| stay.since <= head);
-                session.stays.iter_mut().for_each(|stay| stay.until = stay.until.filter(|until| *until <= head));
+                session
+                    .stays
+                    .iter_mut()
+                    .for_each(|stay| stay.until = stay.until.filter(|until| *until <= head));
                 // What a client surely has, it has: also what the log has lost.
             }
         }
@@ -377,11 +429,15 @@ fn run(seeds: std::ops::Range<u64>) {
             world.settle();
             (world.client.recovered, world.client.heard.len())
         });
-        let (is_recovered, count) = outcome.unwrap_or_else(|_| panic!("the schedule of seed {seed} went wrong"));
+        let (is_recovered, count) =
+            outcome.unwrap_or_else(|_| panic!("the schedule of seed {seed} went wrong"));
         recovered += u32::from(is_recovered);
         heard += count;
     }
-    println!("{} schedules, {recovered} ended recovered, {heard} events heard", seeds.end - seeds.start);
+    println!(
+        "{} schedules, {recovered} ended recovered, {heard} events heard",
+        seeds.end - seeds.start
+    );
     assert!(recovered > 0 && heard > 0);
 }
 

@@ -1,4 +1,5 @@
-//! The listener and its worker threads. A worker is an ordinary actix-web application, with an upgrade door beside it and an outlet behind it.
+//! The listener and its worker threads. A worker is an ordinary actix-web application, with an
+//! upgrade door beside it and an outlet behind it.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -14,7 +15,9 @@ use actix_http::body::{BoxBody, MessageBody};
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, Request, Response, h1};
 use actix_rt::net::TcpStream;
-use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_service::{
+    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
+};
 use actix_web::dev::AppConfig;
 use actix_web::web::ServiceConfig;
 use governor::clock::Clock;
@@ -43,7 +46,8 @@ const STOP_TIMEOUT: u64 = 2;
 pub(super) struct Recovery {
     pub(super) log: Arc<dyn Log>,
     pub(super) key: PidKey,
-    /// Held while hub and log are told of a socket that comes back: of two, both take the same for the later.
+    /// Held while hub and log are told of a socket that comes back: of two, both take the same for
+    /// the later.
     pub(super) order: Mutex<()>,
 }
 
@@ -69,7 +73,11 @@ impl Shared {
     }
 
     /// The gateway of a namespace, as that protocol can name it.
-    pub(super) fn gateway(&self, protocol: Protocol, namespace: &str) -> Option<(Arc<str>, Arc<dyn Gateway>)> {
+    pub(super) fn gateway(
+        &self,
+        protocol: Protocol,
+        namespace: &str,
+    ) -> Option<(Arc<str>, Arc<dyn Gateway>)> {
         let is_namespace = namespace != ENGINE || protocol == Protocol::EngineIo;
         let (name, gateway) = self.gateways.get_key_value(namespace).filter(|_| is_namespace)?;
         Some((Arc::clone(name), Arc::clone(gateway)))
@@ -117,7 +125,9 @@ impl Bucket {
 
     /// Counts one. `Err`: too many, and how long to wait.
     pub(super) fn check(&self) -> Result<(), Duration> {
-        self.0.check().map_err(|not_until| not_until.wait_time_from(governor::clock::DefaultClock::default().now()))
+        self.0.check().map_err(|not_until| {
+            not_until.wait_time_from(governor::clock::DefaultClock::default().now())
+        })
     }
 }
 
@@ -150,17 +160,19 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Serves a namespace, for Socket.IO and for the plain protocol; all others are invalid. Its name begins with a slash, which is put there where it is
-    /// missing.
+    /// Serves a namespace, for Socket.IO and for the plain protocol; all others are invalid. Its
+    /// name begins with a slash, which is put there where it is missing.
     pub fn namespace(mut self, name: &str, gateway: Arc<dyn Gateway>) -> Self {
         let name = if name.starts_with('/') { name.into() } else { format!("/{name}").into() };
         self.gateways.insert(name, gateway);
         self
     }
 
-    /// Serves Engine.IO with nothing on top, at `/engine.io/`. Its gateway gets each message as an event `message` with one argument, a string or bytes;
-    /// what it emits, under whatever name, is sent as a message. The hub knows its sockets under the namespace [`ENGINE`]. Text with U+001E in it can
-    /// not be told from two messages by a client that polls: that is Engine.IO's own limit.
+    /// Serves Engine.IO with nothing on top, at `/engine.io/`. Its gateway gets each message as an
+    /// event `message` with one argument, a string or bytes; what it emits, under whatever name, is
+    /// sent as a message. The hub knows its sockets under the namespace [`ENGINE`]. Text with
+    /// U+001E in it can not be told from two messages by a client that polls: that is Engine.IO's
+    /// own limit.
     pub fn engine(mut self, gateway: Arc<dyn Gateway>) -> Self {
         self.gateways.insert(ENGINE.into(), gateway);
         self
@@ -200,7 +212,13 @@ impl Builder {
 impl Server {
     /// A server with these limits, whose events are published through that hub.
     pub fn builder(settings: Settings, hub: HubHandle) -> Builder {
-        Builder { settings, hub, gateways: HashMap::new(), policy: Policy::default(), recovery: None }
+        Builder {
+            settings,
+            hub,
+            gateways: HashMap::new(),
+            policy: Policy::default(),
+            recovery: None,
+        }
     }
 
     /// The hub that events are published through.
@@ -215,12 +233,18 @@ impl Server {
         self.shared.open.now()
     }
 
-    /// Serves on `listener` with that many worker threads, each with an application from `app` beside the socket paths. It handles no
-    /// signals: stop it with [`Server::drain`] and then the handle's `stop(true)`.
+    /// Serves on `listener` with that many worker threads, each with an application from `app`
+    /// beside the socket paths. It handles no signals: stop it with [`Server::drain`] and then the
+    /// handle's `stop(true)`.
     ///
     /// # Errors
     /// When the listener can not be used.
-    pub fn listen<F, I, S, B>(&self, listener: TcpListener, workers: usize, app: F) -> std::io::Result<actix_server::Server>
+    pub fn listen<F, I, S, B>(
+        &self,
+        listener: TcpListener,
+        workers: usize,
+        app: F,
+    ) -> std::io::Result<actix_server::Server>
     where
         F: Fn(Routes) -> I + Send + Clone + 'static,
         I: IntoServiceFactory<S, Request>,
@@ -231,18 +255,22 @@ impl Server {
         B: MessageBody + 'static,
     {
         let server = self.clone();
-        let builder = actix_server::Server::build().workers(workers).disable_signals().shutdown_timeout(STOP_TIMEOUT);
+        let builder = actix_server::Server::build()
+            .workers(workers)
+            .disable_signals()
+            .shutdown_timeout(STOP_TIMEOUT);
         let builder = builder.listen("hubcast", listener, move || {
             let worker = Worker::start(Arc::clone(&server.shared), server.hub.clone());
             let polling = Rc::clone(&worker);
             let routes: Routes = Box::new(move |app| polling::configure(&polling, app));
-            let upgrade = fn_service(move |(request, framed): (Request, Framed<Stream, h1::Codec>)| {
-                let worker = Rc::clone(&worker);
-                async move {
-                    upgrade::accept(worker, request, framed).await;
-                    Ok::<(), actix_web::Error>(())
-                }
-            });
+            let upgrade =
+                fn_service(move |(request, framed): (Request, Framed<Stream, h1::Codec>)| {
+                    let worker = Rc::clone(&worker);
+                    async move {
+                        upgrade::accept(worker, request, framed).await;
+                        Ok::<(), actix_web::Error>(())
+                    }
+                });
             let tls = server.shared.settings.tls.clone().map(TlsAcceptor::from);
             let accept = fn_service(move |tcp: TcpStream| {
                 let tls = tls.clone();
@@ -259,7 +287,8 @@ impl Server {
         Ok(builder.run())
     }
 
-    /// Refuses new connections, tells every socket, and closes all in batches. Returns when none is left, or after `within`.
+    /// Refuses new connections, tells every socket, and closes all in batches. Returns when none is
+    /// left, or after `within`.
     pub async fn drain(&self, within: Duration) {
         self.shared.draining.store(true, Ordering::Release);
         self.hub.drain(within);

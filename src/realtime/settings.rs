@@ -1,4 +1,5 @@
-//! The limits and times of a server, as plain data. Defaults are Socket.IO's where Socket.IO has one.
+//! The limits and times of a server, as plain data. Defaults are Socket.IO's where Socket.IO has
+//! one.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -20,8 +21,8 @@ pub struct Settings {
     pub ping_timeout: Duration,
     /// The largest message a client may send, in bytes, fragments added up.
     pub max_payload: usize,
-    /// How long a connection may live without having joined a namespace; and how long the rest of a message may take whose first fragment, or whose text
-    /// ahead of its attachments, has come.
+    /// How long a connection may live without having joined a namespace; and how long the rest of a
+    /// message may take whose first fragment, or whose text ahead of its attachments, has come.
     pub connect_timeout: Duration,
     /// Bytes that may wait for one socket. One more, and it is cut as a slow consumer.
     pub outbox_limit: usize,
@@ -31,13 +32,13 @@ pub struct Settings {
     pub event_rate: Option<Quota>,
     /// New sessions an address may open. `None`: no limit.
     pub connect_rate: Option<Quota>,
-    /// Bytes of events that may be between their publisher and the sockets' queues. Well below `outbox_limit`, or a crowd that publishes at once
-    /// cuts those who read.
+    /// Bytes of events that may be between their publisher and the sockets' queues. Well below
+    /// `outbox_limit`, or a crowd that publishes at once cuts those who read.
     pub publish_budget: usize,
     /// How rooms are told who comes and goes.
     pub presence: PresenceSettings,
-    /// Whether each socket is told its `session` {session, userId, recovered, serverTime} as its first event. Without it, a client that has had no
-    /// event yet has no offset to resume from.
+    /// Whether each socket is told its `session` {session, userId, recovered, serverTime} as its
+    /// first event. Without it, a client that has had no event yet has no offset to resume from.
     pub session_event: bool,
     /// Events that are also sent under a second, older name.
     pub aliases: Aliases,
@@ -54,8 +55,14 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(45),
             outbox_limit: 1 << 20,
             stall_timeout: Duration::from_secs(10),
-            event_rate: Some(Quota::per_second(NonZeroU32::MIN.saturating_add(99)).allow_burst(NonZeroU32::MIN.saturating_add(199))),
-            connect_rate: Some(Quota::per_second(NonZeroU32::MIN.saturating_add(199)).allow_burst(NonZeroU32::MIN.saturating_add(19_999))),
+            event_rate: Some(
+                Quota::per_second(NonZeroU32::MIN.saturating_add(99))
+                    .allow_burst(NonZeroU32::MIN.saturating_add(199)),
+            ),
+            connect_rate: Some(
+                Quota::per_second(NonZeroU32::MIN.saturating_add(199))
+                    .allow_burst(NonZeroU32::MIN.saturating_add(19_999)),
+            ),
             publish_budget: 512 << 10,
             presence: PresenceSettings::default(),
             session_event: true,
@@ -65,7 +72,8 @@ impl Default for Settings {
     }
 }
 
-/// Events of one namespace that may wait behind the one in hand; past it nothing more is read from the connection.
+/// Events of one namespace that may wait behind the one in hand; past it nothing more is read from
+/// the connection.
 pub(super) const EVENTS_WAITING: usize = 64;
 /// Fragments that one message may come in.
 pub(super) const MAX_FRAGMENTS: usize = 1024;

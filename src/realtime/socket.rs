@@ -1,4 +1,5 @@
-//! One connection in one namespace: its state in the session, and the frames that greet and answer it.
+//! One connection in one namespace: its state in the session, and the frames that greet and answer
+//! it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -31,7 +32,8 @@ pub(super) enum State {
     Asking,
     /// Plain protocol: there was no token; the first frame must bring one.
     AwaitingAuth,
-    /// Admitted, and on its way in; nothing is read meanwhile. It has a handle as soon as others can know of it.
+    /// Admitted, and on its way in; nothing is read meanwhile. It has a handle as soon as others
+    /// can know of it.
     Entering(Slot),
     Open(Client),
 }
@@ -47,7 +49,8 @@ impl Socket {
     }
 }
 
-/// Events behind the one in hand, bounded in number and in bytes: when it is full, nothing more is read from the connection.
+/// Events behind the one in hand, bounded in number and in bytes: when it is full, nothing more is
+/// read from the connection.
 pub(super) struct Waiting {
     events: VecDeque<Incoming>,
     bytes: usize,
@@ -82,8 +85,12 @@ const PER_ARGUMENT: usize = 48;
 
 fn size(event: &Incoming) -> usize {
     let ack = event.ack.as_ref().map_or(0, |id| id.len());
-    let attachments = event.attachments.iter().map(|bytes| bytes.len() + PER_ARGUMENT).sum::<usize>();
-    event.name.len() + ack + attachments + event.args.iter().map(|arg| arg.get().len() + PER_ARGUMENT).sum::<usize>()
+    let attachments =
+        event.attachments.iter().map(|bytes| bytes.len() + PER_ARGUMENT).sum::<usize>();
+    event.name.len()
+        + ack
+        + attachments
+        + event.args.iter().map(|arg| arg.get().len() + PER_ARGUMENT).sum::<usize>()
 }
 
 /// Answers an event: the ack if one was asked for, an `error` event for a failure without one.
@@ -93,14 +100,17 @@ pub(super) fn reply(client: &Client, ack: Option<&str>, event: &str, answer: Rep
     let frame = match (ack, answer) {
         (Some(id), Ok(payload)) => protocol.ack(namespace, id, &payload),
         (Some(id), Err(error)) => {
-            let data = json!({"ok": false, "error": {"code": error.code(), "message": error.message()}});
+            let data =
+                json!({"ok": false, "error": {"code": error.code(), "message": error.message()}});
             protocol.ack(namespace, id, &data.into())
         }
         (None, Ok(_)) => return,
         // There it would be a message of the program's.
         (None, Err(_)) if protocol == Protocol::EngineIo => return,
         (None, Err(error)) => {
-            for (name, data) in complaint(&error, Some(event), client.0.worker.shared.settings.aliases) {
+            for (name, data) in
+                complaint(&error, Some(event), client.0.worker.shared.settings.aliases)
+            {
                 client.emit(name, data);
             }
             return;
@@ -109,11 +119,19 @@ pub(super) fn reply(client: &Client, ack: Option<&str>, event: &str, answer: Rep
     client.0.worker.send(client.0.socket, Outgoing::Frame(frame));
 }
 
-/// An `error` event, under its older name too, if it has one. `event`: the client's, if it is the answer to one.
-pub(super) fn complaint(error: &Error, event: Option<&str>, aliases: Aliases) -> impl Iterator<Item = (&'static str, Payload)> {
+/// An `error` event, under its older name too, if it has one. `event`: the client's, if it is the
+/// answer to one.
+pub(super) fn complaint(
+    error: &Error,
+    event: Option<&str>,
+    aliases: Aliases,
+) -> impl Iterator<Item = (&'static str, Payload)> {
     let mut data = json!({"status": "error", "code": error.code(), "message": error.message()});
     if let Some(event) = event {
         data["event"] = shown(event).into();
     }
-    [Some("error"), older("error", aliases)].into_iter().flatten().map(move |name| (name, data.clone().into()))
+    [Some("error"), older("error", aliases)]
+        .into_iter()
+        .flatten()
+        .map(move |name| (name, data.clone().into()))
 }

@@ -1,5 +1,6 @@
-//! The end of the log in memory: the last events that went through the hub, encoded as they were. Who was away for a moment gets what it missed
-//! from here, so that a crowd that comes back after a restart does not read the same rows a thousand times.
+//! The end of the log in memory: the last events that went through the hub, encoded as they were.
+//! Who was away for a moment gets what it missed from here, so that a crowd that comes back after a
+//! restart does not read the same rows a thousand times.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -91,13 +92,20 @@ mod tests {
     use crate::realtime::{Payload, Position};
 
     fn push(tail: &Tail, id: i64, data: &str) {
-        let event = Event::new("/", "said", Payload::json(data), ["room"]).stored(Position { epoch: 1, id });
+        let event = Event::new("/", "said", Payload::json(data), ["room"])
+            .stored(Position { epoch: 1, id });
         tail.push(id, &Arc::new(event));
     }
 
     fn ids(tail: &Tail, after: i64) -> Option<(Vec<i64>, i64)> {
         let page = tail.page(after, |_| true)?;
-        Some((page.events.iter().filter_map(|event| event.position().map(|position| position.id)).collect(), page.end))
+        Some((
+            page.events
+                .iter()
+                .filter_map(|event| event.position().map(|position| position.id))
+                .collect(),
+            page.end,
+        ))
     }
 
     #[test]

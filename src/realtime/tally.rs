@@ -1,5 +1,6 @@
-//! To how many sockets an event was queued. The count goes with the share of the hub's budget, which every outlet gives back when it has the event on
-//! its queues: the last one to do so tells it. Who does not ask pays nothing.
+//! To how many sockets an event was queued. The count goes with the share of the hub's budget,
+//! which every outlet gives back when it has the event on its queues: the last one to do so tells
+//! it. Who does not ask pays nothing.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,12 +16,17 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// A count, to be given to an event ([`Event::counted`](super::Event::counted)) and into its share; and where it is told once both are gone. One
-    /// that was given to no event tells nothing, and ends.
+    /// A count, to be given to an event ([`Event::counted`](super::Event::counted)) and into its
+    /// share; and where it is told once both are gone. One that was given to no event tells
+    /// nothing, and ends.
     #[must_use]
     pub fn start() -> (Arc<Self>, oneshot::Receiver<usize>) {
         let (done, counted) = oneshot::channel();
-        let tally = Self { sockets: AtomicUsize::new(0), has_event: AtomicBool::new(false), done: Mutex::new(Some(done)) };
+        let tally = Self {
+            sockets: AtomicUsize::new(0),
+            has_event: AtomicBool::new(false),
+            done: Mutex::new(Some(done)),
+        };
         (Arc::new(tally), counted)
     }
 

@@ -73,8 +73,13 @@ pub struct SignedIn {
 /// Makes a customer's account and signs it in.
 ///
 /// # Errors
-/// [`Error::Conflict`] when the e-mail is taken, [`Error::RateLimited`], [`Error::Unavailable`]; [`Error::NotImplemented`] where others sign.
-pub async fn register(services: &Services, from: IpAddr, account: NewAccount) -> Result<SignedIn, Error> {
+/// [`Error::Conflict`] when the e-mail is taken, [`Error::RateLimited`], [`Error::Unavailable`];
+/// [`Error::NotImplemented`] where others sign.
+pub async fn register(
+    services: &Services,
+    from: IpAddr,
+    account: NewAccount,
+) -> Result<SignedIn, Error> {
     services.tokens.can_sign()?;
     services.sign_ins.check(&account.email, from)?;
     let user = add_user(&services.db, &services.passwords, account, Role::Customer).await?;
@@ -84,17 +89,25 @@ pub async fn register(services: &Services, from: IpAddr, account: NewAccount) ->
 /// Signs in. A wrong e-mail and a wrong password cannot be told apart, in text or in time.
 ///
 /// # Errors
-/// [`Error::BadCredentials`], [`Error::RateLimited`], [`Error::Unavailable`]; [`Error::NotImplemented`] where others sign.
-pub async fn login(services: &Services, from: IpAddr, credentials: Credentials) -> Result<SignedIn, Error> {
+/// [`Error::BadCredentials`], [`Error::RateLimited`], [`Error::Unavailable`];
+/// [`Error::NotImplemented`] where others sign.
+pub async fn login(
+    services: &Services,
+    from: IpAddr,
+    credentials: Credentials,
+) -> Result<SignedIn, Error> {
     services.tokens.can_sign()?;
     services.sign_ins.check(&credentials.email, from)?;
     let email = credentials.email;
-    let found = services.db.read(async move |conn| users::credentials_by_email(conn, &email).await).await?;
-    let (user, hash) = found.map(|found| ((found.user, found.token_generation), found.password_hash)).unzip();
+    let found =
+        services.db.read(async move |conn| users::credentials_by_email(conn, &email).await).await?;
+    let (user, hash) =
+        found.map(|found| ((found.user, found.token_generation), found.password_hash)).unzip();
     if !services.passwords.verify(credentials.password, hash).await? {
         return Err(Error::BadCredentials);
     }
-    // Of what was read with the password: should that change meanwhile, the token has ended with it.
+    // Of what was read with the password: should that change meanwhile, the token has ended with
+    // it.
     let (user, generation) = user.ok_or(Error::BadCredentials)?;
     signed_in(services, user, generation)
 }
@@ -104,16 +117,22 @@ fn signed_in(services: &Services, user: User, generation: i64) -> Result<SignedI
     Ok(SignedIn { access_token: issued.token, expires_at: issued.expires_at, user })
 }
 
-/// Whom a socket says that it belongs to, without a proof: for development, where ALLOW_QUERY_USER is set. A customer, whatever the account is, and
-/// as long as a sign-in, as if it had just been made.
+/// Whom a socket says that it belongs to, without a proof: for development, where ALLOW_QUERY_USER
+/// is set. A customer, whatever the account is, and as long as a sign-in, as if it had just been
+/// made.
 ///
 /// # Errors
 /// [`Error::Unauthorized`] for a user who does not exist.
 pub async fn believe(services: &Services, user: &str) -> Result<Token, Error> {
     let invalid = || Error::Unauthorized(AuthFailure::Invalid);
     let user = user.parse().map_err(|_| invalid())?;
-    let generation = services.db.read(async move |conn| tokens::generation(conn, user).await).await?.ok_or_else(invalid)?;
-    let identity = Identity { user, role: Role::Customer, expires_at: Timestamp::now().after(SESSION) };
+    let generation = services
+        .db
+        .read(async move |conn| tokens::generation(conn, user).await)
+        .await?
+        .ok_or_else(invalid)?;
+    let identity =
+        Identity { user, role: Role::Customer, expires_at: Timestamp::now().after(SESSION) };
     Ok(Token { identity, id: TokenId::NONE, issue: Issue::Generation(generation) })
 }
 
@@ -132,22 +151,42 @@ pub async fn me(services: &Services, identity: &Identity) -> Result<User, Error>
 ///
 /// # Errors
 /// [`Error::Conflict`] when the e-mail is taken, [`Error::Unavailable`].
-pub async fn add_user(db: &Db, passwords: &PasswordHasher, account: NewAccount, role: Role) -> Result<User, Error> {
+pub async fn add_user(
+    db: &Db,
+    passwords: &PasswordHasher,
+    account: NewAccount,
+    role: Role,
+) -> Result<User, Error> {
     let password_hash = passwords.hash(account.password).await?;
     let write = async move |tx: &mut Tx| {
-        let new = NewUser { email: &account.email, name: &account.name, password_hash: &password_hash, role };
-        users::insert(tx, &new)
-            .await
-            .map_err(|error| if is_taken(&error) { Error::Conflict("Email is already registered".into()) } else { error.into() })
+        let new = NewUser {
+            email: &account.email,
+            name: &account.name,
+            password_hash: &password_hash,
+            role,
+        };
+        users::insert(tx, &new).await.map_err(|error| {
+            if is_taken(&error) {
+                Error::Conflict("Email is already registered".into())
+            } else {
+                error.into()
+            }
+        })
     };
     db.write(Once::No, write).await
 }
 
-/// Gives an account another password. All of its tokens end, and whoever is signed in has to do so again. What the caller may has been checked.
+/// Gives an account another password. All of its tokens end, and whoever is signed in has to do so
+/// again. What the caller may has been checked.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Unavailable`].
-pub async fn set_password(db: &Db, passwords: &PasswordHasher, account: Account, password: Secret) -> Result<User, Error> {
+pub async fn set_password(
+    db: &Db,
+    passwords: &PasswordHasher,
+    account: Account,
+    password: Secret,
+) -> Result<User, Error> {
     let password_hash = passwords.hash(password).await?;
     let write = async move |tx: &mut Tx| {
         let (user, _) = tokens::end_all(tx, &account).await?.ok_or_else(|| not_found(&account))?;
@@ -157,7 +196,8 @@ pub async fn set_password(db: &Db, passwords: &PasswordHasher, account: Account,
     db.write(Once::No, write).await
 }
 
-/// Gives an account another role. All of its tokens end, for they say the one that it had. What the caller may has been checked.
+/// Gives an account another role. All of its tokens end, for they say the one that it had. What the
+/// caller may has been checked.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Unavailable`].
@@ -192,8 +232,8 @@ pub(super) fn not_found(account: &Account) -> Error {
     })
 }
 
-/// The token buckets of RATE_LOGIN, one per account and address, so that neither a stranger who guesses locks the owner out, nor one
-/// address's guesses at one account go on for long.
+/// The token buckets of RATE_LOGIN, one per account and address, so that neither a stranger who
+/// guesses locks the owner out, nor one address's guesses at one account go on for long.
 pub(super) struct SignIns {
     buckets: DefaultKeyedRateLimiter<(u64, IpAddr)>,
     hasher: RandomState,
@@ -208,8 +248,14 @@ impl SignIns {
 
     pub(super) fn new(rate: Rate) -> Self {
         // A rate's period is never zero, so there always is a quota of it.
-        let quota = Quota::with_period(rate.period()).unwrap_or(Quota::per_minute(rate.burst)).allow_burst(rate.burst);
-        Self { buckets: RateLimiter::keyed(quota), hasher: RandomState::new(), checks: AtomicUsize::new(0) }
+        let quota = Quota::with_period(rate.period())
+            .unwrap_or(Quota::per_minute(rate.burst))
+            .allow_burst(rate.burst);
+        Self {
+            buckets: RateLimiter::keyed(quota),
+            hasher: RandomState::new(),
+            checks: AtomicUsize::new(0),
+        }
     }
 
     fn check(&self, email: &str, from: IpAddr) -> Result<(), Error> {
@@ -220,7 +266,9 @@ impl SignIns {
             return Err(Error::RateLimited(Duration::from_secs(1)));
         }
         let account = self.hasher.hash_one(email.to_lowercase());
-        self.buckets.check_key(&(account, from)).map_err(|until| Error::RateLimited(until.wait_time_from(DefaultClock::default().now())))
+        self.buckets.check_key(&(account, from)).map_err(|until| {
+            Error::RateLimited(until.wait_time_from(DefaultClock::default().now()))
+        })
     }
 }
 
@@ -234,7 +282,9 @@ mod tests {
         let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
         assert_eq!(limits.check("a@b.test", here), Ok(()));
         assert_eq!(limits.check("A@b.test", here), Ok(()));
-        let Err(Error::RateLimited(wait)) = limits.check("a@B.test", here) else { panic!("the third is over") };
+        let Err(Error::RateLimited(wait)) = limits.check("a@B.test", here) else {
+            panic!("the third is over")
+        };
         assert!(wait > Duration::from_secs(25) && wait <= Duration::from_secs(30), "{wait:?}");
         assert_eq!(limits.check("a@b.test", there), Ok(()));
         assert_eq!(limits.check("c@b.test", here), Ok(()));

@@ -1,9 +1,10 @@
-//! One notice to many. So many as one write can notify get it at once; for more, the write leaves a row, and from there it is written in pieces:
-//! each is a transaction of its own, which moves the row on. So each receiver gets it once, also when the server dies in between, or when several
+//! One notice to many. So many as one write can notify get it at once; for more, the write leaves a
+//! row, and from there it is written in pieces: each is a transaction of its own, which moves the
+//! row on. So each receiver gets it once, also when the server dies in between, or when several
 //! servers are at it; and other writes come in between the pieces.
 //!
-//! Who comes later than the notice does not get it. Of those of a role it is for who has the role when their piece is written, and of a project's
-//! members for who still is one.
+//! Who comes later than the notice does not get it. Of those of a role it is for who has the role
+//! when their piece is written, and of a project's members for who still is one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +43,10 @@ pub(super) struct Bell(Arc<Notify>);
 
 /// Bytes that a receiver's copy comes to, roughly.
 pub(super) fn copy_len(notice: &Notice) -> usize {
-    COPY_SHARE + notice.title.len() + notice.message.len() + notice.data.as_ref().map_or(0, |data| data.as_str().len())
+    COPY_SHARE
+        + notice.title.len()
+        + notice.message.len()
+        + notice.data.as_ref().map_or(0, |data| data.as_str().len())
 }
 
 /// Whether so many can be notified in one write.
@@ -50,16 +54,27 @@ pub(super) fn copy_len(notice: &Notice) -> usize {
 /// # Errors
 /// [`Error::TooLarge`].
 pub(super) fn bounded(receivers: usize, notice: &Notice) -> Result<(), Error> {
-    if receivers.min(usize::from(MOST_RECEIVERS)) * copy_len(notice) > MOST_BYTES { Err(Error::TooLarge) } else { Ok(()) }
+    if receivers.min(usize::from(MOST_RECEIVERS)) * copy_len(notice) > MOST_BYTES {
+        Err(Error::TooLarge)
+    } else {
+        Ok(())
+    }
 }
 
-/// Sends a notice to an audience within another verb's transaction, or leaves it to be sent; gives how many they are.
+/// Sends a notice to an audience within another verb's transaction, or leaves it to be sent; gives
+/// how many they are.
 ///
 /// # Errors
 /// [`Error::TooLarge`], [`Error::Unavailable`] when too many are under way.
-pub(super) async fn send(tx: &mut Tx, bell: &Bell, audience: Audience, notice: &Notice) -> Result<usize, Error> {
+pub(super) async fn send(
+    tx: &mut Tx,
+    bell: &Bell,
+    audience: Audience,
+    notice: &Notice,
+) -> Result<usize, Error> {
     // One more than there may be tells whether there are too many.
-    let first = rows::receivers(tx.conn(), audience, Span::WHOLE, i64::from(MOST_RECEIVERS) + 1).await?;
+    let first =
+        rows::receivers(tx.conn(), audience, Span::WHOLE, i64::from(MOST_RECEIVERS) + 1).await?;
     bounded(first.len(), notice)?;
     if first.len() <= usize::from(MOST_RECEIVERS) {
         return notify_all(tx, &first, notice).await;
@@ -112,7 +127,10 @@ async fn write_one(db: &Db, mut broadcast: Broadcast) -> Result<(), Error> {
     let size = (PIECE_BYTES / copy).clamp(1, PIECE);
     loop {
         let one = broadcast.clone();
-        match db.write_large(Once::No, size * copy, async move |tx| write_piece(tx, &one, size).await).await? {
+        match db
+            .write_large(Once::No, size * copy, async move |tx| write_piece(tx, &one, size).await)
+            .await?
+        {
             Some(last) => broadcast.rest.after = last,
             None => return Ok(()),
         }
@@ -121,9 +139,15 @@ async fn write_one(db: &Db, mut broadcast: Broadcast) -> Result<(), Error> {
 }
 
 /// Up to whom it has come. None: nothing is left to do, at least not here.
-async fn write_piece(tx: &mut Tx, broadcast: &Broadcast, size: usize) -> Result<Option<UserId>, Error> {
+async fn write_piece(
+    tx: &mut Tx,
+    broadcast: &Broadcast,
+    size: usize,
+) -> Result<Option<UserId>, Error> {
     let Broadcast { id, audience, notice, rest } = broadcast;
-    let users = rows::receivers(tx.conn(), *audience, *rest, i64::try_from(size).unwrap_or(i64::MAX)).await?;
+    let users =
+        rows::receivers(tx.conn(), *audience, *rest, i64::try_from(size).unwrap_or(i64::MAX))
+            .await?;
     let last = users.last().copied().filter(|_| users.len() == size);
     let is_ours = match last {
         Some(last) => rows::advance(tx, *id, rest.after, last).await?,

@@ -1,4 +1,5 @@
-//! Conversations: making and reading them, their members, and how far each has read. For members only; members are the owner's matter.
+//! Conversations: making and reading them, their members, and how far each has read. For members
+//! only; members are the owner's matter.
 
 use super::permissions::{Action, Standing, permit};
 use super::{Page, Services, projects, put_out};
@@ -7,10 +8,12 @@ use crate::error::Error;
 use crate::event::{self, Room};
 use crate::model::fields::{self, Fields};
 use crate::model::{
-    Conversation, ConversationDetail, ConversationId, ConversationSummary, ConversationWithMembers, Member, MessageId, ProjectId, Reading,
-    UserId,
+    Conversation, ConversationDetail, ConversationId, ConversationSummary, ConversationWithMembers,
+    Member, MessageId, ProjectId, Reading, UserId,
 };
-use crate::store::{Once, Tx, conversations as rows, is_taken, messages, projects as project_rows, users};
+use crate::store::{
+    Once, Tx, conversations as rows, is_taken, messages, projects as project_rows, users,
+};
 
 /// A conversation to be made.
 pub struct NewConversation {
@@ -55,8 +58,14 @@ pub fn read_mark_event(mut fields: Fields<'_>) -> Result<(ConversationId, Messag
 /// Makes a conversation of the caller's, who is its owner and a member.
 ///
 /// # Errors
-/// [`Error::NotFound`] for a project in which the caller is not, [`Error::Faults`] for members who cannot be.
-pub async fn create(services: &Services, caller: &Identity, new: NewConversation, once: Once) -> Result<ConversationWithMembers, Error> {
+/// [`Error::NotFound`] for a project in which the caller is not, [`Error::Faults`] for members who
+/// cannot be.
+pub async fn create(
+    services: &Services,
+    caller: &Identity,
+    new: NewConversation,
+    once: Once,
+) -> Result<ConversationWithMembers, Error> {
     permit(caller, Action::MakeConversation, Standing::STRANGER)?;
     let (identity, caller) = (*caller, caller.user);
     let write = async move |tx: &mut Tx| {
@@ -72,10 +81,15 @@ pub async fn create(services: &Services, caller: &Identity, new: NewConversation
         });
         let (added, whom) = match (new.project_id, &among) {
             (Some(project), among) => {
-                let added = rows::add_project_members(tx, conversation.id, project, among.as_deref()).await?;
+                let added =
+                    rows::add_project_members(tx, conversation.id, project, among.as_deref())
+                        .await?;
                 (added, "memberIds must refer to members of the project")
             }
-            (None, Some(among)) => (rows::add_users(tx, conversation.id, among).await?, "memberIds must refer to existing users"),
+            (None, Some(among)) => (
+                rows::add_users(tx, conversation.id, among).await?,
+                "memberIds must refer to existing users",
+            ),
             (None, None) => (rows::add_users(tx, conversation.id, &[caller]).await?, ""),
         };
         if among.is_some_and(|among| among.len() != added) {
@@ -99,7 +113,8 @@ pub async fn list(
 ) -> Result<Page<ConversationSummary>, Error> {
     // Only those in which the caller is are asked for.
     permit(caller, Action::ReadConversation, Standing::member(true))?;
-    let asked = rows::Page { member: caller.user, before, limit: Page::<ConversationSummary>::ask(limit) };
+    let asked =
+        rows::Page { member: caller.user, before, limit: Page::<ConversationSummary>::ask(limit) };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::of(items, limit))
 }
@@ -108,7 +123,11 @@ pub async fn list(
 ///
 /// # Errors
 /// [`Error::NotFound`], also for one in which the caller is not.
-pub async fn get(services: &Services, caller: &Identity, id: ConversationId) -> Result<ConversationDetail, Error> {
+pub async fn get(
+    services: &Services,
+    caller: &Identity,
+    id: ConversationId,
+) -> Result<ConversationDetail, Error> {
     let user = caller.user;
     let read = services.db.read(async move |conn| {
         let Some(summary) = rows::by_id(conn, id, user).await? else { return Ok(None) };
@@ -116,18 +135,27 @@ pub async fn get(services: &Services, caller: &Identity, id: ConversationId) -> 
     });
     let found = read.await?.ok_or_else(|| not_found(id))?;
     let is_member = found.members.iter().any(|member| member.user_id == user);
-    permit(caller, Action::ReadConversation, Standing::member(is_member)).map_err(|denied| denied.or(|| not_found(id)))?;
+    permit(caller, Action::ReadConversation, Standing::member(is_member))
+        .map_err(|denied| denied.or(|| not_found(id)))?;
     Ok(found)
 }
 
 /// Adds a member. The owner only; to a project's conversation, members of the project only.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Faults`] for a user who cannot be a member, [`Error::Conflict`] for one who is.
-pub async fn add_member(services: &Services, caller: &Identity, id: ConversationId, user: UserId, once: Once) -> Result<Member, Error> {
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Faults`] for a user who cannot be a member,
+/// [`Error::Conflict`] for one who is.
+pub async fn add_member(
+    services: &Services,
+    caller: &Identity,
+    id: ConversationId,
+    user: UserId,
+    once: Once,
+) -> Result<Member, Error> {
     let caller = *caller;
     let write = async move |tx: &mut Tx| {
-        // The project is held before the conversation, as where a member of the project is removed: so one of the two sees the other.
+        // The project is held before the conversation, as where a member of the project is removed:
+        // so one of the two sees the other.
         if let Some(project) = rows::project_of(tx.conn(), id).await? {
             project_rows::touch(tx, project).await?;
         }
@@ -140,9 +168,13 @@ pub async fn add_member(services: &Services, caller: &Identity, id: Conversation
         {
             return Err(fault("userId must refer to a member of the project"));
         }
-        let joined_at = rows::add_member(tx, id, user)
-            .await
-            .map_err(|error| if is_taken(&error) { Error::Conflict(format!("User {user} is already a member")) } else { error.into() })?;
+        let joined_at = rows::add_member(tx, id, user).await.map_err(|error| {
+            if is_taken(&error) {
+                Error::Conflict(format!("User {user} is already a member"))
+            } else {
+                error.into()
+            }
+        })?;
         Ok(Member { user_id: user, name, joined_at })
     };
     services.db.write(once, write).await
@@ -152,10 +184,16 @@ pub async fn add_member(services: &Services, caller: &Identity, id: Conversation
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`] for the owner.
-pub async fn remove_member(services: &Services, caller: &Identity, id: ConversationId, user: UserId) -> Result<(), Error> {
+pub async fn remove_member(
+    services: &Services,
+    caller: &Identity,
+    id: ConversationId,
+    user: UserId,
+) -> Result<(), Error> {
     let (caller, hub) = (*caller, services.hub.clone());
     let write = async move |tx: &mut Tx| {
-        let conversation = hold(tx, &caller, id, Action::RemoveConversationMember, Some(user)).await?;
+        let conversation =
+            hold(tx, &caller, id, Action::RemoveConversationMember, Some(user)).await?;
         if conversation.owner_id == Some(user) {
             return Err(Error::Conflict("The owner cannot be removed".into()));
         }
@@ -168,7 +206,8 @@ pub async fn remove_member(services: &Services, caller: &Identity, id: Conversat
     services.db.write(Once::No, write).await
 }
 
-/// Notes that the caller has read up to that message, and tells the room, unless it had read as far before.
+/// Notes that the caller has read up to that message, and tells the room, unless it had read as far
+/// before.
 ///
 /// # Errors
 /// [`Error::NotFound`] for the conversation or the message.
@@ -182,13 +221,15 @@ pub async fn mark_read(
     let (caller, user) = (*caller, caller.user);
     let write = async move |tx: &mut Tx| {
         let standing = Standing::member(rows::is_member(tx.conn(), id, user).await?);
-        permit(&caller, Action::SpeakInConversation, standing).map_err(|denied| denied.or(|| not_found(id)))?;
+        permit(&caller, Action::SpeakInConversation, standing)
+            .map_err(|denied| denied.or(|| not_found(id)))?;
         let missing = || Error::NotFound(format!("Message with ID {message} not found"));
         let seq = messages::seq(tx.conn(), id, message).await?.ok_or_else(missing)?;
         let moved = rows::mark_read(tx, id, user, seq).await?;
         let unread = rows::unread(tx.conn(), user, &[id]).await?;
         let unread_count = unread.get(&id).copied().unwrap_or_default();
-        let reading = Reading { conversation_id: id, user_id: user, message_id: message, unread_count };
+        let reading =
+            Reading { conversation_id: id, user_id: user, message_id: message, unread_count };
         if moved {
             tx.emit(event::conversation_read(&reading));
         }
@@ -197,8 +238,15 @@ pub async fn mark_read(
     services.db.write(once, write).await
 }
 
-/// The conversation, to do that with it: it, and who its members are, stay as they are until the commit. `user`: whom it is about, if that counts.
-async fn hold(tx: &mut Tx, caller: &Identity, id: ConversationId, action: Action, user: Option<UserId>) -> Result<Conversation, Error> {
+/// The conversation, to do that with it: it, and who its members are, stay as they are until the
+/// commit. `user`: whom it is about, if that counts.
+async fn hold(
+    tx: &mut Tx,
+    caller: &Identity,
+    id: ConversationId,
+    action: Action,
+    user: Option<UserId>,
+) -> Result<Conversation, Error> {
     let conversation = rows::touch(tx, id).await?.ok_or_else(|| not_found(id))?;
     let is_member = rows::is_member(tx.conn(), id, caller.user).await?;
     let (own, owner) = (user == Some(caller.user), conversation.owner_id == Some(caller.user));

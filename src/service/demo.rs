@@ -1,4 +1,5 @@
-//! The accounts of `serve --demo`, their products, orders and notifications, a project and a conversation: made once, and left alone where they exist.
+//! The accounts of `serve --demo`, their products, orders and notifications, a project and a
+//! conversation: made once, and left alone where they exist.
 
 use super::Services;
 use super::accounts::{self, NewAccount};
@@ -23,13 +24,18 @@ pub const PASSWORD: &str = "demo-password";
 /// What a write can fail with.
 pub async fn prepare(services: &Services) -> Result<(), Error> {
     let (admin, _) = account(services, "admin@demo.test", "Ada Admin", Role::Admin).await?;
-    let (alice, alice_is_new) = account(services, "alice@demo.test", "Alice", Role::Customer).await?;
+    let (alice, alice_is_new) =
+        account(services, "alice@demo.test", "Alice", Role::Customer).await?;
     let (bob, bob_is_new) = account(services, "bob@demo.test", "Bob", Role::Customer).await?;
     if alice_is_new {
         order(services, &alice, 4_990).await?;
         let paid = order(services, &alice, 12_500).await?;
         let shipped = order(services, &alice, 3_250).await?;
-        for (order, status) in [(paid, OrderStatus::Paid), (shipped, OrderStatus::Paid), (shipped, OrderStatus::Shipped)] {
+        for (order, status) in [
+            (paid, OrderStatus::Paid),
+            (shipped, OrderStatus::Paid),
+            (shipped, OrderStatus::Shipped),
+        ] {
             orders::set_status(services, &identity(&admin), order, status).await?;
         }
         shop(services, &admin, &alice).await?;
@@ -42,12 +48,22 @@ pub async fn prepare(services: &Services) -> Result<(), Error> {
     Ok(())
 }
 
-async fn account(services: &Services, email: &'static str, name: &str, role: Role) -> Result<(User, bool), Error> {
-    let found = services.db.read(async move |conn| users::credentials_by_email(conn, email).await).await?;
+async fn account(
+    services: &Services,
+    email: &'static str,
+    name: &str,
+    role: Role,
+) -> Result<(User, bool), Error> {
+    let found =
+        services.db.read(async move |conn| users::credentials_by_email(conn, email).await).await?;
     if let Some(found) = found {
         return Ok((found.user, false));
     }
-    let new = NewAccount { email: email.into(), name: name.into(), password: Secret::from(PASSWORD.to_owned()) };
+    let new = NewAccount {
+        email: email.into(),
+        name: name.into(),
+        password: Secret::from(PASSWORD.to_owned()),
+    };
     let user = accounts::add_user(&services.db, &services.passwords, new, role).await?;
     Ok((user, true))
 }
@@ -67,7 +83,13 @@ async fn shop(services: &Services, admin: &User, customer: &User) -> Result<(), 
         ("Ceylon tea", "A hundred grams", 1_250, 40, 2),
     ] {
         let price = Money::from_minor(minor);
-        let new = NewProduct { name: name.into(), description: Some(description.into()), price, stock, low_stock_threshold: 5 };
+        let new = NewProduct {
+            name: name.into(),
+            description: Some(description.into()),
+            price,
+            stock,
+            low_stock_threshold: 5,
+        };
         let product_id = products::create(services, &identity(admin), new, Once::No).await?.id;
         if ordered > 0 {
             lines.push(Line { product_id, quantity: ordered });
@@ -89,27 +111,39 @@ async fn promote(services: &Services, admin: &User, customer: &User) -> Result<(
 }
 
 /// A project that is under way, and the talk about it.
-async fn relaunch(services: &Services, alice: &User, bob: &User, admin: &User) -> Result<(), Error> {
-    let (owner, description) = (identity(alice), "A new face for the shop, before the holidays".to_owned());
+async fn relaunch(
+    services: &Services,
+    alice: &User,
+    bob: &User,
+    admin: &User,
+) -> Result<(), Error> {
+    let (owner, description) =
+        (identity(alice), "A new face for the shop, before the holidays".to_owned());
     let new = NewProject { name: "Website relaunch".into(), description: Some(description) };
     let project = projects::create(services, &owner, new, Once::No).await?.id;
     for member in [bob, admin] {
         projects::add_member(services, &owner, project, member.id, Once::No).await?;
     }
-    let design = projects::add_stage(services, &owner, project, "Design".into(), Once::No).await?.id;
+    let design =
+        projects::add_stage(services, &owner, project, "Design".into(), Once::No).await?.id;
     for later in ["Build", "Launch"] {
         projects::add_stage(services, &owner, project, later.into(), Once::No).await?;
     }
     projects::complete_stage(services, &identity(bob), project, design, Once::No).await?;
 
-    let new = NewConversation { title: Some("Relaunch".into()), project_id: Some(project), member_ids: None };
+    let new = NewConversation {
+        title: Some("Relaunch".into()),
+        project_id: Some(project),
+        member_ids: None,
+    };
     let talk = conversations::create(services, &owner, new, Once::No).await?.conversation.id;
     for (sender, content) in [
         (alice, "Hello Bob! Is the design ready?"),
         (bob, "It is. I have just completed that stage."),
         (alice, "Lovely. Then we begin to build tomorrow."),
     ] {
-        let new = NewMessage { content: content.into(), kind: messages::TEXT.into(), client_id: None };
+        let new =
+            NewMessage { content: content.into(), kind: messages::TEXT.into(), client_id: None };
         messages::send(services, &identity(sender), talk, new, Once::No).await?;
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! Events of other back ends: checked, stored like any other unless they are volatile, and counted where they go.
+//! Events of other back ends: checked, stored like any other unless they are volatile, and counted
+//! where they go.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -18,13 +19,16 @@ const MOST_NAME: usize = 128;
 /// Rooms of one event at most, and rooms left out.
 const MOST_ROOMS: usize = 100;
 /// Names that clients of Socket.IO give to what happens to a socket.
-const RESERVED: [&str; 6] = ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
-/// How long a count may take behind the commit: only a database that goes away in between makes it long.
+const RESERVED: [&str; 6] =
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
+/// How long a count may take behind the commit: only a database that goes away in between makes it
+/// long.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a call with a used key looks whether the first one has been counted.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// An event to be sent, from `{namespace?, rooms, event, data?, except?, volatile?}`; data that is left out is null.
+/// An event to be sent, from `{namespace?, rooms, event, data?, except?, volatile?}`; data that is
+/// left out is null.
 ///
 /// # Errors
 /// [`Error::Faults`].
@@ -38,28 +42,49 @@ pub fn read(mut fields: Fields<'_>) -> Result<Foreign, Error> {
     fields.end(|| {
         let data = data?.unwrap_or_else(|| serde_json::value::RawValue::NULL.to_owned());
         let (namespace, except) = (namespace?.unwrap_or(MAIN), except?.unwrap_or_default());
-        Some(Foreign { namespace, name: name?, rooms: rooms?, except, data, is_volatile: is_volatile?.unwrap_or(false) })
+        Some(Foreign {
+            namespace,
+            name: name?,
+            rooms: rooms?,
+            except,
+            data,
+            is_volatile: is_volatile?.unwrap_or(false),
+        })
     })
 }
 
 fn namespace(given: Given<'_>) -> Result<&'static str, Broken> {
-    let named = fields::text(given).ok().and_then(|text| [MAIN, ADMIN].into_iter().find(|name| *name == text));
-    named.ok_or_else(|| vec![Cow::Owned(format!("must be one of the following values: {MAIN}, {ADMIN}"))])
+    let named = fields::text(given)
+        .ok()
+        .and_then(|text| [MAIN, ADMIN].into_iter().find(|name| *name == text));
+    named.ok_or_else(|| {
+        vec![Cow::Owned(format!("must be one of the following values: {MAIN}, {ADMIN}"))]
+    })
 }
 
 fn name(given: Given<'_>) -> Result<String, Broken> {
     let name = fields::at_most(MOST_NAME)(given)?;
     let is_reserved = RESERVED.contains(&&*name);
-    if is_reserved { Err(vec![Cow::Owned(format!("must not be one of the following values: {}", RESERVED.join(", ")))]) } else { Ok(name) }
+    if is_reserved {
+        Err(vec![Cow::Owned(format!(
+            "must not be one of the following values: {}",
+            RESERVED.join(", ")
+        ))])
+    } else {
+        Ok(name)
+    }
 }
 
 fn some_rooms(given: Given<'_>) -> Result<Vec<Room>, Broken> {
-    rooms_of(given).and_then(|rooms| if rooms.is_empty() { Err(vec!["should not be empty".into()]) } else { Ok(rooms) })
+    rooms_of(given).and_then(|rooms| {
+        if rooms.is_empty() { Err(vec!["should not be empty".into()]) } else { Ok(rooms) }
+    })
 }
 
 /// One that comes twice counts once.
 fn rooms_of(given: Given<'_>) -> Result<Vec<Room>, Broken> {
-    let bad = || vec!["must be an array of rooms: user:ID, admin, project:ID or conversation:ID".into()];
+    let bad =
+        || vec!["must be an array of rooms: user:ID, admin, project:ID or conversation:ID".into()];
     let list = fields::anything(given).map_err(|_| bad())?;
     let names: Vec<Cow<'_, str>> = serde_json::from_str(list.get()).map_err(|_| bad())?;
     if names.len() > MOST_ROOMS {
@@ -75,15 +100,22 @@ fn rooms_of(given: Given<'_>) -> Result<Vec<Room>, Broken> {
     Ok(rooms)
 }
 
-/// Sends an event to rooms, and gives to how many sockets of this process it was queued. Admins only. With a key the first count is given again; where
-/// the server died before it was known, it is 0.
+/// Sends an event to rooms, and gives to how many sockets of this process it was queued. Admins
+/// only. With a key the first count is given again; where the server died before it was known, it
+/// is 0.
 ///
 /// # Errors
 /// [`Error::Forbidden`].
-pub async fn emit(services: &Services, caller: &Identity, event: Foreign, once: Once) -> Result<usize, Error> {
+pub async fn emit(
+    services: &Services,
+    caller: &Identity,
+    event: Foreign,
+    once: Once,
+) -> Result<usize, Error> {
     permit(caller, Action::EmitEvents, Standing::STRANGER)?;
     let counting = emit_counted(services.db.clone(), services.next.clone(), event, once);
-    // On its own: a caller that goes away leaves its count behind, for when it comes again with its key.
+    // On its own: a caller that goes away leaves its count behind, for when it comes again with its
+    // key.
     actix_rt::spawn(counting).await.unwrap_or(Err(Error::Internal))
 }
 
@@ -120,7 +152,9 @@ async fn emit_counted(db: Db, next: NextEvent, event: Foreign, once: Once) -> Re
 
 /// Puts the count in the place of the answer that the write has kept.
 async fn keep(db: &Db, claim: Claim, count: usize) {
-    let write = async move |tx: &mut Tx| Ok(idempotency::keep_answer(tx, &claim, &count.to_string()).await?);
+    let write = async move |tx: &mut Tx| {
+        Ok(idempotency::keep_answer(tx, &claim, &count.to_string()).await?)
+    };
     if let Err(error) = db.write(Once::No, write).await {
         tracing::warn!(%error, "a count was not kept for its Idempotency-Key");
     }
@@ -133,7 +167,9 @@ async fn first_count(db: &Db, claim: Claim) -> Result<usize, Error> {
         let kept = db.read(async move |conn| idempotency::kept(conn, &claim).await).await?;
         match kept.and_then(|json| serde_json::from_str(&json).ok()) {
             Some(Some(count)) => return Ok(count),
-            Some(None) | None if tokio::time::Instant::now() < end => tokio::time::sleep(LOOK_EVERY).await,
+            Some(None) | None if tokio::time::Instant::now() < end => {
+                tokio::time::sleep(LOOK_EVERY).await
+            }
             _ => return Ok(0),
         }
     }

@@ -1,4 +1,5 @@
-//! Users whose tokens others sign: who is one, by the token's issuer and subject, how one comes to be, and how an account is made somebody's.
+//! Users whose tokens others sign: who is one, by the token's issuer and subject, how one comes to
+//! be, and how an account is made somebody's.
 
 use super::accounts::not_found;
 use crate::auth::{Claimed, Issue, NO_PASSWORD};
@@ -12,20 +13,27 @@ const ATTEMPTS: usize = 4;
 
 /// Makes a user of one who was not known when it was looked. It may be another's doing by now.
 ///
-/// An account that has the e-mail is left alone, and the new one gets a made-up address: who has signed the token need not be asked for each address that
-/// it writes into one.
+/// An account that has the e-mail is left alone, and the new one gets a made-up address: who has
+/// signed the token need not be asked for each address that it writes into one.
 ///
 /// # Errors
-/// [`Error::Unauthorized`] when the token ended with a user who has been removed; [`Error::Unavailable`].
+/// [`Error::Unauthorized`] when the token ended with a user who has been removed;
+/// [`Error::Unavailable`].
 pub async fn provision(db: &Db, outsider: &Outsider, token: &Claimed) -> Result<(), Error> {
     let (role, issue) = (token.role, token.issue);
     for _ in 0..ATTEMPTS {
         let outsider = outsider.clone();
-        match db.write(Once::No, async move |tx: &mut Tx| make(tx, &outsider, role, issue).await).await {
+        match db
+            .write(Once::No, async move |tx: &mut Tx| make(tx, &outsider, role, issue).await)
+            .await
+        {
             // Another was quicker, with the identity or with the e-mail.
             Err(Error::Conflict(_)) => {}
             Ok(Some(user)) => {
-                tracing::info!(user = user.0, "made an account for one whose token was seen for the first time");
+                tracing::info!(
+                    user = user.0,
+                    "made an account for one whose token was seen for the first time"
+                );
                 return Ok(());
             }
             Ok(None) => return Ok(()),
@@ -36,15 +44,25 @@ pub async fn provision(db: &Db, outsider: &Outsider, token: &Claimed) -> Result<
 }
 
 /// None: there is a user by now.
-async fn make(tx: &mut Tx, outsider: &Outsider, role: Role, issue: Issue) -> Result<Option<UserId>, Error> {
+async fn make(
+    tx: &mut Tx,
+    outsider: &Outsider,
+    role: Role,
+    issue: Issue,
+) -> Result<Option<UserId>, Error> {
     if identities::owner(tx.conn(), &outsider.id).await?.is_some() {
         return Ok(None);
     }
-    if identities::last_end(tx.conn(), &outsider.id).await?.is_some_and(|end| issue.is_before(0, end)) {
+    if identities::last_end(tx.conn(), &outsider.id)
+        .await?
+        .is_some_and(|end| issue.is_before(0, end))
+    {
         return Err(Error::Unauthorized(AuthFailure::Invalid));
     }
     let free = match &outsider.email {
-        Some(email) if users::find(tx.conn(), &Account::Email(email.clone())).await?.is_none() => Some(email.clone()),
+        Some(email) if users::find(tx.conn(), &Account::Email(email.clone())).await?.is_none() => {
+            Some(email.clone())
+        }
         _ => None,
     };
     // RFC 2606, 2: a domain that never is one.
@@ -56,10 +74,15 @@ async fn make(tx: &mut Tx, outsider: &Outsider, role: Role, issue: Issue) -> Res
 }
 
 fn taken(error: diesel::result::Error) -> Error {
-    if is_taken(&error) { Error::Conflict("The identity is another account's".into()) } else { error.into() }
+    if is_taken(&error) {
+        Error::Conflict("The identity is another account's".into())
+    } else {
+        error.into()
+    }
 }
 
-/// From now on that account is who this is. Again it changes nothing. What the caller may has been checked.
+/// From now on that account is who this is. Again it changes nothing. What the caller may has been
+/// checked.
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Conflict`] when it is another account's; [`Error::Unavailable`].
@@ -68,7 +91,11 @@ pub async fn link(db: &Db, account: Account, id: OutsideId) -> Result<User, Erro
         let user = users::find(tx.conn(), &account).await?.ok_or_else(|| not_found(&account))?;
         match identities::owner(tx.conn(), &id).await? {
             Some(owner) if owner == user.id => {}
-            Some(owner) => return Err(Error::Conflict(format!("The identity is that of the user with ID {owner}"))),
+            Some(owner) => {
+                return Err(Error::Conflict(format!(
+                    "The identity is that of the user with ID {owner}"
+                )));
+            }
             None => identities::insert(tx, &id, user.id).await.map_err(taken)?,
         }
         Ok(user)

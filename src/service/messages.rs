@@ -69,16 +69,26 @@ impl Body {
     }
 
     fn with(self, client_id: Option<String>) -> NewMessage {
-        NewMessage { content: self.content, kind: self.kind.unwrap_or_else(|| TEXT.into()), client_id }
+        NewMessage {
+            content: self.content,
+            kind: self.kind.unwrap_or_else(|| TEXT.into()),
+            client_id,
+        }
     }
 }
 
-/// Sends a message to the conversation's room, and to its members who are elsewhere. With a client id that the caller has used there before it
-/// gives the first message, and nothing is sent.
+/// Sends a message to the conversation's room, and to its members who are elsewhere. With a client
+/// id that the caller has used there before it gives the first message, and nothing is sent.
 ///
 /// # Errors
 /// [`Error::NotFound`], also for a conversation in which the caller is not.
-pub async fn send(services: &Services, caller: &Identity, id: ConversationId, new: NewMessage, once: Once) -> Result<Message, Error> {
+pub async fn send(
+    services: &Services,
+    caller: &Identity,
+    id: ConversationId,
+    new: NewMessage,
+    once: Once,
+) -> Result<Message, Error> {
     // It is announced twice.
     let bytes = fields::json_len(&new.content) * 2;
     services.db.write_batched(once, bytes, Send { conversation: id, caller: *caller, new }).await
@@ -114,7 +124,14 @@ impl Send {
 
     fn row(&self, seq: i64) -> rows::NewMessage {
         let NewMessage { content, kind, client_id } = self.new.clone();
-        rows::NewMessage { conversation: self.conversation, seq, sender: self.caller.user, content, kind, client_id }
+        rows::NewMessage {
+            conversation: self.conversation,
+            seq,
+            sender: self.caller.user,
+            content,
+            kind,
+            client_id,
+        }
     }
 }
 
@@ -135,7 +152,8 @@ impl Batched for Send {
             let missing = || not_found(send.conversation);
             let held = held.get_mut(&send.conversation).ok_or_else(missing)?;
             let standing = Standing::member(held.members.contains(&send.caller.user));
-            permit(&send.caller, Action::SpeakInConversation, standing).map_err(|denied| denied.or(missing))?;
+            permit(&send.caller, Action::SpeakInConversation, standing)
+                .map_err(|denied| denied.or(missing))?;
             let name = send.name();
             if let Some(message) = name.as_ref().and_then(|name| before.get(name)) {
                 return Ok(Place::Before(message.clone()));
@@ -192,7 +210,8 @@ pub async fn history(
         Ok((is_member, if is_member { rows::list(conn, &asked).await? } else { Vec::new() }))
     });
     let (is_member, items) = read.await?;
-    permit(caller, Action::ReadConversation, Standing::member(is_member)).map_err(|denied| denied.or(|| not_found(id)))?;
+    permit(caller, Action::ReadConversation, Standing::member(is_member))
+        .map_err(|denied| denied.or(|| not_found(id)))?;
     Ok(Page::of(items, limit))
 }
 
@@ -201,7 +220,11 @@ mod tests {
     use super::*;
 
     fn message(content: &str, kind: &str, client_id: Option<&str>) -> NewMessage {
-        NewMessage { content: content.into(), kind: kind.into(), client_id: client_id.map(Into::into) }
+        NewMessage {
+            content: content.into(),
+            kind: kind.into(),
+            client_id: client_id.map(Into::into),
+        }
     }
 
     fn of_body(body: &str) -> Result<NewMessage, Vec<String>> {
@@ -215,8 +238,12 @@ mod tests {
     #[test]
     fn both_doors_read_the_same_message() {
         assert_eq!(of_body(r#"{"content":"Hello!"}"#), Ok(message("Hello!", "text", None)));
-        assert_eq!(of_body(r#"{"content":"x","type":"image","clientId":"c-1"}"#), Ok(message("x", "image", Some("c-1"))));
-        let payload = r#"{"conversationId":"9","message":{"content":"x","type":"image"},"clientId":"c-1"}"#;
+        assert_eq!(
+            of_body(r#"{"content":"x","type":"image","clientId":"c-1"}"#),
+            Ok(message("x", "image", Some("c-1")))
+        );
+        let payload =
+            r#"{"conversationId":"9","message":{"content":"x","type":"image"},"clientId":"c-1"}"#;
         assert_eq!(of_event(payload), Ok((ConversationId(9), message("x", "image", Some("c-1")))));
         let payload = r#"{"conversationId":9,"message":{"content":"Hello!"}}"#;
         assert_eq!(of_event(payload), Ok((ConversationId(9), message("Hello!", "text", None))));
@@ -226,9 +253,18 @@ mod tests {
     fn content_has_a_length_and_a_client_id_is_never_empty() {
         let of_length = |length| of_body(&format!(r#"{{"content":"{}"}}"#, "ä".repeat(length)));
         assert!(of_length(65_536).is_ok());
-        assert_eq!(of_length(65_537), Err(vec!["content must be shorter than or equal to 65536 characters".into()]));
-        assert!(of_body(r#"{"content":""}"#).is_err_and(|faults| faults.contains(&"content should not be empty".into())));
-        assert_eq!(of_body(r#"{"content":"x","clientId":""}"#), Err(vec!["clientId should not be empty".into()]));
+        assert_eq!(
+            of_length(65_537),
+            Err(vec!["content must be shorter than or equal to 65536 characters".into()])
+        );
+        assert!(
+            of_body(r#"{"content":""}"#)
+                .is_err_and(|faults| faults.contains(&"content should not be empty".into()))
+        );
+        assert_eq!(
+            of_body(r#"{"content":"x","clientId":""}"#),
+            Err(vec!["clientId should not be empty".into()])
+        );
         let long = "c".repeat(256);
         assert!(of_body(&format!(r#"{{"content":"x","clientId":"{long}"}}"#)).is_err());
         assert!(of_body(&format!(r#"{{"content":"x","clientId":"{}"}}"#, &long[1..])).is_ok());
@@ -236,10 +272,19 @@ mod tests {
 
     #[test]
     fn faults_of_the_message_within_an_event_are_told_by_their_place() {
-        let faults = of_event(r#"{"conversationId":9,"message":{"content":5,"clientId":"c"},"to":1}"#).expect_err("is refused");
-        for fault in ["property to should not exist", "message.property clientId should not exist", "message.content must be a string"] {
+        let faults =
+            of_event(r#"{"conversationId":9,"message":{"content":5,"clientId":"c"},"to":1}"#)
+                .expect_err("is refused");
+        for fault in [
+            "property to should not exist",
+            "message.property clientId should not exist",
+            "message.content must be a string",
+        ] {
             assert!(faults.contains(&fault.to_owned()), "{faults:?}");
         }
-        assert_eq!(of_event(r#"{"conversationId":9}"#), Err(vec!["message must be an object".into()]));
+        assert_eq!(
+            of_event(r#"{"conversationId":9}"#),
+            Err(vec!["message must be an object".into()])
+        );
     }
 }

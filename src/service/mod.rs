@@ -1,7 +1,9 @@
-//! The verbs, and who may. Both doors call the same functions here, with the caller's [`Identity`](crate::auth::Identity) first.
+//! The verbs, and who may. Both doors call the same functions here, with the caller's
+//! [`Identity`](crate::auth::Identity) first.
 //!
-//! A verb checks what the caller may, opens one transaction, writes rows and emits events in it, and returns the answer. It knows no HTTP, and of
-//! a socket only the handle by which it joins; what goes out, and when, is the store's and the publisher's matter.
+//! A verb checks what the caller may, opens one transaction, writes rows and emits events in it,
+//! and returns the answer. It knows no HTTP, and of a socket only the handle by which it joins;
+//! what goes out, and when, is the store's and the publisher's matter.
 
 pub mod accounts;
 pub mod broadcasts;
@@ -46,11 +48,26 @@ pub struct Services {
 }
 
 impl Services {
-    /// `next` is what the publisher of the same database has, `rate_login` bounds sign-ins and registrations per account and address.
+    /// `next` is what the publisher of the same database has, `rate_login` bounds sign-ins and
+    /// registrations per account and address.
     #[must_use]
-    pub fn new(db: Db, tokens: Tokens, hub: HubHandle, next: publish::NextEvent, rate_login: Rate) -> Self {
+    pub fn new(
+        db: Db,
+        tokens: Tokens,
+        hub: HubHandle,
+        next: publish::NextEvent,
+        rate_login: Rate,
+    ) -> Self {
         let sign_ins = accounts::SignIns::new(rate_login);
-        Self { db, tokens, passwords: PasswordHasher::default(), hub, broadcasts: broadcasts::Bell::default(), next, sign_ins }
+        Self {
+            db,
+            tokens,
+            passwords: PasswordHasher::default(),
+            hub,
+            broadcasts: broadcasts::Bell::default(),
+            next,
+            sign_ins,
+        }
     }
 }
 
@@ -86,8 +103,9 @@ pub fn read_member(mut fields: Fields<'_>) -> Result<UserId, Error> {
     fields.end(|| user)
 }
 
-/// Puts one who is no longer a member out of those rooms: behind what this write has announced so far, ahead of what it announces from here on.
-/// A session of that user that is resumed later is not in them any more.
+/// Puts one who is no longer a member out of those rooms: behind what this write has announced so
+/// far, ahead of what it announces from here on. A session of that user that is resumed later is
+/// not in them any more.
 async fn put_out(tx: &mut Tx, hub: HubHandle, user: UserId, rooms: Vec<Room>) -> Result<(), Error> {
     for room in &rooms {
         sessions::put_out(tx, user, &room.to_string()).await?;

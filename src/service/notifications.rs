@@ -1,4 +1,5 @@
-//! Notifications: making them, reading them, and the count of what is unread, which every socket of the receiver is told of with each change.
+//! Notifications: making them, reading them, and the count of what is unread, which every socket of
+//! the receiver is told of with each change.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,9 @@ use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{self, NewEvent};
 use crate::model::fields::{self, Broken, Fields, Given};
-use crate::model::{JsonObject, Notice, Notification, NotificationId, NotificationType, Role, UserId};
+use crate::model::{
+    JsonObject, Notice, Notification, NotificationId, NotificationType, Role, UserId,
+};
 use crate::store::broadcasts::{Audience, Span, receivers};
 use crate::store::{Once, Tx, notifications as rows, users};
 
@@ -44,27 +47,35 @@ impl NewNotification {
             fields.optional("userId", fields::id).map(|user| user.map(Receivers::User)),
             fields.optional("userIds", some_ids).map(|users| users.map(Receivers::Users)),
             fields.optional("role", fields::word(Role::ALL)).map(|role| role.map(Receivers::Role)),
-            fields.optional("all", fields::flag).map(|all| all.filter(|all| *all).map(|_| Receivers::All)),
+            fields
+                .optional("all", fields::flag)
+                .map(|all| all.filter(|all| *all).map(|_| Receivers::All)),
         ];
         let kind = fields.required("type", fields::word(NotificationType::ALL));
         let title = fields.required("title", fields::line);
         let message = fields.required("message", fields::at_most(MOST_MESSAGE));
         let data = fields.optional("data", fields::object);
         // One with a fault is noted by now, and given all the same.
-        let given: Vec<_> = targets.into_iter().filter(|target| !matches!(target, Some(None))).collect();
+        let given: Vec<_> =
+            targets.into_iter().filter(|target| !matches!(target, Some(None))).collect();
         let receivers = <[_; 1]>::try_from(given).map(|[one]| one);
         if receivers.is_err() {
             fields.refuse("exactly one of userId, userIds, role and all must be given");
         }
         fields.end(|| {
             let data = data?.and_then(JsonObject::from_text);
-            Some(Self { receivers: receivers.ok()???, notice: Notice { kind: kind?, title: title?, message: message?, data } })
+            Some(Self {
+                receivers: receivers.ok()???,
+                notice: Notice { kind: kind?, title: title?, message: message?, data },
+            })
         })
     }
 }
 
 fn some_ids(given: Given<'_>) -> Result<Vec<UserId>, Broken> {
-    fields::ids(given).and_then(|ids| if ids.is_empty() { Err(vec!["should not be empty".into()]) } else { Ok(ids) })
+    fields::ids(given).and_then(|ids| {
+        if ids.is_empty() { Err(vec!["should not be empty".into()]) } else { Ok(ids) }
+    })
 }
 
 /// Which notification has been read, from a socket's `{id}`.
@@ -76,13 +87,19 @@ pub fn read_id(mut fields: Fields<'_>) -> Result<NotificationId, Error> {
     fields.end(|| id)
 }
 
-/// Sends a notification to each of the receivers, and gives how many they are. Admins only. More than one write can notify get it one after another,
-/// behind the answer.
+/// Sends a notification to each of the receivers, and gives how many they are. Admins only. More
+/// than one write can notify get it one after another, behind the answer.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::Faults`] for a user who does not exist, [`Error::TooLarge`] when the copies of a thousand, or of all, are too large
-/// together, [`Error::Unavailable`] when too many notices are on their way already.
-pub async fn create(services: &Services, caller: &Identity, new: NewNotification, once: Once) -> Result<usize, Error> {
+/// [`Error::Forbidden`], [`Error::Faults`] for a user who does not exist, [`Error::TooLarge`] when
+/// the copies of a thousand, or of all, are too large together, [`Error::Unavailable`] when too
+/// many notices are on their way already.
+pub async fn create(
+    services: &Services,
+    caller: &Identity,
+    new: NewNotification,
+    once: Once,
+) -> Result<usize, Error> {
     permit(caller, Action::SendNotifications, Standing::STRANGER)?;
     let NewNotification { receivers, notice } = new;
     let expected = match &receivers {
@@ -92,8 +109,12 @@ pub async fn create(services: &Services, caller: &Identity, new: NewNotification
     };
     let (bytes, bell) = (expected * broadcasts::copy_len(&notice), services.broadcasts.clone());
     let write = async move |tx: &mut Tx| match &receivers {
-        Receivers::User(user) => notify_named(tx, &[*user], &notice, "userId must refer to an existing user").await,
-        Receivers::Users(users) => notify_named(tx, users, &notice, "userIds must refer to existing users").await,
+        Receivers::User(user) => {
+            notify_named(tx, &[*user], &notice, "userId must refer to an existing user").await
+        }
+        Receivers::Users(users) => {
+            notify_named(tx, users, &notice, "userIds must refer to existing users").await
+        }
         Receivers::Role(role) => broadcasts::send(tx, &bell, Audience::Role(*role), &notice).await,
         Receivers::All => broadcasts::send(tx, &bell, Audience::All, &notice).await,
     };
@@ -101,7 +122,12 @@ pub async fn create(services: &Services, caller: &Identity, new: NewNotification
 }
 
 /// Those users, or with the fault none, if one of them does not exist.
-async fn notify_named(tx: &mut Tx, users: &[UserId], notice: &Notice, fault: &str) -> Result<usize, Error> {
+async fn notify_named(
+    tx: &mut Tx,
+    users: &[UserId],
+    notice: &Notice,
+    fault: &str,
+) -> Result<usize, Error> {
     broadcasts::bounded(users.len(), notice)?;
     let notified = notify_all(tx, users, notice).await?;
     if notified == users.len() { Ok(notified) } else { Err(Error::Faults(vec![fault.into()])) }
@@ -118,20 +144,26 @@ pub(super) enum Whom {
 /// What a verb has to say, and to whom.
 pub(super) type Notices = Vec<(Whom, Notice)>;
 
-/// How many bytes it can come to when so many are notified of something that has a name: for [`Db::write_large`](crate::store::Db::write_large).
+/// How many bytes it can come to when so many are notified of something that has a name: for
+/// [`Db::write_large`](crate::store::Db::write_large).
 pub(super) fn share(receivers: i64) -> usize {
     usize::try_from(receivers).unwrap_or_default() * 2 * broadcasts::COPY_SHARE
 }
 
-/// Notifies within another verb's transaction: to each receiver the notification, and then the new count, after what the verb has emitted so far.
-/// All at once and as the last that a verb does, for that holds all the receivers in one order. Who is gone meanwhile is left out.
+/// Notifies within another verb's transaction: to each receiver the notification, and then the new
+/// count, after what the verb has emitted so far. All at once and as the last that a verb does, for
+/// that holds all the receivers in one order. Who is gone meanwhile is left out.
 ///
 /// # Errors
 /// The database's.
 pub(super) async fn notify(tx: &mut Tx, notices: Notices) -> Result<(), Error> {
     let to_admins = notices.iter().any(|(whom, _)| matches!(whom, Whom::Admins));
-    let admins =
-        if to_admins { receivers(tx.conn(), Audience::Role(Role::Admin), Span::WHOLE, MOST_RECEIVERS.into()).await? } else { Vec::new() };
+    let admins = if to_admins {
+        receivers(tx.conn(), Audience::Role(Role::Admin), Span::WHOLE, MOST_RECEIVERS.into())
+            .await?
+    } else {
+        Vec::new()
+    };
     let told: Vec<(Vec<UserId>, Notice)> = notices
         .into_iter()
         .map(|(whom, notice)| match whom {
@@ -153,14 +185,19 @@ pub(super) async fn notify(tx: &mut Tx, notices: Notices) -> Result<(), Error> {
     Ok(())
 }
 
-/// As [`notify`], for some users and one notice: those who are there, ascending, and how many they are. At most [`MOST_RECEIVERS`] in one write, which
-/// has to have a share of the budget for them.
+/// As [`notify`], for some users and one notice: those who are there, ascending, and how many they
+/// are. At most [`MOST_RECEIVERS`] in one write, which has to have a share of the budget for them.
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn notify_all(tx: &mut Tx, users: &[UserId], notice: &Notice) -> Result<usize, Error> {
+pub(super) async fn notify_all(
+    tx: &mut Tx,
+    users: &[UserId],
+    notice: &Notice,
+) -> Result<usize, Error> {
     rows::hold(tx, users).await?;
-    // Who is held cannot be removed any more; who was removed before that would be a missing reference.
+    // Who is held cannot be removed any more; who was removed before that would be a missing
+    // reference.
     let there = users::existing(tx.conn(), users).await?;
     for user in &there {
         notify_held(tx, *user, notice).await?;
@@ -193,7 +230,12 @@ pub async fn list(
     before: Option<NotificationId>,
 ) -> Result<Page<Notification>, Error> {
     own(caller)?;
-    let asked = rows::Page { user_id: caller.user, unread_only, before, limit: Page::<Notification>::ask(limit) };
+    let asked = rows::Page {
+        user_id: caller.user,
+        unread_only,
+        before,
+        limit: Page::<Notification>::ask(limit),
+    };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::of(items, limit))
 }
@@ -213,7 +255,11 @@ pub async fn unread_count(services: &Services, caller: &Identity) -> Result<i64,
 ///
 /// # Errors
 /// [`Error::Unavailable`].
-pub async fn greet(services: &Services, user: UserId, tell: impl FnOnce(NewEvent) + Send + 'static) -> Result<(), Error> {
+pub async fn greet(
+    services: &Services,
+    user: UserId,
+    tell: impl FnOnce(NewEvent) + Send + 'static,
+) -> Result<(), Error> {
     let write = async move |tx: &mut Tx| {
         rows::hold(tx, &[user]).await?;
         let count = rows::unread_count(tx.conn(), user).await?;
@@ -227,12 +273,17 @@ pub async fn greet(services: &Services, user: UserId, tell: impl FnOnce(NewEvent
 ///
 /// # Errors
 /// [`Error::NotFound`], also for another's.
-pub async fn read(services: &Services, caller: &Identity, id: NotificationId) -> Result<Notification, Error> {
+pub async fn read(
+    services: &Services,
+    caller: &Identity,
+    id: NotificationId,
+) -> Result<Notification, Error> {
     own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
         rows::hold(tx, &[user]).await?;
-        let (notification, changed) = rows::mark_read(tx, user, id).await?.ok_or_else(|| not_found(id))?;
+        let (notification, changed) =
+            rows::mark_read(tx, user, id).await?.ok_or_else(|| not_found(id))?;
         if changed {
             tx.emit(event::notification_read(user, id));
             announce_count(tx, user).await?;
@@ -265,7 +316,11 @@ pub async fn read_all(services: &Services, caller: &Identity) -> Result<usize, E
 ///
 /// # Errors
 /// [`Error::NotFound`], also for another's.
-pub async fn delete(services: &Services, caller: &Identity, id: NotificationId) -> Result<(), Error> {
+pub async fn delete(
+    services: &Services,
+    caller: &Identity,
+    id: NotificationId,
+) -> Result<(), Error> {
     own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {

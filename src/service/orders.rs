@@ -11,7 +11,9 @@ use crate::auth::Identity;
 use crate::error::Error;
 use crate::event;
 use crate::model::fields::{self, Fields};
-use crate::model::{Money, Notice, Order, OrderDetail, OrderId, OrderStatus, Role, UserId, WithItems};
+use crate::model::{
+    Money, Notice, Order, OrderDetail, OrderId, OrderStatus, Role, UserId, WithItems,
+};
 use crate::store::broadcasts::{self, Audience};
 use crate::store::{Batched, Once, Tx, is_missing_reference, orders as rows, waitlist};
 
@@ -39,8 +41,11 @@ impl NewOrder {
     /// # Errors
     /// [`Error::Faults`].
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
-        let total =
-            if fields.has("items") { fields.optional("total", fields::amount) } else { fields.required("total", fields::amount).map(Some) };
+        let total = if fields.has("items") {
+            fields.optional("total", fields::amount)
+        } else {
+            fields.required("total", fields::amount).map(Some)
+        };
         let customer = fields.optional("customerId", fields::id);
         let items = fields.list("items", MOST_ITEMS, Line::read);
         fields.end(|| {
@@ -62,32 +67,55 @@ pub fn read_status(mut fields: Fields<'_>) -> Result<OrderStatus, Error> {
     fields.end(|| status)
 }
 
-/// Places an order, takes its items from their stock, and tells the admins, also of what there is little left of. A customer may only for itself, an
-/// admin for anyone or no one.
+/// Places an order, takes its items from their stock, and tells the admins, also of what there is
+/// little left of. A customer may only for itself, an admin for anyone or no one.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::Faults`] for a customer or a product that does not exist and for a customer's total that the items do not come to,
-/// [`Error::Conflict`] when there is not enough of a product.
-pub async fn create(services: &Services, caller: &Identity, new: NewOrder, once: Once) -> Result<WithItems<Order>, Error> {
+/// [`Error::Forbidden`], [`Error::Faults`] for a customer or a product that does not exist and for
+/// a customer's total that the items do not come to, [`Error::Conflict`] when there is not enough
+/// of a product.
+pub async fn create(
+    services: &Services,
+    caller: &Identity,
+    new: NewOrder,
+    once: Once,
+) -> Result<WithItems<Order>, Error> {
     let is_admin = caller.is_admin();
     let customer_id = new.customer_id.or((!is_admin).then_some(caller.user));
     permit(caller, Action::PlaceOrder, Standing::own(customer_id == Some(caller.user)))?;
     let (lines, given) = match new.content {
-        Content::Total(total) => return services.db.write_batched(once, 0, Place(rows::NewOrder { customer_id, total })).await,
+        Content::Total(total) => {
+            return services
+                .db
+                .write_batched(once, 0, Place(rows::NewOrder { customer_id, total }))
+                .await;
+        }
         Content::Items(lines, total) => (lines, total),
     };
-    let admins = services.db.read(async |conn| Ok(broadcasts::count(conn, Audience::Role(Role::Admin)).await?.0)).await?;
+    let admins = services
+        .db
+        .read(async |conn| Ok(broadcasts::count(conn, Audience::Role(Role::Admin)).await?.0))
+        .await?;
     // As many as can be told of what there is little left of.
-    let told = admins.min(notifications::MOST_RECEIVERS.into()) * i64::try_from(lines.len()).unwrap_or(i64::MAX);
+    let told = admins.min(notifications::MOST_RECEIVERS.into())
+        * i64::try_from(lines.len()).unwrap_or(i64::MAX);
     let write = async move |tx: &mut Tx| {
         let (items, notices) = stock::take(tx, &lines).await?;
-        let sum = items.iter().try_fold(Money::ZERO, |sum, item| sum.plus(item.price.times(item.quantity)?));
-        let sum = sum.ok_or_else(|| Error::Faults(vec!["total must be a number conforming to the specified constraints".into()]))?;
+        let sum = items
+            .iter()
+            .try_fold(Money::ZERO, |sum, item| sum.plus(item.price.times(item.quantity)?));
+        let sum = sum.ok_or_else(|| {
+            Error::Faults(vec![
+                "total must be a number conforming to the specified constraints".into(),
+            ])
+        })?;
         let total = given.unwrap_or(sum);
         if total != sum && !is_admin {
             return Err(Error::Faults(vec![format!("total must be equal to {sum}")]));
         }
-        let order = rows::insert(tx, &rows::NewOrder { customer_id, total }).await.map_err(Place::refused)?;
+        let order = rows::insert(tx, &rows::NewOrder { customer_id, total })
+            .await
+            .map_err(Place::refused)?;
         rows::insert_items(tx, order.id, &items).await?;
         tx.emit(event::new_order(&order));
         notifications::notify(tx, notices).await?;
@@ -108,7 +136,11 @@ impl Batched for Place {
     }
 
     fn refused(fault: DieselError) -> Error {
-        if is_missing_reference(&fault) { Error::Faults(vec!["customerId must refer to an existing user".into()]) } else { fault.into() }
+        if is_missing_reference(&fault) {
+            Error::Faults(vec!["customerId must refer to an existing user".into()])
+        } else {
+            fault.into()
+        }
     }
 
     fn announce(order: Order, tx: &mut Tx) -> WithItems<Order> {
@@ -123,14 +155,26 @@ type Detail = WithItems<OrderDetail>;
 ///
 /// # Errors
 /// [`Error::Unavailable`].
-pub async fn list(services: &Services, caller: &Identity, limit: u16, before: Option<OrderId>) -> Result<Page<Detail>, Error> {
+pub async fn list(
+    services: &Services,
+    caller: &Identity,
+    limit: u16,
+    before: Option<OrderId>,
+) -> Result<Page<Detail>, Error> {
     let reads_all = permit(caller, Action::ReadOrder, Standing::STRANGER).is_ok();
-    let asked = rows::Page { customer_id: (!reads_all).then_some(caller.user), before, limit: Page::<Detail>::ask(limit) };
+    let asked = rows::Page {
+        customer_id: (!reads_all).then_some(caller.user),
+        before,
+        limit: Page::<Detail>::ask(limit),
+    };
     let found = services.db.read(async move |conn| {
         let orders = rows::list(conn, &asked).await?;
         let ids: Vec<OrderId> = orders.iter().map(|order| order.order.id).collect();
         let mut items = rows::items(conn, &ids).await?;
-        let whole = |order: OrderDetail| WithItems { items: items.remove(&order.order.id).unwrap_or_default(), order };
+        let whole = |order: OrderDetail| WithItems {
+            items: items.remove(&order.order.id).unwrap_or_default(),
+            order,
+        };
         Ok(orders.into_iter().map(whole).collect())
     });
     Ok(Page::of(found.await?, limit))
@@ -147,23 +191,33 @@ pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<
         Ok(Some(WithItems { order, items }))
     });
     let found = found.await?.ok_or_else(|| not_found(id))?;
-    permit(caller, Action::ReadOrder, standing(caller, &found.order.order)).map_err(|denied| denied.or(|| not_found(id)))?;
+    permit(caller, Action::ReadOrder, standing(caller, &found.order.order))
+        .map_err(|denied| denied.or(|| not_found(id)))?;
     Ok(found)
 }
 
-/// Moves an order on, tells its customer and the admins, and notifies the customer. What is cancelled goes back into its stock. Admins only.
+/// Moves an order on, tells its customer and the admins, and notifies the customer. What is
+/// cancelled goes back into its stock. Admins only.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::NotFound`], [`Error::Conflict`] for a step that is not allowed.
-pub async fn set_status(services: &Services, caller: &Identity, id: OrderId, next: OrderStatus) -> Result<Order, Error> {
+pub async fn set_status(
+    services: &Services,
+    caller: &Identity,
+    id: OrderId,
+    next: OrderStatus,
+) -> Result<Order, Error> {
     permit(caller, Action::MoveOrder, Standing::STRANGER)?;
     let waiting = match next {
-        OrderStatus::Cancelled => services.db.read(async move |conn| waitlist::count_behind(conn, id).await).await?,
+        OrderStatus::Cancelled => {
+            services.db.read(async move |conn| waitlist::count_behind(conn, id).await).await?
+        }
         _ => 0,
     };
     let write = async move |tx: &mut Tx| {
         let previous = rows::by_id(tx.conn(), id).await?.ok_or_else(|| not_found(id))?.order.status;
-        let refused = || Error::Conflict(format!("Order with ID {id} cannot go from {previous} to {next}"));
+        let refused =
+            || Error::Conflict(format!("Order with ID {id} cannot go from {previous} to {next}"));
         if !previous.can_become(next) {
             return Err(refused());
         }
@@ -187,7 +241,11 @@ pub(super) fn moved(tx: &mut Tx, order: &Order, previous: OrderStatus) -> Notice
     if order.status == OrderStatus::Shipped {
         tx.emit(event::order_shipped(order));
     }
-    order.customer_id.map(|customer| (Whom::User(customer), Notice::order_status(order, previous))).into_iter().collect()
+    order
+        .customer_id
+        .map(|customer| (Whom::User(customer), Notice::order_status(order, previous)))
+        .into_iter()
+        .collect()
 }
 
 pub(super) fn standing(caller: &Identity, order: &Order) -> Standing {

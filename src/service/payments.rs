@@ -27,18 +27,26 @@ impl NewPayment {
     }
 }
 
-/// Pays an order, or a part of it, and notifies the admins. When it is paid in full it becomes paid, and that is told as any step is. Whose order it is,
-/// and the admins.
+/// Pays an order, or a part of it, and notifies the admins. When it is paid in full it becomes
+/// paid, and that is told as any step is. Whose order it is, and the admins.
 ///
 /// # Errors
-/// [`Error::NotFound`], also for another's, [`Error::Conflict`] for an order that is not pending, and for more than is due.
-pub async fn create(services: &Services, caller: &Identity, id: OrderId, new: NewPayment, once: Once) -> Result<Payment, Error> {
+/// [`Error::NotFound`], also for another's, [`Error::Conflict`] for an order that is not pending,
+/// and for more than is due.
+pub async fn create(
+    services: &Services,
+    caller: &Identity,
+    id: OrderId,
+    new: NewPayment,
+    once: Once,
+) -> Result<Payment, Error> {
     let caller = *caller;
     let NewPayment { amount, method } = new;
     let write = async move |tx: &mut Tx| {
         let missing = || orders::not_found(id);
         let order = order_rows::by_id(tx.conn(), id).await?.ok_or_else(missing)?.order;
-        permit(&caller, Action::PayOrder, orders::standing(&caller, &order)).map_err(|denied| denied.or(missing))?;
+        permit(&caller, Action::PayOrder, orders::standing(&caller, &order))
+            .map_err(|denied| denied.or(missing))?;
         let Some(due) = rows::pay(tx, id, amount).await? else {
             return Err(Error::Conflict(match rows::due(tx.conn(), id).await? {
                 (OrderStatus::Pending, due) => format!("Order with ID {id} has only {due} due"),
@@ -46,11 +54,21 @@ pub async fn create(services: &Services, caller: &Identity, id: OrderId, new: Ne
             }));
         };
         let (payment, created_at) = rows::insert(tx, id, amount, method.as_deref()).await?;
-        let mut payment = Payment { id: payment, order_id: id, amount, method, created_at, due, order_status: OrderStatus::Pending };
+        let mut payment = Payment {
+            id: payment,
+            order_id: id,
+            amount,
+            method,
+            created_at,
+            due,
+            order_status: OrderStatus::Pending,
+        };
         let mut notices = vec![(Whom::Admins, Notice::payment_received(&payment))];
         if due == Money::ZERO {
             // It was pending a moment ago, and is locked.
-            let order = order_rows::advance(tx, id, OrderStatus::Pending, OrderStatus::Paid).await?.ok_or(Error::Internal)?;
+            let order = order_rows::advance(tx, id, OrderStatus::Pending, OrderStatus::Paid)
+                .await?
+                .ok_or(Error::Internal)?;
             payment.order_status = order.status;
             notices.extend(orders::moved(tx, &order, OrderStatus::Pending));
         }

@@ -1,7 +1,8 @@
 //! Who may do what: one table, which every verb asks. What no line allows is refused.
 //!
-//! A verb finds out how the caller stands to the thing ([`Standing`]) and asks [`permit`], within its transaction where that can change meanwhile. Who
-//! does not even see the thing is told that it is not there; who sees it, but may not, is told so.
+//! A verb finds out how the caller stands to the thing ([`Standing`]) and asks [`permit`], within
+//! its transaction where that can change meanwhile. Who does not even see the thing is told that it
+//! is not there; who sees it, but may not, is told so.
 
 use crate::auth::Identity;
 use crate::error::Error;
@@ -44,7 +45,8 @@ pub enum Action {
     AddConversationMember,
     /// Another, or the caller itself.
     RemoveConversationMember,
-    /// Be in a project's or a conversation's room, stay there over a resume, and see who is there; or in one's own.
+    /// Be in a project's or a conversation's room, stay there over a resume, and see who is there;
+    /// or in one's own.
     JoinRoom,
     /// Events of other back ends.
     EmitEvents,
@@ -107,7 +109,8 @@ const fn rule(action: Action) -> Rule {
     Rule { sees, may }
 }
 
-/// How the caller stands to a thing, beside being signed in and perhaps an admin. What is not said is not so.
+/// How the caller stands to a thing, beside being signed in and perhaps an admin. What is not said
+/// is not so.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Standing {
     own: bool,
@@ -140,7 +143,11 @@ impl Standing {
     /// Both.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
-        Self { own: self.own || other.own, member: self.member || other.member, owner: self.owner || other.owner }
+        Self {
+            own: self.own || other.own,
+            member: self.member || other.member,
+            owner: self.owner || other.owner,
+        }
     }
 
     fn is(self, who: Who, role: Role) -> bool {
@@ -216,11 +223,20 @@ mod tests {
         assert_eq!(permit(&customer, Action::ReadOrder, Standing::own(true)), Ok(()));
         assert_eq!(permit(&customer, Action::ReadOrder, Standing::own(false)), Err(Denied::Hidden));
         assert_eq!(permit(&admin, Action::ReadOrder, Standing::STRANGER), Ok(()));
-        assert_eq!(permit(&customer, Action::MoveOrder, Standing::own(true)), Err(Denied::Forbidden));
+        assert_eq!(
+            permit(&customer, Action::MoveOrder, Standing::own(true)),
+            Err(Denied::Forbidden)
+        );
         let member = Standing::member(true);
         assert_eq!(permit(&customer, Action::AddProjectMember, member), Err(Denied::Forbidden));
-        assert_eq!(permit(&customer, Action::AddProjectMember, member.and(Standing::owner(true))), Ok(()));
-        assert_eq!(permit(&admin, Action::AddProjectMember, Standing::STRANGER), Err(Denied::Hidden));
+        assert_eq!(
+            permit(&customer, Action::AddProjectMember, member.and(Standing::owner(true))),
+            Ok(())
+        );
+        assert_eq!(
+            permit(&admin, Action::AddProjectMember, Standing::STRANGER),
+            Err(Denied::Hidden)
+        );
         assert_eq!(permit(&admin, Action::JoinRoom, Standing::STRANGER), Err(Denied::Hidden));
     }
 }

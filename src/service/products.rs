@@ -1,4 +1,5 @@
-//! Products: adding, reading, changing and removing them. Anyone may add one, and then changes it; so do the admins.
+//! Products: adding, reading, changing and removing them. Anyone may add one, and then changes it;
+//! so do the admins.
 
 use super::notifications::{self, Notices};
 use super::permissions::{Action, Standing, permit};
@@ -70,10 +71,27 @@ impl Change {
         let price = fields.optional("price", fields::amount);
         let stock = fields.optional("stock", fields::integer(0, MAX_PIECES));
         let threshold = fields.optional("lowStockThreshold", fields::integer(0, MAX_PIECES));
-        let change = fields
-            .end(|| Some(Self { name: name?, description: description?, price: price?, stock: stock?, low_stock_threshold: threshold? }))?;
-        if let Self { name: None, description: None, price: None, stock: None, low_stock_threshold: None } = change {
-            return Err(Error::Faults(vec!["one of name, description, price, stock, lowStockThreshold should not be empty".into()]));
+        let change = fields.end(|| {
+            Some(Self {
+                name: name?,
+                description: description?,
+                price: price?,
+                stock: stock?,
+                low_stock_threshold: threshold?,
+            })
+        })?;
+        if let Self {
+            name: None,
+            description: None,
+            price: None,
+            stock: None,
+            low_stock_threshold: None,
+        } = change
+        {
+            return Err(Error::Faults(vec![
+                "one of name, description, price, stock, lowStockThreshold should not be empty"
+                    .into(),
+            ]));
         }
         Ok(change)
     }
@@ -83,13 +101,24 @@ impl Change {
 ///
 /// # Errors
 /// [`Error::Unavailable`].
-pub async fn create(services: &Services, caller: &Identity, new: NewProduct, once: Once) -> Result<Product, Error> {
+pub async fn create(
+    services: &Services,
+    caller: &Identity,
+    new: NewProduct,
+    once: Once,
+) -> Result<Product, Error> {
     permit(caller, Action::AddProduct, Standing::STRANGER)?;
     let caller = caller.user;
     let bytes = new.description.as_deref().map_or(0, fields::json_len);
     let write = async move |tx: &mut Tx| {
         let NewProduct { name, description, price, stock, low_stock_threshold } = new;
-        let content = rows::Content { name, description: description.and_then(filled), price, stock, low_stock_threshold };
+        let content = rows::Content {
+            name,
+            description: description.and_then(filled),
+            price,
+            stock,
+            low_stock_threshold,
+        };
         let product = rows::insert(tx, caller, content).await?;
         tx.emit(event::product_updated(ProductAction::Created(&product)));
         Ok(product)
@@ -101,7 +130,12 @@ pub async fn create(services: &Services, caller: &Identity, new: NewProduct, onc
 ///
 /// # Errors
 /// [`Error::Unavailable`].
-pub async fn list(services: &Services, caller: &Identity, limit: u16, before: Option<ProductId>) -> Result<Page<Product>, Error> {
+pub async fn list(
+    services: &Services,
+    caller: &Identity,
+    limit: u16,
+    before: Option<ProductId>,
+) -> Result<Page<Product>, Error> {
     permit(caller, Action::ReadProduct, Standing::STRANGER)?;
     let asked = rows::Page { before, limit: Page::<Product>::ask(limit) };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
@@ -114,7 +148,11 @@ pub async fn list(services: &Services, caller: &Identity, limit: u16, before: Op
 /// [`Error::NotFound`].
 pub async fn get(services: &Services, caller: &Identity, id: ProductId) -> Result<Product, Error> {
     permit(caller, Action::ReadProduct, Standing::STRANGER)?;
-    services.db.read(async move |conn| rows::by_id(conn, id).await).await?.ok_or_else(|| not_found(id))
+    services
+        .db
+        .read(async move |conn| rows::by_id(conn, id).await)
+        .await?
+        .ok_or_else(|| not_found(id))
 }
 
 /// An empty description is none.
@@ -126,14 +164,20 @@ fn filled(description: String) -> Option<String> {
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`].
-pub async fn update(services: &Services, caller: &Identity, id: ProductId, change: Change) -> Result<Product, Error> {
+pub async fn update(
+    services: &Services,
+    caller: &Identity,
+    id: ProductId,
+    change: Change,
+) -> Result<Product, Error> {
     let caller = *caller;
     let waiting = match change.stock {
         Some(1..) => services.db.read(async move |conn| waitlist::count(conn, id).await).await?,
         _ => 0,
     };
     // What it has may be said again, and is not known yet.
-    let bytes = change.description.as_deref().map_or(MAX_DESCRIPTION, fields::json_len) + notifications::share(waiting);
+    let bytes = change.description.as_deref().map_or(MAX_DESCRIPTION, fields::json_len)
+        + notifications::share(waiting);
     let write = async move |tx: &mut Tx| {
         let before = enter(tx, &caller, id).await?;
         let content = rows::Content {
@@ -153,7 +197,8 @@ pub async fn update(services: &Services, caller: &Identity, id: ProductId, chang
     services.db.write_large(Once::No, bytes, write).await
 }
 
-/// Removes a product, with its reviews and its waitlist, and tells everyone. Its owner and the admins.
+/// Removes a product, with its reviews and its waitlist, and tells everyone. Its owner and the
+/// admins.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`].
@@ -185,14 +230,27 @@ mod tests {
 
     #[test]
     fn a_change_names_at_least_one_thing_and_empties_no_name() {
-        let change = |body: &str| Fields::parse(body.as_bytes()).and_then(Change::read).map_err(|error| error.messages());
-        assert!(matches!(change(r#"{"stock":0}"#), Ok(Change { name: None, description: None, price: None, stock: Some(0), .. })));
+        let change = |body: &str| {
+            Fields::parse(body.as_bytes()).and_then(Change::read).map_err(|error| error.messages())
+        };
+        assert!(matches!(
+            change(r#"{"stock":0}"#),
+            Ok(Change { name: None, description: None, price: None, stock: Some(0), .. })
+        ));
         assert!(matches!(change(r#"{"description":""}"#), Ok(Change { description: Some(_), .. })));
         for body in ["{}", r#"{"name":null}"#] {
-            let nothing = "one of name, description, price, stock, lowStockThreshold should not be empty";
+            let nothing =
+                "one of name, description, price, stock, lowStockThreshold should not be empty";
             assert_eq!(change(body).err(), Some(vec![nothing.into()]), "{body}");
         }
-        let faults = ["property ownerId should not exist", "name should not be empty", "stock must not be less than 0"];
-        assert_eq!(change(r#"{"name":"","stock":-1,"ownerId":1}"#).err(), Some(faults.map(Into::into).into()));
+        let faults = [
+            "property ownerId should not exist",
+            "name should not be empty",
+            "stock must not be less than 0",
+        ];
+        assert_eq!(
+            change(r#"{"name":"","stock":-1,"ownerId":1}"#).err(),
+            Some(faults.map(Into::into).into())
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Projects: making and changing them, their members, their stages. For members only; members are the owner's matter.
+//! Projects: making and changing them, their members, their stages. For members only; members are
+//! the owner's matter.
 
 use super::broadcasts;
 use super::notifications::MOST_RECEIVERS;
@@ -51,9 +52,12 @@ impl Change {
         let name = fields.optional("name", fields::filled);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
         let status = fields.optional("status", fields::filled);
-        let change = fields.end(|| Some(Self { name: name?, description: description?, status: status? }))?;
+        let change = fields
+            .end(|| Some(Self { name: name?, description: description?, status: status? }))?;
         if let Self { name: None, description: None, status: None } = change {
-            return Err(Error::Faults(vec!["one of name, description, status should not be empty".into()]));
+            return Err(Error::Faults(vec![
+                "one of name, description, status should not be empty".into(),
+            ]));
         }
         Ok(change)
     }
@@ -72,11 +76,20 @@ pub fn read_stage(mut fields: Fields<'_>) -> Result<String, Error> {
 ///
 /// # Errors
 /// [`Error::Unavailable`].
-pub async fn create(services: &Services, caller: &Identity, new: NewProject, once: Once) -> Result<Project, Error> {
+pub async fn create(
+    services: &Services,
+    caller: &Identity,
+    new: NewProject,
+    once: Once,
+) -> Result<Project, Error> {
     permit(caller, Action::MakeProject, Standing::STRANGER)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
-        let content = rows::Content { name: new.name, description: new.description.and_then(filled), status: "active".into() };
+        let content = rows::Content {
+            name: new.name,
+            description: new.description.and_then(filled),
+            status: "active".into(),
+        };
         let project = rows::insert(tx, caller, content).await?;
         rows::add_member(tx, project.id, caller).await?;
         Ok(project)
@@ -88,7 +101,12 @@ pub async fn create(services: &Services, caller: &Identity, new: NewProject, onc
 ///
 /// # Errors
 /// [`Error::Unavailable`].
-pub async fn list(services: &Services, caller: &Identity, limit: u16, before: Option<ProjectId>) -> Result<Page<Project>, Error> {
+pub async fn list(
+    services: &Services,
+    caller: &Identity,
+    limit: u16,
+    before: Option<ProjectId>,
+) -> Result<Page<Project>, Error> {
     // Only those in which the caller is are asked for.
     permit(caller, Action::ReadProject, Standing::member(true))?;
     let asked = rows::Page { member: caller.user, before, limit: Page::<Project>::ask(limit) };
@@ -100,7 +118,11 @@ pub async fn list(services: &Services, caller: &Identity, limit: u16, before: Op
 ///
 /// # Errors
 /// [`Error::NotFound`], also for one in which the caller is not.
-pub async fn get(services: &Services, caller: &Identity, id: ProjectId) -> Result<ProjectDetail, Error> {
+pub async fn get(
+    services: &Services,
+    caller: &Identity,
+    id: ProjectId,
+) -> Result<ProjectDetail, Error> {
     let caller = *caller;
     let read = services.db.read(async move |conn| {
         let Some(project) = rows::by_id(conn, id).await? else { return Ok(None) };
@@ -123,7 +145,12 @@ fn filled(description: String) -> Option<String> {
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub async fn update(services: &Services, caller: &Identity, id: ProjectId, change: Change) -> Result<Project, Error> {
+pub async fn update(
+    services: &Services,
+    caller: &Identity,
+    id: ProjectId,
+    change: Change,
+) -> Result<Project, Error> {
     let caller = *caller;
     let bytes = change.description.as_deref().map_or(0, fields::json_len);
     let write = async move |tx: &mut Tx| {
@@ -135,11 +162,17 @@ pub async fn update(services: &Services, caller: &Identity, id: ProjectId, chang
         };
         let project = rows::change(tx, id, content).await?;
         if project.status != before.status {
-            let change = ProjectChange::StatusChange { status: &project.status, previous_status: &before.status };
+            let change = ProjectChange::StatusChange {
+                status: &project.status,
+                previous_status: &before.status,
+            };
             tx.emit(event::project_update(&project, change));
         }
         if project.name != before.name || project.description != before.description {
-            let change = ProjectChange::DetailsChange { name: &project.name, description: &project.description };
+            let change = ProjectChange::DetailsChange {
+                name: &project.name,
+                description: &project.description,
+            };
             tx.emit(event::project_update(&project, change));
         }
         Ok(project)
@@ -150,16 +183,27 @@ pub async fn update(services: &Services, caller: &Identity, id: ProjectId, chang
 /// Adds a member, and tells the project's room. The owner only.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Faults`] for a user who does not exist, [`Error::Conflict`] for one who is in already.
-pub async fn add_member(services: &Services, caller: &Identity, id: ProjectId, user: UserId, once: Once) -> Result<Member, Error> {
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Faults`] for a user who does not exist,
+/// [`Error::Conflict`] for one who is in already.
+pub async fn add_member(
+    services: &Services,
+    caller: &Identity,
+    id: ProjectId,
+    user: UserId,
+    once: Once,
+) -> Result<Member, Error> {
     let caller = *caller;
     let write = async move |tx: &mut Tx| {
         let project = hold(tx, &caller, id, Action::AddProjectMember, None).await?;
         let unknown = || Error::Faults(vec!["userId must refer to an existing user".into()]);
         let name = users::by_id(tx.conn(), user).await?.ok_or_else(unknown)?.name;
-        let joined_at = rows::add_member(tx, id, user)
-            .await
-            .map_err(|error| if is_taken(&error) { Error::Conflict(format!("User {user} is already a member")) } else { error.into() })?;
+        let joined_at = rows::add_member(tx, id, user).await.map_err(|error| {
+            if is_taken(&error) {
+                Error::Conflict(format!("User {user} is already a member"))
+            } else {
+                error.into()
+            }
+        })?;
         let member = Member { user_id: user, name, joined_at };
         tx.emit(event::project_update(&project, ProjectChange::member_added(&member)));
         Ok(member)
@@ -167,11 +211,17 @@ pub async fn add_member(services: &Services, caller: &Identity, id: ProjectId, u
     services.db.write(once, write).await
 }
 
-/// Removes a member, from the project's conversations too, puts it out of their rooms, and tells those who stay. The owner may, and the member.
+/// Removes a member, from the project's conversations too, puts it out of their rooms, and tells
+/// those who stay. The owner may, and the member.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`] for the owner.
-pub async fn remove_member(services: &Services, caller: &Identity, id: ProjectId, user: UserId) -> Result<(), Error> {
+pub async fn remove_member(
+    services: &Services,
+    caller: &Identity,
+    id: ProjectId,
+    user: UserId,
+) -> Result<(), Error> {
     let (caller, hub) = (*caller, services.hub.clone());
     let write = async move |tx: &mut Tx| {
         let project = hold(tx, &caller, id, Action::RemoveProjectMember, Some(user)).await?;
@@ -196,7 +246,13 @@ pub async fn remove_member(services: &Services, caller: &Identity, id: ProjectId
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub async fn add_stage(services: &Services, caller: &Identity, id: ProjectId, name: String, once: Once) -> Result<Stage, Error> {
+pub async fn add_stage(
+    services: &Services,
+    caller: &Identity,
+    id: ProjectId,
+    name: String,
+    once: Once,
+) -> Result<Stage, Error> {
     let caller = *caller;
     let write = async move |tx: &mut Tx| {
         let project = hold(tx, &caller, id, Action::ChangeProject, None).await?;
@@ -210,19 +266,29 @@ pub async fn add_stage(services: &Services, caller: &Identity, id: ProjectId, na
 /// Completes a stage, tells the project's room, and notifies each other member.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Conflict`] for one that is completed already, [`Error::Unavailable`] for a project of very many when too many
-/// notices are on their way already.
-pub async fn complete_stage(services: &Services, caller: &Identity, id: ProjectId, stage: StageId, once: Once) -> Result<Stage, Error> {
+/// [`Error::NotFound`], [`Error::Conflict`] for one that is completed already,
+/// [`Error::Unavailable`] for a project of very many when too many notices are on their way
+/// already.
+pub async fn complete_stage(
+    services: &Services,
+    caller: &Identity,
+    id: ProjectId,
+    stage: StageId,
+    once: Once,
+) -> Result<Stage, Error> {
     let (caller, bell) = (*caller, services.broadcasts.clone());
     // What will be announced, roughly: who comes or goes until the write runs makes no difference.
     let members = services.db.read(async move |conn| rows::member_count(conn, id).await).await?;
-    let bytes = usize::try_from(members).unwrap_or_default().min(usize::from(MOST_RECEIVERS)) * STAGE_SHARE;
+    let bytes =
+        usize::try_from(members).unwrap_or_default().min(usize::from(MOST_RECEIVERS)) * STAGE_SHARE;
     let write = async move |tx: &mut Tx| {
         let project = hold(tx, &caller, id, Action::ChangeProject, None).await?;
         let missing = || Error::NotFound(format!("Stage with ID {stage} not found"));
         rows::stage(tx.conn(), id, stage).await?.ok_or_else(missing)?;
         let done = rows::complete_stage(tx, stage, caller.user).await?;
-        let done = done.ok_or_else(|| Error::Conflict(format!("Stage with ID {stage} is already completed")))?;
+        let done = done.ok_or_else(|| {
+            Error::Conflict(format!("Stage with ID {stage} is already completed"))
+        })?;
         tx.emit(event::stage_completed(&done));
         let others = Audience::OtherMembers(id, caller.user);
         broadcasts::send(tx, &bell, others, &Notice::stage_completed(&project, &done)).await?;
@@ -231,8 +297,15 @@ pub async fn complete_stage(services: &Services, caller: &Identity, id: ProjectI
     services.db.write_large(once, bytes, write).await
 }
 
-/// The project, to do that with it: it, and who its members are, stay as they are until the commit. `user`: whom it is about, if that counts.
-pub(super) async fn hold(tx: &mut Tx, caller: &Identity, id: ProjectId, action: Action, user: Option<UserId>) -> Result<Project, Error> {
+/// The project, to do that with it: it, and who its members are, stay as they are until the commit.
+/// `user`: whom it is about, if that counts.
+pub(super) async fn hold(
+    tx: &mut Tx,
+    caller: &Identity,
+    id: ProjectId,
+    action: Action,
+    user: Option<UserId>,
+) -> Result<Project, Error> {
     let project = rows::touch(tx, id).await?.ok_or_else(|| not_found(id))?;
     let is_member = rows::is_member(tx.conn(), id, caller.user).await?;
     let standing = Standing::own(user == Some(caller.user))
@@ -261,9 +334,17 @@ mod tests {
         );
         assert!(matches!(change(r#"{"description":""}"#), Ok(Change { description: Some(_), .. })));
         for body in ["{}", r#"{"name":null}"#] {
-            assert_eq!(change(body).err(), Some(vec!["one of name, description, status should not be empty".into()]), "{body}");
+            assert_eq!(
+                change(body).err(),
+                Some(vec!["one of name, description, status should not be empty".into()]),
+                "{body}"
+            );
         }
-        let faults = vec!["property ownerId should not exist".into(), "name should not be empty".into(), "status must be a string".into()];
+        let faults = vec![
+            "property ownerId should not exist".into(),
+            "name should not be empty".into(),
+            "status must be a string".into(),
+        ];
         let found = change(r#"{"name":"","status":5,"ownerId":1}"#).err().map(|mut faults| {
             faults.retain(|fault| !fault.contains("shorter"));
             faults

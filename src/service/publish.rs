@@ -29,8 +29,9 @@ pub(super) struct Manner {
     pub(super) is_volatile: bool,
 }
 
-/// What a write says of the event behind it: [`Tx::after_commit`](crate::store::Tx::after_commit) runs right ahead of that event's publishing, with
-/// none of another write's in between. So this holds one at most, and none that is another's.
+/// What a write says of the event behind it: [`Tx::after_commit`](crate::store::Tx::after_commit)
+/// runs right ahead of that event's publishing, with none of another write's in between. So this
+/// holds one at most, and none that is another's.
 #[derive(Clone, Default)]
 pub struct NextEvent(Arc<Mutex<Option<Manner>>>);
 
@@ -45,12 +46,17 @@ impl NextEvent {
     }
 }
 
-/// Sends an event that belongs to no write: it is not stored, and has no place among those that are.
+/// Sends an event that belongs to no write: it is not stored, and has no place among those that
+/// are.
 pub(super) async fn announce(hub: &HubHandle, new: NewEvent) {
     let names = |rooms: Vec<Room>| rooms.into_iter().map(|room| room.to_string());
     let NewEvent { namespace, name, rooms, except, data, .. } = new;
     let share = hub.admit(data.len()).await;
-    hub.emit(Event::new(namespace, name, Payload::json(data), names(rooms)).except(names(except)), Some(share)).await;
+    hub.emit(
+        Event::new(namespace, name, Payload::json(data), names(rooms)).except(names(except)),
+        Some(share),
+    )
+    .await;
 }
 
 /// A place in the log, in the sockets' words.
@@ -60,7 +66,8 @@ fn position(place: LogPosition) -> Position {
 
 /// A committed event, in the sockets' words.
 pub(super) fn to_send(event: CommittedEvent) -> Event {
-    let sent = Event::new(event.namespace, event.name, Payload::json(event.data), event.rooms).except(event.except);
+    let sent = Event::new(event.namespace, event.name, Payload::json(event.data), event.rooms)
+        .except(event.except);
     match event.position {
         Some(place) => sent.stored(position(place)),
         None => sent,

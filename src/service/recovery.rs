@@ -1,8 +1,9 @@
-//! What outlives a connection: the sockets' [`Log`], kept in the database. Sessions that can be resumed, the events that they have missed, and
-//! the end of both when they are old.
+//! What outlives a connection: the sockets' [`Log`], kept in the database. Sessions that can be
+//! resumed, the events that they have missed, and the end of both when they are old.
 //!
-//! What becomes of a session goes through one queue, in the order in which it was said, that of many sessions in one write. While the database is away, who comes
-//! is refused and who goes is remembered.
+//! What becomes of a session goes through one queue, in the order in which it was said, that of
+//! many sessions in one write. While the database is away, who comes is refused and who goes is
+//! remembered.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -34,7 +35,8 @@ const MOST_KEPT: usize = 4096;
 const AGAIN: Duration = Duration::from_millis(500);
 /// How often what is too old is removed.
 const UPKEEP_EVERY: Duration = Duration::from_secs(15);
-/// Rows removed in one write, so that no other write waits long, and the pause between two such writes.
+/// Rows removed in one write, so that no other write waits long, and the pause between two such
+/// writes.
 const UPKEEP_STEP: i64 = 200;
 const UPKEEP_PAUSE: Duration = Duration::from_millis(20);
 
@@ -62,8 +64,8 @@ enum Change {
     End { sid: Arc<str>, attachment: i64, end: End },
 }
 
-/// Starts what keeps sessions and events: what was open when the server died is lost from now on, and what is too old is removed from time
-/// to time. To be called before anyone can connect.
+/// Starts what keeps sessions and events: what was open when the server died is lost from now on,
+/// and what is too old is removed from time to time. To be called before anyone can connect.
 ///
 /// # Errors
 /// As the database's.
@@ -88,7 +90,8 @@ impl SessionLog {
         let mut hasher = DefaultHasher::new();
         sid.hash(&mut hasher);
         let lane = usize::try_from(hasher.finish() % LANES as u64).unwrap_or_default();
-        // Without anyone to write it, the server is going down: who waits is told by the answer's end, and its end ends every stay.
+        // Without anyone to write it, the server is going down: who waits is told by the answer's
+        // end, and its end ends every stay.
         let _ = self.lanes[lane].send(change);
     }
 }
@@ -110,13 +113,26 @@ impl Log for SessionLog {
         self.send(&sid.clone(), Change::End { sid, attachment, end });
     }
 
-    fn page(&self, session: &Attachment, rooms: Vec<Stay>, after: i64, up_to: i64) -> LogFuture<Option<Page>> {
-        let (db, user, namespace) = (self.db.clone(), user_of(session), session.namespace.to_string());
+    fn page(
+        &self,
+        session: &Attachment,
+        rooms: Vec<Stay>,
+        after: i64,
+        up_to: i64,
+    ) -> LogFuture<Option<Page>> {
+        let (db, user, namespace) =
+            (self.db.clone(), user_of(session), session.namespace.to_string());
         Box::pin(async move {
-            let stay = |stay: Stay| SessionRoom { room: stay.room.to_string(), since: EventId(stay.since), until: stay.until.map(EventId) };
+            let stay = |stay: Stay| SessionRoom {
+                room: stay.room.to_string(),
+                since: EventId(stay.since),
+                until: stay.until.map(EventId),
+            };
             let stays = rooms.into_iter().map(stay).collect();
             let audience = Audience { namespace, user: user?, stays };
-            let read = db.read(async move |conn| history::page(conn, &audience, EventId(after), EventId(up_to)).await);
+            let read = db.read(async move |conn| {
+                history::page(conn, &audience, EventId(after), EventId(up_to)).await
+            });
             Ok(read.await?.map(|(events, end)| Page {
                 events: events.into_iter().map(|event| Arc::new(publish::to_send(event))).collect(),
                 end: end.0,
@@ -172,8 +188,11 @@ async fn write_changes(db: Db, mut changes: mpsc::UnboundedReceiver<Change>, win
             Ok(outcomes)
         });
         match outcomes.await {
-            Ok(outcomes) => batch.drain(..).zip(outcomes).for_each(|(change, outcome)| answer(change, outcome)),
-            // Who waits is told; who has gone is tried again, but for the oldest when they become too many: those end with the next start.
+            Ok(outcomes) => {
+                batch.drain(..).zip(outcomes).for_each(|(change, outcome)| answer(change, outcome))
+            }
+            // Who waits is told; who has gone is tried again, but for the oldest when they become
+            // too many: those end with the next start.
             Err(error) => {
                 batch = batch.into_iter().filter_map(|change| refuse(change, &error)).collect();
                 batch.drain(..batch.len().saturating_sub(MOST_KEPT));
@@ -186,7 +205,9 @@ fn work(change: &Change) -> Work {
     match change {
         Change::Open(session, _) => Work::Open(session.clone()),
         Change::Resume(session, claim, _) => Work::Resume(session.clone(), *claim),
-        Change::End { sid, attachment, end } => Work::End { sid: Arc::clone(sid), attachment: *attachment, end: *end },
+        Change::End { sid, attachment, end } => {
+            Work::End { sid: Arc::clone(sid), attachment: *attachment, end: *end }
+        }
     }
 }
 
@@ -196,7 +217,11 @@ fn answer(change: Change, outcome: Outcome) {
         Change::Open(_, caller) => drop(caller.send(Ok(()))),
         Change::Resume(_, _, caller) => drop(caller.send(Ok(match outcome {
             Outcome::Resumed { rooms, confirmed } => {
-                let stay = |own: SessionRoom| Stay { room: own.room.into(), since: own.since.0, until: own.until.map(|until| until.0) };
+                let stay = |own: SessionRoom| Stay {
+                    room: own.room.into(),
+                    since: own.since.0,
+                    until: own.until.map(|until| until.0),
+                };
                 let confirmed = confirmed.map(|(epoch, id)| Position { epoch: epoch.0, id: id.0 });
                 Some(Resumed { rooms: rooms.into_iter().map(stay).collect(), confirmed })
             }
@@ -242,9 +267,16 @@ fn place(position: Position) -> LogPosition {
     LogPosition { epoch: Epoch(position.epoch), id: EventId(position.id) }
 }
 
-async fn resume(tx: &mut Tx, session: &Attachment, claim: Claim, window: Duration) -> Result<Outcome, Error> {
+async fn resume(
+    tx: &mut Tx,
+    session: &Attachment,
+    claim: Claim,
+    window: Duration,
+) -> Result<Outcome, Error> {
     let since = Timestamp::now().before(window);
-    let Some(confirmed) = sessions::reopen(tx, &stay(session)?, since).await? else { return Ok(Outcome::NotResumed) };
+    let Some(confirmed) = sessions::reopen(tx, &stay(session)?, since).await? else {
+        return Ok(Outcome::NotResumed);
+    };
     let confirmed = match confirmed {
         Some(confirmed) if history::is_good(tx.conn(), confirmed).await? => Some(confirmed),
         _ => None,
@@ -268,7 +300,10 @@ async fn resume(tx: &mut Tx, session: &Attachment, claim: Claim, window: Duratio
         let may = permit_role(Role::Customer, Action::JoinRoom, standing);
         own.until = may.is_err().then_some(EventId(has));
     }
-    Ok(Outcome::Resumed { rooms, confirmed: confirmed.map(|LogPosition { epoch, id }| (epoch, id)) })
+    Ok(Outcome::Resumed {
+        rooms,
+        confirmed: confirmed.map(|LogPosition { epoch, id }| (epoch, id)),
+    })
 }
 
 /// Removes what is too old, in small steps, for as long as the server runs.
@@ -277,13 +312,27 @@ async fn upkeep(db: Db, keeping: Keeping) {
         tokio::time::sleep(UPKEEP_EVERY).await;
         let removed = tokio::try_join!(
             in_steps(async || db
-                .write(Once::No, async move |tx| Ok(history::prune(tx, Timestamp::now().before(keeping.retention), UPKEEP_STEP).await?))
+                .write(Once::No, async move |tx| Ok(history::prune(
+                    tx,
+                    Timestamp::now().before(keeping.retention),
+                    UPKEEP_STEP
+                )
+                .await?))
                 .await),
             in_steps(async || db
-                .write(Once::No, async move |tx| Ok(sessions::purge(tx, Timestamp::now().before(keeping.window), UPKEEP_STEP).await?))
+                .write(Once::No, async move |tx| Ok(sessions::purge(
+                    tx,
+                    Timestamp::now().before(keeping.window),
+                    UPKEEP_STEP
+                )
+                .await?))
                 .await),
-            in_steps(async || db.write(Once::No, async |tx| Ok(idempotency::purge(tx, UPKEEP_STEP).await?)).await),
-            in_steps(async || db.write(Once::No, async |tx| Ok(tokens::purge(tx, UPKEEP_STEP).await?)).await),
+            in_steps(async || db
+                .write(Once::No, async |tx| Ok(idempotency::purge(tx, UPKEEP_STEP).await?))
+                .await),
+            in_steps(async || db
+                .write(Once::No, async |tx| Ok(tokens::purge(tx, UPKEEP_STEP).await?))
+                .await),
         );
         if let Err(error) = removed {
             tracing::warn!(%error, "what is too old was not removed; the next round tries again");

@@ -30,7 +30,9 @@ impl NewReview {
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let rating = fields.required("rating", fields::integer(1, BEST));
         let comment = fields.optional("comment", fields::at_most(MAX_COMMENT));
-        fields.end(|| Some(Self { rating: rating?, comment: comment?.filter(|comment| !comment.is_empty()) }))
+        fields.end(|| {
+            Some(Self { rating: rating?, comment: comment?.filter(|comment| !comment.is_empty()) })
+        })
     }
 }
 
@@ -38,16 +40,28 @@ impl NewReview {
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub async fn create(services: &Services, caller: &Identity, id: ProductId, new: NewReview, once: Once) -> Result<Review, Error> {
+pub async fn create(
+    services: &Services,
+    caller: &Identity,
+    id: ProductId,
+    new: NewReview,
+    once: Once,
+) -> Result<Review, Error> {
     permit(caller, Action::ReviewProduct, Standing::STRANGER)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
         let product = products::by_id(tx.conn(), id).await?.ok_or_else(|| not_found(id))?;
-        let author = users::by_id(tx.conn(), caller).await?.ok_or(Error::Unauthorized(AuthFailure::Invalid))?;
-        let new = rows::NewReview { product_id: id, author, rating: new.rating, comment: new.comment };
+        let author = users::by_id(tx.conn(), caller)
+            .await?
+            .ok_or(Error::Unauthorized(AuthFailure::Invalid))?;
+        let new =
+            rows::NewReview { product_id: id, author, rating: new.rating, comment: new.comment };
         let review = rows::insert(tx, new).await;
-        let review = review.map_err(|fault| if is_missing_reference(&fault) { not_found(id) } else { fault.into() })?;
-        notifications::notify(tx, vec![(Whom::Admins, Notice::new_review(&product, &review))]).await?;
+        let review = review.map_err(|fault| {
+            if is_missing_reference(&fault) { not_found(id) } else { fault.into() }
+        })?;
+        notifications::notify(tx, vec![(Whom::Admins, Notice::new_review(&product, &review))])
+            .await?;
         Ok(review)
     };
     services.db.write(once, write).await

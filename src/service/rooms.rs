@@ -1,4 +1,5 @@
-//! Rooms that clients join by themselves, projects and conversations: who may, who is there, and what is said there without being kept.
+//! Rooms that clients join by themselves, projects and conversations: who may, who is there, and
+//! what is said there without being kept.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,17 +19,24 @@ use crate::store::{self, Conn, Once, Tx, sessions};
 
 /// Puts a socket of the caller into a room; who is there then. Members only.
 ///
-/// The membership is held where writes are made until the commit, and the socket enters behind that in the order of commits: so a removal comes
-/// either before the look, or after the socket is in and puts it out again.
+/// The membership is held where writes are made until the commit, and the socket enters behind that
+/// in the order of commits: so a removal comes either before the look, or after the socket is in
+/// and puts it out again.
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub async fn join(services: &Services, caller: &Identity, room: Joinable, client: ClientHandle) -> Result<Present, Error> {
+pub async fn join(
+    services: &Services,
+    caller: &Identity,
+    room: Joinable,
+    client: ClientHandle,
+) -> Result<Present, Error> {
     let caller = *caller;
     let (done, present) = oneshot::channel();
     let look = async move |tx: &mut Tx| {
         let standing = Standing::member(hold_member(tx, caller.user, room).await?);
-        permit(&caller, Action::JoinRoom, standing).map_err(|denied| denied.or(|| not_found(room)))?;
+        permit(&caller, Action::JoinRoom, standing)
+            .map_err(|denied| denied.or(|| not_found(room)))?;
         if let Some((session, stay)) = client.session() {
             sessions::join(tx, session, stay, &room.to_string()).await?;
         }
@@ -45,24 +53,33 @@ pub async fn join(services: &Services, caller: &Identity, room: Joinable, client
     Ok(present.await.unwrap_or_default())
 }
 
-/// Who is in a room that nobody joins: the caller's own, or, for an admin, the admins'. Its sockets are in it from the start.
+/// Who is in a room that nobody joins: the caller's own, or, for an admin, the admins'. Its sockets
+/// are in it from the start.
 ///
 /// # Errors
 /// [`Error::NotFound`] for another user's, [`Error::Forbidden`] for the admins'.
 pub async fn own(services: &Services, caller: &Identity, room: Room) -> Result<Present, Error> {
     let action = if room == Room::Admin { Action::EnterAdmin } else { Action::JoinRoom };
     let missing = || Error::NotFound(format!("Room {room} not found"));
-    permit(caller, action, Standing::own(room == Room::User(caller.user))).map_err(|denied| denied.or(missing))?;
+    permit(caller, action, Standing::own(room == Room::User(caller.user)))
+        .map_err(|denied| denied.or(missing))?;
     let sockets = services.hub.sockets(event::MAIN, Whom::room(&room.to_string())).await;
     let users: BTreeSet<&str> = sockets.iter().filter_map(ClientHandle::user).collect();
-    Ok(Present { count: users.len(), users: users.into_iter().take(MOST_NAMED).map(Arc::from).collect() })
+    Ok(Present {
+        count: users.len(),
+        users: users.into_iter().take(MOST_NAMED).map(Arc::from).collect(),
+    })
 }
 
 /// Takes a socket of the caller out of a room; who is still there, if it was in it.
 ///
 /// # Errors
 /// [`Error::Unavailable`].
-pub async fn leave(services: &Services, room: Joinable, client: ClientHandle) -> Result<Present, Error> {
+pub async fn leave(
+    services: &Services,
+    room: Joinable,
+    client: ClientHandle,
+) -> Result<Present, Error> {
     let (done, present) = oneshot::channel();
     let out = async move |tx: &mut Tx| {
         if let Some((session, stay)) = client.session() {
@@ -84,14 +101,20 @@ pub async fn leave(services: &Services, room: Joinable, client: ClientHandle) ->
 ///
 /// # Errors
 /// [`Error::NotFound`].
-pub async fn present(services: &Services, caller: &Identity, room: Joinable) -> Result<Present, Error> {
+pub async fn present(
+    services: &Services,
+    caller: &Identity,
+    room: Joinable,
+) -> Result<Present, Error> {
     let user = caller.user;
     let is_member = services.db.read(async move |conn| is_member(conn, user, room).await).await?;
-    permit(caller, Action::JoinRoom, Standing::member(is_member)).map_err(|denied| denied.or(|| not_found(room)))?;
+    permit(caller, Action::JoinRoom, Standing::member(is_member))
+        .map_err(|denied| denied.or(|| not_found(room)))?;
     Ok(services.hub.present(event::MAIN, &room.to_string()).await)
 }
 
-/// Tells the others in a conversation that the caller types, or has stopped. `is_in`: the caller's socket is in its room, which only members are.
+/// Tells the others in a conversation that the caller types, or has stopped. `is_in`: the caller's
+/// socket is in its room, which only members are.
 ///
 /// # Errors
 /// [`Error::NotFound`].
@@ -103,8 +126,10 @@ pub async fn typing(
     is_in: bool,
 ) -> Result<(), Error> {
     let (user, room) = (caller.user, Joinable::Conversation(conversation));
-    let is_member = is_in || services.db.read(async move |conn| is_member(conn, user, room).await).await?;
-    permit(caller, Action::SpeakInConversation, Standing::member(is_member)).map_err(|denied| denied.or(|| not_found(room)))?;
+    let is_member =
+        is_in || services.db.read(async move |conn| is_member(conn, user, room).await).await?;
+    permit(caller, Action::SpeakInConversation, Standing::member(is_member))
+        .map_err(|denied| denied.or(|| not_found(room)))?;
     publish::announce(&services.hub, event::typing(conversation, user, is_typing)).await;
     Ok(())
 }

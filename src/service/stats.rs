@@ -1,4 +1,5 @@
-//! The server's figures, told every two seconds to who is on `/admin`. They cost a message to the hub; with nobody there, nothing is told.
+//! The server's figures, told every two seconds to who is on `/admin`. They cost a message to the
+//! hub; with nobody there, nothing is told.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,9 @@ pub async fn run(server: Server) {
         let connections = kinds.iter().filter(|(.., count)| *count > 0);
         let stats = ServerStats {
             uptime_seconds: started.elapsed().as_secs(),
-            connections: connections.map(|(transport, protocol, count)| ConnectionCount { transport, protocol, count }).collect(),
+            connections: connections
+                .map(|(transport, protocol, count)| ConnectionCount { transport, protocol, count })
+                .collect(),
             sockets: [(event::MAIN.to_owned(), 0)].into_iter().chain(census.sockets).collect(),
             rooms: census.rooms,
             events_per_second: rate,
@@ -44,7 +47,10 @@ pub async fn run(server: Server) {
 
 /// To one place.
 fn per_second(events: u64, time: Duration) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "as many as a float cannot count are not routed in two seconds")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "as many as a float cannot count are not routed in two seconds"
+    )]
     let events = events as f64;
     (events * 10.0 / time.as_secs_f64().max(1e-3)).round() / 10.0
 }

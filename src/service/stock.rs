@@ -1,5 +1,6 @@
-//! What orders do to the stock of products, and who is notified when it changes: the admins when there is little left, those who wait when there is
-//! something again. For the verbs of orders and products, within their transactions.
+//! What orders do to the stock of products, and who is notified when it changes: the admins when
+//! there is little left, those who wait when there is something again. For the verbs of orders and
+//! products, within their transactions.
 
 use std::collections::BTreeMap;
 
@@ -28,10 +29,12 @@ impl Line {
     }
 }
 
-/// Takes what is ordered from its stock: one item for each product, in the order of the lines, and the notices that are to follow.
+/// Takes what is ordered from its stock: one item for each product, in the order of the lines, and
+/// the notices that are to follow.
 ///
 /// # Errors
-/// [`Error::Faults`] for products that do not exist, [`Error::Conflict`] when there is not enough of one.
+/// [`Error::Faults`] for products that do not exist, [`Error::Conflict`] when there is not enough
+/// of one.
 pub(super) async fn take(tx: &mut Tx, lines: &[Line]) -> Result<(Vec<OrderItem>, Notices), Error> {
     let mut wanted: BTreeMap<ProductId, (usize, i64)> = BTreeMap::new();
     for (at, line) in lines.iter().enumerate() {
@@ -49,12 +52,20 @@ pub(super) async fn take(tx: &mut Tx, lines: &[Line]) -> Result<(Vec<OrderItem>,
     // In the order of ids, so that no two orders wait for each other.
     for (id, (at, quantity)) in wanted {
         let Some(product) = rows::take(tx, id, quantity).await? else {
-            let product = rows::by_id(tx.conn(), id).await?.ok_or_else(|| Error::Faults(vec![missing(at)]))?;
-            return Err(Error::Conflict(format!("Product with ID {id} has only {} in stock", product.stock)));
+            let product = rows::by_id(tx.conn(), id)
+                .await?
+                .ok_or_else(|| Error::Faults(vec![missing(at)]))?;
+            return Err(Error::Conflict(format!(
+                "Product with ID {id} has only {} in stock",
+                product.stock
+            )));
         };
         let before = Product { stock: product.stock + quantity, ..product.clone() };
         changed(tx, &before, &product, &mut notices).await?;
-        items.push((at, OrderItem { product_id: Some(id), name: product.name, quantity, price: product.price }));
+        items.push((
+            at,
+            OrderItem { product_id: Some(id), name: product.name, quantity, price: product.price },
+        ));
     }
     items.sort_unstable_by_key(|(at, _)| *at);
     Ok((items.into_iter().map(|(_, item)| item).collect(), notices))
@@ -68,10 +79,15 @@ fn missing(at: usize) -> String {
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn give_back(tx: &mut Tx, id: OrderId, notices: &mut Notices) -> Result<(), Error> {
+pub(super) async fn give_back(
+    tx: &mut Tx,
+    id: OrderId,
+    notices: &mut Notices,
+) -> Result<(), Error> {
     let items = orders::items(tx.conn(), &[id]).await?.remove(&id).unwrap_or_default();
     // As in `take`.
-    let given: BTreeMap<ProductId, i64> = items.into_iter().filter_map(|item| Some((item.product_id?, item.quantity))).collect();
+    let given: BTreeMap<ProductId, i64> =
+        items.into_iter().filter_map(|item| Some((item.product_id?, item.quantity))).collect();
     for (id, quantity) in given {
         let Some(product) = rows::give_back(tx, id, quantity).await? else { continue };
         let before = Product { stock: product.stock - quantity, ..product.clone() };
@@ -80,11 +96,17 @@ pub(super) async fn give_back(tx: &mut Tx, id: OrderId, notices: &mut Notices) -
     Ok(())
 }
 
-/// The product was changed, and is locked: adds the notices that its stock calls for. Who waited for it waits no longer when it is there again.
+/// The product was changed, and is locked: adds the notices that its stock calls for. Who waited
+/// for it waits no longer when it is there again.
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn changed(tx: &mut Tx, before: &Product, product: &Product, notices: &mut Notices) -> Result<(), Error> {
+pub(super) async fn changed(
+    tx: &mut Tx,
+    before: &Product,
+    product: &Product,
+    notices: &mut Notices,
+) -> Result<(), Error> {
     if product.is_low() && !before.is_low() {
         notices.push((Whom::Admins, Notice::low_stock(product)));
     }

@@ -1,7 +1,9 @@
-//! The life of a token: whether it is good, its end ahead of its time, and that its sockets hear of that.
+//! The life of a token: whether it is good, its end ahead of its time, and that its sockets hear of
+//! that.
 //!
-//! Who ends tokens says so to the sockets of this server behind the commit. A socket that was asked about before, and comes in behind that, asks once more
-//! when it is in: so it is either told or sees the end. What ends elsewhere, by a command or another server, is looked for once a second.
+//! Who ends tokens says so to the sockets of this server behind the commit. A socket that was asked
+//! about before, and comes in behind that, asks once more when it is in: so it is either told or
+//! sees the end. What ends elsewhere, by a command or another server, is looked for once a second.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,10 +25,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How far a look goes back behind the last: another's clock may be late, and so may its commit.
 const LOOK_BACK: Duration = Duration::from_secs(60);
 
-/// Whose token this is. Both doors ask here, whatever place the token came from. It costs one query, but for one who is to become a user with it.
+/// Whose token this is. Both doors ask here, whatever place the token came from. It costs one
+/// query, but for one who is to become a user with it.
 ///
 /// # Errors
-/// [`Error::Unauthorized`] for none, a bad one, one that has ended, and one of a user who does not exist; [`Error::Unavailable`].
+/// [`Error::Unauthorized`] for none, a bad one, one that has ended, and one of a user who does not
+/// exist; [`Error::Unavailable`].
 pub async fn check(services: &Services, token: Option<&str>) -> Result<Token, Error> {
     let token = token.ok_or(Error::Unauthorized(AuthFailure::Missing))?;
     let token = services.tokens.verify(token).map_err(Error::Unauthorized)?;
@@ -53,13 +57,20 @@ async fn standing(services: &Services, token: &Claimed) -> Result<Option<rows::S
 /// [`Error::Unauthorized`] when it has.
 pub async fn recheck(services: &Services, token: &Token) -> Result<(), Error> {
     let (holder, id) = (Holder::User(token.identity.user), token.id);
-    let found = services.db.read(async move |conn| rows::standing(conn, &holder, &id).await).await?;
+    let found =
+        services.db.read(async move |conn| rows::standing(conn, &holder, &id).await).await?;
     is_good(token, &found.ok_or(Error::Unauthorized(AuthFailure::Invalid))?)
 }
 
 fn is_good(token: &Token, standing: &rows::Standing) -> Result<(), Error> {
-    let all_ended = standing.ended_at.is_some_and(|at| Ended::Before { generation: standing.generation, at }.ends(token));
-    if standing.has_ended || all_ended { Err(Error::Unauthorized(AuthFailure::Invalid)) } else { Ok(()) }
+    let all_ended = standing
+        .ended_at
+        .is_some_and(|at| Ended::Before { generation: standing.generation, at }.ends(token));
+    if standing.has_ended || all_ended {
+        Err(Error::Unauthorized(AuthFailure::Invalid))
+    } else {
+        Ok(())
+    }
 }
 
 /// Whether all of the user's tokens are to end, from `{everywhere?}`.
@@ -71,7 +82,8 @@ pub fn read_logout(mut fields: Fields<'_>) -> Result<bool, Error> {
     fields.end(|| Some(everywhere?.unwrap_or(false)))
 }
 
-/// Ends this token, or all of its user's: from the commit on it is no good, and its sockets are told.
+/// Ends this token, or all of its user's: from the commit on it is no good, and its sockets are
+/// told.
 ///
 /// # Errors
 /// [`Error::Unavailable`].
@@ -103,8 +115,9 @@ fn tell(hub: &HubHandle, user: UserId, ended: Ended) {
     }
 }
 
-/// Tells the sockets what has ended, whoever has ended it, for as long as the server runs. They are told more than once, and again what this server has
-/// told them itself: that is for nobody any more.
+/// Tells the sockets what has ended, whoever has ended it, for as long as the server runs. They are
+/// told more than once, and again what this server has told them itself: that is for nobody any
+/// more.
 pub async fn watch(services: Arc<Services>) {
     let mut last = Timestamp::now();
     let mut has_failed = false;

@@ -8,14 +8,20 @@ use crate::error::Error;
 use crate::model::{ProductId, Waiting};
 use crate::store::{Once, Tx, products, waitlist as rows};
 
-/// Users on one list at most: so many are notified, for each product that is there again, in one write.
+/// Users on one list at most: so many are notified, for each product that is there again, in one
+/// write.
 const MOST_WAITING: i64 = 1000;
 
 /// Puts the caller on a product's list. Again it gives the same answer.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Conflict`] when the list is full.
-pub async fn join(services: &Services, caller: &Identity, id: ProductId, once: Once) -> Result<Waiting, Error> {
+pub async fn join(
+    services: &Services,
+    caller: &Identity,
+    id: ProductId,
+    once: Once,
+) -> Result<Waiting, Error> {
     permit(caller, Action::AwaitProduct, Standing::STRANGER)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
@@ -40,7 +46,8 @@ pub async fn leave(services: &Services, caller: &Identity, id: ProductId) -> Res
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
         products::by_id(tx.conn(), id).await?.ok_or_else(|| not_found(id))?;
-        let missing = || Error::NotFound(format!("Waitlist entry of product with ID {id} not found"));
+        let missing =
+            || Error::NotFound(format!("Waitlist entry of product with ID {id} not found"));
         if rows::remove(tx, id, caller).await? { Ok(()) } else { Err(missing()) }
     };
     services.db.write(Once::No, write).await

@@ -1,7 +1,9 @@
-//! Writes of one kind that PostgreSQL takes together: a statement for all of them, where each by itself would need its own.
+//! Writes of one kind that PostgreSQL takes together: a statement for all of them, where each by
+//! itself would need its own.
 //!
-//! SQLite's writer takes writes of all kinds together anyway, and a statement is no round trip there: each of these runs by itself in its turn. So
-//! does, on both, one with an Idempotency-Key, whose key has to be claimed first.
+//! SQLite's writer takes writes of all kinds together anyway, and a statement is no round trip
+//! there: each of these runs by itself in its turn. So does, on both, one with an Idempotency-Key,
+//! whose key has to be claimed first.
 
 use std::any::{Any, TypeId};
 use std::future::Future;
@@ -26,9 +28,13 @@ pub trait Batched: Send + Sized + 'static {
     /// What [`Batched::together`] has done for one of them.
     type Done;
 
-    /// All of them in one transaction, as if they came one after another; in as many statements as for one. `Err` for one of them: nothing was
-    /// written for it. When this fails as a whole, all of it is undone, and each is tried by itself.
-    fn together(tx: &mut Tx, batch: &[&Self]) -> impl Future<Output = QueryResult<Vec<Result<Self::Done, Error>>>>;
+    /// All of them in one transaction, as if they came one after another; in as many statements as
+    /// for one. `Err` for one of them: nothing was written for it. When this fails as a whole, all
+    /// of it is undone, and each is tried by itself.
+    fn together(
+        tx: &mut Tx,
+        batch: &[&Self],
+    ) -> impl Future<Output = QueryResult<Vec<Result<Self::Done, Error>>>>;
 
     /// What it means when the database refuses one that came by itself.
     #[must_use]
@@ -56,7 +62,8 @@ pub(super) type Steps = Vec<Vec<Step<NewEvent>>>;
 pub(super) struct Kind {
     id: TypeId,
     /// Runs them, all of this kind, in one transaction.
-    pub(super) run: for<'a> fn(&'a mut Tx, Vec<&'a mut dyn WriteJob>) -> LocalFuture<'a, QueryResult<Steps>>,
+    pub(super) run:
+        for<'a> fn(&'a mut Tx, Vec<&'a mut dyn WriteJob>) -> LocalFuture<'a, QueryResult<Steps>>,
 }
 
 impl PartialEq for Kind {
@@ -98,10 +105,15 @@ impl<V: Batched> WriteJob for BatchedWrite<V> {
     }
 }
 
-fn run_together<'a, V: Batched>(tx: &'a mut Tx, jobs: Vec<&'a mut dyn WriteJob>) -> LocalFuture<'a, QueryResult<Steps>> {
+fn run_together<'a, V: Batched>(
+    tx: &'a mut Tx,
+    jobs: Vec<&'a mut dyn WriteJob>,
+) -> LocalFuture<'a, QueryResult<Steps>> {
     Box::pin(async move {
-        // Who brings others brings nothing of them about: a kind's jobs are of its type, and have not run.
-        let mut jobs: Vec<&mut BatchedWrite<V>> = jobs.into_iter().filter_map(|job| (job as &mut dyn Any).downcast_mut()).collect();
+        // Who brings others brings nothing of them about: a kind's jobs are of its type, and have
+        // not run.
+        let mut jobs: Vec<&mut BatchedWrite<V>> =
+            jobs.into_iter().filter_map(|job| (job as &mut dyn Any).downcast_mut()).collect();
         let verbs: Vec<&V> = jobs.iter().filter_map(|job| job.verb.as_ref()).collect();
         let done = V::together(tx, &verbs).await?;
         let each = jobs.iter_mut().zip(done).map(|(job, done)| {

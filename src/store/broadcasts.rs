@@ -1,11 +1,16 @@
 //! Notices to many: who the receivers are, and how far those are that are written in pieces.
 
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
+)]
 
 use diesel::dsl::{count_star, max};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable};
 
-use crate::model::{BroadcastId, JsonObject, Notice, NotificationType, ProjectId, Role, Timestamp, UserId};
+use crate::model::{
+    BroadcastId, JsonObject, Notice, NotificationType, ProjectId, Role, Timestamp, UserId,
+};
 use crate::schema::{broadcasts, project_members, users};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
@@ -42,7 +47,12 @@ pub struct Broadcast {
 }
 
 /// The ids of the receivers, within those bounds: the lowest, ascending.
-pub async fn receivers(conn: &mut Conn, audience: Audience, span: Span, limit: i64) -> QueryResult<Vec<UserId>> {
+pub async fn receivers(
+    conn: &mut Conn,
+    audience: Audience,
+    span: Span,
+    limit: i64,
+) -> QueryResult<Vec<UserId>> {
     let Span { after, up_to } = span;
     let role = match audience {
         Audience::All => None,
@@ -96,14 +106,23 @@ pub async fn count(conn: &mut Conn, audience: Audience) -> QueryResult<(i64, Opt
 }
 
 /// Adds one that nobody within these bounds has yet.
-pub async fn insert(tx: &mut Tx, audience: Audience, notice: &Notice, rest: Span) -> QueryResult<()> {
+pub async fn insert(
+    tx: &mut Tx,
+    audience: Audience,
+    notice: &Notice,
+    rest: Span,
+) -> QueryResult<()> {
     let (role, project, but) = match audience {
         Audience::All => (None, None, None),
         Audience::Role(role) => (Some(role), None, None),
         Audience::OtherMembers(project, but) => (None, Some(project), Some(but)),
     };
     let row = (
-        (broadcasts::role.eq(role), broadcasts::project_id.eq(project), broadcasts::but_user_id.eq(but)),
+        (
+            broadcasts::role.eq(role),
+            broadcasts::project_id.eq(project),
+            broadcasts::but_user_id.eq(but),
+        ),
         broadcasts::kind.eq(notice.kind),
         broadcasts::title.eq(&notice.title),
         broadcasts::message.eq(&notice.message),
@@ -112,7 +131,8 @@ pub async fn insert(tx: &mut Tx, audience: Audience, notice: &Notice, rest: Span
         broadcasts::up_to_user_id.eq(rest.up_to),
         broadcasts::created_at.eq(Timestamp::now()),
     );
-    query!(tx.conn(), c => diesel::insert_into(broadcasts::table).values(row).execute(c)).map(|_| ())
+    query!(tx.conn(), c => diesel::insert_into(broadcasts::table).values(row).execute(c))
+        .map(|_| ())
 }
 
 /// How many are on their way.
@@ -149,15 +169,22 @@ pub async fn next(conn: &mut Conn, behind: BroadcastId) -> QueryResult<Option<Br
             (Some(role), None) => Audience::Role(role),
             (None, None) => Audience::All,
         };
-        Broadcast { id, audience, notice: Notice { kind, title, message, data }, rest: Span { after, up_to } }
+        Broadcast {
+            id,
+            audience,
+            notice: Notice { kind, title, message, data },
+            rest: Span { after, up_to },
+        }
     }))
 }
 
-/// Notes that everyone up to `to` has it. False: others have gone on from `seen` meanwhile, and nothing was changed. On PostgreSQL the row stays
-/// locked until the commit: of two servers the second waits here, and then gets false.
+/// Notes that everyone up to `to` has it. False: others have gone on from `seen` meanwhile, and
+/// nothing was changed. On PostgreSQL the row stays locked until the commit: of two servers the
+/// second waits here, and then gets false.
 pub async fn advance(tx: &mut Tx, id: BroadcastId, seen: UserId, to: UserId) -> QueryResult<bool> {
     let row = broadcasts::table.find(id).filter(broadcasts::last_user_id.eq(seen));
-    query!(tx.conn(), c => diesel::update(row).set(broadcasts::last_user_id.eq(to)).execute(c)).map(|changed| changed == 1)
+    query!(tx.conn(), c => diesel::update(row).set(broadcasts::last_user_id.eq(to)).execute(c))
+        .map(|changed| changed == 1)
 }
 
 /// As [`advance`], for the last ones: it is finished, and its row goes.

@@ -1,7 +1,9 @@
-//! One query text for two databases. [`Conn`] is the connection, [`query!`] expands a query for both arms, and [`Driver`] runs it on a thread of ours.
+//! One query text for two databases. [`Conn`] is the connection, [`query!`] expands a query for
+//! both arms, and [`Driver`] runs it on a thread of ours.
 //!
-//! On PostgreSQL a query is diesel-async's; on SQLite it is plain diesel's and runs at once where it stands, on a thread that may block: no wrapper
-//! in between, for the reasons and figures of docs/adr/0002. Only `store/` may name the arms.
+//! On PostgreSQL a query is diesel-async's; on SQLite it is plain diesel's and runs at once where
+//! it stands, on a thread that may block: no wrapper in between, for the reasons and figures of
+//! docs/adr/0002. Only `store/` may name the arms.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,7 +30,8 @@ pub enum Conn {
 }
 
 impl Conn {
-    /// Whether the connection is lost. Asks the server, for a failure often comes ahead of the connection's end; in a failed transaction too.
+    /// Whether the connection is lost. Asks the server, for a failure often comes ahead of the
+    /// connection's end; in a failed transaction too.
     pub(super) async fn is_gone(&mut self) -> bool {
         match self {
             Self::Sqlite(_) => false,
@@ -42,8 +45,9 @@ impl Conn {
 
 /// Runs one query on whichever database it is: `query!(conn, c => users::table.find(id).first(c))`.
 ///
-/// diesel and diesel-async name their verbs alike (`first`, `load`, `execute`, …), so one text serves both; the macro brings the trait that fits,
-/// and waits where there is something to wait for. Files that use it must import neither `RunQueryDsl`.
+/// diesel and diesel-async name their verbs alike (`first`, `load`, `execute`, …), so one text
+/// serves both; the macro brings the trait that fits, and waits where there is something to wait
+/// for. Files that use it must import neither `RunQueryDsl`.
 macro_rules! query {
     ($conn:expr, $c:ident => $body:expr) => {
         match $conn {
@@ -63,7 +67,8 @@ pub(super) use query;
 /// A future that stays on its thread.
 pub(super) type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// Drives futures on the thread that made it, which sleeps while they wait (queries on SQLite never do).
+/// Drives futures on the thread that made it, which sleeps while they wait (queries on SQLite never
+/// do).
 pub(super) struct Driver(Waker);
 
 impl Driver {
@@ -90,12 +95,15 @@ impl Wake for Unpark {
     }
 }
 
-/// Runs a job's future; `None` when it panics, after which it is dropped and must not be polled again. The panic hook has reported it by then.
+/// Runs a job's future; `None` when it panics, after which it is dropped and must not be polled
+/// again. The panic hook has reported it by then.
 pub(super) async fn guarded<T>(mut future: LocalFuture<'_, T>) -> Option<T> {
     // A job's state after a panic is seen by no one: its savepoint or transaction is rolled back.
-    std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-        Ok(poll) => poll.map(Some),
-        Err(_) => Poll::Ready(None),
+    std::future::poll_fn(|context| {
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Some),
+            Err(_) => Poll::Ready(None),
+        }
     })
     .await
 }

@@ -1,16 +1,24 @@
-//! Conversations: insert, touch, by id, list; their members; the count of their messages and how far each member has read.
+//! Conversations: insert, touch, by id, list; their members; the count of their messages and how
+//! far each member has read.
 
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
+)]
 
 use std::collections::HashMap;
 
 use diesel::dsl::exists;
 use diesel::sql_types::BigInt;
 use diesel::{
-    BoolExpressionMethods, ExpressionMethods, Insertable, IntoSql, JoinOnDsl, OptionalExtension, QueryDsl, QueryResult, SelectableHelper,
+    BoolExpressionMethods, ExpressionMethods, Insertable, IntoSql, JoinOnDsl, OptionalExtension,
+    QueryDsl, QueryResult, SelectableHelper,
 };
 
-use crate::model::{Conversation, ConversationId, ConversationSummary, Member, Message, ProjectId, Timestamp, UserId};
+use crate::model::{
+    Conversation, ConversationId, ConversationSummary, Member, Message, ProjectId, Timestamp,
+    UserId,
+};
 use crate::schema::{conversation_members, conversations, messages, project_members, users};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
@@ -24,7 +32,12 @@ pub struct Page {
 }
 
 /// Adds a conversation, without members.
-pub async fn insert(tx: &mut Tx, owner: UserId, title: Option<String>, project: Option<ProjectId>) -> QueryResult<Conversation> {
+pub async fn insert(
+    tx: &mut Tx,
+    owner: UserId,
+    title: Option<String>,
+    project: Option<ProjectId>,
+) -> QueryResult<Conversation> {
     let now = Timestamp::now();
     let row = (
         conversations::title.eq(title),
@@ -38,11 +51,13 @@ pub async fn insert(tx: &mut Tx, owner: UserId, title: Option<String>, project: 
 
 /// The project that a conversation belongs to, for good; None also for one that does not exist.
 pub async fn project_of(conn: &mut Conn, id: ConversationId) -> QueryResult<Option<ProjectId>> {
-    query!(conn, c => conversations::table.find(id).select(conversations::project_id).first(c)).optional().map(Option::flatten)
+    query!(conn, c => conversations::table.find(id).select(conversations::project_id).first(c))
+        .optional()
+        .map(Option::flatten)
 }
 
-/// Marks the conversation as changed now, and gives it. On PostgreSQL that also locks it until the commit: what is decided on it then still
-/// holds, and no message is being sent meanwhile.
+/// Marks the conversation as changed now, and gives it. On PostgreSQL that also locks it until the
+/// commit: what is decided on it then still holds, and no message is being sent meanwhile.
 pub async fn touch(tx: &mut Tx, id: ConversationId) -> QueryResult<Option<Conversation>> {
     let now = Timestamp::now();
     query!(tx.conn(), c => {
@@ -55,9 +70,15 @@ pub async fn touch(tx: &mut Tx, id: ConversationId) -> QueryResult<Option<Conver
 }
 
 /// As [`touch`], for those conversations of a project in which that user is; gives their ids.
-pub async fn touch_joint(tx: &mut Tx, project: ProjectId, user: UserId) -> QueryResult<Vec<ConversationId>> {
+pub async fn touch_joint(
+    tx: &mut Tx,
+    project: ProjectId,
+    user: UserId,
+) -> QueryResult<Vec<ConversationId>> {
     let now = Timestamp::now();
-    let mine = conversation_members::table.filter(conversation_members::user_id.eq(user)).select(conversation_members::conversation_id);
+    let mine = conversation_members::table
+        .filter(conversation_members::user_id.eq(user))
+        .select(conversation_members::conversation_id);
     query!(tx.conn(), c => {
         diesel::update(conversations::table.filter(conversations::project_id.eq(project)).filter(conversations::id.eq_any(mine)))
             .set(conversations::updated_at.eq(now))
@@ -66,7 +87,8 @@ pub async fn touch_joint(tx: &mut Tx, project: ProjectId, user: UserId) -> Query
     })
 }
 
-/// A page of a member's conversations, newest first, in two queries: each with its last message, and with what the member has not read.
+/// A page of a member's conversations, newest first, in two queries: each with its last message,
+/// and with what the member has not read.
 pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<ConversationSummary>> {
     let rows: Vec<(Conversation, Option<Message>)> = query!(conn, c => {
         let mut rows = conversation_members::table
@@ -94,15 +116,24 @@ pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<ConversationS
 }
 
 /// One of a member's conversations, as [`list`] gives it; `None` also for one in which it is not.
-pub async fn by_id(conn: &mut Conn, id: ConversationId, member: UserId) -> QueryResult<Option<ConversationSummary>> {
+pub async fn by_id(
+    conn: &mut Conn,
+    id: ConversationId,
+    member: UserId,
+) -> QueryResult<Option<ConversationSummary>> {
     // The first before the next id is the one itself, or an older one.
     let page = Page { member, before: Some(ConversationId(id.0.saturating_add(1))), limit: 1 };
     let found = list(conn, &page).await?;
     Ok(found.into_iter().find(|summary| summary.conversation.id == id))
 }
 
-/// How many messages of others that member has not read in each of those conversations; those without any are left out.
-pub async fn unread(conn: &mut Conn, member: UserId, ids: &[ConversationId]) -> QueryResult<HashMap<ConversationId, i64>> {
+/// How many messages of others that member has not read in each of those conversations; those
+/// without any are left out.
+pub async fn unread(
+    conn: &mut Conn,
+    member: UserId,
+    ids: &[ConversationId],
+) -> QueryResult<HashMap<ConversationId, i64>> {
     let counts: Vec<(ConversationId, i64)> = query!(conn, c => {
         conversation_members::table
             .inner_join(messages::table.on(messages::conversation_id.eq(conversation_members::conversation_id)))
@@ -122,7 +153,8 @@ pub async fn is_member(conn: &mut Conn, id: ConversationId, user: UserId) -> Que
     query!(conn, c => diesel::select(exists(conversation_members::table.find((id, user)))).get_result(c))
 }
 
-/// As [`is_member`], and so until the commit: a removal waits for that. For what must not come behind one.
+/// As [`is_member`], and so until the commit: a removal waits for that. For what must not come
+/// behind one.
 pub async fn hold_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryResult<bool> {
     let row = conversation_members::table.find((id, user)).select(conversation_members::user_id);
     let found: Option<UserId> = match tx.conn() {
@@ -135,7 +167,10 @@ pub async fn hold_member(tx: &mut Tx, id: ConversationId, user: UserId) -> Query
 }
 
 /// The members' ids, of each of those conversations.
-pub async fn members_of(conn: &mut Conn, ids: &[ConversationId]) -> QueryResult<HashMap<ConversationId, Vec<UserId>>> {
+pub async fn members_of(
+    conn: &mut Conn,
+    ids: &[ConversationId],
+) -> QueryResult<HashMap<ConversationId, Vec<UserId>>> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
@@ -182,8 +217,14 @@ pub async fn add_users(tx: &mut Tx, id: ConversationId, among: &[UserId]) -> Que
     query!(tx.conn(), c => rows.insert_into(conversation_members::table).into_columns(COLUMNS).execute(c))
 }
 
-/// Adds the first members: those of the project's that are asked for, or all of them. Gives their number.
-pub async fn add_project_members(tx: &mut Tx, id: ConversationId, project: ProjectId, among: Option<&[UserId]>) -> QueryResult<usize> {
+/// Adds the first members: those of the project's that are asked for, or all of them. Gives their
+/// number.
+pub async fn add_project_members(
+    tx: &mut Tx,
+    id: ConversationId,
+    project: ProjectId,
+    among: Option<&[UserId]>,
+) -> QueryResult<usize> {
     query!(tx.conn(), c => {
         let mut rows = project_members::table
             .filter(project_members::project_id.eq(project))
@@ -207,10 +248,15 @@ const COLUMNS: (
     conversation_members::user_id,
     conversation_members::read_seq,
     conversation_members::joined_at,
-) = (conversation_members::conversation_id, conversation_members::user_id, conversation_members::read_seq, conversation_members::joined_at);
+) = (
+    conversation_members::conversation_id,
+    conversation_members::user_id,
+    conversation_members::read_seq,
+    conversation_members::joined_at,
+);
 
-/// Adds a member, for whom all that was said so far counts as read. One who is there already is a unique violation
-/// ([`is_taken`](crate::store::is_taken)).
+/// Adds a member, for whom all that was said so far counts as read. One who is there already is a
+/// unique violation ([`is_taken`](crate::store::is_taken)).
 pub async fn add_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryResult<Timestamp> {
     let now = Timestamp::now();
     let last: i64 = query!(tx.conn(), c => conversations::table.find(id).select(conversations::last_seq).first(c))?;
@@ -225,7 +271,11 @@ pub async fn add_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryR
 }
 
 /// Removes a member from those conversations; gives from how many.
-pub async fn remove_member(tx: &mut Tx, ids: &[ConversationId], user: UserId) -> QueryResult<usize> {
+pub async fn remove_member(
+    tx: &mut Tx,
+    ids: &[ConversationId],
+    user: UserId,
+) -> QueryResult<usize> {
     query!(tx.conn(), c => {
         diesel::delete(
             conversation_members::table
@@ -258,22 +308,37 @@ pub struct Held {
 }
 
 /// Holds those conversations; the ones that do not exist are left out.
-pub async fn hold(tx: &mut Tx, ids: &[ConversationId]) -> QueryResult<HashMap<ConversationId, Held>> {
-    let rows = conversations::table.filter(conversations::id.eq_any(ids)).select((conversations::id, conversations::last_seq));
+pub async fn hold(
+    tx: &mut Tx,
+    ids: &[ConversationId],
+) -> QueryResult<HashMap<ConversationId, Held>> {
+    let rows = conversations::table
+        .filter(conversations::id.eq_any(ids))
+        .select((conversations::id, conversations::last_seq));
     let found: Vec<(ConversationId, i64)> = match tx.conn() {
         // The one writer there is: nothing else changes meanwhile, and there is no such clause.
         Conn::Sqlite(c) => diesel::RunQueryDsl::load(rows, c)?,
         // Always in the same order, so that two of these never wait for each other.
-        Conn::Postgres(c) => diesel_async::RunQueryDsl::load(rows.order(conversations::id).for_no_key_update(), c).await?,
+        Conn::Postgres(c) => {
+            diesel_async::RunQueryDsl::load(rows.order(conversations::id).for_no_key_update(), c)
+                .await?
+        }
     };
     // Behind the lock, and so with what was committed while it was waited for.
     let mut members = members_of(tx.conn(), ids).await?;
-    let held = |(id, last_seq)| (id, Held { last_seq, members: members.remove(&id).unwrap_or_default() });
+    let held =
+        |(id, last_seq)| (id, Held { last_seq, members: members.remove(&id).unwrap_or_default() });
     Ok(found.into_iter().map(held).collect())
 }
 
-/// Moves a member's read mark on to that place; false: it stands there or further on already, or there is no such member.
-pub async fn mark_read(tx: &mut Tx, id: ConversationId, user: UserId, seq: i64) -> QueryResult<bool> {
+/// Moves a member's read mark on to that place; false: it stands there or further on already, or
+/// there is no such member.
+pub async fn mark_read(
+    tx: &mut Tx,
+    id: ConversationId,
+    user: UserId,
+    seq: i64,
+) -> QueryResult<bool> {
     query!(tx.conn(), c => {
         diesel::update(conversation_members::table.find((id, user)).filter(conversation_members::read_seq.lt(seq)))
             .set(conversation_members::read_seq.eq(seq))

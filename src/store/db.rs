@@ -1,4 +1,5 @@
-//! The handle to the database: open, read, write, ready, close. The same for SQLite and PostgreSQL; what differs is which threads take the jobs.
+//! The handle to the database: open, read, write, ready, close. The same for SQLite and PostgreSQL;
+//! what differs is which threads take the jobs.
 
 use std::fmt;
 use std::io;
@@ -37,8 +38,8 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 const READERS: usize = 2;
 /// How long it may take until the database shows that it answers.
 const READY_TIMEOUT: Duration = Duration::from_secs(3);
-/// A write's share of the publisher's budget. What it will announce is known only when it has run; this is above what the events of a write
-/// without large texts come to.
+/// A write's share of the publisher's budget. What it will announce is known only when it has run;
+/// this is above what the events of a write without large texts come to.
 const WRITE_SHARE: usize = 4096;
 
 /// A handle; clones share the threads, which end with [`Db::close`] or with the last handle.
@@ -86,7 +87,9 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Locked(path) => write!(f, "another server is running on {}", path.display()),
-            Self::SchemaBehind => f.write_str("the database's schema is behind; run `hubcast migrate`, or leave out --no-migrate"),
+            Self::SchemaBehind => f.write_str(
+                "the database's schema is behind; run `hubcast migrate`, or leave out --no-migrate",
+            ),
             Self::File(path, fault) => write!(f, "{}: {fault}", path.display()),
             Self::Database(text) => write!(f, "database: {text}"),
         }
@@ -96,29 +99,45 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {}
 
 impl Db {
-    /// Opens the database, takes the server's lock when `settings.lock` says so (SQLite), runs or checks migrations, and starts the threads.
+    /// Opens the database, takes the server's lock when `settings.lock` says so (SQLite), runs or
+    /// checks migrations, and starts the threads.
     ///
     /// Blocks; to be called outside any async runtime.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(settings: &DatabaseSettings, publisher: Arc<dyn Publisher>) -> Result<Self, OpenError> {
+    pub fn open(
+        settings: &DatabaseSettings,
+        publisher: Arc<dyn Publisher>,
+    ) -> Result<Self, OpenError> {
         let (writes, write_queue) = mpsc::channel(WRITE_QUEUE);
         let (reads, read_queue) = mpsc::channel(READ_QUEUE);
         let mut health = None;
         let running = match &settings.url {
-            DatabaseUrl::Sqlite(path) => start_sqlite(path, settings, &publisher, write_queue, read_queue)?,
+            DatabaseUrl::Sqlite(path) => {
+                start_sqlite(path, settings, &publisher, write_queue, read_queue)?
+            }
             DatabaseUrl::Postgres(url) => {
                 let server = postgres::Server::open(url, settings, Arc::clone(&publisher))?;
                 health = Some(server.health());
-                let thread = spawn("hubcast-postgres", move || server.run(write_queue, read_queue))?;
+                let thread =
+                    spawn("hubcast-postgres", move || server.run(write_queue, read_queue))?;
                 Running { threads: vec![thread], lock: None }
             }
         };
-        Ok(Self { shared: Arc::new(Shared { writes, reads, publisher, health, running: Mutex::new(running) }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                writes,
+                reads,
+                publisher,
+                health,
+                running: Mutex::new(running),
+            }),
+        })
     }
 
-    /// Runs queries on a connection that sees everything committed so far. They must only query: a thread is theirs meanwhile.
+    /// Runs queries on a connection that sees everything committed so far. They must only query: a
+    /// thread is theirs meanwhile.
     ///
     /// # Errors
     /// `Unavailable` when the database does not answer, `Internal` when a query fails otherwise.
@@ -128,16 +147,25 @@ impl Db {
         T: Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        enqueue(&self.shared.reads, Message::Job(QueuedRead { job: Box::new(Read::new(work, caller)), since: Instant::now() })).await?;
+        enqueue(
+            &self.shared.reads,
+            Message::Job(QueuedRead {
+                job: Box::new(Read::new(work, caller)),
+                since: Instant::now(),
+            }),
+        )
+        .await?;
         answer.await.unwrap_or(Err(Error::Internal))
     }
 
-    /// Runs a write as one transaction, and returns once it is committed and its events are routed. `Err` from the closure rolls all of it back.
-    /// Once queued it runs to its end, whether or not the caller still waits. Like a read's, the closure must only query.
+    /// Runs a write as one transaction, and returns once it is committed and its events are routed.
+    /// `Err` from the closure rolls all of it back. Once queued it runs to its end, whether or not
+    /// the caller still waits. Like a read's, the closure must only query.
     ///
     /// # Errors
-    /// The closure's own; `KeyReused` for an Idempotency-Key that came with another body; `Unavailable` when nothing was written and a retry can
-    /// succeed; `Internal` when the closure panics.
+    /// The closure's own; `KeyReused` for an Idempotency-Key that came with another body;
+    /// `Unavailable` when nothing was written and a retry can succeed; `Internal` when the closure
+    /// panics.
     pub async fn write<T, F>(&self, once: Once, work: F) -> Result<T, Error>
     where
         F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
@@ -164,7 +192,12 @@ impl Db {
     ///
     /// # Errors
     /// As [`Db::write`].
-    pub async fn write_batched<V: Batched>(&self, once: Once, bytes: usize, verb: V) -> Result<V::Answer, Error> {
+    pub async fn write_batched<V: Batched>(
+        &self,
+        once: Once,
+        bytes: usize,
+        verb: V,
+    ) -> Result<V::Answer, Error> {
         if let Once::Key(_) = once {
             return self.write_large(once, bytes, async move |tx| alone(verb, tx).await).await;
         }
@@ -174,9 +207,14 @@ impl Db {
     }
 
     async fn submit(&self, job: Box<dyn WriteJob>, bytes: usize) -> Result<(), Error> {
-        let admit = tokio::time::timeout(QUEUE_TIMEOUT, self.shared.publisher.admit(WRITE_SHARE + bytes));
+        let admit =
+            tokio::time::timeout(QUEUE_TIMEOUT, self.shared.publisher.admit(WRITE_SHARE + bytes));
         let ticket = admit.await.map_err(|_| Error::Unavailable(BUSY))?;
-        enqueue(&self.shared.writes, Message::Job(QueuedWrite { job, ticket, since: Instant::now() })).await
+        enqueue(
+            &self.shared.writes,
+            Message::Job(QueuedWrite { job, ticket, since: Instant::now() }),
+        )
+        .await
     }
 
     /// Whether the database answers.
@@ -197,10 +235,13 @@ impl Db {
         }
     }
 
-    /// Finishes every queued write, announces it, ends the threads and gives the lock back. Later writes get `Unavailable`. Blocks; the
-    /// publisher must still be there. Again, or from a clone, it does nothing.
+    /// Finishes every queued write, announces it, ends the threads and gives the lock back. Later
+    /// writes get `Unavailable`. Blocks; the publisher must still be there. Again, or from a clone,
+    /// it does nothing.
     pub fn close(&self) {
-        let running = std::mem::take(&mut *self.shared.running.lock().unwrap_or_else(PoisonError::into_inner));
+        let running = std::mem::take(
+            &mut *self.shared.running.lock().unwrap_or_else(PoisonError::into_inner),
+        );
         if running.threads.is_empty() {
             return;
         }
@@ -214,7 +255,8 @@ impl Db {
     }
 }
 
-/// The queue may be full for a moment; its thread empties it. Not `blocking_send`, which panics within a runtime.
+/// The queue may be full for a moment; its thread empties it. Not `blocking_send`, which panics
+/// within a runtime.
 fn send_close<J>(queue: &mpsc::Sender<Message<J>>) {
     while let Err(TrySendError::Full(_)) = queue.try_send(Message::Close) {
         thread::sleep(Duration::from_millis(1));
@@ -225,11 +267,13 @@ async fn enqueue<J>(queue: &mpsc::Sender<J>, job: J) -> Result<(), Error> {
     match queue.try_send(job) {
         Ok(()) => Ok(()),
         Err(TrySendError::Closed(_)) => Err(Error::Unavailable(CLOSING)),
-        Err(TrySendError::Full(job)) => match tokio::time::timeout(QUEUE_TIMEOUT, queue.send(job)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Error::Unavailable(CLOSING)),
-            Err(_) => Err(Error::Unavailable(BUSY)),
-        },
+        Err(TrySendError::Full(job)) => {
+            match tokio::time::timeout(QUEUE_TIMEOUT, queue.send(job)).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) => Err(Error::Unavailable(CLOSING)),
+                Err(_) => Err(Error::Unavailable(BUSY)),
+            }
+        }
     }
 }
 
@@ -256,7 +300,8 @@ fn start_sqlite(
     });
     let epoch = begun.map_err(OpenError::database)?;
     let publisher = Arc::clone(publisher);
-    let mut threads = vec![spawn("hubcast-writer", move || Writer::new(conn, epoch, writes, publisher).run())?];
+    let mut threads =
+        vec![spawn("hubcast-writer", move || Writer::new(conn, epoch, writes, publisher).run())?];
     let queue: SharedQueue = Arc::new(Mutex::new(reads));
     for _ in 0..READERS {
         let conn = file::connect_read_only(&path, settings.synchronous)?;
@@ -267,5 +312,8 @@ fn start_sqlite(
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
-    thread::Builder::new().name(name.into()).spawn(run).map_err(|fault| OpenError::File(name.into(), fault))
+    thread::Builder::new()
+        .name(name.into())
+        .spawn(run)
+        .map_err(|fault| OpenError::File(name.into(), fault))
 }

@@ -1,5 +1,6 @@
-//! Epochs: stretches of the log. SQLite begins one at each start of a server, PostgreSQL when the database is another than it was (restored,
-//! copied, failed over). An offset of an epoch is good as long as the next epoch does not begin at or below it.
+//! Epochs: stretches of the log. SQLite begins one at each start of a server, PostgreSQL when the
+//! database is another than it was (restored, copied, failed over). An offset of an epoch is good
+//! as long as the next epoch does not begin at or below it.
 
 use diesel::dsl::{exists, select};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};

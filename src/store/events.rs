@@ -27,9 +27,14 @@ pub struct CommittedEvent {
     pub data: String,
 }
 
-/// Appends what is to be stored in this order, with ids that follow the last one's. The last thing that a transaction does: on PostgreSQL it locks
-/// the log's head until the commit, and on both it makes log order commit order. A rollback takes the ids back.
-pub(super) async fn append(conn: &mut Conn, epoch: Epoch, new: Vec<Step<NewEvent>>) -> QueryResult<Vec<Step<CommittedEvent>>> {
+/// Appends what is to be stored in this order, with ids that follow the last one's. The last thing
+/// that a transaction does: on PostgreSQL it locks the log's head until the commit, and on both it
+/// makes log order commit order. A rollback takes the ids back.
+pub(super) async fn append(
+    conn: &mut Conn,
+    epoch: Epoch,
+    new: Vec<Step<NewEvent>>,
+) -> QueryResult<Vec<Step<CommittedEvent>>> {
     let stored = new.iter().filter(|step| is_stored(step)).count();
     let mut next = if stored == 0 { 0 } else { raise_head(conn, stored).await? };
     let now = Timestamp::now();
@@ -54,8 +59,8 @@ pub(super) async fn last(conn: &mut Conn) -> QueryResult<EventId> {
     query!(conn, c => log_head::table.select(log_head::last_id).first(c))
 }
 
-/// The id of the last event before what this write announces from here on. On PostgreSQL, where others may have committed what has no id yet, a lower
-/// bound.
+/// The id of the last event before what this write announces from here on. On PostgreSQL, where
+/// others may have committed what has no id yet, a lower bound.
 pub(super) async fn head(tx: &mut Tx) -> QueryResult<EventId> {
     let pending = tx.steps.iter().filter(|step| is_stored(step)).count();
     let EventId(last) = last(tx.conn()).await?;
@@ -68,13 +73,21 @@ fn is_stored(step: &Step<NewEvent>) -> bool {
 
 /// Takes that many ids; the first of them.
 async fn raise_head(conn: &mut Conn, count: usize) -> QueryResult<i64> {
-    let count = i64::try_from(count).map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))?;
-    let raise = diesel::update(log_head::table).set(log_head::last_id.eq(log_head::last_id + count)).returning(log_head::last_id);
+    let count = i64::try_from(count)
+        .map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))?;
+    let raise = diesel::update(log_head::table)
+        .set(log_head::last_id.eq(log_head::last_id + count))
+        .returning(log_head::last_id);
     let last: i64 = query!(conn, c => raise.get_result(c))?;
     Ok(last - count + 1)
 }
 
-async fn append_one(conn: &mut Conn, id: EventId, event: &NewEvent, now: Timestamp) -> QueryResult<()> {
+async fn append_one(
+    conn: &mut Conn,
+    id: EventId,
+    event: &NewEvent,
+    now: Timestamp,
+) -> QueryResult<()> {
     let row = (
         events::id.eq(id),
         events::namespace.eq(event.namespace),
@@ -100,8 +113,16 @@ pub(super) fn committed(position: Option<LogPosition>, event: NewEvent) -> Commi
     let NewEvent { namespace, name, kind: _, rooms, except, members, data } = event;
     // In the log "the members" is one room; here it is each one's own.
     let joined = rooms.into_iter().filter(|room| !matches!(room, Room::Members(_)));
-    let rooms = joined.chain(members.into_iter().map(Room::User)).map(|room| room.to_string()).collect();
-    CommittedEvent { position, namespace: namespace.into(), name, rooms, except: names(&except), data }
+    let rooms =
+        joined.chain(members.into_iter().map(Room::User)).map(|room| room.to_string()).collect();
+    CommittedEvent {
+        position,
+        namespace: namespace.into(),
+        name,
+        rooms,
+        except: names(&except),
+        data,
+    }
 }
 
 fn names(rooms: &[Room]) -> Vec<String> {
@@ -116,7 +137,8 @@ pub(super) fn keys(event: &NewEvent) -> Vec<String> {
     event.rooms.iter().map(|room| key_of(event.namespace, &room.to_string())).collect()
 }
 
-/// A room as `event_rooms` knows it: with its namespace, since `admin` of `/` and of `/admin` are two audiences.
+/// A room as `event_rooms` knows it: with its namespace, since `admin` of `/` and of `/admin` are
+/// two audiences.
 pub(super) fn key_of(namespace: &str, room: &str) -> String {
     format!("{namespace}#{room}")
 }

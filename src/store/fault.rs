@@ -1,4 +1,5 @@
-//! What a database error means to a caller: the one place that translates, and logs what is ours to mend.
+//! What a database error means to a caller: the one place that translates, and logs what is ours to
+//! mend.
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
 
@@ -9,7 +10,8 @@ pub(super) const BUSY: &str = "The database is busy, try again";
 /// What is said when the server is going down.
 pub(super) const CLOSING: &str = "The server is shutting down";
 
-/// A unique column has that value already. The caller knows which: constraint names differ between databases and are not looked at.
+/// A unique column has that value already. The caller knows which: constraint names differ between
+/// databases and are not looked at.
 #[must_use]
 pub fn is_taken(error: &DieselError) -> bool {
     matches!(error, DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _))
@@ -24,35 +26,52 @@ pub fn is_missing_reference(error: &DieselError) -> bool {
 /// What is said when something takes too long.
 pub(super) const SILENT: &str = "The database does not answer";
 /// What is said when a write's COMMIT was sent and no answer came.
-pub(super) const UNCONFIRMED: &str = "The database went away before it confirmed; the change may have been made";
+pub(super) const UNCONFIRMED: &str =
+    "The database went away before it confirmed; the change may have been made";
 
-/// Texts of SQLite's errors that pass (diesel gives them no kind): SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_IOERR.
-const PASSING: [&str; 4] = ["database is locked", "database table is locked", "database or disk is full", "disk I/O error"];
+/// Texts of SQLite's errors that pass (diesel gives them no kind): SQLITE_BUSY, SQLITE_LOCKED,
+/// SQLITE_FULL, SQLITE_IOERR.
+const PASSING: [&str; 4] = [
+    "database is locked",
+    "database table is locked",
+    "database or disk is full",
+    "disk I/O error",
+];
 
 fn is_passing(error: &DieselError) -> bool {
     match error {
         DieselError::BrokenTransactionManager => true,
         DieselError::DatabaseError(kind, information) => match kind {
-            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::SerializationFailure => true,
+            DatabaseErrorKind::ClosedConnection
+            | DatabaseErrorKind::UnableToSendCommand
+            | DatabaseErrorKind::SerializationFailure => true,
             // A standby that will be promoted, or a disk that is nearly full.
             DatabaseErrorKind::ReadOnlyTransaction => true,
-            DatabaseErrorKind::Unknown => PASSING.contains(&information.message()) || is_deadlock(information.as_ref()),
+            DatabaseErrorKind::Unknown => {
+                PASSING.contains(&information.message()) || is_deadlock(information.as_ref())
+            }
             _ => false,
         },
         _ => false,
     }
 }
 
-/// PostgreSQL's "deadlock detected". diesel gives it no kind and no SQLSTATE, and the server may speak any language; but only this one tells who
-/// waits for whom, a line a process, each with the numbers of two processes and of what is locked.
+/// PostgreSQL's "deadlock detected". diesel gives it no kind and no SQLSTATE, and the server may
+/// speak any language; but only this one tells who waits for whom, a line a process, each with the
+/// numbers of two processes and of what is locked.
 fn is_deadlock(information: &dyn DatabaseErrorInformation) -> bool {
-    let numbers = |line: &str| line.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty()).count();
-    let waits = |details: &str| details.lines().count() > 1 && details.lines().all(|line| numbers(line) > 2);
+    let numbers = |line: &str| {
+        line.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty()).count()
+    };
+    let waits = |details: &str| {
+        details.lines().count() > 1 && details.lines().all(|line| numbers(line) > 2)
+    };
     information.hint().is_some() && information.details().is_some_and(waits)
 }
 
-/// The default meaning: a failure that passes is `Unavailable`, all else is `Internal`. Both are logged here and nowhere else. Who can say more
-/// (a taken e-mail, a missing customer) asks [`is_taken`] or [`is_missing_reference`] first.
+/// The default meaning: a failure that passes is `Unavailable`, all else is `Internal`. Both are
+/// logged here and nowhere else. Who can say more (a taken e-mail, a missing customer) asks
+/// [`is_taken`] or [`is_missing_reference`] first.
 impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
         if is_passing(&error) {

@@ -1,4 +1,5 @@
-//! SQLite's file: made when missing, readable by its owner only, and locked by the one server that may run on it.
+//! SQLite's file: made when missing, readable by its owner only, and locked by the one server that
+//! may run on it.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
@@ -12,15 +13,21 @@ use rustix::fs::{FlockOperation, flock};
 use crate::config::Synchronous;
 use crate::store::OpenError;
 
-/// How long a statement waits for another process (a command beside the server) to finish its transaction.
+/// How long a statement waits for another process (a command beside the server) to finish its
+/// transaction.
 const BUSY_TIMEOUT_MS: u32 = 5_000;
 
-/// Makes folder and file when missing. SQLite gives its own `-wal` and `-shm` files the same rights.
+/// Makes folder and file when missing. SQLite gives its own `-wal` and `-shm` files the same
+/// rights.
 pub(super) fn create(path: &Path) -> Result<PathBuf, OpenError> {
     // Absolute, so that a name such as `file:x` is not taken for a URI.
     let path = std::path::absolute(path).map_err(|fault| OpenError::File(path.into(), fault))?;
     if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|fault| OpenError::File(folder.into(), fault))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|fault| OpenError::File(folder.into(), fault))?;
     }
     private_file(&path).map_err(|fault| OpenError::File(path.clone(), fault))?;
     Ok(path)
@@ -30,10 +37,12 @@ fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-/// Held for as long as a server runs on the file. The kernel gives it back when the process ends, however it ends.
+/// Held for as long as a server runs on the file. The kernel gives it back when the process ends,
+/// however it ends.
 pub(super) struct ServerLock(#[expect(dead_code, reason = "the open file is the lock")] File);
 
-/// Takes the lock beside the file (`hubcast.db.lock`), or says that another server has it. Commands beside a server do not take it.
+/// Takes the lock beside the file (`hubcast.db.lock`), or says that another server has it. Commands
+/// beside a server do not take it.
 pub(super) fn lock(database: &Path) -> Result<ServerLock, OpenError> {
     let mut name = database.as_os_str().to_owned();
     name.push(".lock");
@@ -46,11 +55,17 @@ pub(super) fn lock(database: &Path) -> Result<ServerLock, OpenError> {
     }
 }
 
-/// A connection with the settings that all of ours have. `wal_autocheckpoint` stays as it is: checkpoints by a second connection let the WAL
-/// grow without end.
-pub(super) fn connect(path: &Path, synchronous: Synchronous) -> Result<SqliteConnection, OpenError> {
+/// A connection with the settings that all of ours have. `wal_autocheckpoint` stays as it is:
+/// checkpoints by a second connection let the WAL grow without end.
+pub(super) fn connect(
+    path: &Path,
+    synchronous: Synchronous,
+) -> Result<SqliteConnection, OpenError> {
     let Some(text) = path.to_str() else {
-        return Err(OpenError::File(path.into(), io::Error::new(io::ErrorKind::InvalidInput, "the path is not UTF-8")));
+        return Err(OpenError::File(
+            path.into(),
+            io::Error::new(io::ErrorKind::InvalidInput, "the path is not UTF-8"),
+        ));
     };
     let mut conn = SqliteConnection::establish(text).map_err(OpenError::database)?;
     let synchronous = match synchronous {
@@ -66,7 +81,10 @@ pub(super) fn connect(path: &Path, synchronous: Synchronous) -> Result<SqliteCon
 }
 
 /// As [`connect`], for a reader.
-pub(super) fn connect_read_only(path: &Path, synchronous: Synchronous) -> Result<SqliteConnection, OpenError> {
+pub(super) fn connect_read_only(
+    path: &Path,
+    synchronous: Synchronous,
+) -> Result<SqliteConnection, OpenError> {
     let mut conn = connect(path, synchronous)?;
     conn.batch_execute("PRAGMA query_only=ON;").map_err(OpenError::database)?;
     Ok(conn)

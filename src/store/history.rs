@@ -1,10 +1,14 @@
-//! Reading the log: what follows an event for an audience, its last events, and the end of the old ones.
+//! Reading the log: what follows an event for an audience, its last events, and the end of the old
+//! ones.
 
 #![expect(clippy::missing_errors_doc, reason = "queries fail as the database does")]
 
 use std::collections::{BTreeSet, HashMap};
 
-use diesel::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, define_sql_function};
+use diesel::{
+    BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult,
+    define_sql_function,
+};
 
 use crate::event::Room;
 use crate::model::{ConversationId, Epoch, EventId, LogPosition, Timestamp, UserId};
@@ -45,7 +49,8 @@ fn is_within((since, until): Span, id: EventId) -> bool {
     since < id && until.is_none_or(|until| id <= until)
 }
 
-/// Events that follow `after`, for that audience, and how far the log was looked at. `None`: some of what follows is not kept any more.
+/// Events that follow `after`, for that audience, and how far the log was looked at. `None`: some
+/// of what follows is not kept any more.
 pub async fn page(
     conn: &mut Conn,
     audience: &Audience,
@@ -65,16 +70,30 @@ pub async fn page(
                 let between = event_rooms::event_id.gt(from).and(event_rooms::event_id.le(window));
                 event_rooms::table.filter(event_rooms::room.eq_any(names)).filter(between).load(c)
             })?;
-            ids.extend(found.into_iter().filter(|(room, id)| keys.get(room).is_some_and(|span| is_within(*span, *id))).map(|(_, id)| id));
+            ids.extend(
+                found
+                    .into_iter()
+                    .filter(|(room, id)| keys.get(room).is_some_and(|span| is_within(*span, *id)))
+                    .map(|(_, id)| id),
+            );
         }
     }
     let some: Vec<EventId> = ids.iter().copied().take(PER_PAGE).collect();
     let (some, is_cut) = within(conn, some, CHARACTERS).await?;
-    let end = if is_cut || some.len() < ids.len() { some.last().copied().unwrap_or(after) } else { window };
+    let end = if is_cut || some.len() < ids.len() {
+        some.last().copied().unwrap_or(after)
+    } else {
+        window
+    };
     let mut events = load(conn, &some).await?;
     events.retain(|event| {
-        let was_in = |stay: &SessionRoom| event.position.is_some_and(|at| is_within((stay.since, stay.until), at.id));
-        !event.except.iter().any(|room| audience.stays.iter().any(|stay| stay.room == *room && was_in(stay)))
+        let was_in = |stay: &SessionRoom| {
+            event.position.is_some_and(|at| is_within((stay.since, stay.until), at.id))
+        };
+        !event
+            .except
+            .iter()
+            .any(|room| audience.stays.iter().any(|stay| stay.room == *room && was_in(stay)))
     });
     // Asked last: what was there to be read is then known to have been whole.
     Ok((oldest(conn).await?.0 <= after.0 + 1).then_some((events, end)))
@@ -84,20 +103,28 @@ pub async fn page(
 async fn keys(conn: &mut Conn, audience: &Audience) -> QueryResult<HashMap<String, Span>> {
     let Audience { namespace, user, stays } = audience;
     let key = |room: &str| key_of(namespace, room);
-    let mut keys: HashMap<String, Span> = stays.iter().map(|stay| (key(&stay.room), (stay.since, stay.until))).collect();
+    let mut keys: HashMap<String, Span> =
+        stays.iter().map(|stay| (key(&stay.room), (stay.since, stay.until))).collect();
     // A session's first rooms are as old as it is.
     let Some(since) = stays.iter().map(|stay| stay.since).min() else { return Ok(keys) };
     keys.insert(key(""), (since, None));
     let own = Room::User(*user).to_string();
     if stays.iter().any(|stay| stay.room == own) {
         let member_of = conversations::of_member(conn, *user).await?;
-        keys.extend(member_of.into_iter().map(|id| (key(&Room::Members(id).to_string()), (since, None))));
+        keys.extend(
+            member_of.into_iter().map(|id| (key(&Room::Members(id).to_string()), (since, None))),
+        );
     }
     Ok(keys)
 }
 
-/// As many of these events, from the first, as have so many characters together; at least one. True: not all.
-async fn within(conn: &mut Conn, ids: Vec<EventId>, most: i64) -> QueryResult<(Vec<EventId>, bool)> {
+/// As many of these events, from the first, as have so many characters together; at least one.
+/// True: not all.
+async fn within(
+    conn: &mut Conn,
+    ids: Vec<EventId>,
+    most: i64,
+) -> QueryResult<(Vec<EventId>, bool)> {
     let sizes: Vec<(EventId, i32)> = query!(conn, c => {
         events::table.filter(events::id.eq_any(&ids)).select((events::id, length(events::payload))).order(events::id).load(c)
     })?;
@@ -111,7 +138,8 @@ async fn within(conn: &mut Conn, ids: Vec<EventId>, most: i64) -> QueryResult<(V
     Ok((sizes.into_iter().take(count).map(|(id, _)| id).collect(), is_cut))
 }
 
-/// These events, in log order, without their rooms. They belong to the epoch that the log is in now.
+/// These events, in log order, without their rooms. They belong to the epoch that the log is in
+/// now.
 async fn load(conn: &mut Conn, ids: &[EventId]) -> QueryResult<Vec<CommittedEvent>> {
     let epoch = epochs::current(conn).await?;
     let rows: Vec<(EventId, String, String, String, Option<String>)> = query!(conn, c => {
@@ -121,7 +149,10 @@ async fn load(conn: &mut Conn, ids: &[EventId]) -> QueryResult<Vec<CommittedEven
     Ok(rows.into_iter().map(|row| event(epoch, row)).collect())
 }
 
-fn event(epoch: Epoch, (id, namespace, name, data, except): (EventId, String, String, String, Option<String>)) -> CommittedEvent {
+fn event(
+    epoch: Epoch,
+    (id, namespace, name, data, except): (EventId, String, String, String, Option<String>),
+) -> CommittedEvent {
     CommittedEvent {
         position: Some(LogPosition { epoch, id }),
         namespace: namespace.into(),
@@ -134,7 +165,11 @@ fn event(epoch: Epoch, (id, namespace, name, data, except): (EventId, String, St
 }
 
 /// Events from `first` to `last`, each with everyone who hears it.
-pub(super) async fn between(conn: &mut Conn, first: EventId, last: EventId) -> QueryResult<Vec<CommittedEvent>> {
+pub(super) async fn between(
+    conn: &mut Conn,
+    first: EventId,
+    last: EventId,
+) -> QueryResult<Vec<CommittedEvent>> {
     let ids: Vec<EventId> = query!(conn, c => {
         events::table.filter(events::id.between(first, last)).select(events::id).order(events::id).load(c)
     })?;
@@ -142,7 +177,8 @@ pub(super) async fn between(conn: &mut Conn, first: EventId, last: EventId) -> Q
     let pairs: Vec<(String, EventId)> = query!(conn, c => event_rooms::table.filter(event_rooms::event_id.between(first, last)).load(c))?;
     // The key carries its namespace.
     let keyed = pairs.iter().filter_map(|(key, id)| Some((key.split_once('#')?.1, *id)));
-    let conversation = |room: &str| room.strip_prefix("members:").and_then(|id| id.parse::<ConversationId>().ok());
+    let conversation =
+        |room: &str| room.strip_prefix("members:").and_then(|id| id.parse::<ConversationId>().ok());
     let asked: BTreeSet<_> = keyed.clone().filter_map(|(room, _)| conversation(room)).collect();
     let members = conversations::members_of(conn, &Vec::from_iter(asked)).await?;
     let mut rooms: HashMap<EventId, Vec<String>> = HashMap::new();
@@ -151,7 +187,13 @@ pub(super) async fn between(conn: &mut Conn, first: EventId, last: EventId) -> Q
         match conversation(room) {
             None if room.is_empty() => {}
             None => of.push(room.to_owned()),
-            Some(conversation) => of.extend(members.get(&conversation).into_iter().flatten().map(|user| Room::User(*user).to_string())),
+            Some(conversation) => of.extend(
+                members
+                    .get(&conversation)
+                    .into_iter()
+                    .flatten()
+                    .map(|user| Room::User(*user).to_string()),
+            ),
         }
     }
     for event in &mut found {
@@ -185,7 +227,9 @@ pub async fn last(conn: &mut Conn, up_to: EventId) -> QueryResult<Vec<CommittedE
 
 /// The id of the oldest event that is kept; with none, of the next.
 pub async fn oldest(conn: &mut Conn) -> QueryResult<EventId> {
-    let first = query!(conn, c => events::table.select(events::id).order(events::id).first::<EventId>(c)).optional()?;
+    let first =
+        query!(conn, c => events::table.select(events::id).order(events::id).first::<EventId>(c))
+            .optional()?;
     match first {
         Some(id) => Ok(id),
         None => Ok(EventId(log::last(conn).await?.0 + 1)),
@@ -208,9 +252,14 @@ pub async fn is_good(conn: &mut Conn, position: LogPosition) -> QueryResult<bool
     epochs::is_good(conn, position).await
 }
 
-/// Whether a client that has everything up to `from` can be given the rest: both it and where its session began are of this log, and what follows is
-/// kept.
-pub async fn continues(conn: &mut Conn, first: LogPosition, offset: Option<LogPosition>, from: EventId) -> QueryResult<bool> {
+/// Whether a client that has everything up to `from` can be given the rest: both it and where its
+/// session began are of this log, and what follows is kept.
+pub async fn continues(
+    conn: &mut Conn,
+    first: LogPosition,
+    offset: Option<LogPosition>,
+    from: EventId,
+) -> QueryResult<bool> {
     for position in [Some(first), offset].into_iter().flatten() {
         if !is_good(conn, position).await? {
             return Ok(false);

@@ -5,7 +5,9 @@ use std::time::Duration;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
 
 use crate::model::{Timestamp, UserId};
-use crate::schema::idempotency_keys::dsl::{answer, body_hash, created_at, idempotency_keys, key, method, path, user_id};
+use crate::schema::idempotency_keys::dsl::{
+    answer, body_hash, created_at, idempotency_keys, key, method, path, user_id,
+};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
@@ -17,7 +19,8 @@ const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 pub enum Once {
     /// Each call is a write of its own.
     No,
-    /// The same key gives the first answer again, without a second row or frame; with another body it is refused.
+    /// The same key gives the first answer again, without a second row or frame; with another body
+    /// it is refused.
     Key(Claim),
 }
 
@@ -42,7 +45,8 @@ pub(super) enum Claimed {
     Otherwise,
 }
 
-/// Takes the key, or finds what it was used for. On PostgreSQL this waits for a transaction that holds the same key.
+/// Takes the key, or finds what it was used for. On PostgreSQL this waits for a transaction that
+/// holds the same key.
 pub(super) async fn claim(tx: &mut Tx, claim: &Claim) -> QueryResult<Claimed> {
     let row = (
         user_id.eq(claim.user),
@@ -58,11 +62,13 @@ pub(super) async fn claim(tx: &mut Tx, claim: &Claim) -> QueryResult<Claimed> {
         return Ok(Claimed::First);
     }
     let id = (claim.user, claim.method.as_str(), claim.path.as_str(), claim.key.as_str());
-    let (hash, first): (Vec<u8>, String) = query!(tx.conn(), c => idempotency_keys.find(id).select((body_hash, answer)).first(c))?;
+    let (hash, first): (Vec<u8>, String) =
+        query!(tx.conn(), c => idempotency_keys.find(id).select((body_hash, answer)).first(c))?;
     Ok(if hash == claim.body_hash { Claimed::Before(first) } else { Claimed::Otherwise })
 }
 
-/// Keeps the answer, JSON text, under the key that a write has claimed; also later, one that was known only after the commit.
+/// Keeps the answer, JSON text, under the key that a write has claimed; also later, one that was
+/// known only after the commit.
 ///
 /// # Errors
 /// As the database's.

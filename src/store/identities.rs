@@ -1,6 +1,9 @@
 //! Who users are for others that sign tokens.
 
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
+)]
 
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
 
@@ -14,10 +17,16 @@ pub async fn owner(conn: &mut Conn, id: &OutsideId) -> QueryResult<Option<UserId
     query!(conn, c => identities::table.find((id.issuer(), id.subject())).select(identities::user_id).first(c)).optional()
 }
 
-/// Makes it that user's. One that is somebody's is a unique violation ([`is_taken`](crate::store::is_taken)).
+/// Makes it that user's. One that is somebody's is a unique violation
+/// ([`is_taken`](crate::store::is_taken)).
 pub async fn insert(tx: &mut Tx, id: &OutsideId, user: UserId) -> QueryResult<()> {
-    let row = (identities::issuer.eq(id.issuer()), identities::subject.eq(id.subject()), identities::user_id.eq(user));
-    query!(tx.conn(), c => diesel::insert_into(identities::table).values(row).execute(c)).map(|_| ())
+    let row = (
+        identities::issuer.eq(id.issuer()),
+        identities::subject.eq(id.subject()),
+        identities::user_id.eq(user),
+    );
+    query!(tx.conn(), c => diesel::insert_into(identities::table).values(row).execute(c))
+        .map(|_| ())
 }
 
 /// When the last user was removed that it was.

@@ -1,6 +1,8 @@
-//! A write or a read on its way from a caller's task to the thread that runs it, with the caller's types erased.
+//! A write or a read on its way from a caller's task to the thread that runs it, with the caller's
+//! types erased.
 //!
-//! A caller that goes away leaves its write behind: it still runs, commits and is announced. A read nobody waits for is skipped.
+//! A caller that goes away leaves its write behind: it still runs, commits and is announced. A read
+//! nobody waits for is skipped.
 
 use std::any::Any;
 use std::time::Instant;
@@ -45,7 +47,8 @@ pub(super) trait WriteJob: Any + Send {
         None
     }
 
-    /// Whether what `run` came to is a fault of ours: then a lost connection may be the true reason.
+    /// Whether what `run` came to is a fault of ours: then a lost connection may be the true
+    /// reason.
     fn is_faulty(&self) -> bool;
 
     /// Answers the caller: with what `run` came to, or with the error that overtook it.
@@ -104,7 +107,8 @@ where
     }
 }
 
-/// The work under its key: the first time it runs and its answer is kept; afterwards the kept answer is the answer.
+/// The work under its key: the first time it runs and its answer is kept; afterwards the kept
+/// answer is the answer.
 async fn run_once<T, F>(tx: &mut Tx, claim: &Claim, work: F) -> Result<T, Error>
 where
     F: AsyncFnOnce(&mut Tx) -> Result<T, Error>,

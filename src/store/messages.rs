@@ -1,6 +1,9 @@
 //! Messages: insert, many at once, by the sender's own names, places, history.
 
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
+)]
 
 use std::collections::HashMap;
 
@@ -18,7 +21,8 @@ use crate::store::{Conn, Tx};
 /// A message to be.
 pub struct NewMessage {
     pub conversation: ConversationId,
-    /// The conversation's next, while it is held ([`conversations::hold`](crate::store::conversations::hold)).
+    /// The conversation's next, while it is held
+    /// ([`conversations::hold`](crate::store::conversations::hold)).
     pub seq: i64,
     pub sender: UserId,
     pub content: String,
@@ -45,7 +49,9 @@ pub async fn insert_all(tx: &mut Tx, new: Vec<NewMessage>) -> QueryResult<Vec<Me
     }
     let now = Timestamp::now();
     let mut ids: Vec<MessageId> = match tx.conn() {
-        Conn::Postgres(conn) => diesel_async::RunQueryDsl::load(InsertAll::of(&new, now), conn).await?,
+        Conn::Postgres(conn) => {
+            diesel_async::RunQueryDsl::load(InsertAll::of(&new, now), conn).await?
+        }
         Conn::Sqlite(conn) => {
             let insert = |new| insert(conn, new, now);
             new.iter().map(insert).collect::<QueryResult<_>>()?
@@ -54,8 +60,18 @@ pub async fn insert_all(tx: &mut Tx, new: Vec<NewMessage>) -> QueryResult<Vec<Me
     // They were handed out in the order of the rows, and may be returned in any.
     ids.sort_unstable();
     let message = |(new, id): (NewMessage, MessageId)| {
-        let NewMessage { conversation: conversation_id, seq, sender, content, kind, client_id } = new;
-        Message { id, conversation_id, seq, sender_id: Some(sender), content, kind, client_id, created_at: now }
+        let NewMessage { conversation: conversation_id, seq, sender, content, kind, client_id } =
+            new;
+        Message {
+            id,
+            conversation_id,
+            seq,
+            sender_id: Some(sender),
+            content,
+            kind,
+            client_id,
+            created_at: now,
+        }
     };
     Ok(new.into_iter().zip(ids).map(message).collect())
 }
@@ -70,9 +86,13 @@ fn insert(conn: &mut SqliteConnection, new: &NewMessage, now: Timestamp) -> Quer
         messages::client_id.eq(&new.client_id),
         messages::created_at.eq(now),
     );
-    let count = diesel::update(conversations::table.find(new.conversation)).set(conversations::last_seq.eq(new.seq));
+    let count = diesel::update(conversations::table.find(new.conversation))
+        .set(conversations::last_seq.eq(new.seq));
     diesel::RunQueryDsl::execute(count, conn)?;
-    diesel::RunQueryDsl::get_result(diesel::insert_into(messages::table).values(row).returning(messages::id), conn)
+    diesel::RunQueryDsl::get_result(
+        diesel::insert_into(messages::table).values(row).returning(messages::id),
+        conn,
+    )
 }
 
 /// The same text for any number, so that it is prepared only once.
@@ -143,7 +163,8 @@ pub async fn by_names(conn: &mut Conn, names: &[Name]) -> QueryResult<HashMap<Na
     if names.is_empty() {
         return Ok(HashMap::new());
     }
-    // All that have one's conversation, another's sender and a third one's id; hardly more than are wanted, as ids go.
+    // All that have one's conversation, another's sender and a third one's id; hardly more than are
+    // wanted, as ids go.
     let conversations: Vec<_> = names.iter().map(|(conversation, ..)| *conversation).collect();
     let senders: Vec<_> = names.iter().map(|(_, sender, _)| *sender).collect();
     let ids: Vec<_> = names.iter().map(|(.., id)| id.as_str()).collect();
@@ -155,12 +176,18 @@ pub async fn by_names(conn: &mut Conn, names: &[Name]) -> QueryResult<HashMap<Na
             .select(Message::as_select())
             .load(c)
     })?;
-    let entry = |message: Message| Some(((message.conversation_id, message.sender_id?, message.client_id.clone()?), message));
+    let entry = |message: Message| {
+        Some(((message.conversation_id, message.sender_id?, message.client_id.clone()?), message))
+    };
     Ok(found.into_iter().filter_map(entry).collect())
 }
 
 /// The place of a message in that conversation.
-pub async fn seq(conn: &mut Conn, conversation: ConversationId, id: MessageId) -> QueryResult<Option<i64>> {
+pub async fn seq(
+    conn: &mut Conn,
+    conversation: ConversationId,
+    id: MessageId,
+) -> QueryResult<Option<i64>> {
     query!(conn, c => {
         messages::table.find(id).filter(messages::conversation_id.eq(conversation)).select(messages::seq).first(c)
     })

@@ -1,7 +1,9 @@
-//! The schema's version: embedded migrations, run or only checked at start. Blocking; called before any runtime of ours runs.
+//! The schema's version: embedded migrations, run or only checked at start. Blocking; called before
+//! any runtime of ours runs.
 //!
-//! PostgreSQL is reached through diesel-async's blocking wrapper, so libpq is not needed. Of several servers that start at once one migrates and the
-//! others wait for it: on SQLite for the write lock, on PostgreSQL for a lock of that name alone.
+//! PostgreSQL is reached through diesel-async's blocking wrapper, so libpq is not needed. Of
+//! several servers that start at once one migrates and the others wait for it: on SQLite for the
+//! write lock, on PostgreSQL for a lock of that name alone.
 
 use diesel::connection::SimpleConnection;
 use diesel::sqlite::SqliteConnection;
@@ -43,13 +45,15 @@ impl From<diesel::result::Error> for Failed {
     }
 }
 
-/// Held by whoever migrates or looks whether it has to; the number has no meaning. A database has one of its own.
+/// Held by whoever migrates or looks whether it has to; the number has no meaning. A database has
+/// one of its own.
 const LOCK: i64 = 0x6875_6263_6173_7401;
 
 /// To be called on a thread of a runtime where one may block. The connection is not used further.
 pub(super) fn postgres(conn: AsyncPgConnection, run: bool) -> Result<(), OpenError> {
     let mut conn = AsyncConnectionWrapper::<AsyncPgConnection>::from(conn);
-    // A migration takes as long as it takes, and who waits for another's waits as long. The end of the connection gives the lock back.
+    // A migration takes as long as it takes, and who waits for another's waits as long. The end of
+    // the connection gives the lock back.
     let lock = format!("SET statement_timeout = 0; SELECT pg_advisory_lock({LOCK})");
     conn.batch_execute(&lock).map_err(OpenError::database)?;
     if !conn.has_pending_migration(POSTGRES).map_err(OpenError::database)? {

@@ -1,8 +1,11 @@
-//! SQL and the write path: every query of the product, and the one way in which a write becomes rows, log entries and announcements.
+//! SQL and the write path: every query of the product, and the one way in which a write becomes
+//! rows, log entries and announcements.
 //!
-//! Services call [`Db::read`] and [`Db::write`], and in there the functions of each table family, such as [`orders`]. A write is a closure over a [`Tx`]: it
-//! changes rows and calls [`Tx::emit`]; rows, events and the answer kept for an Idempotency-Key commit together, and only then does the
-//! [`Publisher`] get the events, as [`Committed`], which nothing else can make. This module knows no socket, no HTTP and no rule of who may.
+//! Services call [`Db::read`] and [`Db::write`], and in there the functions of each table family,
+//! such as [`orders`]. A write is a closure over a [`Tx`]: it changes rows and calls [`Tx::emit`];
+//! rows, events and the answer kept for an Idempotency-Key commit together, and only then does the
+//! [`Publisher`] get the events, as [`Committed`], which nothing else can make. This module knows
+//! no socket, no HTTP and no rule of who may.
 //!
 //! | file | owns |
 //! | --- | --- |

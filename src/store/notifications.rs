@@ -1,6 +1,9 @@
 //! Notifications: insert, list, count, mark read, delete.
 
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
+)]
 
 use diesel::sql_types::Bool;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
@@ -33,22 +36,29 @@ pub(super) fn unread_of(user: UserId) -> _ {
     notifications::table.filter(notifications::user_id.eq(user)).filter(unread)
 }
 
-/// Keeps these users' notifications for this transaction until its end. To be called before their rows are changed: then what is counted here is
-/// still true when it is announced, and two transactions that change the same rows do not wait for each other. SQLite's writes are alone anyway.
-/// Gives those of the users that are still there.
+/// Keeps these users' notifications for this transaction until its end. To be called before their
+/// rows are changed: then what is counted here is still true when it is announced, and two
+/// transactions that change the same rows do not wait for each other. SQLite's writes are alone
+/// anyway. Gives those of the users that are still there.
 pub async fn hold(tx: &mut Tx, ids: &[UserId]) -> QueryResult<Vec<UserId>> {
     match tx.conn() {
         Conn::Sqlite(_) => Ok(ids.to_vec()),
         Conn::Postgres(conn) => {
             use diesel_async::RunQueryDsl as _;
-            // In the order of ids, so that no two wait for each other; and no lock that the foreign key's own would have to wait for.
-            let held = users::table.filter(users::id.eq_any(ids)).order(users::id).select(users::id).for_no_key_update();
+            // In the order of ids, so that no two wait for each other; and no lock that the foreign
+            // key's own would have to wait for.
+            let held = users::table
+                .filter(users::id.eq_any(ids))
+                .order(users::id)
+                .select(users::id)
+                .for_no_key_update();
             held.load(conn).await
         }
     }
 }
 
-/// Adds an unread notification. A user who does not exist is a [missing reference](crate::store::is_missing_reference).
+/// Adds an unread notification. A user who does not exist is a [missing
+/// reference](crate::store::is_missing_reference).
 pub async fn insert(tx: &mut Tx, user_id: UserId, notice: &Notice) -> QueryResult<Notification> {
     let created_at = Timestamp::now();
     let Notice { kind, title, message, data } = notice;
@@ -83,8 +93,13 @@ pub async fn unread_count(conn: &mut Conn, user: UserId) -> QueryResult<i64> {
     query!(conn, c => unread_of(user).count().get_result(c))
 }
 
-/// Marks one of a user's as read; it, and whether that changed it. `None` when the user has no such notification.
-pub async fn mark_read(tx: &mut Tx, user: UserId, id: NotificationId) -> QueryResult<Option<(Notification, bool)>> {
+/// Marks one of a user's as read; it, and whether that changed it. `None` when the user has no such
+/// notification.
+pub async fn mark_read(
+    tx: &mut Tx,
+    user: UserId,
+    id: NotificationId,
+) -> QueryResult<Option<(Notification, bool)>> {
     let changed = query!(tx.conn(), c => {
         diesel::update(unread_of(user).filter(notifications::id.eq(id)))
             .set(notifications::is_read.eq(true))
@@ -104,10 +119,14 @@ pub async fn mark_read(tx: &mut Tx, user: UserId, id: NotificationId) -> QueryRe
 
 /// Marks all of a user's as read; how many that changed.
 pub async fn mark_all_read(tx: &mut Tx, user: UserId) -> QueryResult<usize> {
-    // By way of the ids: SQLite does not walk an index that it changes on the way, and would go through all that the user ever got.
+    // By way of the ids: SQLite does not walk an index that it changes on the way, and would go
+    // through all that the user ever got.
     let own = diesel::alias!(notifications as own);
-    let unread = own.filter(own.field(notifications::user_id).eq(user)).filter(IsFalse::new(own.field(notifications::is_read)));
-    let these = notifications::table.filter(notifications::id.eq_any(unread.select(own.field(notifications::id))));
+    let unread = own
+        .filter(own.field(notifications::user_id).eq(user))
+        .filter(IsFalse::new(own.field(notifications::is_read)));
+    let these = notifications::table
+        .filter(notifications::id.eq_any(unread.select(own.field(notifications::id))));
     query!(tx.conn(), c => diesel::update(these).set(notifications::is_read.eq(true)).execute(c))
 }
 

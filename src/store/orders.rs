@@ -1,6 +1,9 @@
 //! Orders: insert, one or many, by id, list, advance; their items.
 
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
+)]
 
 use std::collections::HashMap;
 
@@ -42,7 +45,15 @@ pub async fn insert(tx: &mut Tx, new: &NewOrder) -> QueryResult<Order> {
         orders::updated_at.eq(now),
     );
     let id = query!(tx.conn(), c => diesel::insert_into(orders::table).values(row).returning(orders::id).get_result(c))?;
-    Ok(Order { id, customer_id: new.customer_id, total: new.total, status, created_at: now, updated_at: now, shipped_at: None })
+    Ok(Order {
+        id,
+        customer_id: new.customer_id,
+        total: new.total,
+        status,
+        created_at: now,
+        updated_at: now,
+        shipped_at: None,
+    })
 }
 
 /// As [`insert`], for many, in that order; one whose customer does not exist fails all.
@@ -135,11 +146,15 @@ pub async fn insert_items(tx: &mut Tx, id: OrderId, items: &[OrderItem]) -> Quer
         )
     };
     let rows: Vec<_> = items.iter().map(row).collect();
-    query!(tx.conn(), c => diesel::insert_into(order_items::table).values(rows).execute(c)).map(|_| ())
+    query!(tx.conn(), c => diesel::insert_into(order_items::table).values(rows).execute(c))
+        .map(|_| ())
 }
 
 /// What was ordered with these, each order's in the order that it was given in.
-pub async fn items(conn: &mut Conn, ids: &[OrderId]) -> QueryResult<HashMap<OrderId, Vec<OrderItem>>> {
+pub async fn items(
+    conn: &mut Conn,
+    ids: &[OrderId],
+) -> QueryResult<HashMap<OrderId, Vec<OrderItem>>> {
     let rows: Vec<(OrderId, OrderItem)> = query!(conn, c => {
         order_items::table
             .filter(order_items::order_id.eq_any(ids))
@@ -154,8 +169,14 @@ pub async fn items(conn: &mut Conn, ids: &[OrderId]) -> QueryResult<HashMap<Orde
     Ok(items)
 }
 
-/// Moves an order on, if it still stands where the caller saw it; `None` when it does not, or does not exist. Shipping stamps the time.
-pub async fn advance(tx: &mut Tx, id: OrderId, expected: OrderStatus, next: OrderStatus) -> QueryResult<Option<Order>> {
+/// Moves an order on, if it still stands where the caller saw it; `None` when it does not, or does
+/// not exist. Shipping stamps the time.
+pub async fn advance(
+    tx: &mut Tx,
+    id: OrderId,
+    expected: OrderStatus,
+    next: OrderStatus,
+) -> QueryResult<Option<Order>> {
     let now = Timestamp::now();
     // None leaves the column as it is.
     let shipped_at = (next == OrderStatus::Shipped).then(|| orders::shipped_at.eq(now));

@@ -1,6 +1,9 @@
 //! Payments: what is due, paying, the payments themselves.
 
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
+)]
 
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
 
@@ -9,10 +12,11 @@ use crate::schema::{orders, payments};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// Adds the amount to what was paid of an order, and gives what is still due; `None` when the order is not pending, or less was due. On PostgreSQL that
-/// also locks the order until the commit.
+/// Adds the amount to what was paid of an order, and gives what is still due; `None` when the order
+/// is not pending, or less was due. On PostgreSQL that also locks the order until the commit.
 pub async fn pay(tx: &mut Tx, id: OrderId, amount: Money) -> QueryResult<Option<Money>> {
-    let open = orders::table.filter(orders::id.eq(id)).filter(orders::status.eq(OrderStatus::Pending));
+    let open =
+        orders::table.filter(orders::id.eq(id)).filter(orders::status.eq(OrderStatus::Pending));
     query!(tx.conn(), c => {
         diesel::update(open.filter(orders::paid_minor.le(orders::total_minor - amount)))
             .set(orders::paid_minor.eq(orders::paid_minor + amount))
@@ -28,9 +32,19 @@ pub async fn due(conn: &mut Conn, id: OrderId) -> QueryResult<(OrderStatus, Mone
 }
 
 /// Adds a payment.
-pub async fn insert(tx: &mut Tx, order: OrderId, amount: Money, method: Option<&str>) -> QueryResult<(PaymentId, Timestamp)> {
+pub async fn insert(
+    tx: &mut Tx,
+    order: OrderId,
+    amount: Money,
+    method: Option<&str>,
+) -> QueryResult<(PaymentId, Timestamp)> {
     let now = Timestamp::now();
-    let row = (payments::order_id.eq(order), payments::amount_minor.eq(amount), payments::method.eq(method), payments::created_at.eq(now));
+    let row = (
+        payments::order_id.eq(order),
+        payments::amount_minor.eq(amount),
+        payments::method.eq(method),
+        payments::created_at.eq(now),
+    );
     let id = query!(tx.conn(), c => diesel::insert_into(payments::table).values(row).returning(payments::id).get_result(c))?;
     Ok((id, now))
 }

@@ -1,6 +1,9 @@
 //! Products: insert, touch, change, delete, by id, list; their stock.
 
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
+)]
 
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
@@ -41,7 +44,8 @@ pub async fn insert(tx: &mut Tx, owner: UserId, new: Content) -> QueryResult<Pro
     query!(tx.conn(), c => diesel::insert_into(products::table).values(row).returning(Product::as_returning()).get_result(c))
 }
 
-/// Marks the product as changed now, and gives it. On PostgreSQL that also locks it until the commit: what is decided on it then still holds.
+/// Marks the product as changed now, and gives it. On PostgreSQL that also locks it until the
+/// commit: what is decided on it then still holds.
 pub async fn touch(tx: &mut Tx, id: ProductId) -> QueryResult<Option<Product>> {
     let now = Timestamp::now();
     query!(tx.conn(), c => {
@@ -79,7 +83,8 @@ pub async fn delete(tx: &mut Tx, id: ProductId) -> QueryResult<()> {
     query!(tx.conn(), c => diesel::delete(products::table.find(id)).execute(c)).map(|_| ())
 }
 
-/// Takes so many pieces of a product's stock, if there are so many; `None` when there are not, or no such product.
+/// Takes so many pieces of a product's stock, if there are so many; `None` when there are not, or
+/// no such product.
 pub async fn take(tx: &mut Tx, id: ProductId, quantity: i64) -> QueryResult<Option<Product>> {
     let now = Timestamp::now();
     query!(tx.conn(), c => {

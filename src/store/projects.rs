@@ -1,6 +1,9 @@
 //! Projects: insert, touch, change, by id, list; their members; their stages.
 
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
+)]
 
 use diesel::dsl::exists;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
@@ -39,7 +42,8 @@ pub async fn insert(tx: &mut Tx, owner: UserId, new: Content) -> QueryResult<Pro
     query!(tx.conn(), c => diesel::insert_into(projects::table).values(row).returning(Project::as_returning()).get_result(c))
 }
 
-/// Marks the project as changed now, and gives it. On PostgreSQL that also locks it until the commit: what is decided on it then still holds.
+/// Marks the project as changed now, and gives it. On PostgreSQL that also locks it until the
+/// commit: what is decided on it then still holds.
 pub async fn touch(tx: &mut Tx, id: ProjectId) -> QueryResult<Option<Project>> {
     let now = Timestamp::now();
     query!(tx.conn(), c => {
@@ -50,7 +54,11 @@ pub async fn touch(tx: &mut Tx, id: ProjectId) -> QueryResult<Option<Project>> {
 
 /// Gives a project that was [touched](touch) new content.
 pub async fn change(tx: &mut Tx, id: ProjectId, to: Content) -> QueryResult<Project> {
-    let row = (projects::name.eq(to.name), projects::description.eq(to.description), projects::status.eq(to.status));
+    let row = (
+        projects::name.eq(to.name),
+        projects::description.eq(to.description),
+        projects::status.eq(to.status),
+    );
     query!(tx.conn(), c => diesel::update(projects::table.find(id)).set(row).returning(Project::as_returning()).get_result(c))
 }
 
@@ -81,7 +89,8 @@ pub async fn is_member(conn: &mut Conn, id: ProjectId, user: UserId) -> QueryRes
     query!(conn, c => diesel::select(exists(project_members::table.find((id, user)))).get_result(c))
 }
 
-/// As [`is_member`], and so until the commit: a removal waits for that. For what must not come behind one.
+/// As [`is_member`], and so until the commit: a removal waits for that. For what must not come
+/// behind one.
 pub async fn hold_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult<bool> {
     let row = project_members::table.find((id, user)).select(project_members::user_id);
     let found: Option<UserId> = match tx.conn() {
@@ -110,22 +119,29 @@ pub async fn member_count(conn: &mut Conn, id: ProjectId) -> QueryResult<i64> {
     query!(conn, c => project_members::table.filter(project_members::project_id.eq(id)).count().get_result(c))
 }
 
-/// Adds a member. One who is there already is a unique violation ([`is_taken`](crate::store::is_taken)).
+/// Adds a member. One who is there already is a unique violation
+/// ([`is_taken`](crate::store::is_taken)).
 pub async fn add_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult<Timestamp> {
     let now = Timestamp::now();
-    let row = (project_members::project_id.eq(id), project_members::user_id.eq(user), project_members::joined_at.eq(now));
+    let row = (
+        project_members::project_id.eq(id),
+        project_members::user_id.eq(user),
+        project_members::joined_at.eq(now),
+    );
     query!(tx.conn(), c => diesel::insert_into(project_members::table).values(row).execute(c))?;
     Ok(now)
 }
 
 /// Removes a member; false: it was none.
 pub async fn remove_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult<bool> {
-    query!(tx.conn(), c => diesel::delete(project_members::table.find((id, user))).execute(c)).map(|removed| removed > 0)
+    query!(tx.conn(), c => diesel::delete(project_members::table.find((id, user))).execute(c))
+        .map(|removed| removed > 0)
 }
 
 /// Adds a stage that is to be completed.
 pub async fn insert_stage(tx: &mut Tx, id: ProjectId, name: String) -> QueryResult<Stage> {
-    let row = (stages::project_id.eq(id), stages::name.eq(name), stages::created_at.eq(Timestamp::now()));
+    let row =
+        (stages::project_id.eq(id), stages::name.eq(name), stages::created_at.eq(Timestamp::now()));
     query!(tx.conn(), c => diesel::insert_into(stages::table).values(row).returning(Stage::as_returning()).get_result(c))
 }
 

@@ -1,4 +1,5 @@
-//! SQLite's readers: a few threads with a read-only connection each, and one queue. They see what is committed, and never wait for the writer.
+//! SQLite's readers: a few threads with a read-only connection each, and one queue. They see what
+//! is committed, and never wait for the writer.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,10 +9,12 @@ use tokio::sync::mpsc;
 use crate::store::conn::{Conn, Driver, guarded};
 use crate::store::job::{Message, QueuedRead};
 
-/// The queue's other end, shared by the readers. Whoever has the lock waits for the next read; the others wait for the lock.
+/// The queue's other end, shared by the readers. Whoever has the lock waits for the next read; the
+/// others wait for the lock.
 pub(super) type SharedQueue = Arc<Mutex<mpsc::Receiver<Message<QueuedRead>>>>;
 
-/// Runs reads until the queue is closed and empty. A read that panics fails alone: its caller's answer is dropped.
+/// Runs reads until the queue is closed and empty. A read that panics fails alone: its caller's
+/// answer is dropped.
 pub(super) fn run(conn: SqliteConnection, queue: &SharedQueue) {
     let mut conn = Conn::Sqlite(conn);
     let driver = Driver::new();
@@ -33,7 +36,8 @@ fn next(queue: &SharedQueue) -> Option<QueuedRead> {
     loop {
         match queue.blocking_recv()? {
             Message::Job(read) => return Some(read),
-            // Under the same lock: with it given back, another reader would wait on a queue that nobody can close.
+            // Under the same lock: with it given back, another reader would wait on a queue that
+            // nobody can close.
             Message::Close => queue.close(),
         }
     }

@@ -1,6 +1,9 @@
 //! Reviews: insert, list.
 
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
+)]
 
 use diesel::{ExpressionMethods, NullableExpressionMethods, QueryDsl, QueryResult};
 
@@ -26,7 +29,8 @@ pub struct Page {
     pub limit: i64,
 }
 
-/// Adds a review. A product that does not exist is a [missing reference](crate::store::is_missing_reference).
+/// Adds a review. A product that does not exist is a [missing
+/// reference](crate::store::is_missing_reference).
 pub async fn insert(tx: &mut Tx, new: NewReview) -> QueryResult<Review> {
     let created_at = Timestamp::now();
     let NewReview { product_id, author, rating, comment } = new;
@@ -38,7 +42,15 @@ pub async fn insert(tx: &mut Tx, new: NewReview) -> QueryResult<Review> {
         reviews::created_at.eq(created_at),
     );
     let id = query!(tx.conn(), c => diesel::insert_into(reviews::table).values(row).returning(reviews::id).get_result(c))?;
-    Ok(Review { id, product_id, user_id: Some(author.id), user_name: Some(author.name), rating, comment, created_at })
+    Ok(Review {
+        id,
+        product_id,
+        user_id: Some(author.id),
+        user_name: Some(author.name),
+        rating,
+        comment,
+        created_at,
+    })
 }
 
 /// A page of a product's reviews with their authors' names, newest first, in one query.

@@ -3,7 +3,9 @@
 #![expect(clippy::missing_errors_doc, reason = "queries fail as the database does")]
 
 use diesel::dsl::exists;
-use diesel::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable};
+use diesel::{
+    BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Epoch, EventId, LogPosition, Timestamp, UserId};
@@ -35,8 +37,13 @@ pub async fn open(tx: &mut Tx, stay: &Stay<'_>) -> QueryResult<()> {
     query!(tx.conn(), c => diesel::insert_into(sessions::table).values(row).on_conflict_do_nothing().execute(c)).map(|_| ())
 }
 
-/// Begins another stay of a session that is open, or was lost after `since`; not of one that began before all of its user's tokens ended. Gives what its client surely has, if anything.
-pub async fn reopen(tx: &mut Tx, stay: &Stay<'_>, since: Timestamp) -> QueryResult<Option<Option<LogPosition>>> {
+/// Begins another stay of a session that is open, or was lost after `since`; not of one that began
+/// before all of its user's tokens ended. Gives what its client surely has, if anything.
+pub async fn reopen(
+    tx: &mut Tx,
+    stay: &Stay<'_>,
+    since: Timestamp,
+) -> QueryResult<Option<Option<LogPosition>>> {
     let Some(generation) = tokens::generation(tx.conn(), stay.user).await? else { return Ok(None) };
     let confirmed: Option<(Option<Epoch>, Option<EventId>)> = query!(tx.conn(), c => {
         let own = sessions::table
@@ -53,7 +60,8 @@ pub async fn reopen(tx: &mut Tx, stay: &Stay<'_>, since: Timestamp) -> QueryResu
     Ok(confirmed.map(|(epoch, id)| epoch.zip(id).map(|(epoch, id)| LogPosition { epoch, id })))
 }
 
-/// A room that a session has joined by itself: for the events behind `since` and, once it has left, up to `until`.
+/// A room that a session has joined by itself: for the events behind `since` and, once it has left,
+/// up to `until`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
 pub struct SessionRoom {
     pub room: String,
@@ -68,7 +76,12 @@ pub async fn rooms(conn: &mut Conn, sid: &str) -> QueryResult<Vec<SessionRoom>> 
 }
 
 /// That stay's line was lost; the client surely has what is up to `confirmed`.
-pub async fn close(tx: &mut Tx, sid: &str, attachment: i64, confirmed: Option<LogPosition>) -> QueryResult<()> {
+pub async fn close(
+    tx: &mut Tx,
+    sid: &str,
+    attachment: i64,
+    confirmed: Option<LogPosition>,
+) -> QueryResult<()> {
     query!(tx.conn(), c => {
         let own = sessions::table.find(sid).filter(sessions::attachment.eq(attachment));
         diesel::update(own).set(sessions::closed_at.eq(Timestamp::now())).execute(c)
@@ -107,18 +120,21 @@ pub async fn join(tx: &mut Tx, sid: &str, attachment: i64, room: &str) -> QueryR
         return Ok(());
     }
     let head = events::head(tx).await?;
-    let row = (session_rooms::sid.eq(sid), session_rooms::room.eq(room), session_rooms::since.eq(head));
+    let row =
+        (session_rooms::sid.eq(sid), session_rooms::room.eq(room), session_rooms::since.eq(head));
     let added = query!(tx.conn(), c => diesel::insert_into(session_rooms::table).values(row).on_conflict_do_nothing().execute(c))?;
     if added == 0 {
         // It may have been there before; one that is there stays as it is.
         let again = (session_rooms::since.eq(head), session_rooms::until.eq(None::<EventId>));
-        let left = session_rooms::table.find((sid, room)).filter(session_rooms::until.is_not_null());
+        let left =
+            session_rooms::table.find((sid, room)).filter(session_rooms::until.is_not_null());
         query!(tx.conn(), c => diesel::update(left).set(again).execute(c))?;
     }
     Ok(())
 }
 
-/// That stay of the session is out of the room from here on. What it was not to hear while it was there is remembered, for so many rooms.
+/// That stay of the session is out of the room from here on. What it was not to hear while it was
+/// there is remembered, for so many rooms.
 pub async fn leave(tx: &mut Tx, sid: &str, attachment: i64, room: &str) -> QueryResult<()> {
     if !is_current(tx, sid, attachment).await? {
         return Ok(());
@@ -132,7 +148,9 @@ pub async fn leave(tx: &mut Tx, sid: &str, attachment: i64, room: &str) -> Query
     })
     .optional()?;
     let Some(until) = first_too_many.flatten() else { return Ok(()) };
-    let too_many = session_rooms::table.filter(session_rooms::sid.eq(sid)).filter(session_rooms::until.le(until));
+    let too_many = session_rooms::table
+        .filter(session_rooms::sid.eq(sid))
+        .filter(session_rooms::until.le(until));
     query!(tx.conn(), c => diesel::delete(too_many).execute(c)).map(|_| ())
 }
 

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use diesel::dsl::exists;
 use diesel::sql_types::Nullable;
-use diesel::{ExpressionMethods, IntoSql, NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
+use diesel::{
+    ExpressionMethods, IntoSql, NullableExpressionMethods, OptionalExtension, QueryDsl,
+    QueryResult, SelectableHelper,
+};
 
 use crate::auth::{Ended, Holder, TokenId};
 use crate::model::{Timestamp, User, UserId};
@@ -25,14 +28,20 @@ pub struct Standing {
     pub user: UserId,
     /// The generation of a token that is made now.
     pub generation: i64,
-    /// When all of them ended the last time; of an identity that was another user's before, also those of that time.
+    /// When all of them ended the last time; of an identity that was another user's before, also
+    /// those of that time.
     pub ended_at: Option<Timestamp>,
     /// The token that was asked about has ended by itself.
     pub has_ended: bool,
 }
 
-/// How things stand with the tokens of whoever that is, and with this one. `None`: there is no such user.
-pub async fn standing(conn: &mut Conn, holder: &Holder, token: &TokenId) -> QueryResult<Option<Standing>> {
+/// How things stand with the tokens of whoever that is, and with this one. `None`: there is no such
+/// user.
+pub async fn standing(
+    conn: &mut Conn,
+    holder: &Holder,
+    token: &TokenId,
+) -> QueryResult<Option<Standing>> {
     type Row = (UserId, i64, Option<Timestamp>, bool, Option<Timestamp>);
     let row: Option<Row> = query!(conn, c => {
         let ended = exists(token_ends::table.filter(token_ends::digest.eq(token.0.as_slice())));
@@ -50,12 +59,17 @@ pub async fn standing(conn: &mut Conn, holder: &Holder, token: &TokenId) -> Quer
         }
     })
     .optional()?;
-    let standing =
-        |(user, generation, ended_at, has_ended, before): Row| Standing { user, generation, ended_at: ended_at.max(before), has_ended };
+    let standing = |(user, generation, ended_at, has_ended, before): Row| Standing {
+        user,
+        generation,
+        ended_at: ended_at.max(before),
+        has_ended,
+    };
     Ok(row.map(standing))
 }
 
-/// Whom a token is made for, and its generation: as one read gives them, so that the role is not of before an end, and the generation of after it.
+/// Whom a token is made for, and its generation: as one read gives them, so that the role is not of
+/// before an end, and the generation of after it.
 pub async fn holder(conn: &mut Conn, user: UserId) -> QueryResult<Option<(User, i64)>> {
     query!(conn, c => users::table.find(user).select((User::as_select(), users::token_generation)).first(c)).optional()
 }
@@ -65,7 +79,8 @@ pub async fn generation(conn: &mut Conn, user: UserId) -> QueryResult<Option<i64
     query!(conn, c => users::table.find(user).select(users::token_generation).first(c)).optional()
 }
 
-/// Ends one token, which would be good until then by the clock of whoever asks; some are late. Again it changes nothing.
+/// Ends one token, which would be good until then by the clock of whoever asks; some are late.
+/// Again it changes nothing.
 pub async fn end(tx: &mut Tx, user: UserId, token: &TokenId, until: Timestamp) -> QueryResult<()> {
     let row = (
         token_ends::user_id.eq(user),
@@ -95,14 +110,20 @@ pub async fn end_removed(tx: &mut Tx, user: UserId) -> QueryResult<()> {
     note(tx, user, None, Timestamp::now()).await
 }
 
-async fn note(tx: &mut Tx, user: UserId, generation: Option<i64>, now: Timestamp) -> QueryResult<()> {
+async fn note(
+    tx: &mut Tx,
+    user: UserId,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> QueryResult<()> {
     let row = (
         token_ends::user_id.eq(user),
         token_ends::generation.eq(generation),
         token_ends::ended_at.eq(now),
         token_ends::keep_until.eq(now.after(SEEN)),
     );
-    query!(tx.conn(), c => diesel::insert_into(token_ends::table).values(row).execute(c)).map(|_| ())
+    query!(tx.conn(), c => diesel::insert_into(token_ends::table).values(row).execute(c))
+        .map(|_| ())
 }
 
 /// What has ended since then.

@@ -1,6 +1,9 @@
 //! Users: insert, by id, by e-mail, list, change, delete.
 
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does; what a caller can meet beyond that is in their docs")]
+#![expect(
+    clippy::missing_errors_doc,
+    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
+)]
 
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
@@ -46,7 +49,13 @@ pub async fn insert(tx: &mut Tx, new: &NewUser<'_>) -> QueryResult<User> {
         users::created_at.eq(now),
     );
     let id = query!(tx.conn(), c => diesel::insert_into(users::table).values(row).returning(users::id).get_result(c))?;
-    Ok(User { id, email: new.email.to_owned(), name: new.name.to_owned(), role: new.role, created_at: now })
+    Ok(User {
+        id,
+        email: new.email.to_owned(),
+        name: new.name.to_owned(),
+        role: new.role,
+        created_at: now,
+    })
 }
 
 /// The user with that id.
@@ -55,20 +64,29 @@ pub async fn by_id(conn: &mut Conn, id: UserId) -> QueryResult<Option<User>> {
 }
 
 /// The user with that e-mail, in any case, and the hash of the password.
-pub async fn credentials_by_email(conn: &mut Conn, email: &str) -> QueryResult<Option<Credentials>> {
+pub async fn credentials_by_email(
+    conn: &mut Conn,
+    email: &str,
+) -> QueryResult<Option<Credentials>> {
     let row: Option<(User, String, i64)> = query!(conn, c => {
         let columns = (User::as_select(), users::password_hash, users::token_generation);
         users::table.filter(users::email_key.eq(email_key(email))).select(columns).first(c)
     })
     .optional()?;
-    Ok(row.map(|(user, password_hash, token_generation)| Credentials { user, password_hash, token_generation }))
+    Ok(row.map(|(user, password_hash, token_generation)| Credentials {
+        user,
+        password_hash,
+        token_generation,
+    }))
 }
 
 /// That account's user.
 pub async fn find(conn: &mut Conn, account: &Account) -> QueryResult<Option<User>> {
     match account {
         Account::Id(id) => by_id(conn, *id).await,
-        Account::Email(email) => Ok(credentials_by_email(conn, email).await?.map(|found| found.user)),
+        Account::Email(email) => {
+            Ok(credentials_by_email(conn, email).await?.map(|found| found.user))
+        }
     }
 }
 

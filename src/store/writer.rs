@@ -1,8 +1,9 @@
 //! SQLite's writer: one thread, one connection, group commit.
 //!
-//! It takes all waiting writes into one transaction, a savepoint each, appends their events to the log, commits once, publishes, and lets
-//! everyone be answered. So log order is publish order by construction, and the disk is flushed once for many. A write that fails or panics
-//! loses its own savepoint only; a commit that fails fails all of its batch, and nothing of it is announced.
+//! It takes all waiting writes into one transaction, a savepoint each, appends their events to the
+//! log, commits once, publishes, and lets everyone be answered. So log order is publish order by
+//! construction, and the disk is flushed once for many. A write that fails or panics loses its own
+//! savepoint only; a commit that fails fails all of its batch, and nothing of it is announced.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,10 +23,12 @@ use crate::store::{Committed, CommittedEvent, Publisher, Ticket, Tx, events};
 
 /// Writes in one transaction at most.
 const MAX_BATCH: usize = 256;
-/// A batch takes no further write after this long, so that the first of it does not wait for a whole crowd.
+/// A batch takes no further write after this long, so that the first of it does not wait for a
+/// whole crowd.
 const MAX_BATCH_TIME: Duration = Duration::from_millis(5);
 
-/// Statements without values. Prepared once and kept like any query, where `batch_execute` would parse them each time.
+/// Statements without values. Prepared once and kept like any query, where `batch_execute` would
+/// parse them each time.
 macro_rules! statement {
     ($name:ident, $sql:literal) => {
         #[derive(QueryId)]
@@ -42,7 +45,8 @@ macro_rules! statement {
     };
 }
 
-// IMMEDIATE takes the write lock at once: waiting for another process happens here, and never in the middle of a job.
+// IMMEDIATE takes the write lock at once: waiting for another process happens here, and never in
+// the middle of a job.
 statement!(Begin, "BEGIN IMMEDIATE");
 statement!(Commit, "COMMIT");
 statement!(Rollback, "ROLLBACK");
@@ -67,7 +71,12 @@ struct Batch {
 
 impl Writer {
     /// To be called on the thread that then calls [`Writer::run`].
-    pub(super) fn new(conn: Conn, epoch: Epoch, queue: mpsc::Receiver<Message<QueuedWrite>>, publisher: Arc<dyn Publisher>) -> Self {
+    pub(super) fn new(
+        conn: Conn,
+        epoch: Epoch,
+        queue: mpsc::Receiver<Message<QueuedWrite>>,
+        publisher: Arc<dyn Publisher>,
+    ) -> Self {
         Self { tx: Tx::new(conn), epoch, queue, publisher, driver: Driver::new() }
     }
 
@@ -98,14 +107,16 @@ impl Writer {
             Err(error) => {
                 tracing::error!(%error, writes = batch.jobs.len(), "a batch of writes was rolled back");
                 self.tx.steps.clear();
-                // SQLite may have rolled back by itself already; then this fails, and either way no transaction is open.
+                // SQLite may have rolled back by itself already; then this fails, and either way no
+                // transaction is open.
                 let _ = self.execute(Rollback);
                 batch.jobs.into_iter().for_each(|job| job.answer(Some(Error::Unavailable(BUSY))));
             }
         }
     }
 
-    /// Runs the first write and all that wait behind it, up to the bounds. An error is not a job's but the transaction's.
+    /// Runs the first write and all that wait behind it, up to the bounds. An error is not a job's
+    /// but the transaction's.
     fn run_waiting(&mut self, first: QueuedWrite, batch: &mut Batch) -> QueryResult<()> {
         let begun = Instant::now();
         let mut next = Some(first);
@@ -160,7 +171,10 @@ impl Writer {
         }
     }
 
-    fn execute(&mut self, statement: impl QueryFragment<Sqlite> + QueryId + RunQueryDsl<SqliteConnection>) -> QueryResult<()> {
+    fn execute(
+        &mut self,
+        statement: impl QueryFragment<Sqlite> + QueryId + RunQueryDsl<SqliteConnection>,
+    ) -> QueryResult<()> {
         match &mut self.tx.conn {
             Conn::Sqlite(conn) => statement.execute(conn).map(|_| ()),
             Conn::Postgres(_) => unreachable!("the writer is made with a SQLite connection"),

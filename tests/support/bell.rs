@@ -7,7 +7,11 @@ use crate::support::{Home, Server, Socket};
 
 /// Socket frames without what numbers them.
 pub fn frames(socket: &mut Socket) -> Vec<(String, Value)> {
-    socket.heard().into_iter().map(|frame| (frame["event"].as_str().unwrap().to_owned(), frame["data"].clone())).collect()
+    socket
+        .heard()
+        .into_iter()
+        .map(|frame| (frame["event"].as_str().unwrap().to_owned(), frame["data"].clone()))
+        .collect()
 }
 
 pub fn frame(event: &str, data: &Value) -> (String, Value) {
@@ -42,7 +46,8 @@ pub fn pages(server: &Server, token: &str, first: &str) -> Vec<Value> {
         assert_eq!(page.status, 200, "{}", page.body);
         all.extend(page.body.as_array().unwrap().clone());
         let Some(link) = page.headers.get("link") else { return all };
-        let next = link.to_str().unwrap().strip_prefix('<').unwrap().strip_suffix(r#">; rel="next""#);
+        let next =
+            link.to_str().unwrap().strip_prefix('<').unwrap().strip_suffix(r#">; rel="next""#);
         next.unwrap().clone_into(&mut path);
     }
 }
@@ -50,7 +55,11 @@ pub fn pages(server: &Server, token: &str, first: &str) -> Vec<Value> {
 /// What a new notification brings: itself, itself under its older name, and the count.
 pub fn new_one(notification: &Value, count: i64) -> [(String, Value); 3] {
     let count = json!({"count": count});
-    [frame("notification", notification), frame("notification:new", notification), frame("notifications:unread", &count)]
+    [
+        frame("notification", notification),
+        frame("notification:new", notification),
+        frame("notifications:unread", &count),
+    ]
 }
 
 pub fn no_frames() -> Vec<(String, Value)> {

@@ -1,4 +1,5 @@
-//! The database of one [`Home`](super::Home): SQLite in its folder, or one of its own on PostgreSQL.
+//! The database of one [`Home`](super::Home): SQLite in its folder, or one of its own on
+//! PostgreSQL.
 
 use std::path::Path;
 
@@ -7,7 +8,8 @@ use diesel::{RunQueryDsl, SqliteConnection};
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 
-/// `postgres://user@host:port` of a server where databases may be made. With none, the tests run on SQLite.
+/// `postgres://user@host:port` of a server where databases may be made. With none, the tests run on
+/// SQLite.
 const VARIABLE: &str = "HUBCAST_TEST_POSTGRES";
 
 pub enum Database {
@@ -23,10 +25,19 @@ impl Database {
     /// On whichever database the run is for. `folder` is the home's, which no other test has.
     pub fn create(folder: &Path) -> Self {
         let Ok(server) = std::env::var(VARIABLE) else { return Self::Sqlite };
-        let random: String = folder.file_name().unwrap().to_str().unwrap().chars().filter(char::is_ascii_alphanumeric).collect();
+        let random: String = folder
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .collect();
         let name = format!("hubcast_test_{}_{}", std::process::id(), random.to_ascii_lowercase());
         // From template0, which nobody may be connected to.
-        admin(&server).batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")).unwrap();
+        admin(&server)
+            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"))
+            .unwrap();
         Self::Postgres { server, name }
     }
 
@@ -35,7 +46,9 @@ impl Database {
         match self {
             Self::Sqlite => Vec::new(),
             // There all hubs share one secret, so one has to be given; each home has another.
-            Self::Postgres { server, name } => vec![("DATABASE_URL", format!("{server}/{name}")), ("JWT_SECRET", name.repeat(2))],
+            Self::Postgres { server, name } => {
+                vec![("DATABASE_URL", format!("{server}/{name}")), ("JWT_SECRET", name.repeat(2))]
+            }
         }
     }
 
@@ -43,7 +56,9 @@ impl Database {
     pub fn execute(&self, folder: &Path, statements: &str) {
         match self {
             Self::Sqlite => sqlite(folder).batch_execute(statements).unwrap(),
-            Self::Postgres { server, name } => connect(server, name).batch_execute(statements).unwrap(),
+            Self::Postgres { server, name } => {
+                connect(server, name).batch_execute(statements).unwrap()
+            }
         }
     }
 
@@ -52,7 +67,9 @@ impl Database {
         let query = diesel::sql_query(query);
         let row: Number = match self {
             Self::Sqlite => query.get_result(&mut sqlite(folder)).unwrap(),
-            Self::Postgres { server, name } => query.get_result(&mut connect(server, name)).unwrap(),
+            Self::Postgres { server, name } => {
+                query.get_result(&mut connect(server, name)).unwrap()
+            }
         };
         row.number
     }
@@ -66,7 +83,8 @@ struct Number {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        // Not of a test that failed, perhaps for want of the server: a second panic would end them all.
+        // Not of a test that failed, perhaps for want of the server: a second panic would end them
+        // all.
         if let Self::Postgres { server, name } = self
             && !std::thread::panicking()
         {
@@ -76,7 +94,8 @@ impl Drop for Database {
 }
 
 fn sqlite(folder: &Path) -> SqliteConnection {
-    let mut conn = SqliteConnection::establish(folder.join("data/hubcast.db").to_str().unwrap()).unwrap();
+    let mut conn =
+        SqliteConnection::establish(folder.join("data/hubcast.db").to_str().unwrap()).unwrap();
     // The server may be writing.
     conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
     conn
@@ -87,5 +106,6 @@ fn admin(server: &str) -> AsyncConnectionWrapper<AsyncPgConnection> {
 }
 
 fn connect(server: &str, name: &str) -> AsyncConnectionWrapper<AsyncPgConnection> {
-    AsyncConnectionWrapper::establish(&format!("{server}/{name}")).unwrap_or_else(|fault| panic!("{VARIABLE}: {server}: {fault}"))
+    AsyncConnectionWrapper::establish(&format!("{server}/{name}"))
+        .unwrap_or_else(|fault| panic!("{VARIABLE}: {server}: {fault}"))
 }

@@ -10,7 +10,10 @@ use std::time::{Duration, Instant};
 use actix_web::App;
 use hubcast::error::{AuthFailure, Error};
 use hubcast::realtime::gateway::LocalBoxFuture;
-use hubcast::realtime::{Client, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings, Welcome};
+use hubcast::realtime::{
+    Client, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings,
+    Welcome,
+};
 
 /// Answers `echo` with its last argument, refuses the rest. `/closed` wants `{"token":"good"}`.
 struct Echo {
@@ -18,7 +21,11 @@ struct Echo {
 }
 
 impl Gateway for Echo {
-    fn connect(&self, _: Rc<Handshake>, auth: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
+    fn connect(
+        &self,
+        _: Rc<Handshake>,
+        auth: Option<Json>,
+    ) -> LocalBoxFuture<Result<Welcome, Error>> {
         let answer = match (self.closed, auth) {
             (false, _) => Ok(Welcome::anonymous()),
             (true, None) => Err(Error::Unauthorized(AuthFailure::Missing)),
@@ -53,12 +60,19 @@ impl Running {
         std::thread::spawn(move || {
             actix_rt::System::new().block_on(async move {
                 let hub = HubHandle::start(&settings);
-                let main = Server::builder(settings, hub).namespace("/", Arc::new(Echo { closed: false }));
+                let main =
+                    Server::builder(settings, hub).namespace("/", Arc::new(Echo { closed: false }));
                 let both = main.namespace("/closed", Arc::new(Echo { closed: true }));
-                let all = (0..=16).fold(both, |all, n| all.namespace(&format!("/{n}"), Arc::new(Echo { closed: false })));
+                let all = (0..=16).fold(both, |all, n| {
+                    all.namespace(&format!("/{n}"), Arc::new(Echo { closed: false }))
+                });
                 let server = all.build();
                 sender.send(server.clone()).unwrap();
-                server.listen(listener, 1, |sockets| App::new().configure(sockets)).unwrap().await.unwrap();
+                server
+                    .listen(listener, 1, |sockets| App::new().configure(sockets))
+                    .unwrap()
+                    .await
+                    .unwrap();
             });
         });
         Self { address, server: receiver.recv().unwrap() }

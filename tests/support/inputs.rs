@@ -1,4 +1,5 @@
-//! An input of a client's, over a raw WebSocket and over raw long-polling, and what has to become of it.
+//! An input of a client's, over a raw WebSocket and over raw long-polling, and what has to become
+//! of it.
 
 #![allow(dead_code, unused_imports, reason = "each test program uses its part")]
 
@@ -62,7 +63,9 @@ pub fn run(server: &Running, cases: &[Case]) {
                 let shown: Vec<_> = input
                     .iter()
                     .map(|say| match say {
-                        Say::Text(bytes) | Say::Binary(bytes) => String::from_utf8_lossy(bytes).chars().take(80).collect::<String>(),
+                        Say::Text(bytes) | Say::Binary(bytes) => {
+                            String::from_utf8_lossy(bytes).chars().take(80).collect::<String>()
+                        }
                     })
                     .collect();
                 // Shown by the test program when one fails.
@@ -104,7 +107,11 @@ fn over_websocket(address: SocketAddr, is_joined: bool, input: &[Say], outcome: 
 
 /// What a client that is well can say, and how the answer begins.
 fn alive(is_joined: bool) -> (&'static str, &'static str) {
-    if is_joined { (r#"4299["echo","alive"]"#, r#"4399["alive"]"#) } else { ("40", r#"40{"sid":""#) }
+    if is_joined {
+        (r#"4299["echo","alive"]"#, r#"4399["alive"]"#)
+    } else {
+        ("40", r#"40{"sid":""#)
+    }
 }
 
 fn join(raw: &mut Raw) {

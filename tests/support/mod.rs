@@ -1,4 +1,5 @@
-//! Starts the built binary on a database of its own and a free port, and speaks to it through its public doors.
+//! Starts the built binary on a database of its own and a free port, and speaks to it through its
+//! public doors.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 mod database;
@@ -45,7 +46,8 @@ impl Home {
         self.database.execute(self.folder.path(), statements);
     }
 
-    /// What a query for one `number` gives, beside the servers. In the words that both databases know.
+    /// What a query for one `number` gives, beside the servers. In the words that both databases
+    /// know.
     pub fn number(&self, query: &str) -> i64 {
         self.database.number(self.folder.path(), query)
     }
@@ -58,7 +60,11 @@ impl Home {
                 command.env_remove(name);
             }
         }
-        command.args(arguments).current_dir(self.folder.path()).env("HOST", "127.0.0.1").env("PORT", "0");
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("HOST", "127.0.0.1")
+            .env("PORT", "0");
         command.envs(self.database.settings());
         command
     }
@@ -78,10 +84,16 @@ impl Home {
         command.envs(settings.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (sender, lines) = std::sync::mpsc::channel();
-        let outputs: [Box<dyn std::io::Read + Send>; 2] = [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        let outputs: [Box<dyn std::io::Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
         for output in outputs {
             let sender = sender.clone();
-            std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).for_each(|line| drop(sender.send(line))));
+            std::thread::spawn(move || {
+                BufReader::new(output)
+                    .lines()
+                    .map_while(Result::ok)
+                    .for_each(|line| drop(sender.send(line)))
+            });
         }
         drop(sender);
         let mut server = Server { child, address: String::new(), said: Vec::new() };
@@ -93,7 +105,10 @@ impl Home {
                 panic!("the server does not listen; it said:\n{}", seen.join("\n"));
             };
             if let Some((_, address)) = line.split_once("listening on http://") {
-                let address = address.chars().take_while(|c| !c.is_whitespace() && *c != '"' && *c != '\u{1b}').collect();
+                let address = address
+                    .chars()
+                    .take_while(|c| !c.is_whitespace() && *c != '"' && *c != '\u{1b}')
+                    .collect();
                 (server.address, server.said) = (address, seen);
                 return server;
             }
@@ -124,8 +139,17 @@ pub struct Answer {
 
 impl Server {
     /// One REST call. `token` may be empty.
-    pub fn call(&self, method: &str, path: &str, token: &str, headers: &[(&str, &str)], body: Option<&Value>) -> Answer {
-        let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+    pub fn call(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Answer {
+        let mut request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address));
         if !token.is_empty() {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
@@ -136,10 +160,18 @@ impl Server {
             request = request.header("Content-Type", "application/json");
         }
         let request = request.body(body.map(Value::to_string).unwrap_or_default()).unwrap();
-        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).allow_non_standard_methods(true).build().into();
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .build()
+            .into();
         let mut answer = agent.run(request).unwrap();
         let text = answer.body_mut().read_to_string().unwrap();
-        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+        let body = if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).unwrap_or(Value::String(text))
+        };
         Answer { status: answer.status().as_u16(), body, headers: answer.headers().clone() }
     }
 
@@ -157,9 +189,16 @@ impl Server {
 
     /// Signs a demo account in: its token and its user id.
     pub fn sign_in(&self, name: &str) -> (String, i64) {
-        let answer = self.post("/auth/login", "", &json!({"email": format!("{name}@demo.test"), "password": PASSWORD}));
+        let answer = self.post(
+            "/auth/login",
+            "",
+            &json!({"email": format!("{name}@demo.test"), "password": PASSWORD}),
+        );
         assert_eq!(answer.status, 200, "{}", answer.body);
-        (answer.body["accessToken"].as_str().unwrap().to_owned(), answer.body["user"]["id"].as_i64().unwrap())
+        (
+            answer.body["accessToken"].as_str().unwrap().to_owned(),
+            answer.body["user"]["id"].as_i64().unwrap(),
+        )
     }
 
     /// A plain socket, past its `session` event and, on `/`, the count of unread notifications.
@@ -175,7 +214,9 @@ impl Server {
     pub fn upgrade(&self, path: &str, token: &str) -> Socket {
         let mut request = format!("ws://{}{path}", self.address).into_client_request().unwrap();
         if !token.is_empty() {
-            request.headers_mut().insert("Authorization", format!("Bearer {token}").parse().unwrap());
+            request
+                .headers_mut()
+                .insert("Authorization", format!("Bearer {token}").parse().unwrap());
         }
         let (socket, _) = tungstenite::connect(request).unwrap();
         if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
@@ -237,7 +278,8 @@ impl Socket {
         }
     }
 
-    /// Everything that was on its way to this socket when a REST call had been answered. The probe's ack comes behind it.
+    /// Everything that was on its way to this socket when a REST call had been answered. The
+    /// probe's ack comes behind it.
     pub fn heard(&mut self) -> Vec<Value> {
         self.say(r#"{"event":"probe","id":"probe"}"#);
         let mut heard = Vec::new();

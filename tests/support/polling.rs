@@ -17,8 +17,13 @@ pub const TAKEN: (u16, &str) = (200, "ok");
 pub fn begin(address: SocketAddr, line: &str, headers: &str, body: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let length = if body.is_empty() && line.starts_with("GET") { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-    let head = format!("{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{length}{headers}\r\n");
+    let length = if body.is_empty() && line.starts_with("GET") {
+        String::new()
+    } else {
+        format!("Content-Length: {}\r\n", body.len())
+    };
+    let head =
+        format!("{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{length}{headers}\r\n");
     stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
     stream
 }
@@ -28,7 +33,8 @@ pub fn answer(mut stream: TcpStream) -> (u16, String) {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     let answer = String::from_utf8(answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    let (head, body) =
+        answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
     (head[9..12].parse().unwrap(), body.to_owned())
 }
 
@@ -45,7 +51,12 @@ impl Polling {
 
     /// With `?user=`, for servers that ask for it.
     pub fn open_as(address: SocketAddr, user: &str) -> Self {
-        let (status, body) = answer(begin(address, &format!("GET /socket.io/?EIO=4&transport=polling&user={user}"), "", b""));
+        let (status, body) = answer(begin(
+            address,
+            &format!("GET /socket.io/?EIO=4&transport=polling&user={user}"),
+            "",
+            b"",
+        ));
         assert_eq!(status, 200, "{body}");
         let sid = body.split('"').nth(3).unwrap().to_owned();
         Self { address, sid }
@@ -65,7 +76,12 @@ impl Polling {
     }
 
     pub fn post(&self, body: &[u8]) -> (u16, String) {
-        answer(begin(self.address, &format!("POST {}", self.path()), "Content-Type: text/plain;charset=UTF-8\r\n", body))
+        answer(begin(
+            self.address,
+            &format!("POST {}", self.path()),
+            "Content-Type: text/plain;charset=UTF-8\r\n",
+            body,
+        ))
     }
 
     /// Polls until a packet begins so; gives that one.

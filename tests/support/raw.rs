@@ -10,15 +10,17 @@ use std::time::Duration;
 pub struct Raw(pub TcpStream);
 
 /// The headers of a good handshake.
-pub const UPGRADE: &str =
-    "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+pub const UPGRADE: &str = "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 impl Raw {
     pub fn request(address: SocketAddr, line: &str, headers: &str) -> Self {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        // In one piece: an answer to its beginning alone would be lost with the connection when the rest comes.
-        stream.write_all(format!("{line} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n").as_bytes()).unwrap();
+        // In one piece: an answer to its beginning alone would be lost with the connection when the
+        // rest comes.
+        stream
+            .write_all(format!("{line} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n").as_bytes())
+            .unwrap();
         Self(stream)
     }
 
@@ -73,7 +75,8 @@ impl Raw {
         while !self.text().starts_with(begins) {}
     }
 
-    /// Reads the end, whatever texts come before it: a close frame with this code, and nothing more.
+    /// Reads the end, whatever texts come before it: a close frame with this code, and nothing
+    /// more.
     pub fn ends(&mut self, code: u16) {
         let (head, payload) = loop {
             match self.frame() {
@@ -81,7 +84,12 @@ impl Raw {
                 frame => break frame,
             }
         };
-        assert_eq!((head, payload.get(..2)), (0x88, Some(&code.to_be_bytes()[..])), "{:?}", String::from_utf8_lossy(&payload));
+        assert_eq!(
+            (head, payload.get(..2)),
+            (0x88, Some(&code.to_be_bytes()[..])),
+            "{:?}",
+            String::from_utf8_lossy(&payload)
+        );
         assert_eq!(self.0.read(&mut [0; 16]).unwrap_or(0), 0, "the end follows");
     }
 

@@ -7,7 +7,8 @@ use crate::support::{Answer, Home, PASSWORD, Server};
 
 /// A product of that user's.
 pub fn product(server: &Server, token: &str, name: &str, stock: i64, threshold: i64) -> Value {
-    let body = json!({"name": name, "price": "2.50", "stock": stock, "lowStockThreshold": threshold});
+    let body =
+        json!({"name": name, "price": "2.50", "stock": stock, "lowStockThreshold": threshold});
     let answer = server.post("/products", token, &body);
     assert_eq!(answer.status, 201, "{}", answer.body);
     answer.body
@@ -15,7 +16,10 @@ pub fn product(server: &Server, token: &str, name: &str, stock: i64, threshold: 
 
 /// So many of each.
 pub fn order(server: &Server, token: &str, items: &[(&Value, i64)]) -> Answer {
-    let items: Vec<Value> = items.iter().map(|(product, quantity)| json!({"productId": product["id"], "quantity": quantity})).collect();
+    let items: Vec<Value> = items
+        .iter()
+        .map(|(product, quantity)| json!({"productId": product["id"], "quantity": quantity}))
+        .collect();
     server.post("/orders", token, &json!({"items": items}))
 }
 
@@ -29,7 +33,18 @@ pub fn cancel(server: &Server, admin: &str, order: &Value) -> Answer {
 
 /// Another admin's token and id.
 pub fn second_admin(home: &Home, server: &Server) -> (String, i64) {
-    let made = home.run(&["user", "add", "--email", "carla@demo.test", "--name", "Carla", "--role", "admin", "--password", PASSWORD]);
+    let made = home.run(&[
+        "user",
+        "add",
+        "--email",
+        "carla@demo.test",
+        "--name",
+        "Carla",
+        "--role",
+        "admin",
+        "--password",
+        PASSWORD,
+    ]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     server.sign_in("carla")
 }

@@ -15,14 +15,23 @@ pub fn token_of(home: &Home, user: i64, arguments: &[&str]) -> String {
 /// The end of a token, as frames and acks write it.
 pub fn end_of(token: &str) -> String {
     use base64::Engine;
-    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD
+        .decode(token.split('.').nth(1).unwrap())
+        .unwrap();
     let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
-    chrono::DateTime::from_timestamp(claims["exp"].as_i64().unwrap(), 0).unwrap().format("%Y-%m-%dT%H:%M:%S.000Z").to_string()
+    chrono::DateTime::from_timestamp(claims["exp"].as_i64().unwrap(), 0)
+        .unwrap()
+        .format("%Y-%m-%dT%H:%M:%S.000Z")
+        .to_string()
 }
 
 /// A connection that has had its open packet.
 pub fn connection(server: &Server) -> Raw {
-    let mut raw = Raw::request(server.address.parse().unwrap(), "GET /socket.io/?EIO=4&transport=websocket", UPGRADE);
+    let mut raw = Raw::request(
+        server.address.parse().unwrap(),
+        "GET /socket.io/?EIO=4&transport=websocket",
+        UPGRADE,
+    );
     raw.head();
     assert!(raw.text().starts_with(r#"0{"sid":""#));
     raw
@@ -42,6 +51,8 @@ pub fn join(raw: &mut Raw, namespace: &str, token: &str) {
 
 /// What a socket on `/` hears whose end is one that it is told of.
 pub fn last_words(code: &str, message: &str) -> [String; 3] {
-    let word = |name: &str| format!(r#"42["{name}",{{"code":"{code}","message":"{message}","status":"error"}}]"#);
+    let word = |name: &str| {
+        format!(r#"42["{name}",{{"code":"{code}","message":"{message}","status":"error"}}]"#)
+    };
     [word("error"), word("exception"), "41".to_owned()]
 }

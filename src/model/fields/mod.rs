@@ -1,6 +1,8 @@
-//! The reading of request bodies: one pass over a JSON object gives every fault in it, in class-validator's words, as NestJS's pipe lists them.
+//! The reading of request bodies: one pass over a JSON object gives every fault in it, in
+//! class-validator's words, as NestJS's pipe lists them.
 //!
-//! Both doors use it. A reader takes the fields that it knows, and ends with [`Fields::end`], which refuses the ones it does not:
+//! Both doors use it. A reader takes the fields that it knows, and ends with [`Fields::end`], which
+//! refuses the ones it does not:
 //!
 //! ```
 //! use hubcast::model::fields::{Fields, amount, id};
@@ -13,8 +15,9 @@
 //! assert_eq!(faults.messages(), ["property foo should not exist", "total must not be less than 0"]);
 //! ```
 //!
-//! Faults come in the order that NestJS gives: unknown fields first, then the known ones as they are read; for one field the rules from the
-//! last decorator to the first, so `should not be empty` is last. A missing field breaks all of its rules.
+//! Faults come in the order that NestJS gives: unknown fields first, then the known ones as they
+//! are read; for one field the rules from the last decorator to the first, so `should not be empty`
+//! is last. A missing field breaks all of its rules.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -31,8 +34,8 @@ mod rules;
 mod tests;
 
 pub use rules::{
-    Broken, Given, amount, anything, at_most, email, filled, flag, id, ids, integer, json_len, line, object, password, positive_amount,
-    text, word,
+    Broken, Given, amount, anything, at_most, email, filled, flag, id, ids, integer, json_len,
+    line, object, password, positive_amount, text, word,
 };
 
 use crate::error::Error;
@@ -68,7 +71,8 @@ impl<'a> Fields<'a> {
     /// [`Error::BadRequest`] when it is not JSON, or not an object.
     pub fn parse(body: &'a [u8]) -> Result<Self, Error> {
         let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
-        let text = std::str::from_utf8(body).map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?;
+        let text = std::str::from_utf8(body)
+            .map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?;
         Self::read(text, Door::Rest)
     }
 
@@ -81,16 +85,24 @@ impl<'a> Fields<'a> {
     }
 
     fn read(text: &'a str, door: Door) -> Result<Self, Error> {
-        let value: &RawValue = serde_json::from_str(text).map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?;
+        let value: &RawValue = serde_json::from_str(text)
+            .map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?;
         if !value.get().starts_with('{') {
             return Err(Error::BadRequest("Body must be a JSON object".into()));
         }
-        // What is an object of raw values by now cannot fail to be read as one, but for names that are broken UTF-16.
+        // What is an object of raw values by now cannot fail to be read as one, but for names that
+        // are broken UTF-16.
         let values = serde_json::Deserializer::from_str(value.get()).deserialize_map(Object);
-        Ok(Self { values: values.map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?, door, faults: Vec::new(), sketch: None })
+        Ok(Self {
+            values: values.map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?,
+            door,
+            faults: Vec::new(),
+            sketch: None,
+        })
     }
 
-    /// What a reader of REST bodies takes, as JSON Schema (2020-12): the reader is run, and each rule says what it is.
+    /// What a reader of REST bodies takes, as JSON Schema (2020-12): the reader is run, and each
+    /// rule says what it is.
     pub fn schema<T>(read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Value {
         Self::sketched(Door::Rest, read)
     }
@@ -103,9 +115,15 @@ impl<'a> Fields<'a> {
     fn sketched<T>(door: Door, read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Value {
         let sketch = Rc::new(RefCell::new(Sketch::default()));
         // It always fails: there are no values.
-        let _ = read(Fields { values: IndexMap::new(), door, faults: Vec::new(), sketch: Some(Rc::clone(&sketch)) });
+        let _ = read(Fields {
+            values: IndexMap::new(),
+            door,
+            faults: Vec::new(),
+            sketch: Some(Rc::clone(&sketch)),
+        });
         let Sketch { properties, required } = sketch.take();
-        let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": false});
+        let mut schema =
+            json!({"type": "object", "properties": properties, "additionalProperties": false});
         if !required.is_empty() {
             schema["required"] = required.into();
         }
@@ -113,14 +131,22 @@ impl<'a> Fields<'a> {
     }
 
     /// In a description: notes what a field takes.
-    fn describe<T>(&self, name: &str, required: bool, rule: impl FnOnce(Given<'_>) -> Result<T, Broken>) -> bool {
+    fn describe<T>(
+        &self,
+        name: &str,
+        required: bool,
+        rule: impl FnOnce(Given<'_>) -> Result<T, Broken>,
+    ) -> bool {
         let Some(sketch) = &self.sketch else { return false };
         let schema = RefCell::new(json!({}));
         let _ = rule(Given { value: None, door: self.door, sketch: Some(&schema) });
         let mut schema = schema.into_inner();
         let mut sketch = sketch.borrow_mut();
         if required {
-            if schema["type"] == "string" && schema.get("enum").is_none() && schema.get("minLength").is_none() {
+            if schema["type"] == "string"
+                && schema.get("enum").is_none()
+                && schema.get("minLength").is_none()
+            {
                 schema["minLength"] = 1.into();
             }
             sketch.required.push(name.to_owned());
@@ -131,8 +157,13 @@ impl<'a> Fields<'a> {
         true
     }
 
-    /// A field that has to be there; `null` and the empty string count as missing. None: the fault is noted.
-    pub fn required<T>(&mut self, name: &str, rule: impl Fn(Given<'_>) -> Result<T, Broken>) -> Option<T> {
+    /// A field that has to be there; `null` and the empty string count as missing. None: the fault
+    /// is noted.
+    pub fn required<T>(
+        &mut self,
+        name: &str,
+        rule: impl Fn(Given<'_>) -> Result<T, Broken>,
+    ) -> Option<T> {
         if self.describe(name, true, &rule) {
             return None;
         }
@@ -151,11 +182,18 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that may be left out or be `null`. None on the outside: the fault is noted.
-    pub fn optional<T>(&mut self, name: &str, rule: impl Fn(Given<'_>) -> Result<T, Broken>) -> Option<Option<T>> {
+    pub fn optional<T>(
+        &mut self,
+        name: &str,
+        rule: impl Fn(Given<'_>) -> Result<T, Broken>,
+    ) -> Option<Option<T>> {
         if self.describe(name, false, &rule) {
             return None;
         }
-        let Some(value) = self.values.shift_remove(name).filter(|value| value.get() != "null") else { return Some(None) };
+        let Some(value) = self.values.shift_remove(name).filter(|value| value.get() != "null")
+        else {
+            return Some(None);
+        };
         match rule(Given { value: Some(value), door: self.door, sketch: None }) {
             Ok(value) => Some(Some(value)),
             Err(broken) => {
@@ -165,14 +203,21 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// An object within, read by `read`; its faults are told with its name before theirs. None on the outside: a fault is noted.
-    pub fn nested<T>(&mut self, name: &str, read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Option<T> {
+    /// An object within, read by `read`; its faults are told with its name before theirs. None on
+    /// the outside: a fault is noted.
+    pub fn nested<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(Fields<'_>) -> Result<T, Error>,
+    ) -> Option<T> {
         if self.sketch.is_some() {
             let schema = Self::sketched(self.door, read);
             self.describe(name, true, |given: Given<'_>| given.describe(|| schema));
             return None;
         }
-        let Some(value) = self.values.shift_remove(name).filter(|value| value.get().starts_with('{')) else {
+        let Some(value) =
+            self.values.shift_remove(name).filter(|value| value.get().starts_with('{'))
+        else {
             self.note(name, vec![Cow::Borrowed("must be an object")]);
             return None;
         };
@@ -185,18 +230,32 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A list of objects that may be left out or be `null`, but not be empty, each read by `read`; their faults are told with the list's name and
-    /// their place in it before them. None on the outside: a fault is noted.
-    pub fn list<T>(&mut self, name: &str, most: usize, mut read: impl FnMut(Fields<'_>) -> Result<T, Error>) -> Option<Option<Vec<T>>> {
+    /// A list of objects that may be left out or be `null`, but not be empty, each read by `read`;
+    /// their faults are told with the list's name and their place in it before them. None on the
+    /// outside: a fault is noted.
+    pub fn list<T>(
+        &mut self,
+        name: &str,
+        most: usize,
+        mut read: impl FnMut(Fields<'_>) -> Result<T, Error>,
+    ) -> Option<Option<Vec<T>>> {
         if self.sketch.is_some() {
             let items = Self::sketched(self.door, read);
             self.describe(name, false, |given: Given<'_>| {
-                given.describe(|| json!({"type": "array", "items": items, "minItems": 1, "maxItems": most}))
+                given.describe(
+                    || json!({"type": "array", "items": items, "minItems": 1, "maxItems": most}),
+                )
             });
             return None;
         }
-        let Some(value) = self.values.shift_remove(name).filter(|value| value.get() != "null") else { return Some(None) };
-        let values = match rules::elements(Given { value: Some(value), door: self.door, sketch: None }, most) {
+        let Some(value) = self.values.shift_remove(name).filter(|value| value.get() != "null")
+        else {
+            return Some(None);
+        };
+        let values = match rules::elements(
+            Given { value: Some(value), door: self.door, sketch: None },
+            most,
+        ) {
             Ok(values) => values,
             Err(broken) => {
                 self.note(name, broken);
@@ -206,7 +265,9 @@ impl<'a> Fields<'a> {
         let mut list = Vec::with_capacity(values.len());
         for (at, value) in values.into_iter().enumerate() {
             if !value.get().starts_with('{') {
-                self.faults.push(format!("each value in nested property {name} must be either object or array"));
+                self.faults.push(format!(
+                    "each value in nested property {name} must be either object or array"
+                ));
                 continue;
             }
             match Self::read(value.get(), self.door).and_then(&mut read) {
@@ -248,9 +309,11 @@ impl<'a> Fields<'a> {
 
     /// The faults of an object within.
     fn note_within(&mut self, name: &str, error: &Error) {
-        self.faults.extend(error.messages().into_iter().map(|fault| match fault.strip_prefix("property ") {
-            Some(unknown) => format!("{name}.property {unknown}"),
-            None => format!("{name}.{fault}"),
+        self.faults.extend(error.messages().into_iter().map(|fault| {
+            match fault.strip_prefix("property ") {
+                Some(unknown) => format!("{name}.property {unknown}"),
+                None => format!("{name}.{fault}"),
+            }
         }));
     }
 

@@ -53,18 +53,25 @@ impl Given<'_> {
 
     /// The text of a JSON number.
     fn number(&self) -> Option<&str> {
-        self.value.map(RawValue::get).filter(|text| text.starts_with(|c: char| c == '-' || c.is_ascii_digit()))
+        self.value
+            .map(RawValue::get)
+            .filter(|text| text.starts_with(|c: char| c == '-' || c.is_ascii_digit()))
     }
 
-    /// As [`Given::number`], of a whole number without its point: 5.0 is the same as 5 (JSON Schema, and every JavaScript).
+    /// As [`Given::number`], of a whole number without its point: 5.0 is the same as 5 (JSON
+    /// Schema, and every JavaScript).
     fn whole(&self) -> Option<&str> {
-        let whole = |text| str::split_once(text, '.').filter(|(_, places)| places.bytes().all(|byte| byte == b'0'));
+        let whole = |text| {
+            str::split_once(text, '.').filter(|(_, places)| places.bytes().all(|byte| byte == b'0'))
+        };
         self.number().map(|text| whole(text).map_or(text, |(whole, _)| whole))
     }
 
     /// A JSON string. One with U+0000 in it is none: PostgreSQL could not store it.
     fn string(&self) -> Option<String> {
-        self.value.and_then(|value| serde_json::from_str(value.get()).ok()).filter(|text: &String| !text.contains('\0'))
+        self.value
+            .and_then(|value| serde_json::from_str(value.get()).ok())
+            .filter(|text: &String| !text.contains('\0'))
     }
 }
 
@@ -98,7 +105,8 @@ pub fn amount(given: Given<'_>) -> Result<Money, Broken> {
     match text.map(Money::from_str) {
         Some(Ok(amount)) if !amount.is_negative() => Ok(amount),
         Some(Ok(_)) => Err(broken![NOT_NEGATIVE]),
-        // A number all the same (an exponent, too many places or digits): a float is enough to know its sign.
+        // A number all the same (an exponent, too many places or digits): a float is enough to know
+        // its sign.
         Some(Err(_)) => match text.and_then(|text| text.parse::<f64>().ok()) {
             Some(number) if number >= 0.0 => Err(broken![NUMBER]),
             _ => Err(broken![NOT_NEGATIVE, NUMBER]),
@@ -123,7 +131,10 @@ pub fn positive_amount(given: Given<'_>) -> Result<Money, Broken> {
     given.describe(|| amount_schema("exclusiveMinimum"))?;
     match amount(given) {
         Ok(Money::ZERO) => Err(broken![POSITIVE]),
-        Err(broken) => Err(broken.into_iter().map(|rule| if rule == NOT_NEGATIVE { Cow::Borrowed(POSITIVE) } else { rule }).collect()),
+        Err(broken) => Err(broken
+            .into_iter()
+            .map(|rule| if rule == NOT_NEGATIVE { Cow::Borrowed(POSITIVE) } else { rule })
+            .collect()),
         good => good,
     }
 }
@@ -133,10 +144,15 @@ pub fn positive_amount(given: Given<'_>) -> Result<Money, Broken> {
 /// # Errors
 /// The rules it breaks.
 pub(super) fn elements(given: Given<'_>, most: usize) -> Result<Vec<&RawValue>, Broken> {
-    let values: Vec<&RawValue> = given.value.and_then(|value| serde_json::from_str(value.get()).ok()).ok_or_else(|| broken![ARRAY])?;
+    let values: Vec<&RawValue> = given
+        .value
+        .and_then(|value| serde_json::from_str(value.get()).ok())
+        .ok_or_else(|| broken![ARRAY])?;
     match values.len() {
         0 => Err(broken!["must contain at least 1 elements"]),
-        count if count > most => Err(vec![Cow::Owned(format!("must contain no more than {most} elements"))]),
+        count if count > most => {
+            Err(vec![Cow::Owned(format!("must contain no more than {most} elements"))])
+        }
         _ => Ok(values),
     }
 }
@@ -148,7 +164,9 @@ pub(super) fn elements(given: Given<'_>, most: usize) -> Result<Vec<&RawValue>, 
 pub fn id<T: FromStr>(given: Given<'_>) -> Result<T, Broken> {
     given.describe(|| given.id_schema())?;
     let string = given.string().filter(|_| given.door == Door::Socket);
-    let Some(text) = string.as_deref().or(given.whole()) else { return Err(broken![POSITIVE, NUMBER]) };
+    let Some(text) = string.as_deref().or(given.whole()) else {
+        return Err(broken![POSITIVE, NUMBER]);
+    };
     text.parse().map_err(|_| match text.parse::<f64>() {
         Ok(number) if number > 0.0 => broken![INTEGER],
         Ok(_) => broken![POSITIVE],
@@ -162,15 +180,21 @@ pub fn integer(least: i64, most: i64) -> impl Fn(Given<'_>) -> Result<i64, Broke
         given.describe(|| json!({"type": "integer", "minimum": least, "maximum": most}))?;
         let too_large = || Cow::Owned(format!("must not be greater than {most}"));
         let too_small = || Cow::Owned(format!("must not be less than {least}"));
-        let Some(text) = given.whole() else { return Err(vec![too_large(), too_small(), Cow::Borrowed(INTEGER)]) };
+        let Some(text) = given.whole() else {
+            return Err(vec![too_large(), too_small(), Cow::Borrowed(INTEGER)]);
+        };
         match text.parse::<i64>() {
             Ok(integer) if integer > most => Err(vec![too_large()]),
             Ok(integer) if integer < least => Err(vec![too_small()]),
             Ok(integer) => Ok(integer),
             // A number all the same: a float is enough to know where it lies.
             Err(_) => match text.parse::<f64>() {
-                Ok(number) if number > most as f64 => Err(vec![too_large(), Cow::Borrowed(INTEGER)]),
-                Ok(number) if number < least as f64 => Err(vec![too_small(), Cow::Borrowed(INTEGER)]),
+                Ok(number) if number > most as f64 => {
+                    Err(vec![too_large(), Cow::Borrowed(INTEGER)])
+                }
+                Ok(number) if number < least as f64 => {
+                    Err(vec![too_small(), Cow::Borrowed(INTEGER)])
+                }
                 _ => Err(broken![INTEGER]),
             },
         }
@@ -250,7 +274,10 @@ pub fn flag(given: Given<'_>) -> Result<bool, Broken> {
 /// The rules it breaks.
 pub fn ids<T: FromStr + PartialEq>(given: Given<'_>) -> Result<Vec<T>, Broken> {
     given.describe(|| json!({"type": "array", "items": given.id_schema(), "maxItems": MAX_IDS}))?;
-    let values: Vec<&RawValue> = given.value.and_then(|value| serde_json::from_str(value.get()).ok()).ok_or_else(|| broken![IDS])?;
+    let values: Vec<&RawValue> = given
+        .value
+        .and_then(|value| serde_json::from_str(value.get()).ok())
+        .ok_or_else(|| broken![IDS])?;
     if values.len() > MAX_IDS {
         return Err(vec![Cow::Owned(format!("must contain no more than {MAX_IDS} elements"))]);
     }
@@ -294,7 +321,9 @@ pub fn email(given: Given<'_>) -> Result<String, Broken> {
 }
 
 /// One of a few words.
-pub fn word<T: FromStr + fmt::Display>(words: &'static [T]) -> impl Fn(Given<'_>) -> Result<T, Broken> {
+pub fn word<T: FromStr + fmt::Display>(
+    words: &'static [T],
+) -> impl Fn(Given<'_>) -> Result<T, Broken> {
     move |given| {
         given.describe(|| json!({"type": "string", "enum": words.iter().map(ToString::to_string).collect::<Vec<_>>()}))?;
         given.string().and_then(|text| text.parse().ok()).ok_or_else(|| {

@@ -34,8 +34,11 @@ fn every_fault_is_listed_unknown_fields_first() {
 
 #[test]
 fn a_missing_field_breaks_all_its_rules() {
-    let all =
-        ["total must not be less than 0", "total must be a number conforming to the specified constraints", "total should not be empty"];
+    let all = [
+        "total must not be less than 0",
+        "total must be a number conforming to the specified constraints",
+        "total should not be empty",
+    ];
     for body in ["{}", "", " ", r#"{"total":null}"#, r#"{"total":""}"#] {
         assert_eq!(order(body), all, "{body}");
     }
@@ -51,7 +54,11 @@ fn amounts() {
         assert_eq!(order(&format!(r#"{{"total":{total}}}"#)), [number], "{total}");
     }
     for total in ["\"abc\"", "true", "[1]", "{}", "-1.001"] {
-        assert_eq!(order(&format!(r#"{{"total":{total}}}"#)), ["total must not be less than 0", number], "{total}");
+        assert_eq!(
+            order(&format!(r#"{{"total":{total}}}"#)),
+            ["total must not be less than 0", number],
+            "{total}"
+        );
     }
 }
 
@@ -65,7 +72,10 @@ fn ids_are_integers_and_strings_of_digits_only_from_sockets() {
     assert_eq!(customer("9223372036854775808"), ["customerId must be an integer number"]);
     assert_eq!(
         customer("\"7\""),
-        ["customerId must be a positive number", "customerId must be a number conforming to the specified constraints"]
+        [
+            "customerId must be a positive number",
+            "customerId must be a number conforming to the specified constraints"
+        ]
     );
     let mut fields = Fields::of_event(r#"{"id":"7"}"#).expect("an object");
     assert_eq!(fields.required("id", id::<UserId>), Some(UserId(7)));
@@ -90,12 +100,20 @@ fn texts_passwords_and_words() {
             "password must be longer than or equal to 8 characters"
         ]
     );
-    assert_eq!(account(r#"{"email":"a@b.test","name":"","password":"12345678"}"#), ["name should not be empty"]);
+    assert_eq!(
+        account(r#"{"email":"a@b.test","name":"","password":"12345678"}"#),
+        ["name should not be empty"]
+    );
     assert!(!account(r#"{"email":"a@b.test","name":"A\u0000","password":"12345678"}"#).is_empty());
     let status = faults(r#"{"status":"lost"}"#, |fields| {
         fields.required("status", word(OrderStatus::ALL));
     });
-    assert_eq!(status, ["status must be one of the following values: pending, paid, shipped, delivered, cancelled"]);
+    assert_eq!(
+        status,
+        [
+            "status must be one of the following values: pending, paid, shipped, delivered, cancelled"
+        ]
+    );
 }
 
 #[test]
@@ -106,9 +124,16 @@ fn a_body_that_is_no_object_has_one_text() {
         ("[]", "Body must be a JSON object"),
         ("1", "Body must be a JSON object"),
     ] {
-        assert_eq!(Fields::parse(body.as_bytes()).expect_err("refused"), Error::BadRequest(text.into()), "{body}");
+        assert_eq!(
+            Fields::parse(body.as_bytes()).expect_err("refused"),
+            Error::BadRequest(text.into()),
+            "{body}"
+        );
     }
-    assert_eq!(Fields::parse(b"\xff").expect_err("refused"), Error::BadRequest("Body is not valid JSON".into()));
+    assert_eq!(
+        Fields::parse(b"\xff").expect_err("refused"),
+        Error::BadRequest("Body is not valid JSON".into())
+    );
 }
 
 #[test]
@@ -154,7 +179,10 @@ fn faults_of_an_object_within_have_its_name() {
         })
     };
     assert_eq!(message(r#"{"message":{"content":"Hello"}}"#), [""; 0]);
-    assert_eq!(message(r#"{"message":{"content":5,"x":1}}"#), ["message.property x should not exist", "message.content must be a string"]);
+    assert_eq!(
+        message(r#"{"message":{"content":5,"x":1}}"#),
+        ["message.property x should not exist", "message.content must be a string"]
+    );
     assert_eq!(message(r#"{"message":"Hello"}"#), ["message must be an object"]);
     assert_eq!(message("{}"), ["message must be an object"]);
 }
@@ -163,7 +191,11 @@ fn faults_of_an_object_within_have_its_name() {
 fn what_a_text_takes_within_json() {
     for (text, bytes) in [("", 0), ("abc", 3), ("ä", 2), (r#"a"\"#, 5), ("\u{1}", 6)] {
         assert_eq!(json_len(text), bytes, "{text:?}");
-        assert_eq!(serde_json::to_string(text).map(|json| json.len() - 2).ok(), Some(bytes), "{text:?}");
+        assert_eq!(
+            serde_json::to_string(text).map(|json| json.len() - 2).ok(),
+            Some(bytes),
+            "{text:?}"
+        );
     }
 }
 
@@ -177,7 +209,11 @@ fn integers_have_a_range() {
     for good in ["1", "5"] {
         assert_eq!(rating(good), [""; 0], "{good}");
     }
-    let [large, small, whole] = ["rating must not be greater than 5", "rating must not be less than 1", "rating must be an integer number"];
+    let [large, small, whole] = [
+        "rating must not be greater than 5",
+        "rating must not be less than 1",
+        "rating must be an integer number",
+    ];
     for (text, faults) in [
         ("6", vec![large]),
         ("99999999999999999999", vec![large, whole]),

@@ -1,4 +1,5 @@
-//! The actor itself: its tables, and what each message does to them. `whom`: what is meant for certain sockets; `census`: how many there are.
+//! The actor itself: its tables, and what each message does to them. `whom`: what is meant for
+//! certain sockets; `census`: how many there are.
 
 mod census;
 mod whom;
@@ -11,7 +12,9 @@ use std::time::{Duration, Instant};
 use actix::prelude::*;
 use smallvec::SmallVec;
 
-use super::messages::{Arrive, Barred, Begin, Disconnect, Enter, Entered, Entrance, Join, Leave, Publish, WorkerUp};
+use super::messages::{
+    Arrive, Barred, Begin, Disconnect, Enter, Entered, Entrance, Join, Leave, Publish, WorkerUp,
+};
 use super::{Event, Outlet, Share, SocketId, WorkerId};
 use crate::realtime::outlet::{Attach, Deliver, Detach, Drain, TakeOver};
 use crate::realtime::presence::{Gone, Place, Presence, PresenceSettings};
@@ -155,13 +158,24 @@ impl Hub {
 impl Handler<WorkerUp> for Hub {
     type Result = ();
 
-    /// A worker whose thread died has taken its sockets along: they are forgotten when its successor comes.
+    /// A worker whose thread died has taken its sockets along: they are forgotten when its
+    /// successor comes.
     fn handle(&mut self, WorkerUp { worker, outlet }: WorkerUp, ctx: &mut Self::Context) {
         self.workers.insert(worker, outlet);
-        let dead: Vec<_> = self.workers.iter().filter(|(_, outlet)| !outlet.connected()).map(|(id, _)| *id).collect();
+        let dead: Vec<_> = self
+            .workers
+            .iter()
+            .filter(|(_, outlet)| !outlet.connected())
+            .map(|(id, _)| *id)
+            .collect();
         for id in dead {
             self.workers.remove(&id);
-            let gone: Vec<_> = self.sockets.iter().filter(|(_, entry)| entry.worker == id).map(|(socket, _)| *socket).collect();
+            let gone: Vec<_> = self
+                .sockets
+                .iter()
+                .filter(|(_, entry)| entry.worker == id)
+                .map(|(socket, _)| *socket)
+                .collect();
             for socket in gone {
                 self.forget(socket, Gone::Lost);
             }
@@ -180,7 +194,11 @@ impl Hub {
         for stay in entry.way.stays() {
             self.exit(&entry.namespace, &stay.room, entry.worker);
             if let (Some(user), Entrance::Seen) = (&entry.user, stay.entrance) {
-                self.presence.leave(&(Arc::clone(&entry.namespace), Arc::clone(&stay.room)), user, gone);
+                self.presence.leave(
+                    &(Arc::clone(&entry.namespace), Arc::clone(&stay.room)),
+                    user,
+                    gone,
+                );
             }
         }
         if let (Some(user), Some(users)) = (&entry.user, self.users.get_mut(&entry.namespace))
@@ -206,7 +224,8 @@ impl Hub {
         };
         let at = rooms.iter().position(|stay| stay.room == *room)?;
         let stay = rooms.swap_remove(at);
-        let (worker, namespace, user) = (entry.worker, Arc::clone(&entry.namespace), entry.user.clone());
+        let (worker, namespace, user) =
+            (entry.worker, Arc::clone(&entry.namespace), entry.user.clone());
         self.exit(&namespace, room, worker);
         self.tell(worker, Detach { socket, room: Some(Arc::clone(room)) });
         let place = (namespace, stay.room);
@@ -289,11 +308,23 @@ impl Handler<Arrive> for Hub {
         }
         self.counts.arrived(&namespace);
         if let Some(user) = &user {
-            self.users.entry(Arc::clone(&namespace)).or_default().entry(Arc::clone(user)).or_default().push(socket);
+            self.users
+                .entry(Arc::clone(&namespace))
+                .or_default()
+                .entry(Arc::clone(user))
+                .or_default()
+                .push(socket);
         }
         self.sockets.insert(
             socket,
-            Entry { worker, namespace, sid, user, attachment: attachment.and_then(NonZeroI64::new), way: Way::Coming(barred) },
+            Entry {
+                worker,
+                namespace,
+                sid,
+                user,
+                attachment: attachment.and_then(NonZeroI64::new),
+                way: Way::Coming(barred),
+            },
         );
     }
 }
@@ -306,7 +337,8 @@ impl Handler<Enter> for Hub {
         if let Way::Coming(barred) = &entry.way {
             rooms.retain(|(room, _)| !barred.has(room));
         }
-        let (worker, namespace, user) = (entry.worker, Arc::clone(&entry.namespace), entry.user.clone());
+        let (worker, namespace, user) =
+            (entry.worker, Arc::clone(&entry.namespace), entry.user.clone());
         let mut present = Vec::new();
         let mut stays: SmallVec<[Stay; 2]> = SmallVec::new();
         for (room, entrance) in rooms {
@@ -348,7 +380,8 @@ impl Handler<Join> for Hub {
 
     fn handle(&mut self, Join { socket, room, entrance, done }: Join, ctx: &mut Self::Context) {
         let Some(entry) = self.sockets.get(&socket) else { return };
-        let (worker, place, user) = (entry.worker, (Arc::clone(&entry.namespace), Arc::clone(&room)), entry.user.clone());
+        let (worker, place, user) =
+            (entry.worker, (Arc::clone(&entry.namespace), Arc::clone(&room)), entry.user.clone());
         // Nobody has a handle on it before it is in.
         let Way::In(rooms) = &entry.way else { return };
         if !rooms.iter().any(|stay| stay.room == room) {
@@ -356,7 +389,10 @@ impl Handler<Join> for Hub {
             if let Some(Entry { way: Way::In(rooms), .. }) = self.sockets.get_mut(&socket) {
                 rooms.push(Stay { room: Arc::clone(&room), entrance });
             }
-            self.tell(worker, Attach { socket, rooms: SmallVec::from_iter([room]), position: self.position });
+            self.tell(
+                worker,
+                Attach { socket, rooms: SmallVec::from_iter([room]), position: self.position },
+            );
             if let (Some(user), Entrance::Seen) = (user, entrance) {
                 self.presence.enter(&place, &user);
                 self.watch(ctx);

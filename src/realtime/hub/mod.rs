@@ -1,8 +1,10 @@
-//! The hub: one actor a process, and everyone's way to it. It knows which socket is on which worker and whose it is, and which workers have
-//! members of a room; it puts every event before those workers' outlets, once each, and does work in proportion to them, not to the sockets.
+//! The hub: one actor a process, and everyone's way to it. It knows which socket is on which worker
+//! and whose it is, and which workers have members of a room; it puts every event before those
+//! workers' outlets, once each, and does work in proportion to them, not to the sockets.
 //!
-//! It never reads a database, never encodes, and never waits. Joining is authorised above it; leaving costs a socket its own rooms.
-//! One room's events pass this one mailbox and then one outlet's, first in, first out: so all its members see one order.
+//! It never reads a database, never encodes, and never waits. Joining is authorised above it;
+//! leaving costs a socket its own rooms. One room's events pass this one mailbox and then one
+//! outlet's, first in, first out: so all its members see one order.
 
 mod actor;
 mod messages;
@@ -29,7 +31,8 @@ use super::tail::Tail;
 use actor::Hub;
 pub(super) use messages::{Arrive, Barred, Entered, Entrance};
 use messages::{
-    Ask, Begin, Describe, Disconnect, Dismiss, Enter, Evict, Find, Join, Known, Leave, Publish, Say, TakeCensus, Tell, TellUser, WorkerUp,
+    Ask, Begin, Describe, Disconnect, Dismiss, Enter, Evict, Find, Join, Known, Leave, Publish,
+    Say, TakeCensus, Tell, TellUser, WorkerUp,
 };
 
 /// One connection in one namespace, as long as the process lives.
@@ -108,7 +111,8 @@ impl Whom {
 /// How many there are at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Census {
-    /// Sockets by namespace, those on their way in too. A namespace that nobody has ever been in is not there.
+    /// Sockets by namespace, those on their way in too. A namespace that nobody has ever been in is
+    /// not there.
     pub sockets: BTreeMap<String, usize>,
     /// Rooms with someone in them.
     pub rooms: usize,
@@ -134,22 +138,34 @@ impl HubHandle {
         Self { hub, tail, budget: Arc::new(Semaphore::new(budget)), budget_size: budget }
     }
 
-    /// Where the log stands, and its last events, each at its own place: before anything is published, and before anyone can resume.
+    /// Where the log stands, and its last events, each at its own place: before anything is
+    /// published, and before anyone can resume.
     pub fn begin(&self, position: Position, last: Vec<Event>) {
         self.hub.do_send(Begin { position, last });
     }
 
-    /// Waits for a share of the budget. Take it before the event is made, and publish the event with it.
+    /// Waits for a share of the budget. Take it before the event is made, and publish the event
+    /// with it.
     pub async fn admit(&self, bytes: usize) -> Permit {
         // More than the whole would wait for ever; the whole is the most that one event can take.
         let bytes = u32::try_from(bytes.min(self.budget_size)).unwrap_or(u32::MAX);
         Permit(Arc::clone(&self.budget).acquire_many_owned(bytes).await.ok())
     }
 
-    /// Routes events, in this order, behind all that were published before. The share goes back when all of them have left the outlets. `routed` runs
-    /// when every outlet has them in its mailbox, so what a session sends from then on comes after them.
-    pub fn publish(&self, events: Vec<Event>, share: Option<Share>, routed: impl FnOnce() + Send + 'static) {
-        self.hub.do_send(Publish { events: events.into_iter().map(Arc::new).collect(), share, routed: Box::new(routed) });
+    /// Routes events, in this order, behind all that were published before. The share goes back
+    /// when all of them have left the outlets. `routed` runs when every outlet has them in its
+    /// mailbox, so what a session sends from then on comes after them.
+    pub fn publish(
+        &self,
+        events: Vec<Event>,
+        share: Option<Share>,
+        routed: impl FnOnce() + Send + 'static,
+    ) {
+        self.hub.do_send(Publish {
+            events: events.into_iter().map(Arc::new).collect(),
+            share,
+            routed: Box::new(routed),
+        });
     }
 
     /// Routes one event and waits until that is done.
@@ -162,20 +178,33 @@ impl HubHandle {
         let _ = routed.await;
     }
 
-    /// Sends an event to all sockets of a user, by its [`Welcome::identity`](super::Welcome::identity), in its place among all that is published, and
-    /// waits until it is routed. It is not stored.
+    /// Sends an event to all sockets of a user, by its
+    /// [`Welcome::identity`](super::Welcome::identity), in its place among all that is published,
+    /// and waits until it is routed. It is not stored.
     ///
     /// For a room or a namespace, publish an [`Event`].
-    pub async fn emit_to_user(&self, namespace: &str, user: &Value, name: impl Into<Cow<'static, str>>, payload: impl Into<Payload>) {
+    pub async fn emit_to_user(
+        &self,
+        namespace: &str,
+        user: &Value,
+        name: impl Into<Cow<'static, str>>,
+        payload: impl Into<Payload>,
+    ) {
         let event = Event::to_all(namespace, name, payload);
         let share = Arc::new(self.admit(event.size()).await);
         let (done, routed) = oneshot::channel();
-        self.hub.do_send(TellUser { user: user.to_string().into(), event: Arc::new(event), share, done });
+        self.hub.do_send(TellUser {
+            user: user.to_string().into(),
+            event: Arc::new(event),
+            share,
+            done,
+        });
         // A hub that is gone has nobody to tell.
         let _ = routed.await;
     }
 
-    /// The sockets of this process that are in now; not those on their way in. Joining, leaving, an event or the end is then a matter of each [`ClientHandle`].
+    /// The sockets of this process that are in now; not those on their way in. Joining, leaving, an
+    /// event or the end is then a matter of each [`ClientHandle`].
     pub async fn sockets(&self, namespace: &str, whom: Whom) -> Vec<ClientHandle> {
         let (names, mut found) = mpsc::unbounded_channel();
         self.hub.do_send(Find { namespace: namespace.into(), whom, names });
@@ -188,7 +217,13 @@ impl HubHandle {
         self.hub.do_send(Describe { sockets, done });
         // A hub that is gone has nobody.
         let described = described.await.unwrap_or_default();
-        let handle = |Known { socket, sid, user, attachment }| ClientHandle { socket, sid, user, attachment, hub: self.clone() };
+        let handle = |Known { socket, sid, user, attachment }| ClientHandle {
+            socket,
+            sid,
+            user,
+            attachment,
+            hub: self.clone(),
+        };
         described.into_iter().map(handle).collect()
     }
 
@@ -197,8 +232,9 @@ impl HubHandle {
         self.hub.do_send(Dismiss { namespace: namespace.into(), whom, close });
     }
 
-    /// Has [`Gateway::signalled`](super::Gateway::signalled) called for sockets, a user's also while they are on their way in, behind all that was
-    /// published to them before. For what only the gateway's own data of a socket can tell.
+    /// Has [`Gateway::signalled`](super::Gateway::signalled) called for sockets, a user's also
+    /// while they are on their way in, behind all that was published to them before. For what only
+    /// the gateway's own data of a socket can tell.
     pub fn signal(&self, namespace: &str, whom: Whom, signal: Signal) {
         self.hub.do_send(Say { namespace: namespace.into(), whom, signal });
     }
@@ -208,10 +244,15 @@ impl HubHandle {
         self.hub.do_send(Drain { within });
     }
 
-    /// Puts all of a user's sockets out of a room, by its [`Welcome::identity`](super::Welcome::identity), behind all that was published before and ahead
-    /// of all that comes later.
+    /// Puts all of a user's sockets out of a room, by its
+    /// [`Welcome::identity`](super::Welcome::identity), behind all that was published before and
+    /// ahead of all that comes later.
     pub fn evict(&self, namespace: &str, user: &Value, room: &str) {
-        self.hub.do_send(Evict { namespace: namespace.into(), user: user.to_string().into(), room: room.into() });
+        self.hub.do_send(Evict {
+            namespace: namespace.into(),
+            user: user.to_string().into(),
+            room: room.into(),
+        });
     }
 
     /// Who is in a room.
@@ -240,16 +281,22 @@ impl HubHandle {
         &self.tail
     }
 
-    /// A socket is on its way in. One that is there under the same `sid` is taken over: it is cut, and hears nothing more.
+    /// A socket is on its way in. One that is there under the same `sid` is taken over: it is cut,
+    /// and hears nothing more.
     ///
-    /// It is on its way before anything is waited for, so that a [`HubHandle::disconnect`] of the same socket can not overtake it.
+    /// It is on its way before anything is waited for, so that a [`HubHandle::disconnect`] of the
+    /// same socket can not overtake it.
     pub(super) fn arrive(&self, arrive: Arrive) {
         self.hub.do_send(arrive);
     }
 
-    /// Enters a socket that has arrived into its first rooms, but for those that it was put out of meanwhile. What is routed from then on comes to its
-    /// outlet. `None`: it has been taken over.
-    pub(super) async fn enter(&self, socket: SocketId, rooms: Vec<(Arc<str>, Entrance)>) -> Option<Entered> {
+    /// Enters a socket that has arrived into its first rooms, but for those that it was put out of
+    /// meanwhile. What is routed from then on comes to its outlet. `None`: it has been taken over.
+    pub(super) async fn enter(
+        &self,
+        socket: SocketId,
+        rooms: Vec<(Arc<str>, Entrance)>,
+    ) -> Option<Entered> {
         let (done, entered) = oneshot::channel();
         self.hub.do_send(Enter { socket, rooms, done });
         entered.await.ok()
@@ -260,11 +307,22 @@ impl HubHandle {
         self.hub.do_send(Disconnect { socket, lost });
     }
 
-    pub(super) fn join(&self, socket: SocketId, room: Arc<str>, entrance: Entrance, done: impl FnOnce(Present) + Send + 'static) {
+    pub(super) fn join(
+        &self,
+        socket: SocketId,
+        room: Arc<str>,
+        entrance: Entrance,
+        done: impl FnOnce(Present) + Send + 'static,
+    ) {
         self.hub.do_send(Join { socket, room, entrance, done: Box::new(done) });
     }
 
-    pub(super) fn leave(&self, socket: SocketId, room: Arc<str>, done: impl FnOnce(Present) + Send + 'static) {
+    pub(super) fn leave(
+        &self,
+        socket: SocketId,
+        room: Arc<str>,
+        done: impl FnOnce(Present) + Send + 'static,
+    ) {
         self.hub.do_send(Leave { socket, room, done: Box::new(done) });
     }
 

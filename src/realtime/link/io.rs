@@ -1,9 +1,10 @@
-//! A WebSocket's connection, in the clear or within TLS, as the link, the pump and the probe use it: each call does what can be done at once, and
-//! takes `&self`, for they share it.
+//! A WebSocket's connection, in the clear or within TLS, as the link, the pump and the probe use
+//! it: each call does what can be done at once, and takes `&self`, for they share it.
 //!
-//! TLS keeps bytes of its own on both sides. Text that has been deciphered may wait although TCP has nothing to read: [`Io::poll_read_ready`] knows.
-//! What has been enciphered may wait although it was taken: only [`Io::is_flushed`] says that nothing does. No more is taken on while some waits, so
-//! that is at most [`ENCIPHERED`].
+//! TLS keeps bytes of its own on both sides. Text that has been deciphered may wait although TCP
+//! has nothing to read: [`Io::poll_read_ready`] knows. What has been enciphered may wait although
+//! it was taken: only [`Io::is_flushed`] says that nothing does. No more is taken on while some
+//! waits, so that is at most [`ENCIPHERED`].
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -19,7 +20,8 @@ use socket2::SockRef;
 #[cfg(test)]
 mod tests;
 
-/// Bytes of frames that TLS takes on at a time: a client that reads nothing pins so much beside its outbox.
+/// Bytes of frames that TLS takes on at a time: a client that reads nothing pins so much beside its
+/// outbox.
 const ENCIPHERED: usize = 32 * 1024;
 /// A read takes at least so much, whatever room it is given.
 const LEAST_READ: usize = 1024;
@@ -75,14 +77,18 @@ impl Io {
     }
 
     /// Ready when a read may give something, or the end.
-    pub(in crate::realtime) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(in crate::realtime) fn poll_read_ready(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         match self {
             Self::Tls(tls) if tls.has_text() => Poll::Ready(Ok(())),
             _ => self.tcp().poll_read_ready(cx),
         }
     }
 
-    /// Reads what there is, as far as the buffer has room. 0: the end; that TLS has not said goodbye is no news to one who has the protocol's own.
+    /// Reads what there is, as far as the buffer has room. 0: the end; that TLS has not said
+    /// goodbye is no news to one who has the protocol's own.
     pub(in crate::realtime) fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize> {
         match self {
             Self::Plain(tcp) => tcp.try_read_buf(buffer),
@@ -93,8 +99,12 @@ impl Io {
         }
     }
 
-    /// Takes of these bytes what it can; without any, only what it had taken goes on. `Ok(0)`: of that some did.
-    pub(in crate::realtime) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    /// Takes of these bytes what it can; without any, only what it had taken goes on. `Ok(0)`: of
+    /// that some did.
+    pub(in crate::realtime) fn try_write_vectored(
+        &self,
+        slices: &[IoSlice<'_>],
+    ) -> io::Result<usize> {
         match self {
             Self::Plain(tcp) => tcp.try_write_vectored(slices),
             Self::Tls(tls) => tls.write(slices),
@@ -109,7 +119,8 @@ impl Io {
         }
     }
 
-    /// Behind the last byte: that nothing comes any more. `WouldBlock`: to be called again when what was taken is flushed.
+    /// Behind the last byte: that nothing comes any more. `WouldBlock`: to be called again when
+    /// what was taken is flushed.
     pub(in crate::realtime) fn finish(&self) -> io::Result<()> {
         if let Self::Tls(tls) = self {
             tls.session.borrow_mut().send_close_notify();
@@ -118,15 +129,17 @@ impl Io {
         SockRef::from(self.tcp()).shutdown(Shutdown::Write)
     }
 
-    /// Asks the socket itself whether it takes a byte, for the event loop hears of room late. `None`: it does not. Else so many of `next`, which stand
-    /// behind all that was taken before, have been taken.
+    /// Asks the socket itself whether it takes a byte, for the event loop hears of room late.
+    /// `None`: it does not. Else so many of `next`, which stand behind all that was taken before,
+    /// have been taken.
     pub(in crate::realtime) fn nudge(&self, next: &[u8]) -> Option<usize> {
         let socket = SockRef::from(self.tcp());
         match self {
             Self::Plain(_) => socket.send(next).ok().filter(|sent| *sent > 0),
             Self::Tls(tls) => {
                 let mut session = tls.session.borrow_mut();
-                let taken = if session.wants_write() { 0 } else { session.writer().write(next).ok()? };
+                let taken =
+                    if session.wants_write() { 0 } else { session.writer().write(next).ok()? };
                 let sent = session.write_tls(&mut &*socket).ok()?;
                 (sent > 0).then_some(taken)
             }
@@ -149,7 +162,9 @@ impl Io {
         while !(bytes.is_empty() && self.is_flushed()) {
             match self.try_write_vectored(&[IoSlice::new(bytes)]) {
                 Ok(written) => bytes = &bytes[written..],
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.tcp().writable().await?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.tcp().writable().await?
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -1,9 +1,12 @@
-//! The write side of one connection, be it a WebSocket or polls. Shared on one worker thread by the session (reads, decides), the outlet (writes) and
-//! the deadlines. `io`: the connection itself. `write`: what waits goes out. `times`: what is due when.
+//! The write side of one connection, be it a WebSocket or polls. Shared on one worker thread by the
+//! session (reads, decides), the outlet (writes) and the deadlines. `io`: the connection itself.
+//! `write`: what waits goes out. `times`: what is due when.
 //!
-//! A connection leaves in one of two ways, and the first reason given stays: [`Link::close`] says goodbye (the queue is written, then a close
-//! frame, and the client has [`CLOSE_LINGER`] to answer; one that polls is waited for only when there is something to say); [`Link::cut`] drops
-//! what waits. Either way the reading stream ends, and with it the session, whose exit does the rest.
+//! A connection leaves in one of two ways, and the first reason given stays: [`Link::close`] says
+//! goodbye (the queue is written, then a close frame, and the client has [`CLOSE_LINGER`] to
+//! answer; one that polls is waited for only when there is something to say); [`Link::cut`] drops
+//! what waits. Either way the reading stream ends, and with it the session, whose exit does the
+//! rest.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
@@ -55,7 +58,8 @@ pub(super) struct Link {
     reason: Cell<Option<Reason>>,
     queue: RefCell<VecDeque<Bytes>>,
     queued: Cell<usize>,
-    /// The kernel's buffer is full; a task waits for room and nobody else writes. Or no poll is there to take what waits.
+    /// The kernel's buffer is full; a task waits for room and nobody else writes. Or no poll is
+    /// there to take what waits.
     blocked: Cell<bool>,
     /// On the outlet's list of links to flush.
     pub(super) dirty: Cell<bool>,
@@ -74,8 +78,8 @@ pub(super) struct Link {
     filler: Cell<Option<Waker>>,
     /// The worker's place in the log.
     position: Rc<Cell<Position>>,
-    /// That place when the last ping went out, and when one went out that was answered. The log's beginning where there is none, and when something was
-    /// still to be sent ahead of the ping.
+    /// That place when the last ping went out, and when one went out that was answered. The log's
+    /// beginning where there is none, and when something was still to be sent ahead of the ping.
     marked: Cell<Position>,
     confirmed: Cell<Position>,
     pub(super) scheduled: Cell<u64>,
@@ -147,7 +151,8 @@ impl Link {
 
     /// Whether so many bytes would go out now, and cut nobody.
     pub(super) fn takes_at_once(&self, length: usize) -> bool {
-        let has_room = self.queued.get() == 0 || self.queued.get() + length <= self.settings.outbox_limit;
+        let has_room =
+            self.queued.get() == 0 || self.queued.get() + length <= self.settings.outbox_limit;
         has_room
             && match (self.io.get(), self.polls()) {
                 (None, Some(polls)) => polls.is_waiting(),
@@ -155,7 +160,8 @@ impl Link {
             }
     }
 
-    /// Queues a whole frame. Over the limit the socket is cut, after one try to write. Call [`Link::flush`] when all is queued.
+    /// Queues a whole frame. Over the limit the socket is cut, after one try to write. Call
+    /// [`Link::flush`] when all is queued.
     pub(super) fn push(self: &Rc<Self>, frame: Bytes) -> bool {
         if !self.is_open() {
             return false;
@@ -184,9 +190,12 @@ impl Link {
         self.queue.borrow_mut().push_back(frame);
     }
 
-    /// The client has moved from polling to this WebSocket; `rest` has come there behind the move. False: it is too late for that.
+    /// The client has moved from polling to this WebSocket; `rest` has come there behind the move.
+    /// False: it is too late for that.
     pub(super) fn move_to(self: &Rc<Self>, io: Io, rest: BytesMut) -> bool {
-        let Some(polls) = self.polls().filter(|_| self.state.get() != State::Cut) else { return false };
+        let Some(polls) = self.polls().filter(|_| self.state.get() != State::Cut) else {
+            return false;
+        };
         polls.keep(rest);
         let has_moved = self.io.set(io).is_ok();
         if has_moved {
@@ -226,13 +235,15 @@ impl Link {
         .await;
     }
 
-    /// The last event of the log that the client surely has, if it is for it: it has answered a ping that was sent behind that.
+    /// The last event of the log that the client surely has, if it is for it: it has answered a
+    /// ping that was sent behind that.
     pub(super) fn confirmed(&self) -> Option<Position> {
         Some(self.confirmed.get()).filter(|confirmed| confirmed.id > 0)
     }
 
-    /// Says goodbye: writes what waits, a close frame, and ends when the client has answered or [`CLOSE_LINGER`] is over. Of a client that polls, the
-    /// poll that waits is answered; its next one is waited for only when it [is owed a word](Reason::owes_a_word).
+    /// Says goodbye: writes what waits, a close frame, and ends when the client has answered or
+    /// [`CLOSE_LINGER`] is over. Of a client that polls, the poll that waits is answered; its next
+    /// one is waited for only when it [is owed a word](Reason::owes_a_word).
     pub(super) fn close(self: &Rc<Self>, reason: Reason) {
         if !self.is_open() {
             return;
@@ -250,10 +261,13 @@ impl Link {
         }
     }
 
-    /// The client has let go of this connection, by Engine.IO's close packet: as when it breaks. That an end is for good is said by Socket.IO's DISCONNECT;
-    /// the official client sends the one without the other over polling when something went wrong. Its poll is sent home.
+    /// The client has let go of this connection, by Engine.IO's close packet: as when it breaks.
+    /// That an end is for good is said by Socket.IO's DISCONNECT; the official client sends the one
+    /// without the other over polling when something went wrong. Its poll is sent home.
     pub(super) fn hang_up(self: &Rc<Self>) {
-        let Some(polls) = self.polls().filter(|_| self.io.get().is_none()) else { return self.close(Reason::TransportLost) };
+        let Some(polls) = self.polls().filter(|_| self.io.get().is_none()) else {
+            return self.close(Reason::TransportLost);
+        };
         let (link, post, is_waiting) = (Rc::clone(self), polls.take_post(), polls.is_waiting());
         actix_rt::spawn(async move {
             if !is_waiting {
@@ -297,7 +311,8 @@ impl Link {
         self.state.get() == State::Cut
     }
 
-    /// Stops reading: too many events wait. The ping time-out rests meanwhile, for the pong may stand behind them.
+    /// Stops reading: too many events wait. The ping time-out rests meanwhile, for the pong may
+    /// stand behind them.
     pub(super) fn pause(&self) {
         self.paused.set(true);
     }

@@ -1,5 +1,5 @@
-//! The times of one connection: when a ping is due, and its answer; when to give up on one that joins nothing, takes nothing, or does not send what it
-//! has begun.
+//! The times of one connection: when a ping is due, and its answer; when to give up on one that
+//! joins nothing, takes nothing, or does not send what it has begun.
 
 use std::rc::Rc;
 
@@ -16,8 +16,9 @@ impl Link {
         self.join_due.set(u64::MAX);
     }
 
-    /// Whether the client has begun a message whose fragments or attachments have not all come. It has as long for them as for joining a namespace,
-    /// from the first: what has come of it waits in memory, and a client that never goes on can answer pings all the same.
+    /// Whether the client has begun a message whose fragments or attachments have not all come. It
+    /// has as long for them as for joining a namespace, from the first: what has come of it waits
+    /// in memory, and a client that never goes on can answer pings all the same.
     pub(in crate::realtime) fn awaits(self: &Rc<Self>, is_waiting: bool) {
         if !is_waiting {
             self.whole_due.set(u64::MAX);
@@ -28,9 +29,14 @@ impl Link {
         }
     }
 
-    /// A poll that comes when the ping time-out is over comes too late, also when that has not been noticed yet.
+    /// A poll that comes when the ping time-out is over comes too late, also when that has not been
+    /// noticed yet.
     pub(super) fn end_if_overdue(self: &Rc<Self>) {
-        if self.is_open() && self.pinged.get() && !self.paused.get() && self.ping_due.get() <= self.deadlines.now() {
+        if self.is_open()
+            && self.pinged.get()
+            && !self.paused.get()
+            && self.ping_due.get() <= self.deadlines.now()
+        {
             self.close(Reason::PingTimeout);
         }
     }
@@ -95,13 +101,21 @@ impl Link {
                 return None;
             } else {
                 self.pinged.set(true);
-                // The client counts from when it was due; only what the timers let it wait is taken off, not what the process has slept.
+                // The client counts from when it was due; only what the timers let it wait is taken
+                // off, not what the process has slept.
                 let late = (now - self.ping_due.get()).min(millis(GRAIN));
-                // While a socket comes in, reading rests, and what it has missed may be sent behind the ping.
-                self.marked.set(if self.paused.get() { Position::default() } else { self.position.get() });
+                // While a socket comes in, reading rests, and what it has missed may be sent behind
+                // the ping.
+                self.marked.set(if self.paused.get() {
+                    Position::default()
+                } else {
+                    self.position.get()
+                });
                 self.ping_due.set(now + millis(self.settings.ping_timeout).saturating_sub(late));
                 self.send(match self.protocol {
-                    Protocol::SocketIo { .. } | Protocol::EngineIo => websocket::text(engineio::PING),
+                    Protocol::SocketIo { .. } | Protocol::EngineIo => {
+                        websocket::text(engineio::PING)
+                    }
                     Protocol::Plain => websocket::ping(),
                 });
             }

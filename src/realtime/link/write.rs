@@ -18,7 +18,8 @@ const VECTOR: usize = 32;
 const KEEP_ROOM: usize = 16;
 
 impl Link {
-    /// Writes what the kernel takes. With a full kernel buffer, one task waits for room and goes on.
+    /// Writes what the kernel takes. With a full kernel buffer, one task waits for room and goes
+    /// on.
     pub(in crate::realtime) fn flush(self: &Rc<Self>) {
         if self.blocked.get() || self.state.get() == State::Cut {
             return;
@@ -34,7 +35,8 @@ impl Link {
         }
     }
 
-    /// A poll has come. It is answered with what waits, at once or as soon as something does, but with no more packets than `most`; a second one beside it ends the session, as in the
+    /// A poll has come. It is answered with what waits, at once or as soon as something does, but
+    /// with no more packets than `most`; a second one beside it ends the session, as in the
     /// reference server.
     pub(in crate::realtime) fn poll(self: &Rc<Self>, poll: Answer<Bytes>, most: usize) {
         self.end_if_overdue();
@@ -147,15 +149,18 @@ impl Link {
         Poll::Ready(())
     }
 
-    /// Whether the peer has taken a byte after all: the kernel says "writable" only when a good part of its buffer is free, which a slow reader
-    /// may not reach in time. Asks the socket itself.
+    /// Whether the peer has taken a byte after all: the kernel says "writable" only when a good
+    /// part of its buffer is free, which a slow reader may not reach in time. Asks the socket
+    /// itself.
     pub(super) fn nudge(&self) -> bool {
         let Some(io) = self.io.get() else { return false };
         let mut queue = self.queue.borrow_mut();
         if queue.is_empty() && io.is_flushed() {
             return true;
         }
-        let Some(taken) = io.nudge(queue.front().map_or(&[], |front| &front[..])) else { return false };
+        let Some(taken) = io.nudge(queue.front().map_or(&[], |front| &front[..])) else {
+            return false;
+        };
         if let Some(front) = queue.front_mut() {
             front.advance(taken);
             if front.is_empty() {

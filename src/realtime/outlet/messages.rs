@@ -35,7 +35,10 @@ pub(in crate::realtime) struct Detach {
 #[rtype(result = "()")]
 pub(in crate::realtime) struct Deliver {
     pub events: SmallVec<[Arc<Event>; 1]>,
-    #[expect(dead_code, reason = "held for its drop, when the events are on their sockets' queues")]
+    #[expect(
+        dead_code,
+        reason = "held for its drop, when the events are on their sockets' queues"
+    )]
     pub share: Option<Share>,
 }
 
@@ -65,7 +68,8 @@ pub(in crate::realtime) enum Outgoing {
     Frame(Bytes),
     /// An event that is not in the log.
     Event { name: Box<str>, payload: Payload, is_volatile: bool },
-    /// An event that others get too, with the share of the hub's budget that it holds until it is on their queues.
+    /// An event that others get too, with the share of the hub's budget that it holds until it is
+    /// on their queues.
     Shared {
         event: Arc<Event>,
         #[expect(dead_code, reason = "held for its drop")]

@@ -1,7 +1,9 @@
-//! One actor a worker thread: that thread's sockets by room, and the writes to them. It takes one [`Deliver`] per batch from the hub, puts the
-//! shared frame on each queue, and writes each touched socket once when its mailbox is empty (or after [`FLUSH_EVERY`] frames).
+//! One actor a worker thread: that thread's sockets by room, and the writes to them. It takes one
+//! [`Deliver`] per batch from the hub, puts the shared frame on each queue, and writes each touched
+//! socket once when its mailbox is empty (or after [`FLUSH_EVERY`] frames).
 //!
-//! Acks and events both come through this mailbox, so a socket sees them in the order the hub and its gateway made them.
+//! Acks and events both come through this mailbox, so a socket sees them in the order the hub and
+//! its gateway made them.
 
 mod messages;
 mod worker;
@@ -18,7 +20,9 @@ use actix::prelude::*;
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-pub(super) use messages::{Attach, Deliver, Detach, Drain, Forward, Outgoing, Roll, TakeOver, Then};
+pub(super) use messages::{
+    Attach, Deliver, Detach, Drain, Forward, Outgoing, Roll, TakeOver, Then,
+};
 pub(super) use worker::Worker;
 use worker::{Held, Member, Sockets};
 
@@ -33,7 +37,8 @@ use super::recovery::Position;
 use super::session::Call;
 use super::settings::Aliases;
 
-/// Frames queued before a write, when the mailbox does not run empty: about a millisecond of queueing.
+/// Frames queued before a write, when the mailbox does not run empty: about a millisecond of
+/// queueing.
 const FLUSH_EVERY: usize = 16_384;
 
 /// A drain closes connections in at most so many batches.
@@ -58,19 +63,26 @@ impl Actor for Outlet {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        // Its messages are bounded by the hub's budget, not by a mailbox that would make the hub wait.
+        // Its messages are bounded by the hub's budget, not by a mailbox that would make the hub
+        // wait.
         ctx.set_mailbox_capacity(usize::MAX >> 8);
         ctx.spawn(FlushAfterMailbox);
     }
 }
 
-/// A context polls its futures after its mailbox: this one never ends, and writes what the messages queued.
+/// A context polls its futures after its mailbox: this one never ends, and writes what the messages
+/// queued.
 struct FlushAfterMailbox;
 
 impl ActorFuture<Outlet> for FlushAfterMailbox {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, outlet: &mut Outlet, _: &mut Context<Outlet>, _: &mut task::Context<'_>) -> Poll<()> {
+    fn poll(
+        self: Pin<&mut Self>,
+        outlet: &mut Outlet,
+        _: &mut Context<Outlet>,
+        _: &mut task::Context<'_>,
+    ) -> Poll<()> {
         outlet.flush();
         Poll::Pending
     }
@@ -129,19 +141,26 @@ impl Outlet {
             own.stamp.set(stamp);
         }
         // Who is not to get it counts as one who has it already.
-        for member in event.except.iter().filter_map(|room| rooms.get(room)).flat_map(IndexMap::values) {
+        for member in
+            event.except.iter().filter_map(|room| rooms.get(room)).flat_map(IndexMap::values)
+        {
             member.stamp.set(stamp);
         }
         let mut targets: Vec<Rc<Member>> = Vec::new();
         if event.rooms.is_empty() {
             let sockets = self.sockets.borrow();
-            let is_target =
-                |member: &&Rc<Member>| member.entered.get() && member.namespace == event.namespace && member.stamp.get() != stamp;
+            let is_target = |member: &&Rc<Member>| {
+                member.entered.get()
+                    && member.namespace == event.namespace
+                    && member.stamp.get() != stamp
+            };
             let others = sockets.values().filter(is_target);
             targets.extend(others.cloned());
         } else {
             for room in event.rooms.iter().filter_map(|room| rooms.get(room)) {
-                targets.extend(room.values().filter(|member| member.stamp.replace(stamp) != stamp).cloned());
+                targets.extend(
+                    room.values().filter(|member| member.stamp.replace(stamp) != stamp).cloned(),
+                );
             }
         }
         let mut reached = 0;
@@ -158,14 +177,22 @@ impl Outlet {
     }
 
     /// This worker's sockets in that room, or in the namespace.
-    fn members(&self, namespace: &Arc<str>, room: Option<&Arc<str>>) -> Vec<(SocketId, Rc<Member>)> {
+    fn members(
+        &self,
+        namespace: &Arc<str>,
+        room: Option<&Arc<str>>,
+    ) -> Vec<(SocketId, Rc<Member>)> {
         let known = |(socket, member): (&SocketId, &Rc<Member>)| (*socket, Rc::clone(member));
         if let Some(room) = room {
             let members = self.namespaces.get(namespace).and_then(|rooms| rooms.get(room));
             return members.into_iter().flatten().map(known).collect();
         }
         let sockets = self.sockets.borrow();
-        sockets.iter().filter(|(_, member)| member.entered.get() && member.namespace == *namespace).map(known).collect()
+        sockets
+            .iter()
+            .filter(|(_, member)| member.entered.get() && member.namespace == *namespace)
+            .map(known)
+            .collect()
     }
 
     fn leave(&mut self, socket: SocketId, namespace: &Arc<str>, room: &Arc<str>) {
@@ -232,17 +259,26 @@ impl Handler<Forward> for Outlet {
         let frame = match what {
             Outgoing::Frame(frame) => frame,
             Outgoing::Event { name, payload, is_volatile } => {
-                let frame = member.link.protocol.unstored(&member.namespace, &name, &payload, self.position.get());
+                let frame = member.link.protocol.unstored(
+                    &member.namespace,
+                    &name,
+                    &payload,
+                    self.position.get(),
+                );
                 if is_volatile && !member.takes_at_once(&frame) {
                     return;
                 }
                 frame
             }
-            Outgoing::Shared { event, .. } => event.frame(member.link.protocol, self.aliases).clone(),
-            Outgoing::Question { name, payload, id } => match member.link.protocol.question(&member.namespace, &name, &payload, id) {
-                Some(frame) => frame,
-                None => return,
-            },
+            Outgoing::Shared { event, .. } => {
+                event.frame(member.link.protocol, self.aliases).clone()
+            }
+            Outgoing::Question { name, payload, id } => {
+                match member.link.protocol.question(&member.namespace, &name, &payload, id) {
+                    Some(frame) => frame,
+                    None => return,
+                }
+            }
             Outgoing::Goodbye(goodbye) => return member.end(socket, goodbye),
             Outgoing::Signal(signal) => return member.call(Call::signal(socket, signal)),
         };
@@ -282,13 +318,17 @@ impl Handler<TakeOver> for Outlet {
 impl Handler<Drain> for Outlet {
     type Result = ();
 
-    /// Tells every socket, then closes the connections in ten batches, so that not all clients come back at once.
+    /// Tells every socket, then closes the connections in ten batches, so that not all clients come
+    /// back at once.
     fn handle(&mut self, Drain { within }: Drain, _: &mut Self::Context) {
         let members: Vec<_> = self.sockets.borrow().values().cloned().collect();
         let hint = Payload::json(r#"{"reconnectAfterMs":1000}"#);
         // On Engine.IO alone it would be a message of the program's.
-        for member in members.into_iter().filter(|member| member.link.protocol != Protocol::EngineIo) {
-            let frame = member.link.protocol.event(&member.namespace, "server:shutdown", &hint, None);
+        for member in
+            members.into_iter().filter(|member| member.link.protocol != Protocol::EngineIo)
+        {
+            let frame =
+                member.link.protocol.event(&member.namespace, "server:shutdown", &hint, None);
             self.queue(&member, frame);
         }
         self.flush();

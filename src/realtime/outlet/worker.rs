@@ -29,13 +29,15 @@ pub(in crate::realtime) struct Worker {
     pub(in crate::realtime) alarms: Rc<Alarms>,
     /// Every connection reads into this; what is left of a frame moves to a buffer of its own.
     pub(in crate::realtime) scratch: RefCell<BytesMut>,
-    /// The log's last event that this worker has heard of: whoever is in has all that is for it up to there, on its way.
+    /// The log's last event that this worker has heard of: whoever is in has all that is for it up
+    /// to there, on its way.
     pub(in crate::realtime) position: Rc<Cell<Position>>,
     sockets: Rc<RefCell<Sockets>>,
     outlet: Addr<Outlet>,
 }
 
-/// This worker's sockets. The session puts its socket in before the hub hears of it; the hub's [`Detach`] takes it out.
+/// This worker's sockets. The session puts its socket in before the hub hears of it; the hub's
+/// [`Detach`] takes it out.
 pub(super) type Sockets = HashMap<SocketId, Rc<Member>>;
 
 pub(super) struct Member {
@@ -116,11 +118,28 @@ impl Worker {
         }
         .start();
         let id = hub.worker(&outlet);
-        Rc::new(Self { id, shared, hub, deadlines, alarms, scratch: RefCell::default(), position, sockets, outlet })
+        Rc::new(Self {
+            id,
+            shared,
+            hub,
+            deadlines,
+            alarms,
+            scratch: RefCell::default(),
+            position,
+            sockets,
+            outlet,
+        })
     }
 
-    /// Lets the outlet know a socket that is on its way in, ahead of the hub's [`Attach`]. What comes for it is held until [`Worker::release`].
-    pub(in crate::realtime) fn register(&self, socket: SocketId, namespace: Arc<str>, link: Rc<Link>, session: WeakAddr<Session>) {
+    /// Lets the outlet know a socket that is on its way in, ahead of the hub's [`Attach`]. What
+    /// comes for it is held until [`Worker::release`].
+    pub(in crate::realtime) fn register(
+        &self,
+        socket: SocketId,
+        namespace: Arc<str>,
+        link: Rc<Link>,
+        session: WeakAddr<Session>,
+    ) {
         let held = Cell::new(Some(Box::default()));
         let member = Member {
             link,
@@ -147,7 +166,10 @@ impl Worker {
 
     /// Whether the socket is in that room, as far as the outlet has heard.
     pub(in crate::realtime) fn is_in(&self, socket: SocketId, room: &str) -> bool {
-        self.sockets.borrow().get(&socket).is_some_and(|member| member.rooms.borrow().iter().any(|own| **own == *room))
+        self.sockets
+            .borrow()
+            .get(&socket)
+            .is_some_and(|member| member.rooms.borrow().iter().any(|own| **own == *room))
     }
 
     /// Whether the socket is there, as far as the outlet has heard.
@@ -157,7 +179,10 @@ impl Worker {
 
     /// The rooms that the socket is in, as far as the outlet has heard.
     pub(in crate::realtime) fn rooms(&self, socket: SocketId) -> Vec<Arc<str>> {
-        self.sockets.borrow().get(&socket).map_or_else(Vec::new, |member| member.rooms.borrow().to_vec())
+        self.sockets
+            .borrow()
+            .get(&socket)
+            .map_or_else(Vec::new, |member| member.rooms.borrow().to_vec())
     }
 
     /// Sends a frame to one socket, behind everything that the hub has routed to it so far.

@@ -1,4 +1,5 @@
-//! What a client's frames mean, whichever way they came: packets of Engine.IO and in them of Socket.IO, or frames of the plain protocol.
+//! What a client's frames mean, whichever way they came: packets of Engine.IO and in them of
+//! Socket.IO, or frames of the plain protocol.
 
 use actix::prelude::*;
 use actix_web_actors::ws::{CloseCode, CloseReason, Message, ProtocolError};
@@ -25,13 +26,24 @@ impl Session {
                 Ok(engineio::Packet::Binary(bytes)) => self.binary(bytes, ctx),
                 Ok(engineio::Packet::Close) => self.link.hang_up(),
                 // As in the reference server, which takes no notice of what only a server says.
-                Ok(engineio::Packet::Open(_) | engineio::Packet::Upgrade | engineio::Packet::Noop) => {}
+                Ok(
+                    engineio::Packet::Open(_) | engineio::Packet::Upgrade | engineio::Packet::Noop,
+                ) => {}
                 Ok(engineio::Packet::Ping(_)) | Err(_) => self.link.close(Reason::ParseError),
             },
             Protocol::Plain => match plain::decode(text) {
                 Some(plain::Frame { event, data, id }) => {
                     let ack = id.map(|id| id.get().into());
-                    self.incoming(0, Incoming { name: event, args: data.into_iter().collect(), attachments: Vec::new(), ack }, ctx);
+                    self.incoming(
+                        0,
+                        Incoming {
+                            name: event,
+                            args: data.into_iter().collect(),
+                            attachments: Vec::new(),
+                            ack,
+                        },
+                        ctx,
+                    );
                 }
                 None => self.link.close(Reason::BadFrame),
             },
@@ -39,7 +51,12 @@ impl Session {
     }
 
     /// A message with no Socket.IO in it: an event of that name, with one argument.
-    fn message(&mut self, argument: serde_json::Result<Json>, attachments: Vec<Bytes>, ctx: &mut Context<Self>) {
+    fn message(
+        &mut self,
+        argument: serde_json::Result<Json>,
+        attachments: Vec<Bytes>,
+        ctx: &mut Context<Self>,
+    ) {
         // A text always has a JSON form.
         let args = argument.into_iter().collect();
         self.incoming(0, Incoming { name: "message".into(), args, attachments, ack: None }, ctx);
@@ -64,7 +81,8 @@ impl Session {
                 self.depart(&socket, Reason::ClientClosed);
                 self.pace();
             }
-            // As in the reference server: a second CONNECT, a CONNECT_ERROR, or a packet for a namespace that was not joined.
+            // As in the reference server: a second CONNECT, a CONNECT_ERROR, or a packet for a
+            // namespace that was not joined.
             _ => self.link.close(Reason::ParseError),
         }
     }
@@ -74,7 +92,9 @@ impl Session {
         match self.link.protocol {
             Protocol::SocketIo { .. } => {}
             Protocol::Plain => return self.link.close(Reason::BadFrame),
-            Protocol::EngineIo => return self.message(serde_json::from_str(FIRST_ATTACHMENT), vec![bytes], ctx),
+            Protocol::EngineIo => {
+                return self.message(serde_json::from_str(FIRST_ATTACHMENT), vec![bytes], ctx);
+            }
         }
         let whole = match self.assembler.binary(bytes, self.worker.shared.settings.max_payload) {
             Ok(Some(whole)) => whole,
@@ -88,7 +108,13 @@ impl Session {
         }
     }
 
-    fn content(&mut self, at: usize, content: socketio::Content, attachments: Vec<Bytes>, ctx: &mut Context<Self>) {
+    fn content(
+        &mut self,
+        at: usize,
+        content: socketio::Content,
+        attachments: Vec<Bytes>,
+        ctx: &mut Context<Self>,
+    ) {
         match content {
             socketio::Content::Event { name, args, ack } => {
                 let ack = ack.map(|id| id.to_string().into());
@@ -102,11 +128,14 @@ impl Session {
         }
     }
 
-    /// Of a close frame. Socket.IO says it by DISCONNECT when an end is for good; on the plain protocol 1000 says it, or a code of the application's own.
-    /// The others say that something went wrong, or that a page was left.
+    /// Of a close frame. Socket.IO says it by DISCONNECT when an end is for good; on the plain
+    /// protocol 1000 says it, or a code of the application's own. The others say that something
+    /// went wrong, or that a page was left.
     fn meaning_of(&self, said: Option<&CloseReason>) -> Reason {
         match (self.link.protocol, said.map(|said| said.code)) {
-            (Protocol::Plain, Some(CloseCode::Normal | CloseCode::Other(_))) => Reason::ClientClosed,
+            (Protocol::Plain, Some(CloseCode::Normal | CloseCode::Other(_))) => {
+                Reason::ClientClosed
+            }
             _ => Reason::TransportLost,
         }
     }
@@ -114,13 +143,15 @@ impl Session {
     fn item(&mut self, item: Result<Message, ProtocolError>, ctx: &mut Context<Self>) {
         match item {
             Ok(Message::Text(text)) => self.text(&text, ctx),
-            Ok(Message::Continuation(item)) => match self.fragments.add(item, self.worker.shared.settings.max_payload) {
-                Ok(Some(Message::Text(text))) => self.text(&text, ctx),
-                Ok(Some(Message::Binary(bytes))) => self.binary(bytes, ctx),
-                Ok(None) => {}
-                Ok(Some(_)) => self.link.close(Reason::ParseError),
-                Err(reason) => self.link.close(reason),
-            },
+            Ok(Message::Continuation(item)) => {
+                match self.fragments.add(item, self.worker.shared.settings.max_payload) {
+                    Ok(Some(Message::Text(text))) => self.text(&text, ctx),
+                    Ok(Some(Message::Binary(bytes))) => self.binary(bytes, ctx),
+                    Ok(None) => {}
+                    Ok(Some(_)) => self.link.close(Reason::ParseError),
+                    Err(reason) => self.link.close(reason),
+                }
+            }
             Ok(Message::Ping(payload)) => self.link.send(websocket::pong(&payload)),
             Ok(Message::Pong(_)) if self.link.protocol == Protocol::Plain => self.link.heard(),
             Ok(Message::Pong(_) | Message::Nop) => {}
@@ -130,7 +161,9 @@ impl Session {
             }
             Ok(Message::Binary(bytes)) => self.binary(bytes, ctx),
             Err(ProtocolError::Overflow) => self.link.close(Reason::TooLarge),
-            Err(ProtocolError::Io(error)) if error.kind() == NOT_UTF8 => self.link.close(Reason::NotUtf8),
+            Err(ProtocolError::Io(error)) if error.kind() == NOT_UTF8 => {
+                self.link.close(Reason::NotUtf8)
+            }
             Err(_) => self.link.close(Reason::ParseError),
         }
     }

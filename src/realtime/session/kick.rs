@@ -25,7 +25,9 @@ impl Handler<Kick> for Session {
         let Some((at, client)) = self.find(socket) else { return };
         let goodbye = client.0.kicked.get_or_init(|| goodbye);
         // One that is on its way in is ended when that is over, which is soon: it reads no further.
-        if self.sockets.get(at).is_some_and(|own| matches!(own.state, State::Open(_))) || goodbye.close == Close::Connection {
+        if self.sockets.get(at).is_some_and(|own| matches!(own.state, State::Open(_)))
+            || goodbye.close == Close::Connection
+        {
             self.end(at, goodbye);
         }
     }
@@ -34,7 +36,9 @@ impl Handler<Kick> for Session {
 impl Session {
     /// Whether a socket that was on its way in is to leave; then it has.
     pub(super) fn end_if_kicked(&mut self, ticket: u32) -> bool {
-        let Some(at) = self.sockets.iter().position(|own| own.ticket == ticket) else { return false };
+        let Some(at) = self.sockets.iter().position(|own| own.ticket == ticket) else {
+            return false;
+        };
         let Some(client) = self.sockets.get(at).and_then(|own| own.client()) else { return false };
         let Some(goodbye) = client.0.kicked.get() else { return false };
         self.end(at, goodbye);
@@ -42,13 +46,27 @@ impl Session {
     }
 
     fn end(&mut self, at: usize, goodbye: &Goodbye) {
-        let (is_all, is_socketio) = (goodbye.close == Close::Connection, matches!(self.link.protocol, Protocol::SocketIo { .. }));
-        let ending = if is_all { std::mem::take(&mut self.sockets) } else { SmallVec::from_iter([self.sockets.remove(at)]) };
+        let (is_all, is_socketio) = (
+            goodbye.close == Close::Connection,
+            matches!(self.link.protocol, Protocol::SocketIo { .. }),
+        );
+        let ending = if is_all {
+            std::mem::take(&mut self.sockets)
+        } else {
+            SmallVec::from_iter([self.sockets.remove(at)])
+        };
         for own in &ending {
             if is_socketio {
-                let said = goodbye.error().map(|error| complaint(error, None, self.worker.shared.settings.aliases));
+                let said = goodbye
+                    .error()
+                    .map(|error| complaint(error, None, self.worker.shared.settings.aliases));
                 for (name, data) in said.into_iter().flatten() {
-                    self.link.push(self.link.protocol.unstored(&own.namespace, name, &data, self.worker.position.get()));
+                    self.link.push(self.link.protocol.unstored(
+                        &own.namespace,
+                        name,
+                        &data,
+                        self.worker.position.get(),
+                    ));
                 }
                 // Without it the official client would come back by itself.
                 self.link.send(websocket::text(&socketio::disconnect(&own.namespace)));

@@ -1,7 +1,9 @@
-//! One actor a connection. It reads packets, keeps one [`Socket`] per joined namespace, hands events to the gateways one after another, and
-//! has one exit: [`Actor::stopped`], whatever the reason.
+//! One actor a connection. It reads packets, keeps one [`Socket`] per joined namespace, hands
+//! events to the gateways one after another, and has one exit: [`Actor::stopped`], whatever the
+//! reason.
 //!
-//! It never writes event frames itself: replies go through the outlet, behind what the hub has routed, so that no ack overtakes an event.
+//! It never writes event frames itself: replies go through the outlet, behind what the hub has
+//! routed, so that no ack overtakes an event.
 
 mod calls;
 mod frames;
@@ -61,15 +63,27 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Takes over a connection whose upgrade has been answered. `rest`: what came behind the request.
-    pub(super) fn begin(worker: Rc<Worker>, io: Io, rest: &[u8], protocol: Protocol, handshake: Handshake) {
+    /// Takes over a connection whose upgrade has been answered. `rest`: what came behind the
+    /// request.
+    pub(super) fn begin(
+        worker: Rc<Worker>,
+        io: Io,
+        rest: &[u8],
+        protocol: Protocol,
+        handshake: Handshake,
+    ) {
         Self::start(worker, Some(io), rest, protocol, handshake, None);
     }
 
     /// A client that polls; its requests find it by the id that it is told.
-    pub(super) fn begin_polling(worker: Rc<Worker>, protocol: Protocol, handshake: Handshake) -> Addr<Self> {
+    pub(super) fn begin_polling(
+        worker: Rc<Worker>,
+        protocol: Protocol,
+        handshake: Handshake,
+    ) -> Addr<Self> {
         let (shared, engine) = (Arc::clone(&worker.shared), sid());
-        let session = Self::start(worker, None, &[], protocol, handshake, Some(engine.as_str().into()));
+        let session =
+            Self::start(worker, None, &[], protocol, handshake, Some(engine.as_str().into()));
         shared.engines.insert(engine, session.clone());
         session
     }
@@ -82,7 +96,13 @@ impl Session {
         handshake: Handshake,
         engine: Option<Box<str>>,
     ) -> Addr<Self> {
-        let link = Link::new(io, protocol, Arc::clone(&worker.shared.settings), Rc::clone(&worker.deadlines), Rc::clone(&worker.position));
+        let link = Link::new(
+            io,
+            protocol,
+            Arc::clone(&worker.shared.settings),
+            Rc::clone(&worker.deadlines),
+            Rc::clone(&worker.position),
+        );
         worker.shared.open.opened(link.transport(), protocol);
         if worker.shared.is_draining() {
             // Its request was answered before the drain began; the drain did not see it.
@@ -106,10 +126,15 @@ impl Session {
     }
 
     fn join(&mut self, namespace: &str, auth: Option<Json>, ctx: &mut Context<Self>) {
-        let Some((name, gateway)) = self.worker.shared.gateway(self.link.protocol, namespace) else {
+        let Some((name, gateway)) = self.worker.shared.gateway(self.link.protocol, namespace)
+        else {
             match self.link.protocol {
                 Protocol::SocketIo { .. } => {
-                    self.link.send(websocket::text(&socketio::connect_error(namespace, "Invalid namespace", None)));
+                    self.link.send(websocket::text(&socketio::connect_error(
+                        namespace,
+                        "Invalid namespace",
+                        None,
+                    )));
                 }
                 Protocol::Plain | Protocol::EngineIo => self.link.close(Reason::UnknownNamespace),
             }
@@ -151,9 +176,9 @@ impl Session {
         };
         let answer = gateway.connect(Rc::clone(&self.handshake), auth);
         let answer = async move { (answer.await, claim) };
-        ctx.spawn(
-            answer.into_actor(self).map(move |(answer, claim), session, ctx| session.answered(ticket, with_auth, ack, answer, claim, ctx)),
-        );
+        ctx.spawn(answer.into_actor(self).map(move |(answer, claim), session, ctx| {
+            session.answered(ticket, with_auth, ack, answer, claim, ctx)
+        }));
         self.pace();
     }
 
@@ -181,18 +206,33 @@ impl Session {
     /// Plain protocol: the first frame of a connection that came without a token.
     fn authenticate(&mut self, ticket: u32, mut first: Incoming, ctx: &mut Context<Self>) {
         match (first.name.as_str(), first.args.pop()) {
-            ("auth", Some(auth)) => self.ask(ticket, Auth { data: Some(auth), ack: first.ack }, ctx),
+            ("auth", Some(auth)) => {
+                self.ask(ticket, Auth { data: Some(auth), ack: first.ack }, ctx)
+            }
             _ => self.link.close(Reason::BadFrame),
         }
     }
 
-    fn enter(&mut self, ticket: u32, welcome: Welcome, ack: Option<Box<str>>, claim: Option<Comeback>, ctx: &mut Context<Self>) {
+    fn enter(
+        &mut self,
+        ticket: u32,
+        welcome: Welcome,
+        ack: Option<Box<str>>,
+        claim: Option<Comeback>,
+        ctx: &mut Context<Self>,
+    ) {
         let (worker, link) = (Rc::clone(&self.worker), Rc::clone(&self.link));
         let Some(socket) = self.socket(ticket) else { return };
         let slot = Slot::default();
         socket.state = State::Entering(Rc::clone(&slot));
         link.joined();
-        let arrival = Arrival { worker, link, session: ctx.address(), namespace: Arc::clone(&socket.namespace), slot };
+        let arrival = Arrival {
+            worker,
+            link,
+            session: ctx.address(),
+            namespace: Arc::clone(&socket.namespace),
+            slot,
+        };
         let gateway = Arc::clone(&socket.gateway);
         let entered = async move {
             let client = arrival.come_in(welcome, claim).await?;
@@ -203,7 +243,12 @@ impl Session {
         };
         if !matches!(self.link.protocol, Protocol::SocketIo { .. }) {
             // It joins nothing else: its token need not stay in memory.
-            self.handshake = Rc::new(Handshake { peer: self.handshake.peer, query: Box::default(), authorization: None, cookie: None });
+            self.handshake = Rc::new(Handshake {
+                peer: self.handshake.peer,
+                query: Box::default(),
+                authorization: None,
+                cookie: None,
+            });
         }
         ctx.spawn(entered.into_actor(self).map(move |entered, session, _| match entered {
             _ if session.end_if_kicked(ticket) => {}
@@ -221,19 +266,39 @@ impl Session {
     }
 
     fn refuse(&mut self, ticket: u32, error: &Error) {
-        let Some(at) = self.sockets.iter().position(|socket| socket.ticket == ticket) else { return };
+        let Some(at) = self.sockets.iter().position(|socket| socket.ticket == ticket) else {
+            return;
+        };
         let socket = self.sockets.remove(at);
-        self.depart(&socket, if self.link.is_open() { Reason::Unavailable } else { self.link.reason() });
+        self.depart(
+            &socket,
+            if self.link.is_open() { Reason::Unavailable } else { self.link.reason() },
+        );
         match self.link.protocol {
-            // The client library comes back by itself after a closed connection, and not after a CONNECT_ERROR.
-            Protocol::SocketIo { .. } if matches!(error, Error::Unavailable(_) | Error::Internal) => self.link.close(Reason::Unavailable),
+            // The client library comes back by itself after a closed connection, and not after a
+            // CONNECT_ERROR.
+            Protocol::SocketIo { .. }
+                if matches!(error, Error::Unavailable(_) | Error::Internal) =>
+            {
+                self.link.close(Reason::Unavailable)
+            }
             Protocol::SocketIo { .. } => {
                 let data = match error {
-                    Error::Unauthorized(failure) => json!({"code": error.code(), "reason": failure.as_str()}),
+                    Error::Unauthorized(failure) => {
+                        json!({"code": error.code(), "reason": failure.as_str()})
+                    }
                     other => json!({"code": other.code()}),
                 };
-                let message = if *error == Error::Forbidden { "Forbidden".to_owned() } else { error.message() };
-                self.link.send(websocket::text(&socketio::connect_error(&socket.namespace, &message, Some(&data.to_string()))));
+                let message = if *error == Error::Forbidden {
+                    "Forbidden".to_owned()
+                } else {
+                    error.message()
+                };
+                self.link.send(websocket::text(&socketio::connect_error(
+                    &socket.namespace,
+                    &message,
+                    Some(&data.to_string()),
+                )));
             }
             Protocol::Plain | Protocol::EngineIo => self.link.close(match error {
                 Error::Unauthorized(_) => Reason::Unauthorized,
@@ -262,8 +327,9 @@ impl Session {
         self.pace();
     }
 
-    /// Reading rests while a namespace is being joined (so each connection asks one question at a time, and what follows a CONNECT is
-    /// handled after its answer) and while too many events wait.
+    /// Reading rests while a namespace is being joined (so each connection asks one question at a
+    /// time, and what follows a CONNECT is handled after its answer) and while too many events
+    /// wait.
     fn pace(&self) {
         let rest = self.sockets.iter().any(|socket| {
             let joining = matches!(socket.state, State::Asking | State::Entering(_));
@@ -298,14 +364,18 @@ impl Session {
         self.sockets.iter_mut().map(|socket| &mut **socket).find(|socket| socket.ticket == ticket)
     }
 
-    /// One socket leaves: the hub forgets it, the log knows how it ended, and its gateway hears why.
+    /// One socket leaves: the hub forgets it, the log knows how it ended, and its gateway hears
+    /// why.
     fn depart(&self, socket: &Socket, reason: Reason) {
         let Some(client) = socket.client() else { return };
         client.0.asks.end();
         self.worker.alarms.end(client.0.socket, &client.0.alarm);
         self.worker.hub.disconnect(client.0.socket, reason.is_lost_line());
-        if let (Some(recovery), Some(attachment)) = (&self.worker.shared.recovery, client.0.attachment) {
-            let confirmed = self.link.confirmed().filter(|confirmed| confirmed.id > client.0.entered_at.get());
+        if let (Some(recovery), Some(attachment)) =
+            (&self.worker.shared.recovery, client.0.attachment)
+        {
+            let confirmed =
+                self.link.confirmed().filter(|confirmed| confirmed.id > client.0.entered_at.get());
             let end = if reason.is_lost_line() { End::Lost { confirmed } } else { End::Final };
             // At a shutdown its time runs from the next start: as if the process had been killed.
             if reason != Reason::Shutdown {
@@ -325,7 +395,13 @@ impl Actor for Session {
             Protocol::SocketIo { .. } | Protocol::EngineIo => {
                 let settings = &self.worker.shared.settings;
                 let open = |sid: &str, upgrades: &[&str]| {
-                    engineio::open(sid, upgrades, settings.ping_interval, settings.ping_timeout, settings.max_payload)
+                    engineio::open(
+                        sid,
+                        upgrades,
+                        settings.ping_interval,
+                        settings.ping_timeout,
+                        settings.max_payload,
+                    )
                 };
                 let open = match &self.engine {
                     Some(engine) => open(engine, &["websocket"]),

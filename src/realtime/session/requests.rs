@@ -1,4 +1,5 @@
-//! What requests want of a session that began with polling. They may come to any worker, and so they come as messages.
+//! What requests want of a session that began with polling. They may come to any worker, and so
+//! they come as messages.
 
 use std::rc::Rc;
 
@@ -21,7 +22,8 @@ pub(in crate::realtime) struct Poll {
     pub most: usize,
 }
 
-/// A POST has come; it is told when all of its packets were taken, or that one of them has ended the session.
+/// A POST has come; it is told when all of its packets were taken, or that one of them has ended
+/// the session.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::realtime) struct Post {
@@ -34,7 +36,8 @@ pub(in crate::realtime) struct Post {
 #[rtype(result = "()")]
 pub(in crate::realtime) struct Hangup;
 
-/// The client would like to move to this WebSocket, which is on no thread now; `rest` has come behind its request.
+/// The client would like to move to this WebSocket, which is on no thread now; `rest` has come
+/// behind its request.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::realtime) struct Upgrade {

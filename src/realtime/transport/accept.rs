@@ -1,4 +1,5 @@
-//! What a client's connection is to HTTP: the bytes of TCP, or with certificates those within TLS. Once it is a WebSocket, it is the link's `Io`.
+//! What a client's connection is to HTTP: the bytes of TCP, or with certificates those within TLS.
+//! Once it is a WebSocket, it is the link's `Io`.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -22,8 +23,12 @@ pub(in crate::realtime) enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Makes the handshake, if there is one. What goes wrong with it ends this connection and concerns no other.
-pub(in crate::realtime) async fn accept(tcp: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<(Stream, Option<SocketAddr>)> {
+/// Makes the handshake, if there is one. What goes wrong with it ends this connection and concerns
+/// no other.
+pub(in crate::realtime) async fn accept(
+    tcp: TcpStream,
+    tls: Option<TlsAcceptor>,
+) -> io::Result<(Stream, Option<SocketAddr>)> {
     let peer = tcp.peer_addr().ok();
     let Some(tls) = tls else { return Ok((Stream::Plain(tcp), peer)) };
     let shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(tcp)).await;
@@ -50,7 +55,11 @@ impl Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
@@ -59,7 +68,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),

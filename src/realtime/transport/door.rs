@@ -1,4 +1,5 @@
-//! What both doors ask of a request before it may open a session, or reach one: the upgrade and long-polling.
+//! What both doors ask of a request before it may open a session, or reach one: the upgrade and
+//! long-polling.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -47,7 +48,10 @@ impl From<HandshakeFault> for Refusal {
 }
 
 pub(super) fn reason_phrase(status: u16) -> &'static str {
-    StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error")
+    StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Error")
 }
 
 /// The head of a request.
@@ -59,7 +63,8 @@ pub(super) struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// Engine.IO's own questions, in the reference server's order. The session that is asked for; none asks for a new one.
+    /// Engine.IO's own questions, in the reference server's order. The session that is asked for;
+    /// none asks for a new one.
     pub(super) fn engine(&self, transport: &str) -> Result<Option<String>, HandshakeFault> {
         let asked = query_value(self.query, "transport");
         if !matches!(asked.as_deref(), Some("polling" | "websocket")) {
@@ -97,11 +102,17 @@ impl Head<'_> {
     pub(super) fn open(&self, shared: &Shared, cookies: Cookies) -> Result<Handshake, Refusal> {
         let peer = shared.policy.client_address(self.address(), self.headers);
         if let Err(wait) = shared.count_connect(peer) {
-            return Err(Refusal::new(429, "Too many connections").with("Retry-After", (wait.as_secs() + 1).to_string()));
+            return Err(Refusal::new(429, "Too many connections")
+                .with("Retry-After", (wait.as_secs() + 1).to_string()));
         }
         let bytes = |name| self.headers.get(name).map(|value| Box::from(value.as_bytes()));
         let cookie = bytes(header::COOKIE).filter(|_| cookies == Cookies::Count);
-        let handshake = Handshake { peer, query: self.query.into(), authorization: bytes(header::AUTHORIZATION), cookie };
+        let handshake = Handshake {
+            peer,
+            query: self.query.into(),
+            authorization: bytes(header::AUTHORIZATION),
+            cookie,
+        };
         let kept = [
             Some(handshake.query.len()),
             handshake.authorization.as_deref().map(<[u8]>::len),
@@ -124,7 +135,8 @@ impl Head<'_> {
             return Protocol::EngineIo;
         }
         // python-socketio hands the trailing offset to its handlers, which do not expect it.
-        let takes_offsets = !self.is_python() && query_value(self.query, "recovery").as_deref() != Some("0");
+        let takes_offsets =
+            !self.is_python() && query_value(self.query, "recovery").as_deref() != Some("0");
         Protocol::SocketIo { offsets: takes_offsets && shared.recovery.is_some() }
     }
 
@@ -135,10 +147,17 @@ impl Head<'_> {
 
     /// The Python client's time stamp is a decimal number, and its HTTP libraries name themselves.
     fn is_python(&self) -> bool {
-        let is_decimal =
-            |text: String| text.split_once('.').is_some_and(|(whole, part)| [whole, part].iter().all(|digits| is_digits(digits)));
-        let agent = self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        query_value(self.query, "t").is_some_and(is_decimal) || agent.get(..6).is_some_and(|first| first.eq_ignore_ascii_case("python"))
+        let is_decimal = |text: String| {
+            text.split_once('.')
+                .is_some_and(|(whole, part)| [whole, part].iter().all(|digits| is_digits(digits)))
+        };
+        let agent = self
+            .headers
+            .get(header::USER_AGENT)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        query_value(self.query, "t").is_some_and(is_decimal)
+            || agent.get(..6).is_some_and(|first| first.eq_ignore_ascii_case("python"))
     }
 }
 

@@ -19,7 +19,11 @@ struct Partial {
 
 impl Fragments {
     /// Adds a frame; gives the message when it was the last one.
-    pub(in crate::realtime) fn add(&mut self, item: Item, limit: usize) -> Result<Option<Message>, Reason> {
+    pub(in crate::realtime) fn add(
+        &mut self,
+        item: Item,
+        limit: usize,
+    ) -> Result<Option<Message>, Reason> {
         let (data, last) = match item {
             Item::FirstText(data) => return self.first(true, &data, limit),
             Item::FirstBinary(data) => return self.first(false, &data, limit),
@@ -73,7 +77,10 @@ mod tests {
         let mut fragments = Fragments::default();
         assert_eq!(fragments.add(Item::FirstText("a".into()), 10).unwrap(), None);
         assert_eq!(fragments.add(Item::Continue("b".into()), 10).unwrap(), None);
-        assert_eq!(fragments.add(Item::Last("c".into()), 10).unwrap(), Some(Message::Text("abc".into())));
+        assert_eq!(
+            fragments.add(Item::Last("c".into()), 10).unwrap(),
+            Some(Message::Text("abc".into()))
+        );
         assert!(fragments.0.is_none());
     }
 
@@ -81,11 +88,15 @@ mod tests {
     fn bytes_frames_and_order_are_bounded() {
         let mut fragments = Fragments::default();
         assert_eq!(fragments.add(Item::Last("c".into()), 10), Err(Reason::ParseError));
-        assert_eq!(fragments.add(Item::FirstText("x".repeat(11).into()), 10), Err(Reason::TooLarge));
+        assert_eq!(
+            fragments.add(Item::FirstText("x".repeat(11).into()), 10),
+            Err(Reason::TooLarge)
+        );
         fragments.add(Item::FirstText("12345".into()), 10).unwrap();
         assert_eq!(fragments.add(Item::Continue("123456".into()), 10), Err(Reason::TooLarge));
         fragments.add(Item::FirstText(Bytes::new()), 10).unwrap();
-        let outcome = (0..=MAX_FRAGMENTS).find_map(|_| fragments.add(Item::Continue(Bytes::new()), 10).err());
+        let outcome =
+            (0..=MAX_FRAGMENTS).find_map(|_| fragments.add(Item::Continue(Bytes::new()), 10).err());
         assert_eq!(outcome, Some(Reason::TooLarge));
         fragments.add(Item::FirstText(vec![0xff].into()), 10).unwrap();
         assert_eq!(fragments.add(Item::Last(Bytes::new()), 10), Err(Reason::NotUtf8));

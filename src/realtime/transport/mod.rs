@@ -1,4 +1,5 @@
-//! How bytes get in: TLS, the upgrade request, long-polling, the move from one to the other, the stream of frames, messages in several fragments.
+//! How bytes get in: TLS, the upgrade request, long-polling, the move from one to the other, the
+//! stream of frames, messages in several fragments.
 
 pub(super) mod accept;
 mod door;

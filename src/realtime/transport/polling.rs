@@ -1,5 +1,6 @@
-//! Engine.IO's long-polling (engine.io-protocol 4, "HTTP long-polling"): GET takes what the server has to say, and waits until there is something; POST
-//! brings what the client has to say. A request may come to any worker; its session is asked by messages.
+//! Engine.IO's long-polling (engine.io-protocol 4, "HTTP long-polling"): GET takes what the server
+//! has to say, and waits until there is something; POST brings what the client has to say. A
+//! request may come to any worker; its session is asked by messages.
 
 use std::rc::Rc;
 
@@ -41,12 +42,23 @@ fn answer(refusal: Refusal) -> HttpResponse {
     response.content_type("application/json").body(refusal.body)
 }
 
-async fn serve(worker: Rc<Worker>, request: &HttpRequest, body: Payload) -> Result<HttpResponse, Refusal> {
+async fn serve(
+    worker: Rc<Worker>,
+    request: &HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, Refusal> {
     let shared = &worker.shared;
     let query = request.query_string();
-    let head = Head { method: request.method(), query, headers: request.headers(), peer: request.peer_addr() };
+    let head = Head {
+        method: request.method(),
+        query,
+        headers: request.headers(),
+        peer: request.peer_addr(),
+    };
     let sid = head.engine("polling")?;
-    let session = sid.map(|sid| shared.engines.get(&sid).ok_or(HandshakeFault::SessionUnknown)).transpose()?;
+    let session = sid
+        .map(|sid| shared.engines.get(&sid).ok_or(HandshakeFault::SessionUnknown))
+        .transpose()?;
     let protocol = head.protocol(request.path(), shared);
     let cookies = head.admit(shared, protocol)?;
     let most = head.packets_a_poll();
@@ -64,7 +76,8 @@ async fn serve(worker: Rc<Worker>, request: &HttpRequest, body: Payload) -> Resu
     }
 }
 
-/// A session is over with a request that is broken off: what a poll was answered may be lost, and what a POST would have brought is.
+/// A session is over with a request that is broken off: what a poll was answered may be lost, and
+/// what a POST would have brought is.
 struct Waiting(Option<Addr<Session>>);
 
 impl Drop for Waiting {
@@ -83,17 +96,29 @@ async fn poll(session: Addr<Session>, most: usize) -> Result<HttpResponse, Refus
     waiting.0 = None;
     let payload = payload.map_err(|_| HandshakeFault::SessionUnknown)??;
     let mut response = HttpResponse::Ok();
-    response.insert_header((CONTENT_TYPE, "text/plain; charset=UTF-8")).insert_header((CACHE_CONTROL, "no-store"));
+    response
+        .insert_header((CONTENT_TYPE, "text/plain; charset=UTF-8"))
+        .insert_header((CACHE_CONTROL, "no-store"));
     Ok(response.body(payload))
 }
 
-async fn post(session: Addr<Session>, request: &HttpRequest, body: Payload, settings: &Settings) -> Result<HttpResponse, Refusal> {
+async fn post(
+    session: Addr<Session>,
+    request: &HttpRequest,
+    body: Payload,
+    settings: &Settings,
+) -> Result<HttpResponse, Refusal> {
     // Binary is base64 within text; nothing else is spoken.
-    let is_binary = request.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == b"application/octet-stream");
+    let is_binary = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes() == b"application/octet-stream");
     let mut waiting = Waiting(Some(session.clone()));
     // As long as for any message that has begun to come.
-    let packets = tokio::time::timeout(settings.connect_timeout, collect(body, settings.max_payload)).await;
-    let packets = packets.map_err(|_| HandshakeFault::BadRequest)?.map_err(|_| HandshakeFault::BadRequest)?;
+    let packets =
+        tokio::time::timeout(settings.connect_timeout, collect(body, settings.max_payload)).await;
+    let packets =
+        packets.map_err(|_| HandshakeFault::BadRequest)?.map_err(|_| HandshakeFault::BadRequest)?;
     waiting.0 = None;
     let Some(packets) = packets else {
         return Ok(HttpResponse::PayloadTooLarge().finish());
@@ -109,7 +134,10 @@ async fn post(session: Addr<Session>, request: &HttpRequest, body: Payload, sett
 }
 
 /// The body; `None` when it is larger than that.
-async fn collect(body: Payload, most: usize) -> Result<Option<BytesMut>, actix_web::error::PayloadError> {
+async fn collect(
+    body: Payload,
+    most: usize,
+) -> Result<Option<BytesMut>, actix_web::error::PayloadError> {
     let (mut body, mut whole) = (std::pin::pin!(body), BytesMut::new());
     while let Some(chunk) = std::future::poll_fn(|cx| body.as_mut().poll_next(cx)).await {
         let chunk = chunk?;

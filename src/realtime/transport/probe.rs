@@ -1,5 +1,7 @@
-//! The move from polling to a WebSocket (engine.io-protocol 4, "Upgrading"): the client tries the WebSocket with `2probe`, stops polling when that is
-//! answered, and says `5` there. Until then everything goes over polling, and from then on over the WebSocket; what waits in between goes there.
+//! The move from polling to a WebSocket (engine.io-protocol 4, "Upgrading"): the client tries the
+//! WebSocket with `2probe`, stops polling when that is answered, and says `5` there. Until then
+//! everything goes over polling, and from then on over the WebSocket; what waits in between goes
+//! there.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,7 +21,8 @@ const SEND_HOME_EVERY: Duration = Duration::from_millis(100);
 /// No packet of a move is longer.
 const LONGEST: usize = 64;
 
-/// Tries the WebSocket; true when the client has moved there. One on which something else comes, or nothing, is closed, and the client polls on.
+/// Tries the WebSocket; true when the client has moved there. One on which something else comes, or
+/// nothing, is closed, and the client polls on.
 pub(in crate::realtime) async fn run(link: Rc<Link>, io: Io, mut rest: BytesMut) -> bool {
     let Some(polls) = link.polls() else { return false };
     if link.io().is_some() || polls.probing.replace(true) {
@@ -43,7 +46,8 @@ async fn shake(link: &Link, io: &Io, rest: &mut BytesMut) -> Option<()> {
             said = &mut said => return said,
             () = tokio::time::sleep(pause) => {}
         }
-        // A session that has ended meanwhile is not waited for; one that has its goodbye to say can say it here.
+        // A session that has ended meanwhile is not waited for; one that has its goodbye to say can
+        // say it here.
         link.polls().filter(|_| !link.is_cut())?.send_home();
         pause = SEND_HOME_EVERY;
     }
@@ -52,7 +56,9 @@ async fn shake(link: &Link, io: &Io, rest: &mut BytesMut) -> Option<()> {
 /// Reads one text frame, which has to be this.
 async fn read(codec: &mut Codec, io: &Io, rest: &mut BytesMut, wanted: &[u8]) -> Option<()> {
     loop {
-        if websocket::check(rest).is_err() || websocket::declared_length(rest).is_some_and(|length| length > LONGEST as u64) {
+        if websocket::check(rest).is_err()
+            || websocket::declared_length(rest).is_some_and(|length| length > LONGEST as u64)
+        {
             return None;
         }
         match codec.decode(rest).ok()? {

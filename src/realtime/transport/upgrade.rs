@@ -1,5 +1,6 @@
-//! The door for everything that asks for an upgrade. The HTTP layer hands the raw connection over and is done with it: what is a valid
-//! WebSocket handshake on one of our paths becomes a session, all else gets a short answer and `Connection: close`.
+//! The door for everything that asks for an upgrade. The HTTP layer hands the raw connection over
+//! and is done with it: what is a valid WebSocket handshake on one of our paths becomes a session,
+//! all else gets a short answer and `Connection: close`.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -32,7 +33,11 @@ enum Purpose {
 }
 
 /// Takes the connection over.
-pub(in crate::realtime) async fn accept(worker: Rc<Worker>, request: Request, framed: Framed<Stream, h1::Codec>) {
+pub(in crate::realtime) async fn accept(
+    worker: Rc<Worker>,
+    request: Request,
+    framed: Framed<Stream, h1::Codec>,
+) {
     let parts = framed.into_parts();
     let (mut io, rest) = (parts.io, parts.read_buf);
     let verdict = examine(&worker, &request);
@@ -48,7 +53,10 @@ pub(in crate::realtime) async fn accept(worker: Rc<Worker>, request: Request, fr
             out.extend_from_slice(b"\r\n\r\n");
         }
         Err(Refusal { status, body, header }) => {
-            let header = header.as_ref().map(|(name, value)| format!("{name}: {value}\r\n")).unwrap_or_default();
+            let header = header
+                .as_ref()
+                .map(|(name, value)| format!("{name}: {value}\r\n"))
+                .unwrap_or_default();
             let head = format!(
                 "HTTP/1.1 {status} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n{header}\r\n",
                 reason_phrase(*status),
@@ -60,7 +68,8 @@ pub(in crate::realtime) async fn accept(worker: Rc<Worker>, request: Request, fr
     }
     let answer = async {
         io.write_all(&out).await?;
-        // TLS may hold of it what the kernel did not take. And its goodbye is a write like any other.
+        // TLS may hold of it what the kernel did not take. And its goodbye is a write like any
+        // other.
         if verdict.is_ok() { io.flush().await } else { io.shutdown().await }
     };
     if !matches!(tokio::time::timeout(ANSWER_TIMEOUT, answer).await, Ok(Ok(()))) {
@@ -74,7 +83,9 @@ pub(in crate::realtime) async fn accept(worker: Rc<Worker>, request: Request, fr
     let _ = socket.set_send_buffer_size(SEND_BUFFER);
     let _ = socket.set_tcp_user_timeout(Some(settings.ping_interval + settings.ping_timeout));
     match purpose {
-        Purpose::Begin(protocol, handshake) => Session::begin(worker, io, &rest, protocol, handshake),
+        Purpose::Begin(protocol, handshake) => {
+            Session::begin(worker, io, &rest, protocol, handshake)
+        }
         // Its session may live on another thread; a connection that cannot go there is over.
         Purpose::Move(session) => {
             if let Ok(io) = io.pack() {
@@ -87,7 +98,12 @@ pub(in crate::realtime) async fn accept(worker: Rc<Worker>, request: Request, fr
 /// What the head of the request makes of it, and the client's key.
 fn examine(worker: &Worker, request: &Request) -> Result<(Purpose, String), Refusal> {
     let (shared, head) = (&worker.shared, request.head());
-    let asked = Head { method: &head.method, query: head.uri.query().unwrap_or_default(), headers: &head.headers, peer: head.peer_addr };
+    let asked = Head {
+        method: &head.method,
+        query: head.uri.query().unwrap_or_default(),
+        headers: &head.headers,
+        peer: head.peer_addr,
+    };
     let protocol = match head.uri.path() {
         "/ws" => Protocol::Plain,
         path if door::paths(shared).any(|own| own == path) => asked.protocol(path, shared),
@@ -97,7 +113,9 @@ fn examine(worker: &Worker, request: &Request) -> Result<(Purpose, String), Refu
         return Err(Refusal::new(503, "The server is going down").with("Retry-After", "1"));
     }
     let sid = if protocol.is_engine() { asked.engine("websocket")? } else { None };
-    let moving = sid.map(|sid| shared.engines.get(&sid).ok_or(HandshakeFault::SessionUnknown)).transpose()?;
+    let moving = sid
+        .map(|sid| shared.engines.get(&sid).ok_or(HandshakeFault::SessionUnknown))
+        .transpose()?;
     let key = handshake_key(&head.method, &head.headers)?;
     let cookies = asked.admit(shared, protocol)?;
     Ok((
@@ -123,12 +141,14 @@ fn handshake_key(method: &Method, headers: &HeaderMap) -> Result<String, Refusal
         return Err(Refusal::new(426, "This path speaks WebSocket").with("Upgrade", "websocket"));
     }
     if text(header::SEC_WEBSOCKET_VERSION) != Some("13") {
-        return Err(Refusal::new(426, "Only WebSocket version 13 is spoken").with("Sec-WebSocket-Version", "13"));
+        return Err(Refusal::new(426, "Only WebSocket version 13 is spoken")
+            .with("Sec-WebSocket-Version", "13"));
     }
     // Sixteen bytes in base64.
     let is_sixteen = |key: &&str| {
         let digits = key.strip_suffix("==").map(str::as_bytes).unwrap_or_default();
-        digits.len() == 22 && digits.iter().all(|digit| digit.is_ascii_alphanumeric() || b"+/".contains(digit))
+        digits.len() == 22
+            && digits.iter().all(|digit| digit.is_ascii_alphanumeric() || b"+/".contains(digit))
     };
     match text(header::SEC_WEBSOCKET_KEY).filter(is_sixteen) {
         Some(key) => Ok(key.to_owned()),

@@ -1,5 +1,6 @@
-//! The stream of a connection's messages, posted ones too. All connections of a worker read into one scratch buffer; what is left of a frame moves to a
-//! buffer of the connection's own, which is given back when the frame is whole. So an idle connection holds no buffer.
+//! The stream of a connection's messages, posted ones too. All connections of a worker read into
+//! one scratch buffer; what is left of a frame moves to a buffer of the connection's own, which is
+//! given back when the frame is whole. So an idle connection holds no buffer.
 
 use std::io::{Error, ErrorKind};
 use std::pin::Pin;
@@ -50,15 +51,19 @@ impl Pump {
             self.rest = BytesMut::new();
             return Some(Err(fault(broken)));
         }
-        // The codec looks at a frame's length only when all of it has come; then it would be too late.
-        if websocket::declared_length(&self.rest).is_some_and(|length| length > self.worker.shared.settings.max_payload as u64) {
+        // The codec looks at a frame's length only when all of it has come; then it would be too
+        // late.
+        if websocket::declared_length(&self.rest)
+            .is_some_and(|length| length > self.worker.shared.settings.max_payload as u64)
+        {
             self.rest = BytesMut::new();
             return Some(Err(ProtocolError::Overflow));
         }
         match self.codec.decode(&mut self.rest) {
             Ok(None) => {
                 if self.rest.len() < COPY_BELOW {
-                    // Lets go of the scratch buffer. An own small buffer is copied too: rare, and cheap.
+                    // Lets go of the scratch buffer. An own small buffer is copied too: rare, and
+                    // cheap.
                     self.rest = BytesMut::from(&self.rest[..]);
                 }
                 None
@@ -144,7 +149,9 @@ impl Stream for Pump {
 
 fn fault(broken: websocket::Broken) -> ProtocolError {
     ProtocolError::Io(match broken {
-        websocket::Broken::CloseReason => Error::new(NOT_UTF8, "a close frame's reason is not UTF-8"),
+        websocket::Broken::CloseReason => {
+            Error::new(NOT_UTF8, "a close frame's reason is not UTF-8")
+        }
         _ => Error::new(ErrorKind::InvalidData, "a frame that breaks RFC 6455"),
     })
 }

@@ -1,4 +1,5 @@
-//! What has to hold for any input, as functions that panic where it does not. The property tests and the fuzz targets call the same ones.
+//! What has to hold for any input, as functions that panic where it does not. The property tests
+//! and the fuzz targets call the same ones.
 #![expect(clippy::missing_panics_doc, reason = "a panic is how a law says no")]
 
 use actix_http::ws::{Codec, Frame, ProtocolError};
@@ -7,7 +8,8 @@ use tokio_util::codec::Decoder;
 
 use super::{engineio, plain, socketio, websocket};
 
-/// A text message, as both protocols of a client read it: nothing panics, and what was read is read the same when it is written again.
+/// A text message, as both protocols of a client read it: nothing panics, and what was read is read
+/// the same when it is written again.
 pub fn packet(text: &str) {
     let _ = plain::decode(text);
     if let Ok(packet) = engineio::decode(text) {
@@ -17,7 +19,9 @@ pub fn packet(text: &str) {
         match packet.body {
             socketio::Body::Data(content) => data(packet.namespace, &content),
             socketio::Body::Binary { due, .. } => binary(text, due),
-            socketio::Body::Connect(_) | socketio::Body::ConnectError(_) | socketio::Body::Disconnect => {}
+            socketio::Body::Connect(_)
+            | socketio::Body::ConnectError(_)
+            | socketio::Body::Disconnect => {}
         }
     }
 }
@@ -28,15 +32,24 @@ fn joined(args: &[Box<serde_json::value::RawValue>]) -> String {
 
 fn data(namespace: &str, content: &socketio::Content) {
     let written = match content {
-        socketio::Content::Event { name, args, ack } => socketio::event(namespace, name, *ack, &joined(args), None),
-        socketio::Content::Ack { id, args } => socketio::ack(namespace, &id.to_string(), &joined(args)),
+        socketio::Content::Event { name, args, ack } => {
+            socketio::event(namespace, name, *ack, &joined(args), None)
+        }
+        socketio::Content::Ack { id, args } => {
+            socketio::ack(namespace, &id.to_string(), &joined(args))
+        }
     };
-    let again = socketio::decode(written.strip_prefix('4').expect("a message")).expect("what was written can be read");
+    let again = socketio::decode(written.strip_prefix('4').expect("a message"))
+        .expect("what was written can be read");
     assert_eq!(again.namespace, namespace);
-    assert!(matches!(&again.body, socketio::Body::Data(again) if format!("{again:?}") == format!("{content:?}")), "{content:?}: {written}");
+    assert!(
+        matches!(&again.body, socketio::Body::Data(again) if format!("{again:?}") == format!("{content:?}")),
+        "{content:?}: {written}"
+    );
 }
 
-/// A binary packet becomes whole with its last attachment, and stands for the same values when it is written again, with other numbers.
+/// A binary packet becomes whole with its last attachment, and stands for the same values when it
+/// is written again, with other numbers.
 fn binary(text: &str, due: usize) {
     let whole = assembled(text, (0..due).map(|at| Bytes::from(vec![b'x'; at + 1])).collect());
     let written = encoded(&whole);
@@ -51,7 +64,8 @@ fn binary(text: &str, due: usize) {
 }
 
 fn assembled(text: &str, attachments: Vec<Bytes>) -> socketio::Whole {
-    let (mut assembler, limit) = (socketio::Assembler::default(), attachments.iter().map(Bytes::len).sum());
+    let (mut assembler, limit) =
+        (socketio::Assembler::default(), attachments.iter().map(Bytes::len).sum());
     assert!(matches!(assembler.text(text), Ok(None)), "{text}");
     let mut whole = None;
     for attachment in attachments {
@@ -65,8 +79,12 @@ fn assembled(text: &str, attachments: Vec<Bytes>) -> socketio::Whole {
 fn encoded(whole: &socketio::Whole) -> socketio::Encoded {
     let socketio::Whole { namespace, content, attachments } = whole;
     match content {
-        socketio::Content::Event { name, args, ack } => socketio::binary_event(namespace, name, *ack, &joined(args), attachments, None),
-        socketio::Content::Ack { id, args } => socketio::binary_ack(namespace, &id.to_string(), &joined(args), attachments),
+        socketio::Content::Event { name, args, ack } => {
+            socketio::binary_event(namespace, name, *ack, &joined(args), attachments, None)
+        }
+        socketio::Content::Ack { id, args } => {
+            socketio::binary_ack(namespace, &id.to_string(), &joined(args), attachments)
+        }
     }
     .expect("placeholders that were read can be written")
 }
@@ -74,22 +92,31 @@ fn encoded(whole: &socketio::Whole) -> socketio::Encoded {
 /// The packet with its bytes in their places.
 fn meaning(whole: &socketio::Whole) -> String {
     let resolved = |args: &[Box<serde_json::value::RawValue>]| {
-        args.iter().map(|arg| socketio::resolved(arg.get(), &whole.attachments)).collect::<Vec<_>>().join(",")
+        args.iter()
+            .map(|arg| socketio::resolved(arg.get(), &whole.attachments))
+            .collect::<Vec<_>>()
+            .join(",")
     };
     match &whole.content {
-        socketio::Content::Event { name, args, ack } => format!("{} {name} {ack:?} {}", whole.namespace, resolved(args)),
-        socketio::Content::Ack { id, args } => format!("{} {id} {}", whole.namespace, resolved(args)),
+        socketio::Content::Event { name, args, ack } => {
+            format!("{} {name} {ack:?} {}", whole.namespace, resolved(args))
+        }
+        socketio::Content::Ack { id, args } => {
+            format!("{} {id} {}", whole.namespace, resolved(args))
+        }
     }
 }
 
-/// The body of a poll: it reads as its parts do, up to the first that is none, and what was read is read the same when it is written again,
-/// in one payload or in many small ones.
+/// The body of a poll: it reads as its parts do, up to the first that is none, and what was read is
+/// read the same when it is written again, in one payload or in many small ones.
 pub fn payload(bytes: &[u8]) {
     const LIMIT: usize = 100;
     let read: Vec<_> = engineio::payload::decode(bytes, LIMIT).collect();
     let mut parts: Vec<_> = bytes
         .split(|byte| *byte == 0x1e)
-        .map(|part| str::from_utf8(part).map_err(|_| engineio::Fault::Utf8).and_then(engineio::decode))
+        .map(|part| {
+            str::from_utf8(part).map_err(|_| engineio::Fault::Utf8).and_then(engineio::decode)
+        })
         .take(LIMIT + 1)
         .collect();
     if let Some(last) = parts.get_mut(LIMIT) {
@@ -107,27 +134,41 @@ pub fn payload(bytes: &[u8]) {
             let last = payloads.last_mut().expect("it begins with one");
             if !engineio::payload::append(last, &packet.encode(), limit) {
                 let mut next = String::new();
-                assert!(engineio::payload::append(&mut next, &packet.encode(), limit), "the first one always fits");
+                assert!(
+                    engineio::payload::append(&mut next, &packet.encode(), limit),
+                    "the first one always fits"
+                );
                 payloads.push(next);
             }
         }
-        assert!(packets.is_empty() || payloads.iter().all(|payload| payload.len() <= limit || !payload.contains('\x1e')));
-        let again =
-            payloads.iter().filter(|payload| !payload.is_empty()).flat_map(|payload| engineio::payload::decode(payload.as_bytes(), LIMIT));
+        assert!(
+            packets.is_empty()
+                || payloads
+                    .iter()
+                    .all(|payload| payload.len() <= limit || !payload.contains('\x1e'))
+        );
+        let again = payloads
+            .iter()
+            .filter(|payload| !payload.is_empty())
+            .flat_map(|payload| engineio::payload::decode(payload.as_bytes(), LIMIT));
         assert!(again.eq(packets.iter().cloned().map(Ok)));
     }
 }
 
-/// A WebSocket's bytes: the length that a frame declares is the one it has, is known from its head alone, and frames are the same however
-/// the bytes come; what is broken stays so whatever follows, and is what the codec refuses too; and bytes as the payload of a frame of ours
-/// come out as they are.
+/// A WebSocket's bytes: the length that a frame declares is the one it has, is known from its head
+/// alone, and frames are the same however the bytes come; what is broken stays so whatever follows,
+/// and is what the codec refuses too; and bytes as the payload of a frame of ours come out as they
+/// are.
 pub fn frame(bytes: &[u8]) {
     const LIMIT: usize = 1 << 16;
-    let declared: Vec<_> = (0..=bytes.len().min(14)).map(|length| websocket::declared_length(&bytes[..length])).collect();
+    let declared: Vec<_> = (0..=bytes.len().min(14))
+        .map(|length| websocket::declared_length(&bytes[..length]))
+        .collect();
     let first = declared.iter().position(Option::is_some).unwrap_or(declared.len());
     assert!(declared[first..].windows(2).all(|pair| pair[0] == pair[1]), "{declared:?}");
 
-    let checked: Vec<_> = (0..=bytes.len().min(140)).map(|length| websocket::check(&bytes[..length])).collect();
+    let checked: Vec<_> =
+        (0..=bytes.len().min(140)).map(|length| websocket::check(&bytes[..length])).collect();
     let first = checked.iter().position(Result::is_err).unwrap_or(checked.len());
     assert!(checked[first..].windows(2).all(|pair| pair[0] == pair[1]), "{checked:?}");
 
@@ -145,8 +186,11 @@ pub fn frame(bytes: &[u8]) {
     assert_eq!(at_once, one_by_one);
 
     let mut reader = Codec::new().client_mode().max_size(bytes.len());
-    let frame = reader.decode(&mut BytesMut::from(&websocket::pong(&bytes[..bytes.len().min(125)])[..]));
-    assert!(matches!(frame, Ok(Some(Frame::Pong(payload))) if payload == bytes[..bytes.len().min(125)]));
+    let frame =
+        reader.decode(&mut BytesMut::from(&websocket::pong(&bytes[..bytes.len().min(125)])[..]));
+    assert!(
+        matches!(frame, Ok(Some(Frame::Pong(payload))) if payload == bytes[..bytes.len().min(125)])
+    );
     if let Ok(text) = str::from_utf8(bytes) {
         let written = websocket::text(text);
         assert_eq!(websocket::declared_length(&written), Some(bytes.len() as u64));
@@ -164,18 +208,34 @@ fn frames(buffer: &mut BytesMut, codec: &mut Codec) -> Vec<String> {
         match codec.decode(buffer) {
             Ok(None) => return read,
             Ok(Some(frame)) => {
-                // A control frame's length has one form; the codec takes a short one that is written long, too.
-                assert!(matches!(checked, Ok(()) | Err(websocket::Broken::Control)), "{frame:?}: {checked:?}");
-                if let Frame::Text(payload) | Frame::Binary(payload) | Frame::Ping(payload) | Frame::Pong(payload) = &frame {
+                // A control frame's length has one form; the codec takes a short one that is
+                // written long, too.
+                assert!(
+                    matches!(checked, Ok(()) | Err(websocket::Broken::Control)),
+                    "{frame:?}: {checked:?}"
+                );
+                if let Frame::Text(payload)
+                | Frame::Binary(payload)
+                | Frame::Ping(payload)
+                | Frame::Pong(payload) = &frame
+                {
                     assert_eq!(declared, Some(payload.len() as u64));
                 }
                 read.push(format!("{frame:?}"));
             }
-            Err(ProtocolError::Overflow) if declared.is_none() => unreachable!("no length, yet too long"),
+            Err(ProtocolError::Overflow) if declared.is_none() => {
+                unreachable!("no length, yet too long")
+            }
             Err(error) => {
                 // What depends on the frames before, or on the limit, no single frame shows.
-                let is_order = matches!(error, ProtocolError::ContinuationStarted | ProtocolError::ContinuationNotStarted);
-                assert!(is_order || matches!(error, ProtocolError::Overflow) || checked.is_err(), "{error}");
+                let is_order = matches!(
+                    error,
+                    ProtocolError::ContinuationStarted | ProtocolError::ContinuationNotStarted
+                );
+                assert!(
+                    is_order || matches!(error, ProtocolError::Overflow) || checked.is_err(),
+                    "{error}"
+                );
                 read.push("Err".to_owned());
                 return read;
             }

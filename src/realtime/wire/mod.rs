@@ -1,4 +1,5 @@
-//! Bytes and packets, pure: nothing here knows a socket, a clock or a session, and nothing here panics, whatever comes.
+//! Bytes and packets, pure: nothing here knows a socket, a clock or a session, and nothing here
+//! panics, whatever comes.
 //!
 //! | part | is |
 //! | --- | --- |

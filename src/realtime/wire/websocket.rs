@@ -1,5 +1,6 @@
-//! Frames of RFC 6455 (section 5): the server's, unmasked, so that the bytes of one frame are the same for every socket that gets it; and what
-//! a client's has to look like before anything is made of it.
+//! Frames of RFC 6455 (section 5): the server's, unmasked, so that the bytes of one frame are the
+//! same for every socket that gets it; and what a client's has to look like before anything is made
+//! of it.
 
 use actix_http::ws::{CloseReason, OpCode, Parser};
 use bytes::{Bytes, BytesMut};
@@ -64,7 +65,8 @@ pub fn close(reason: impl Into<CloseReason>) -> Bytes {
     out.freeze()
 }
 
-/// The payload's length as a frame's head declares it (section 5.2); `None` while the head is not whole.
+/// The payload's length as a frame's head declares it (section 5.2); `None` while the head is not
+/// whole.
 #[must_use]
 pub fn declared_length(head: &[u8]) -> Option<u64> {
     match head.get(1)? & 0x7f {
@@ -96,8 +98,9 @@ pub enum Broken {
 /// The longest payload of a control frame.
 const MAX_CONTROL: u8 = 125;
 
-/// Looks at as much of a client's frame as has come, and says what is wrong with it as soon as that can be seen: of most faults in its first two
-/// bytes, of a close frame's payload when all of it is there.
+/// Looks at as much of a client's frame as has come, and says what is wrong with it as soon as that
+/// can be seen: of most faults in its first two bytes, of a close frame's payload when all of it is
+/// there.
 ///
 /// # Errors
 /// What is broken. More bytes do not mend it.
@@ -132,8 +135,11 @@ fn check_close(frame: &[u8], length: usize) -> Result<(), Broken> {
     if length == 1 {
         return Err(Broken::CloseCode);
     }
-    let (Some(mask), Some(payload)) = (frame.get(2..6), frame.get(6..6 + length)) else { return Ok(()) };
-    let said: Vec<u8> = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+    let (Some(mask), Some(payload)) = (frame.get(2..6), frame.get(6..6 + length)) else {
+        return Ok(());
+    };
+    let said: Vec<u8> =
+        payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
     let Some((code, reason)) = said.split_first_chunk() else { return Ok(()) };
     if !matches!(u16::from_be_bytes(*code), 1000..=1003 | 1007..=1014 | 3000..=4999) {
         return Err(Broken::CloseCode);
@@ -168,7 +174,11 @@ mod tests {
     fn client(first: u8, payload: &[u8]) -> Vec<u8> {
         let mask = [9, 8, 7, 6];
         let masked = payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
-        [first, 0x80 | u8::try_from(payload.len()).unwrap()].into_iter().chain(mask).chain(masked).collect()
+        [first, 0x80 | u8::try_from(payload.len()).unwrap()]
+            .into_iter()
+            .chain(mask)
+            .chain(masked)
+            .collect()
     }
 
     #[test]
@@ -195,14 +205,24 @@ mod tests {
             assert_eq!(check(head), Err(broken), "{head:02x?}");
             assert_eq!(check(&head[..head.len() - 1]), Ok(()), "{head:02x?} but for its last byte");
         }
-        for head in [&[][..], &[0x01], &[0x00, 0x80], &[0x82, 0xff, 0x7f], &[0x89, 0xfd], &[0x88, 0x80], &[0x81, 0xfe, 0xff]] {
+        for head in [
+            &[][..],
+            &[0x01],
+            &[0x00, 0x80],
+            &[0x82, 0xff, 0x7f],
+            &[0x89, 0xfd],
+            &[0x88, 0x80],
+            &[0x81, 0xfe, 0xff],
+        ] {
             assert_eq!(check(head), Ok(()), "{head:02x?}");
         }
     }
 
     #[test]
     fn a_close_frame_may_say_what_section_7_4_lets_it() {
-        let of = |code: u16, reason: &[u8]| check(&client(0x88, &[&code.to_be_bytes(), reason].concat()));
+        let of = |code: u16, reason: &[u8]| {
+            check(&client(0x88, &[&code.to_be_bytes(), reason].concat()))
+        };
         for code in (0..=999).chain(1004..=1006).chain(1015..=2999).chain(5000..=u16::MAX) {
             assert_eq!(of(code, b"why"), Err(Broken::CloseCode), "{code}");
         }
@@ -223,7 +243,10 @@ mod tests {
     fn golden_bytes() {
         assert_eq!(&text("hi")[..], b"\x81\x02hi");
         assert_eq!(&pong(b"x")[..], b"\x8a\x01x");
-        assert_eq!(&close((CloseCode::Away, "server_shutdown"))[..], b"\x88\x11\x03\xe9server_shutdown");
+        assert_eq!(
+            &close((CloseCode::Away, "server_shutdown"))[..],
+            b"\x88\x11\x03\xe9server_shutdown"
+        );
         assert_eq!(&text(&"x".repeat(126))[..4], b"\x81\x7e\x00\x7e");
         assert_eq!(&text(&"x".repeat(65536))[..10], b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00");
     }

@@ -1,4 +1,5 @@
-//! Announces the log: events in the order of their ids, and this server's own doings each in its place among them.
+//! Announces the log: events in the order of their ids, and this server's own doings each in its
+//! place among them.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -15,8 +16,9 @@ use crate::store::postgres::pending::Finished;
 use crate::store::tx::Step;
 use crate::store::{Committed, CommittedEvent, Conn, conversations};
 
-/// Events of other servers wait so long for a share of the budget, which slows them down while readers are slow. Not longer: this server's own
-/// writes, which hold the rest of it, wait behind them.
+/// Events of other servers wait so long for a share of the budget, which slows them down while
+/// readers are slow. Not longer: this server's own writes, which hold the rest of it, wait behind
+/// them.
 const BUDGET_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What stands for the members of a conversation among an event's rooms.
@@ -41,7 +43,9 @@ pub(super) struct Mark {
 impl Mark {
     /// One that was taken from the outbox.
     pub(super) fn taken(row: &Taken) -> Option<Self> {
-        let (None, Some(outbox_id), Some(origin)) = (row.id, row.outbox_id, row.origin) else { return None };
+        let (None, Some(outbox_id), Some(origin)) = (row.id, row.outbox_id, row.origin) else {
+            return None;
+        };
         Some(Self { outbox_id, origin: Origin(origin) })
     }
 }
@@ -53,7 +57,18 @@ impl Event {
 
     /// One that was taken from the outbox.
     pub(super) fn taken(row: Taken) -> Option<Self> {
-        let Taken { outbox_id, origin, id, namespace, name, payload, except_json, rooms, members, .. } = row;
+        let Taken {
+            outbox_id,
+            origin,
+            id,
+            namespace,
+            name,
+            payload,
+            except_json,
+            rooms,
+            members,
+            ..
+        } = row;
         let rooms = rooms.unwrap_or_default().into_iter().filter(|room| !room.starts_with(MEMBERS));
         let members = members.unwrap_or_default().into_iter().map(|id| user_room(UserId(id)));
         let told = CommittedEvent {
@@ -69,7 +84,11 @@ impl Event {
 
     /// Some that were read from the log. A conversation's members are those of now.
     pub(super) async fn read(conn: &mut Conn, rows: Vec<Read>) -> QueryResult<Vec<Self>> {
-        let of: Vec<_> = rows.iter().flat_map(|row| &row.rooms).filter_map(|room| members_of(plain(room))).collect();
+        let of: Vec<_> = rows
+            .iter()
+            .flat_map(|row| &row.rooms)
+            .filter_map(|room| members_of(plain(room)))
+            .collect();
         let members = conversations::members_of(conn, &of).await?;
         let expand = |room: &String| match members_of(plain(room)) {
             Some(id) => members.get(&id).into_iter().flatten().copied().map(user_room).collect(),
@@ -86,7 +105,12 @@ impl Event {
                 name: row.name.into(),
                 data: row.payload,
             };
-            Self { id: EventId(row.id), outbox_id: row.outbox_id, origin: row.origin.map(Origin), told }
+            Self {
+                id: EventId(row.id),
+                outbox_id: row.outbox_id,
+                origin: row.origin.map(Origin),
+                told,
+            }
         };
         Ok(rows.into_iter().map(event).collect())
     }
@@ -142,7 +166,12 @@ impl Announcer {
     }
 
     /// The next piece of the log, and ahead of each event the marks that were put ahead of it.
-    pub(super) async fn announce(&mut self, epochs: &Epochs, events: Vec<Event>, marks: &mut VecDeque<Mark>) {
+    pub(super) async fn announce(
+        &mut self,
+        epochs: &Epochs,
+        events: Vec<Event>,
+        marks: &mut VecDeque<Mark>,
+    ) {
         let mut batch = Batch::default();
         for Event { id, outbox_id, origin, mut told } in events {
             let is_ahead = |mark: &Mark| outbox_id.is_some_and(|id| mark.outbox_id < id);
@@ -152,7 +181,8 @@ impl Announcer {
                 self.pass(&mark, &mut batch);
             }
             told.position = Some(epochs.position(id));
-            let beside = origin.and_then(|origin| self.house.pending.take(origin, &mut batch.finished));
+            let beside =
+                origin.and_then(|origin| self.house.pending.take(origin, &mut batch.finished));
             if beside.is_none() {
                 batch.foreign += told.data.len();
             }
@@ -186,7 +216,8 @@ impl Announcer {
             return answer();
         }
         if foreign > 0
-            && let Ok(ticket) = tokio::time::timeout(BUDGET_TIMEOUT, self.house.publisher.admit(foreign)).await
+            && let Ok(ticket) =
+                tokio::time::timeout(BUDGET_TIMEOUT, self.house.publisher.admit(foreign)).await
         {
             tickets.push(ticket);
         }

@@ -1,8 +1,11 @@
-//! The appender: brings committed events into the log, and announces the log. One task for each server; servers on one database take turns.
+//! The appender: brings committed events into the log, and announces the log. One task for each
+//! server; servers on one database take turns.
 //!
-//! A round takes what waits in the outbox into the log, whoever wrote it, and then announces the log up to there: what other servers have taken first,
-//! from the log, then what it took itself. All it has to keep from round to round is how far it has announced; a round that fails in the middle is begun
-//! anew, and what it had taken is then read from the log. So events are announced in the log's order, each once, or not yet.
+//! A round takes what waits in the outbox into the log, whoever wrote it, and then announces the
+//! log up to there: what other servers have taken first, from the log, then what it took itself.
+//! All it has to keep from round to round is how far it has announced; a round that fails in the
+//! middle is begun anew, and what it had taken is then read from the log. So events are announced
+//! in the log's order, each once, or not yet.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -20,7 +23,8 @@ use crate::store::postgres::pool::discard;
 use crate::store::postgres::{House, Manager, TIME_LIMIT, connection};
 use crate::store::{Conn, Publisher, history};
 
-/// How often it looks for what nobody here has told it of: events of other servers, and what servers have left that died.
+/// How often it looks for what nobody here has told it of: events of other servers, and what
+/// servers have left that died.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// After a failure it waits so long, and each time longer.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -37,11 +41,16 @@ pub(super) struct Appender {
 }
 
 impl Appender {
-    /// Finds out where the log stands, and tells the publisher, if there is one to tell: what is announced comes behind that.
-    pub(super) async fn start(mut conn: Conn, publisher: Option<&dyn Publisher>) -> QueryResult<Self> {
+    /// Finds out where the log stands, and tells the publisher, if there is one to tell: what is
+    /// announced comes behind that.
+    pub(super) async fn start(
+        mut conn: Conn,
+        publisher: Option<&dyn Publisher>,
+    ) -> QueryResult<Self> {
         let (epochs, announced) = settle(&mut conn, None).await?;
         if let Some(publisher) = publisher {
-            publisher.begin(epochs.end(announced), bounded(history::last(&mut conn, announced)).await?);
+            publisher
+                .begin(epochs.end(announced), bounded(history::last(&mut conn, announced)).await?);
         }
         Ok(Self { conn: Some(conn), epochs, announced, cleaned: Instant::now() })
     }
@@ -74,7 +83,12 @@ impl Appender {
     }
 
     /// Connects when it has to, and works until there is nothing to do.
-    async fn work(&mut self, house: &House, announcer: &mut Announcer, kicked: bool) -> QueryResult<()> {
+    async fn work(
+        &mut self,
+        house: &House,
+        announcer: &mut Announcer,
+        kicked: bool,
+    ) -> QueryResult<()> {
         if self.conn.is_none() {
             self.conn = Some(house.connections.get().await.map_err(unanswered)?);
             self.settle().await?;
@@ -130,13 +144,16 @@ impl Appender {
         Ok(full)
     }
 
-    /// Takes what waits in the outbox into the log. None: the log is not the one that was known, and nothing was taken.
+    /// Takes what waits in the outbox into the log. None: the log is not the one that was known,
+    /// and nothing was taken.
     async fn take(&mut self, server: i64, done: &[i64]) -> QueryResult<Option<Vec<Taken>>> {
         let (announced, newest) = (self.announced.0, self.epochs.newest());
         let conn = connection(self.conn()?);
         bounded(conn.batch_execute("BEGIN; SELECT last_id FROM log_head FOR UPDATE")).await?;
         let taken = bounded(log::take(conn, server, done.to_vec())).await?;
-        let known = taken.first().is_some_and(|row| row.head >= announced && row.epoch_number == Some(newest));
+        let known = taken
+            .first()
+            .is_some_and(|row| row.head >= announced && row.epoch_number == Some(newest));
         bounded(conn.batch_execute(if known { "COMMIT" } else { "ROLLBACK" })).await?;
         Ok(known.then_some(taken))
     }
@@ -148,7 +165,11 @@ impl Appender {
         let rows = bounded(log::read(connection(conn), after, head)).await?;
         let events = bounded(Event::read(conn, rows)).await?;
         if events.first().is_none_or(|first| first.id().0 != after.0 + 1) {
-            tracing::error!(after = after.0, head = head.0, "events were removed from the log before this server could announce them");
+            tracing::error!(
+                after = after.0,
+                head = head.0,
+                "events were removed from the log before this server could announce them"
+            );
         }
         Ok(events)
     }
@@ -159,8 +180,12 @@ impl Appender {
 }
 
 /// On a new connection first of all.
-async fn settle(conn: &mut Conn, standing: Option<(i64, EventId)>) -> QueryResult<(Epochs, EventId)> {
-    // The outbox grows and shrinks faster than the planner learns: what it once took for a small table it would read from end to end.
+async fn settle(
+    conn: &mut Conn,
+    standing: Option<(i64, EventId)>,
+) -> QueryResult<(Epochs, EventId)> {
+    // The outbox grows and shrinks faster than the planner learns: what it once took for a small
+    // table it would read from end to end.
     bounded(connection(conn).batch_execute("SET enable_seqscan = off")).await?;
     bounded(Manager::begin_transaction(connection(conn))).await?;
     let settled = bounded(identity::settle(conn, standing)).await?;

@@ -1,7 +1,8 @@
 //! Which database this is, and which epochs its log has.
 //!
-//! A log that was restored, copied or failed over may lack the tail that clients have seen, and count on over the same ids. So an epoch begins when the
-//! database is another than the one that the last epoch was begun on, and when the log's head is behind what was announced.
+//! A log that was restored, copied or failed over may lack the tail that clients have seen, and
+//! count on over the same ids. So an epoch begins when the database is another than the one that
+//! the last epoch was begun on, and when the log's head is behind what was announced.
 
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -26,14 +27,20 @@ pub(super) struct Epochs {
 impl Epochs {
     async fn load(conn: &mut Conn) -> QueryResult<Self> {
         let columns = (epochs::number, epochs::epoch, epochs::first_id);
-        let rows = epochs::table.order(epochs::number).select(columns).load(connection(conn)).await?;
+        let rows =
+            epochs::table.order(epochs::number).select(columns).load(connection(conn)).await?;
         let newest = epochs::table.order(epochs::number.desc()).select(epochs::identity);
         let identity: Option<Option<String>> = newest.first(connection(conn)).await.optional()?;
         Ok(Self { rows, identity: identity.flatten() })
     }
 
     pub(super) fn position(&self, id: EventId) -> LogPosition {
-        let epoch = self.rows.iter().rev().find(|(_, _, first)| *first <= id).map_or(stretches::NONE, |row| row.1);
+        let epoch = self
+            .rows
+            .iter()
+            .rev()
+            .find(|(_, _, first)| *first <= id)
+            .map_or(stretches::NONE, |row| row.1);
         LogPosition { epoch, id }
     }
 
@@ -41,22 +48,34 @@ impl Epochs {
         self.rows.last().map_or(0, |row| row.0)
     }
 
-    /// Where the log ends that is announced up to there: what comes next belongs to the newest epoch.
+    /// Where the log ends that is announced up to there: what comes next belongs to the newest
+    /// epoch.
     pub(super) fn end(&self, id: EventId) -> LogPosition {
         LogPosition { epoch: self.rows.last().map_or(stretches::NONE, |row| row.1), id }
     }
 
-    /// Up to where what was announced is still what the log holds: where the first epoch after that one begins, something else comes.
+    /// Up to where what was announced is still what the log holds: where the first epoch after that
+    /// one begins, something else comes.
     pub(super) fn good_up_to(&self, known: i64, announced: EventId) -> EventId {
-        let cuts = self.rows.iter().filter(|(number, ..)| *number > known).map(|(_, _, first)| EventId(first.0 - 1));
+        let cuts = self
+            .rows
+            .iter()
+            .filter(|(number, ..)| *number > known)
+            .map(|(_, _, first)| EventId(first.0 - 1));
         cuts.fold(announced, Ord::min)
     }
 }
 
-/// Begins an epoch when it is time for one, and tells which there are and from where on to announce. To be called in a transaction: it holds the log's
-/// head. `standing`: the newest epoch that was known, and up to where the log was announced; none at the start, which is the log's head.
-pub(super) async fn settle(conn: &mut Conn, standing: Option<(i64, EventId)>) -> QueryResult<(Epochs, EventId)> {
-    let head: EventId = log_head::table.select(log_head::last_id).for_update().first(connection(conn)).await?;
+/// Begins an epoch when it is time for one, and tells which there are and from where on to
+/// announce. To be called in a transaction: it holds the log's head. `standing`: the newest epoch
+/// that was known, and up to where the log was announced; none at the start, which is the log's
+/// head.
+pub(super) async fn settle(
+    conn: &mut Conn,
+    standing: Option<(i64, EventId)>,
+) -> QueryResult<(Epochs, EventId)> {
+    let head: EventId =
+        log_head::table.select(log_head::last_id).for_update().first(connection(conn)).await?;
     let identity = identity(conn).await?;
     let mut epochs = Epochs::load(conn).await?;
     let (known, announced) = standing.unwrap_or((epochs.newest(), head));
@@ -69,11 +88,13 @@ pub(super) async fn settle(conn: &mut Conn, standing: Option<(i64, EventId)>) ->
     Ok((epochs, announced.min(head)))
 }
 
-/// The cluster's own number, its timeline (another after a failover or a restore to a point in time), the database and the log's table (others
-/// after a restore from a dump). The first two come from functions that everyone may call unless the database's owner has changed that; what
-/// may not be called is left out.
+/// The cluster's own number, its timeline (another after a failover or a restore to a point in
+/// time), the database and the log's table (others after a restore from a dump). The first two come
+/// from functions that everyone may call unless the database's owner has changed that; what may not
+/// be called is left out.
 async fn identity(conn: &mut Conn) -> QueryResult<String> {
-    let (system, timeline): (bool, bool) = diesel_async::RunQueryDsl::get_result(MayCall, connection(conn)).await?;
+    let (system, timeline): (bool, bool) =
+        diesel_async::RunQueryDsl::get_result(MayCall, connection(conn)).await?;
     let mut parts = Vec::new();
     if system {
         parts.push(RunQueryDsl::get_result(System, connection(conn)).await?);
@@ -103,7 +124,8 @@ macro_rules! question {
     };
 }
 
-// A function that may not be called fails a query that only names it, so what may be is asked first.
+// A function that may not be called fails a query that only names it, so what may be is asked
+// first.
 question!(
     MayCall: (Bool, Bool),
     "SELECT has_function_privilege('pg_control_system()', 'EXECUTE'), \
@@ -118,7 +140,14 @@ mod tests {
     use super::*;
 
     fn epochs() -> Epochs {
-        Epochs { rows: vec![(1, Epoch(11), EventId(1)), (2, Epoch(22), EventId(50)), (4, Epoch(44), EventId(31))], identity: None }
+        Epochs {
+            rows: vec![
+                (1, Epoch(11), EventId(1)),
+                (2, Epoch(22), EventId(50)),
+                (4, Epoch(44), EventId(31)),
+            ],
+            identity: None,
+        }
     }
 
     #[test]
@@ -130,6 +159,9 @@ mod tests {
     #[test]
     fn what_was_announced_is_good_up_to_the_first_cut_that_was_not_known() {
         let good = |known, announced| epochs().good_up_to(known, EventId(announced)).0;
-        assert_eq!([good(0, 100), good(1, 100), good(1, 20), good(2, 100), good(4, 100)], [0, 30, 20, 30, 100]);
+        assert_eq!(
+            [good(0, 100), good(1, 100), good(1, 20), good(2, 100), good(4, 100)],
+            [0, 30, 20, 30, 100]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The log's statements: take what waits in the outbox into the log, read a piece of the log, look whether there is anything to do.
+//! The log's statements: take what waits in the outbox into the log, read a piece of the log, look
+//! whether there is anything to do.
 
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -11,11 +12,17 @@ use crate::model::EventId;
 /// Events in one piece.
 pub(super) const PIECE: usize = 512;
 
-/// Moves rows of the outbox into the log, those of all servers, in the order of their ids. To be called in a transaction that holds `log_head`
-/// since a statement before: so whatever was committed ahead of a row that is seen here is seen too, and ids follow the order of cause and effect.
+/// Moves rows of the outbox into the log, those of all servers, in the order of their ids. To be
+/// called in a transaction that holds `log_head` since a statement before: so whatever was
+/// committed ahead of a row that is seen here is seen too, and ids follow the order of cause and
+/// effect.
 ///
 /// The marks of this server are only told of; they go when they are among those that are `done`.
-pub(super) async fn take(conn: &mut AsyncPgConnection, server: i64, done: Vec<i64>) -> QueryResult<Vec<Taken>> {
+pub(super) async fn take(
+    conn: &mut AsyncPgConnection,
+    server: i64,
+    done: Vec<i64>,
+) -> QueryResult<Vec<Taken>> {
     Take { server, done }.load(conn).await
 }
 
@@ -102,7 +109,11 @@ impl QueryFragment<Pg> for Take {
 }
 
 /// Reads a piece of the log, behind `after` and up to `last`.
-pub(super) async fn read(conn: &mut AsyncPgConnection, after: EventId, last: EventId) -> QueryResult<Vec<Read>> {
+pub(super) async fn read(
+    conn: &mut AsyncPgConnection,
+    after: EventId,
+    last: EventId,
+) -> QueryResult<Vec<Read>> {
     Piece { after, last }.load(conn).await
 }
 
@@ -127,7 +138,8 @@ pub(super) struct Read {
 }
 
 impl Query for Piece {
-    type SqlType = (BigInt, Nullable<BigInt>, Nullable<BigInt>, Text, Text, Text, Nullable<Text>, Array<Text>);
+    type SqlType =
+        (BigInt, Nullable<BigInt>, Nullable<BigInt>, Text, Text, Text, Nullable<Text>, Array<Text>);
 }
 
 impl QueryFragment<Pg> for Piece {
@@ -145,8 +157,12 @@ impl QueryFragment<Pg> for Piece {
     }
 }
 
-/// Looks, without any lock, at what there is to do: the log's last id, and whether anything waits in the outbox.
-pub(super) async fn look(conn: &mut AsyncPgConnection, server: i64) -> QueryResult<(EventId, bool)> {
+/// Looks, without any lock, at what there is to do: the log's last id, and whether anything waits
+/// in the outbox.
+pub(super) async fn look(
+    conn: &mut AsyncPgConnection,
+    server: i64,
+) -> QueryResult<(EventId, bool)> {
     Look { server }.get_result(conn).await
 }
 
@@ -161,7 +177,9 @@ impl Query for Look {
 
 impl QueryFragment<Pg> for Look {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("SELECT last_id, EXISTS (SELECT FROM outbox WHERE name IS NOT NULL OR origin >> 32 = ");
+        out.push_sql(
+            "SELECT last_id, EXISTS (SELECT FROM outbox WHERE name IS NOT NULL OR origin >> 32 = ",
+        );
         out.push_bind_param::<BigInt, _>(&self.server)?;
         out.push_sql(") FROM log_head");
         Ok(())

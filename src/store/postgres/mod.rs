@@ -1,8 +1,10 @@
-//! PostgreSQL: one thread with a runtime, a pool, a transaction per write, and an appender. Any number of servers may share a database.
+//! PostgreSQL: one thread with a runtime, a pool, a transaction per write, and an appender. Any
+//! number of servers may share a database.
 //!
-//! PostgreSQL hands out numbers before the commit and out of order, so the log's ids are given behind it: a write puts its events into `outbox`, and the
-//! appender moves them into `events` under the lock of `log_head`, with gap-free ids, and announces them. A write is answered when its own events
-//! have been announced. docs/ARCHITECTURE.md tells why the order is right.
+//! PostgreSQL hands out numbers before the commit and out of order, so the log's ids are given
+//! behind it: a write puts its events into `outbox`, and the appender moves them into `events`
+//! under the lock of `log_head`, with gap-free ids, and announces them. A write is answered when
+//! its own events have been announced. docs/ARCHITECTURE.md tells why the order is right.
 //!
 //! | file | owns |
 //! | --- | --- |
@@ -57,7 +59,8 @@ const READS: u32 = 6;
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// How often it is looked for writes whose callers have waited enough.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
-/// How long the end waits for what is committed to be announced. What is not then is announced by another server, or after the next start.
+/// How long the end waits for what is committed to be announced. What is not then is announced by
+/// another server, or after the next start.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
 type Manager = <AsyncPgConnection as AsyncConnection>::TransactionManager;
@@ -83,8 +86,13 @@ struct House {
 }
 
 impl Server {
-    /// Connects, brings the schema up to date, and finds out where the log stands. Blocks; not to be called within a runtime.
-    pub(super) fn open(url: &PostgresUrl, settings: &DatabaseSettings, publisher: Arc<dyn Publisher>) -> Result<Self, OpenError> {
+    /// Connects, brings the schema up to date, and finds out where the log stands. Blocks; not to
+    /// be called within a runtime.
+    pub(super) fn open(
+        url: &PostgresUrl,
+        settings: &DatabaseSettings,
+        publisher: Arc<dyn Publisher>,
+    ) -> Result<Self, OpenError> {
         let connector = Connector::new(url, Arc::default())?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -94,7 +102,8 @@ impl Server {
             let conn = connector.connect().await.map_err(OpenError::database)?;
             // Migrations block: on a thread where they may, while this one drives the connection.
             let migrate = settings.migrate;
-            let migrated = tokio::task::spawn_blocking(move || migrate::postgres(conn, migrate)).await;
+            let migrated =
+                tokio::task::spawn_blocking(move || migrate::postgres(conn, migrate)).await;
             migrated.map_err(OpenError::database)??;
             let connections = Connections::new(connector, (WRITES + READS + 1) as usize)?;
             let conn = connections.get().await.map_err(OpenError::database)?;
@@ -109,8 +118,13 @@ impl Server {
         Arc::clone(self.connections.health())
     }
 
-    /// Until both queues are closed and all that was queued is finished. Blocks; needs a thread of its own.
-    pub(super) fn run(self, writes: mpsc::Receiver<Message<QueuedWrite>>, reads: mpsc::Receiver<Message<QueuedRead>>) {
+    /// Until both queues are closed and all that was queued is finished. Blocks; needs a thread of
+    /// its own.
+    pub(super) fn run(
+        self,
+        writes: mpsc::Receiver<Message<QueuedWrite>>,
+        reads: mpsc::Receiver<Message<QueuedRead>>,
+    ) {
         let Self { runtime, connections, appender, publisher } = self;
         let house = Rc::new(House {
             connections,
@@ -140,7 +154,11 @@ impl Server {
 }
 
 /// Runs a queue's jobs, so many at a time, until it is closed and all are finished.
-async fn serve<J, F: Future<Output = ()> + 'static>(mut queue: mpsc::Receiver<Message<J>>, at_once: u32, run: impl Fn(J) -> F) {
+async fn serve<J, F: Future<Output = ()> + 'static>(
+    mut queue: mpsc::Receiver<Message<J>>,
+    at_once: u32,
+    run: impl Fn(J) -> F,
+) {
     let slots = Arc::new(Semaphore::new(at_once as usize));
     // A slot first, then a job: what cannot run yet stays in the bounded queue.
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {

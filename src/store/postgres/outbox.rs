@@ -1,8 +1,11 @@
-//! What a write leaves for the log: a row of `outbox` per stored event, put there by its transaction's last statement, after all its row locks.
+//! What a write leaves for the log: a row of `outbox` per stored event, put there by its
+//! transaction's last statement, after all its row locks.
 //!
-//! So outbox ids rise along every chain of cause and effect: who waited for a lock that another write held, or read what it wrote, puts its rows
-//! behind. What a write has to do beside its stored events (ephemeral events, things for after the commit) stays with this server, tied to the rows by
-//! the write's [`Origin`]; a write with nothing but such things leaves one row without an event, a mark that keeps its place.
+//! So outbox ids rise along every chain of cause and effect: who waited for a lock that another
+//! write held, or read what it wrote, puts its rows behind. What a write has to do beside its
+//! stored events (ephemeral events, things for after the commit) stays with this server, tied to
+//! the rows by the write's [`Origin`]; a write with nothing but such things leaves one row without
+//! an event, a mark that keeps its place.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -33,7 +36,8 @@ impl Origins {
         Self { server: i64::from(rand::random::<u32>()), last: Cell::new(0) }
     }
 
-    /// What the rows of this server's writes have in the upper half of their origin, as SQL sees it.
+    /// What the rows of this server's writes have in the upper half of their origin, as SQL sees
+    /// it.
     pub(super) fn server(&self) -> i64 {
         (self.server << 32) >> 32
     }
@@ -59,7 +63,8 @@ pub(super) struct Put {
     namespaces: Vec<Option<String>>,
     names: Vec<Option<String>>,
     payloads: Vec<Option<String>>,
-    /// The names of one row in one text, with [`SEPARATOR`] in between: arrays of arrays have to be of one length.
+    /// The names of one row in one text, with [`SEPARATOR`] in between: arrays of arrays have to be
+    /// of one length.
     rooms: Vec<String>,
     /// As `rooms`.
     members: Vec<String>,
@@ -70,7 +75,8 @@ pub(super) struct Put {
 const SEPARATOR: &str = "\u{1f}";
 
 impl Put {
-    /// Takes a write's steps apart: rows for the outbox, and what this server does beside each of them. There is at least one row.
+    /// Takes a write's steps apart: rows for the outbox, and what this server does beside each of
+    /// them. There is at least one row.
     pub(super) fn add(&mut self, origin: Origin, steps: Vec<Step<NewEvent>>) -> VecDeque<Beside> {
         let mut beside: VecDeque<Beside> = VecDeque::new();
         let mut ahead = Vec::new();
@@ -78,7 +84,10 @@ impl Put {
             let own = match step {
                 Step::Event(event) if event.kind == Kind::Stored => {
                     self.push(origin, event);
-                    beside.push_back(Beside { before: std::mem::take(&mut ahead), after: Vec::new() });
+                    beside.push_back(Beside {
+                        before: std::mem::take(&mut ahead),
+                        after: Vec::new(),
+                    });
                     continue;
                 }
                 Step::Event(event) => Step::Event(committed(None, event)),
@@ -110,7 +119,8 @@ impl Put {
         self.origins.push(origin);
         self.rooms.push(String::new());
         self.members.push(String::new());
-        for column in [&mut self.namespaces, &mut self.names, &mut self.payloads, &mut self.excepts] {
+        for column in [&mut self.namespaces, &mut self.names, &mut self.payloads, &mut self.excepts]
+        {
             column.push(None);
         }
     }
@@ -174,7 +184,10 @@ mod tests {
 
     #[test]
     fn what_a_server_does_of_its_own_goes_with_the_stored_event_that_it_stands_beside() {
-        assert_eq!(shape(vec![then(), stored(), ephemeral(), then(), stored()]), (vec![true, true], vec![(1, 2), (0, 0)]));
+        assert_eq!(
+            shape(vec![then(), stored(), ephemeral(), then(), stored()]),
+            (vec![true, true], vec![(1, 2), (0, 0)])
+        );
     }
 
     #[test]

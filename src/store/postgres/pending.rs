@@ -1,7 +1,9 @@
-//! Writes of this server between their COMMIT and their place in the log: what to do beside their events, and who waits for an answer.
+//! Writes of this server between their COMMIT and their place in the log: what to do beside their
+//! events, and who waits for an answer.
 //!
-//! A write is entered before its COMMIT is sent, so whoever finds its rows finds it here. It leaves when the last of its rows has been announced, when it
-//! surely was not committed, or, where nobody knows, a minute later.
+//! A write is entered before its COMMIT is sent, so whoever finds its rows finds it here. It leaves
+//! when the last of its rows has been announced, when it surely was not committed, or, where nobody
+//! knows, a minute later.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -13,7 +15,8 @@ use crate::store::fault::UNCONFIRMED;
 use crate::store::job::WriteJob;
 use crate::store::postgres::outbox::{Beside, Origin};
 
-/// How long a write whose COMMIT was not answered is waited for: as long as a database may take to start again.
+/// How long a write whose COMMIT was not answered is waited for: as long as a database may take to
+/// start again.
 const DOUBT: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
@@ -50,7 +53,14 @@ pub(super) struct Finished {
 }
 
 impl Pending {
-    pub(super) fn enter(&self, origin: Origin, beside: VecDeque<Beside>, job: Box<dyn WriteJob>, ticket: Ticket, until: Instant) {
+    pub(super) fn enter(
+        &self,
+        origin: Origin,
+        beside: VecDeque<Beside>,
+        job: Box<dyn WriteJob>,
+        ticket: Ticket,
+        until: Instant,
+    ) {
         let entry = Entry { beside, job: Some(job), ticket: Some(ticket), fate: Fate::Open, until };
         self.entries.borrow_mut().insert(origin, entry);
     }
@@ -71,7 +81,8 @@ impl Pending {
         }
     }
 
-    /// Nobody knows. The caller is told so, and the budget has its share back; should its rows show up, they are announced as any other.
+    /// Nobody knows. The caller is told so, and the budget has its share back; should its rows show
+    /// up, they are announced as any other.
     pub(super) fn lost(&self, origin: Origin) {
         let job = self.entries.borrow_mut().get_mut(&origin).and_then(|entry| {
             entry.fate = Fate::Unknown(Instant::now());
@@ -83,7 +94,8 @@ impl Pending {
         }
     }
 
-    /// A row of that write has its place: what to do beside it. None: it is not a write of this server, or not of any that is still waited for.
+    /// A row of that write has its place: what to do beside it. None: it is not a write of this
+    /// server, or not of any that is still waited for.
     pub(super) fn take(&self, origin: Origin, finished: &mut Finished) -> Option<Beside> {
         let mut entries = self.entries.borrow_mut();
         let entry = entries.get_mut(&origin)?;
@@ -102,8 +114,9 @@ impl Pending {
         self.announced.set(Some(at));
     }
 
-    /// Answers those who have waited enough for the announcement of what is committed: it will come, only not before their answer. Forgets what
-    /// was in doubt for too long, and what a database that was restored or has failed over does not have any more.
+    /// Answers those who have waited enough for the announcement of what is committed: it will
+    /// come, only not before their answer. Forgets what was in doubt for too long, and what a
+    /// database that was restored or has failed over does not have any more.
     pub(super) fn sweep(&self) {
         let (now, announced) = (Instant::now(), self.announced.get());
         let (mut late, mut gone) = (Vec::new(), Vec::new());
@@ -134,7 +147,8 @@ impl Pending {
         self.entries.borrow().values().all(|entry| matches!(entry.fate, Fate::Unknown(_)))
     }
 
-    /// Answers who still waits: what is committed stands, although this server will not announce it.
+    /// Answers who still waits: what is committed stands, although this server will not announce
+    /// it.
     pub(super) fn close(&self) {
         for (_, entry) in self.entries.borrow_mut().drain() {
             if let Some(job) = entry.job {

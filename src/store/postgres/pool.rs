@@ -1,4 +1,5 @@
-//! Connections: made with a bound on the wait, kept in a pool, and when there are none the reason, in words that `/readyz` may show.
+//! Connections: made with a bound on the wait, kept in a pool, and when there are none the reason,
+//! in words that `/readyz` may show.
 
 use std::error::Error;
 use std::pin::Pin;
@@ -7,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
@@ -47,9 +50,12 @@ impl Connector {
         Ok(Self { config, tls: tls::connector(&url.tls)?, health })
     }
 
-    /// Connects, within a bound. While the database is away only one in a while tries, and the others are told at once.
+    /// Connects, within a bound. While the database is away only one in a while tries, and the
+    /// others are told at once.
     pub(super) async fn connect(&self) -> ConnectionResult<AsyncPgConnection> {
-        self.health.may_connect().map_err(|reason| ConnectionError::BadConnection(reason.into()))?;
+        self.health
+            .may_connect()
+            .map_err(|reason| ConnectionError::BadConnection(reason.into()))?;
         let (reason, fault) = match tokio::time::timeout(CONNECT_TIMEOUT, self.establish()).await {
             Ok(Ok(conn)) => {
                 self.health.connected();
@@ -70,8 +76,12 @@ impl Connector {
             && self.config.get_ssl_mode() == SslMode::Prefer
             && is_about_tls(fault)
         {
-            tracing::warn!(fault = words(fault), "the database does not take us with TLS; sslmode=prefer tries in the clear");
-            connected = self.config.clone().ssl_mode(SslMode::Disable).connect(self.tls.clone()).await;
+            tracing::warn!(
+                fault = words(fault),
+                "the database does not take us with TLS; sslmode=prefer tries in the clear"
+            );
+            connected =
+                self.config.clone().ssl_mode(SslMode::Disable).connect(self.tls.clone()).await;
         }
         let (client, connection) = connected.map_err(|fault| (reason(&fault), words(&fault)))?;
         let conn = AsyncPgConnection::try_from_client_and_connection(client, connection).await;
@@ -81,10 +91,12 @@ impl Connector {
     }
 }
 
-/// Whether it can be otherwise in the clear: there is no TLS, or the server refuses those who come with it, as `hostnossl` in its pg_hba.conf
-/// does. The driver itself goes on when the server offers none; libpq does in these cases too.
+/// Whether it can be otherwise in the clear: there is no TLS, or the server refuses those who come
+/// with it, as `hostnossl` in its pg_hba.conf does. The driver itself goes on when the server
+/// offers none; libpq does in these cases too.
 fn is_about_tls(fault: &tokio_postgres::Error) -> bool {
-    tls::reason(fault).is_some() || fault.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+    tls::reason(fault).is_some()
+        || fault.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }
 
 /// The fault and its causes, which its own text leaves out, in one line.
@@ -98,11 +110,17 @@ fn words(fault: &dyn Error) -> String {
     texts.join(": ").replace('\n', "; ")
 }
 
-/// What we leave behind when we are stopped or cut off must not hold others up: a statement or a transaction without us ends by itself, later
-/// than we would end it. And no statement of ours is worth compiling.
+/// What we leave behind when we are stopped or cut off must not hold others up: a statement or a
+/// transaction without us ends by itself, later than we would end it. And no statement of ours is
+/// worth compiling.
 fn session() -> String {
-    let (statement, transaction) = ((TIME_LIMIT + Duration::from_secs(2)).as_millis(), (TIME_LIMIT + Duration::from_secs(5)).as_millis());
-    format!("SET statement_timeout = {statement}; SET idle_in_transaction_session_timeout = {transaction}; SET jit = off")
+    let (statement, transaction) = (
+        (TIME_LIMIT + Duration::from_secs(2)).as_millis(),
+        (TIME_LIMIT + Duration::from_secs(5)).as_millis(),
+    );
+    format!(
+        "SET statement_timeout = {statement}; SET idle_in_transaction_session_timeout = {transaction}; SET jit = off"
+    )
 }
 
 fn reason(fault: &tokio_postgres::Error) -> &'static str {
@@ -135,7 +153,11 @@ impl Health {
     /// What is wrong, in words for `/readyz`.
     pub fn complaint(&self) -> Option<&'static str> {
         let state = self.state();
-        state.reason.or(if state.log_stands_still { Some("Events cannot be added to the log") } else { None })
+        state.reason.or(if state.log_stands_still {
+            Some("Events cannot be added to the log")
+        } else {
+            None
+        })
     }
 
     pub(super) fn set_log_stands_still(&self, it_does: bool) {
@@ -158,7 +180,9 @@ impl Health {
     fn failed(&self, reason: &'static str) {
         let mut state = self.state();
         state.reason = Some(reason);
-        state.pause_until = Some(Instant::now() + LONGEST_PAUSE.min(FIRST_PAUSE * 2_u32.pow(state.failures.min(8))));
+        state.pause_until = Some(
+            Instant::now() + LONGEST_PAUSE.min(FIRST_PAUSE * 2_u32.pow(state.failures.min(8))),
+        );
         state.failures += 1;
     }
 
@@ -180,11 +204,13 @@ impl Connections {
         let health = Arc::clone(&connector.health);
         let connector = Arc::new(connector);
         let mut settings = ManagerConfig::default();
-        // A question before each use would be a round trip each; a connection that was closed meanwhile is seen without one.
+        // A question before each use would be a round trip each; a connection that was closed
+        // meanwhile is seen without one.
         settings.recycling_method = RecyclingMethod::Fast;
         settings.custom_setup = Box::new(move |_url| {
             let connector = Arc::clone(&connector);
-            Box::pin(async move { connector.connect().await }) as Pin<Box<dyn Future<Output = _> + Send>>
+            Box::pin(async move { connector.connect().await })
+                as Pin<Box<dyn Future<Output = _> + Send>>
         });
         let manager = AsyncDieselConnectionManager::new_with_config("", settings);
         let pool = Pool::builder(manager).max_size(size).build().map_err(OpenError::database)?;

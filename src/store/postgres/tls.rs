@@ -1,5 +1,5 @@
-//! TLS to the database, by rustls: whom we take for it, and what went wrong. For `pool`; that the driver asks for TLS at all, and goes on without
-//! where it may, is the driver's `ssl_mode`.
+//! TLS to the database, by rustls: whom we take for it, and what went wrong. For `pool`; that the
+//! driver asks for TLS at all, and goes on without where it may, is the driver's `ssl_mode`.
 
 use std::error::Error as _;
 use std::io;
@@ -7,24 +7,34 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::{WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    WebPkiSupportedAlgorithms, ring, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::config::Tls;
 use crate::store::OpenError;
 
-/// What PostgreSQL calls itself. Needed where TLS comes without being asked for (`sslnegotiation=direct`); else nobody minds.
+/// What PostgreSQL calls itself. Needed where TLS comes without being asked for
+/// (`sslnegotiation=direct`); else nobody minds.
 const ALPN: &[u8] = b"postgresql";
 
 /// What turns the driver's connections into TLS.
 pub(super) fn connector(tls: &Tls) -> Result<MakeRustlsConnect, OpenError> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Verifier::new(tls, provider.signature_verification_algorithms);
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(OpenError::database)?;
-    let mut config = versions.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth();
+    let versions = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(OpenError::database)?;
+    let mut config = versions
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
     config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(MakeRustlsConnect::new(config))
 }
@@ -62,7 +72,13 @@ impl ServerCertVerifier for Verifier {
         if let Some(roots) = &self.roots {
             let parsed = ParsedCertificate::try_from(certificate)?;
             if !is_root(certificate, roots) {
-                verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, self.algorithms.all)?;
+                verify_server_cert_signed_by_trust_anchor(
+                    &parsed,
+                    roots,
+                    intermediates,
+                    now,
+                    self.algorithms.all,
+                )?;
             }
             if self.name {
                 verify_server_name(&parsed, name)?;
@@ -71,8 +87,8 @@ impl ServerCertVerifier for Verifier {
         Ok(ServerCertVerified::assertion())
     }
 
-    // That the server has the certificate's key counts even where anyone's will do: the password's exchange (SCRAM) is bound to the certificate,
-    // and so shows who is in between.
+    // That the server has the certificate's key counts even where anyone's will do: the password's
+    // exchange (SCRAM) is bound to the certificate, and so shows who is in between.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
@@ -96,14 +112,17 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// A server can show a certificate that is trusted itself: one that it signed with its own key, as many a PostgreSQL has. Nobody has to vouch for it.
-/// rustls refuses most of these, because they could also vouch for others.
+/// A server can show a certificate that is trusted itself: one that it signed with its own key, as
+/// many a PostgreSQL has. Nobody has to vouch for it. rustls refuses most of these, because they
+/// could also vouch for others.
 fn is_root(certificate: &CertificateDer<'_>, roots: &RootCertStore) -> bool {
     let mut shown = RootCertStore::empty();
-    shown.add(certificate.clone()).is_ok() && shown.roots.iter().any(|shown| roots.roots.contains(shown))
+    shown.add(certificate.clone()).is_ok()
+        && shown.roots.iter().any(|shown| roots.roots.contains(shown))
 }
 
-/// Why there is no TLS, if it is that, in words for `/readyz`. The driver tells it by text alone; the tests hold these.
+/// Why there is no TLS, if it is that, in words for `/readyz`. The driver tells it by text alone;
+/// the tests hold these.
 pub(super) fn reason(fault: &tokio_postgres::Error) -> Option<&'static str> {
     if fault.to_string() != "error performing TLS handshake" {
         return None;
@@ -112,11 +131,14 @@ pub(super) fn reason(fault: &tokio_postgres::Error) -> Option<&'static str> {
     if cause.to_string() == "server does not support TLS" {
         return Some("The database offers no TLS");
     }
-    let cause = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref).and_then(|cause| cause.downcast_ref());
+    let cause = cause
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+        .and_then(|cause| cause.downcast_ref());
     Some(match cause {
-        Some(Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })) => {
-            "The database's certificate is for another name"
-        }
+        Some(Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) => "The database's certificate is for another name",
         Some(Error::InvalidCertificate(_)) => "The database's certificate is not trusted",
         _ => "TLS with the database fails",
     })
@@ -130,11 +152,13 @@ mod tests {
 
     /// Signed by itself, and for no name.
     fn own() -> CertificateDer<'static> {
-        CertificateDer::from_pem_slice(include_bytes!("../../../tests/another-ca.pem")).expect("is one")
+        CertificateDer::from_pem_slice(include_bytes!("../../../tests/another-ca.pem"))
+            .expect("is one")
     }
 
     fn look(tls: &Tls) -> Result<(), Error> {
-        let verifier = Verifier::new(tls, ring::default_provider().signature_verification_algorithms);
+        let verifier =
+            Verifier::new(tls, ring::default_provider().signature_verification_algorithms);
         let name = ServerName::try_from("db.example").expect("a name");
         verifier.verify_server_cert(&own(), &[], &name, &[], UnixTime::now()).map(drop)
     }
@@ -148,7 +172,10 @@ mod tests {
         others[0].subject_public_key_info = b"another key".as_slice().into();
         assert!(matches!(look(&Tls::VerifyCa(others)), Err(Error::InvalidCertificate(_))));
         let for_another_name = look(&Tls::VerifyFull(store.roots));
-        assert!(matches!(for_another_name, Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. }))));
+        assert!(matches!(
+            for_another_name,
+            Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. }))
+        ));
     }
 
     #[test]

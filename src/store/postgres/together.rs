@@ -1,6 +1,7 @@
 //! Writes of one kind as one transaction: all that wait while the one before is under way.
 //!
-//! What one of them breaks, such as a reference to what does not exist, breaks the statement for all. Then each goes by itself, and the one is found.
+//! What one of them breaks, such as a reference to what does not exist, breaks the statement for
+//! all. Then each goes by itself, and the one is found.
 
 use std::rc::Rc;
 
@@ -31,10 +32,13 @@ pub(super) async fn serve(house: Rc<House>, mut queue: mpsc::Receiver<(Kind, Que
                 None => batches.push((kind, vec![write])),
             }
         }
-        let running: Vec<_> =
-            batches.into_iter().map(|(kind, batch)| tokio::task::spawn_local(transact(Rc::clone(&house), kind, batch))).collect();
+        let running: Vec<_> = batches
+            .into_iter()
+            .map(|(kind, batch)| tokio::task::spawn_local(transact(Rc::clone(&house), kind, batch)))
+            .collect();
         for batch in running {
-            // A task that is gone has been told of by the panic hook; its callers by the ends of their answers.
+            // A task that is gone has been told of by the panic hook; its callers by the ends of
+            // their answers.
             let _ = batch.await;
         }
     }
@@ -75,7 +79,11 @@ async fn transact(house: Rc<House>, kind: Kind, mut batch: Vec<QueuedWrite>) {
         house.pending.enter(origin, beside, job, ticket, since + TIME_LIMIT);
         origins.push(origin);
     }
-    let committed = if origins.is_empty() { finish(tx, until).await } else { seal(&house, tx, put, &origins, until).await };
+    let committed = if origins.is_empty() {
+        finish(tx, until).await
+    } else {
+        seal(&house, tx, put, &origins, until).await
+    };
     for job in quiet {
         job.answer((!committed).then_some(Error::Unavailable(UNCONFIRMED)));
     }

@@ -1,5 +1,6 @@
-//! One job on one connection: a write as a transaction that ends in the outbox, or a read. Each has its time from when its caller began to wait, and
-//! whatever becomes of the database, each is answered.
+//! One job on one connection: a write as a transaction that ends in the outbox, or a read. Each has
+//! its time from when its caller began to wait, and whatever becomes of the database, each is
+//! answered.
 
 use std::rc::Rc;
 
@@ -66,9 +67,15 @@ pub(super) async fn transact(house: Rc<House>, write: QueuedWrite) {
     seal(&house, tx, put, &[origin], until).await;
 }
 
-/// Commits writes that are entered in `pending`, and whose rows for the outbox are `put`. Whoever announces them answers; otherwise this does. Whether
-/// they are committed.
-pub(super) async fn seal(house: &House, mut tx: Tx, put: Put, origins: &[Origin], until: Instant) -> bool {
+/// Commits writes that are entered in `pending`, and whose rows for the outbox are `put`. Whoever
+/// announces them answers; otherwise this does. Whether they are committed.
+pub(super) async fn seal(
+    house: &House,
+    mut tx: Tx,
+    put: Put,
+    origins: &[Origin],
+    until: Instant,
+) -> bool {
     let sealed = timeout_at(until, commit(&mut tx, Some(put))).await.unwrap_or(Sealed::Unknown);
     if !matches!(sealed, Sealed::Committed) {
         discard(tx.conn);
@@ -121,7 +128,8 @@ pub(super) async fn begin(connections: &Connections) -> Result<Tx, &'static str>
 /// Whether the connection was lost.
 pub(super) async fn roll_back(mut tx: Tx) -> bool {
     let until = Instant::now() + TIME_LIMIT / 2;
-    let rolled_back = timeout_at(until, Manager::rollback_transaction(connection(&mut tx.conn))).await;
+    let rolled_back =
+        timeout_at(until, Manager::rollback_transaction(connection(&mut tx.conn))).await;
     let gone = !matches!(rolled_back, Ok(Ok(())));
     if gone {
         discard(tx.conn);

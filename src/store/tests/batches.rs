@@ -11,7 +11,9 @@ fn a_crowd_is_committed_together_and_published_in_log_order() {
         let crowd: Vec<_> = (0..100)
             .map(|minor| {
                 let db = db.clone();
-                tokio::spawn(async move { db.write(Once::No, async move |tx| place(tx, minor).await).await })
+                tokio::spawn(async move {
+                    db.write(Once::No, async move |tx| place(tx, minor).await).await
+                })
             })
             .collect();
         tokio::task::yield_now().await;
@@ -92,7 +94,9 @@ fn closing_finishes_what_is_queued_and_refuses_what_comes_later() {
         let queued: Vec<_> = (0..10)
             .map(|n| {
                 let db = db.clone();
-                tokio::spawn(async move { db.write(Once::No, async move |tx| place(tx, n).await).await })
+                tokio::spawn(
+                    async move { db.write(Once::No, async move |tx| place(tx, n).await).await },
+                )
             })
             .collect();
         tokio::task::yield_now().await;
@@ -132,7 +136,8 @@ fn a_panic_in_a_read_leaves_the_readers_alive() {
     let House { db, .. } = &house();
     run(async {
         for _ in 0..4 {
-            let failed: Result<(), Error> = db.read(async |_conn| panic!("expected by the test")).await;
+            let failed: Result<(), Error> =
+                db.read(async |_conn| panic!("expected by the test")).await;
             assert_eq!(failed, Err(Error::Internal));
         }
         assert_eq!(db.ready().await, Ok(()));
@@ -146,7 +151,9 @@ fn writes_in_parallel_are_published_in_log_order_without_a_gap() {
         let crowd: Vec<_> = (0..100)
             .map(|minor| {
                 let db = db.clone();
-                tokio::spawn(async move { db.write(Once::No, async move |tx| place(tx, minor).await).await })
+                tokio::spawn(async move {
+                    db.write(Once::No, async move |tx| place(tx, minor).await).await
+                })
             })
             .collect();
         for write in crowd {
@@ -157,7 +164,8 @@ fn writes_in_parallel_are_published_in_log_order_without_a_gap() {
 }
 
 #[test]
-fn what_is_to_be_done_after_a_commit_is_done_in_its_place_among_the_events_and_not_after_a_rollback() {
+fn what_is_to_be_done_after_a_commit_is_done_in_its_place_among_the_events_and_not_after_a_rollback()
+ {
     let House { db, log, .. } = &house();
     run(async {
         let mark = |log: &Arc<Recorder>| {
@@ -177,7 +185,8 @@ fn what_is_to_be_done_after_a_commit_is_done_in_its_place_among_the_events_and_n
             Err::<(), _>(Error::Forbidden)
         });
         assert_eq!(refused.await, Err(Error::Forbidden));
-        let batches: Vec<usize> = log.batches.lock().expect("no test panics in here").iter().map(Vec::len).collect();
+        let batches: Vec<usize> =
+            log.batches.lock().expect("no test panics in here").iter().map(Vec::len).collect();
         assert_eq!(batches, [1, 0, 1]);
     });
 }

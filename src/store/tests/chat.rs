@@ -13,11 +13,17 @@ pub(super) async fn people<const N: usize>(db: &Db, emails: [&'static str; N]) -
     ids
 }
 
-pub(super) async fn talk(db: &Db, project: Option<ProjectId>, members: Vec<UserId>) -> ConversationId {
+pub(super) async fn talk(
+    db: &Db,
+    project: Option<ProjectId>,
+    members: Vec<UserId>,
+) -> ConversationId {
     let write = async move |tx: &mut Tx| {
         let id = conversations::insert(tx, members[0], None, project).await?.id; // every test gives an owner first
         let added = match project {
-            Some(project) => conversations::add_project_members(tx, id, project, Some(&members)).await?,
+            Some(project) => {
+                conversations::add_project_members(tx, id, project, Some(&members)).await?
+            }
             None => conversations::add_users(tx, id, &members).await?,
         };
         assert_eq!(added, members.len());
@@ -28,7 +34,11 @@ pub(super) async fn talk(db: &Db, project: Option<ProjectId>, members: Vec<UserI
 
 async fn project(db: &Db, members: Vec<UserId>) -> ProjectId {
     let write = async move |tx: &mut Tx| {
-        let content = projects::Content { name: "Relaunch".into(), description: None, status: "active".into() };
+        let content = projects::Content {
+            name: "Relaunch".into(),
+            description: None,
+            status: "active".into(),
+        };
         let id = projects::insert(tx, members[0], content).await?.id; // every test gives an owner first
         for member in members {
             projects::add_member(tx, id, member).await?;
@@ -38,7 +48,13 @@ async fn project(db: &Db, members: Vec<UserId>) -> ProjectId {
     db.write(Once::No, write).await.expect("writes")
 }
 
-async fn say(db: &Db, conversation: ConversationId, sender: UserId, content: String, client_id: Option<&'static str>) -> Message {
+async fn say(
+    db: &Db,
+    conversation: ConversationId,
+    sender: UserId,
+    content: String,
+    client_id: Option<&'static str>,
+) -> Message {
     try_say(db, conversation, sender, content, client_id).await.expect("writes")
 }
 
@@ -51,9 +67,14 @@ pub(super) async fn try_say(
     client_id: Option<&'static str>,
 ) -> Result<Message, Error> {
     let write = async move |tx: &mut Tx| {
-        let held = conversations::hold(tx, &[conversation]).await?.remove(&conversation).expect("there is one");
+        let held = conversations::hold(tx, &[conversation])
+            .await?
+            .remove(&conversation)
+            .expect("there is one");
         let names = client_id.map(|id| (conversation, sender, id.into()));
-        if let Some(before) = messages::by_names(tx.conn(), names.as_slice()).await?.into_values().next() {
+        if let Some(before) =
+            messages::by_names(tx.conn(), names.as_slice()).await?.into_values().next()
+        {
             return Ok(before);
         }
         let (seq, client_id) = (held.last_seq + 1, client_id.map(Into::into));
@@ -69,7 +90,8 @@ pub(super) async fn try_say(
 
 pub(super) async fn history(db: &Db, conversation: ConversationId) -> Vec<Message> {
     let page = messages::Page { conversation, before: None, limit: 1000 };
-    let mut all = db.read(async move |conn| messages::list(conn, &page).await).await.expect("reads");
+    let mut all =
+        db.read(async move |conn| messages::list(conn, &page).await).await.expect("reads");
     all.reverse();
     all
 }
@@ -77,8 +99,13 @@ pub(super) async fn history(db: &Db, conversation: ConversationId) -> Vec<Messag
 /// The member's conversations, each with what is unread and what was said last.
 async fn overview(db: &Db, member: UserId) -> Vec<(ConversationId, i64, Option<String>)> {
     let page = conversations::Page { member, before: None, limit: 100 };
-    let list = db.read(async move |conn| conversations::list(conn, &page).await).await.expect("reads");
-    list.into_iter().map(|one| (one.conversation.id, one.unread_count, one.last_message.map(|last| last.content))).collect()
+    let list =
+        db.read(async move |conn| conversations::list(conn, &page).await).await.expect("reads");
+    list.into_iter()
+        .map(|one| {
+            (one.conversation.id, one.unread_count, one.last_message.map(|last| last.content))
+        })
+        .collect()
 }
 
 #[test]
@@ -97,7 +124,10 @@ fn messages_sent_at_once_get_places_without_a_gap_in_the_order_of_the_log() {
             one.await.expect("joins");
         }
         let stored = history(db, id).await;
-        assert_eq!(stored.iter().map(|message| message.seq).collect::<Vec<_>>(), (1..=60).collect::<Vec<_>>());
+        assert_eq!(
+            stored.iter().map(|message| message.seq).collect::<Vec<_>>(),
+            (1..=60).collect::<Vec<_>>()
+        );
         let announced: Vec<Message> = log
             .events()
             .iter()
@@ -126,9 +156,15 @@ fn one_client_id_is_one_message_also_when_twenty_come_at_once() {
         }
         assert!(answers.iter().all(|answer| *answer == answers[0])); // there are twenty
         let other = say(db, id, ben, "x".into(), Some("c-1")).await;
-        assert_eq!(other.seq, 2, "client ids are each sender's own, and a repetition takes no place");
+        assert_eq!(
+            other.seq, 2,
+            "client ids are each sender's own, and a repetition takes no place"
+        );
         let elsewhere = talk(db, None, vec![ann]).await;
-        assert_eq!(say(db, elsewhere, ann, "x".into(), Some("c-1")).await.conversation_id, elsewhere);
+        assert_eq!(
+            say(db, elsewhere, ann, "x".into(), Some("c-1")).await.conversation_id,
+            elsewhere
+        );
         assert_eq!(history(db, id).await, [answers[0].clone(), other]); // there are twenty
         let announced = log.events().iter().filter(|event| event.name == "message:new").count();
         assert_eq!(announced, 3);
@@ -150,7 +186,11 @@ fn a_member_has_unread_what_others_said_since_it_read_or_came() {
         assert_eq!(overview(db, ann).await, [(second, 0, None), (first, 3, last.clone())]);
         assert_eq!(overview(db, ben).await, [(second, 0, None), (first, 2, last.clone())]);
         let read = async |member, seq| {
-            db.write(Once::No, async move |tx| Ok(conversations::mark_read(tx, first, member, seq).await?)).await.expect("writes")
+            db.write(Once::No, async move |tx| {
+                Ok(conversations::mark_read(tx, first, member, seq).await?)
+            })
+            .await
+            .expect("writes")
         };
         assert!(read(ann, 2).await);
         assert!(!read(ann, 2).await && !read(ann, 1).await, "a mark never goes back");
@@ -158,16 +198,29 @@ fn a_member_has_unread_what_others_said_since_it_read_or_came() {
         assert_eq!(overview(db, ann).await[1].1, 2);
         assert_eq!(overview(db, ben).await[1].1, 2);
 
-        db.write(Once::No, async move |tx| Ok(conversations::add_member(tx, first, cat).await?)).await.expect("writes");
+        db.write(Once::No, async move |tx| Ok(conversations::add_member(tx, first, cat).await?))
+            .await
+            .expect("writes");
         assert_eq!(overview(db, cat).await, [(first, 0, last)]);
         say(db, first, ann, "a3".into(), None).await;
         assert_eq!(overview(db, cat).await[0].1, 1);
 
-        let alone = db.read(async move |conn| conversations::by_id(conn, first, ann).await).await.expect("reads").expect("is there");
+        let alone = db
+            .read(async move |conn| conversations::by_id(conn, first, ann).await)
+            .await
+            .expect("reads")
+            .expect("is there");
         assert_eq!((alone.conversation.id, alone.unread_count), (first, 2));
-        let strange = db.read(async move |conn| conversations::by_id(conn, second, cat).await).await.expect("reads");
+        let strange = db
+            .read(async move |conn| conversations::by_id(conn, second, cat).await)
+            .await
+            .expect("reads");
         assert_eq!(strange, None);
-        let seq = async |conversation, id| db.read(async move |conn| messages::seq(conn, conversation, id).await).await.expect("reads");
+        let seq = async |conversation, id| {
+            db.read(async move |conn| messages::seq(conn, conversation, id).await)
+                .await
+                .expect("reads")
+        };
         let third = said[2].id; // five were said
         assert_eq!((seq(first, third).await, seq(second, third).await), (Some(3), None));
     });
@@ -187,7 +240,8 @@ fn lists_page_by_id_and_hold_only_what_is_the_members() {
         mine.reverse();
         assert_eq!(overview(db, ann).await.iter().map(|one| one.0).collect::<Vec<_>>(), mine);
         let page = conversations::Page { member: ann, before: Some(mine[1]), limit: 2 }; // there are five
-        let found = db.read(async move |conn| conversations::list(conn, &page).await).await.expect("reads");
+        let found =
+            db.read(async move |conn| conversations::list(conn, &page).await).await.expect("reads");
         assert_eq!(found.iter().map(|one| one.conversation.id).collect::<Vec<_>>(), mine[2..4]);
 
         let mut owned = Vec::new();
@@ -196,7 +250,8 @@ fn lists_page_by_id_and_hold_only_what_is_the_members() {
             owned.push(project(db, vec![ben, ann]).await);
         }
         let page = projects::Page { member: ann, before: Some(owned[2]), limit: 5 }; // there are three
-        let found = db.read(async move |conn| projects::list(conn, &page).await).await.expect("reads");
+        let found =
+            db.read(async move |conn| projects::list(conn, &page).await).await.expect("reads");
         assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), [owned[1], owned[0]]);
 
         let talk = mine[0]; // there are five
@@ -205,7 +260,8 @@ fn lists_page_by_id_and_hold_only_what_is_the_members() {
         }
         let all = history(db, talk).await;
         let page = messages::Page { conversation: talk, before: Some(all[3].id), limit: 2 }; // there are five
-        let found = db.read(async move |conn| messages::list(conn, &page).await).await.expect("reads");
+        let found =
+            db.read(async move |conn| messages::list(conn, &page).await).await.expect("reads");
         assert_eq!(found, [all[2].clone(), all[1].clone()]);
     });
 }
@@ -216,7 +272,8 @@ fn a_project_gives_its_conversations_members_and_takes_them_away() {
     run(async {
         let [ann, ben, cat] = people(db, ["ann@x.test", "ben@x.test", "cat@x.test"]).await;
         let id = project(db, vec![ann, ben]).await;
-        let (bens, anns) = (talk(db, Some(id), vec![ben, ann]).await, talk(db, Some(id), vec![ann]).await);
+        let (bens, anns) =
+            (talk(db, Some(id), vec![ben, ann]).await, talk(db, Some(id), vec![ann]).await);
         let apart = talk(db, None, vec![ben, ann]).await;
         let added = db.write(Once::No, async move |tx| {
             let talk = conversations::insert(tx, ann, None, Some(id)).await?.id;
@@ -236,10 +293,16 @@ fn a_project_gives_its_conversations_members_and_takes_them_away() {
         let mut gone = gone.await.expect("writes");
         gone.sort();
         assert_eq!(gone.len(), 2);
-        assert!(gone.contains(&bens) && !gone.contains(&anns) && !gone.contains(&apart), "{gone:?}");
+        assert!(
+            gone.contains(&bens) && !gone.contains(&anns) && !gone.contains(&apart),
+            "{gone:?}"
+        );
         assert_eq!(overview(db, ben).await.iter().map(|one| one.0).collect::<Vec<_>>(), [apart]);
         let owner = async |id| {
-            let found = db.read(async move |conn| conversations::by_id(conn, id, ann).await).await.expect("reads");
+            let found = db
+                .read(async move |conn| conversations::by_id(conn, id, ann).await)
+                .await
+                .expect("reads");
             found.expect("is there").conversation.owner_id
         };
         assert_eq!((owner(bens).await, owner(apart).await), (Some(ann), Some(ben)));
@@ -252,16 +315,30 @@ fn members_come_with_their_names_in_the_order_they_came_and_only_once() {
     run(async {
         let [ann, ben] = people(db, ["ann@x.test", "ben@x.test"]).await;
         let id = project(db, vec![ben, ann]).await;
-        let members = db.read(async move |conn| projects::members(conn, id).await).await.expect("reads");
-        let mut found: Vec<_> = members.iter().map(|member| (member.user_id, member.name.as_str())).collect();
+        let members =
+            db.read(async move |conn| projects::members(conn, id).await).await.expect("reads");
+        let mut found: Vec<_> =
+            members.iter().map(|member| (member.user_id, member.name.as_str())).collect();
         found.sort();
         assert_eq!(found, [(ann, "Some One"), (ben, "Some One")]);
         assert!(members.is_sorted_by_key(|member| member.joined_at));
-        let is_member = async |id, user| db.read(async move |conn| projects::is_member(conn, id, user).await).await.expect("reads");
-        assert!(is_member(id, ann).await && !is_member(ProjectId(99), ann).await && !is_member(id, UserId(99)).await);
+        let is_member = async |id, user| {
+            db.read(async move |conn| projects::is_member(conn, id, user).await)
+                .await
+                .expect("reads")
+        };
+        assert!(
+            is_member(id, ann).await
+                && !is_member(ProjectId(99), ann).await
+                && !is_member(id, UserId(99)).await
+        );
         let again = db.write(Once::No, async move |tx| {
             let fault = projects::add_member(tx, id, ann).await.expect_err("is refused");
-            Err::<(), _>(if is_taken(&fault) { Error::Conflict("taken".into()) } else { fault.into() })
+            Err::<(), _>(if is_taken(&fault) {
+                Error::Conflict("taken".into())
+            } else {
+                fault.into()
+            })
         });
         assert_eq!(again.await, Err(Error::Conflict("taken".into())));
     });
@@ -273,14 +350,31 @@ fn a_stage_is_completed_once() {
     run(async {
         let [ann] = people(db, ["ann@x.test"]).await;
         let (id, other) = (project(db, vec![ann]).await, project(db, vec![ann]).await);
-        let stage = db.write(Once::No, async move |tx| Ok(projects::insert_stage(tx, id, "Design".into()).await?)).await.expect("writes");
+        let stage = db
+            .write(Once::No, async move |tx| {
+                Ok(projects::insert_stage(tx, id, "Design".into()).await?)
+            })
+            .await
+            .expect("writes");
         assert_eq!((stage.completed_at, stage.completed_by), (None, None));
-        let complete = async || db.write(Once::No, async move |tx| Ok(projects::complete_stage(tx, stage.id, ann).await?)).await;
+        let complete = async || {
+            db.write(Once::No, async move |tx| {
+                Ok(projects::complete_stage(tx, stage.id, ann).await?)
+            })
+            .await
+        };
         let done = complete().await.expect("writes").expect("completes");
         assert!(done.completed_at.is_some() && done.completed_by == Some(ann));
         assert_eq!(complete().await, Ok(None));
-        assert_eq!(db.read(async move |conn| projects::stages(conn, id).await).await, Ok(vec![done.clone()]));
-        let find = async |id| db.read(async move |conn| projects::stage(conn, id, done.id).await).await.expect("reads");
+        assert_eq!(
+            db.read(async move |conn| projects::stages(conn, id).await).await,
+            Ok(vec![done.clone()])
+        );
+        let find = async |id| {
+            db.read(async move |conn| projects::stage(conn, id, done.id).await)
+                .await
+                .expect("reads")
+        };
         assert!(find(id).await.is_some() && find(other).await.is_none());
     });
 }
@@ -290,7 +384,8 @@ fn a_member_who_is_held_is_not_removed_before_what_follows_is_announced() {
     let House { db, log, .. } = &house();
     run(async {
         let [ann, ben] = people(db, ["ann@x.test", "ben@x.test"]).await;
-        let (project, id) = (project(db, vec![ann, ben]).await, talk(db, None, vec![ann, ben]).await);
+        let (project, id) =
+            (project(db, vec![ann, ben]).await, talk(db, None, vec![ann, ben]).await);
         let (release, held) = tokio::sync::oneshot::channel::<()>();
         let (begun, begins) = tokio::sync::oneshot::channel();
         let mark = |minor| {
@@ -305,7 +400,10 @@ fn a_member_who_is_held_is_not_removed_before_what_follows_is_announced() {
             let (db, mark) = (db.clone(), mark(1));
             async move {
                 let work = async move |tx: &mut Tx| {
-                    assert!(projects::hold_member(tx, project, ben).await? && conversations::hold_member(tx, id, ben).await?);
+                    assert!(
+                        projects::hold_member(tx, project, ben).await?
+                            && conversations::hold_member(tx, id, ben).await?
+                    );
                     assert!(!conversations::hold_member(tx, id, UserId(99)).await?);
                     let _ = begun.send(());
                     let _ = held.await;
@@ -339,7 +437,8 @@ fn a_member_who_is_held_is_not_removed_before_what_follows_is_announced() {
         for removal in removals {
             removal.await.expect("joins").expect("writes");
         }
-        let order: Vec<bool> = log.events().iter().map(|event| event.data.contains("0.01")).collect();
+        let order: Vec<bool> =
+            log.events().iter().map(|event| event.data.contains("0.01")).collect();
         assert_eq!(order, [true, false, false]);
     });
 }

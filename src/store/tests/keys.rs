@@ -9,8 +9,13 @@ fn the_same_key_gives_the_first_answer_and_another_body_is_refused() {
         let first = db.write(key("a", 1), async |tx| place(tx, 1).await).await.expect("writes");
         let again = db.write(key("a", 1), async |tx| place(tx, 1).await).await.expect("replays");
         assert_eq!(again, first);
-        assert_eq!(db.write(key("a", 2), async |tx| place(tx, 2).await).await, Err(Error::KeyReused));
-        db.write(key("b", 2), async |tx| place(tx, 3).await).await.expect("another key is another write");
+        assert_eq!(
+            db.write(key("a", 2), async |tx| place(tx, 2).await).await,
+            Err(Error::KeyReused)
+        );
+        db.write(key("b", 2), async |tx| place(tx, 3).await)
+            .await
+            .expect("another key is another write");
         assert_eq!(all_orders(db).await, [1, 3]);
         assert_eq!(log.ids(), [1, 2]);
     });
@@ -20,7 +25,8 @@ fn the_same_key_gives_the_first_answer_and_another_body_is_refused() {
 fn a_failed_write_does_not_use_its_key_up() {
     let House { db, .. } = &house();
     run(async {
-        let failed: Result<Order, _> = db.write(key("a", 1), async |_tx| Err(Error::Forbidden)).await;
+        let failed: Result<Order, _> =
+            db.write(key("a", 1), async |_tx| Err(Error::Forbidden)).await;
         assert_eq!(failed, Err(Error::Forbidden));
         db.write(key("a", 2), async |tx| place(tx, 1).await).await.expect("the key is free");
     });
@@ -33,7 +39,9 @@ fn a_key_used_by_twenty_at_once_gives_one_row_and_one_event() {
         let crowd: Vec<_> = (0..20)
             .map(|_| {
                 let db = db.clone();
-                tokio::spawn(async move { db.write(key("a", 1), async |tx| place(tx, 1).await).await })
+                tokio::spawn(
+                    async move { db.write(key("a", 1), async |tx| place(tx, 1).await).await },
+                )
             })
             .collect();
         let mut answers = Vec::new();

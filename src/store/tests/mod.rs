@@ -1,5 +1,6 @@
-//! The write path as its callers see it. Each test has a database of its own: SQLite in a folder, or, with HUBCAST_TEST_POSTGRES set to
-//! `postgres://user@host:port` of a server where databases may be made, PostgreSQL. What is about SQLite's file or its batches stays there.
+//! The write path as its callers see it. Each test has a database of its own: SQLite in a folder,
+//! or, with HUBCAST_TEST_POSTGRES set to `postgres://user@host:port` of a server where databases
+//! may be made, PostgreSQL. What is about SQLite's file or its batches stays there.
 
 mod batches;
 mod chat;
@@ -29,7 +30,10 @@ use crate::event;
 use crate::model::{LogPosition, Money, Order, OrderStatus, Role, User, UserId};
 use crate::store::orders::{self, NewOrder, Page};
 use crate::store::users::{self, NewUser};
-use crate::store::{Claim, Committed, CommittedEvent, Db, Once, OpenError, Publisher, Silent, Ticket, Tx, is_missing_reference, is_taken};
+use crate::store::{
+    Claim, Committed, CommittedEvent, Db, Once, OpenError, Publisher, Silent, Ticket, Tx,
+    is_missing_reference, is_taken,
+};
 
 /// Remembers what was published, batch by batch, and where the log stood ahead of that.
 #[derive(Default)]
@@ -44,7 +48,10 @@ impl Publisher for Recorder {
         self.start.set((start, last)).expect("a log begins once");
     }
 
-    fn admit<'a>(&'a self, _bytes: usize) -> std::pin::Pin<Box<dyn Future<Output = Ticket> + Send + 'a>> {
+    fn admit<'a>(
+        &'a self,
+        _bytes: usize,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Ticket> + Send + 'a>> {
         Box::pin(std::future::ready(Box::new(()) as Ticket))
     }
 
@@ -65,7 +72,10 @@ impl Recorder {
     }
 
     fn ids(&self) -> Vec<i64> {
-        self.events().iter().filter_map(|event| event.position.map(|position| position.id.0)).collect()
+        self.events()
+            .iter()
+            .filter_map(|event| event.position.map(|position| position.id.0))
+            .collect()
     }
 }
 
@@ -121,8 +131,11 @@ struct PostgresDatabase {
 impl PostgresDatabase {
     fn create(server: String) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
-        let name = format!("hubcast_test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-        let mut admin = AsyncConnectionWrapper::<AsyncPgConnection>::establish(&format!("{server}/postgres")).expect("the server answers");
+        let name =
+            format!("hubcast_test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let mut admin =
+            AsyncConnectionWrapper::<AsyncPgConnection>::establish(&format!("{server}/postgres"))
+                .expect("the server answers");
         admin.batch_execute(&format!("CREATE DATABASE {name}")).expect("makes a database");
         Self { server, name, admin }
     }
@@ -137,7 +150,12 @@ impl PostgresDatabase {
 }
 
 fn postgres_settings(url: &str) -> DatabaseSettings {
-    DatabaseSettings { url: url.parse().expect("a URL"), synchronous: Synchronous::Normal, migrate: true, lock: true }
+    DatabaseSettings {
+        url: url.parse().expect("a URL"),
+        synchronous: Synchronous::Normal,
+        migrate: true,
+        lock: true,
+    }
 }
 
 impl Drop for PostgresDatabase {
@@ -155,12 +173,18 @@ impl Drop for House {
 }
 
 fn run<T>(test: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(test)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(test)
 }
 
 /// Places an order for no one and announces it; the total tells orders apart.
 async fn place(tx: &mut Tx, minor: i64) -> Result<Order, Error> {
-    let order = orders::insert(tx, &NewOrder { customer_id: None, total: Money::from_minor(minor) }).await?;
+    let order =
+        orders::insert(tx, &NewOrder { customer_id: None, total: Money::from_minor(minor) })
+            .await?;
     tx.emit(event::new_order(&order));
     Ok(order)
 }
@@ -174,16 +198,25 @@ async fn all_orders(db: &Db) -> Vec<i64> {
 async fn add_user(db: &Db, email: &'static str) -> Result<User, Error> {
     db.write(Once::No, async move |tx| {
         let new = NewUser { email, name: "Some One", password_hash: "hash", role: Role::Customer };
-        users::insert(tx, &new).await.map_err(|fault| if is_taken(&fault) { Error::Conflict("taken".into()) } else { fault.into() })
+        users::insert(tx, &new).await.map_err(|fault| {
+            if is_taken(&fault) { Error::Conflict("taken".into()) } else { fault.into() }
+        })
     })
     .await
 }
 
 fn key(name: &str, body: u8) -> Once {
-    Once::Key(Claim { user: UserId(1), method: "POST".into(), path: "/orders".into(), key: name.into(), body_hash: [body; 32] })
+    Once::Key(Claim {
+        user: UserId(1),
+        method: "POST".into(),
+        path: "/orders".into(),
+        key: name.into(),
+        body_hash: [body; 32],
+    })
 }
 
-/// Holds the writer inside a write until the sender is used or dropped, so that what is queued meanwhile becomes one batch with it.
+/// Holds the writer inside a write until the sender is used or dropped, so that what is queued
+/// meanwhile becomes one batch with it.
 fn hold(db: &Db) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), Error>>) {
     let (release, held) = mpsc::channel::<()>();
     let db = db.clone();

@@ -12,14 +12,21 @@ use crate::store::notifications::{self as rows, Page};
 
 fn notice(title: &str) -> Notice {
     let data = JsonObject::from_text(r#"{"b":1.0,"a":{}}"#.into());
-    Notice { kind: NotificationType::BackInStock, title: title.into(), message: "It is back".into(), data }
+    Notice {
+        kind: NotificationType::BackInStock,
+        title: title.into(),
+        message: "It is back".into(),
+        data,
+    }
 }
 
 /// Adds one for each of the titles.
 async fn add(db: &Db, user: UserId, titles: &[&'static str]) -> Vec<Notification> {
     let mut added = Vec::new();
     for &title in titles {
-        let written = db.write(Once::No, async move |tx| Ok(rows::insert(tx, user, &notice(title)).await?)).await;
+        let written = db
+            .write(Once::No, async move |tx| Ok(rows::insert(tx, user, &notice(title)).await?))
+            .await;
         added.push(written.expect("writes"));
     }
     added
@@ -35,22 +42,47 @@ async fn unread(db: &Db, user: UserId) -> i64 {
 }
 
 async fn mark_read(db: &Db, user: UserId, id: NotificationId) -> Option<(Notification, bool)> {
-    db.write(Once::No, async move |tx| Ok(rows::mark_read(tx, user, id).await?)).await.expect("writes")
+    db.write(Once::No, async move |tx| Ok(rows::mark_read(tx, user, id).await?))
+        .await
+        .expect("writes")
 }
 
 #[test]
 fn what_is_added_is_read_back_by_its_receiver_alone() {
     let House { db, .. } = &house();
     run(async {
-        let (ann, bob) = (add_user(db, "ann@x.test").await.expect("adds").id, add_user(db, "bob@x.test").await.expect("adds").id);
+        let (ann, bob) = (
+            add_user(db, "ann@x.test").await.expect("adds").id,
+            add_user(db, "bob@x.test").await.expect("adds").id,
+        );
         let [first] = add(db, ann, &["one"]).await.try_into().expect("one");
         let all = Page { user_id: ann, unread_only: false, before: None, limit: 10 };
-        assert_eq!(db.read(async move |conn| rows::list(conn, &all).await).await, Ok(vec![first.clone()]));
+        assert_eq!(
+            db.read(async move |conn| rows::list(conn, &all).await).await,
+            Ok(vec![first.clone()])
+        );
         let Notice { kind, title, message, data } = notice("one");
-        assert_eq!(first, Notification { kind, title, message, data, user_id: ann, is_read: false, ..first.clone() });
-        assert_eq!(titles(db, Page { user_id: bob, unread_only: false, before: None, limit: 10 }).await, Vec::<String>::new());
+        assert_eq!(
+            first,
+            Notification {
+                kind,
+                title,
+                message,
+                data,
+                user_id: ann,
+                is_read: false,
+                ..first.clone()
+            }
+        );
+        assert_eq!(
+            titles(db, Page { user_id: bob, unread_only: false, before: None, limit: 10 }).await,
+            Vec::<String>::new()
+        );
         assert_eq!(mark_read(db, bob, first.id).await, None);
-        assert_eq!(db.write(Once::No, async move |tx| Ok(rows::delete(tx, bob, first.id).await?)).await, Ok(false));
+        assert_eq!(
+            db.write(Once::No, async move |tx| Ok(rows::delete(tx, bob, first.id).await?)).await,
+            Ok(false)
+        );
         assert_eq!((unread(db, ann).await, unread(db, bob).await), (1, 0));
     });
 }
@@ -62,7 +94,9 @@ fn pages_are_newest_first_and_may_leave_out_what_is_read() {
         let ann = add_user(db, "ann@x.test").await.expect("adds").id;
         let added = add(db, ann, &["1", "2", "3", "4", "5"]).await;
         mark_read(db, ann, added[3].id).await.expect("is there"); // five were added
-        let list = async |unread_only, before, limit| titles(db, Page { user_id: ann, unread_only, before, limit }).await;
+        let list = async |unread_only, before, limit| {
+            titles(db, Page { user_id: ann, unread_only, before, limit }).await
+        };
         assert_eq!(list(false, None, 10).await, ["5", "4", "3", "2", "1"]);
         assert_eq!(list(false, Some(added[3].id), 2).await, ["3", "2"]); // as above
         assert_eq!(list(true, None, 2).await, ["5", "3"]);
@@ -74,17 +108,28 @@ fn pages_are_newest_first_and_may_leave_out_what_is_read() {
 fn reading_says_whether_it_changed_anything() {
     let House { db, .. } = &house();
     run(async {
-        let (ann, bob) = (add_user(db, "ann@x.test").await.expect("adds").id, add_user(db, "bob@x.test").await.expect("adds").id);
+        let (ann, bob) = (
+            add_user(db, "ann@x.test").await.expect("adds").id,
+            add_user(db, "bob@x.test").await.expect("adds").id,
+        );
         let [one, two, three] = add(db, ann, &["1", "2", "3"]).await.try_into().expect("three");
         add(db, bob, &["b"]).await;
         let read = Notification { is_read: true, ..one.clone() };
         assert_eq!(mark_read(db, ann, one.id).await, Some((read.clone(), true)));
         assert_eq!(mark_read(db, ann, one.id).await, Some((read, false)));
         assert_eq!(unread(db, ann).await, 2);
-        assert_eq!(db.write(Once::No, async move |tx| Ok(rows::delete(tx, ann, two.id).await?)).await, Ok(true));
-        assert_eq!(db.write(Once::No, async move |tx| Ok(rows::delete(tx, ann, two.id).await?)).await, Ok(false));
+        assert_eq!(
+            db.write(Once::No, async move |tx| Ok(rows::delete(tx, ann, two.id).await?)).await,
+            Ok(true)
+        );
+        assert_eq!(
+            db.write(Once::No, async move |tx| Ok(rows::delete(tx, ann, two.id).await?)).await,
+            Ok(false)
+        );
         assert_eq!(unread(db, ann).await, 1);
-        let mark_all = async || db.write(Once::No, async move |tx| Ok(rows::mark_all_read(tx, ann).await?)).await;
+        let mark_all = async || {
+            db.write(Once::No, async move |tx| Ok(rows::mark_all_read(tx, ann).await?)).await
+        };
         assert_eq!((mark_all().await, mark_all().await), (Ok(1), Ok(0)));
         assert_eq!(mark_read(db, ann, three.id).await.map(|(_, changed)| changed), Some(false));
         assert_eq!((unread(db, ann).await, unread(db, bob).await), (0, 1));
@@ -97,14 +142,20 @@ fn an_id_is_not_used_again_and_a_user_takes_its_notifications_along() {
     run(async {
         let ann = add_user(db, "ann@x.test").await.expect("adds").id;
         let [first, newest] = add(db, ann, &["1", "2"]).await.try_into().expect("two");
-        db.write(Once::No, async move |tx| Ok(rows::delete(tx, ann, newest.id).await?)).await.expect("writes");
+        db.write(Once::No, async move |tx| Ok(rows::delete(tx, ann, newest.id).await?))
+            .await
+            .expect("writes");
         let [later] = add(db, ann, &["3"]).await.try_into().expect("one");
         assert!(later.id > newest.id && newest.id > first.id);
-        let remove = async move |tx: &mut Tx| Ok(query!(tx.conn(), c => diesel::delete(user_rows::table.find(ann)).execute(c))?);
+        let remove = async move |tx: &mut Tx| {
+            Ok(query!(tx.conn(), c => diesel::delete(user_rows::table.find(ann)).execute(c))?)
+        };
         assert_eq!(db.write(Once::No, remove).await, Ok(1));
         assert_eq!(unread(db, ann).await, 0);
         let missing = db.write(Once::No, async move |tx| {
-            Ok(rows::insert(tx, ann, &notice("4")).await.is_err_and(|fault| is_missing_reference(&fault)))
+            Ok(rows::insert(tx, ann, &notice("4"))
+                .await
+                .is_err_and(|fault| is_missing_reference(&fault)))
         });
         assert_eq!(missing.await, Ok(true));
     });
@@ -139,9 +190,19 @@ fn counts_are_announced_in_the_order_in_which_they_became_true() {
         let names: Vec<&str> = events.iter().map(|event| &*event.name).collect();
         let stored: Vec<bool> = events.iter().map(|event| event.position.is_some()).collect();
         let pairs = usize::try_from(WRITES).expect("is small");
-        assert_eq!((names, stored), (["notification", "notifications:unread"].repeat(pairs), [true, false].repeat(pairs)));
-        let counts: Vec<String> = events.into_iter().filter(|event| event.position.is_none()).map(|event| event.data).collect();
-        assert_eq!(counts, (1..=WRITES).map(|count| format!(r#"{{"count":{count}}}"#)).collect::<Vec<_>>());
+        assert_eq!(
+            (names, stored),
+            (["notification", "notifications:unread"].repeat(pairs), [true, false].repeat(pairs))
+        );
+        let counts: Vec<String> = events
+            .into_iter()
+            .filter(|event| event.position.is_none())
+            .map(|event| event.data)
+            .collect();
+        assert_eq!(
+            counts,
+            (1..=WRITES).map(|count| format!(r#"{{"count":{count}}}"#)).collect::<Vec<_>>()
+        );
     });
 }
 
@@ -149,8 +210,12 @@ fn counts_are_announced_in_the_order_in_which_they_became_true() {
 fn receivers_are_found_by_id_and_by_role() {
     let House { db, .. } = &house();
     run(async {
-        let (ann, bob) = (add_user(db, "ann@x.test").await.expect("adds").id, add_user(db, "bob@x.test").await.expect("adds").id);
-        let existing = db.read(async move |conn| users::existing(conn, &[bob, UserId(99), ann]).await).await;
+        let (ann, bob) = (
+            add_user(db, "ann@x.test").await.expect("adds").id,
+            add_user(db, "bob@x.test").await.expect("adds").id,
+        );
+        let existing =
+            db.read(async move |conn| users::existing(conn, &[bob, UserId(99), ann]).await).await;
         assert_eq!(existing, Ok(vec![ann, bob]));
         let ids = async |audience, span, limit| {
             let found = db.read(async move |conn| {
@@ -160,11 +225,17 @@ fn receivers_are_found_by_id_and_by_role() {
             found.await.expect("reads")
         };
         assert_eq!(ids(Audience::All, Span::WHOLE, 10).await, (vec![ann, bob], 2, Some(bob)));
-        assert_eq!(ids(Audience::Role(Role::Customer), Span::WHOLE, 1).await, (vec![ann], 2, Some(bob)));
+        assert_eq!(
+            ids(Audience::Role(Role::Customer), Span::WHOLE, 1).await,
+            (vec![ann], 2, Some(bob))
+        );
         assert_eq!(ids(Audience::All, Span { after: ann, up_to: bob }, 10).await.0, [bob]);
         assert_eq!(ids(Audience::All, Span { after: UserId(0), up_to: ann }, 10).await.0, [ann]);
         assert_eq!(ids(Audience::Role(Role::Admin), Span::WHOLE, 10).await, (vec![], 0, None));
-        assert_eq!(ids(Audience::OtherMembers(ProjectId(1), ann), Span::WHOLE, 10).await, (vec![], 0, None));
+        assert_eq!(
+            ids(Audience::OtherMembers(ProjectId(1), ann), Span::WHOLE, 10).await,
+            (vec![], 0, None)
+        );
     });
 }
 
@@ -175,7 +246,11 @@ fn plan(folder: &TempDir, query: &str) -> String {
         #[diesel(sql_type = diesel::sql_types::Text)]
         detail: String,
     }
-    let mut conn = crate::store::file::connect(&folder.path().join("made/when/missing.db"), Synchronous::Normal).expect("opens");
+    let mut conn = crate::store::file::connect(
+        &folder.path().join("made/when/missing.db"),
+        Synchronous::Normal,
+    )
+    .expect("opens");
     let (sql, _values) = query.split_once(" -- binds").expect("diesel tells both");
     let explained = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}"));
     let steps = diesel::RunQueryDsl::load::<Step>(explained, &mut conn).expect("explains");
@@ -189,8 +264,12 @@ fn what_is_unread_is_found_by_its_own_index() {
     let older = || notifications::id.lt(NotificationId(5));
     let plans = [
         debug_query::<Sqlite, _>(&rows::unread_of(ann).count()).to_string(),
-        debug_query::<Sqlite, _>(&rows::unread_of(ann).filter(older()).order(notifications::id.desc())).to_string(),
-        debug_query::<Sqlite, _>(&rows::of(ann).filter(older()).order(notifications::id.desc())).to_string(),
+        debug_query::<Sqlite, _>(
+            &rows::unread_of(ann).filter(older()).order(notifications::id.desc()),
+        )
+        .to_string(),
+        debug_query::<Sqlite, _>(&rows::of(ann).filter(older()).order(notifications::id.desc()))
+            .to_string(),
     ];
     let expected = [
         "SEARCH notifications USING COVERING INDEX notifications_unread (user_id=? AND is_read=?)\n",

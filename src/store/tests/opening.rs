@@ -10,7 +10,10 @@ fn a_second_server_is_refused_and_a_command_is_not() {
     let command = Db::open(&beside, Arc::new(Silent)).expect("opens beside the server");
     run(async {
         add_user(&command, "a@example.test").await.expect("the command writes");
-        let found = db.read(async |conn| users::by_id(conn, UserId(1)).await).await.expect("the server reads");
+        let found = db
+            .read(async |conn| users::by_id(conn, UserId(1)).await)
+            .await
+            .expect("the server reads");
         assert_eq!(found.map(|user| user.email), Some("a@example.test".to_owned()));
     });
     command.close();
@@ -46,9 +49,16 @@ fn a_schema_that_is_behind_is_refused_when_it_may_not_be_migrated() {
 fn the_file_is_its_owners_only() {
     use std::os::unix::fs::PermissionsExt;
     let House { folder, .. } = &sqlite_house();
-    let mode = |path: &str| std::fs::metadata(folder.path().join(path)).expect("is there").permissions().mode() & 0o777;
+    let mode = |path: &str| {
+        std::fs::metadata(folder.path().join(path)).expect("is there").permissions().mode() & 0o777
+    };
     assert_eq!(
-        [mode("made"), mode("made/when"), mode("made/when/missing.db"), mode("made/when/missing.db-wal")],
+        [
+            mode("made"),
+            mode("made/when"),
+            mode("made/when/missing.db"),
+            mode("made/when/missing.db-wal")
+        ],
         [0o700, 0o700, 0o600, 0o600]
     );
 }

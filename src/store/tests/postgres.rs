@@ -1,5 +1,5 @@
-//! Several servers on one PostgreSQL, and what becomes of the log when they or their connections die. Without HUBCAST_TEST_POSTGRES they pass without
-//! a look.
+//! Several servers on one PostgreSQL, and what becomes of the log when they or their connections
+//! die. Without HUBCAST_TEST_POSTGRES they pass without a look.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
@@ -35,7 +35,8 @@ impl Two {
 
     /// Waits until both have announced everything.
     pub(super) async fn settle(&self) {
-        let head = Probe::connect(&self.house).await.number("SELECT last_id AS n FROM log_head").await;
+        let head =
+            Probe::connect(&self.house).await.number("SELECT last_id AS n FROM log_head").await;
         for log in [&self.house.log, &self.other_log] {
             until(async || log.ids().last().copied().unwrap_or_default() == head).await;
         }
@@ -79,11 +80,16 @@ impl Probe {
     }
 
     pub(super) async fn number(&mut self, sql: &str) -> i64 {
-        diesel_async::RunQueryDsl::get_result::<Number>(sql_query(sql), &mut self.0).await.expect("answers").n
+        diesel_async::RunQueryDsl::get_result::<Number>(sql_query(sql), &mut self.0)
+            .await
+            .expect("answers")
+            .n
     }
 
     pub(super) async fn words(&mut self, sql: &str) -> Vec<String> {
-        let rows: Vec<Word> = diesel_async::RunQueryDsl::get_results(sql_query(sql), &mut self.0).await.expect("answers");
+        let rows: Vec<Word> = diesel_async::RunQueryDsl::get_results(sql_query(sql), &mut self.0)
+            .await
+            .expect("answers");
         rows.into_iter().map(|row| row.n).collect()
     }
 
@@ -120,7 +126,11 @@ pub(super) async fn until_ready(db: &Db) {
 
 fn spoken(log: &Recorder) -> Vec<Message> {
     let events = log.events();
-    events.iter().filter(|event| event.name == "message:new").map(|event| serde_json::from_str(&event.data).expect("a message")).collect()
+    events
+        .iter()
+        .filter(|event| event.name == "message:new")
+        .map(|event| serde_json::from_str(&event.data).expect("a message"))
+        .collect()
 }
 
 #[test]
@@ -167,7 +177,10 @@ fn two_servers_announce_one_log_in_one_order_whatever_connections_are_killed() {
         killer.await.expect("joins");
         until_ready(&two.house.db).await;
         // The last of what was in doubt may still be in the outbox.
-        until(async || probe.number("SELECT count(*) AS n FROM outbox WHERE name IS NOT NULL").await == 0).await;
+        until(async || {
+            probe.number("SELECT count(*) AS n FROM outbox WHERE name IS NOT NULL").await == 0
+        })
+        .await;
         two.settle().await;
 
         let all: Vec<i64> = (1..=probe.number("SELECT last_id AS n FROM log_head").await).collect();
@@ -175,9 +188,14 @@ fn two_servers_announce_one_log_in_one_order_whatever_connections_are_killed() {
         let stored = history(&two.house.db, conversation).await;
         assert_eq!(spoken(&two.house.log), stored, "each once, and in the order of seq");
         assert_eq!(spoken(&two.other_log), stored);
-        let contents: BTreeSet<String> = stored.iter().map(|message| message.content.clone()).collect();
+        let contents: BTreeSet<String> =
+            stored.iter().map(|message| message.content.clone()).collect();
         assert_eq!(contents.len(), stored.len());
-        assert!(contents.is_superset(&said), "answered and not there: {:?}", said.difference(&contents));
+        assert!(
+            contents.is_superset(&said),
+            "answered and not there: {:?}",
+            said.difference(&contents)
+        );
         println!("{} answered, {} stored, of {}", said.len(), stored.len(), WRITERS * EACH);
     });
 }
@@ -187,13 +205,16 @@ fn what_is_for_a_whole_namespace_is_so_on_every_server() {
     let Some(two) = Two::open() else { return };
     run(async {
         let emit = async |tx: &mut Tx| {
-            tx.emit(event::product_updated(event::ProductAction::Deleted(crate::model::ProductId(3))));
+            tx.emit(event::product_updated(event::ProductAction::Deleted(
+                crate::model::ProductId(3),
+            )));
             Ok(())
         };
         two.house.db.write(Once::No, emit).await.expect("writes");
         two.settle().await;
         for log in [&two.house.log, &two.other_log] {
-            let rooms: Vec<Vec<String>> = log.events().into_iter().map(|event| event.rooms).collect();
+            let rooms: Vec<Vec<String>> =
+                log.events().into_iter().map(|event| event.rooms).collect();
             assert_eq!(rooms, [Vec::<String>::new()]);
         }
     });
@@ -219,15 +240,18 @@ fn what_a_server_does_of_its_own_keeps_its_place_among_the_events_of_others() {
                 log.batches.lock().expect("no test panics in here").push(vec![event]);
             }
         };
-        // Both bump the same counter, so that each waits for the other's commit: one with an event, the other with something of its own.
+        // Both bump the same counter, so that each waits for the other's commit: one with an event,
+        // the other with something of its own.
         let own = async |db: Db, log: Arc<Recorder>| {
             for _ in 0..60 {
                 let log = Arc::clone(&log);
                 let write = async move |tx: &mut Tx| {
                     let Conn::Postgres(conn) = tx.conn() else { unreachable!("there are two") };
-                    let bump =
-                        format!("UPDATE conversations SET last_seq = last_seq + 1 WHERE id = {conversation} RETURNING last_seq AS n");
-                    let Number { n: seq } = diesel_async::RunQueryDsl::get_result(sql_query(bump), conn).await?;
+                    let bump = format!(
+                        "UPDATE conversations SET last_seq = last_seq + 1 WHERE id = {conversation} RETURNING last_seq AS n"
+                    );
+                    let Number { n: seq } =
+                        diesel_async::RunQueryDsl::get_result(sql_query(bump), conn).await?;
                     tx.after_commit(mark(&log, seq));
                     Ok(())
                 };
@@ -250,7 +274,9 @@ fn what_a_server_does_of_its_own_keeps_its_place_among_the_events_of_others() {
         for log in [&two.house.log, &two.other_log] {
             let seq = |event: &CommittedEvent| match &*event.name {
                 "mark" => event.data.parse().ok(),
-                "message:new" => serde_json::from_str(&event.data).ok().map(|message: Message| message.seq),
+                "message:new" => {
+                    serde_json::from_str(&event.data).ok().map(|message: Message| message.seq)
+                }
                 _ => None,
             };
             let seen: Vec<i64> = log.events().iter().filter_map(seq).collect();
@@ -268,7 +294,9 @@ fn what_a_server_has_committed_before_it_died_is_announced_by_the_others() {
     let Some(two) = Two::open() else { return };
     run(async {
         let mut probe = Probe::connect(&two.house).await;
-        probe.execute("INSERT INTO outbox (origin, rooms, members) VALUES (4711, '{}', '{}')").await;
+        probe
+            .execute("INSERT INTO outbox (origin, rooms, members) VALUES (4711, '{}', '{}')")
+            .await;
         probe.execute(STRAY).await;
         until(async || !two.house.log.ids().is_empty() && !two.other_log.ids().is_empty()).await;
         for log in [&two.house.log, &two.other_log] {
@@ -277,7 +305,8 @@ fn what_a_server_has_committed_before_it_died_is_announced_by_the_others() {
             assert_eq!(event.except, ["conversation:7"]);
             assert_eq!(event.rooms[0], "admin"); // whoever has read it from the log has asked who the members are: here there are none
         }
-        let told: Vec<usize> = [&two.house.log, &two.other_log].map(|log| log.events()[0].rooms.len()).into();
+        let told: Vec<usize> =
+            [&two.house.log, &two.other_log].map(|log| log.events()[0].rooms.len()).into();
         assert!(told.contains(&3), "{told:?}");
     });
 }
@@ -291,7 +320,12 @@ fn the_members_of_a_conversation_are_found_again_when_the_log_is_read() {
         try_say(&two.house.db, conversation, ann, "hello".into(), None).await.expect("writes");
         two.settle().await;
         let received = |log: &Recorder| {
-            let mut rooms = log.events().into_iter().find(|event| event.name == "messageReceived").expect("is there").rooms;
+            let mut rooms = log
+                .events()
+                .into_iter()
+                .find(|event| event.name == "messageReceived")
+                .expect("is there")
+                .rooms;
             rooms.sort();
             rooms
         };
@@ -306,7 +340,9 @@ fn a_write_whose_events_find_no_place_is_rolled_back() {
     run(async {
         let db = &two.house.db;
         let mut probe = Probe::connect(&two.house).await;
-        probe.execute("ALTER TABLE outbox ADD CONSTRAINT refused CHECK (name <> 'new_order')").await;
+        probe
+            .execute("ALTER TABLE outbox ADD CONSTRAINT refused CHECK (name <> 'new_order')")
+            .await;
         for _ in 0..20 {
             let refused = db.write(Once::No, async |tx| place(tx, 1).await).await;
             assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
@@ -341,7 +377,10 @@ fn a_deadlock_is_told_as_something_that_passes() {
         let (left, right) = (touch(one, other), touch(other, one));
         let outcomes = [left.await.expect("joins"), right.await.expect("joins")];
         assert!(outcomes.contains(&Ok(())), "{outcomes:?}");
-        assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(Error::Unavailable(_)))), "{outcomes:?}");
+        assert!(
+            outcomes.iter().any(|outcome| matches!(outcome, Err(Error::Unavailable(_)))),
+            "{outcomes:?}"
+        );
     });
 }
 

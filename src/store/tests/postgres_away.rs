@@ -1,5 +1,6 @@
-//! PostgreSQL goes away and comes back: what is answered meanwhile, and what of it is told. A line in between plays the part of a database that is cut
-//! off, does not answer, or is lost at the worst moment. Without HUBCAST_TEST_POSTGRES they pass without a look.
+//! PostgreSQL goes away and comes back: what is answered meanwhile, and what of it is told. A line
+//! in between plays the part of a database that is cut off, does not answer, or is lost at the
+//! worst moment. Without HUBCAST_TEST_POSTGRES they pass without a look.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -53,8 +54,13 @@ impl Proxy {
     fn start(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
         let address = listener.local_addr().expect("is bound");
-        let state = Arc::new(State { line: Mutex::new(Line::Open), over: AtomicBool::new(false), open: Mutex::default() });
-        let (shared, server) = (Arc::clone(&state), server.rsplit('@').next().expect("has a host").to_owned());
+        let state = Arc::new(State {
+            line: Mutex::new(Line::Open),
+            over: AtomicBool::new(false),
+            open: Mutex::default(),
+        });
+        let (shared, server) =
+            (Arc::clone(&state), server.rsplit('@').next().expect("has a host").to_owned());
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 if shared.over.load(Ordering::Relaxed) {
@@ -65,7 +71,11 @@ impl Proxy {
                 }
                 let server = TcpStream::connect(&server).expect("the server answers");
                 let copy = |stream: &TcpStream| stream.try_clone().expect("is copied");
-                shared.open.lock().expect("no test panics in here").extend([copy(&client), copy(&server)]);
+                shared
+                    .open
+                    .lock()
+                    .expect("no test panics in here")
+                    .extend([copy(&client), copy(&server)]);
                 let (back, to_server) = ((copy(&server), copy(&client)), Arc::clone(&shared));
                 thread::spawn(move || pass(client, server, &to_server, true));
                 let to_client = Arc::clone(&shared);
@@ -180,7 +190,8 @@ fn a_write_that_is_under_way_when_the_line_is_cut_is_unavailable_and_undone() {
     let Some(Distant { house, proxy }) = &Distant::open() else { return };
     run(async {
         let House { db, log, .. } = house;
-        let (begun, cut) = (Arc::new(tokio::sync::Barrier::new(2)), Arc::new(tokio::sync::Barrier::new(2)));
+        let (begun, cut) =
+            (Arc::new(tokio::sync::Barrier::new(2)), Arc::new(tokio::sync::Barrier::new(2)));
         let write = tokio::spawn({
             let (db, begun, cut) = (db.clone(), Arc::clone(&begun), Arc::clone(&cut));
             async move {
@@ -205,7 +216,8 @@ fn a_write_that_is_under_way_when_the_line_is_cut_is_unavailable_and_undone() {
 }
 
 #[test]
-fn a_commit_without_an_answer_is_unavailable_and_its_events_and_what_follows_it_come_when_the_database_is_back() {
+fn a_commit_without_an_answer_is_unavailable_and_its_events_and_what_follows_it_come_when_the_database_is_back()
+ {
     let Some(Distant { house, proxy }) = &Distant::open() else { return };
     run(async {
         let House { db, log, .. } = house;
@@ -217,7 +229,10 @@ fn a_commit_without_an_answer_is_unavailable_and_its_events_and_what_follows_it_
             tx.after_commit(move || then.store(true, Ordering::Relaxed));
             place(tx, 2).await
         });
-        assert_eq!(reason(lost.await), "The database went away before it confirmed; the change may have been made");
+        assert_eq!(
+            reason(lost.await),
+            "The database went away before it confirmed; the change may have been made"
+        );
         proxy.set(Line::Open);
         until(async || done.load(Ordering::Relaxed)).await;
         assert_eq!(log.ids(), [1, 2]);
@@ -258,7 +273,9 @@ fn a_database_that_does_not_answer_holds_nobody_up_for_long() {
         let crowd: Vec<_> = (0..40)
             .map(|minor| {
                 let db = db.clone();
-                tokio::spawn(async move { db.write(Once::No, async move |tx| place(tx, minor).await).await })
+                tokio::spawn(async move {
+                    db.write(Once::No, async move |tx| place(tx, minor).await).await
+                })
             })
             .collect();
         for write in crowd {
@@ -284,8 +301,13 @@ fn a_server_does_not_start_without_its_database_and_says_so_in_one_line() {
     let url = proxied(&database, &proxy).replacen('@', ":hush-hush@", 1);
     for (line, words) in [(Line::Cut, "cannot be reached"), (Line::Silent, "does not answer")] {
         proxy.set(line);
-        let Err(error) = Db::open(&postgres_settings(&url), Arc::new(Silent)) else { panic!("it opened") };
+        let Err(error) = Db::open(&postgres_settings(&url), Arc::new(Silent)) else {
+            panic!("it opened")
+        };
         let text = error.to_string();
-        assert!(text.contains(words) && !text.contains('\n') && !text.contains("hush-hush"), "{text}");
+        assert!(
+            text.contains(words) && !text.contains('\n') && !text.contains("hush-hush"),
+            "{text}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Where the log stands on PostgreSQL: at a start, and when the database is not the one that it was.
+//! Where the log stands on PostgreSQL: at a start, and when the database is not the one that it
+//! was.
 
 use super::postgres::{Probe, Two, until, until_ready};
 use super::*;
@@ -19,7 +20,10 @@ fn what_a_server_that_died_has_left_is_announced_behind_the_start_of_the_next() 
     let next = Db::open(&house.database().settings(), log.clone()).expect("opens");
     run(until(async || log.ids() == [2]));
     let (start, last) = log.start.get().expect("the log has begun");
-    assert_eq!((start.id.0, last.iter().map(|event| event.position).collect::<Vec<_>>()), (1, vec![Some(*start)]));
+    assert_eq!(
+        (start.id.0, last.iter().map(|event| event.position).collect::<Vec<_>>()),
+        (1, vec![Some(*start)])
+    );
     next.close();
 }
 
@@ -30,7 +34,8 @@ fn another_database_begins_an_epoch_and_the_same_one_does_not() {
         let (db, log) = (&two.house.db, &two.house.log);
         let mut probe = Probe::connect(&two.house).await;
         let epochs = "SELECT epoch || ' ' || first_id AS n FROM epochs ORDER BY number";
-        let [first] = probe.words(epochs).await.try_into().expect("two servers have begun one epoch");
+        let [first] =
+            probe.words(epochs).await.try_into().expect("two servers have begun one epoch");
         assert_eq!(first, format!("{} 1", log.start().epoch.0));
         db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
 
@@ -67,8 +72,13 @@ fn a_log_that_has_lost_its_tail_begins_an_epoch_and_what_comes_is_announced() {
         probe.execute("BEGIN; DELETE FROM events WHERE id > 3; DELETE FROM event_rooms WHERE event_id > 3; UPDATE log_head SET last_id = 3; COMMIT").await;
         db.write(Once::No, async |tx| place(tx, 9).await).await.expect("writes");
         until(async || two.other_log.ids().len() == 6).await;
-        assert_eq!((log.ids(), two.other_log.ids()), (vec![1, 2, 3, 4, 5, 4], vec![1, 2, 3, 4, 5, 4]));
-        let last = |log: &Recorder| log.events().last().and_then(|event| event.position).expect("has a place").epoch;
+        assert_eq!(
+            (log.ids(), two.other_log.ids()),
+            (vec![1, 2, 3, 4, 5, 4], vec![1, 2, 3, 4, 5, 4])
+        );
+        let last = |log: &Recorder| {
+            log.events().last().and_then(|event| event.position).expect("has a place").epoch
+        };
         assert_ne!(last(log), log.start().epoch);
         assert_eq!(last(log), last(&two.other_log));
     });

@@ -1,6 +1,7 @@
-//! TLS to PostgreSQL: who is taken for the database, and when it goes on in the clear. The server has a certificate for `localhost`, and none for
-//! its address. Without HUBCAST_TEST_POSTGRES, or for what needs it HUBCAST_TEST_POSTGRES_CA, the path of the CA's certificate, they pass without a
-//! look.
+//! TLS to PostgreSQL: who is taken for the database, and when it goes on in the clear. The server
+//! has a certificate for `localhost`, and none for its address. Without HUBCAST_TEST_POSTGRES, or
+//! for what needs it HUBCAST_TEST_POSTGRES_CA, the path of the CA's certificate, they pass without
+//! a look.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -47,9 +48,12 @@ impl Secured {
 }
 
 fn look(url: &str) -> Result<bool, String> {
-    let db = Db::open(&postgres_settings(url), Arc::new(Silent)).map_err(|fault| fault.to_string())?;
+    let db =
+        Db::open(&postgres_settings(url), Arc::new(Silent)).map_err(|fault| fault.to_string())?;
     let tls = run(db.read(async |conn| {
-        let own = diesel::select(sql::<Bool>("(SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())"));
+        let own = diesel::select(sql::<Bool>(
+            "(SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())",
+        ));
         query!(conn, c => own.get_result(c))
     }));
     db.close();
@@ -64,15 +68,26 @@ fn assert_refused(outcome: Result<bool, String>, reason: &str) {
 #[test]
 fn with_verify_full_the_name_and_who_signed_it_count() {
     let Some(secured) = Secured::create() else { return };
-    let (ours, another) =
-        (format!("sslmode=verify-full&sslrootcert={}", secured.ca), format!("sslmode=verify-full&sslrootcert={ANOTHER_CA}"));
+    let (ours, another) = (
+        format!("sslmode=verify-full&sslrootcert={}", secured.ca),
+        format!("sslmode=verify-full&sslrootcert={ANOTHER_CA}"),
+    );
     assert_eq!(secured.look(BY_NAME, &ours), Ok(true));
-    assert_refused(secured.look(BY_ADDRESS, &ours), "The database's certificate is for another name");
+    assert_refused(
+        secured.look(BY_ADDRESS, &ours),
+        "The database's certificate is for another name",
+    );
     assert_refused(secured.look(BY_NAME, &another), "The database's certificate is not trusted");
     // Whatever the system trusts, the CA of a test is not among it.
     if "postgres://h/d?sslrootcert=system".parse::<DatabaseUrl>().is_ok() {
-        assert_refused(secured.look(BY_NAME, "sslrootcert=system"), "The database's certificate is not trusted");
-        assert_refused(secured.look(BY_NAME, "sslmode=verify-full"), "The database's certificate is not trusted");
+        assert_refused(
+            secured.look(BY_NAME, "sslrootcert=system"),
+            "The database's certificate is not trusted",
+        );
+        assert_refused(
+            secured.look(BY_NAME, "sslmode=verify-full"),
+            "The database's certificate is not trusted",
+        );
     }
 }
 
@@ -91,7 +106,12 @@ fn with_verify_ca_it_counts_who_signed_it_and_not_the_name() {
 #[test]
 fn without_roots_it_is_tls_with_anyone_or_none() {
     let Some(secured) = Secured::create() else { return };
-    for (parameters, tls) in [("sslmode=require", true), ("sslmode=prefer", true), ("", true), ("sslmode=disable", false)] {
+    for (parameters, tls) in [
+        ("sslmode=require", true),
+        ("sslmode=prefer", true),
+        ("", true),
+        ("sslmode=disable", false),
+    ] {
         assert_eq!(secured.look(BY_ADDRESS, parameters), Ok(tls), "{parameters}");
     }
 }
@@ -105,7 +125,8 @@ enum Answer {
     Garbage,
 }
 
-/// Stands before a PostgreSQL and answers those who ask for TLS; others are passed on. Ends with the test's process.
+/// Stands before a PostgreSQL and answers those who ask for TLS; others are passed on. Ends with
+/// the test's process.
 fn before(server: &str, answer: Answer) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
     let address = listener.local_addr().expect("is bound");
@@ -152,12 +173,18 @@ fn where_no_tls_can_be_had_prefer_goes_on_in_the_clear_and_require_does_not() {
     };
     let database = PostgresDatabase::create(server);
     let (user, _) = database.server.rsplit_once('@').expect("has a user");
-    for (answer, reason) in [(Answer::No, "The database offers no TLS"), (Answer::Garbage, "TLS with the database fails")] {
+    for (answer, reason) in [
+        (Answer::No, "The database offers no TLS"),
+        (Answer::Garbage, "TLS with the database fails"),
+    ] {
         let address = before(&database.server, answer);
-        let look = |mode: &str| look(&format!("{user}:hush-hush@{address}/{}?{mode}", database.name));
+        let look =
+            |mode: &str| look(&format!("{user}:hush-hush@{address}/{}?{mode}", database.name));
         assert_eq!(look("sslmode=prefer"), Ok(false));
         assert_eq!(look(""), Ok(false));
-        for mode in ["sslmode=require".to_owned(), format!("sslmode=verify-ca&sslrootcert={ANOTHER_CA}")] {
+        for mode in
+            ["sslmode=require".to_owned(), format!("sslmode=verify-ca&sslrootcert={ANOTHER_CA}")]
+        {
             let outcome = look(&mode);
             assert!(!outcome.as_ref().is_err_and(|text| text.contains("hush-hush")));
             assert_refused(outcome, reason);

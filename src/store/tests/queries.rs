@@ -15,13 +15,23 @@ fn what_is_written_is_read_back_and_announced_as_the_contract_says() {
     let House { db, log, .. } = &house();
     run(async {
         let order = db.write(Once::No, async |tx| place(tx, 1250).await).await.expect("writes");
-        let read = db.read(async move |conn| orders::by_id(conn, order.id).await).await.expect("reads").expect("is there");
+        let read = db
+            .read(async move |conn| orders::by_id(conn, order.id).await)
+            .await
+            .expect("reads")
+            .expect("is there");
         assert_eq!(read.order, order);
         assert_eq!(read.customer, None);
         let [stored] = log.events().try_into().expect("one event");
         let new = event::new_order(&order);
         assert_eq!(
-            (stored.position.map(|position| position.id), &*stored.namespace, &*stored.name, stored.rooms, stored.data),
+            (
+                stored.position.map(|position| position.id),
+                &*stored.namespace,
+                &*stored.name,
+                stored.rooms,
+                stored.data
+            ),
             (Some(EventId(1)), "/admin", "new_order", vec!["admin".to_owned()], new.data)
         );
     });
@@ -33,8 +43,11 @@ fn an_e_mail_is_unique_without_regard_to_case() {
     run(async {
         let user = add_user(db, "Ann@Example.test").await.expect("adds");
         assert_eq!(add_user(db, "ann@example.TEST").await, Err(Error::Conflict("taken".into())));
-        let found =
-            db.read(async |conn| users::credentials_by_email(conn, "ANN@example.test").await).await.expect("reads").expect("is there");
+        let found = db
+            .read(async |conn| users::credentials_by_email(conn, "ANN@example.test").await)
+            .await
+            .expect("reads")
+            .expect("is there");
         assert_eq!((found.user, found.password_hash.as_str()), (user.clone(), "hash"));
         let listed = db.read(async |conn| users::list(conn, None, 10).await).await.expect("reads");
         assert_eq!(listed, [user]);
@@ -48,16 +61,27 @@ fn orders_are_listed_newest_first_by_customer_and_by_page_each_with_its_customer
         let ann = add_user(db, "ann@example.test").await.expect("adds");
         for (customer_id, minor) in [(Some(ann.id), 1), (None, 2), (Some(ann.id), 3)] {
             let new = NewOrder { customer_id, total: Money::from_minor(minor) };
-            db.write(Once::No, async move |tx| Ok(orders::insert(tx, &new).await?)).await.expect("writes");
+            db.write(Once::No, async move |tx| Ok(orders::insert(tx, &new).await?))
+                .await
+                .expect("writes");
         }
         let list = async |customer_id, before, limit| {
             let page = Page { customer_id, before, limit };
-            let rows = db.read(async move |conn| orders::list(conn, &page).await).await.expect("reads");
-            rows.into_iter().map(|row| (row.order.total.minor(), row.customer.map(|user| user.email))).collect::<Vec<_>>()
+            let rows =
+                db.read(async move |conn| orders::list(conn, &page).await).await.expect("reads");
+            rows.into_iter()
+                .map(|row| (row.order.total.minor(), row.customer.map(|user| user.email)))
+                .collect::<Vec<_>>()
         };
         let ann_email = Some("ann@example.test".to_owned());
-        assert_eq!(list(None, None, 10).await, [(3, ann_email.clone()), (2, None), (1, ann_email.clone())]);
-        assert_eq!(list(Some(ann.id), None, 10).await, [(3, ann_email.clone()), (1, ann_email.clone())]);
+        assert_eq!(
+            list(None, None, 10).await,
+            [(3, ann_email.clone()), (2, None), (1, ann_email.clone())]
+        );
+        assert_eq!(
+            list(Some(ann.id), None, 10).await,
+            [(3, ann_email.clone()), (1, ann_email.clone())]
+        );
         assert_eq!(list(None, Some(crate::model::OrderId(3)), 1).await, [(2, None)]);
     });
 }
@@ -78,8 +102,11 @@ fn an_order_moves_on_only_from_where_the_caller_saw_it() {
     let House { db, .. } = &house();
     run(async {
         let order = db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
-        let advance =
-            async |from, to| db.write(Once::No, async move |tx| Ok(orders::advance(tx, order.id, from, to).await?)).await.expect("writes");
+        let advance = async |from, to| {
+            db.write(Once::No, async move |tx| Ok(orders::advance(tx, order.id, from, to).await?))
+                .await
+                .expect("writes")
+        };
         assert_eq!(advance(Paid, Shipped).await, None);
         let paid = advance(Pending, Paid).await.expect("moves");
         assert_eq!((paid.status, paid.shipped_at), (Paid, None));
@@ -100,7 +127,11 @@ fn what_is_not_to_be_stored_is_announced_in_its_place_without_an_id() {
         })
         .await
         .expect("writes");
-        let ids: Vec<_> = log.events().into_iter().map(|event| event.position.map(|position| position.id)).collect();
+        let ids: Vec<_> = log
+            .events()
+            .into_iter()
+            .map(|event| event.position.map(|position| position.id))
+            .collect();
         assert_eq!(ids, [Some(EventId(1)), None, Some(EventId(2))]);
     });
 }
@@ -124,14 +155,19 @@ fn members_are_one_room_in_the_log_and_each_their_own_when_announced() {
         .await
         .expect("writes");
         let event = log.events().pop().expect("an event");
-        assert_eq!((event.rooms, event.except), (vec!["admin".into(), "user:3".into(), "user:5".into()], vec!["conversation:7".into()]));
+        assert_eq!(
+            (event.rooms, event.except),
+            (vec!["admin".into(), "user:3".into(), "user:5".into()], vec!["conversation:7".into()])
+        );
         let rows = async |conn: &mut Conn| {
-            let rooms = event_rooms::table.filter(event_rooms::event_id.eq(2)).order(event_rooms::room).select(event_rooms::room);
+            let rooms = event_rooms::table
+                .filter(event_rooms::event_id.eq(2))
+                .order(event_rooms::room)
+                .select(event_rooms::room);
             query!(&mut *conn, c => rooms.load::<String>(c))
         };
         assert_eq!(db.read(rows).await.expect("reads"), ["/admin#admin", "/admin#members:7"]);
-        let except =
-            async |conn: &mut Conn| query!(&mut *conn, c => events::table.find(2).select(events::except_json).first::<Option<String>>(c));
+        let except = async |conn: &mut Conn| query!(&mut *conn, c => events::table.find(2).select(events::except_json).first::<Option<String>>(c));
         assert_eq!(db.read(except).await.expect("reads").as_deref(), Some(r#"["conversation:7"]"#));
     });
 }
@@ -148,12 +184,22 @@ fn an_event_without_rooms_is_found_again_by_all_of_its_namespace_and_by_no_other
         .expect("writes");
         let [told] = log.events().try_into().expect("one event");
         assert_eq!((&*told.namespace, &told.rooms), ("/", &Vec::new()));
-        let last = db.read(async |conn| history::last(conn, EventId(1)).await).await.expect("reads");
+        let last =
+            db.read(async |conn| history::last(conn, EventId(1)).await).await.expect("reads");
         assert_eq!(last, [told], "as after a start");
         for (namespace, found) in [("/", 1), ("/admin", 0)] {
             let stay = SessionRoom { room: "user:5".into(), since: EventId(0), until: None };
-            let audience = history::Audience { namespace: namespace.into(), user: UserId(5), stays: vec![stay] };
-            let page = db.read(async move |conn| history::page(conn, &audience, EventId(0), EventId(1)).await).await.expect("reads");
+            let audience = history::Audience {
+                namespace: namespace.into(),
+                user: UserId(5),
+                stays: vec![stay],
+            };
+            let page = db
+                .read(async move |conn| {
+                    history::page(conn, &audience, EventId(0), EventId(1)).await
+                })
+                .await
+                .expect("reads");
             assert_eq!(page.map(|(events, _)| events.len()), Some(found), "{namespace}");
         }
     });

@@ -27,14 +27,28 @@ impl Batched for Place {
     async fn together(tx: &mut Tx, batch: &[&Self]) -> QueryResult<Vec<Result<Order, Error>>> {
         batch[0].batches.lock().expect("no test panics in here").push(batch.len()); // never an empty one
         assert!(batch.iter().all(|place| place.fate != Fate::Panics), "expected by the test");
-        let new: Vec<_> = batch.iter().filter(|place| place.fate == Fate::Written).map(|place| &place.new).collect();
+        let new: Vec<_> = batch
+            .iter()
+            .filter(|place| place.fate == Fate::Written)
+            .map(|place| &place.new)
+            .collect();
         let mut orders = orders::insert_all(tx, &new).await?.into_iter();
-        let done = |place: &&Self| if place.fate == Fate::Written { orders.next().ok_or(Error::Internal) } else { Err(Error::Forbidden) };
+        let done = |place: &&Self| {
+            if place.fate == Fate::Written {
+                orders.next().ok_or(Error::Internal)
+            } else {
+                Err(Error::Forbidden)
+            }
+        };
         Ok(batch.iter().map(done).collect())
     }
 
     fn refused(fault: DieselError) -> Error {
-        if is_missing_reference(&fault) { Error::BadRequest("No such customer".into()) } else { fault.into() }
+        if is_missing_reference(&fault) {
+            Error::BadRequest("No such customer".into())
+        } else {
+            fault.into()
+        }
     }
 
     fn announce(order: Order, tx: &mut Tx) -> Order {
@@ -44,12 +58,19 @@ impl Batched for Place {
 }
 
 /// One for each, at once. What they came to, and how many came together each time.
-async fn all_at_once(db: &Db, wanted: Vec<(Option<UserId>, Fate)>) -> (Vec<Result<i64, Error>>, Vec<usize>) {
+async fn all_at_once(
+    db: &Db,
+    wanted: Vec<(Option<UserId>, Fate)>,
+) -> (Vec<Result<i64, Error>>, Vec<usize>) {
     let batches = Arc::new(Mutex::default());
     let crowd: Vec<_> = (0..)
         .zip(wanted)
         .map(|(minor, (customer_id, fate))| {
-            let place = Place { new: NewOrder { customer_id, total: Money::from_minor(minor) }, fate, batches: Arc::clone(&batches) };
+            let place = Place {
+                new: NewOrder { customer_id, total: Money::from_minor(minor) },
+                fate,
+                batches: Arc::clone(&batches),
+            };
             let db = db.clone();
             tokio::spawn(async move { db.write_batched(Once::No, 0, place).await })
         })
@@ -65,7 +86,11 @@ async fn all_at_once(db: &Db, wanted: Vec<(Option<UserId>, Fate)>) -> (Vec<Resul
 /// How the announced orders lie in the log.
 fn announced(log: &Recorder) -> Vec<i64> {
     let total = |event: CommittedEvent| {
-        serde_json::from_str::<serde_json::Value>(&event.data).ok()?["total"].as_str()?.replace('.', "").parse().ok()
+        serde_json::from_str::<serde_json::Value>(&event.data).ok()?["total"]
+            .as_str()?
+            .replace('.', "")
+            .parse()
+            .ok()
     };
     log.events().into_iter().filter_map(total).collect()
 }
@@ -120,8 +145,11 @@ fn who_is_refused_or_breaks_the_statement_takes_nobody_along() {
 fn a_key_holds_for_one_of_a_kind_too() {
     let House { db, log, .. } = &house();
     run(async {
-        let place =
-            || Place { new: NewOrder { customer_id: None, total: Money::from_minor(5) }, fate: Fate::Written, batches: Arc::default() };
+        let place = || Place {
+            new: NewOrder { customer_id: None, total: Money::from_minor(5) },
+            fate: Fate::Written,
+            batches: Arc::default(),
+        };
         let first = db.write_batched(key("a", 1), 0, place()).await.expect("writes");
         assert_eq!(db.write_batched(key("a", 1), 0, place()).await, Ok(first));
         assert_eq!(db.write_batched(key("a", 2), 0, place()).await, Err(Error::KeyReused));

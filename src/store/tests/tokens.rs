@@ -12,19 +12,29 @@ const ONE: TokenId = TokenId([1; 32]);
 const OTHER: TokenId = TokenId([2; 32]);
 
 async fn standing(db: &Db, user: UserId, token: TokenId) -> Option<(i64, bool, bool)> {
-    let found = db.read(async move |conn| tokens::standing(conn, &Holder::User(user), &token).await).await.expect("reads");
-    found.map(|Standing { generation, ended_at, has_ended, .. }| (generation, ended_at.is_some(), has_ended))
+    let found = db
+        .read(async move |conn| tokens::standing(conn, &Holder::User(user), &token).await)
+        .await
+        .expect("reads");
+    found.map(|Standing { generation, ended_at, has_ended, .. }| {
+        (generation, ended_at.is_some(), has_ended)
+    })
 }
 
 async fn end(db: &Db, user: UserId, token: TokenId, until: Timestamp) {
-    db.write(Once::No, async move |tx| Ok(tokens::end(tx, user, &token, until).await?)).await.expect("writes");
+    db.write(Once::No, async move |tx| Ok(tokens::end(tx, user, &token, until).await?))
+        .await
+        .expect("writes");
 }
 
 #[test]
 fn one_token_ends_once_and_all_by_generation() {
     let House { db, .. } = &house();
     run(async {
-        let (ann, bob) = (add_user(db, "ann@example.test").await.expect("adds"), add_user(db, "bob@example.test").await.expect("adds"));
+        let (ann, bob) = (
+            add_user(db, "ann@example.test").await.expect("adds"),
+            add_user(db, "bob@example.test").await.expect("adds"),
+        );
         let later = Timestamp::now().after(Duration::from_secs(60));
         assert_eq!(standing(db, ann.id, ONE).await, Some((0, false, false)));
         for _ in 0..2 {
@@ -32,14 +42,24 @@ fn one_token_ends_once_and_all_by_generation() {
         }
         assert_eq!(standing(db, ann.id, ONE).await, Some((0, false, true)));
         assert_eq!(standing(db, ann.id, OTHER).await, Some((0, false, false)));
-        for (account, generation) in [(Account::Id(ann.id), 1), (Account::Email("ANN@example.test".into()), 2)] {
-            let ended = db.write(Once::No, async move |tx| Ok(tokens::end_all(tx, &account).await?.map(|(user, _)| user))).await;
+        for (account, generation) in
+            [(Account::Id(ann.id), 1), (Account::Email("ANN@example.test".into()), 2)]
+        {
+            let ended = db
+                .write(Once::No, async move |tx| {
+                    Ok(tokens::end_all(tx, &account).await?.map(|(user, _)| user))
+                })
+                .await;
             assert_eq!(ended, Ok(Some(ann.clone())));
             assert_eq!(standing(db, ann.id, OTHER).await, Some((generation, true, false)));
         }
         assert_eq!(standing(db, bob.id, OTHER).await, Some((0, false, false)));
         let nobody = Account::Id(UserId(99));
-        let ended = db.write(Once::No, async move |tx| Ok(tokens::end_all(tx, &nobody).await?.map(|(user, _)| user))).await;
+        let ended = db
+            .write(Once::No, async move |tx| {
+                Ok(tokens::end_all(tx, &nobody).await?.map(|(user, _)| user))
+            })
+            .await;
         assert_eq!(ended, Ok(None));
         assert_eq!(standing(db, UserId(99), ONE).await, None);
     });
@@ -58,10 +78,13 @@ fn what_has_ended_is_found_by_others_and_forgotten_when_the_token_would_be_over(
             Ok(tokens::end_all(tx, &Account::Id(ann.id)).await?.map(|(user, _)| user))
         });
         assert_eq!(all.await, Ok(Some(ann.clone())));
-        let found = async |moment| db.read(async move |conn| tokens::since(conn, moment).await).await.expect("reads");
+        let found = async |moment| {
+            db.read(async move |conn| tokens::since(conn, moment).await).await.expect("reads")
+        };
         let kinds = |found: Vec<(UserId, Ended)>| {
             assert!(found.iter().all(|(user, _)| *user == ann.id));
-            let count = |is: fn(&Ended) -> bool| found.iter().filter(|(_, ended)| is(ended)).count();
+            let count =
+                |is: fn(&Ended) -> bool| found.iter().filter(|(_, ended)| is(ended)).count();
             [
                 count(|ended| *ended == Ended::One(ONE)),
                 count(|ended| *ended == Ended::One(OTHER)),

@@ -46,7 +46,8 @@ impl Handler<TakeCensus> for Hub {
 
     fn handle(&mut self, TakeCensus { done }: TakeCensus, _: &mut Self::Context) {
         let Counts { sockets, events } = &self.counts;
-        let sockets = sockets.iter().map(|(namespace, count)| (namespace.to_string(), *count)).collect();
+        let sockets =
+            sockets.iter().map(|(namespace, count)| (namespace.to_string(), *count)).collect();
         let rooms = self.rooms.values().map(HashMap::len).sum();
         // Who asked may have gone.
         let _ = done.send(Census { sockets, rooms, events: *events });

@@ -1,5 +1,5 @@
-//! What is meant for certain sockets: one, a user's, a room's, or all of a namespace. A user's sockets the hub knows itself; who is in a room, only
-//! the outlets know.
+//! What is meant for certain sockets: one, a user's, a room's, or all of a namespace. A user's
+//! sockets the hub knows itself; who is in a room, only the outlets know.
 
 use std::num::NonZeroI64;
 use std::sync::Arc;
@@ -37,7 +37,10 @@ impl Hub {
 
     fn call_roll(&self, namespace: &Arc<str>, room: Option<&Arc<str>>, then: impl Fn() -> Then) {
         for worker in self.workers_of(namespace, room.map(|room| &**room)) {
-            self.tell(worker, Roll { namespace: Arc::clone(namespace), room: room.cloned(), then: then() });
+            self.tell(
+                worker,
+                Roll { namespace: Arc::clone(namespace), room: room.cloned(), then: then() },
+            );
         }
     }
 }
@@ -56,7 +59,10 @@ impl Handler<TellUser> for Hub {
     fn handle(&mut self, TellUser { user, event, share, done }: TellUser, _: &mut Self::Context) {
         event.routed_at(self.position);
         for socket in self.of_user(&event.namespace, &user) {
-            self.send_to(socket, Outgoing::Shared { event: Arc::clone(&event), share: Arc::clone(&share) });
+            self.send_to(
+                socket,
+                Outgoing::Shared { event: Arc::clone(&event), share: Arc::clone(&share) },
+            );
         }
         // Who waited may have gone.
         let _ = done.send(());
@@ -87,8 +93,14 @@ impl Handler<Describe> for Hub {
 
     fn handle(&mut self, Describe { sockets, done }: Describe, _: &mut Self::Context) {
         let known = |socket| {
-            let entry = self.sockets.get(&socket).filter(|entry| matches!(entry.way, Way::In(_)))?;
-            Some(Known { socket, sid: Arc::clone(&entry.sid), user: entry.user.clone(), attachment: entry.attachment.map(NonZeroI64::get) })
+            let entry =
+                self.sockets.get(&socket).filter(|entry| matches!(entry.way, Way::In(_)))?;
+            Some(Known {
+                socket,
+                sid: Arc::clone(&entry.sid),
+                user: entry.user.clone(),
+                attachment: entry.attachment.map(NonZeroI64::get),
+            })
         };
         // Who asked may have gone.
         let _ = done.send(sockets.into_iter().filter_map(known).collect());

@@ -38,16 +38,22 @@ async fn pair() -> (TlsStream<TcpStream>, Client) {
     let mut roots = RootCertStore::empty();
     roots.add(certificate.clone()).expect("can be a root");
     let provider = Arc::new(ring::default_provider());
-    let server = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions().expect("versions");
-    let server = server.with_no_client_auth().with_single_cert(vec![certificate], key).expect("a pair");
-    let client = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
+    let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .expect("versions");
+    let server =
+        server.with_no_client_auth().with_single_cert(vec![certificate], key).expect("a pair");
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions");
     let client = Arc::new(client.with_root_certificates(roots).with_no_client_auth());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("listens");
     let address = listener.local_addr().expect("an address");
     let shaking = thread::spawn(move || {
         let mut socket = Socket::connect(address).expect("connects");
         socket.set_read_timeout(Some(PATIENCE)).expect("takes a time-out");
-        let mut session = ClientConnection::new(client, "localhost".try_into().expect("a name")).expect("a session");
+        let mut session = ClientConnection::new(client, "localhost".try_into().expect("a name"))
+            .expect("a session");
         while session.is_handshaking() {
             session.complete_io(&mut socket).expect("a handshake");
         }
@@ -58,13 +64,20 @@ async fn pair() -> (TlsStream<TcpStream>, Client) {
     (stream, shaking.join().expect("a client"))
 }
 
-/// A link to a client, and all that was sent on it until the kernel was full: the last of it is with TLS.
+/// A link to a client, and all that was sent on it until the kernel was full: the last of it is
+/// with TLS.
 async fn full() -> (Rc<Link>, Client, Vec<u8>) {
     let (stream, client) = pair().await;
     let (tcp, session) = stream.into_inner();
     SockRef::from(&tcp).set_send_buffer_size(SEND_BUFFER).expect("takes a size");
     let settings = Arc::new(Settings { outbox_limit: usize::MAX / 2, ..Settings::default() });
-    let link = Link::new(Some(Io::tls(tcp, session)), Protocol::Plain, settings, Deadlines::new(), Rc::default());
+    let link = Link::new(
+        Some(Io::tls(tcp, session)),
+        Protocol::Plain,
+        settings,
+        Deadlines::new(),
+        Rc::default(),
+    );
     let mut sent = Vec::new();
     for n in (0..251).cycle() {
         let frame = [n; 10_000];
@@ -107,7 +120,8 @@ fn a_goodbye_comes_behind_all_that_was_sent_and_ends_tls() {
         sent.extend(websocket::close(Reason::Shutdown));
         let (heard, mut client) = read(client, sent.len()).await;
         assert!(heard == sent);
-        let rest = actix_rt::task::spawn_blocking(move || client.read(&mut [0; 1])).await.expect("reads");
+        let rest =
+            actix_rt::task::spawn_blocking(move || client.read(&mut [0; 1])).await.expect("reads");
         assert_eq!(rest.expect("an end that is said"), 0);
     });
 }
@@ -150,7 +164,10 @@ fn text_that_tls_holds_is_read_on_another_thread_though_the_socket_has_nothing()
         let there = thread::spawn(move || {
             actix_rt::System::new().block_on(async {
                 let (io, mut text) = (parcel.unpack().expect("is taken in"), BytesMut::new());
-                tokio::time::timeout(PATIENCE, io.read_buf(&mut text)).await.expect("is ready").expect("reads");
+                tokio::time::timeout(PATIENCE, io.read_buf(&mut text))
+                    .await
+                    .expect("is ready")
+                    .expect("reads");
                 text
             })
         });

@@ -1,5 +1,6 @@
-//! Engine.IO 4 (engine.io-protocol v4): one type digit, then the payload. Over WebSocket each packet is a frame; over long-polling many of
-//! them are one [`payload`]. The session decides which packets it takes; here all seven are read and written, whoever sends them.
+//! Engine.IO 4 (engine.io-protocol v4): one type digit, then the payload. Over WebSocket each
+//! packet is a frame; over long-polling many of them are one [`payload`]. The session decides which
+//! packets it takes; here all seven are read and written, whoever sends them.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -17,7 +18,8 @@ mod tests;
 /// The text of a ping packet.
 pub const PING: &str = "2";
 
-/// A packet (section "Protocol"). A payload that its type does not speak of is read over, as in the reference server.
+/// A packet (section "Protocol"). A payload that its type does not speak of is read over, as in the
+/// reference server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet<'a> {
     /// `0`: the handshake's answer, JSON; see [`open`]. Only a server has a use for sending it.
@@ -30,8 +32,8 @@ pub enum Packet<'a> {
     Pong(&'a str),
     /// `4`: text, to Socket.IO a packet.
     Message(&'a str),
-    /// A message that is bytes, to Socket.IO an attachment. A WebSocket's binary frame is one, whole and without a type digit; in text it
-    /// is `b` and base64.
+    /// A message that is bytes, to Socket.IO an attachment. A WebSocket's binary frame is one,
+    /// whole and without a type digit; in text it is `b` and base64.
     Binary(Bytes),
     /// `5`: the end of an upgrade.
     Upgrade,
@@ -48,7 +50,8 @@ pub enum Frame<'a> {
     Binary(Bytes),
 }
 
-/// Why a text or a payload is refused. Each of them ends the session: the reference server closes with its "parse error".
+/// Why a text or a payload is refused. Each of them ends the session: the reference server closes
+/// with its "parse error".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// A packet without a type digit; an empty payload is one such packet.
@@ -64,10 +67,13 @@ pub enum Fault {
 }
 
 /// Written with padding, read with or without.
-const BASE64: GeneralPurpose =
-    GeneralPurpose::new(&alphabet::STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
-/// Reads one packet that came as text. What came as a binary frame needs no reading: it is a [`Packet::Binary`].
+/// Reads one packet that came as text. What came as a binary frame needs no reading: it is a
+/// [`Packet::Binary`].
 ///
 /// # Errors
 /// [`Fault::Empty`], [`Fault::Type`] or [`Fault::Base64`].
@@ -136,10 +142,16 @@ impl Frame<'_> {
     }
 }
 
-/// The open packet (section "Handshake"): what a client must know of this session. `upgrades` names the transports that it may go on to;
-/// times are in milliseconds, `max_payload` is in bytes.
+/// The open packet (section "Handshake"): what a client must know of this session. `upgrades` names
+/// the transports that it may go on to; times are in milliseconds, `max_payload` is in bytes.
 #[must_use]
-pub fn open(sid: &str, upgrades: &[&str], ping_interval: Duration, ping_timeout: Duration, max_payload: usize) -> String {
+pub fn open(
+    sid: &str,
+    upgrades: &[&str],
+    ping_interval: Duration,
+    ping_timeout: Duration,
+    max_payload: usize,
+) -> String {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Open<'a> {
@@ -149,13 +161,20 @@ pub fn open(sid: &str, upgrades: &[&str], ping_interval: Duration, ping_timeout:
         ping_timeout: u128,
         max_payload: usize,
     }
-    let open = Open { sid, upgrades, ping_interval: ping_interval.as_millis(), ping_timeout: ping_timeout.as_millis(), max_payload };
+    let open = Open {
+        sid,
+        upgrades,
+        ping_interval: ping_interval.as_millis(),
+        ping_timeout: ping_timeout.as_millis(),
+        max_payload,
+    };
     // A struct of strings and numbers always has a JSON form.
     format!("0{}", serde_json::to_string(&open).unwrap_or_default())
 }
 
-/// The reference server's own handshake errors, `{"code":…,"message":…}`: engine.io 6.6 answers an HTTP request so. (An upgrade it answers
-/// with 400 and the bare message; a client's library sees neither.)
+/// The reference server's own handshake errors, `{"code":…,"message":…}`: engine.io 6.6 answers an
+/// HTTP request so. (An upgrade it answers with 400 and the bare message; a client's library sees
+/// neither.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HandshakeFault {
     /// Code 0.
@@ -164,7 +183,8 @@ pub enum HandshakeFault {
     SessionUnknown,
     /// Code 2: a session begins with a GET.
     BadMethod,
-    /// Code 3: another transport than the session's, WebSocket without an upgrade, an Origin that is no header value.
+    /// Code 3: another transport than the session's, WebSocket without an upgrade, an Origin that
+    /// is no header value.
     BadRequest,
     /// Code 4.
     Forbidden,
@@ -182,7 +202,9 @@ impl HandshakeFault {
             Self::BadMethod => (400, r#"{"code":2,"message":"Bad handshake method"}"#),
             Self::BadRequest => (400, r#"{"code":3,"message":"Bad request"}"#),
             Self::Forbidden => (403, r#"{"code":4,"message":"Forbidden"}"#),
-            Self::UnsupportedVersion => (400, r#"{"code":5,"message":"Unsupported protocol version"}"#),
+            Self::UnsupportedVersion => {
+                (400, r#"{"code":5,"message":"Unsupported protocol version"}"#)
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Many packets in one HTTP body (engine.io-protocol v4, "Packet encoding", "HTTP long-polling"): joined by a record separator, binary ones
-//! in base64. JSON escapes control characters, so no Socket.IO packet has a separator in it.
+//! Many packets in one HTTP body (engine.io-protocol v4, "Packet encoding", "HTTP long-polling"):
+//! joined by a record separator, binary ones in base64. JSON escapes control characters, so no
+//! Socket.IO packet has a separator in it.
 
 use super::{BASE64, Fault, Frame, Packet, decode as packet};
 use base64::Engine as _;
@@ -20,8 +21,8 @@ pub fn decode(payload: &[u8], limit: usize) -> Packets<'_> {
     Packets { rest: Some(payload), left: limit }
 }
 
-/// The packets of a payload, and behind them, when not all of it could be read, one [`Fault`]: nothing comes after that, as in the
-/// reference.
+/// The packets of a payload, and behind them, when not all of it could be read, one [`Fault`]:
+/// nothing comes after that, as in the reference.
 #[derive(Debug, Clone)]
 pub struct Packets<'a> {
     /// `None`: all is read, or the rest is not worth reading.
@@ -47,17 +48,19 @@ impl<'a> Iterator for Packets<'a> {
 
 impl std::iter::FusedIterator for Packets<'_> {}
 
-/// Adds a packet to a payload of at most `limit` bytes. `false`: it does not fit, the payload is as it was, and the packet has to wait for
-/// the next poll.
+/// Adds a packet to a payload of at most `limit` bytes. `false`: it does not fit, the payload is as
+/// it was, and the packet has to wait for the next poll.
 ///
-/// The first packet always fits, else it could never be sent. Bytes are counted as the official client counts them for `maxPayload`, save
-/// that a binary packet has its true length in base64 and not 1.33 times its own.
+/// The first packet always fits, else it could never be sent. Bytes are counted as the official
+/// client counts them for `maxPayload`, save that a binary packet has its true length in base64 and
+/// not 1.33 times its own.
 #[must_use]
 pub fn append(payload: &mut String, frame: &Frame<'_>, limit: usize) -> bool {
     let length = match frame {
         Frame::Text(text) => text.len(),
         // Of more than the address space nothing is left over.
-        Frame::Binary(bytes) => base64::encoded_len(bytes.len(), true).map_or(usize::MAX, |length| length.saturating_add(1)),
+        Frame::Binary(bytes) => base64::encoded_len(bytes.len(), true)
+            .map_or(usize::MAX, |length| length.saturating_add(1)),
     };
     if !payload.is_empty() {
         if payload.len().saturating_add(1).saturating_add(length) > limit {

@@ -75,8 +75,14 @@ fn what_is_no_packet_has_one_fault() {
 #[test]
 fn golden_bytes_of_payloads_both_ways() {
     for (text, packets) in [
-        ("4hello\x1e2\x1e4world", vec![Packet::Message("hello"), Packet::Ping(""), Packet::Message("world")]),
-        ("4hello\x1ebAQIDBA==", vec![Packet::Message("hello"), Packet::Binary(bytes(&[1, 2, 3, 4]))]),
+        (
+            "4hello\x1e2\x1e4world",
+            vec![Packet::Message("hello"), Packet::Ping(""), Packet::Message("world")],
+        ),
+        (
+            "4hello\x1ebAQIDBA==",
+            vec![Packet::Message("hello"), Packet::Binary(bytes(&[1, 2, 3, 4]))],
+        ),
         ("4€", vec![Packet::Message("€")]),
         ("6", vec![Packet::Noop]),
     ] {
@@ -129,7 +135,15 @@ fn the_first_packet_fits_any_payload() {
 
 #[test]
 fn the_open_packet_is_the_protocols() {
-    let open = |upgrades| open("lv_VI97HAXpY6yYWAAAC", upgrades, Duration::from_secs(25), Duration::from_secs(20), 1_000_000);
+    let open = |upgrades| {
+        open(
+            "lv_VI97HAXpY6yYWAAAC",
+            upgrades,
+            Duration::from_secs(25),
+            Duration::from_secs(20),
+            1_000_000,
+        )
+    };
     assert_eq!(
         open(&["websocket"]),
         r#"0{"sid":"lv_VI97HAXpY6yYWAAAC","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#
@@ -145,7 +159,11 @@ fn handshake_faults_are_the_reference_servers() {
         (HandshakeFault::BadMethod, 400, r#"{"code":2,"message":"Bad handshake method"}"#),
         (HandshakeFault::BadRequest, 400, r#"{"code":3,"message":"Bad request"}"#),
         (HandshakeFault::Forbidden, 403, r#"{"code":4,"message":"Forbidden"}"#),
-        (HandshakeFault::UnsupportedVersion, 400, r#"{"code":5,"message":"Unsupported protocol version"}"#),
+        (
+            HandshakeFault::UnsupportedVersion,
+            400,
+            r#"{"code":5,"message":"Unsupported protocol version"}"#,
+        ),
     ] {
         assert_eq!(fault.answer(), (status, body));
     }

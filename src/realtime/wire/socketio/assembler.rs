@@ -6,8 +6,9 @@ use super::{Body, Content, Fault, Packet, Whole, decode};
 
 /// What is there of a packet whose attachments have not all come. Without one it is a null pointer.
 ///
-/// It holds at most one packet's text and the bytes of its attachments, within the limit given to [`Assembler::binary`]. It knows no time:
-/// a client that never sends what it announced is the session's to end. After a fault nothing is held.
+/// It holds at most one packet's text and the bytes of its attachments, within the limit given to
+/// [`Assembler::binary`]. It knows no time: a client that never sends what it announced is the
+/// session's to end. After a fault nothing is held.
 #[derive(Debug, Default)]
 pub struct Assembler(Option<Box<Waiting>>);
 
@@ -32,15 +33,21 @@ impl Assembler {
         let Packet { namespace, body } = decode(text)?;
         match body {
             Body::Binary { content, due } => {
-                self.0 =
-                    Some(Box::new(Waiting { namespace: namespace.into(), content, due, attachments: Vec::with_capacity(due), size: 0 }));
+                self.0 = Some(Box::new(Waiting {
+                    namespace: namespace.into(),
+                    content,
+                    due,
+                    attachments: Vec::with_capacity(due),
+                    size: 0,
+                }));
                 Ok(None)
             }
             body => Ok(Some(Packet { namespace, body })),
         }
     }
 
-    /// Takes a binary message; gives the packet when it was the last one due. `limit`: bytes that a packet's attachments may have together.
+    /// Takes a binary message; gives the packet when it was the last one due. `limit`: bytes that a
+    /// packet's attachments may have together.
     ///
     /// # Errors
     /// [`Fault::NotDue`] when no packet has announced it, [`Fault::TooLarge`] above the limit.

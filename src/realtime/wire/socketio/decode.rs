@@ -1,10 +1,13 @@
-//! One packet's text, read. The outcome is that of socket.io-parser 4.2.7, except for what no client sends:
+//! One packet's text, read. The outcome is that of socket.io-parser 4.2.7, except for what no
+//! client sends:
 //!
 //! - no text at all is refused, and white space is no digit (to JavaScript both are the number 0);
-//! - an event, an answer and a CONNECT_ERROR have to have a payload, as the protocol asks, and an answer an id;
+//! - an event, an answer and a CONNECT_ERROR have to have a payload, as the protocol asks, and an
+//!   answer an id;
 //! - a name is text: half of a surrogate pair, which JavaScript's strings may have, is none;
 //! - an ack id is a u64, and arguments are at most [`MAX_ARGUMENTS`];
-//! - the number of attachments, and a placeholder's, is written as digits; a placeholder beside them is refused with the text, not with the last of them;
+//! - the number of attachments, and a placeholder's, is written as digits; a placeholder beside
+//!   them is refused with the text, not with the last of them;
 //! - a query behind a namespace's name is read over, as older clients send one.
 
 use std::fmt;
@@ -17,11 +20,13 @@ use super::{Body, Content, Fault, MAX_ARGUMENTS, MAX_ATTACHMENTS, Packet, RESERV
 /// Reads one packet's text.
 ///
 /// # Errors
-/// A [`Fault`] when the text is no packet; never one of those that only an [`super::Assembler`] can find.
+/// A [`Fault`] when the text is no packet; never one of those that only an [`super::Assembler`] can
+/// find.
 pub fn decode(text: &str) -> Result<Packet<'_>, Fault> {
     let mut chars = text.chars();
     let kind = chars.next().filter(|kind| ('0'..='6').contains(kind)).ok_or(Fault::Type)?;
-    let (due, rest) = if matches!(kind, '5' | '6') { split_count(chars.as_str())? } else { (0, chars.as_str()) };
+    let (due, rest) =
+        if matches!(kind, '5' | '6') { split_count(chars.as_str())? } else { (0, chars.as_str()) };
     let (namespace, rest) = split_namespace(rest);
     // Where it has no meaning, an id is read over.
     let (id, json) = split_id(rest)?;
@@ -50,7 +55,8 @@ fn split_count(text: &str) -> Result<(usize, &str), Fault> {
     }
 }
 
-/// A namespace stands before the first comma, when the text begins with a slash. A query behind it does not count.
+/// A namespace stands before the first comma, when the text begins with a slash. A query behind it
+/// does not count.
 fn split_namespace(text: &str) -> (&str, &str) {
     if !text.starts_with('/') {
         return ("/", text);
@@ -75,7 +81,8 @@ fn value<'a>(json: &'a str, begins: &[char]) -> Result<&'a RawValue, Fault> {
 }
 
 fn event(json: &str, ack: Option<u64>) -> Result<Content, Fault> {
-    let Named(Name(name), Arguments(args)) = serde_json::from_str(json).map_err(|_| Fault::Payload)?;
+    let Named(Name(name), Arguments(args)) =
+        serde_json::from_str(json).map_err(|_| Fault::Payload)?;
     Ok(Content::Event { name, args, ack })
 }
 
@@ -105,7 +112,11 @@ impl<'de> Deserialize<'de> for Name {
             return Ok(Self(json.to_owned()));
         }
         let name: String = serde_json::from_str(json).map_err(D::Error::custom)?;
-        if RESERVED.contains(&name.as_str()) { Err(D::Error::custom("a reserved name")) } else { Ok(Self(name)) }
+        if RESERVED.contains(&name.as_str()) {
+            Err(D::Error::custom("a reserved name"))
+        } else {
+            Ok(Self(name))
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! Packets, written: each text begins with Engine.IO's `4`, so that it is a whole Engine.IO packet. Values are JSON texts and go out as
-//! they are.
+//! Packets, written: each text begins with Engine.IO's `4`, so that it is a whole Engine.IO packet.
+//! Values are JSON texts and go out as they are.
 
 use bytes::Bytes;
 
@@ -19,9 +19,16 @@ pub fn connect_error(namespace: &str, message: &str, data: Option<&str>) -> Stri
     format!("44{}{{\"message\":{}{data}}}", prefix(namespace), quoted(message))
 }
 
-/// `2`: an event. `id`: an ack is asked for. `args`: JSON values with commas between; behind them the event's offset, if it has one.
+/// `2`: an event. `id`: an ack is asked for. `args`: JSON values with commas between; behind them
+/// the event's offset, if it has one.
 #[must_use]
-pub fn event(namespace: &str, name: &str, id: Option<u64>, args: &str, offset: Option<&str>) -> String {
+pub fn event(
+    namespace: &str,
+    name: &str,
+    id: Option<u64>,
+    args: &str,
+    offset: Option<&str>,
+) -> String {
     let offset = offset.map(|offset| format!(",{}", quoted(offset))).unwrap_or_default();
     let comma = if args.is_empty() { "" } else { "," };
     format!("42{}{}[{}{comma}{args}{offset}]", prefix(namespace), shown(id), quoted(name))
@@ -46,13 +53,15 @@ pub struct Encoded {
     pub attachments: Vec<Bytes>,
 }
 
-/// `5`: an [`event`] with attachments, into which the placeholders of `args` count. Attachments to which no placeholder points are left out, one
-/// to which several point is sent once; with none left it is a `2`.
+/// `5`: an [`event`] with attachments, into which the placeholders of `args` count. Attachments to
+/// which no placeholder points are left out, one to which several point is sent once; with none
+/// left it is a `2`.
 ///
 /// # Errors
-/// [`Fault::Attachments`] for a placeholder that points beside the attachments: the client would close the connection over it. So a
-/// stranger's JSON, which may hold anything that looks like a placeholder, can not stand beside attachments of others.
-/// [`Fault::TooManyAttachments`] for more than [`MAX_ATTACHMENTS`], [`Fault::Payload`] for JSON that is nested too deep.
+/// [`Fault::Attachments`] for a placeholder that points beside the attachments: the client would
+/// close the connection over it. So a stranger's JSON, which may hold anything that looks like a
+/// placeholder, can not stand beside attachments of others. [`Fault::TooManyAttachments`] for more
+/// than [`MAX_ATTACHMENTS`], [`Fault::Payload`] for JSON that is nested too deep.
 pub fn binary_event(
     namespace: &str,
     name: &str,
@@ -74,7 +83,12 @@ pub fn binary_event(
 ///
 /// # Errors
 /// As [`binary_event`].
-pub fn binary_ack(namespace: &str, id: &str, args: &str, attachments: &[Bytes]) -> Result<Encoded, Fault> {
+pub fn binary_ack(
+    namespace: &str,
+    id: &str,
+    args: &str,
+    attachments: &[Bytes],
+) -> Result<Encoded, Fault> {
     let (args, attachments) = counted(args, attachments)?;
     let text = match attachments.len() {
         0 => ack(namespace, id, &args),

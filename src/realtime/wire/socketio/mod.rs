@@ -1,13 +1,14 @@
-//! Socket.IO 5 (socket.io-protocol v5, "Packet encoding"): `<type>[<attachments>-][<namespace>,][<ack id>][<JSON>]`, and behind a packet
-//! that says so, its attachments, each a binary message of its own.
+//! Socket.IO 5 (socket.io-protocol v5, "Packet encoding"):
+//! `<type>[<attachments>-][<namespace>,][<ack id>][<JSON>]`, and behind a packet that says so, its
+//! attachments, each a binary message of its own.
 //!
-//! A packet's JSON is kept as the text it came as. Where bytes belong into it stands a placeholder, `{"_placeholder":true,"num":0}`, and
-//! there it stays: `num` counts into the list of [`bytes::Bytes`] that goes with the text, and [`binary_event`] and [`binary_ack`] count
-//! anew.
+//! A packet's JSON is kept as the text it came as. Where bytes belong into it stands a placeholder,
+//! `{"_placeholder":true,"num":0}`, and there it stays: `num` counts into the list of
+//! [`bytes::Bytes`] that goes with the text, and [`binary_event`] and [`binary_ack`] count anew.
 //!
-//! Depth: JSON that is only kept is checked without recursion, so any depth that the message's size allows passes [`decode`]; who reads it
-//! into a type meets serde_json's limit of 128. The JSON of a binary packet is searched for placeholders, and is refused beyond that same
-//! depth.
+//! Depth: JSON that is only kept is checked without recursion, so any depth that the message's size
+//! allows passes [`decode`]; who reads it into a type meets serde_json's limit of 128. The JSON of
+//! a binary packet is searched for placeholders, and is refused beyond that same depth.
 
 use std::fmt;
 
@@ -24,7 +25,9 @@ mod tests;
 pub use assembler::Assembler;
 pub use decode::decode;
 pub(super) use encode::quoted;
-pub use encode::{Encoded, ack, binary_ack, binary_event, connect, connect_error, disconnect, event};
+pub use encode::{
+    Encoded, ack, binary_ack, binary_event, connect, connect_error, disconnect, event,
+};
 #[cfg(any(test, fuzzing))]
 pub(super) use placeholders::resolved;
 pub use placeholders::{check, inline, shifted};
@@ -39,7 +42,8 @@ pub const MAX_ARGUMENTS: usize = 256;
 const MAX_DEPTH: usize = 128;
 
 /// Names that an event may not have: the client library uses them itself.
-const RESERVED: [&str; 6] = ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
+const RESERVED: [&str; 6] =
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
 
 /// A packet's text.
 #[derive(Debug)]
@@ -67,7 +71,8 @@ pub enum Body<'a> {
 /// What both the text and the binary types carry.
 #[derive(Debug)]
 pub enum Content {
-    /// Name, arguments, and the id when an ack is asked for. A name that came as a number is that number's text.
+    /// Name, arguments, and the id when an ack is asked for. A name that came as a number is that
+    /// number's text.
     Event { name: String, args: Vec<Box<RawValue>>, ack: Option<u64> },
     /// The answer to an ack that the other side asked for.
     Ack { id: u64, args: Vec<Box<RawValue>> },
@@ -82,8 +87,8 @@ pub struct Whole {
     pub attachments: Vec<Bytes>,
 }
 
-/// Why a packet is refused. Each of them ends the connection, as in the reference server; [`Fault::TooLarge`] for its size, the others for
-/// what they say.
+/// Why a packet is refused. Each of them ends the connection, as in the reference server;
+/// [`Fault::TooLarge`] for its size, the others for what they say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// Not a known type digit.
@@ -110,7 +115,9 @@ impl fmt::Display for Fault {
             Self::Type => "no packet type",
             Self::Payload => "a payload that is no JSON, has another form, or is nested too deep",
             Self::AckId => "no ack id, or one that is too large",
-            Self::Attachments => "a number of attachments that is none, or a placeholder beside them",
+            Self::Attachments => {
+                "a number of attachments that is none, or a placeholder beside them"
+            }
             Self::TooManyAttachments => "more than 10 attachments",
             Self::NotDue => "bytes that no packet has announced",
             Self::Due => "a packet in the place of announced bytes",

@@ -1,7 +1,8 @@
 //! Where attachments belong into JSON text: found by one pass over the text, without a tree of it.
 //!
-//! A placeholder is an object whose `_placeholder` is `true`, as socket.io-parser takes it: other keys do not matter, of equal keys the
-//! last counts, and nothing inside a placeholder is looked at. Its `num` has to be an index, written as digits.
+//! A placeholder is an object whose `_placeholder` is `true`, as socket.io-parser takes it: other
+//! keys do not matter, of equal keys the last counts, and nothing inside a placeholder is looked
+//! at. Its `num` has to be an index, written as digits.
 //!
 //! The text has to be JSON. Of what is not, some reading is made, without a panic.
 
@@ -41,7 +42,8 @@ enum Key {
     Other,
 }
 
-/// Refuses a placeholder that points beside `count` attachments, and what is nested too deep to be searched.
+/// Refuses a placeholder that points beside `count` attachments, and what is nested too deep to be
+/// searched.
 ///
 /// # Errors
 /// [`Fault::Attachments`] and [`Fault::Payload`].
@@ -49,14 +51,16 @@ pub fn check(json: &str, count: usize) -> Result<(), Fault> {
     find(json)?.into_iter().try_for_each(|found| index(json, found.num, count).map(|_| ()))
 }
 
-/// The text with each placeholder replaced by its bytes in base64, as a string: for who takes JSON alone.
+/// The text with each placeholder replaced by its bytes in base64, as a string: for who takes JSON
+/// alone.
 ///
 /// # Errors
 /// As [`check`].
 pub fn inline(json: &str, attachments: &[Bytes]) -> Result<String, Fault> {
     let (mut out, mut written) = (String::with_capacity(json.len()), 0);
     for Found { object, num } in find(json)? {
-        let bytes = attachments.get(index(json, num, attachments.len())?).ok_or(Fault::Attachments)?;
+        let bytes =
+            attachments.get(index(json, num, attachments.len())?).ok_or(Fault::Attachments)?;
         out.push_str(json.get(written..object.start).ok_or(Fault::Payload)?);
         out.push('"');
         STANDARD.encode_string(bytes, &mut out);
@@ -77,7 +81,8 @@ pub fn shifted(json: &str, count: usize, by: usize) -> Result<String, Fault> {
     Ok(out)
 }
 
-/// The text with each placeholder's `num` replaced by what `number` makes of it; `num` is below `count`.
+/// The text with each placeholder's `num` replaced by what `number` makes of it; `num` is below
+/// `count`.
 pub(super) fn rebase(
     json: &str,
     count: usize,
@@ -87,7 +92,8 @@ pub(super) fn rebase(
     let mut written = 0;
     for Found { num, .. } in find(json)? {
         let source = index(json, num.clone(), count)?;
-        // `find` gives rising ranges that begin and end beside ASCII; were it not so, the placeholder would be refused.
+        // `find` gives rising ranges that begin and end beside ASCII; were it not so, the
+        // placeholder would be refused.
         out.push_str(json.get(written..num.start).ok_or(Fault::Payload)?);
         out.push_str(&number(source)?.to_string());
         written = num.end;
@@ -110,7 +116,10 @@ pub(in super::super) fn resolved(json: &str, attachments: &[bytes::Bytes]) -> St
 
 fn index(json: &str, num: Range<usize>, count: usize) -> Result<usize, Fault> {
     let digits = json.get(num).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-    digits.and_then(|digits| digits.parse().ok()).filter(|index| *index < count).ok_or(Fault::Attachments)
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .filter(|index| *index < count)
+        .ok_or(Fault::Attachments)
 }
 
 /// The placeholders in the order of the text.
@@ -129,7 +138,15 @@ fn find(json: &str) -> Result<Vec<Found>, Fault> {
                 note(levels.last_mut(), json, start..at);
                 let is_object = byte == b'{';
                 let (key, num, before) = (Key::Other, 0..0, found.len());
-                levels.push(Level { start, is_object, at_key: is_object, key, is_placeholder: false, num, before });
+                levels.push(Level {
+                    start,
+                    is_object,
+                    at_key: is_object,
+                    key,
+                    is_placeholder: false,
+                    num,
+                    before,
+                });
             }
             b'}' | b']' => {
                 if let Some(level) = levels.pop()
@@ -153,12 +170,18 @@ fn find(json: &str) -> Result<Vec<Found>, Fault> {
             b'"' => {
                 at = end_of_string(bytes, at);
                 match levels.last_mut() {
-                    Some(level) if level.at_key => level.key = key(json.get(start..at).unwrap_or_default()),
+                    Some(level) if level.at_key => {
+                        level.key = key(json.get(start..at).unwrap_or_default())
+                    }
                     level => note(level, json, start..at),
                 }
             }
             _ => {
-                let length = bytes.iter().skip(at).take_while(|byte| !b",:{}[]\" \t\n\r".contains(byte)).count();
+                let length = bytes
+                    .iter()
+                    .skip(at)
+                    .take_while(|byte| !b",:{}[]\" \t\n\r".contains(byte))
+                    .count();
                 at += length;
                 note(levels.last_mut(), json, start..at);
             }

@@ -1,4 +1,5 @@
-//! Golden bytes are the examples of socket.io-protocol v5; what becomes of malformed packets was compared with socket.io-parser 4.2.7.
+//! Golden bytes are the examples of socket.io-protocol v5; what becomes of malformed packets was
+//! compared with socket.io-parser 4.2.7.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -10,7 +11,9 @@ const HOLE: &str = r#"{"_placeholder":true,"num":0}"#;
 
 fn event_of(text: &str) -> (String, String, Vec<String>, Option<u64>) {
     let packet = decode(text).unwrap();
-    let Body::Data(Content::Event { name, args, ack }) = packet.body else { panic!("not an event: {text}") };
+    let Body::Data(Content::Event { name, args, ack }) = packet.body else {
+        panic!("not an event: {text}")
+    };
     (packet.namespace.to_owned(), name, texts(&args), ack)
 }
 
@@ -28,7 +31,10 @@ fn events_in_all_their_forms() {
     assert_eq!(event_of(r#"2/admin,["bar"]"#), ("/admin".into(), "bar".into(), vec![], None));
     assert_eq!(event_of(r#"212["foo"]"#), ("/".into(), "foo".into(), vec![], Some(12)));
     assert_eq!(event_of(r#"2["a",{"b":1}]"#).2, [r#"{"b":1}"#]);
-    assert_eq!(event_of(r#"2/admin,12["a",1,"x"]"#), ("/admin".into(), "a".into(), vec!["1".into(), "\"x\"".into()], Some(12)));
+    assert_eq!(
+        event_of(r#"2/admin,12["a",1,"x"]"#),
+        ("/admin".into(), "a".into(), vec!["1".into(), "\"x\"".into()], Some(12))
+    );
     assert_eq!(event_of(r#"2/admin?x=1,["a"]"#).0, "/admin");
 }
 
@@ -40,8 +46,15 @@ fn a_name_may_be_a_number() {
 
 #[test]
 fn answers_carry_any_number_of_arguments() {
-    for (text, wanted) in [("3/admin,13[\"bar\"]", vec!["\"bar\""]), ("313[]", vec![]), ("313[1,{}]", vec!["1", "{}"])] {
-        let Packet { body: Body::Data(Content::Ack { id: 13, args }), .. } = decode(text).unwrap() else { panic!("not an answer: {text}") };
+    for (text, wanted) in [
+        ("3/admin,13[\"bar\"]", vec!["\"bar\""]),
+        ("313[]", vec![]),
+        ("313[1,{}]", vec!["1", "{}"]),
+    ] {
+        let Packet { body: Body::Data(Content::Ack { id: 13, args }), .. } = decode(text).unwrap()
+        else {
+            panic!("not an answer: {text}")
+        };
         assert_eq!(texts(&args), wanted);
     }
 }
@@ -49,9 +62,17 @@ fn answers_carry_any_number_of_arguments() {
 #[test]
 fn connect_takes_an_object_or_nothing() {
     assert!(matches!(decode("0").unwrap().body, Body::Connect(None)));
-    assert!(matches!(decode("0/admin,").unwrap(), Packet { namespace: "/admin", body: Body::Connect(None) }));
-    assert!(matches!(decode("0/admin").unwrap(), Packet { namespace: "/admin", body: Body::Connect(None) }));
-    assert!(matches!(decode(r#"0{"token":"t"}"#).unwrap().body, Body::Connect(Some(auth)) if auth.get() == r#"{"token":"t"}"#));
+    assert!(matches!(
+        decode("0/admin,").unwrap(),
+        Packet { namespace: "/admin", body: Body::Connect(None) }
+    ));
+    assert!(matches!(
+        decode("0/admin").unwrap(),
+        Packet { namespace: "/admin", body: Body::Connect(None) }
+    ));
+    assert!(
+        matches!(decode(r#"0{"token":"t"}"#).unwrap().body, Body::Connect(Some(auth)) if auth.get() == r#"{"token":"t"}"#)
+    );
     for text in ["0[1]", "0\"x\"", "0{", "0 "] {
         assert_eq!(fault_of(text), Some(Fault::Payload), "{text}");
     }
@@ -60,10 +81,15 @@ fn connect_takes_an_object_or_nothing() {
 #[test]
 fn the_other_types_are_read_too() {
     assert!(matches!(decode("1").unwrap(), Packet { namespace: "/", body: Body::Disconnect }));
-    assert!(matches!(decode("1/admin,").unwrap(), Packet { namespace: "/admin", body: Body::Disconnect }));
+    assert!(matches!(
+        decode("1/admin,").unwrap(),
+        Packet { namespace: "/admin", body: Body::Disconnect }
+    ));
     for json in [r#"{"message":"Not authorized"}"#, r#""no""#] {
         let text = format!("4{json}");
-        assert!(matches!(decode(&text).unwrap().body, Body::ConnectError(error) if error.get() == json));
+        assert!(
+            matches!(decode(&text).unwrap().body, Body::ConnectError(error) if error.get() == json)
+        );
     }
 }
 
@@ -76,19 +102,35 @@ fn an_id_without_a_meaning_is_read_over() {
 #[test]
 fn binary_packets_say_what_is_due() {
     let of = |text| {
-        let Packet { namespace, body: Body::Binary { content, due } } = decode(text).unwrap() else { panic!("not binary: {text}") };
+        let Packet { namespace, body: Body::Binary { content, due } } = decode(text).unwrap()
+        else {
+            panic!("not binary: {text}")
+        };
         match content {
-            Content::Event { name, args, ack } => (namespace.to_owned(), name, args.len(), ack, due),
-            Content::Ack { id, args } => (namespace.to_owned(), "(answer)".to_owned(), args.len(), Some(id), due),
+            Content::Event { name, args, ack } => {
+                (namespace.to_owned(), name, args.len(), ack, due)
+            }
+            Content::Ack { id, args } => {
+                (namespace.to_owned(), "(answer)".to_owned(), args.len(), Some(id), due)
+            }
         }
     };
-    assert_eq!(of(r#"51-["baz",{"_placeholder":true,"num":0}]"#), ("/".into(), "baz".into(), 1, None, 1));
+    assert_eq!(
+        of(r#"51-["baz",{"_placeholder":true,"num":0}]"#),
+        ("/".into(), "baz".into(), 1, None, 1)
+    );
     assert_eq!(
         of(r#"52-/admin,["baz",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#),
         ("/admin".into(), "baz".into(), 2, None, 2)
     );
-    assert_eq!(of(r#"61-15["bar",{"_placeholder":true,"num":0}]"#), ("/".into(), "(answer)".into(), 2, Some(15), 1));
-    assert_eq!(of(r#"61-/admin,1[{"_placeholder":true,"num":0}]"#), ("/admin".into(), "(answer)".into(), 1, Some(1), 1));
+    assert_eq!(
+        of(r#"61-15["bar",{"_placeholder":true,"num":0}]"#),
+        ("/".into(), "(answer)".into(), 2, Some(15), 1)
+    );
+    assert_eq!(
+        of(r#"61-/admin,1[{"_placeholder":true,"num":0}]"#),
+        ("/admin".into(), "(answer)".into(), 1, Some(1), 1)
+    );
     assert_eq!(of(r#"510-["a"]"#).4, MAX_ATTACHMENTS);
 }
 
@@ -153,7 +195,9 @@ fn arguments_are_bounded_in_number() {
 
 #[test]
 fn text_may_be_of_any_depth_and_what_is_searched_may_not() {
-    let nested = |kind: &str, depth: usize| format!("{kind}[\"a\",{}{}]", "[".repeat(depth), "]".repeat(depth));
+    let nested = |kind: &str, depth: usize| {
+        format!("{kind}[\"a\",{}{}]", "[".repeat(depth), "]".repeat(depth))
+    };
     assert_eq!(fault_of(&nested("2", 100_000)), None);
     assert_eq!(fault_of(&nested("51-", MAX_DEPTH)), None);
     assert_eq!(fault_of(&nested("51-", MAX_DEPTH + 1)), Some(Fault::Payload));
@@ -191,7 +235,11 @@ fn placeholders_are_taken_as_the_reference_takes_them() {
         // What is inside one is never looked at.
         (r#"{"_placeholder":true,"x":{"_placeholder":true,"num":9},"num":0}"#, true),
     ] {
-        assert_eq!(fault_of(&format!("51-[\"a\",{json}]")), (!is_good).then_some(Fault::Attachments), "{json}");
+        assert_eq!(
+            fault_of(&format!("51-[\"a\",{json}]")),
+            (!is_good).then_some(Fault::Attachments),
+            "{json}"
+        );
         // In a text packet it is only an object.
         assert_eq!(fault_of(&format!("2[\"a\",{json}]")), None, "{json}");
     }
@@ -200,12 +248,21 @@ fn placeholders_are_taken_as_the_reference_takes_them() {
 #[test]
 fn golden_bytes_of_what_the_server_sends() {
     assert_eq!(connect("/", "x", None), r#"40{"sid":"x"}"#);
-    assert_eq!(connect("/admin", "oSO0OpakMV_3jnilAAAA", None), r#"40/admin,{"sid":"oSO0OpakMV_3jnilAAAA"}"#);
+    assert_eq!(
+        connect("/admin", "oSO0OpakMV_3jnilAAAA", None),
+        r#"40/admin,{"sid":"oSO0OpakMV_3jnilAAAA"}"#
+    );
     assert_eq!(connect("/admin", "x", Some("p")), r#"40/admin,{"sid":"x","pid":"p"}"#);
     assert_eq!(connect_error("/", "Not authorized", None), r#"44{"message":"Not authorized"}"#);
     assert_eq!(connect_error("/admin", "Forbidden", None), r#"44/admin,{"message":"Forbidden"}"#);
-    assert_eq!(connect_error("/", "Unauthorized", Some(r#"{"code":1}"#)), r#"44{"message":"Unauthorized","data":{"code":1}}"#);
-    assert_eq!(event("/admin", "new_order", None, r#"{"orderId":1}"#, None), r#"42/admin,["new_order",{"orderId":1}]"#);
+    assert_eq!(
+        connect_error("/", "Unauthorized", Some(r#"{"code":1}"#)),
+        r#"44{"message":"Unauthorized","data":{"code":1}}"#
+    );
+    assert_eq!(
+        event("/admin", "new_order", None, r#"{"orderId":1}"#, None),
+        r#"42/admin,["new_order",{"orderId":1}]"#
+    );
     assert_eq!(event("/", "a", None, "1", Some("7.5.0")), r#"42["a",1,"7.5.0"]"#);
     assert_eq!(event("/", "foo", None, "", None), r#"42["foo"]"#);
     assert_eq!(event("/", "foo", None, "", Some("7.5")), r#"42["foo","7.5"]"#);
@@ -222,17 +279,31 @@ fn golden_bytes_of_what_the_server_sends() {
 fn golden_bytes_of_binary_packets() {
     let [one, two] = [Bytes::from_static(&[1, 2]), Bytes::from_static(&[3, 4])];
     let (both, one) = ([one.clone(), two], [one]);
-    let encoded = |text: &str, attachments: &[Bytes]| Ok(Encoded { text: text.to_owned(), attachments: attachments.to_vec() });
+    let encoded = |text: &str, attachments: &[Bytes]| {
+        Ok(Encoded { text: text.to_owned(), attachments: attachments.to_vec() })
+    };
     let [first, second] = [0, 1].map(|num| format!(r#"{{"_placeholder":true,"num":{num}}}"#));
-    assert_eq!(binary_event("/", "baz", None, &first, &one, None), encoded(r#"451-["baz",{"_placeholder":true,"num":0}]"#, &one));
+    assert_eq!(
+        binary_event("/", "baz", None, &first, &one, None),
+        encoded(r#"451-["baz",{"_placeholder":true,"num":0}]"#, &one)
+    );
     assert_eq!(
         binary_event("/admin", "baz", Some(4), &format!("{first},{second}"), &both, Some("7.5")),
-        encoded(r#"452-/admin,4["baz",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1},"7.5"]"#, &both)
+        encoded(
+            r#"452-/admin,4["baz",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1},"7.5"]"#,
+            &both
+        )
     );
-    assert_eq!(binary_ack("/", "15", &format!("\"bar\",{first}"), &one), encoded(r#"461-15["bar",{"_placeholder":true,"num":0}]"#, &one));
+    assert_eq!(
+        binary_ack("/", "15", &format!("\"bar\",{first}"), &one),
+        encoded(r#"461-15["bar",{"_placeholder":true,"num":0}]"#, &one)
+    );
     assert_eq!(binary_event("/", "a", Some(3), "1", &one, None), encoded(r#"423["a",1]"#, &[]));
     assert_eq!(binary_ack("/", "3", "", &[]), encoded("433[]", &[]));
-    assert_eq!(inline(&format!("[1,{second}],{first}"), &both).as_deref(), Ok(r#"[1,"AwQ="],"AQI=""#));
+    assert_eq!(
+        inline(&format!("[1,{second}],{first}"), &both).as_deref(),
+        Ok(r#"[1,"AwQ="],"AQI=""#)
+    );
     assert_eq!(inline(&second, &one), Err(Fault::Attachments));
 }
 
@@ -253,9 +324,14 @@ fn attachments_are_counted_anew_and_only_those_that_are_used_are_sent() {
 #[test]
 fn what_a_client_could_not_put_together_is_not_sent() {
     let many: Vec<Bytes> = (0..=MAX_ATTACHMENTS).map(|at| Bytes::from(vec![0; at + 1])).collect();
-    let args: Vec<String> = (0..=MAX_ATTACHMENTS).map(|num| format!(r#"{{"_placeholder":true,"num":{num}}}"#)).collect();
+    let args: Vec<String> = (0..=MAX_ATTACHMENTS)
+        .map(|num| format!(r#"{{"_placeholder":true,"num":{num}}}"#))
+        .collect();
     assert!(binary_event("/", "a", None, &args[1..].join(","), &many, None).is_ok());
-    assert_eq!(binary_event("/", "a", None, &args.join(","), &many, None), Err(Fault::TooManyAttachments));
+    assert_eq!(
+        binary_event("/", "a", None, &args.join(","), &many, None),
+        Err(Fault::TooManyAttachments)
+    );
     // A stranger's text that looks like a placeholder.
     assert_eq!(binary_event("/", "a", None, &args[1], &many[..1], None), Err(Fault::Attachments));
     assert_eq!(event("/", "a", None, HOLE, None), format!("42[\"a\",{HOLE}]"));
@@ -269,9 +345,15 @@ fn a_packet_is_whole_with_its_last_attachment() {
     assert!(matches!(assembler.text(&format!("52-/admin,7[\"a\",{HOLE}]")), Ok(None)));
     assert!(matches!(assembler.binary("one".into(), 6), Ok(None)));
     assert!(assembler.is_waiting());
-    let Ok(Some(Whole { namespace, content, attachments })) = assembler.binary("two".into(), 6) else { panic!("it is whole") };
+    let Ok(Some(Whole { namespace, content, attachments })) = assembler.binary("two".into(), 6)
+    else {
+        panic!("it is whole")
+    };
     let Content::Event { name, args, ack } = content else { panic!("it is an event") };
-    assert_eq!((&*namespace, name.as_str(), texts(&args), ack), ("/admin", "a", vec![HOLE.to_owned()], Some(7)));
+    assert_eq!(
+        (&*namespace, name.as_str(), texts(&args), ack),
+        ("/admin", "a", vec![HOLE.to_owned()], Some(7))
+    );
     assert_eq!(attachments, ["one", "two"]);
     assert!(!assembler.is_waiting());
 }
@@ -313,11 +395,19 @@ fn json() -> impl Strategy<Value = String> {
         (0..4u8).prop_map(|num| format!(r#"{{ "num" :{num}, "x":[1], "_placeholder":true}}"#)),
     ];
     leaf.prop_recursive(4, 24, 4, |inner| {
-        let keys = prop_oneof![Just("a"), Just("num"), Just("_placeholder"), Just(r"_\u0070laceholder"), Just(r#"\""#)];
+        let keys = prop_oneof![
+            Just("a"),
+            Just("num"),
+            Just("_placeholder"),
+            Just(r"_\u0070laceholder"),
+            Just(r#"\""#)
+        ];
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(" ,"))),
+            prop::collection::vec(inner.clone(), 0..4)
+                .prop_map(|items| format!("[{}]", items.join(" ,"))),
             prop::collection::vec((keys, inner), 0..4).prop_map(|items| {
-                let items: Vec<String> = items.into_iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
+                let items: Vec<String> =
+                    items.into_iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
                 format!("{{{}}}", items.join(","))
             }),
         ]
