@@ -11,7 +11,7 @@ use super::{
 use crate::model::{
     ConversationDetail, ConversationSummary, ConversationWithMembers, Member, Message,
     Notification, Order, OrderDetail, Payment, Product, Project, ProjectDetail, Reading, Review,
-    Stage, User, Waiting, WithItems,
+    Stage, User, WaitlistEntry, WithItems,
 };
 use crate::service::accounts::{Credentials, NewAccount, SignedIn};
 use crate::service::conversations::{NewConversation, read_mark};
@@ -93,7 +93,7 @@ fn products() -> Vec<Endpoint> {
         post("/products/{id}/waitlist", "Be told when a product is in stock again", waitlist::join)
             .takes_nothing()
             .once()
-            .creates::<Waiting>()
+            .creates::<WaitlistEntry>()
             .refuses(&[409]),
         delete("/products/{id}/waitlist", "Wait no more", waitlist::leave).removes(),
     ]

@@ -92,7 +92,7 @@ pub use notification::{JsonObject, Notice, Notification, NotificationType};
 pub use order::{Order, OrderDetail, OrderItem, OrderStatus, WithItems};
 pub use outside::{OutsideId, Outsider};
 pub use payment::Payment;
-pub use product::{Product, Waiting};
+pub use product::{Product, WaitlistEntry};
 pub use project::{Member, Project, ProjectDetail, Stage};
 pub use review::Review;
 pub use time::Timestamp;

@@ -41,7 +41,7 @@ impl Product {
 /// One who waits for a product to be in stock again. camelCase on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable)]
 #[serde(rename_all = "camelCase")]
-pub struct Waiting {
+pub struct WaitlistEntry {
     pub product_id: ProductId,
     pub user_id: UserId,
     pub created_at: Timestamp,

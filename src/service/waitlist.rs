@@ -5,7 +5,7 @@ use super::permissions::{Action, Standing, permit};
 use super::products::not_found;
 use crate::auth::Identity;
 use crate::error::Error;
-use crate::model::{ProductId, Waiting};
+use crate::model::{ProductId, WaitlistEntry};
 use crate::store::{Once, Tx, products, waitlist as rows};
 
 /// Users on one list at most: so many are notified, for each product that is there again, in one
@@ -21,7 +21,7 @@ pub async fn join(
     caller: &Identity,
     id: ProductId,
     once: Once,
-) -> Result<Waiting, Error> {
+) -> Result<WaitlistEntry, Error> {
     permit(caller, Action::AwaitProduct, Standing::STRANGER)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
