@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{MAIN, NewEvent, Room, Told};
-use crate::model::{ConversationId, Message, MessageId, Reading, UserId};
+use crate::model::{ConversationId, Message, MessageId, ReadMark, UserId};
 
 /// What this file makes.
 pub(super) const TOLD: &[Told] = &[
@@ -41,7 +41,7 @@ struct ConversationRead {
 
 /// `conversation:read`, to the conversation's room.
 #[must_use]
-pub fn conversation_read(reading: &Reading) -> NewEvent {
+pub fn conversation_read(reading: &ReadMark) -> NewEvent {
     let payload = ConversationRead {
         conversation_id: reading.conversation_id,
         user_id: reading.user_id,
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_read_mark_is_told_to_the_room_without_what_only_its_owner_needs() {
-        let reading = Reading {
+        let reading = ReadMark {
             conversation_id: ConversationId(9),
             user_id: UserId(7),
             message_id: MessageId(5),

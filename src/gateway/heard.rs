@@ -8,7 +8,7 @@ use super::{events, tokens};
 use crate::error::Error;
 use crate::event::{ADMIN, MAIN, schema_of};
 use crate::model::fields::{self, Fields};
-use crate::model::{Message, Notification, Reading, Timestamp, UserId};
+use crate::model::{Message, Notification, ReadMark, Timestamp, UserId};
 use crate::service::messages::NewMessage;
 use crate::service::{conversations, notifications};
 
@@ -114,7 +114,7 @@ pub(super) fn all() -> Vec<Heard> {
             "Tell the others in a conversation that one types, or has stopped.",
             events::typing,
         ),
-        Heard::new::<_, Reading>(
+        Heard::new::<_, ReadMark>(
             "conversation:read",
             "Say how far one has read.",
             conversations::read_mark_event,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::model::{
     ConversationDetail, ConversationSummary, ConversationWithMembers, Member, Message,
-    Notification, Order, OrderDetail, Payment, Product, Project, ProjectDetail, Reading, Review,
+    Notification, Order, OrderDetail, Payment, Product, Project, ProjectDetail, ReadMark, Review,
     Stage, User, WaitlistEntry, WithItems,
 };
 use crate::service::accounts::{Credentials, NewAccount, SignedIn};
@@ -240,7 +240,7 @@ fn conversations() -> Vec<Endpoint> {
         )
         .takes(read_mark)
         .once()
-        .answers::<Reading>(),
+        .answers::<ReadMark>(),
     ]
 }
 

@@ -54,7 +54,7 @@ pub struct ConversationDetail {
 /// How far a member has read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Reading {
+pub struct ReadMark {
     pub conversation_id: ConversationId,
     pub user_id: UserId,
     /// The message that it was told to have read.

@@ -80,7 +80,7 @@ mod time;
 mod user;
 
 pub use conversation::{
-    Conversation, ConversationDetail, ConversationSummary, ConversationWithMembers, Reading,
+    Conversation, ConversationDetail, ConversationSummary, ConversationWithMembers, ReadMark,
 };
 pub use id::{
     BroadcastId, ConversationId, Epoch, EventId, IdFault, LogPosition, MessageId, NotificationId,

@@ -1,4 +1,4 @@
-//! Conversations: making and reading them, their members, and how far each has read. For members
+//! Conversations: making and mark them, their members, and how far each has read. For members
 //! only; members are the owner's matter.
 
 use super::permissions::{Action, Standing, permit};
@@ -9,7 +9,7 @@ use crate::event::{self, Room};
 use crate::model::fields::{self, Fields};
 use crate::model::{
     Conversation, ConversationDetail, ConversationId, ConversationSummary, ConversationWithMembers,
-    Member, MessageId, ProjectId, Reading, UserId,
+    Member, MessageId, ProjectId, ReadMark, UserId,
 };
 use crate::store::{
     Once, Tx, conversations as rows, is_taken, messages, projects as project_rows, users,
@@ -217,7 +217,7 @@ pub async fn mark_read(
     id: ConversationId,
     message: MessageId,
     once: Once,
-) -> Result<Reading, Error> {
+) -> Result<ReadMark, Error> {
     let (caller, user) = (*caller, caller.user);
     let write = async move |tx: &mut Tx| {
         let standing = Standing::member(rows::is_member(tx.conn(), id, user).await?);
@@ -228,12 +228,12 @@ pub async fn mark_read(
         let moved = rows::mark_read(tx, id, user, seq).await?;
         let unread = rows::unread(tx.conn(), user, &[id]).await?;
         let unread_count = unread.get(&id).copied().unwrap_or_default();
-        let reading =
-            Reading { conversation_id: id, user_id: user, message_id: message, unread_count };
+        let mark =
+            ReadMark { conversation_id: id, user_id: user, message_id: message, unread_count };
         if moved {
-            tx.emit(event::conversation_read(&reading));
+            tx.emit(event::conversation_read(&mark));
         }
-        Ok(reading)
+        Ok(mark)
     };
     services.db.write(once, write).await
 }
