@@ -4,7 +4,7 @@
 use super::accounts::not_found;
 use crate::auth::{Claimed, Issue, NO_PASSWORD};
 use crate::error::{AuthFailure, Error};
-use crate::model::{OutsideId, Outsider, Role, User, UserId};
+use crate::model::{ExternalIdentity, ExternalUser, Role, User, UserId};
 use crate::store::users::{self, Account, NewUser};
 use crate::store::{Db, Once, Tx, identities, is_taken};
 
@@ -19,7 +19,7 @@ const ATTEMPTS: usize = 4;
 /// # Errors
 /// [`Error::Unauthorized`] when the token ended with a user who has been removed;
 /// [`Error::Unavailable`].
-pub async fn provision(db: &Db, outsider: &Outsider, token: &Claimed) -> Result<(), Error> {
+pub async fn provision(db: &Db, outsider: &ExternalUser, token: &Claimed) -> Result<(), Error> {
     let (role, issue) = (token.role, token.issue);
     for _ in 0..ATTEMPTS {
         let outsider = outsider.clone();
@@ -46,7 +46,7 @@ pub async fn provision(db: &Db, outsider: &Outsider, token: &Claimed) -> Result<
 /// None: there is a user by now.
 async fn make(
     tx: &mut Tx,
-    outsider: &Outsider,
+    outsider: &ExternalUser,
     role: Role,
     issue: Issue,
 ) -> Result<Option<UserId>, Error> {
@@ -86,7 +86,7 @@ fn taken(error: diesel::result::Error) -> Error {
 ///
 /// # Errors
 /// [`Error::NotFound`]; [`Error::Conflict`] when it is another account's; [`Error::Unavailable`].
-pub async fn link(db: &Db, account: Account, id: OutsideId) -> Result<User, Error> {
+pub async fn link(db: &Db, account: Account, id: ExternalIdentity) -> Result<User, Error> {
     let write = async move |tx: &mut Tx| {
         let user = users::find(tx.conn(), &account).await?.ok_or_else(|| not_found(&account))?;
         match identities::owner(tx.conn(), &id).await? {

@@ -6,12 +6,12 @@ const MOST: usize = 255;
 /// A user as whoever signs its tokens names it: `iss` (empty when a token has none) and `sub`. It
 /// is never one of our ids, whatever it looks like.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutsideId {
+pub struct ExternalIdentity {
     issuer: String,
     subject: String,
 }
 
-impl OutsideId {
+impl ExternalIdentity {
     /// None: one of them is longer than 255 characters or has control characters, or the subject is
     /// empty.
     #[must_use]
@@ -34,18 +34,18 @@ impl OutsideId {
 
 /// What a token says of a user beside that, as far as an account can be made of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outsider {
-    pub id: OutsideId,
+pub struct ExternalUser {
+    pub id: ExternalIdentity,
     /// At most 255 characters.
     pub name: String,
     /// Plausible, and not said to be unverified. Whether it is free is not known.
     pub email: Option<String>,
 }
 
-impl Outsider {
+impl ExternalUser {
     /// With the name and the e-mail that the token claims, if it does.
     #[must_use]
-    pub fn new(id: OutsideId, name: Option<&str>, email: Option<&str>) -> Self {
+    pub fn new(id: ExternalIdentity, name: Option<&str>, email: Option<&str>) -> Self {
         let name =
             name.map(str::trim).filter(|name| !name.is_empty() && !name.contains(char::is_control));
         let name = name.unwrap_or(&id.subject).chars().take(MOST).collect();
@@ -58,8 +58,8 @@ impl Outsider {
 mod tests {
     use super::*;
 
-    fn id(issuer: &str, subject: &str) -> Option<OutsideId> {
-        OutsideId::new(issuer.into(), subject.into())
+    fn id(issuer: &str, subject: &str) -> Option<ExternalIdentity> {
+        ExternalIdentity::new(issuer.into(), subject.into())
     }
 
     #[test]
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn a_name_is_bounded_and_an_email_plausible() {
         let of = |name: Option<&str>, email: Option<&str>| {
-            let outsider = Outsider::new(id("", "sub").expect("fits"), name, email);
+            let outsider = ExternalUser::new(id("", "sub").expect("fits"), name, email);
             (outsider.name, outsider.email)
         };
         assert_eq!(
