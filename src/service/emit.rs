@@ -10,7 +10,7 @@ use super::publish::{Manner, NextEvent};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{self, ADMIN, Foreign, MAIN, Room};
-use crate::model::fields::{self, Broken, Fields, Given};
+use crate::model::fields::{self, BrokenRules, Fields, FieldValue};
 use crate::realtime::Tally;
 use crate::store::{Claim, Db, Once, Tx, idempotency};
 
@@ -53,7 +53,7 @@ pub fn read(mut fields: Fields<'_>) -> Result<Foreign, Error> {
     })
 }
 
-fn namespace(given: Given<'_>) -> Result<&'static str, Broken> {
+fn namespace(given: FieldValue<'_>) -> Result<&'static str, BrokenRules> {
     let named = fields::text(given)
         .ok()
         .and_then(|text| [MAIN, ADMIN].into_iter().find(|name| *name == text));
@@ -62,7 +62,7 @@ fn namespace(given: Given<'_>) -> Result<&'static str, Broken> {
     })
 }
 
-fn name(given: Given<'_>) -> Result<String, Broken> {
+fn name(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     let name = fields::at_most(MOST_NAME)(given)?;
     let is_reserved = RESERVED.contains(&&*name);
     if is_reserved {
@@ -75,14 +75,14 @@ fn name(given: Given<'_>) -> Result<String, Broken> {
     }
 }
 
-fn some_rooms(given: Given<'_>) -> Result<Vec<Room>, Broken> {
+fn some_rooms(given: FieldValue<'_>) -> Result<Vec<Room>, BrokenRules> {
     rooms_of(given).and_then(|rooms| {
         if rooms.is_empty() { Err(vec!["should not be empty".into()]) } else { Ok(rooms) }
     })
 }
 
 /// One that comes twice counts once.
-fn rooms_of(given: Given<'_>) -> Result<Vec<Room>, Broken> {
+fn rooms_of(given: FieldValue<'_>) -> Result<Vec<Room>, BrokenRules> {
     let bad =
         || vec!["must be an array of rooms: user:ID, admin, project:ID or conversation:ID".into()];
     let list = fields::anything(given).map_err(|_| bad())?;

@@ -8,7 +8,7 @@ use super::{Page, Services, broadcasts};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{self, NewEvent};
-use crate::model::fields::{self, Broken, Fields, Given};
+use crate::model::fields::{self, BrokenRules, Fields, FieldValue};
 use crate::model::{
     JsonObject, Notice, Notification, NotificationId, NotificationType, Role, UserId,
 };
@@ -72,7 +72,7 @@ impl NewNotification {
     }
 }
 
-fn some_ids(given: Given<'_>) -> Result<Vec<UserId>, Broken> {
+fn some_ids(given: FieldValue<'_>) -> Result<Vec<UserId>, BrokenRules> {
     fields::ids(given).and_then(|ids| {
         if ids.is_empty() { Err(vec!["should not be empty".into()]) } else { Ok(ids) }
     })

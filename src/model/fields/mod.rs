@@ -34,7 +34,7 @@ mod rules;
 mod tests;
 
 pub use rules::{
-    Broken, Given, amount, anything, at_most, email, filled, flag, id, ids, integer, json_len,
+    BrokenRules, FieldValue, amount, anything, at_most, email, filled, flag, id, ids, integer, json_len,
     line, object, password, positive_amount, text, word,
 };
 
@@ -42,7 +42,7 @@ use crate::error::Error;
 
 /// Where a body came from: what is allowed depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Door {
+enum BodySource {
     Rest,
     Socket,
 }
@@ -51,15 +51,15 @@ enum Door {
 #[derive(Debug)]
 pub struct Fields<'a> {
     values: IndexMap<Cow<'a, str>, &'a RawValue>,
-    door: Door,
+    source: BodySource,
     faults: Vec<String>,
     /// What is asked for, when there is no object and only that is wanted.
-    sketch: Option<Rc<RefCell<Sketch>>>,
+    sketch: Option<Rc<RefCell<ObjectSchema>>>,
 }
 
 /// Fields as JSON Schema.
 #[derive(Debug, Default)]
-struct Sketch {
+struct ObjectSchema {
     properties: Map<String, Value>,
     required: Vec<String>,
 }
@@ -73,7 +73,7 @@ impl<'a> Fields<'a> {
         let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
         let text = std::str::from_utf8(body)
             .map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?;
-        Self::read(text, Door::Rest)
+        Self::read(text, BodySource::Rest)
     }
 
     /// Of a socket event's payload, JSON text: there an id may also be a string of digits.
@@ -81,10 +81,10 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// [`Error::BadRequest`] when it is not an object.
     pub fn of_event(payload: &'a str) -> Result<Self, Error> {
-        Self::read(payload, Door::Socket)
+        Self::read(payload, BodySource::Socket)
     }
 
-    fn read(text: &'a str, door: Door) -> Result<Self, Error> {
+    fn read(text: &'a str, source: BodySource) -> Result<Self, Error> {
         let value: &RawValue = serde_json::from_str(text)
             .map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?;
         if !value.get().starts_with('{') {
@@ -95,7 +95,7 @@ impl<'a> Fields<'a> {
         let values = serde_json::Deserializer::from_str(value.get()).deserialize_map(Object);
         Ok(Self {
             values: values.map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?,
-            door,
+            source,
             faults: Vec::new(),
             sketch: None,
         })
@@ -104,24 +104,24 @@ impl<'a> Fields<'a> {
     /// What a reader of REST bodies takes, as JSON Schema (2020-12): the reader is run, and each
     /// rule says what it is.
     pub fn schema<T>(read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Value {
-        Self::sketched(Door::Rest, read)
+        Self::sketched(BodySource::Rest, read)
     }
 
     /// As [`Fields::schema`], of a reader of socket events.
     pub fn schema_of_event<T>(read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Value {
-        Self::sketched(Door::Socket, read)
+        Self::sketched(BodySource::Socket, read)
     }
 
-    fn sketched<T>(door: Door, read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Value {
-        let sketch = Rc::new(RefCell::new(Sketch::default()));
+    fn sketched<T>(source: BodySource, read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Value {
+        let sketch = Rc::new(RefCell::new(ObjectSchema::default()));
         // It always fails: there are no values.
         let _ = read(Fields {
             values: IndexMap::new(),
-            door,
+            source,
             faults: Vec::new(),
             sketch: Some(Rc::clone(&sketch)),
         });
-        let Sketch { properties, required } = sketch.take();
+        let ObjectSchema { properties, required } = sketch.take();
         let mut schema =
             json!({"type": "object", "properties": properties, "additionalProperties": false});
         if !required.is_empty() {
@@ -135,11 +135,11 @@ impl<'a> Fields<'a> {
         &self,
         name: &str,
         required: bool,
-        rule: impl FnOnce(Given<'_>) -> Result<T, Broken>,
+        rule: impl FnOnce(FieldValue<'_>) -> Result<T, BrokenRules>,
     ) -> bool {
         let Some(sketch) = &self.sketch else { return false };
         let schema = RefCell::new(json!({}));
-        let _ = rule(Given { value: None, door: self.door, sketch: Some(&schema) });
+        let _ = rule(FieldValue { value: None, source: self.source, sketch: Some(&schema) });
         let mut schema = schema.into_inner();
         let mut sketch = sketch.borrow_mut();
         if required {
@@ -162,14 +162,14 @@ impl<'a> Fields<'a> {
     pub fn required<T>(
         &mut self,
         name: &str,
-        rule: impl Fn(Given<'_>) -> Result<T, Broken>,
+        rule: impl Fn(FieldValue<'_>) -> Result<T, BrokenRules>,
     ) -> Option<T> {
         if self.describe(name, true, &rule) {
             return None;
         }
         let value = self.values.shift_remove(name).filter(|value| value.get() != "null");
         let empty = value.is_none_or(|value| value.get() == "\"\"");
-        match rule(Given { value, door: self.door, sketch: None }) {
+        match rule(FieldValue { value, source: self.source, sketch: None }) {
             Ok(value) if !empty => Some(value),
             broken => {
                 self.note(name, broken.err().unwrap_or_default());
@@ -185,7 +185,7 @@ impl<'a> Fields<'a> {
     pub fn optional<T>(
         &mut self,
         name: &str,
-        rule: impl Fn(Given<'_>) -> Result<T, Broken>,
+        rule: impl Fn(FieldValue<'_>) -> Result<T, BrokenRules>,
     ) -> Option<Option<T>> {
         if self.describe(name, false, &rule) {
             return None;
@@ -194,7 +194,7 @@ impl<'a> Fields<'a> {
         else {
             return Some(None);
         };
-        match rule(Given { value: Some(value), door: self.door, sketch: None }) {
+        match rule(FieldValue { value: Some(value), source: self.source, sketch: None }) {
             Ok(value) => Some(Some(value)),
             Err(broken) => {
                 self.note(name, broken);
@@ -211,8 +211,8 @@ impl<'a> Fields<'a> {
         read: impl FnOnce(Fields<'_>) -> Result<T, Error>,
     ) -> Option<T> {
         if self.sketch.is_some() {
-            let schema = Self::sketched(self.door, read);
-            self.describe(name, true, |given: Given<'_>| given.describe(|| schema));
+            let schema = Self::sketched(self.source, read);
+            self.describe(name, true, |given: FieldValue<'_>| given.describe(|| schema));
             return None;
         }
         let Some(value) =
@@ -221,7 +221,7 @@ impl<'a> Fields<'a> {
             self.note(name, vec![Cow::Borrowed("must be an object")]);
             return None;
         };
-        match Self::read(value.get(), self.door).and_then(read) {
+        match Self::read(value.get(), self.source).and_then(read) {
             Ok(value) => Some(value),
             Err(error) => {
                 self.note_within(name, &error);
@@ -240,8 +240,8 @@ impl<'a> Fields<'a> {
         mut read: impl FnMut(Fields<'_>) -> Result<T, Error>,
     ) -> Option<Option<Vec<T>>> {
         if self.sketch.is_some() {
-            let items = Self::sketched(self.door, read);
-            self.describe(name, false, |given: Given<'_>| {
+            let items = Self::sketched(self.source, read);
+            self.describe(name, false, |given: FieldValue<'_>| {
                 given.describe(
                     || json!({"type": "array", "items": items, "minItems": 1, "maxItems": most}),
                 )
@@ -253,7 +253,7 @@ impl<'a> Fields<'a> {
             return Some(None);
         };
         let values = match rules::elements(
-            Given { value: Some(value), door: self.door, sketch: None },
+            FieldValue { value: Some(value), source: self.source, sketch: None },
             most,
         ) {
             Ok(values) => values,
@@ -270,7 +270,7 @@ impl<'a> Fields<'a> {
                 ));
                 continue;
             }
-            match Self::read(value.get(), self.door).and_then(&mut read) {
+            match Self::read(value.get(), self.source).and_then(&mut read) {
                 Ok(value) => list.push(value),
                 Err(error) => self.note_within(&format!("{name}.{at}"), &error),
             }
@@ -317,7 +317,7 @@ impl<'a> Fields<'a> {
         }));
     }
 
-    fn note(&mut self, name: &str, broken: Broken) {
+    fn note(&mut self, name: &str, broken: BrokenRules) {
         self.faults.extend(broken.into_iter().map(|rule| format!("{name} {rule}")));
     }
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::Door;
+use super::BodySource;
 use crate::model::{Money, email as address};
 
 /// The rules that a value breaks.
@@ -17,23 +17,23 @@ macro_rules! broken {
 }
 
 /// The rules that a value breaks, without the field's name.
-pub type Broken = Vec<Cow<'static, str>>;
+pub type BrokenRules = Vec<Cow<'static, str>>;
 
 /// What a rule is asked about: a value, or that there is none.
 #[derive(Debug, Clone, Copy)]
-pub struct Given<'a> {
+pub struct FieldValue<'a> {
     pub(super) value: Option<&'a RawValue>,
-    pub(super) door: Door,
+    pub(super) source: BodySource,
     /// Where a rule says what it takes, when that is what is asked.
     pub(super) sketch: Option<&'a RefCell<Value>>,
 }
 
-impl Given<'_> {
+impl FieldValue<'_> {
     /// What each rule begins with: what it takes, as JSON Schema (2020-12).
     ///
     /// # Errors
     /// When only that was asked.
-    pub fn describe(&self, schema: impl FnOnce() -> Value) -> Result<(), Broken> {
+    pub fn describe(&self, schema: impl FnOnce() -> Value) -> Result<(), BrokenRules> {
         match self.sketch {
             Some(sketch) => {
                 sketch.replace(schema());
@@ -45,9 +45,9 @@ impl Given<'_> {
 
     fn id_schema(&self) -> Value {
         let number = json!({"type": "integer", "minimum": 1, "maximum": i64::MAX});
-        match self.door {
-            Door::Rest => number,
-            Door::Socket => json!({"anyOf": [number, {"type": "string", "pattern": r"^\d+$"}]}),
+        match self.source {
+            BodySource::Rest => number,
+            BodySource::Socket => json!({"anyOf": [number, {"type": "string", "pattern": r"^\d+$"}]}),
         }
     }
 
@@ -58,7 +58,7 @@ impl Given<'_> {
             .filter(|text| text.starts_with(|c: char| c == '-' || c.is_ascii_digit()))
     }
 
-    /// As [`Given::number`], of a whole number without its point: 5.0 is the same as 5 (JSON
+    /// As [`FieldValue::number`], of a whole number without its point: 5.0 is the same as 5 (JSON
     /// Schema, and every JavaScript).
     fn whole(&self) -> Option<&str> {
         let whole = |text| {
@@ -98,7 +98,7 @@ const MIN_PASSWORD: usize = 8;
 ///
 /// # Errors
 /// The rules it breaks.
-pub fn amount(given: Given<'_>) -> Result<Money, Broken> {
+pub fn amount(given: FieldValue<'_>) -> Result<Money, BrokenRules> {
     given.describe(|| amount_schema("minimum"))?;
     let string = given.string();
     let text = string.as_deref().or(given.number());
@@ -127,7 +127,7 @@ fn amount_schema(least: &str) -> Value {
 ///
 /// # Errors
 /// The rules it breaks.
-pub fn positive_amount(given: Given<'_>) -> Result<Money, Broken> {
+pub fn positive_amount(given: FieldValue<'_>) -> Result<Money, BrokenRules> {
     given.describe(|| amount_schema("exclusiveMinimum"))?;
     match amount(given) {
         Ok(Money::ZERO) => Err(broken![POSITIVE]),
@@ -143,7 +143,7 @@ pub fn positive_amount(given: Given<'_>) -> Result<Money, Broken> {
 ///
 /// # Errors
 /// The rules it breaks.
-pub(super) fn elements(given: Given<'_>, most: usize) -> Result<Vec<&RawValue>, Broken> {
+pub(super) fn elements(given: FieldValue<'_>, most: usize) -> Result<Vec<&RawValue>, BrokenRules> {
     let values: Vec<&RawValue> = given
         .value
         .and_then(|value| serde_json::from_str(value.get()).ok())
@@ -161,9 +161,9 @@ pub(super) fn elements(given: Given<'_>, most: usize) -> Result<Vec<&RawValue>, 
 ///
 /// # Errors
 /// The rules it breaks.
-pub fn id<T: FromStr>(given: Given<'_>) -> Result<T, Broken> {
+pub fn id<T: FromStr>(given: FieldValue<'_>) -> Result<T, BrokenRules> {
     given.describe(|| given.id_schema())?;
-    let string = given.string().filter(|_| given.door == Door::Socket);
+    let string = given.string().filter(|_| given.source == BodySource::Socket);
     let Some(text) = string.as_deref().or(given.whole()) else {
         return Err(broken![POSITIVE, NUMBER]);
     };
@@ -175,7 +175,7 @@ pub fn id<T: FromStr>(given: Given<'_>) -> Result<T, Broken> {
 }
 
 /// An integer from `least` to `most`.
-pub fn integer(least: i64, most: i64) -> impl Fn(Given<'_>) -> Result<i64, Broken> {
+pub fn integer(least: i64, most: i64) -> impl Fn(FieldValue<'_>) -> Result<i64, BrokenRules> {
     move |given| {
         given.describe(|| json!({"type": "integer", "minimum": least, "maximum": most}))?;
         let too_large = || Cow::Owned(format!("must not be greater than {most}"));
@@ -205,7 +205,7 @@ pub fn integer(least: i64, most: i64) -> impl Fn(Given<'_>) -> Result<i64, Broke
 ///
 /// # Errors
 /// The rule it breaks.
-pub fn text(given: Given<'_>) -> Result<String, Broken> {
+pub fn text(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "string"}))?;
     given.string().ok_or_else(|| broken![STRING])
 }
@@ -214,7 +214,7 @@ pub fn text(given: Given<'_>) -> Result<String, Broken> {
 ///
 /// # Errors
 /// The rules it breaks.
-pub fn line(given: Given<'_>) -> Result<String, Broken> {
+pub fn line(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     at_most(MAX_LINE)(given)
 }
 
@@ -222,14 +222,14 @@ pub fn line(given: Given<'_>) -> Result<String, Broken> {
 ///
 /// # Errors
 /// The rules it breaks.
-pub fn filled(given: Given<'_>) -> Result<String, Broken> {
+pub fn filled(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "string", "minLength": 1, "maxLength": MAX_LINE}))?;
     let text = line(given)?;
     if text.is_empty() { Err(broken![EMPTY]) } else { Ok(text) }
 }
 
 /// A string of at most so many characters.
-pub fn at_most(most: usize) -> impl Fn(Given<'_>) -> Result<String, Broken> {
+pub fn at_most(most: usize) -> impl Fn(FieldValue<'_>) -> Result<String, BrokenRules> {
     move |given| {
         given.describe(|| json!({"type": "string", "maxLength": most}))?;
         let too_long = || Cow::Owned(format!("must be shorter than or equal to {most} characters"));
@@ -242,7 +242,7 @@ pub fn at_most(most: usize) -> impl Fn(Given<'_>) -> Result<String, Broken> {
 ///
 /// # Errors
 /// None by itself; a field that has to be there can be missing.
-pub fn anything(given: Given<'_>) -> Result<Box<RawValue>, Broken> {
+pub fn anything(given: FieldValue<'_>) -> Result<Box<RawValue>, BrokenRules> {
     given.describe(|| json!({}))?;
     given.value.map(ToOwned::to_owned).ok_or_else(Vec::new)
 }
@@ -263,7 +263,7 @@ pub fn json_len(text: &str) -> usize {
 ///
 /// # Errors
 /// The rule it breaks.
-pub fn flag(given: Given<'_>) -> Result<bool, Broken> {
+pub fn flag(given: FieldValue<'_>) -> Result<bool, BrokenRules> {
     given.describe(|| json!({"type": "boolean"}))?;
     given.value.and_then(|value| value.get().parse().ok()).ok_or_else(|| broken![BOOLEAN])
 }
@@ -272,7 +272,7 @@ pub fn flag(given: Given<'_>) -> Result<bool, Broken> {
 ///
 /// # Errors
 /// The rules it breaks.
-pub fn ids<T: FromStr + PartialEq>(given: Given<'_>) -> Result<Vec<T>, Broken> {
+pub fn ids<T: FromStr + PartialEq>(given: FieldValue<'_>) -> Result<Vec<T>, BrokenRules> {
     given.describe(|| json!({"type": "array", "items": given.id_schema(), "maxItems": MAX_IDS}))?;
     let values: Vec<&RawValue> = given
         .value
@@ -283,7 +283,7 @@ pub fn ids<T: FromStr + PartialEq>(given: Given<'_>) -> Result<Vec<T>, Broken> {
     }
     let mut ids = Vec::with_capacity(values.len());
     for value in values {
-        let one = id(Given { value: Some(value), ..given }).map_err(|_| broken![IDS])?;
+        let one = id(FieldValue { value: Some(value), ..given }).map_err(|_| broken![IDS])?;
         if !ids.contains(&one) {
             ids.push(one);
         }
@@ -295,7 +295,7 @@ pub fn ids<T: FromStr + PartialEq>(given: Given<'_>) -> Result<Vec<T>, Broken> {
 ///
 /// # Errors
 /// The rule it breaks.
-pub fn object(given: Given<'_>) -> Result<String, Broken> {
+pub fn object(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "object"}))?;
     let text = given.value.map(RawValue::get).filter(|text| text.starts_with('{'));
     text.map(ToOwned::to_owned).ok_or_else(|| broken![OBJECT])
@@ -305,7 +305,7 @@ pub fn object(given: Given<'_>) -> Result<String, Broken> {
 ///
 /// # Errors
 /// The rules it breaks.
-pub fn password(given: Given<'_>) -> Result<String, Broken> {
+pub fn password(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "string", "minLength": MIN_PASSWORD}))?;
     let text = given.string().ok_or_else(|| broken![PASSWORD, STRING])?;
     if text.chars().count() < MIN_PASSWORD { Err(broken![PASSWORD]) } else { Ok(text) }
@@ -315,7 +315,7 @@ pub fn password(given: Given<'_>) -> Result<String, Broken> {
 ///
 /// # Errors
 /// The rule it breaks.
-pub fn email(given: Given<'_>) -> Result<String, Broken> {
+pub fn email(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "string", "format": "email"}))?;
     given.string().filter(|text| address::is_plausible(text)).ok_or_else(|| broken![EMAIL])
 }
@@ -323,7 +323,7 @@ pub fn email(given: Given<'_>) -> Result<String, Broken> {
 /// One of a few words.
 pub fn word<T: FromStr + fmt::Display>(
     words: &'static [T],
-) -> impl Fn(Given<'_>) -> Result<T, Broken> {
+) -> impl Fn(FieldValue<'_>) -> Result<T, BrokenRules> {
     move |given| {
         given.describe(|| json!({"type": "string", "enum": words.iter().map(ToString::to_string).collect::<Vec<_>>()}))?;
         given.string().and_then(|text| text.parse().ok()).ok_or_else(|| {
