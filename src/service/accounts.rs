@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Services;
-use super::permissions::{Action, Standing, permit};
+use super::permissions::{Action, Relation, permit};
 use crate::auth::{Identity, Issue, PasswordHasher, Token, TokenId};
 use crate::config::{Rate, Secret};
 use crate::error::{AuthFailure, Error};
@@ -141,7 +141,7 @@ pub async fn believe(services: &Services, user: &str) -> Result<Token, Error> {
 /// # Errors
 /// [`Error::Unauthorized`] when it is gone.
 pub async fn me(services: &Services, identity: &Identity) -> Result<User, Error> {
-    permit(identity, Action::ReadOwnAccount, Standing::own(true))?;
+    permit(identity, Action::ReadOwnAccount, Relation::own(true))?;
     let id = identity.user;
     let user = services.db.read(async move |conn| users::by_id(conn, id).await).await?;
     user.ok_or(Error::Unauthorized(AuthFailure::Invalid))

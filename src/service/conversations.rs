@@ -1,7 +1,7 @@
 //! Conversations: making and mark them, their members, and how far each has read. For members
 //! only; members are the owner's matter.
 
-use super::permissions::{Action, Standing, permit};
+use super::permissions::{Action, Relation, permit};
 use super::{Page, Services, projects, put_out};
 use crate::auth::Identity;
 use crate::error::Error;
@@ -66,7 +66,7 @@ pub async fn create(
     new: NewConversation,
     once: Once,
 ) -> Result<ConversationWithMembers, Error> {
-    permit(caller, Action::MakeConversation, Standing::STRANGER)?;
+    permit(caller, Action::MakeConversation, Relation::NONE)?;
     let (identity, caller) = (*caller, caller.user);
     let write = async move |tx: &mut Tx| {
         if let Some(project) = new.project_id {
@@ -112,7 +112,7 @@ pub async fn list(
     before: Option<ConversationId>,
 ) -> Result<Page<ConversationSummary>, Error> {
     // Only those in which the caller is are asked for.
-    permit(caller, Action::ReadConversation, Standing::member(true))?;
+    permit(caller, Action::ReadConversation, Relation::member(true))?;
     let asked =
         rows::Page { member: caller.user, before, limit: Page::<ConversationSummary>::ask(limit) };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
@@ -135,7 +135,7 @@ pub async fn get(
     });
     let found = read.await?.ok_or_else(|| not_found(id))?;
     let is_member = found.members.iter().any(|member| member.user_id == user);
-    permit(caller, Action::ReadConversation, Standing::member(is_member))
+    permit(caller, Action::ReadConversation, Relation::member(is_member))
         .map_err(|denied| denied.or(|| not_found(id)))?;
     Ok(found)
 }
@@ -220,8 +220,8 @@ pub async fn mark_read(
 ) -> Result<ReadMark, Error> {
     let (caller, user) = (*caller, caller.user);
     let write = async move |tx: &mut Tx| {
-        let standing = Standing::member(rows::is_member(tx.conn(), id, user).await?);
-        permit(&caller, Action::SpeakInConversation, standing)
+        let relation = Relation::member(rows::is_member(tx.conn(), id, user).await?);
+        permit(&caller, Action::SpeakInConversation, relation)
             .map_err(|denied| denied.or(|| not_found(id)))?;
         let missing = || Error::NotFound(format!("Message with ID {message} not found"));
         let seq = messages::seq(tx.conn(), id, message).await?.ok_or_else(missing)?;
@@ -250,8 +250,8 @@ async fn hold(
     let conversation = rows::touch(tx, id).await?.ok_or_else(|| not_found(id))?;
     let is_member = rows::is_member(tx.conn(), id, caller.user).await?;
     let (own, owner) = (user == Some(caller.user), conversation.owner_id == Some(caller.user));
-    let standing = Standing::own(own).and(Standing::member(is_member)).and(Standing::owner(owner));
-    permit(caller, action, standing).map_err(|denied| denied.or(|| not_found(id)))?;
+    let relation = Relation::own(own).and(Relation::member(is_member)).and(Relation::owner(owner));
+    permit(caller, action, relation).map_err(|denied| denied.or(|| not_found(id)))?;
     Ok(conversation)
 }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::Services;
-use super::permissions::{Action, Standing, permit};
+use super::permissions::{Action, Relation, permit};
 use super::publish::{Manner, NextEvent};
 use crate::auth::Identity;
 use crate::error::Error;
@@ -112,7 +112,7 @@ pub async fn emit(
     event: Foreign,
     once: Once,
 ) -> Result<usize, Error> {
-    permit(caller, Action::EmitEvents, Standing::STRANGER)?;
+    permit(caller, Action::EmitEvents, Relation::NONE)?;
     let counting = emit_counted(services.db.clone(), services.next.clone(), event, once);
     // On its own: a caller that goes away leaves its count behind, for when it comes again with its
     // key.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diesel::QueryResult;
 
 use super::conversations::not_found;
-use super::permissions::{Action, Standing, permit};
+use super::permissions::{Action, Relation, permit};
 use super::{Page, Services};
 use crate::auth::Identity;
 use crate::error::Error;
@@ -151,8 +151,8 @@ impl Batched for Send {
         let mut place = |send: &Self| {
             let missing = || not_found(send.conversation);
             let held = held.get_mut(&send.conversation).ok_or_else(missing)?;
-            let standing = Standing::member(held.members.contains(&send.caller.user));
-            permit(&send.caller, Action::SpeakInConversation, standing)
+            let relation = Relation::member(held.members.contains(&send.caller.user));
+            permit(&send.caller, Action::SpeakInConversation, relation)
                 .map_err(|denied| denied.or(missing))?;
             let name = send.name();
             if let Some(message) = name.as_ref().and_then(|name| before.get(name)) {
@@ -210,7 +210,7 @@ pub async fn history(
         Ok((is_member, if is_member { rows::list(conn, &asked).await? } else { Vec::new() }))
     });
     let (is_member, items) = read.await?;
-    permit(caller, Action::ReadConversation, Standing::member(is_member))
+    permit(caller, Action::ReadConversation, Relation::member(is_member))
         .map_err(|denied| denied.or(|| not_found(id)))?;
     Ok(Page::of(items, limit))
 }

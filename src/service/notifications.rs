@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::permissions::{Action, Standing, permit};
+use super::permissions::{Action, Relation, permit};
 use super::{Page, Services, broadcasts};
 use crate::auth::Identity;
 use crate::error::Error;
@@ -100,7 +100,7 @@ pub async fn create(
     new: NewNotification,
     once: Once,
 ) -> Result<usize, Error> {
-    permit(caller, Action::SendNotifications, Standing::STRANGER)?;
+    permit(caller, Action::SendNotifications, Relation::NONE)?;
     let NewNotification { receivers, notice } = new;
     let expected = match &receivers {
         Receivers::User(_) => 1,
@@ -335,7 +335,7 @@ pub async fn delete(
 
 /// The verbs of this file look at nothing but the caller's own.
 fn own(caller: &Identity) -> Result<(), Error> {
-    Ok(permit(caller, Action::KeepNotifications, Standing::own(true))?)
+    Ok(permit(caller, Action::KeepNotifications, Relation::own(true))?)
 }
 
 fn not_found(id: NotificationId) -> Error {

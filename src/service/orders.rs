@@ -4,7 +4,7 @@ use diesel::QueryResult;
 use diesel::result::Error as DieselError;
 
 use super::notifications::{self, Notices, Whom};
-use super::permissions::{Action, Standing, permit};
+use super::permissions::{Action, Relation, permit};
 pub use super::stock::Line;
 use super::{Page, Services, stock};
 use crate::auth::Identity;
@@ -82,7 +82,7 @@ pub async fn create(
 ) -> Result<WithItems<Order>, Error> {
     let is_admin = caller.is_admin();
     let customer_id = new.customer_id.or((!is_admin).then_some(caller.user));
-    permit(caller, Action::PlaceOrder, Standing::own(customer_id == Some(caller.user)))?;
+    permit(caller, Action::PlaceOrder, Relation::own(customer_id == Some(caller.user)))?;
     let (lines, given) = match new.content {
         Content::Total(total) => {
             return services
@@ -161,7 +161,7 @@ pub async fn list(
     limit: u16,
     before: Option<OrderId>,
 ) -> Result<Page<Detail>, Error> {
-    let reads_all = permit(caller, Action::ReadOrder, Standing::STRANGER).is_ok();
+    let reads_all = permit(caller, Action::ReadOrder, Relation::NONE).is_ok();
     let asked = rows::Page {
         customer_id: (!reads_all).then_some(caller.user),
         before,
@@ -191,7 +191,7 @@ pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<
         Ok(Some(WithItems { order, items }))
     });
     let found = found.await?.ok_or_else(|| not_found(id))?;
-    permit(caller, Action::ReadOrder, standing(caller, &found.order.order))
+    permit(caller, Action::ReadOrder, relation(caller, &found.order.order))
         .map_err(|denied| denied.or(|| not_found(id)))?;
     Ok(found)
 }
@@ -207,7 +207,7 @@ pub async fn set_status(
     id: OrderId,
     next: OrderStatus,
 ) -> Result<Order, Error> {
-    permit(caller, Action::MoveOrder, Standing::STRANGER)?;
+    permit(caller, Action::MoveOrder, Relation::NONE)?;
     let waiting = match next {
         OrderStatus::Cancelled => {
             services.db.read(async move |conn| waitlist::count_behind(conn, id).await).await?
@@ -248,8 +248,8 @@ pub(super) fn moved(tx: &mut Tx, order: &Order, previous: OrderStatus) -> Notice
         .collect()
 }
 
-pub(super) fn standing(caller: &Identity, order: &Order) -> Standing {
-    Standing::own(order.customer_id == Some(caller.user))
+pub(super) fn relation(caller: &Identity, order: &Order) -> Relation {
+    Relation::own(order.customer_id == Some(caller.user))
 }
 
 pub(super) fn not_found(id: OrderId) -> Error {

@@ -45,7 +45,7 @@ pub async fn create(
     let write = async move |tx: &mut Tx| {
         let missing = || orders::not_found(id);
         let order = order_rows::by_id(tx.conn(), id).await?.ok_or_else(missing)?.order;
-        permit(&caller, Action::PayOrder, orders::standing(&caller, &order))
+        permit(&caller, Action::PayOrder, orders::relation(&caller, &order))
             .map_err(|denied| denied.or(missing))?;
         let Some(due) = rows::pay(tx, id, amount).await? else {
             return Err(Error::Conflict(match rows::due(tx.conn(), id).await? {

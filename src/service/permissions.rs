@@ -1,8 +1,8 @@
-//! Who may do what: one table, which every verb asks. What no line allows is refused.
+//! Party may do what: one table, which every verb asks. What no line allows is refused.
 //!
-//! A verb finds out how the caller stands to the thing ([`Standing`]) and asks [`permit`], within
-//! its transaction where that can change meanwhile. Who does not even see the thing is told that it
-//! is not there; who sees it, but may not, is told so.
+//! A verb finds out how the caller stands to the thing ([`Relation`]) and asks [`permit`], within
+//! its transaction where that can change meanwhile. Party does not even see the thing is told that it
+//! is not there; who visible_to it, but may not, is told so.
 
 use crate::auth::Identity;
 use crate::error::Error;
@@ -54,14 +54,14 @@ pub enum Action {
 
 /// How a caller can stand to a thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Who {
+enum Party {
     /// Anyone with a good token.
     SignedIn,
     /// Whose it is, or who it is about.
     Own,
     /// Of its project or conversation.
     Member,
-    /// Who made it, or to whom it was passed on.
+    /// Party made it, or to whom it was passed on.
     Owner,
     /// By the token's claim.
     Admin,
@@ -70,15 +70,15 @@ enum Who {
 /// A line of the table.
 struct Rule {
     /// To all others it is not there.
-    sees: &'static [Who],
+    visible_to: &'static [Party],
     /// Of those, the others are refused.
-    may: &'static [Who],
+    allowed_to: &'static [Party],
 }
 
 /// The table.
 const fn rule(action: Action) -> Rule {
-    use Who::{Admin, Member, Own, Owner, SignedIn};
-    let (sees, may): (&[Who], &[Who]) = match action {
+    use Party::{Admin, Member, Own, Owner, SignedIn};
+    let (visible_to, may): (&[Party], &[Party]) = match action {
         Action::EnterAdmin => (&[SignedIn], &[Admin]),
         Action::ReadOwnAccount => (&[SignedIn], &[Own]),
         Action::EndOwnTokens => (&[SignedIn], &[Own]),
@@ -106,38 +106,38 @@ const fn rule(action: Action) -> Rule {
         Action::JoinRoom => (&[Member, Own], &[Member, Own]),
         Action::EmitEvents => (&[SignedIn], &[Admin]),
     };
-    Rule { sees, may }
+    Rule { visible_to, may }
 }
 
 /// How the caller stands to a thing, beside being signed in and perhaps an admin. What is not said
 /// is not so.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Standing {
+pub struct Relation {
     own: bool,
     member: bool,
     owner: bool,
 }
 
-impl Standing {
+impl Relation {
     /// A stranger to it, or there is no thing.
-    pub const STRANGER: Self = Self { own: false, member: false, owner: false };
+    pub const NONE: Self = Self { own: false, member: false, owner: false };
 
     /// Whether it is the caller's own, or about the caller.
     #[must_use]
     pub const fn own(own: bool) -> Self {
-        Self { own, ..Self::STRANGER }
+        Self { own, ..Self::NONE }
     }
 
     /// Whether the caller is a member of its project or conversation.
     #[must_use]
     pub const fn member(member: bool) -> Self {
-        Self { member, ..Self::STRANGER }
+        Self { member, ..Self::NONE }
     }
 
     /// Whether the caller owns it.
     #[must_use]
     pub const fn owner(owner: bool) -> Self {
-        Self { owner, ..Self::STRANGER }
+        Self { owner, ..Self::NONE }
     }
 
     /// Both.
@@ -150,13 +150,13 @@ impl Standing {
         }
     }
 
-    fn is(self, who: Who, role: Role) -> bool {
+    fn is(self, who: Party, role: Role) -> bool {
         match who {
-            Who::SignedIn => true,
-            Who::Own => self.own,
-            Who::Member => self.member,
-            Who::Owner => self.owner,
-            Who::Admin => role == Role::Admin,
+            Party::SignedIn => true,
+            Party::Own => self.own,
+            Party::Member => self.member,
+            Party::Owner => self.owner,
+            Party::Admin => role == Role::Admin,
         }
     }
 }
@@ -179,7 +179,7 @@ impl Denied {
     }
 }
 
-/// For verbs whose thing everyone sees.
+/// For verbs whose thing everyone visible_to.
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
         denied.or(|| Self::Forbidden)
@@ -190,18 +190,18 @@ impl From<Denied> for Error {
 ///
 /// # Errors
 /// Why not.
-pub fn permit(caller: &Identity, action: Action, standing: Standing) -> Result<(), Denied> {
-    permit_role(caller.role, action, standing)
+pub fn permit(caller: &Identity, action: Action, relation: Relation) -> Result<(), Denied> {
+    permit_role(caller.role, action, relation)
 }
 
-/// As [`permit`], where a caller's role is all that is known beside the standing.
+/// As [`permit`], where a caller's role is all that is known beside the relation.
 ///
 /// # Errors
 /// Why not.
-pub fn permit_role(role: Role, action: Action, standing: Standing) -> Result<(), Denied> {
-    let Rule { sees, may } = rule(action);
-    let any = |whos: &[Who]| whos.iter().any(|who| standing.is(*who, role));
-    match (any(sees), any(may)) {
+pub fn permit_role(role: Role, action: Action, relation: Relation) -> Result<(), Denied> {
+    let Rule { visible_to, may } = rule(action);
+    let any = |parties: &[Party]| parties.iter().any(|who| relation.is(*party, role));
+    match (any(visible_to), any(may)) {
         (true, true) => Ok(()),
         (true, false) => Err(Denied::Forbidden),
         (false, _) => Err(Denied::Hidden),
@@ -220,23 +220,23 @@ mod tests {
     #[test]
     fn what_is_anothers_is_hidden_and_what_only_some_may_is_forbidden() {
         let (customer, admin) = (caller(Role::Customer), caller(Role::Admin));
-        assert_eq!(permit(&customer, Action::ReadOrder, Standing::own(true)), Ok(()));
-        assert_eq!(permit(&customer, Action::ReadOrder, Standing::own(false)), Err(Denied::Hidden));
-        assert_eq!(permit(&admin, Action::ReadOrder, Standing::STRANGER), Ok(()));
+        assert_eq!(permit(&customer, Action::ReadOrder, Relation::own(true)), Ok(()));
+        assert_eq!(permit(&customer, Action::ReadOrder, Relation::own(false)), Err(Denied::Hidden));
+        assert_eq!(permit(&admin, Action::ReadOrder, Relation::NONE), Ok(()));
         assert_eq!(
-            permit(&customer, Action::MoveOrder, Standing::own(true)),
+            permit(&customer, Action::MoveOrder, Relation::own(true)),
             Err(Denied::Forbidden)
         );
-        let member = Standing::member(true);
+        let member = Relation::member(true);
         assert_eq!(permit(&customer, Action::AddProjectMember, member), Err(Denied::Forbidden));
         assert_eq!(
-            permit(&customer, Action::AddProjectMember, member.and(Standing::owner(true))),
+            permit(&customer, Action::AddProjectMember, member.and(Relation::owner(true))),
             Ok(())
         );
         assert_eq!(
-            permit(&admin, Action::AddProjectMember, Standing::STRANGER),
+            permit(&admin, Action::AddProjectMember, Relation::NONE),
             Err(Denied::Hidden)
         );
-        assert_eq!(permit(&admin, Action::JoinRoom, Standing::STRANGER), Err(Denied::Hidden));
+        assert_eq!(permit(&admin, Action::JoinRoom, Relation::NONE), Err(Denied::Hidden));
     }
 }

@@ -2,7 +2,7 @@
 //! so do the admins.
 
 use super::notifications::{self, Notices};
-use super::permissions::{Action, Standing, permit};
+use super::permissions::{Action, Relation, permit};
 use super::{Page, Services, stock};
 use crate::auth::Identity;
 use crate::error::Error;
@@ -107,7 +107,7 @@ pub async fn create(
     new: NewProduct,
     once: Once,
 ) -> Result<Product, Error> {
-    permit(caller, Action::AddProduct, Standing::STRANGER)?;
+    permit(caller, Action::AddProduct, Relation::NONE)?;
     let caller = caller.user;
     let bytes = new.description.as_deref().map_or(0, fields::json_len);
     let write = async move |tx: &mut Tx| {
@@ -136,7 +136,7 @@ pub async fn list(
     limit: u16,
     before: Option<ProductId>,
 ) -> Result<Page<Product>, Error> {
-    permit(caller, Action::ReadProduct, Standing::STRANGER)?;
+    permit(caller, Action::ReadProduct, Relation::NONE)?;
     let asked = rows::Page { before, limit: Page::<Product>::ask(limit) };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::of(items, limit))
@@ -147,7 +147,7 @@ pub async fn list(
 /// # Errors
 /// [`Error::NotFound`].
 pub async fn get(services: &Services, caller: &Identity, id: ProductId) -> Result<Product, Error> {
-    permit(caller, Action::ReadProduct, Standing::STRANGER)?;
+    permit(caller, Action::ReadProduct, Relation::NONE)?;
     services
         .db
         .read(async move |conn| rows::by_id(conn, id).await)
@@ -216,7 +216,7 @@ pub async fn delete(services: &Services, caller: &Identity, id: ProductId) -> Re
 /// The product, to change it: it stays as it is until the commit.
 async fn enter(tx: &mut Tx, caller: &Identity, id: ProductId) -> Result<Product, Error> {
     let product = rows::touch(tx, id).await?.ok_or_else(|| not_found(id))?;
-    permit(caller, Action::ChangeProduct, Standing::owner(product.owner_id == Some(caller.user)))?;
+    permit(caller, Action::ChangeProduct, Relation::owner(product.owner_id == Some(caller.user)))?;
     Ok(product)
 }
 

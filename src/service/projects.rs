@@ -3,7 +3,7 @@
 
 use super::broadcasts;
 use super::notifications::MOST_RECEIVERS;
-use super::permissions::{Action, Standing, permit};
+use super::permissions::{Action, Relation, permit};
 use super::{Page, Services, put_out};
 use crate::auth::Identity;
 use crate::error::Error;
@@ -82,7 +82,7 @@ pub async fn create(
     new: NewProject,
     once: Once,
 ) -> Result<Project, Error> {
-    permit(caller, Action::MakeProject, Standing::STRANGER)?;
+    permit(caller, Action::MakeProject, Relation::NONE)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
         let content = rows::Content {
@@ -108,7 +108,7 @@ pub async fn list(
     before: Option<ProjectId>,
 ) -> Result<Page<Project>, Error> {
     // Only those in which the caller is are asked for.
-    permit(caller, Action::ReadProject, Standing::member(true))?;
+    permit(caller, Action::ReadProject, Relation::member(true))?;
     let asked = rows::Page { member: caller.user, before, limit: Page::<Project>::ask(limit) };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::of(items, limit))
@@ -128,7 +128,7 @@ pub async fn get(
         let Some(project) = rows::by_id(conn, id).await? else { return Ok(None) };
         let members = rows::members(conn, id).await?;
         let is_member = members.iter().any(|member| member.user_id == caller.user);
-        if permit(&caller, Action::ReadProject, Standing::member(is_member)).is_err() {
+        if permit(&caller, Action::ReadProject, Relation::member(is_member)).is_err() {
             return Ok(None);
         }
         Ok(Some(ProjectDetail { project, members, stages: rows::stages(conn, id).await? }))
@@ -308,10 +308,10 @@ pub(super) async fn hold(
 ) -> Result<Project, Error> {
     let project = rows::touch(tx, id).await?.ok_or_else(|| not_found(id))?;
     let is_member = rows::is_member(tx.conn(), id, caller.user).await?;
-    let standing = Standing::own(user == Some(caller.user))
-        .and(Standing::member(is_member))
-        .and(Standing::owner(project.owner_id == Some(caller.user)));
-    permit(caller, action, standing).map_err(|denied| denied.or(|| not_found(id)))?;
+    let relation = Relation::own(user == Some(caller.user))
+        .and(Relation::member(is_member))
+        .and(Relation::owner(project.owner_id == Some(caller.user)));
+    permit(caller, action, relation).map_err(|denied| denied.or(|| not_found(id)))?;
     Ok(project)
 }
 

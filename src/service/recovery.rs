@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use super::permissions::{Action, Standing, permit_role};
+use super::permissions::{Action, Relation, permit_role};
 use super::publish;
 use super::rooms::is_member;
 use crate::error::Error;
@@ -292,12 +292,12 @@ async fn resume(
     let mut rooms = sessions::rooms(tx.conn(), &session.sid).await?;
     let user = user_of(session)?;
     for own in rooms.iter_mut().filter(|own| own.until.is_none()) {
-        let standing = match Joinable::by_name(&own.room) {
-            Some(room) => Standing::member(is_member(tx.conn(), user, room).await?),
-            None => Standing::STRANGER,
+        let relation = match Joinable::by_name(&own.room) {
+            Some(room) => Relation::member(is_member(tx.conn(), user, room).await?),
+            None => Relation::NONE,
         };
         // Being an admin opens no room, so the least role is enough to know.
-        let may = permit_role(Role::Customer, Action::JoinRoom, standing);
+        let may = permit_role(Role::Customer, Action::JoinRoom, relation);
         own.until = may.is_err().then_some(EventId(has));
     }
     Ok(Outcome::Resumed {

@@ -1,7 +1,7 @@
 //! Reviews: writing and reading them. Anyone may, and more than once.
 
 use super::notifications::{self, Whom};
-use super::permissions::{Action, Standing, permit};
+use super::permissions::{Action, Relation, permit};
 use super::products::not_found;
 use super::{Page, Services};
 use crate::auth::Identity;
@@ -47,7 +47,7 @@ pub async fn create(
     new: NewReview,
     once: Once,
 ) -> Result<Review, Error> {
-    permit(caller, Action::ReviewProduct, Standing::STRANGER)?;
+    permit(caller, Action::ReviewProduct, Relation::NONE)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
         let product = products::by_id(tx.conn(), id).await?.ok_or_else(|| not_found(id))?;
@@ -78,7 +78,7 @@ pub async fn list(
     limit: u16,
     before: Option<ReviewId>,
 ) -> Result<Page<Review>, Error> {
-    permit(caller, Action::ReadProduct, Standing::STRANGER)?;
+    permit(caller, Action::ReadProduct, Relation::NONE)?;
     let asked = rows::Page { product_id: id, before, limit: Page::<Review>::ask(limit) };
     let found = services.db.read(async move |conn| {
         let reviews = rows::list(conn, &asked).await?;

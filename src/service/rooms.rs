@@ -7,7 +7,7 @@ use std::sync::Arc;
 use diesel::QueryResult;
 use tokio::sync::oneshot;
 
-use super::permissions::{Action, Standing, permit};
+use super::permissions::{Action, Relation, permit};
 use super::{Services, conversations, projects, publish};
 use crate::auth::Identity;
 use crate::error::Error;
@@ -34,8 +34,8 @@ pub async fn join(
     let caller = *caller;
     let (done, present) = oneshot::channel();
     let look = async move |tx: &mut Tx| {
-        let standing = Standing::member(hold_member(tx, caller.user, room).await?);
-        permit(&caller, Action::JoinRoom, standing)
+        let relation = Relation::member(hold_member(tx, caller.user, room).await?);
+        permit(&caller, Action::JoinRoom, relation)
             .map_err(|denied| denied.or(|| not_found(room)))?;
         if let Some((session, stay)) = client.session() {
             sessions::join(tx, session, stay, &room.to_string()).await?;
@@ -61,7 +61,7 @@ pub async fn join(
 pub async fn own(services: &Services, caller: &Identity, room: Room) -> Result<Present, Error> {
     let action = if room == Room::Admin { Action::EnterAdmin } else { Action::JoinRoom };
     let missing = || Error::NotFound(format!("Room {room} not found"));
-    permit(caller, action, Standing::own(room == Room::User(caller.user)))
+    permit(caller, action, Relation::own(room == Room::User(caller.user)))
         .map_err(|denied| denied.or(missing))?;
     let sockets = services.hub.sockets(event::MAIN, Whom::room(&room.to_string())).await;
     let users: BTreeSet<&str> = sockets.iter().filter_map(ClientHandle::user).collect();
@@ -108,7 +108,7 @@ pub async fn present(
 ) -> Result<Present, Error> {
     let user = caller.user;
     let is_member = services.db.read(async move |conn| is_member(conn, user, room).await).await?;
-    permit(caller, Action::JoinRoom, Standing::member(is_member))
+    permit(caller, Action::JoinRoom, Relation::member(is_member))
         .map_err(|denied| denied.or(|| not_found(room)))?;
     Ok(services.hub.present(event::MAIN, &room.to_string()).await)
 }
@@ -128,7 +128,7 @@ pub async fn typing(
     let (user, room) = (caller.user, Joinable::Conversation(conversation));
     let is_member =
         is_in || services.db.read(async move |conn| is_member(conn, user, room).await).await?;
-    permit(caller, Action::SpeakInConversation, Standing::member(is_member))
+    permit(caller, Action::SpeakInConversation, Relation::member(is_member))
         .map_err(|denied| denied.or(|| not_found(room)))?;
     publish::announce(&services.hub, event::typing(conversation, user, is_typing)).await;
     Ok(())

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::permissions::{Action, Standing, permit};
+use super::permissions::{Action, Relation, permit};
 use super::{Services, identities};
 use crate::auth::{Claimed, Ended, Holder, Token};
 use crate::error::{AuthFailure, Error};
@@ -88,7 +88,7 @@ pub fn read_logout(mut fields: Fields<'_>) -> Result<bool, Error> {
 /// # Errors
 /// [`Error::Unavailable`].
 pub async fn end(services: &Services, token: &Token, everywhere: bool) -> Result<(), Error> {
-    permit(&token.identity, Action::EndOwnTokens, Standing::own(true))?;
+    permit(&token.identity, Action::EndOwnTokens, Relation::own(true))?;
     let (hub, token) = (services.hub.clone(), *token);
     let user = token.identity.user;
     let write = async move |tx: &mut Tx| {

@@ -1,7 +1,7 @@
 //! Waitlists: who is to be told when a product is in stock again. Who empties them is `stock`.
 
 use super::Services;
-use super::permissions::{Action, Standing, permit};
+use super::permissions::{Action, Relation, permit};
 use super::products::not_found;
 use crate::auth::Identity;
 use crate::error::Error;
@@ -22,7 +22,7 @@ pub async fn join(
     id: ProductId,
     once: Once,
 ) -> Result<WaitlistEntry, Error> {
-    permit(caller, Action::AwaitProduct, Standing::STRANGER)?;
+    permit(caller, Action::AwaitProduct, Relation::NONE)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
         products::hold(tx, id).await?.ok_or_else(|| not_found(id))?;
@@ -42,7 +42,7 @@ pub async fn join(
 /// # Errors
 /// [`Error::NotFound`], also when the caller is not on it.
 pub async fn leave(services: &Services, caller: &Identity, id: ProductId) -> Result<(), Error> {
-    permit(caller, Action::AwaitProduct, Standing::STRANGER)?;
+    permit(caller, Action::AwaitProduct, Relation::NONE)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
         products::by_id(tx.conn(), id).await?.ok_or_else(|| not_found(id))?;
