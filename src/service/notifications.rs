@@ -133,8 +133,8 @@ async fn notify_named(
     if notified == users.len() { Ok(notified) } else { Err(Error::Faults(vec![fault.into()])) }
 }
 
-/// Whom a verb notifies.
-pub(super) enum Whom {
+/// NoticeReceivers a verb notifies.
+pub(super) enum NoticeReceivers {
     User(UserId),
     Users(Vec<UserId>),
     /// By the database, for a token's claim is known only of who calls.
@@ -142,7 +142,7 @@ pub(super) enum Whom {
 }
 
 /// What a verb has to say, and to whom.
-pub(super) type Notices = Vec<(Whom, Notice)>;
+pub(super) type Notices = Vec<(NoticeReceivers, Notice)>;
 
 /// How many bytes it can come to when so many are notified of something that has a name: for
 /// [`Db::write_large`](crate::store::Db::write_large).
@@ -157,7 +157,7 @@ pub(super) fn share(receivers: i64) -> usize {
 /// # Errors
 /// The database's.
 pub(super) async fn notify(tx: &mut Tx, notices: Notices) -> Result<(), Error> {
-    let to_admins = notices.iter().any(|(whom, _)| matches!(whom, Whom::Admins));
+    let to_admins = notices.iter().any(|(whom, _)| matches!(whom, NoticeReceivers::Admins));
     let admins = if to_admins {
         receivers(tx.conn(), Audience::Role(Role::Admin), Span::WHOLE, MOST_RECEIVERS.into())
             .await?
@@ -167,9 +167,9 @@ pub(super) async fn notify(tx: &mut Tx, notices: Notices) -> Result<(), Error> {
     let told: Vec<(Vec<UserId>, Notice)> = notices
         .into_iter()
         .map(|(whom, notice)| match whom {
-            Whom::User(user) => (vec![user], notice),
-            Whom::Users(users) => (users, notice),
-            Whom::Admins => (admins.clone(), notice),
+            NoticeReceivers::User(user) => (vec![user], notice),
+            NoticeReceivers::Users(users) => (users, notice),
+            NoticeReceivers::Admins => (admins.clone(), notice),
         })
         .collect();
     let all: BTreeSet<UserId> = told.iter().flat_map(|(users, _)| users).copied().collect();

@@ -3,7 +3,7 @@
 use diesel::QueryResult;
 use diesel::result::Error as DieselError;
 
-use super::notifications::{self, Notices, Whom};
+use super::notifications::{self, Notices, NoticeReceivers};
 use super::permissions::{Action, Relation, permit};
 pub use super::stock::Line;
 use super::{Page, Services, stock};
@@ -243,7 +243,7 @@ pub(super) fn moved(tx: &mut Tx, order: &Order, previous: OrderStatus) -> Notice
     }
     order
         .customer_id
-        .map(|customer| (Whom::User(customer), Notice::order_status(order, previous)))
+        .map(|customer| (NoticeReceivers::User(customer), Notice::order_status(order, previous)))
         .into_iter()
         .collect()
 }

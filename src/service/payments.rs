@@ -1,6 +1,6 @@
 //! Payments: an order is paid in one or several, and moves on when nothing is due any more.
 
-use super::notifications::{self, Whom};
+use super::notifications::{self, NoticeReceivers};
 use super::permissions::{Action, permit};
 use super::{Services, orders};
 use crate::auth::Identity;
@@ -63,7 +63,7 @@ pub async fn create(
             due,
             order_status: OrderStatus::Pending,
         };
-        let mut notices = vec![(Whom::Admins, Notice::payment_received(&payment))];
+        let mut notices = vec![(NoticeReceivers::Admins, Notice::payment_received(&payment))];
         if due == Money::ZERO {
             // It was pending a moment ago, and is locked.
             let order = order_rows::advance(tx, id, OrderStatus::Pending, OrderStatus::Paid)

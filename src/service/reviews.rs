@@ -1,6 +1,6 @@
 //! Reviews: writing and reading them. Anyone may, and more than once.
 
-use super::notifications::{self, Whom};
+use super::notifications::{self, NoticeReceivers};
 use super::permissions::{Action, Relation, permit};
 use super::products::not_found;
 use super::{Page, Services};
@@ -60,7 +60,7 @@ pub async fn create(
         let review = review.map_err(|fault| {
             if is_missing_reference(&fault) { not_found(id) } else { fault.into() }
         })?;
-        notifications::notify(tx, vec![(Whom::Admins, Notice::new_review(&product, &review))])
+        notifications::notify(tx, vec![(NoticeReceivers::Admins, Notice::new_review(&product, &review))])
             .await?;
         Ok(review)
     };

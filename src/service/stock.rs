@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::notifications::{Notices, Whom};
+use super::notifications::{Notices, NoticeReceivers};
 use super::products::MAX_PIECES;
 use crate::error::Error;
 use crate::model::fields::{self, Fields};
@@ -108,11 +108,11 @@ pub(super) async fn changed(
     notices: &mut Notices,
 ) -> Result<(), Error> {
     if product.is_low() && !before.is_low() {
-        notices.push((Whom::Admins, Notice::low_stock(product)));
+        notices.push((NoticeReceivers::Admins, Notice::low_stock(product)));
     }
     if before.stock == 0 && product.stock > 0 {
         let waiting = waitlist::empty(tx, product.id).await?;
-        notices.push((Whom::Users(waiting), Notice::back_in_stock(product)));
+        notices.push((NoticeReceivers::Users(waiting), Notice::back_in_stock(product)));
     }
     Ok(())
 }
