@@ -39,7 +39,7 @@ const BUSY: Error = Error::Unavailable("Too many notices to many are under way")
 
 /// Tells the task that writes the pieces that there is something to write.
 #[derive(Clone, Default)]
-pub(super) struct Bell(Arc<Notify>);
+pub(super) struct BroadcastWakeup(Arc<Notify>);
 
 /// Bytes that a receiver's copy comes to, roughly.
 pub(super) fn copy_len(notice: &Notice) -> usize {
@@ -68,7 +68,7 @@ pub(super) fn bounded(receivers: usize, notice: &Notice) -> Result<(), Error> {
 /// [`Error::TooLarge`], [`Error::Unavailable`] when too many are under way.
 pub(super) async fn send(
     tx: &mut Tx,
-    bell: &Bell,
+    wakeup: &BroadcastWakeup,
     audience: Audience,
     notice: &Notice,
 ) -> Result<usize, Error> {
@@ -85,22 +85,22 @@ pub(super) async fn send(
     let (count, last) = rows::count(tx.conn(), audience).await?;
     let rest = Span { up_to: last.unwrap_or(UserId(0)), ..Span::WHOLE };
     rows::insert(tx, audience, notice, rest).await?;
-    let bell = bell.clone();
-    tx.after_commit(move || bell.0.notify_one());
+    let wakeup = wakeup.clone();
+    tx.after_commit(move || wakeup.0.notify_one());
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
 /// Writes what is under way, for as long as the server runs: the oldest first. While the
 /// database is away it tries again, at ever longer intervals. It can be aborted at any time.
 pub async fn run(services: Arc<Services>) {
-    let Services { db, broadcasts: Bell(bell), .. } = &*services;
+    let Services { db, broadcasts: BroadcastWakeup(wakeup), .. } = &*services;
     let mut pause = FIRST_PAUSE;
     loop {
         match write_all(db).await {
             Ok(()) => {
                 pause = FIRST_PAUSE;
                 // Time is up, or there is something.
-                let _ = tokio::time::timeout(LOOK_EVERY, bell.notified()).await;
+                let _ = tokio::time::timeout(LOOK_EVERY, wakeup.notified()).await;
             }
             Err(error) => {
                 tracing::warn!(%error, "a notice to many waits for its next piece; trying again");

@@ -42,7 +42,7 @@ pub struct Services {
     pub tokens: Tokens,
     pub passwords: PasswordHasher,
     pub hub: HubHandle,
-    broadcasts: broadcasts::Bell,
+    broadcasts: broadcasts::BroadcastWakeup,
     next: publish::NextEvent,
     sign_ins: accounts::SignIns,
 }
@@ -64,7 +64,7 @@ impl Services {
             tokens,
             passwords: PasswordHasher::default(),
             hub,
-            broadcasts: broadcasts::Bell::default(),
+            broadcasts: broadcasts::BroadcastWakeup::default(),
             next,
             sign_ins,
         }

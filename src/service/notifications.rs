@@ -107,7 +107,7 @@ pub async fn create(
         Receivers::Users(users) => users.len(),
         Receivers::Role(_) | Receivers::All => usize::from(MOST_RECEIVERS),
     };
-    let (bytes, bell) = (expected * broadcasts::copy_len(&notice), services.broadcasts.clone());
+    let (bytes, wakeup) = (expected * broadcasts::copy_len(&notice), services.broadcasts.clone());
     let write = async move |tx: &mut Tx| match &receivers {
         Receivers::User(user) => {
             notify_named(tx, &[*user], &notice, "userId must refer to an existing user").await
@@ -115,8 +115,8 @@ pub async fn create(
         Receivers::Users(users) => {
             notify_named(tx, users, &notice, "userIds must refer to existing users").await
         }
-        Receivers::Role(role) => broadcasts::send(tx, &bell, Audience::Role(*role), &notice).await,
-        Receivers::All => broadcasts::send(tx, &bell, Audience::All, &notice).await,
+        Receivers::Role(role) => broadcasts::send(tx, &wakeup, Audience::Role(*role), &notice).await,
+        Receivers::All => broadcasts::send(tx, &wakeup, Audience::All, &notice).await,
     };
     services.db.write_large(once, bytes, write).await
 }

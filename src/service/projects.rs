@@ -276,7 +276,7 @@ pub async fn complete_stage(
     stage: StageId,
     once: Once,
 ) -> Result<Stage, Error> {
-    let (caller, bell) = (*caller, services.broadcasts.clone());
+    let (caller, wakeup) = (*caller, services.broadcasts.clone());
     // What will be announced, roughly: who comes or goes until the write runs makes no difference.
     let members = services.db.read(async move |conn| rows::member_count(conn, id).await).await?;
     let bytes =
@@ -291,7 +291,7 @@ pub async fn complete_stage(
         })?;
         tx.emit(event::stage_completed(&done));
         let others = Audience::OtherMembers(id, caller.user);
-        broadcasts::send(tx, &bell, others, &Notice::stage_completed(&project, &done)).await?;
+        broadcasts::send(tx, &wakeup, others, &Notice::stage_completed(&project, &done)).await?;
         Ok(done)
     };
     services.db.write_large(once, bytes, write).await
