@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Services;
 use super::permissions::{Action, Relation, permit};
-use super::publish::{Manner, NextEvent};
+use super::publish::{DeliveryOptions, NextEventOptions};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{self, ADMIN, Foreign, MAIN, Room};
@@ -113,13 +113,13 @@ pub async fn emit(
     once: Once,
 ) -> Result<usize, Error> {
     permit(caller, Action::EmitEvents, Relation::NONE)?;
-    let counting = emit_counted(services.db.clone(), services.next.clone(), event, once);
+    let counting = emit_counted(services.db.clone(), services.next_event.clone(), event, once);
     // On its own: a caller that goes away leaves its count behind, for when it comes again with its
     // key.
     actix_rt::spawn(counting).await.unwrap_or(Err(Error::Internal))
 }
 
-async fn emit_counted(db: Db, next: NextEvent, event: Foreign, once: Once) -> Result<usize, Error> {
+async fn emit_counted(db: Db, next: NextEventOptions, event: Foreign, once: Once) -> Result<usize, Error> {
     let claim = match &once {
         Once::Key(claim) => Some(claim.clone()),
         Once::No => None,
@@ -127,7 +127,7 @@ async fn emit_counted(db: Db, next: NextEvent, event: Foreign, once: Once) -> Re
     let (tally, counted) = Tally::start();
     let (bytes, is_volatile) = (event.data.get().len(), event.is_volatile);
     let write = async move |tx: &mut Tx| {
-        tx.after_commit(move || next.goes(Manner { tally, is_volatile }));
+        tx.after_commit(move || next.set(DeliveryOptions { tally, is_volatile }));
         tx.emit(event::foreign(event));
         Ok(None::<usize>)
     };

@@ -43,7 +43,7 @@ pub struct Services {
     pub passwords: PasswordHasher,
     pub hub: HubHandle,
     broadcasts: broadcasts::BroadcastWakeup,
-    next: publish::NextEvent,
+    next_event: publish::NextEventOptions,
     sign_ins: accounts::SignIns,
 }
 
@@ -55,7 +55,7 @@ impl Services {
         db: Db,
         tokens: Tokens,
         hub: HubHandle,
-        next: publish::NextEvent,
+        next_event: publish::NextEventOptions,
         rate_login: Rate,
     ) -> Self {
         let sign_ins = accounts::SignIns::new(rate_login);
@@ -65,7 +65,7 @@ impl Services {
             passwords: PasswordHasher::default(),
             hub,
             broadcasts: broadcasts::BroadcastWakeup::default(),
-            next,
+            next_event,
             sign_ins,
         }
     }

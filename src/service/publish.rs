@@ -12,19 +12,19 @@ use crate::store::{Committed, CommittedEvent, Publisher, Ticket};
 /// Hands committed events to the hub, with the shares of its budget that their writers took.
 pub struct HubPublisher {
     hub: HubHandle,
-    next: NextEvent,
+    next: NextEventOptions,
 }
 
 impl HubPublisher {
     /// Verbs say by `next` how an event of theirs is to be sent.
     #[must_use]
-    pub fn new(hub: HubHandle, next: NextEvent) -> Self {
+    pub fn new(hub: HubHandle, next: NextEventOptions) -> Self {
         Self { hub, next }
     }
 }
 
 /// How an event is to be sent, other than the others.
-pub(super) struct Manner {
+pub(super) struct DeliveryOptions {
     pub(super) tally: Arc<Tally>,
     pub(super) is_volatile: bool,
 }
@@ -33,15 +33,15 @@ pub(super) struct Manner {
 /// runs right ahead of that event's publishing, with none of another write's in between. So this
 /// holds one at most, and none that is another's.
 #[derive(Clone, Default)]
-pub struct NextEvent(Arc<Mutex<Option<Manner>>>);
+pub struct NextEventOptions(Arc<Mutex<Option<DeliveryOptions>>>);
 
-impl NextEvent {
+impl NextEventOptions {
     /// The next event goes so. To be called by what a write does ahead of its event.
-    pub(super) fn goes(&self, manner: Manner) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(manner);
+    pub(super) fn set(&self, options: DeliveryOptions) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(options);
     }
 
-    fn take(&self) -> Option<Manner> {
+    fn take(&self) -> Option<DeliveryOptions> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -88,7 +88,7 @@ impl Publisher for HubPublisher {
         let share: Share = Arc::new(std::sync::Mutex::new(committed.take_tickets()));
         let publish = |events: Vec<CommittedEvent>, routed: Box<dyn FnOnce() + Send>| {
             let (mut events, mut share) = (events.into_iter().map(to_send), Arc::clone(&share));
-            let first = self.next.take().and_then(|Manner { tally, is_volatile }| {
+            let first = self.next.take().and_then(|DeliveryOptions { tally, is_volatile }| {
                 let first = events.next()?.counted(&tally);
                 share = Arc::new((Arc::clone(&share), tally));
                 Some(if is_volatile { first.volatile() } else { first })
