@@ -6,7 +6,7 @@ use super::accounts::{self, NewAccount};
 use super::conversations::{self, NewConversation};
 use super::messages::{self, NewMessage};
 use super::notifications::{self, NewNotification, Receivers};
-use super::orders::{self, Content, Line, NewOrder};
+use super::orders::{self, OrderContent, OrderLine, NewOrder};
 use super::products::{self, NewProduct};
 use super::projects::{self, NewProject};
 use crate::auth::Identity;
@@ -69,7 +69,7 @@ async fn account(
 }
 
 async fn order(services: &Services, customer: &User, minor: i64) -> Result<OrderId, Error> {
-    let new = NewOrder { content: Content::Total(Money::from_minor(minor)), customer_id: None };
+    let new = NewOrder { content: OrderContent::Total(Money::from_minor(minor)), customer_id: None };
     orders::create(services, &identity(customer), new, Once::No).await.map(|order| order.order.id)
 }
 
@@ -92,10 +92,10 @@ async fn shop(services: &Services, admin: &User, customer: &User) -> Result<(), 
         };
         let product_id = products::create(services, &identity(admin), new, Once::No).await?.id;
         if ordered > 0 {
-            lines.push(Line { product_id, quantity: ordered });
+            lines.push(OrderLine { product_id, quantity: ordered });
         }
     }
-    let new = NewOrder { content: Content::Items(lines, None), customer_id: None };
+    let new = NewOrder { content: OrderContent::Items(lines, None), customer_id: None };
     orders::create(services, &identity(customer), new, Once::No).await.map(|_| ())
 }
 

@@ -5,7 +5,7 @@ use diesel::result::Error as DieselError;
 
 use super::notifications::{self, Notices, NoticeReceivers};
 use super::permissions::{Action, Relation, permit};
-pub use super::stock::Line;
+pub use super::stock::OrderLine;
 use super::{Page, Services, stock};
 use crate::auth::Identity;
 use crate::error::Error;
@@ -22,17 +22,17 @@ const MOST_ITEMS: usize = 100;
 
 /// An order to be placed.
 pub struct NewOrder {
-    pub content: Content,
+    pub content: OrderContent,
     /// None: the caller's own, and an admin's for no one.
     pub customer_id: Option<UserId>,
 }
 
 /// What an order is for.
-pub enum Content {
+pub enum OrderContent {
     /// Something that this server does not know.
     Total(Money),
     /// Products, and what they cost together; None: as many times as their price.
-    Items(Vec<Line>, Option<Money>),
+    Items(Vec<OrderLine>, Option<Money>),
 }
 
 impl NewOrder {
@@ -47,11 +47,11 @@ impl NewOrder {
             fields.required("total", fields::amount).map(Some)
         };
         let customer = fields.optional("customerId", fields::id);
-        let items = fields.list("items", MOST_ITEMS, Line::read);
+        let items = fields.list("items", MOST_ITEMS, OrderLine::read);
         fields.end(|| {
             let content = match items? {
-                Some(lines) => Content::Items(lines, total?),
-                None => Content::Total(total??),
+                Some(lines) => OrderContent::Items(lines, total?),
+                None => OrderContent::Total(total??),
             };
             Some(Self { content, customer_id: customer? })
         })
@@ -84,13 +84,13 @@ pub async fn create(
     let customer_id = new.customer_id.or((!is_admin).then_some(caller.user));
     permit(caller, Action::PlaceOrder, Relation::own(customer_id == Some(caller.user)))?;
     let (lines, given) = match new.content {
-        Content::Total(total) => {
+        OrderContent::Total(total) => {
             return services
                 .db
-                .write_batched(once, 0, Place(rows::NewOrder { customer_id, total }))
+                .write_batched(once, 0, OrderPlacement(rows::NewOrder { customer_id, total }))
                 .await;
         }
-        Content::Items(lines, total) => (lines, total),
+        OrderContent::Items(lines, total) => (lines, total),
     };
     let admins = services
         .db
@@ -115,7 +115,7 @@ pub async fn create(
         }
         let order = rows::insert(tx, &rows::NewOrder { customer_id, total })
             .await
-            .map_err(Place::refused)?;
+            .map_err(OrderPlacement::refused)?;
         rows::insert_items(tx, order.id, &items).await?;
         tx.emit(event::new_order(&order));
         notifications::notify(tx, notices).await?;
@@ -124,9 +124,9 @@ pub async fn create(
     services.db.write_large(once, notifications::share(told), write).await
 }
 
-struct Place(rows::NewOrder);
+struct OrderPlacement(rows::NewOrder);
 
-impl Batched for Place {
+impl Batched for OrderPlacement {
     type Answer = WithItems<Order>;
     type Done = Order;
 

@@ -12,12 +12,12 @@ use crate::model::{Notice, OrderId, OrderItem, Product, ProductId};
 use crate::store::{Tx, orders, products as rows, waitlist};
 
 /// So many pieces of a product, to be ordered.
-pub struct Line {
+pub struct OrderLine {
     pub product_id: ProductId,
     pub quantity: i64,
 }
 
-impl Line {
+impl OrderLine {
     /// From `{productId, quantity}`.
     ///
     /// # Errors
@@ -35,7 +35,7 @@ impl Line {
 /// # Errors
 /// [`Error::Faults`] for products that do not exist, [`Error::Conflict`] when there is not enough
 /// of one.
-pub(super) async fn take(tx: &mut Tx, lines: &[Line]) -> Result<(Vec<OrderItem>, Notices), Error> {
+pub(super) async fn take(tx: &mut Tx, lines: &[OrderLine]) -> Result<(Vec<OrderItem>, Notices), Error> {
     let mut wanted: BTreeMap<ProductId, (usize, i64)> = BTreeMap::new();
     for (at, line) in lines.iter().enumerate() {
         // At most a hundred times MAX_PIECES.
