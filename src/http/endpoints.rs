@@ -19,8 +19,8 @@ use crate::service::messages::NewMessage;
 use crate::service::notifications::NewNotification;
 use crate::service::orders::{NewOrder, read_status};
 use crate::service::payments::NewPayment;
-use crate::service::products::{Change as ProductChange, NewProduct};
-use crate::service::projects::{Change, NewProject, read_stage};
+use crate::service::products::{NewProduct, ProductPatch};
+use crate::service::projects::{NewProject, ProjectPatch, read_stage};
 use crate::service::reviews::NewReview;
 use crate::service::tokens::read_logout;
 use crate::service::{self, read_member};
@@ -78,7 +78,7 @@ fn products() -> Vec<Endpoint> {
             "Change a product, its stock too (its owner, admins)",
             products::update,
         )
-        .takes(ProductChange::read)
+        .takes(ProductPatch::read)
         .answers::<Product>()
         .refuses(&[403]),
         delete("/products/{id}", "Remove a product (its owner, admins)", products::delete)
@@ -174,7 +174,7 @@ fn projects() -> Vec<Endpoint> {
         get("/projects/{id}", "One project, with its members and stages", projects::get)
             .answers::<ProjectDetail>(),
         patch("/projects/{id}", "Change a project", projects::update)
-            .takes(Change::read)
+            .takes(ProjectPatch::read)
             .answers::<Project>(),
         post("/projects/{id}/members", "Add a member (the owner)", projects::add_member)
             .takes(read_member)

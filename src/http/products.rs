@@ -6,7 +6,7 @@ use super::extract::{Body, Caller, Id, Paging, once};
 use crate::error::Error;
 use crate::model::ProductId;
 use crate::service::Services;
-use crate::service::products::{self, Change, NewProduct};
+use crate::service::products::{self, ProductPatch, NewProduct};
 
 /// `POST /products {name, price, description?, stock?, lowStockThreshold?}` → 201
 pub async fn create(
@@ -50,7 +50,7 @@ pub async fn update(
     body: Body,
 ) -> Result<HttpResponse, Error> {
     let id = id.get()?;
-    let change = Change::read(body.fields()?)?;
+    let change = ProductPatch::read(body.fields()?)?;
     let product = products::update(&services, &caller.0, id, change).await?;
     Ok(HttpResponse::Ok().json(product))
 }

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::extract::{Body, Caller, Id, Paging, once};
 use crate::error::Error;
 use crate::model::{ProjectId, StageId, UserId};
-use crate::service::projects::{self, Change, NewProject};
+use crate::service::projects::{self, ProjectPatch, NewProject};
 use crate::service::{Services, read_member};
 
 /// `POST /projects {name, description?}` → 201
@@ -50,7 +50,7 @@ pub async fn update(
     body: Body,
 ) -> Result<HttpResponse, Error> {
     let id = id.get()?;
-    let change = Change::read(body.fields()?)?;
+    let change = ProjectPatch::read(body.fields()?)?;
     let project = projects::update(&services, &caller.0, id, change).await?;
     Ok(HttpResponse::Ok().json(project))
 }

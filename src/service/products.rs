@@ -51,7 +51,7 @@ impl NewProduct {
 }
 
 /// What is to change of a product; None leaves it.
-pub struct Change {
+pub struct ProductPatch {
     pub name: Option<String>,
     /// An empty one becomes none.
     pub description: Option<String>,
@@ -60,7 +60,7 @@ pub struct Change {
     pub low_stock_threshold: Option<i64>,
 }
 
-impl Change {
+impl ProductPatch {
     /// From `{name?, description?, price?, stock?, lowStockThreshold?}`, at least one of them.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl Change {
         let price = fields.optional("price", fields::amount);
         let stock = fields.optional("stock", fields::integer(0, MAX_PIECES));
         let threshold = fields.optional("lowStockThreshold", fields::integer(0, MAX_PIECES));
-        let change = fields.end(|| {
+        let patch = fields.end(|| {
             Some(Self {
                 name: name?,
                 description: description?,
@@ -93,7 +93,7 @@ impl Change {
                     .into(),
             ]));
         }
-        Ok(change)
+        Ok(patch)
     }
 }
 
@@ -168,24 +168,24 @@ pub async fn update(
     services: &Services,
     caller: &Identity,
     id: ProductId,
-    change: Change,
+    patch: ProductPatch,
 ) -> Result<Product, Error> {
     let caller = *caller;
-    let waiting = match change.stock {
+    let waiting = match patch.stock {
         Some(1..) => services.db.read(async move |conn| waitlist::count(conn, id).await).await?,
         _ => 0,
     };
     // What it has may be said again, and is not known yet.
-    let bytes = change.description.as_deref().map_or(MAX_DESCRIPTION, fields::json_len)
+    let bytes = patch.description.as_deref().map_or(MAX_DESCRIPTION, fields::json_len)
         + notifications::share(waiting);
     let write = async move |tx: &mut Tx| {
         let before = enter(tx, &caller, id).await?;
         let content = rows::Content {
-            name: change.name.unwrap_or_else(|| before.name.clone()),
-            description: change.description.map_or_else(|| before.description.clone(), filled),
-            price: change.price.unwrap_or(before.price),
-            stock: change.stock.unwrap_or(before.stock),
-            low_stock_threshold: change.low_stock_threshold.unwrap_or(before.low_stock_threshold),
+            name: patch.name.unwrap_or_else(|| before.name.clone()),
+            description: patch.description.map_or_else(|| before.description.clone(), filled),
+            price: patch.price.unwrap_or(before.price),
+            stock: patch.stock.unwrap_or(before.stock),
+            low_stock_threshold: patch.low_stock_threshold.unwrap_or(before.low_stock_threshold),
         };
         let product = rows::change(tx, id, content).await?;
         tx.emit(event::product_updated(ProductAction::Updated(&product)));
@@ -230,14 +230,14 @@ mod tests {
 
     #[test]
     fn a_change_names_at_least_one_thing_and_empties_no_name() {
-        let change = |body: &str| {
-            Fields::parse(body.as_bytes()).and_then(Change::read).map_err(|error| error.messages())
+        let patch = |body: &str| {
+            Fields::parse(body.as_bytes()).and_then(ProductPatch::read).map_err(|error| error.messages())
         };
         assert!(matches!(
             change(r#"{"stock":0}"#),
-            Ok(Change { name: None, description: None, price: None, stock: Some(0), .. })
+            Ok(ProductPatch { name: None, description: None, price: None, stock: Some(0), .. })
         ));
-        assert!(matches!(change(r#"{"description":""}"#), Ok(Change { description: Some(_), .. })));
+        assert!(matches!(change(r#"{"description":""}"#), Ok(ProductPatch { description: Some(_), .. })));
         for body in ["{}", r#"{"name":null}"#] {
             let nothing =
                 "one of name, description, price, stock, lowStockThreshold should not be empty";

@@ -37,13 +37,13 @@ impl NewProject {
 }
 
 /// What is to change of a project; None leaves it.
-pub struct Change {
+pub struct ProjectPatch {
     pub name: Option<String>,
     pub description: Option<String>,
     pub status: Option<String>,
 }
 
-impl Change {
+impl ProjectPatch {
     /// From `{name?, description?, status?}`, at least one of them.
     ///
     /// # Errors
@@ -149,7 +149,7 @@ pub async fn update(
     services: &Services,
     caller: &Identity,
     id: ProjectId,
-    change: Change,
+    change: ProjectPatch,
 ) -> Result<Project, Error> {
     let caller = *caller;
     let bytes = change.description.as_deref().map_or(0, fields::json_len);
@@ -323,16 +323,16 @@ pub(super) fn not_found(id: ProjectId) -> Error {
 mod tests {
     use super::*;
 
-    fn change(body: &str) -> Result<Change, Vec<String>> {
-        Fields::parse(body.as_bytes()).and_then(Change::read).map_err(|error| error.messages())
+    fn change(body: &str) -> Result<ProjectPatch, Vec<String>> {
+        Fields::parse(body.as_bytes()).and_then(ProjectPatch::read).map_err(|error| error.messages())
     }
 
     #[test]
     fn a_change_names_at_least_one_thing_and_empties_no_name() {
         assert!(
-            matches!(change(r#"{"status":"done"}"#), Ok(Change { name: None, description: None, status: Some(status) }) if status == "done")
+            matches!(change(r#"{"status":"done"}"#), Ok(ProjectPatch { name: None, description: None, status: Some(status) }) if status == "done")
         );
-        assert!(matches!(change(r#"{"description":""}"#), Ok(Change { description: Some(_), .. })));
+        assert!(matches!(change(r#"{"description":""}"#), Ok(ProjectPatch { description: Some(_), .. })));
         for body in ["{}", r#"{"name":null}"#] {
             assert_eq!(
                 change(body).err(),
