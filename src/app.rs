@@ -19,7 +19,7 @@ use crate::realtime::admission::{Origins, Policy};
 use crate::realtime::presence::PresenceSettings;
 use crate::realtime::{self, HubHandle, Server};
 use crate::service::publish::{HubPublisher, NextEventOptions};
-use crate::service::recovery::{self, Keeping};
+use crate::service::recovery::{self, RecoverySettings};
 use crate::service::{Services, broadcasts, demo, stats, tokens};
 use crate::store::Db;
 use crate::{event, gateway, http};
@@ -63,7 +63,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     // It blocks, and runs a runtime of its own for migrations: on a thread of its own.
     let opened = std::thread::spawn(move || Db::open(&database, publisher)).join();
     let db = opened.map_err(|_| "opening the database failed")??;
-    let keeping = Keeping {
+    let keeping = RecoverySettings {
         window: settings.realtime.recovery_window,
         retention: settings.realtime.event_retention,
     };

@@ -44,7 +44,7 @@ const CLOSING: Error = Error::Unavailable("The server is shutting down");
 
 /// How long things are kept.
 #[derive(Debug, Clone, Copy)]
-pub struct Keeping {
+pub struct RecoverySettings {
     /// How long a lost session can be resumed.
     pub window: Duration,
     /// How long events are kept.
@@ -54,11 +54,11 @@ pub struct Keeping {
 /// The sockets' log.
 pub struct SessionLog {
     db: Db,
-    lanes: [mpsc::UnboundedSender<Change>; LANES],
+    lanes: [mpsc::UnboundedSender<QueuedChange>; LANES],
 }
 
 /// Something that becomes of a session.
-enum Change {
+enum QueuedChange {
     Open(Attachment, oneshot::Sender<Result<(), Error>>),
     Resume(Attachment, Claim, oneshot::Sender<Result<Option<Resumed>, Error>>),
     End { sid: Arc<str>, attachment: i64, end: End },
@@ -69,7 +69,7 @@ enum Change {
 ///
 /// # Errors
 /// As the database's.
-pub async fn start(db: &Db, keeping: Keeping) -> Result<(Arc<dyn Log>, PidKey), Error> {
+pub async fn start(db: &Db, settings: RecoverySettings) -> Result<(Arc<dyn Log>, PidKey), Error> {
     let key = db.write(Once::No, async |tx| {
         sessions::close_all(tx).await?;
         Ok(secrets::key(tx, "pid").await?)
@@ -78,15 +78,15 @@ pub async fn start(db: &Db, keeping: Keeping) -> Result<(Arc<dyn Log>, PidKey), 
     // Bounded by the sockets: each that comes waits for its turn, and goes once.
     let lanes = std::array::from_fn(|_| {
         let (lane, changes) = mpsc::unbounded_channel();
-        actix_rt::spawn(write_changes(db.clone(), changes, keeping.window));
+        actix_rt::spawn(write_changes(db.clone(), changes, settings.window));
         lane
     });
-    actix_rt::spawn(upkeep(db.clone(), keeping));
+    actix_rt::spawn(upkeep(db.clone(), settings));
     Ok((Arc::new(SessionLog { db: db.clone(), lanes }), PidKey::new(key)))
 }
 
 impl SessionLog {
-    fn send(&self, sid: &str, change: Change) {
+    fn send(&self, sid: &str, change: QueuedChange) {
         let mut hasher = DefaultHasher::new();
         sid.hash(&mut hasher);
         let lane = usize::try_from(hasher.finish() % LANES as u64).unwrap_or_default();
@@ -99,18 +99,18 @@ impl SessionLog {
 impl Log for SessionLog {
     fn open(&self, session: Attachment) -> LogFuture<()> {
         let (caller, answer) = oneshot::channel();
-        self.send(&session.sid.clone(), Change::Open(session, caller));
+        self.send(&session.sid.clone(), QueuedChange::Open(session, caller));
         Box::pin(async move { answer.await.unwrap_or(Err(CLOSING)) })
     }
 
     fn resume(&self, session: Attachment, claim: Claim) -> LogFuture<Option<Resumed>> {
         let (caller, answer) = oneshot::channel();
-        self.send(&session.sid.clone(), Change::Resume(session, claim, caller));
+        self.send(&session.sid.clone(), QueuedChange::Resume(session, claim, caller));
         Box::pin(async move { answer.await.unwrap_or(Err(CLOSING)) })
     }
 
     fn end(&self, sid: Arc<str>, attachment: i64, end: End) {
-        self.send(&sid.clone(), Change::End { sid, attachment, end });
+        self.send(&sid.clone(), QueuedChange::End { sid, attachment, end });
     }
 
     fn page(
@@ -148,7 +148,7 @@ fn user_of(session: &Attachment) -> Result<UserId, Error> {
 
 /// What one change came to, as the write answers it.
 #[derive(Serialize, Deserialize)]
-enum Outcome {
+enum ChangeOutcome {
     Done,
     NotResumed,
     /// `confirmed`: epoch and id.
@@ -159,13 +159,13 @@ enum Outcome {
 }
 
 /// A change without whoever waits for it.
-enum Work {
+enum SessionChange {
     Open(Attachment),
     Resume(Attachment, Claim),
     End { sid: Arc<str>, attachment: i64, end: End },
 }
 
-async fn write_changes(db: Db, mut changes: mpsc::UnboundedReceiver<Change>, window: Duration) {
+async fn write_changes(db: Db, mut changes: mpsc::UnboundedReceiver<QueuedChange>, window: Duration) {
     let mut batch = Vec::new();
     loop {
         let kept = batch.len();
@@ -179,7 +179,7 @@ async fn write_changes(db: Db, mut changes: mpsc::UnboundedReceiver<Change>, win
         } else if changes.recv_many(&mut batch, PER_WRITE).await == 0 {
             return;
         }
-        let work: Vec<Work> = batch.iter().map(work).collect();
+        let work: Vec<SessionChange> = batch.iter().map(work).collect();
         let outcomes = db.write(Once::No, async move |tx| {
             let mut outcomes = Vec::with_capacity(work.len());
             for work in &work {
@@ -201,22 +201,22 @@ async fn write_changes(db: Db, mut changes: mpsc::UnboundedReceiver<Change>, win
     }
 }
 
-fn work(change: &Change) -> Work {
+fn work(change: &QueuedChange) -> SessionChange {
     match change {
-        Change::Open(session, _) => Work::Open(session.clone()),
-        Change::Resume(session, claim, _) => Work::Resume(session.clone(), *claim),
-        Change::End { sid, attachment, end } => {
-            Work::End { sid: Arc::clone(sid), attachment: *attachment, end: *end }
+        QueuedChange::Open(session, _) => SessionChange::Open(session.clone()),
+        QueuedChange::Resume(session, claim, _) => SessionChange::Resume(session.clone(), *claim),
+        QueuedChange::End { sid, attachment, end } => {
+            SessionChange::End { sid: Arc::clone(sid), attachment: *attachment, end: *end }
         }
     }
 }
 
-fn answer(change: Change, outcome: Outcome) {
+fn answer(change: QueuedChange, outcome: ChangeOutcome) {
     // Who asked may have gone; then its end is on the way.
     match change {
-        Change::Open(_, caller) => drop(caller.send(Ok(()))),
-        Change::Resume(_, _, caller) => drop(caller.send(Ok(match outcome {
-            Outcome::Resumed { rooms, confirmed } => {
+        QueuedChange::Open(_, caller) => drop(caller.send(Ok(()))),
+        QueuedChange::Resume(_, _, caller) => drop(caller.send(Ok(match outcome {
+            ChangeOutcome::Resumed { rooms, confirmed } => {
                 let stay = |own: SessionRoom| Stay {
                     room: own.room.into(),
                     since: own.since.0,
@@ -225,35 +225,35 @@ fn answer(change: Change, outcome: Outcome) {
                 let confirmed = confirmed.map(|(epoch, id)| Position { epoch: epoch.0, id: id.0 });
                 Some(Resumed { rooms: rooms.into_iter().map(stay).collect(), confirmed })
             }
-            Outcome::Done | Outcome::NotResumed => None,
+            ChangeOutcome::Done | ChangeOutcome::NotResumed => None,
         }))),
-        Change::End { .. } => {}
+        QueuedChange::End { .. } => {}
     }
 }
 
-fn refuse(change: Change, error: &Error) -> Option<Change> {
+fn refuse(change: QueuedChange, error: &Error) -> Option<QueuedChange> {
     match change {
-        Change::Open(_, caller) => drop(caller.send(Err(error.clone()))),
-        Change::Resume(_, _, caller) => drop(caller.send(Err(error.clone()))),
-        end @ Change::End { .. } => return Some(end),
+        QueuedChange::Open(_, caller) => drop(caller.send(Err(error.clone()))),
+        QueuedChange::Resume(_, _, caller) => drop(caller.send(Err(error.clone()))),
+        end @ QueuedChange::End { .. } => return Some(end),
     }
     None
 }
 
-async fn apply(tx: &mut Tx, work: &Work, window: Duration) -> Result<Outcome, Error> {
+async fn apply(tx: &mut Tx, work: &SessionChange, window: Duration) -> Result<ChangeOutcome, Error> {
     match work {
-        Work::Open(session) => {
+        SessionChange::Open(session) => {
             sessions::open(tx, &stay(session)?).await?;
-            Ok(Outcome::Done)
+            Ok(ChangeOutcome::Done)
         }
-        Work::Resume(session, claim) => resume(tx, session, *claim, window).await,
-        Work::End { sid, attachment, end: End::Lost { confirmed } } => {
+        SessionChange::Resume(session, claim) => resume(tx, session, *claim, window).await,
+        SessionChange::End { sid, attachment, end: End::Lost { confirmed } } => {
             sessions::close(tx, sid, *attachment, confirmed.map(place)).await?;
-            Ok(Outcome::Done)
+            Ok(ChangeOutcome::Done)
         }
-        Work::End { sid, attachment, end: End::Final } => {
+        SessionChange::End { sid, attachment, end: End::Final } => {
             sessions::end(tx, sid, *attachment).await?;
-            Ok(Outcome::Done)
+            Ok(ChangeOutcome::Done)
         }
     }
 }
@@ -272,10 +272,10 @@ async fn resume(
     session: &Attachment,
     claim: Claim,
     window: Duration,
-) -> Result<Outcome, Error> {
+) -> Result<ChangeOutcome, Error> {
     let since = Timestamp::now().before(window);
     let Some(confirmed) = sessions::reopen(tx, &stay(session)?, since).await? else {
-        return Ok(Outcome::NotResumed);
+        return Ok(ChangeOutcome::NotResumed);
     };
     let confirmed = match confirmed {
         Some(confirmed) if history::is_good(tx.conn(), confirmed).await? => Some(confirmed),
@@ -287,7 +287,7 @@ async fn resume(
     let has = half.max(claim.first.id).max(confirmed.map_or(0, |confirmed| confirmed.id.0));
     if !history::continues(tx.conn(), place(claim.first), offset, EventId(has)).await? {
         sessions::end(tx, &session.sid, session.attachment).await?;
-        return Ok(Outcome::NotResumed);
+        return Ok(ChangeOutcome::NotResumed);
     }
     let mut rooms = sessions::rooms(tx.conn(), &session.sid).await?;
     let user = user_of(session)?;
@@ -300,21 +300,21 @@ async fn resume(
         let may = permit_role(Role::Customer, Action::JoinRoom, relation);
         own.until = may.is_err().then_some(EventId(has));
     }
-    Ok(Outcome::Resumed {
+    Ok(ChangeOutcome::Resumed {
         rooms,
         confirmed: confirmed.map(|LogPosition { epoch, id }| (epoch, id)),
     })
 }
 
 /// Removes what is too old, in small steps, for as long as the server runs.
-async fn upkeep(db: Db, keeping: Keeping) {
+async fn upkeep(db: Db, settings: RecoverySettings) {
     loop {
         tokio::time::sleep(UPKEEP_EVERY).await;
         let removed = tokio::try_join!(
             in_steps(async || db
                 .write(Once::No, async move |tx| Ok(history::prune(
                     tx,
-                    Timestamp::now().before(keeping.retention),
+                    Timestamp::now().before(settings.retention),
                     UPKEEP_STEP
                 )
                 .await?))
@@ -322,7 +322,7 @@ async fn upkeep(db: Db, keeping: Keeping) {
             in_steps(async || db
                 .write(Once::No, async move |tx| Ok(sessions::purge(
                     tx,
-                    Timestamp::now().before(keeping.window),
+                    Timestamp::now().before(settings.window),
                     UPKEEP_STEP
                 )
                 .await?))
