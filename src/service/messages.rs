@@ -91,33 +91,33 @@ pub async fn send(
 ) -> Result<Message, Error> {
     // It is announced twice.
     let bytes = fields::json_len(&new.content) * 2;
-    services.db.write_batched(once, bytes, Send { conversation: id, caller: *caller, new }).await
+    services.db.write_batched(once, bytes, SendMessage { conversation: id, caller: *caller, new }).await
 }
 
-struct Send {
+struct SendMessage {
     conversation: ConversationId,
     caller: Identity,
     new: NewMessage,
 }
 
 /// Where one of a batch is to be found.
-enum Place {
+enum BatchSlot {
     /// Among the new ones; with the conversation's members.
     New(usize, Vec<UserId>),
     /// There too, by the same name.
-    Again(usize),
+    Repeated(usize),
     /// It was there.
     Before(Message),
 }
 
 /// What became of one.
-enum Sent {
+enum SendOutcome {
     /// With the conversation's members.
     New(Message, Vec<UserId>),
     Before(Message),
 }
 
-impl Send {
+impl SendMessage {
     fn name(&self) -> Option<Name> {
         Some((self.conversation, self.caller.user, self.new.client_id.clone()?))
     }
@@ -135,11 +135,11 @@ impl Send {
     }
 }
 
-impl Batched for Send {
+impl Batched for SendMessage {
     type Answer = Message;
-    type Done = Sent;
+    type Done = SendOutcome;
 
-    async fn together(tx: &mut Tx, batch: &[&Self]) -> QueryResult<Vec<Result<Sent, Error>>> {
+    async fn together(tx: &mut Tx, batch: &[&Self]) -> QueryResult<Vec<Result<SendOutcome, Error>>> {
         let mut conversations: Vec<_> = batch.iter().map(|send| send.conversation).collect();
         conversations.sort_unstable();
         conversations.dedup();
@@ -156,38 +156,38 @@ impl Batched for Send {
                 .map_err(|denied| denied.or(missing))?;
             let name = send.name();
             if let Some(message) = name.as_ref().and_then(|name| before.get(name)) {
-                return Ok(Place::Before(message.clone()));
+                return Ok(BatchSlot::Stored(message.clone()));
             }
             if let Some(first) = name.as_ref().and_then(|name| places_by_name.get(name)) {
-                return Ok(Place::Again(*first));
+                return Ok(BatchSlot::Repeated(*first));
             }
             held.last_seq += 1;
             places_by_name.extend(name.map(|name| (name, new.len())));
             new.push(send.row(held.last_seq));
-            Ok(Place::New(new.len() - 1, held.members.clone()))
+            Ok(BatchSlot::New(new.len() - 1, held.members.clone()))
         };
-        let places: Vec<Result<Place, Error>> = batch.iter().map(|send| place(send)).collect();
+        let places: Vec<Result<BatchSlot, Error>> = batch.iter().map(|send| place(send)).collect();
 
         let messages = rows::insert_all(tx, new).await?;
         // As many as were given.
         let written = |at: usize| messages.get(at).cloned().ok_or(Error::Internal);
-        let sent = |place: Result<Place, Error>| match place? {
-            Place::New(at, members) => Ok(Sent::New(written(at)?, members)),
-            Place::Again(at) => written(at).map(Sent::Before),
-            Place::Before(message) => Ok(Sent::Before(message)),
+        let sent = |place: Result<BatchSlot, Error>| match place? {
+            BatchSlot::New(at, members) => Ok(SendOutcome::New(written(at)?, members)),
+            BatchSlot::Repeated(at) => written(at).map(SendOutcome::Known),
+            BatchSlot::Stored(message) => Ok(SendOutcome::Known(message)),
         };
         Ok(places.into_iter().map(sent).collect())
     }
 
-    fn announce(sent: Sent, tx: &mut Tx) -> Message {
+    fn announce(sent: SendOutcome, tx: &mut Tx) -> Message {
         match sent {
-            Sent::New(message, members) => {
+            SendOutcome::New(message, members) => {
                 for event in event::new_message(&message, members) {
                     tx.emit(event);
                 }
                 message
             }
-            Sent::Before(message) => message,
+            SendOutcome::Known(message) => message,
         }
     }
 }
