@@ -2,7 +2,7 @@
 //! only; members are the owner's matter.
 
 use super::permissions::{Action, Relation, permit};
-use super::{Page, Services, projects, put_out};
+use super::{Page, Services, projects, remove_from_rooms};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{self, Room};
@@ -200,7 +200,7 @@ pub async fn remove_member(
         if rows::remove_member(tx, &[id], user).await? == 0 {
             return Err(Error::NotFound(format!("Member with ID {user} not found")));
         }
-        put_out(tx, hub, user, vec![Room::Conversation(id)]).await?;
+        remove_from_rooms(tx, hub, user, vec![Room::Conversation(id)]).await?;
         Ok(())
     };
     services.db.write(Once::No, write).await

@@ -106,7 +106,7 @@ pub fn read_member(mut fields: Fields<'_>) -> Result<UserId, Error> {
 /// Puts one who is no longer a member out of those rooms: behind what this write has announced so
 /// far, ahead of what it announces from here on. A session of that user that is resumed later is
 /// not in them any more.
-async fn put_out(tx: &mut Tx, hub: HubHandle, user: UserId, rooms: Vec<Room>) -> Result<(), Error> {
+async fn remove_from_rooms(tx: &mut Tx, hub: HubHandle, user: UserId, rooms: Vec<Room>) -> Result<(), Error> {
     for room in &rooms {
         sessions::put_out(tx, user, &room.to_string()).await?;
     }

@@ -4,7 +4,7 @@
 use super::broadcasts;
 use super::notifications::MOST_RECEIVERS;
 use super::permissions::{Action, Relation, permit};
-use super::{Page, Services, put_out};
+use super::{Page, Services, remove_from_rooms};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{self, ProjectChange, Room};
@@ -235,7 +235,7 @@ pub async fn remove_member(
         conversations::remove_member(tx, &joint, user).await?;
         conversations::pass_on(tx, &joint, user).await?;
         let rooms = joint.into_iter().map(Room::Conversation).chain([Room::Project(id)]).collect();
-        put_out(tx, hub, user, rooms).await?;
+        remove_from_rooms(tx, hub, user, rooms).await?;
         tx.emit(event::project_update(&project, ProjectChange::MemberRemoved { user_id: user }));
         Ok(())
     };
