@@ -46,7 +46,7 @@ impl Gateway for Main {
                 return;
             }
             let tell = move |count: NewEvent| handle.emit(&count.name, Payload::json(count.data));
-            if let Err(error) = notifications::greet(&services, identity.user, tell).await {
+            if let Err(error) = notifications::send_count(&services, identity.user, tell).await {
                 tracing::warn!(%error, user = identity.user.0, "a socket was not told its unread count");
             }
             tokens::watch(&client);

@@ -1,9 +1,9 @@
-//! What outlives a connection: the sockets' [`Log`], kept in the database. Sessions that can be
-//! resumed, the events that they have missed, and the end of both when they are old.
+//! The hub's [`Log`], kept in the database: sessions that can be resumed, the events that they have
+//! missed, and the removal of both when they are old.
 //!
-//! What becomes of a session goes through one queue, in the order in which it was said, that of
-//! many sessions in one write. While the database is away, who comes is refused and who goes is
-//! remembered.
+//! All changes of one session go through one queue, in order; one write takes the changes of many
+//! sessions. While the database fails, new and resumed sessions are refused, and ended sessions are
+//! remembered and written later.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -25,24 +25,23 @@ use crate::store::history::{self, Audience};
 use crate::store::sessions::SessionRoom;
 use crate::store::{Db, Once, Tx, idempotency, secrets, sessions, tokens};
 
-/// Sessions that begin, are resumed or end in one write, at most: other writes wait meanwhile.
+/// Changes of sessions in one write at most: other writes wait for it.
 const PER_WRITE: usize = 64;
-/// Writes of that kind at one time. What becomes of one session always goes the same way.
+/// Such writes at the same time. All changes of one session use the same lane.
 const LANES: usize = 8;
-/// Ends that are remembered while they can not be written.
+/// Ended sessions that are remembered while the database fails.
 const MOST_KEPT: usize = 4096;
-/// Pause before what could not be written is tried again.
-const AGAIN: Duration = Duration::from_millis(500);
-/// How often what is too old is removed.
+/// The pause before a failed write is repeated.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// How often old rows are removed.
 const UPKEEP_EVERY: Duration = Duration::from_secs(15);
-/// Rows removed in one write, so that no other write waits long, and the pause between two such
-/// writes.
+/// Rows removed in one write, so that no other write waits long; and the pause between two of them.
 const UPKEEP_STEP: i64 = 200;
 const UPKEEP_PAUSE: Duration = Duration::from_millis(20);
 
 const CLOSING: Error = Error::Unavailable("The server is shutting down");
 
-/// How long things are kept.
+/// How long sessions and events are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct RecoverySettings {
     /// How long a lost session can be resumed.
@@ -51,34 +50,31 @@ pub struct RecoverySettings {
     pub retention: Duration,
 }
 
-/// The sockets' log.
+/// The log of sessions and events in the database.
 pub struct SessionLog {
     db: Db,
     lanes: [mpsc::UnboundedSender<QueuedChange>; LANES],
 }
 
-/// Something that becomes of a session.
+/// A change of a session, and the caller that waits for it.
 enum QueuedChange {
     Open(Attachment, oneshot::Sender<Result<(), Error>>),
     Resume(Attachment, Claim, oneshot::Sender<Result<Option<Resumed>, Error>>),
     End { sid: Arc<str>, attachment: i64, end: End },
 }
 
-/// Starts what keeps sessions and events: what was open when the server died is lost from now on,
-/// and what is too old is removed from time to time. To be called before anyone can connect.
-///
-/// # Errors
-/// As the database's.
+/// Starts the log and the removal of old rows. Sessions that were open when the server died count as
+/// lost from now on. Called once, before the first connection.
 pub async fn start(db: &Db, settings: RecoverySettings) -> Result<(Arc<dyn Log>, PidKey), Error> {
     let key = db.write(Once::No, async |tx| {
         sessions::close_all(tx).await?;
         Ok(secrets::key(tx, "pid").await?)
     });
     let key = <[u8; secrets::LENGTH]>::try_from(key.await?).map_err(|_| Error::Internal)?;
-    // Bounded by the sockets: each that comes waits for its turn, and goes once.
+    // Bounded by the number of sockets: each has one change in the queue, and at last its end.
     let lanes = std::array::from_fn(|_| {
-        let (lane, changes) = mpsc::unbounded_channel();
-        actix_rt::spawn(write_changes(db.clone(), changes, settings.window));
+        let (lane, queue) = mpsc::unbounded_channel();
+        actix_rt::spawn(write_changes(db.clone(), queue, settings.window));
         lane
     });
     actix_rt::spawn(upkeep(db.clone(), settings));
@@ -90,8 +86,8 @@ impl SessionLog {
         let mut hasher = DefaultHasher::new();
         sid.hash(&mut hasher);
         let lane = usize::try_from(hasher.finish() % LANES as u64).unwrap_or_default();
-        // Without anyone to write it, the server is going down: who waits is told by the answer's
-        // end, and its end ends every stay.
+        // A send fails only while the server shuts down: the dropped answer refuses the caller, and
+        // the next start ends the session.
         let _ = self.lanes[lane].send(change);
     }
 }
@@ -123,12 +119,12 @@ impl Log for SessionLog {
         let (db, user, namespace) =
             (self.db.clone(), user_of(session), session.namespace.to_string());
         Box::pin(async move {
-            let stay = |stay: Stay| SessionRoom {
+            let stored = |stay: Stay| SessionRoom {
                 room: stay.room.to_string(),
                 since: EventId(stay.since),
                 until: stay.until.map(EventId),
             };
-            let stays = rooms.into_iter().map(stay).collect();
+            let stays = rooms.into_iter().map(stored).collect();
             let audience = Audience { namespace, user: user?, stays };
             let read = db.read(async move |conn| {
                 history::page(conn, &audience, EventId(after), EventId(up_to)).await
@@ -141,12 +137,12 @@ impl Log for SessionLog {
     }
 }
 
-/// The product's identities are user ids.
+/// Gives the session's user: the product's identities are user ids.
 fn user_of(session: &Attachment) -> Result<UserId, Error> {
     session.user.parse().map_err(|_| Error::Internal)
 }
 
-/// What one change came to, as the write answers it.
+/// The result of a change, as the write gives it.
 #[derive(Serialize, Deserialize)]
 enum ChangeOutcome {
     Done,
@@ -158,32 +154,32 @@ enum ChangeOutcome {
     },
 }
 
-/// A change without whoever waits for it.
+/// A change without its caller: the part that a write needs.
 enum SessionChange {
     Open(Attachment),
     Resume(Attachment, Claim),
     End { sid: Arc<str>, attachment: i64, end: End },
 }
 
-async fn write_changes(db: Db, mut changes: mpsc::UnboundedReceiver<QueuedChange>, window: Duration) {
+async fn write_changes(db: Db, mut queue: mpsc::UnboundedReceiver<QueuedChange>, window: Duration) {
     let mut batch = Vec::new();
     loop {
         let kept = batch.len();
         if kept > 0 {
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
             while batch.len() < kept + PER_WRITE
-                && let Ok(change) = changes.try_recv()
+                && let Ok(change) = queue.try_recv()
             {
                 batch.push(change);
             }
-        } else if changes.recv_many(&mut batch, PER_WRITE).await == 0 {
+        } else if queue.recv_many(&mut batch, PER_WRITE).await == 0 {
             return;
         }
-        let work: Vec<SessionChange> = batch.iter().map(work).collect();
+        let changes: Vec<SessionChange> = batch.iter().map(session_change).collect();
         let outcomes = db.write(Once::No, async move |tx| {
-            let mut outcomes = Vec::with_capacity(work.len());
-            for work in &work {
-                outcomes.push(apply(tx, work, window).await?);
+            let mut outcomes = Vec::with_capacity(changes.len());
+            for change in &changes {
+                outcomes.push(apply(tx, change, window).await?);
             }
             Ok(outcomes)
         });
@@ -191,8 +187,8 @@ async fn write_changes(db: Db, mut changes: mpsc::UnboundedReceiver<QueuedChange
             Ok(outcomes) => {
                 batch.drain(..).zip(outcomes).for_each(|(change, outcome)| answer(change, outcome))
             }
-            // Who waits is told; who has gone is tried again, but for the oldest when they become
-            // too many: those end with the next start.
+            // Waiting callers are refused. Ends are tried again; if they become too many, the oldest
+            // are dropped, and the next start ends those sessions.
             Err(error) => {
                 batch = batch.into_iter().filter_map(|change| refuse(change, &error)).collect();
                 batch.drain(..batch.len().saturating_sub(MOST_KEPT));
@@ -201,7 +197,7 @@ async fn write_changes(db: Db, mut changes: mpsc::UnboundedReceiver<QueuedChange
     }
 }
 
-fn work(change: &QueuedChange) -> SessionChange {
+fn session_change(change: &QueuedChange) -> SessionChange {
     match change {
         QueuedChange::Open(session, _) => SessionChange::Open(session.clone()),
         QueuedChange::Resume(session, claim, _) => SessionChange::Resume(session.clone(), *claim),
@@ -212,7 +208,7 @@ fn work(change: &QueuedChange) -> SessionChange {
 }
 
 fn answer(change: QueuedChange, outcome: ChangeOutcome) {
-    // Who asked may have gone; then its end is on the way.
+    // A send fails if the caller's socket is closed; its end is in the queue then.
     match change {
         QueuedChange::Open(_, caller) => drop(caller.send(Ok(()))),
         QueuedChange::Resume(_, _, caller) => drop(caller.send(Ok(match outcome {
@@ -240,15 +236,19 @@ fn refuse(change: QueuedChange, error: &Error) -> Option<QueuedChange> {
     None
 }
 
-async fn apply(tx: &mut Tx, work: &SessionChange, window: Duration) -> Result<ChangeOutcome, Error> {
-    match work {
+async fn apply(
+    tx: &mut Tx,
+    change: &SessionChange,
+    window: Duration,
+) -> Result<ChangeOutcome, Error> {
+    match change {
         SessionChange::Open(session) => {
-            sessions::open(tx, &stay(session)?).await?;
+            sessions::open(tx, &stored(session)?).await?;
             Ok(ChangeOutcome::Done)
         }
         SessionChange::Resume(session, claim) => resume(tx, session, *claim, window).await,
         SessionChange::End { sid, attachment, end: End::Lost { confirmed } } => {
-            sessions::close(tx, sid, *attachment, confirmed.map(place)).await?;
+            sessions::close(tx, sid, *attachment, confirmed.map(log_position)).await?;
             Ok(ChangeOutcome::Done)
         }
         SessionChange::End { sid, attachment, end: End::Final } => {
@@ -258,12 +258,12 @@ async fn apply(tx: &mut Tx, work: &SessionChange, window: Duration) -> Result<Ch
     }
 }
 
-fn stay(session: &Attachment) -> Result<sessions::Stay<'_>, Error> {
+fn stored(session: &Attachment) -> Result<sessions::Stay<'_>, Error> {
     let Attachment { sid, namespace, attachment, .. } = session;
     Ok(sessions::Stay { sid, namespace, user: user_of(session)?, attachment: *attachment })
 }
 
-fn place(position: Position) -> LogPosition {
+fn log_position(position: Position) -> LogPosition {
     LogPosition { epoch: Epoch(position.epoch), id: EventId(position.id) }
 }
 
@@ -274,18 +274,18 @@ async fn resume(
     window: Duration,
 ) -> Result<ChangeOutcome, Error> {
     let since = Timestamp::now().before(window);
-    let Some(confirmed) = sessions::reopen(tx, &stay(session)?, since).await? else {
+    let Some(confirmed) = sessions::reopen(tx, &stored(session)?, since).await? else {
         return Ok(ChangeOutcome::NotResumed);
     };
     let confirmed = match confirmed {
         Some(confirmed) if history::is_good(tx.conn(), confirmed).await? => Some(confirmed),
         _ => None,
     };
-    let offset = claim.offset.map(|offset| place(offset.position));
-    // Of an event that is half there, all that follows its predecessor is wanted.
-    let half = claim.offset.map_or(0, |offset| offset.position.id - i64::from(offset.half));
-    let has = half.max(claim.first.id).max(confirmed.map_or(0, |confirmed| confirmed.id.0));
-    if !history::continues(tx.conn(), place(claim.first), offset, EventId(has)).await? {
+    let offset = claim.offset.map(|offset| log_position(offset.position));
+    // Of an event that was received in part, the client needs it again from its predecessor on.
+    let claimed = claim.offset.map_or(0, |offset| offset.position.id - i64::from(offset.half));
+    let has = claimed.max(claim.first.id).max(confirmed.map_or(0, |confirmed| confirmed.id.0));
+    if !history::continues(tx.conn(), log_position(claim.first), offset, EventId(has)).await? {
         sessions::end(tx, &session.sid, session.attachment).await?;
         return Ok(ChangeOutcome::NotResumed);
     }
@@ -296,9 +296,9 @@ async fn resume(
             Some(room) => Relation::member(is_member(tx.conn(), user, room).await?),
             None => Relation::NONE,
         };
-        // Being an admin opens no room, so the least role is enough to know.
-        let may = permit_role(Role::Customer, Action::JoinRoom, relation);
-        own.until = may.is_err().then_some(EventId(has));
+        // An admin may join no more rooms than a customer, so the role does not matter.
+        let allowed = permit_role(Role::Customer, Action::JoinRoom, relation);
+        own.until = allowed.is_err().then_some(EventId(has));
     }
     Ok(ChangeOutcome::Resumed {
         rooms,
@@ -306,7 +306,7 @@ async fn resume(
     })
 }
 
-/// Removes what is too old, in small steps, for as long as the server runs.
+/// Removes old rows in small steps, until it is aborted.
 async fn upkeep(db: Db, settings: RecoverySettings) {
     loop {
         tokio::time::sleep(UPKEEP_EVERY).await;
@@ -335,7 +335,7 @@ async fn upkeep(db: Db, settings: RecoverySettings) {
                 .await),
         );
         if let Err(error) = removed {
-            tracing::warn!(%error, "what is too old was not removed; the next round tries again");
+            tracing::warn!(%error, "cannot remove old rows; the next round tries again");
         }
     }
 }
