@@ -215,7 +215,8 @@ fn outsider(read: &Read) -> Result<ExternalUser, AuthFailure> {
         None => "",
         Some(issuer) => issuer.as_str().ok_or(AuthFailure::Invalid)?,
     };
-    let id = ExternalIdentity::new(issuer.to_owned(), read.sub.text()).ok_or(AuthFailure::Invalid)?;
+    let id =
+        ExternalIdentity::new(issuer.to_owned(), read.sub.text()).ok_or(AuthFailure::Invalid)?;
     let is_unverified = read
         .email_verified
         .as_ref()

@@ -6,7 +6,7 @@ use super::extract::{Body, Caller, Id, Paging, once};
 use crate::error::Error;
 use crate::model::ProductId;
 use crate::service::Services;
-use crate::service::products::{self, ProductPatch, NewProduct};
+use crate::service::products::{self, NewProduct, ProductPatch};
 
 /// `POST /products {name, price, description?, stock?, lowStockThreshold?}` → 201
 pub async fn create(

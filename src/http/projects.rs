@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::extract::{Body, Caller, Id, Paging, once};
 use crate::error::Error;
 use crate::model::{ProjectId, StageId, UserId};
-use crate::service::projects::{self, ProjectPatch, NewProject};
+use crate::service::projects::{self, NewProject, ProjectPatch};
 use crate::service::{Services, read_member};
 
 /// `POST /projects {name, description?}` → 201

@@ -65,13 +65,13 @@ macro_rules! words {
 
 mod conversation;
 mod email;
+mod external;
 pub mod fields;
 mod id;
 mod message;
 mod money;
 mod notification;
 mod order;
-mod external;
 mod payment;
 mod product;
 mod project;
@@ -82,6 +82,7 @@ mod user;
 pub use conversation::{
     Conversation, ConversationDetail, ConversationSummary, ConversationWithMembers, ReadMark,
 };
+pub use external::{ExternalIdentity, ExternalUser};
 pub use id::{
     BroadcastId, ConversationId, Epoch, EventId, IdFault, LogPosition, MessageId, NotificationId,
     OrderId, PaymentId, ProductId, ProjectId, ReviewId, StageId, UserId,
@@ -90,7 +91,6 @@ pub use message::Message;
 pub use money::{Money, MoneyFault};
 pub use notification::{JsonObject, Notice, Notification, NotificationType};
 pub use order::{Order, OrderDetail, OrderItem, OrderStatus, WithItems};
-pub use external::{ExternalIdentity, ExternalUser};
 pub use payment::Payment;
 pub use product::{Product, WaitlistEntry};
 pub use project::{Member, Project, ProjectDetail, Stage};

@@ -16,7 +16,11 @@ use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
 /// Puts a user on the list.
-pub async fn add(tx: &mut Tx, product_id: ProductId, user_id: UserId) -> QueryResult<WaitlistEntry> {
+pub async fn add(
+    tx: &mut Tx,
+    product_id: ProductId,
+    user_id: UserId,
+) -> QueryResult<WaitlistEntry> {
     let created_at = Timestamp::now();
     let row = (
         waitlist::product_id.eq(product_id),
@@ -28,7 +32,11 @@ pub async fn add(tx: &mut Tx, product_id: ProductId, user_id: UserId) -> QueryRe
 }
 
 /// The user's place on the list.
-pub async fn of(tx: &mut Tx, product: ProductId, user: UserId) -> QueryResult<Option<WaitlistEntry>> {
+pub async fn of(
+    tx: &mut Tx,
+    product: ProductId,
+    user: UserId,
+) -> QueryResult<Option<WaitlistEntry>> {
     query!(tx.conn(), c => waitlist::table.find((product, user)).first(c)).optional()
 }
 

@@ -34,8 +34,8 @@ mod rules;
 mod tests;
 
 pub use rules::{
-    BrokenRules, FieldValue, amount, anything, at_most, email, filled, flag, id, ids, integer, json_len,
-    line, object, password, positive_amount, text, word,
+    BrokenRules, FieldValue, amount, anything, at_most, email, filled, flag, id, ids, integer,
+    json_len, line, object, password, positive_amount, text, word,
 };
 
 use crate::error::Error;

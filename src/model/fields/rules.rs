@@ -47,7 +47,9 @@ impl FieldValue<'_> {
         let number = json!({"type": "integer", "minimum": 1, "maximum": i64::MAX});
         match self.source {
             BodySource::Rest => number,
-            BodySource::Socket => json!({"anyOf": [number, {"type": "string", "pattern": r"^\d+$"}]}),
+            BodySource::Socket => {
+                json!({"anyOf": [number, {"type": "string", "pattern": r"^\d+$"}]})
+            }
         }
     }
 
@@ -95,9 +97,6 @@ const MAX_IDS: usize = 1000;
 const MIN_PASSWORD: usize = 8;
 
 /// An amount of money, zero or more: a number, exactly as it is written, or a string of one.
-///
-/// # Errors
-/// The rules it breaks.
 pub fn amount(given: FieldValue<'_>) -> Result<Money, BrokenRules> {
     given.describe(|| amount_schema("minimum"))?;
     let string = given.string();
@@ -124,9 +123,6 @@ fn amount_schema(least: &str) -> Value {
 }
 
 /// As [`amount`], but more than zero.
-///
-/// # Errors
-/// The rules it breaks.
 pub fn positive_amount(given: FieldValue<'_>) -> Result<Money, BrokenRules> {
     given.describe(|| amount_schema("exclusiveMinimum"))?;
     match amount(given) {
@@ -140,9 +136,6 @@ pub fn positive_amount(given: FieldValue<'_>) -> Result<Money, BrokenRules> {
 }
 
 /// The elements of a list that is not empty.
-///
-/// # Errors
-/// The rules it breaks.
 pub(super) fn elements(given: FieldValue<'_>, most: usize) -> Result<Vec<&RawValue>, BrokenRules> {
     let values: Vec<&RawValue> = given
         .value
@@ -158,9 +151,6 @@ pub(super) fn elements(given: FieldValue<'_>, most: usize) -> Result<Vec<&RawVal
 }
 
 /// An id: a positive integer.
-///
-/// # Errors
-/// The rules it breaks.
 pub fn id<T: FromStr>(given: FieldValue<'_>) -> Result<T, BrokenRules> {
     given.describe(|| given.id_schema())?;
     let string = given.string().filter(|_| given.source == BodySource::Socket);
@@ -202,26 +192,17 @@ pub fn integer(least: i64, most: i64) -> impl Fn(FieldValue<'_>) -> Result<i64, 
 }
 
 /// Any string.
-///
-/// # Errors
-/// The rule it breaks.
 pub fn text(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "string"}))?;
     given.string().ok_or_else(|| broken![STRING])
 }
 
 /// A short string, such as a name.
-///
-/// # Errors
-/// The rules it breaks.
 pub fn line(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     at_most(MAX_LINE)(given)
 }
 
 /// As [`line`](line()), but not an empty one: for what may be left out, but not emptied.
-///
-/// # Errors
-/// The rules it breaks.
 pub fn filled(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "string", "minLength": 1, "maxLength": MAX_LINE}))?;
     let text = line(given)?;
@@ -239,9 +220,6 @@ pub fn at_most(most: usize) -> impl Fn(FieldValue<'_>) -> Result<String, BrokenR
 }
 
 /// Any value, as it is written.
-///
-/// # Errors
-/// None by itself; a field that has to be there can be missing.
 pub fn anything(given: FieldValue<'_>) -> Result<Box<RawValue>, BrokenRules> {
     given.describe(|| json!({}))?;
     given.value.map(ToOwned::to_owned).ok_or_else(Vec::new)
@@ -260,18 +238,12 @@ pub fn json_len(text: &str) -> usize {
 }
 
 /// True or false.
-///
-/// # Errors
-/// The rule it breaks.
 pub fn flag(given: FieldValue<'_>) -> Result<bool, BrokenRules> {
     given.describe(|| json!({"type": "boolean"}))?;
     given.value.and_then(|value| value.get().parse().ok()).ok_or_else(|| broken![BOOLEAN])
 }
 
 /// A list of at most 1000 ids. One that comes twice counts once.
-///
-/// # Errors
-/// The rules it breaks.
 pub fn ids<T: FromStr + PartialEq>(given: FieldValue<'_>) -> Result<Vec<T>, BrokenRules> {
     given.describe(|| json!({"type": "array", "items": given.id_schema(), "maxItems": MAX_IDS}))?;
     let values: Vec<&RawValue> = given
@@ -292,9 +264,6 @@ pub fn ids<T: FromStr + PartialEq>(given: FieldValue<'_>) -> Result<Vec<T>, Brok
 }
 
 /// Any JSON object, as its text.
-///
-/// # Errors
-/// The rule it breaks.
 pub fn object(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "object"}))?;
     let text = given.value.map(RawValue::get).filter(|text| text.starts_with('{'));
@@ -302,9 +271,6 @@ pub fn object(given: FieldValue<'_>) -> Result<String, BrokenRules> {
 }
 
 /// A password that is to be set.
-///
-/// # Errors
-/// The rules it breaks.
 pub fn password(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "string", "minLength": MIN_PASSWORD}))?;
     let text = given.string().ok_or_else(|| broken![PASSWORD, STRING])?;
@@ -312,9 +278,6 @@ pub fn password(given: FieldValue<'_>) -> Result<String, BrokenRules> {
 }
 
 /// An e-mail address that could be one; whether it is, only a letter can tell.
-///
-/// # Errors
-/// The rule it breaks.
 pub fn email(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "string", "format": "email"}))?;
     given.string().filter(|text| address::is_plausible(text)).ok_or_else(|| broken![EMAIL])
