@@ -107,8 +107,8 @@ fn signed_in(services: &Services, user: User, generation: i64) -> Result<SignedI
     Ok(SignedIn { access_token: issued.token, expires_at: issued.expires_at, user })
 }
 
-/// The token of a socket that only names its user, for development with `ALLOW_QUERY_USER`. Always a
-/// customer, even if the account is an admin; valid as long as a sign-in.
+/// The token of a socket that only names its user, for development with `ALLOW_QUERY_USER`. Always
+/// a customer, even if the account is an admin; valid as long as a sign-in.
 ///
 /// # Errors
 /// [`Error::Unauthorized`] for a user that does not exist.

@@ -114,8 +114,8 @@ async fn write_one(db: &Db, mut broadcast: Broadcast) -> Result<(), Error> {
     }
 }
 
-/// Writes one piece, and gives its last receiver. None: the broadcast is finished, or another server
-/// has taken it over.
+/// Writes one piece, and gives its last receiver. None: the broadcast is finished, or another
+/// server has taken it over.
 async fn write_piece(
     tx: &mut Tx,
     broadcast: &Broadcast,

@@ -134,8 +134,8 @@ pub async fn get(
 /// Adds a member; for the owner only. A project's conversation takes only members of the project.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Faults`] for a user that does not exist or is
-/// not in the project, [`Error::Conflict`] for a user that is a member already.
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Faults`] for a user that does not exist or
+/// is not in the project, [`Error::Conflict`] for a user that is a member already.
 pub async fn add_member(
     services: &Services,
     caller: &Identity,

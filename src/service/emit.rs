@@ -1,5 +1,5 @@
-//! Events of other back ends: checked, stored unless they are volatile, and counted: the answer says
-//! how many sockets they were queued for.
+//! Events of other back ends: checked, stored unless they are volatile, and counted: the answer
+//! says how many sockets they were queued for.
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Notifications: sending, reading and deleting them. Every change sends the new unread count to all
-//! sockets of the receiver.
+//! Notifications: sending, reading and deleting them. Every change sends the new unread count to
+//! all sockets of the receiver.
 
 use super::notify::{self, MOST_RECEIVERS, announce_count};
 use super::permissions::{Action, Relation, permit};
@@ -152,8 +152,8 @@ pub async fn unread_count(services: &Services, caller: &Identity) -> Result<i64,
     services.db.read(async move |conn| rows::unread_count(conn, user).await).await
 }
 
-/// Sends the unread count to a socket that has just connected. A write, although it changes nothing:
-/// so the count keeps its place among the other counts, and never replaces a newer one.
+/// Sends the unread count to a socket that has just connected. A write, although it changes
+/// nothing: so the count keeps its place among the other counts, and never replaces a newer one.
 pub async fn send_count(
     services: &Services,
     user: UserId,
@@ -168,7 +168,8 @@ pub async fn send_count(
     services.db.write(Once::No, write).await
 }
 
-/// Marks a notification as read. If it was read before, the answer is the same and no event is sent.
+/// Marks a notification as read. If it was read before, the answer is the same and no event is
+/// sent.
 ///
 /// # Errors
 /// [`Error::NotFound`] also for another user's.

@@ -61,8 +61,8 @@ pub fn read_status(mut fields: Fields<'_>) -> Result<OrderStatus, Error> {
     fields.end(|| status)
 }
 
-/// Places an order, takes its items from the stock, and sends the events to the admins, also about a
-/// low stock. A customer orders for itself, an admin for any customer or nobody.
+/// Places an order, takes its items from the stock, and sends the events to the admins, also about
+/// a low stock. A customer orders for itself, an admin for any customer or nobody.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::Faults`] for a customer or a product that does not exist and for

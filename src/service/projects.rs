@@ -276,8 +276,8 @@ pub async fn complete_stage(
     services.db.write_large(once, bytes, write).await
 }
 
-/// Locks the project and its members until the commit, and checks the caller's permission. `user` is
-/// the user that the action is about, if the permission depends on it.
+/// Locks the project and its members until the commit, and checks the caller's permission. `user`
+/// is the user that the action is about, if the permission depends on it.
 pub(super) async fn hold(
     tx: &mut Tx,
     caller: &Identity,

@@ -63,8 +63,8 @@ enum QueuedChange {
     End { sid: Arc<str>, attachment: i64, end: End },
 }
 
-/// Starts the log and the removal of old rows. Sessions that were open when the server died count as
-/// lost from now on. Called once, before the first connection.
+/// Starts the log and the removal of old rows. Sessions that were open when the server died count
+/// as lost from now on. Called once, before the first connection.
 pub async fn start(db: &Db, settings: RecoverySettings) -> Result<(Arc<dyn Log>, PidKey), Error> {
     let key = db.write(Once::No, async |tx| {
         sessions::close_all(tx).await?;
@@ -187,8 +187,8 @@ async fn write_changes(db: Db, mut queue: mpsc::UnboundedReceiver<QueuedChange>,
             Ok(outcomes) => {
                 batch.drain(..).zip(outcomes).for_each(|(change, outcome)| answer(change, outcome))
             }
-            // Waiting callers are refused. Ends are tried again; if they become too many, the oldest
-            // are dropped, and the next start ends those sessions.
+            // Waiting callers are refused. Ends are tried again; if they become too many, the
+            // oldest are dropped, and the next start ends those sessions.
             Err(error) => {
                 batch = batch.into_iter().filter_map(|change| refuse(change, &error)).collect();
                 batch.drain(..batch.len().saturating_sub(MOST_KEPT));

@@ -1,5 +1,5 @@
-//! Rooms that clients join themselves, of projects and conversations: joining, leaving, presence and
-//! typing.
+//! Rooms that clients join themselves, of projects and conversations: joining, leaving, presence
+//! and typing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -67,8 +67,8 @@ pub async fn own(services: &Services, caller: &Identity, room: Room) -> Result<P
     })
 }
 
-/// Takes a socket of the caller out of a room, and gives the presence that is left if the socket was
-/// in it.
+/// Takes a socket of the caller out of a room, and gives the presence that is left if the socket
+/// was in it.
 pub async fn leave(
     services: &Services,
     room: Joinable,
@@ -104,8 +104,8 @@ pub async fn present(
     Ok(services.hub.present(event::MAIN, &room.to_string()).await)
 }
 
-/// Sends `typing` to the others in a conversation. `is_in`: the caller's socket is in the room, which
-/// proves the membership without a query.
+/// Sends `typing` to the others in a conversation. `is_in`: the caller's socket is in the room,
+/// which proves the membership without a query.
 pub async fn typing(
     services: &Services,
     caller: &Identity,

@@ -1,5 +1,5 @@
-//! Waitlists: the users to notify when a product is back in stock. [`super::stock`] notifies them and
-//! empties the list.
+//! Waitlists: the users to notify when a product is back in stock. [`super::stock`] notifies them
+//! and empties the list.
 
 use super::Services;
 use super::permissions::{Action, Relation, permit};

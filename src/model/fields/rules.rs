@@ -1,4 +1,4 @@
-//! The rules of single values, in class-validator's words.
+//! The rules of single values, with class-validator's messages.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -19,24 +19,24 @@ macro_rules! broken {
 /// The rules that a value breaks, without the field's name.
 pub type BrokenRules = Vec<Cow<'static, str>>;
 
-/// What a rule is asked about: a value, or that there is none.
+/// The value of a field that a rule checks, or its absence.
 #[derive(Debug, Clone, Copy)]
 pub struct FieldValue<'a> {
     pub(super) value: Option<&'a RawValue>,
     pub(super) source: BodySource,
-    /// Where a rule says what it takes, when that is what is asked.
-    pub(super) sketch: Option<&'a RefCell<Value>>,
+    /// Set while a schema is collected: the rule writes its schema here.
+    pub(super) collected: Option<&'a RefCell<Value>>,
 }
 
 impl FieldValue<'_> {
-    /// What each rule begins with: what it takes, as JSON Schema (2020-12).
+    /// Gives the JSON Schema (2020-12) of a rule; every rule calls this first.
     ///
     /// # Errors
-    /// When only that was asked.
+    /// While a schema is collected, so that the rule ends here.
     pub fn describe(&self, schema: impl FnOnce() -> Value) -> Result<(), BrokenRules> {
-        match self.sketch {
-            Some(sketch) => {
-                sketch.replace(schema());
+        match self.collected {
+            Some(collected) => {
+                collected.replace(schema());
                 Err(Vec::new())
             }
             None => Ok(()),
@@ -60,8 +60,8 @@ impl FieldValue<'_> {
             .filter(|text| text.starts_with(|c: char| c == '-' || c.is_ascii_digit()))
     }
 
-    /// As [`FieldValue::number`], of a whole number without its point: 5.0 is the same as 5 (JSON
-    /// Schema, and every JavaScript).
+    /// Like [`FieldValue::number`], with the point of a whole number cut off: 5.0 is 5, as in JSON
+    /// Schema and JavaScript.
     fn whole(&self) -> Option<&str> {
         let whole = |text| {
             str::split_once(text, '.').filter(|(_, places)| places.bytes().all(|byte| byte == b'0'))
@@ -69,7 +69,7 @@ impl FieldValue<'_> {
         self.number().map(|text| whole(text).map_or(text, |(whole, _)| whole))
     }
 
-    /// A JSON string. One with U+0000 in it is none: PostgreSQL could not store it.
+    /// A JSON string. U+0000 is refused, because PostgreSQL cannot store it.
     fn string(&self) -> Option<String> {
         self.value
             .and_then(|value| serde_json::from_str(value.get()).ok())
@@ -89,14 +89,14 @@ const ARRAY: &str = "must be an array";
 const OBJECT: &str = "must be an object";
 const EMPTY: &str = "should not be empty";
 const IDS: &str = "must be an array of positive integer numbers";
-/// Of [`line`].
+/// Characters of a [`line`] at most.
 const MAX_LINE: usize = 255;
-/// Of [`ids`].
+/// Ids of a list of [`ids`] at most.
 const MAX_IDS: usize = 1000;
-/// Of [`password`].
+/// Characters of a [`password`] at least.
 const MIN_PASSWORD: usize = 8;
 
-/// An amount of money, zero or more: a number, exactly as it is written, or a string of one.
+/// An amount of money, zero or more: a number, read exactly, or a string of one.
 pub fn amount(given: FieldValue<'_>) -> Result<Money, BrokenRules> {
     given.describe(|| amount_schema("minimum"))?;
     let string = given.string();
@@ -104,8 +104,7 @@ pub fn amount(given: FieldValue<'_>) -> Result<Money, BrokenRules> {
     match text.map(Money::from_str) {
         Some(Ok(amount)) if !amount.is_negative() => Ok(amount),
         Some(Ok(_)) => Err(broken![NOT_NEGATIVE]),
-        // A number all the same (an exponent, too many places or digits): a float is enough to know
-        // its sign.
+        // An exponent, or too many places or digits. A float is enough to find the sign.
         Some(Err(_)) => match text.and_then(|text| text.parse::<f64>().ok()) {
             Some(number) if number >= 0.0 => Err(broken![NUMBER]),
             _ => Err(broken![NOT_NEGATIVE, NUMBER]),
@@ -114,7 +113,7 @@ pub fn amount(given: FieldValue<'_>) -> Result<Money, BrokenRules> {
     }
 }
 
-/// With at most two places, which JSON Schema cannot say of a number.
+/// JSON Schema cannot express the two decimal places of a number.
 fn amount_schema(least: &str) -> Value {
     json!({"anyOf": [
         {"type": "number", least: 0, "exclusiveMaximum": 1e14},
@@ -122,7 +121,7 @@ fn amount_schema(least: &str) -> Value {
     ]})
 }
 
-/// As [`amount`], but more than zero.
+/// Like [`amount`], but more than zero.
 pub fn positive_amount(given: FieldValue<'_>) -> Result<Money, BrokenRules> {
     given.describe(|| amount_schema("exclusiveMinimum"))?;
     match amount(given) {
@@ -135,7 +134,7 @@ pub fn positive_amount(given: FieldValue<'_>) -> Result<Money, BrokenRules> {
     }
 }
 
-/// The elements of a list that is not empty.
+/// The elements of a list with 1 to `most` elements.
 pub(super) fn elements(given: FieldValue<'_>, most: usize) -> Result<Vec<&RawValue>, BrokenRules> {
     let values: Vec<&RawValue> = given
         .value
@@ -177,7 +176,7 @@ pub fn integer(least: i64, most: i64) -> impl Fn(FieldValue<'_>) -> Result<i64, 
             Ok(integer) if integer > most => Err(vec![too_large()]),
             Ok(integer) if integer < least => Err(vec![too_small()]),
             Ok(integer) => Ok(integer),
-            // A number all the same: a float is enough to know where it lies.
+            // A number, but no integer: a float is enough to compare it with the bounds.
             Err(_) => match text.parse::<f64>() {
                 Ok(number) if number > most as f64 => {
                     Err(vec![too_large(), Cow::Borrowed(INTEGER)])
@@ -202,14 +201,14 @@ pub fn line(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     at_most(MAX_LINE)(given)
 }
 
-/// As [`line`](line()), but not an empty one: for what may be left out, but not emptied.
+/// Like [`line`](line()), but not empty: for fields that may be left out, but not emptied.
 pub fn filled(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "string", "minLength": 1, "maxLength": MAX_LINE}))?;
     let text = line(given)?;
     if text.is_empty() { Err(broken![EMPTY]) } else { Ok(text) }
 }
 
-/// A string of at most so many characters.
+/// A string of at most `most` characters.
 pub fn at_most(most: usize) -> impl Fn(FieldValue<'_>) -> Result<String, BrokenRules> {
     move |given| {
         given.describe(|| json!({"type": "string", "maxLength": most}))?;
@@ -219,18 +218,18 @@ pub fn at_most(most: usize) -> impl Fn(FieldValue<'_>) -> Result<String, BrokenR
     }
 }
 
-/// Any value, as it is written.
+/// Any value, as its JSON text.
 pub fn anything(given: FieldValue<'_>) -> Result<Box<RawValue>, BrokenRules> {
     given.describe(|| json!({}))?;
     given.value.map(ToOwned::to_owned).ok_or_else(Vec::new)
 }
 
-/// How many bytes a text takes within JSON: what announcing it costs.
+/// Bytes of a text inside JSON, for the budget of its events.
 #[must_use]
 pub fn json_len(text: &str) -> usize {
     let cost = |byte: u8| match byte {
         b'"' | b'\\' => 2,
-        // As \u0001; some have a shorter form.
+        // \u0001; some have a shorter form.
         0..0x20 => 6,
         _ => 1,
     };
@@ -243,7 +242,7 @@ pub fn flag(given: FieldValue<'_>) -> Result<bool, BrokenRules> {
     given.value.and_then(|value| value.get().parse().ok()).ok_or_else(|| broken![BOOLEAN])
 }
 
-/// A list of at most 1000 ids. One that comes twice counts once.
+/// A list of at most 1000 ids. A repeated id counts once.
 pub fn ids<T: FromStr + PartialEq>(given: FieldValue<'_>) -> Result<Vec<T>, BrokenRules> {
     given.describe(|| json!({"type": "array", "items": given.id_schema(), "maxItems": MAX_IDS}))?;
     let values: Vec<&RawValue> = given
@@ -270,14 +269,14 @@ pub fn object(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     text.map(ToOwned::to_owned).ok_or_else(|| broken![OBJECT])
 }
 
-/// A password that is to be set.
+/// A new password.
 pub fn password(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "string", "minLength": MIN_PASSWORD}))?;
     let text = given.string().ok_or_else(|| broken![PASSWORD, STRING])?;
     if text.chars().count() < MIN_PASSWORD { Err(broken![PASSWORD]) } else { Ok(text) }
 }
 
-/// An e-mail address that could be one; whether it is, only a letter can tell.
+/// A plausible e-mail address.
 pub fn email(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "string", "format": "email"}))?;
     given.string().filter(|text| address::is_plausible(text)).ok_or_else(|| broken![EMAIL])
@@ -288,9 +287,10 @@ pub fn word<T: FromStr + fmt::Display>(
     words: &'static [T],
 ) -> impl Fn(FieldValue<'_>) -> Result<T, BrokenRules> {
     move |given| {
-        given.describe(|| json!({"type": "string", "enum": words.iter().map(ToString::to_string).collect::<Vec<_>>()}))?;
+        let texts = || words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        given.describe(|| json!({"type": "string", "enum": texts()}))?;
         given.string().and_then(|text| text.parse().ok()).ok_or_else(|| {
-            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            let words = texts();
             vec![Cow::Owned(format!("must be one of the following values: {}", words.join(", ")))]
         })
     }
