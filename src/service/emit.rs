@@ -165,7 +165,7 @@ async fn first_count(db: &Db, claim: Claim) -> Result<usize, Error> {
         match kept.and_then(|json| serde_json::from_str(&json).ok()) {
             Some(Some(count)) => return Ok(count),
             Some(None) | None if tokio::time::Instant::now() < end => {
-                tokio::time::sleep(LOOK_EVERY).await
+                tokio::time::sleep(LOOK_EVERY).await;
             }
             _ => return Ok(0),
         }

@@ -185,7 +185,7 @@ async fn write_changes(db: Db, mut queue: mpsc::UnboundedReceiver<QueuedChange>,
         });
         match outcomes.await {
             Ok(outcomes) => {
-                batch.drain(..).zip(outcomes).for_each(|(change, outcome)| answer(change, outcome))
+                batch.drain(..).zip(outcomes).for_each(|(change, outcome)| answer(change, outcome));
             }
             // Waiting callers are refused. Ends are tried again; if they become too many, the
             // oldest are dropped, and the next start ends those sessions.
@@ -282,7 +282,7 @@ async fn resume(
         _ => None,
     };
     let offset = claim.offset.map(|offset| log_position(offset.position));
-    // Of an event that was received in part, the client needs it again from its predecessor on.
+    // An event that was received in part is sent again, so its predecessor counts.
     let claimed = claim.offset.map_or(0, |offset| offset.position.id - i64::from(offset.half));
     let has = claimed.max(claim.first.id).max(confirmed.map_or(0, |confirmed| confirmed.id.0));
     if !history::continues(tx.conn(), log_position(claim.first), offset, EventId(has)).await? {
