@@ -158,8 +158,10 @@ impl QueryFragment<Pg> for InsertAll<'_> {
              ), \
              marked AS ( \
                  UPDATE conversation_members SET read_seq = own.up_to \
-                 FROM (SELECT conversation, sender, max(seq) - 1 AS up_to FROM line GROUP BY conversation, sender) AS own \
-                 WHERE conversation_id = own.conversation AND user_id = own.sender AND read_seq < own.up_to \
+                 FROM (SELECT conversation, sender, max(seq) - 1 AS up_to FROM line \
+                     GROUP BY conversation, sender) AS own \
+                 WHERE conversation_id = own.conversation AND user_id = own.sender \
+                     AND read_seq < own.up_to \
              ) \
              INSERT INTO messages (conversation_id, seq, sender_id, content, kind, client_id, created_at) \
              SELECT conversation, seq, sender, content, kind, client_id, ",
