@@ -85,12 +85,27 @@ test("README has at most 120 lines of at most 100 columns", () => {
   assert.deepEqual(lines.filter((line) => line.length > 100), []);
 });
 
-test("each link between the pages leads to a file, and each anchor to a heading", () => {
-  const pages = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
-  for (const folder of ["docs", "docs/adr"]) {
-    const names = readdirSync(new URL(folder, ROOT)).filter((name) => name.endsWith(".md"));
-    pages.push(...names.map((name) => `${folder}/${name}`));
+const pages = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"];
+for (const folder of ["docs", "docs/adr"]) {
+  const names = readdirSync(new URL(folder, ROOT)).filter((name) => name.endsWith(".md"));
+  pages.push(...names.map((name) => `${folder}/${name}`));
+}
+
+test("each file that a page names in backticks exists", () => {
+  const folders = ["src", "crates", "tests", "static", "benches", "examples"];
+  const files = folders.flatMap((folder) => readdirSync(new URL(folder, ROOT), { recursive: true }).map((name) => `/${folder}/${name}`));
+  const exists = (path) => existsSync(new URL(path, ROOT)) || files.some((file) => file.endsWith(`/${path}`));
+  const broken = [];
+  for (const page of pages) {
+    const text = read(page).replaceAll(/^```[\s\S]*?^```$/gm, "");
+    // Paths from the root, and names of source files anywhere.
+    const names = [...text.matchAll(/`((?:src|crates|tests|migrations|docs|static|scripts|\.ci)\/[\w./-]*|[\w./-]+\.(?:rs|mjs))`/g)];
+    broken.push(...names.filter(([, name]) => !exists(name)).map(([, name]) => `${page}: ${name}`));
   }
+  assert.deepEqual(broken, []);
+});
+
+test("each link between the pages leads to a file, and each anchor to a heading", () => {
   const anchors = (text) => [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
     heading.toLowerCase().replaceAll(/[^\w\- ]/g, "").replaceAll(" ", "-"));
   const broken = [];
