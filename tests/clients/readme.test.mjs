@@ -99,7 +99,7 @@ test("each file that a page names in backticks exists", () => {
   for (const page of pages) {
     const text = read(page).replaceAll(/^```[\s\S]*?^```$/gm, "");
     // Paths from the root, and names of source files anywhere.
-    const names = [...text.matchAll(/`((?:src|crates|tests|migrations|docs|static|scripts|\.ci)\/[\w./-]*|[\w./-]+\.(?:rs|mjs))`/g)];
+    const names = [...text.matchAll(/`((?:src|crates|tests|migrations|docs|static|scripts|\.ci)\/[\w./-]*|[\w./-]+\.(?:rs|test\.mjs))`/g)];
     broken.push(...names.filter(([, name]) => !exists(name)).map(([, name]) => `${page}: ${name}`));
   }
   assert.deepEqual(broken, []);
