@@ -7,20 +7,23 @@
 //! middle is begun anew, and what it had taken is then read from the log. So events are announced
 //! in the log's order, each once, or not yet.
 
+mod announcer;
+mod statements;
+
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use diesel::QueryResult;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel_async::{SimpleAsyncConnection, TransactionManager};
+use diesel_async::{SimpleAsyncConnection, TransactionManager as _};
 
 use crate::model::EventId;
 use crate::store::fault::SILENT;
-use crate::store::postgres::announce::{Announcer, Event, Mark};
-use crate::store::postgres::identity::{self, Epochs};
-use crate::store::postgres::log::{self, PIECE, Taken};
-use crate::store::postgres::pool::discard;
-use crate::store::postgres::{House, Manager, TIME_LIMIT, connection};
+use crate::store::postgres::appender::announcer::{Announcer, Event, Mark};
+use crate::store::postgres::appender::statements::{PIECE, Taken};
+use crate::store::postgres::context::PgContext;
+use crate::store::postgres::epochs::{self, Epochs};
+use crate::store::postgres::pool::{TIME_LIMIT, TransactionManager, connection, discard};
 use crate::store::{Conn, Publisher, history};
 
 /// How often it looks for what nobody here has told it of: events of other servers, and what
@@ -55,26 +58,27 @@ impl Appender {
         Ok(Self { conn: Some(conn), epochs, announced, cleaned: Instant::now() })
     }
 
-    /// Until the house is closed and all that it has committed is announced.
-    pub(super) async fn run(mut self, house: Rc<House>) {
-        let mut announcer = Announcer::new(Rc::clone(&house));
+    /// Until the context is closed and all that it has committed is announced.
+    pub(super) async fn run(mut self, context: Rc<PgContext>) {
+        let mut announcer = Announcer::new(Rc::clone(&context));
         let (mut pause, mut kicked) = (FIRST_PAUSE, true);
         loop {
-            match self.work(&house, &mut announcer, kicked).await {
+            match self.work(&context, &mut announcer, kicked).await {
                 Ok(()) => {
-                    house.connections.health().set_log_stands_still(false);
-                    if house.closed.get() && house.pending.is_settled() {
+                    context.connections.health().set_log_stands_still(false);
+                    if context.closed.get() && context.pending.is_settled() {
                         return;
                     }
                     pause = FIRST_PAUSE;
-                    kicked = tokio::time::timeout(LOOK_EVERY, house.kick.notified()).await.is_ok();
+                    kicked =
+                        tokio::time::timeout(LOOK_EVERY, context.kick.notified()).await.is_ok();
                 }
                 Err(error) => {
                     if let Some(conn) = self.conn.take() {
                         discard(conn);
                     }
                     tracing::warn!(%error, announced = self.announced.0, "events wait for the log; trying again");
-                    house.connections.health().set_log_stands_still(pause > FIRST_PAUSE * 4);
+                    context.connections.health().set_log_stands_still(pause > FIRST_PAUSE * 4);
                     tokio::time::sleep(pause).await;
                     (pause, kicked) = (LONGEST_PAUSE.min(pause * 2), true);
                 }
@@ -85,20 +89,20 @@ impl Appender {
     /// Connects when it has to, and works until there is nothing to do.
     async fn work(
         &mut self,
-        house: &House,
+        context: &PgContext,
         announcer: &mut Announcer,
         kicked: bool,
     ) -> QueryResult<()> {
         if self.conn.is_none() {
-            self.conn = Some(house.connections.get().await.map_err(unanswered)?);
+            self.conn = Some(context.connections.get().await.map_err(unanswered)?);
             self.settle().await?;
         }
-        if kicked || self.has_work(house).await? {
-            while self.round(house, announcer).await? {}
+        if kicked || self.has_work(context).await? {
+            while self.round(context, announcer).await? {}
         }
         if self.cleaned.elapsed() >= CLEAN_EVERY {
             self.cleaned = Instant::now();
-            bounded(log::remove_orphans(connection(self.conn()?))).await?;
+            bounded(statements::remove_orphans(connection(self.conn()?))).await?;
         }
         Ok(())
     }
@@ -110,16 +114,16 @@ impl Appender {
         Ok(())
     }
 
-    async fn has_work(&mut self, house: &House) -> QueryResult<bool> {
-        let server = house.origins.server();
-        let (head, waiting) = bounded(log::look(connection(self.conn()?), server)).await?;
+    async fn has_work(&mut self, context: &PgContext) -> QueryResult<bool> {
+        let server = context.origins.server();
+        let (head, waiting) = bounded(statements::look(connection(self.conn()?), server)).await?;
         Ok(waiting || head != self.announced)
     }
 
     /// True: there may be more.
-    async fn round(&mut self, house: &House, announcer: &mut Announcer) -> QueryResult<bool> {
+    async fn round(&mut self, context: &PgContext, announcer: &mut Announcer) -> QueryResult<bool> {
         let began = Instant::now();
-        let (server, done) = (house.origins.server(), announcer.done());
+        let (server, done) = (context.origins.server(), announcer.done());
         let Some(taken) = self.take(server, &done).await? else {
             self.settle().await?;
             return Ok(true);
@@ -139,7 +143,7 @@ impl Appender {
         announcer.announce(&self.epochs, events, &mut marks).await;
         announcer.finish(marks).await;
         if !full {
-            house.pending.announced(began);
+            context.pending.announced(began);
         }
         Ok(full)
     }
@@ -150,7 +154,7 @@ impl Appender {
         let (announced, newest) = (self.announced.0, self.epochs.newest());
         let conn = connection(self.conn()?);
         bounded(conn.batch_execute("BEGIN; SELECT last_id FROM log_head FOR UPDATE")).await?;
-        let taken = bounded(log::take(conn, server, done.to_vec())).await?;
+        let taken = bounded(statements::take(conn, server, done.to_vec())).await?;
         let known = taken
             .first()
             .is_some_and(|row| row.head >= announced && row.epoch_number == Some(newest));
@@ -162,7 +166,7 @@ impl Appender {
     async fn read(&mut self, head: EventId) -> QueryResult<Vec<Event>> {
         let after = self.announced;
         let conn = self.conn()?;
-        let rows = bounded(log::read(connection(conn), after, head)).await?;
+        let rows = bounded(statements::read(connection(conn), after, head)).await?;
         let events = bounded(Event::read(conn, rows)).await?;
         if events.first().is_none_or(|first| first.id().0 != after.0 + 1) {
             tracing::error!(
@@ -187,9 +191,9 @@ async fn settle(
     // The outbox grows and shrinks faster than the planner learns: what it once took for a small
     // table it would read from end to end.
     bounded(connection(conn).batch_execute("SET enable_seqscan = off")).await?;
-    bounded(Manager::begin_transaction(connection(conn))).await?;
-    let settled = bounded(identity::settle(conn, standing)).await?;
-    bounded(Manager::commit_transaction(connection(conn))).await?;
+    bounded(TransactionManager::begin_transaction(connection(conn))).await?;
+    let settled = bounded(epochs::settle(conn, standing)).await?;
+    bounded(TransactionManager::commit_transaction(connection(conn))).await?;
     Ok(settled)
 }
 

@@ -18,35 +18,28 @@
 //! | `announce` | events in order, and what this server does beside them |
 //! | `identity` | which database this is, and its log's epochs |
 
-mod announce;
 mod appender;
-mod identity;
-mod log;
+mod context;
+mod epochs;
 mod outbox;
-mod pending;
 mod pool;
-mod tls;
-mod together;
-mod write;
+mod transaction;
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use diesel_async::{AsyncConnection, AsyncPgConnection};
 use tokio::runtime::Runtime;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::LocalSet;
 
 use crate::config::{DatabaseSettings, PostgresUrl};
 use crate::store::batched::Kind;
-use crate::store::conn::Conn;
 use crate::store::job::{Message, QueuedRead, QueuedWrite};
 use crate::store::postgres::appender::Appender;
-use crate::store::postgres::outbox::Origins;
-use crate::store::postgres::pending::Pending;
+use crate::store::postgres::context::PgContext;
 use crate::store::postgres::pool::{Connections, Connector};
+use crate::store::postgres::transaction::batch;
 use crate::store::{OpenError, Publisher, migrate};
 
 pub(super) use crate::store::postgres::pool::Health;
@@ -55,15 +48,11 @@ pub(super) use crate::store::postgres::pool::Health;
 const WRITES: u32 = 14;
 /// Reads at one time, each on a connection.
 const READS: u32 = 6;
-/// How long a job may take from when it was queued, and a statement of the appender.
-const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// How often it is looked for writes whose callers have waited enough.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
 /// How long the end waits for what is committed to be announced. What is not then is announced by
 /// another server, or after the next start.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
-
-type Manager = <AsyncPgConnection as AsyncConnection>::TransactionManager;
 
 /// What runs on the PostgreSQL thread.
 pub(super) struct Server {
@@ -71,18 +60,6 @@ pub(super) struct Server {
     connections: Connections,
     appender: Appender,
     publisher: Arc<dyn Publisher>,
-}
-
-/// What the tasks of that thread share.
-struct House {
-    connections: Connections,
-    publisher: Arc<dyn Publisher>,
-    origins: Origins,
-    pending: Pending,
-    /// Wakes the appender.
-    kick: Notify,
-    /// No write comes any more.
-    closed: Cell<bool>,
 }
 
 impl Server {
@@ -126,28 +103,21 @@ impl Server {
         reads: mpsc::Receiver<Message<QueuedRead>>,
     ) {
         let Self { runtime, connections, appender, publisher } = self;
-        let house = Rc::new(House {
-            connections,
-            publisher,
-            origins: Origins::new(),
-            pending: Pending::default(),
-            kick: Notify::new(),
-            closed: Cell::new(false),
-        });
+        let context = Rc::new(PgContext::new(connections, publisher));
         LocalSet::new().block_on(&runtime, async {
-            let sweeper = tokio::task::spawn_local(sweep(Rc::clone(&house)));
-            let appender = tokio::task::spawn_local(appender.run(Rc::clone(&house)));
-            let (together, gathered) = mpsc::channel(together::MOST);
-            let house_of = || Rc::clone(&house);
-            let writes = serve(writes, WRITES, move |write| route(house_of(), together.clone(), write));
-            let reads = serve(reads, READS, |read| write::look_up(Rc::clone(&house), read));
-            tokio::join!(writes, reads, together::serve(Rc::clone(&house), gathered));
-            house.closed.set(true);
-            house.kick.notify_one();
+            let sweeper = tokio::task::spawn_local(sweep(Rc::clone(&context)));
+            let appender = tokio::task::spawn_local(appender.run(Rc::clone(&context)));
+            let (together, gathered) = mpsc::channel(batch::MOST);
+            let context_of = || Rc::clone(&context);
+            let writes = serve(writes, WRITES, move |write| route(context_of(), together.clone(), write));
+            let reads = serve(reads, READS, |read| transaction::look_up(Rc::clone(&context), read));
+            tokio::join!(writes, reads, batch::serve(Rc::clone(&context), gathered));
+            context.closed.set(true);
+            context.kick.notify_one();
             if tokio::time::timeout(CLOSE_TIMEOUT, appender).await.is_err() {
                 tracing::warn!("what was committed last could not be announced; it will be after the next start");
             }
-            house.pending.close();
+            context.pending.close();
             sweeper.abort();
         });
     }
@@ -179,27 +149,23 @@ async fn serve<J, F: Future<Output = ()> + 'static>(
 }
 
 /// A write goes together with others of its kind, or by itself.
-async fn route(house: Rc<House>, together: mpsc::Sender<(Kind, QueuedWrite)>, write: QueuedWrite) {
+async fn route(
+    context: Rc<PgContext>,
+    together: mpsc::Sender<(Kind, QueuedWrite)>,
+    write: QueuedWrite,
+) {
     match write.job.kind() {
         Some(kind) => {
             // Who takes them is there for as long as this queue is.
             let _ = together.send((kind, write)).await;
         }
-        None => write::transact(house, write).await,
+        None => transaction::transact(context, write).await,
     }
 }
 
-async fn sweep(house: Rc<House>) {
+async fn sweep(context: Rc<PgContext>) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
-        house.pending.sweep();
-    }
-}
-
-/// PostgreSQL's connection: no other comes to this module.
-fn connection(conn: &mut Conn) -> &mut AsyncPgConnection {
-    match conn {
-        Conn::Postgres(conn) => conn,
-        Conn::Sqlite(_) => unreachable!("this module makes no SQLite connection"),
+        context.pending.sweep();
     }
 }

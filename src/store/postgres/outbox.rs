@@ -7,6 +7,8 @@
 //! the rows by the write's [`Origin`]; a write with nothing but such things leaves one row without
 //! an event, a mark that keeps its place.
 
+pub(super) mod pending;
+
 use std::cell::Cell;
 use std::collections::VecDeque;
 

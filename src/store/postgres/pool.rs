@@ -1,6 +1,8 @@
 //! Connections: made with a bound on the wait, kept in a pool, and when there are none the reason,
 //! in words that `/readyz` may show.
 
+mod tls;
+
 use std::error::Error;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +13,7 @@ use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
 };
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
@@ -21,8 +23,9 @@ use crate::config::PostgresUrl;
 use crate::store::OpenError;
 use crate::store::conn::Conn;
 use crate::store::fault::SILENT;
-use crate::store::postgres::{TIME_LIMIT, tls};
 
+/// How long a job may take from when it was queued, and a statement of the appender.
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// After a failure nobody tries to connect for so long; each further one doubles it.
@@ -30,6 +33,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// When a line that is silent is looked at for whether the other end is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Begins, commits and rolls back a transaction.
+pub(super) type TransactionManager = <AsyncPgConnection as AsyncConnection>::TransactionManager;
 
 const UNREACHABLE: &str = "The database cannot be reached";
 
@@ -234,5 +240,13 @@ impl Connections {
 pub(super) fn discard(conn: Conn) {
     if let Conn::Postgres(conn) = conn {
         drop(Object::take(*conn));
+    }
+}
+
+/// PostgreSQL's connection: no other comes to this module.
+pub(super) fn connection(conn: &mut Conn) -> &mut AsyncPgConnection {
+    match conn {
+        Conn::Postgres(conn) => conn,
+        Conn::Sqlite(_) => unreachable!("this module makes no SQLite connection"),
     }
 }

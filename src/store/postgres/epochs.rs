@@ -14,7 +14,7 @@ use crate::model::{Epoch, EventId, LogPosition};
 use crate::schema::{epochs, log_head};
 use crate::store::Conn;
 use crate::store::epochs as stretches;
-use crate::store::postgres::connection;
+use crate::store::postgres::pool::connection;
 
 /// The epochs of the log, as an appender knows them.
 pub(super) struct Epochs {

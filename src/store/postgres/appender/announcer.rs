@@ -8,11 +8,11 @@ use std::time::Duration;
 use diesel::QueryResult;
 
 use crate::model::{ConversationId, EventId, UserId};
-use crate::store::postgres::House;
-use crate::store::postgres::identity::Epochs;
-use crate::store::postgres::log::{Read, Taken};
+use crate::store::postgres::appender::statements::{Read, Taken};
+use crate::store::postgres::context::PgContext;
+use crate::store::postgres::epochs::Epochs;
 use crate::store::postgres::outbox::Origin;
-use crate::store::postgres::pending::Finished;
+use crate::store::postgres::outbox::pending::Finished;
 use crate::store::tx::Step;
 use crate::store::{Committed, CommittedEvent, Conn, conversations};
 
@@ -136,7 +136,7 @@ fn names(json: Option<&str>) -> Vec<String> {
 
 /// Gives the publisher the log, piece by piece.
 pub(super) struct Announcer {
-    house: Rc<House>,
+    context: Rc<PgContext>,
     /// Marks that are done, and may still be in the outbox.
     done: Vec<i64>,
 }
@@ -151,8 +151,8 @@ struct Batch {
 }
 
 impl Announcer {
-    pub(super) fn new(house: Rc<House>) -> Self {
-        Self { house, done: Vec::new() }
+    pub(super) fn new(context: Rc<PgContext>) -> Self {
+        Self { context, done: Vec::new() }
     }
 
     /// Marks to be removed from the outbox.
@@ -182,7 +182,7 @@ impl Announcer {
             }
             told.position = Some(epochs.position(id));
             let beside =
-                origin.and_then(|origin| self.house.pending.take(origin, &mut batch.finished));
+                origin.and_then(|origin| self.context.pending.take(origin, &mut batch.finished));
             if beside.is_none() {
                 batch.foreign += told.data.len();
             }
@@ -204,7 +204,8 @@ impl Announcer {
     }
 
     fn pass(&mut self, mark: &Mark, batch: &mut Batch) {
-        let beside = self.house.pending.take(mark.origin, &mut batch.finished).unwrap_or_default();
+        let beside =
+            self.context.pending.take(mark.origin, &mut batch.finished).unwrap_or_default();
         batch.steps.extend(beside.before);
         self.done.push(mark.outbox_id);
     }
@@ -217,10 +218,10 @@ impl Announcer {
         }
         if foreign > 0
             && let Ok(ticket) =
-                tokio::time::timeout(BUDGET_TIMEOUT, self.house.publisher.admit(foreign)).await
+                tokio::time::timeout(BUDGET_TIMEOUT, self.context.publisher.admit(foreign)).await
         {
             tickets.push(ticket);
         }
-        self.house.publisher.publish(Committed::new(steps, tickets), Box::new(answer));
+        self.context.publisher.publish(Committed::new(steps, tickets), Box::new(answer));
     }
 }

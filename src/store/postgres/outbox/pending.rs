@@ -20,7 +20,7 @@ use crate::store::postgres::outbox::{Beside, Origin};
 const DOUBT: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
-pub(super) struct Pending {
+pub(in crate::store::postgres) struct Pending {
     entries: RefCell<HashMap<Origin, Entry>>,
     /// All that had been committed then was announced since.
     announced: Cell<Option<Instant>>,
@@ -47,13 +47,13 @@ enum Fate {
 
 /// What writes leave here when their last row is announced.
 #[derive(Default)]
-pub(super) struct Finished {
-    pub(super) jobs: Vec<Box<dyn WriteJob>>,
-    pub(super) tickets: Vec<Ticket>,
+pub(in crate::store::postgres) struct Finished {
+    pub(in crate::store::postgres) jobs: Vec<Box<dyn WriteJob>>,
+    pub(in crate::store::postgres) tickets: Vec<Ticket>,
 }
 
 impl Pending {
-    pub(super) fn enter(
+    pub(in crate::store::postgres) fn enter(
         &self,
         origin: Origin,
         beside: VecDeque<Beside>,
@@ -66,7 +66,7 @@ impl Pending {
     }
 
     /// It is committed; whoever announces its last row answers.
-    pub(super) fn committed(&self, origin: Origin) {
+    pub(in crate::store::postgres) fn committed(&self, origin: Origin) {
         // Not there: it was announced before its own connection had the news.
         if let Some(entry) = self.entries.borrow_mut().get_mut(&origin) {
             entry.fate = Fate::Committed(Instant::now());
@@ -74,7 +74,7 @@ impl Pending {
     }
 
     /// It surely was not committed.
-    pub(super) fn failed(&self, origin: Origin, error: Error) {
+    pub(in crate::store::postgres) fn failed(&self, origin: Origin, error: Error) {
         let job = self.entries.borrow_mut().remove(&origin).and_then(|entry| entry.job);
         if let Some(job) = job {
             job.answer(Some(error));
@@ -83,7 +83,7 @@ impl Pending {
 
     /// Nobody knows. The caller is told so, and the budget has its share back; should its rows show
     /// up, they are announced as any other.
-    pub(super) fn lost(&self, origin: Origin) {
+    pub(in crate::store::postgres) fn lost(&self, origin: Origin) {
         let job = self.entries.borrow_mut().get_mut(&origin).and_then(|entry| {
             entry.fate = Fate::Unknown(Instant::now());
             entry.ticket = None;
@@ -96,7 +96,11 @@ impl Pending {
 
     /// A row of that write has its place: what to do beside it. None: it is not a write of this
     /// server, or not of any that is still waited for.
-    pub(super) fn take(&self, origin: Origin, finished: &mut Finished) -> Option<Beside> {
+    pub(in crate::store::postgres) fn take(
+        &self,
+        origin: Origin,
+        finished: &mut Finished,
+    ) -> Option<Beside> {
         let mut entries = self.entries.borrow_mut();
         let entry = entries.get_mut(&origin)?;
         let beside = entry.beside.pop_front();
@@ -110,14 +114,14 @@ impl Pending {
     }
 
     /// The log has been announced up to where it was at that time, and the outbox was empty.
-    pub(super) fn announced(&self, at: Instant) {
+    pub(in crate::store::postgres) fn announced(&self, at: Instant) {
         self.announced.set(Some(at));
     }
 
     /// Answers those who have waited enough for the announcement of what is committed: it will
     /// come, only not before their answer. Forgets what was in doubt for too long, and what a
     /// database that was restored or has failed over does not have any more.
-    pub(super) fn sweep(&self) {
+    pub(in crate::store::postgres) fn sweep(&self) {
         let (now, announced) = (Instant::now(), self.announced.get());
         let (mut late, mut gone) = (Vec::new(), Vec::new());
         self.entries.borrow_mut().retain(|_, entry| match entry.fate {
@@ -143,13 +147,13 @@ impl Pending {
     }
 
     /// Whether all that is known to be committed has been announced.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(in crate::store::postgres) fn is_settled(&self) -> bool {
         self.entries.borrow().values().all(|entry| matches!(entry.fate, Fate::Unknown(_)))
     }
 
     /// Answers who still waits: what is committed stands, although this server will not announce
     /// it.
-    pub(super) fn close(&self) {
+    pub(in crate::store::postgres) fn close(&self) {
         for (_, entry) in self.entries.borrow_mut().drain() {
             if let Some(job) = entry.job {
                 job.answer(None);

@@ -2,9 +2,11 @@
 //! its time from when its caller began to wait, and whatever becomes of the database, each is
 //! answered.
 
+pub(super) mod batch;
+
 use std::rc::Rc;
 
-use diesel_async::{RunQueryDsl, TransactionManager};
+use diesel_async::{RunQueryDsl, TransactionManager as _};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::Error;
@@ -12,17 +14,19 @@ use crate::store::Tx;
 use crate::store::conn::guarded;
 use crate::store::fault::{BUSY, SILENT, UNCONFIRMED};
 use crate::store::job::{QueuedRead, QueuedWrite};
+use crate::store::postgres::context::PgContext;
 use crate::store::postgres::outbox::{Origin, Put};
-use crate::store::postgres::pool::{Connections, discard};
-use crate::store::postgres::{House, Manager, TIME_LIMIT, connection};
+use crate::store::postgres::pool::{
+    Connections, TIME_LIMIT, TransactionManager, connection, discard,
+};
 
 /// How many connections are tried that turn out to be closed.
 const TRIES: usize = 3;
 
-pub(super) async fn look_up(house: Rc<House>, read: QueuedRead) {
+pub(super) async fn look_up(context: Rc<PgContext>, read: QueuedRead) {
     let QueuedRead { mut job, since } = read;
     let until = Instant::from_std(since + TIME_LIMIT);
-    let mut conn = match timeout_at(until, house.connections.get()).await.unwrap_or(Err(SILENT)) {
+    let mut conn = match timeout_at(until, context.connections.get()).await.unwrap_or(Err(SILENT)) {
         Ok(conn) => conn,
         Err(reason) => return job.answer(Some(Error::Unavailable(reason))),
     };
@@ -39,10 +43,10 @@ pub(super) async fn look_up(house: Rc<House>, read: QueuedRead) {
     job.answer(overtaken);
 }
 
-pub(super) async fn transact(house: Rc<House>, write: QueuedWrite) {
+pub(super) async fn transact(context: Rc<PgContext>, write: QueuedWrite) {
     let QueuedWrite { mut job, ticket, since } = write;
     let until = Instant::from_std(since + TIME_LIMIT);
-    let mut tx = match timeout_at(until, begin(&house.connections)).await.unwrap_or(Err(SILENT)) {
+    let mut tx = match timeout_at(until, begin(&context.connections)).await.unwrap_or(Err(SILENT)) {
         Ok(tx) => tx,
         Err(reason) => return job.answer(Some(Error::Unavailable(reason))),
     };
@@ -61,16 +65,16 @@ pub(super) async fn transact(house: Rc<House>, write: QueuedWrite) {
         let overtaken = (!committed).then_some(Error::Unavailable(UNCONFIRMED));
         return job.answer(overtaken);
     }
-    let (mut put, origin) = (Put::default(), house.origins.next());
+    let (mut put, origin) = (Put::default(), context.origins.next());
     let beside = put.add(origin, steps);
-    house.pending.enter(origin, beside, job, ticket, until.into_std());
-    seal(&house, tx, put, &[origin], until).await;
+    context.pending.enter(origin, beside, job, ticket, until.into_std());
+    seal(&context, tx, put, &[origin], until).await;
 }
 
 /// Commits writes that are entered in `pending`, and whose rows for the outbox are `put`. Whoever
 /// announces them answers; otherwise this does. Whether they are committed.
 pub(super) async fn seal(
-    house: &House,
+    context: &PgContext,
     mut tx: Tx,
     put: Put,
     origins: &[Origin],
@@ -82,14 +86,14 @@ pub(super) async fn seal(
     }
     for origin in origins {
         match sealed {
-            Sealed::Committed => house.pending.committed(*origin),
-            Sealed::RolledBack => house.pending.failed(*origin, Error::Unavailable(BUSY)),
-            Sealed::Unknown => house.pending.lost(*origin),
+            Sealed::Committed => context.pending.committed(*origin),
+            Sealed::RolledBack => context.pending.failed(*origin, Error::Unavailable(BUSY)),
+            Sealed::Unknown => context.pending.lost(*origin),
         }
     }
     let committed = matches!(sealed, Sealed::Committed);
     if committed {
-        house.kick.notify_one();
+        context.kick.notify_one();
     }
     committed
 }
@@ -114,7 +118,7 @@ enum Sealed {
 pub(super) async fn begin(connections: &Connections) -> Result<Tx, &'static str> {
     for _ in 0..TRIES {
         let mut conn = connections.get().await?;
-        match Manager::begin_transaction(connection(&mut conn)).await {
+        match TransactionManager::begin_transaction(connection(&mut conn)).await {
             Ok(()) => return Ok(Tx::new(conn)),
             Err(error) => {
                 tracing::debug!(%error, "a connection was closed while it was not used");
@@ -129,7 +133,7 @@ pub(super) async fn begin(connections: &Connections) -> Result<Tx, &'static str>
 pub(super) async fn roll_back(mut tx: Tx) -> bool {
     let until = Instant::now() + TIME_LIMIT / 2;
     let rolled_back =
-        timeout_at(until, Manager::rollback_transaction(connection(&mut tx.conn))).await;
+        timeout_at(until, TransactionManager::rollback_transaction(connection(&mut tx.conn))).await;
     let gone = !matches!(rolled_back, Ok(Ok(())));
     if gone {
         discard(tx.conn);
@@ -145,7 +149,7 @@ async fn commit(tx: &mut Tx, put: Option<Put>) -> Sealed {
         tracing::error!(%error, "a write was rolled back");
         return Sealed::RolledBack;
     }
-    match Manager::commit_transaction(conn).await {
+    match TransactionManager::commit_transaction(conn).await {
         Ok(()) => Sealed::Committed,
         Err(error) => {
             tracing::warn!(%error, "a write's COMMIT was not confirmed");

@@ -13,16 +13,19 @@ use crate::store::batched::Kind;
 use crate::store::conn::guarded;
 use crate::store::fault::{SILENT, UNCONFIRMED};
 use crate::store::job::QueuedWrite;
+use crate::store::postgres::context::PgContext;
 use crate::store::postgres::outbox::Put;
-use crate::store::postgres::pool::discard;
-use crate::store::postgres::write::{self, begin, finish, roll_back, seal};
-use crate::store::postgres::{House, TIME_LIMIT};
+use crate::store::postgres::pool::{TIME_LIMIT, discard};
+use crate::store::postgres::transaction::{self, begin, finish, roll_back, seal};
 
 /// Writes taken together, and such as wait for that, at most.
-pub(super) const MOST: usize = 128;
+pub(in crate::store::postgres) const MOST: usize = 128;
 
 /// Until the queue is closed and all that came through it is finished.
-pub(super) async fn serve(house: Rc<House>, mut queue: mpsc::Receiver<(Kind, QueuedWrite)>) {
+pub(in crate::store::postgres) async fn serve(
+    context: Rc<PgContext>,
+    mut queue: mpsc::Receiver<(Kind, QueuedWrite)>,
+) {
     let mut waiting = Vec::with_capacity(MOST);
     while queue.recv_many(&mut waiting, MOST).await > 0 {
         let mut batches: Vec<(Kind, Vec<QueuedWrite>)> = Vec::new();
@@ -34,7 +37,9 @@ pub(super) async fn serve(house: Rc<House>, mut queue: mpsc::Receiver<(Kind, Que
         }
         let running: Vec<_> = batches
             .into_iter()
-            .map(|(kind, batch)| tokio::task::spawn_local(transact(Rc::clone(&house), kind, batch)))
+            .map(|(kind, batch)| {
+                tokio::task::spawn_local(transact(Rc::clone(&context), kind, batch))
+            })
             .collect();
         for batch in running {
             // A task that is gone has been told of by the panic hook; its callers by the ends of
@@ -44,10 +49,10 @@ pub(super) async fn serve(house: Rc<House>, mut queue: mpsc::Receiver<(Kind, Que
     }
 }
 
-async fn transact(house: Rc<House>, kind: Kind, mut batch: Vec<QueuedWrite>) {
+async fn transact(context: Rc<PgContext>, kind: Kind, mut batch: Vec<QueuedWrite>) {
     let Some(oldest) = batch.iter().map(|write| write.since).min() else { return };
     let until = Instant::from_std(oldest + TIME_LIMIT);
-    let mut tx = match timeout_at(until, begin(&house.connections)).await.unwrap_or(Err(SILENT)) {
+    let mut tx = match timeout_at(until, begin(&context.connections)).await.unwrap_or(Err(SILENT)) {
         Ok(tx) => tx,
         Err(reason) => return refuse(batch, reason),
     };
@@ -64,7 +69,7 @@ async fn transact(house: Rc<House>, kind: Kind, mut batch: Vec<QueuedWrite>) {
             return refuse(batch, SILENT);
         }
         for write in batch {
-            write::transact(Rc::clone(&house), write).await;
+            transaction::transact(Rc::clone(&context), write).await;
         }
         return;
     };
@@ -74,15 +79,15 @@ async fn transact(house: Rc<House>, kind: Kind, mut batch: Vec<QueuedWrite>) {
             quiet.push(job);
             continue;
         }
-        let origin = house.origins.next();
+        let origin = context.origins.next();
         let beside = put.add(origin, steps);
-        house.pending.enter(origin, beside, job, ticket, since + TIME_LIMIT);
+        context.pending.enter(origin, beside, job, ticket, since + TIME_LIMIT);
         origins.push(origin);
     }
     let committed = if origins.is_empty() {
         finish(tx, until).await
     } else {
-        seal(&house, tx, put, &origins, until).await
+        seal(&context, tx, put, &origins, until).await
     };
     for job in quiet {
         job.answer((!committed).then_some(Error::Unavailable(UNCONFIRMED)));

@@ -152,7 +152,7 @@ mod tests {
 
     /// Signed by itself, and for no name.
     fn own() -> CertificateDer<'static> {
-        CertificateDer::from_pem_slice(include_bytes!("../../../tests/another-ca.pem"))
+        CertificateDer::from_pem_slice(include_bytes!("../../../../tests/another-ca.pem"))
             .expect("is one")
     }
 

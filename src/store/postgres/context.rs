@@ -1,0 +1,36 @@
+//! What the tasks of the PostgreSQL thread share: its connections, the writes under way, and the
+//! appender's wakeup.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::store::Publisher;
+use crate::store::postgres::outbox::Origins;
+use crate::store::postgres::outbox::pending::Pending;
+use crate::store::postgres::pool::Connections;
+
+pub(super) struct PgContext {
+    pub(super) connections: Connections,
+    pub(super) publisher: Arc<dyn Publisher>,
+    pub(super) origins: Origins,
+    pub(super) pending: Pending,
+    /// Wakes the appender after a commit.
+    pub(super) kick: Notify,
+    /// Set once no further write can come.
+    pub(super) closed: Cell<bool>,
+}
+
+impl PgContext {
+    pub(super) fn new(connections: Connections, publisher: Arc<dyn Publisher>) -> Self {
+        Self {
+            connections,
+            publisher,
+            origins: Origins::new(),
+            pending: Pending::default(),
+            kick: Notify::new(),
+            closed: Cell::new(false),
+        }
+    }
+}
