@@ -58,7 +58,7 @@ pub async fn receivers(
         Audience::All => None,
         Audience::Role(role) => Some(role),
         Audience::OtherMembers(project, but) => {
-            return query!(conn, c => {
+            return query!(conn, |c| {
                 project_members::table
                     .filter(project_members::project_id.eq(project))
                     .filter(project_members::user_id.gt(after))
@@ -71,7 +71,7 @@ pub async fn receivers(
             });
         }
     };
-    query!(conn, c => {
+    query!(conn, |c| {
         let within = users::table.filter(users::id.gt(after)).filter(users::id.le(up_to));
         let mut ids = within.order(users::id).limit(limit).select(users::id).into_boxed();
         if let Some(role) = role {
@@ -87,7 +87,7 @@ pub async fn count(conn: &mut Conn, audience: Audience) -> QueryResult<(i64, Opt
         Audience::All => None,
         Audience::Role(role) => Some(role),
         Audience::OtherMembers(project, but) => {
-            return query!(conn, c => {
+            return query!(conn, |c| {
                 project_members::table
                     .filter(project_members::project_id.eq(project))
                     .filter(project_members::user_id.ne(but))
@@ -96,7 +96,7 @@ pub async fn count(conn: &mut Conn, audience: Audience) -> QueryResult<(i64, Opt
             });
         }
     };
-    query!(conn, c => {
+    query!(conn, |c| {
         let mut found = users::table.select((count_star(), max(users::id))).into_boxed();
         if let Some(role) = role {
             found = found.filter(users::role.eq(role));
@@ -131,13 +131,12 @@ pub async fn insert(
         broadcasts::up_to_user_id.eq(rest.up_to),
         broadcasts::created_at.eq(Timestamp::now()),
     );
-    query!(tx.conn(), c => diesel::insert_into(broadcasts::table).values(row).execute(c))
-        .map(|_| ())
+    query!(tx.conn(), |c| diesel::insert_into(broadcasts::table).values(row).execute(c)).map(|_| ())
 }
 
 /// How many are on their way.
 pub async fn unfinished(conn: &mut Conn) -> QueryResult<i64> {
-    query!(conn, c => broadcasts::table.count().get_result(c))
+    query!(conn, |c| broadcasts::table.count().get_result(c))
 }
 
 #[derive(Queryable)]
@@ -158,7 +157,7 @@ struct Row {
 
 /// The oldest one behind that.
 pub async fn next(conn: &mut Conn, behind: BroadcastId) -> QueryResult<Option<Broadcast>> {
-    let found: Option<Row> = query!(conn, c => {
+    let found: Option<Row> = query!(conn, |c| {
         broadcasts::table.filter(broadcasts::id.gt(behind)).order(broadcasts::id).first(c)
     })
     .optional()?;
@@ -183,12 +182,12 @@ pub async fn next(conn: &mut Conn, behind: BroadcastId) -> QueryResult<Option<Br
 /// second waits here, and then gets false.
 pub async fn advance(tx: &mut Tx, id: BroadcastId, seen: UserId, to: UserId) -> QueryResult<bool> {
     let row = broadcasts::table.find(id).filter(broadcasts::last_user_id.eq(seen));
-    query!(tx.conn(), c => diesel::update(row).set(broadcasts::last_user_id.eq(to)).execute(c))
+    query!(tx.conn(), |c| diesel::update(row).set(broadcasts::last_user_id.eq(to)).execute(c))
         .map(|changed| changed == 1)
 }
 
 /// As [`advance`], for the last ones: it is finished, and its row goes.
 pub async fn finish(tx: &mut Tx, id: BroadcastId, seen: UserId) -> QueryResult<bool> {
     let row = broadcasts::table.find(id).filter(broadcasts::last_user_id.eq(seen));
-    query!(tx.conn(), c => diesel::delete(row).execute(c)).map(|removed| removed == 1)
+    query!(tx.conn(), |c| diesel::delete(row).execute(c)).map(|removed| removed == 1)
 }

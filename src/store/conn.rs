@@ -43,13 +43,13 @@ impl Conn {
     }
 }
 
-/// Runs one query on whichever database it is: `query!(conn, c => users::table.find(id).first(c))`.
+/// Runs one query on whichever database it is: `query!(conn, |c| users::table.find(id).first(c))`.
 ///
 /// diesel and diesel-async name their verbs alike (`first`, `load`, `execute`, …), so one text
 /// serves both; the macro brings the trait that fits, and waits where there is something to wait
 /// for. Files that use it must import neither `RunQueryDsl`.
 macro_rules! query {
-    ($conn:expr, $c:ident => $body:expr) => {
+    ($conn:expr, |$c:ident| $body:expr) => {
         match $conn {
             $crate::store::conn::Conn::Sqlite($c) => {
                 use diesel::RunQueryDsl as _;

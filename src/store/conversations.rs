@@ -46,12 +46,15 @@ pub async fn insert(
         conversations::created_at.eq(now),
         conversations::updated_at.eq(now),
     );
-    query!(tx.conn(), c => diesel::insert_into(conversations::table).values(row).returning(Conversation::as_returning()).get_result(c))
+    query!(tx.conn(), |c| diesel::insert_into(conversations::table)
+        .values(row)
+        .returning(Conversation::as_returning())
+        .get_result(c))
 }
 
 /// The project that a conversation belongs to, for good; None also for one that does not exist.
 pub async fn project_of(conn: &mut Conn, id: ConversationId) -> QueryResult<Option<ProjectId>> {
-    query!(conn, c => conversations::table.find(id).select(conversations::project_id).first(c))
+    query!(conn, |c| conversations::table.find(id).select(conversations::project_id).first(c))
         .optional()
         .map(Option::flatten)
 }
@@ -60,7 +63,7 @@ pub async fn project_of(conn: &mut Conn, id: ConversationId) -> QueryResult<Opti
 /// commit: what is decided on it then still holds, and no message is being sent meanwhile.
 pub async fn touch(tx: &mut Tx, id: ConversationId) -> QueryResult<Option<Conversation>> {
     let now = Timestamp::now();
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         diesel::update(conversations::table.find(id))
             .set(conversations::updated_at.eq(now))
             .returning(Conversation::as_returning())
@@ -79,23 +82,29 @@ pub async fn touch_joint(
     let mine = conversation_members::table
         .filter(conversation_members::user_id.eq(user))
         .select(conversation_members::conversation_id);
-    query!(tx.conn(), c => {
-        diesel::update(conversations::table.filter(conversations::project_id.eq(project)).filter(conversations::id.eq_any(mine)))
-            .set(conversations::updated_at.eq(now))
-            .returning(conversations::id)
-            .get_results(c)
+    query!(tx.conn(), |c| {
+        diesel::update(
+            conversations::table
+                .filter(conversations::project_id.eq(project))
+                .filter(conversations::id.eq_any(mine)),
+        )
+        .set(conversations::updated_at.eq(now))
+        .returning(conversations::id)
+        .get_results(c)
     })
 }
 
 /// A page of a member's conversations, newest first, in two queries: each with its last message,
 /// and with what the member has not read.
 pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<ConversationSummary>> {
-    let rows: Vec<(Conversation, Option<Message>)> = query!(conn, c => {
+    let rows: Vec<(Conversation, Option<Message>)> = query!(conn, |c| {
         let mut rows = conversation_members::table
             .inner_join(conversations::table)
-            .left_join(messages::table.on(
-                messages::conversation_id.eq(conversations::id).and(messages::seq.eq(conversations::last_seq)),
-            ))
+            .left_join(
+                messages::table.on(messages::conversation_id
+                    .eq(conversations::id)
+                    .and(messages::seq.eq(conversations::last_seq))),
+            )
             .filter(conversation_members::user_id.eq(page.member))
             .select((Conversation::as_select(), Option::<Message>::as_select()))
             .order(conversation_members::conversation_id.desc())
@@ -134,9 +143,12 @@ pub async fn unread(
     member: UserId,
     ids: &[ConversationId],
 ) -> QueryResult<HashMap<ConversationId, i64>> {
-    let counts: Vec<(ConversationId, i64)> = query!(conn, c => {
+    let counts: Vec<(ConversationId, i64)> = query!(conn, |c| {
         conversation_members::table
-            .inner_join(messages::table.on(messages::conversation_id.eq(conversation_members::conversation_id)))
+            .inner_join(
+                messages::table
+                    .on(messages::conversation_id.eq(conversation_members::conversation_id)),
+            )
             .filter(conversation_members::user_id.eq(member))
             .filter(conversation_members::conversation_id.eq_any(ids))
             .filter(messages::seq.gt(conversation_members::read_seq))
@@ -150,7 +162,8 @@ pub async fn unread(
 
 /// Whether that user is a member of that conversation; of one that does not exist nobody is.
 pub async fn is_member(conn: &mut Conn, id: ConversationId, user: UserId) -> QueryResult<bool> {
-    query!(conn, c => diesel::select(exists(conversation_members::table.find((id, user)))).get_result(c))
+    query!(conn, |c| diesel::select(exists(conversation_members::table.find((id, user))))
+        .get_result(c))
 }
 
 /// As [`is_member`], and so until the commit: a removal waits for that. For what must not come
@@ -174,7 +187,7 @@ pub async fn members_of(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<(ConversationId, UserId)> = query!(conn, c => {
+    let rows: Vec<(ConversationId, UserId)> = query!(conn, |c| {
         conversation_members::table
             .filter(conversation_members::conversation_id.eq_any(ids))
             .select((conversation_members::conversation_id, conversation_members::user_id))
@@ -189,14 +202,17 @@ pub async fn members_of(
 
 /// The conversations that the user is a member of.
 pub async fn of_member(conn: &mut Conn, user: UserId) -> QueryResult<Vec<ConversationId>> {
-    query!(conn, c => {
-        conversation_members::table.filter(conversation_members::user_id.eq(user)).select(conversation_members::conversation_id).load(c)
+    query!(conn, |c| {
+        conversation_members::table
+            .filter(conversation_members::user_id.eq(user))
+            .select(conversation_members::conversation_id)
+            .load(c)
     })
 }
 
 /// The conversation's members, as they came.
 pub async fn members(conn: &mut Conn, id: ConversationId) -> QueryResult<Vec<Member>> {
-    query!(conn, c => {
+    query!(conn, |c| {
         conversation_members::table
             .inner_join(users::table)
             .filter(conversation_members::conversation_id.eq(id))
@@ -214,7 +230,10 @@ pub async fn add_users(tx: &mut Tx, id: ConversationId, among: &[UserId]) -> Que
         0.into_sql::<BigInt>(),
         Timestamp::now().into_sql::<diesel::sql_types::Timestamp>(),
     ));
-    query!(tx.conn(), c => rows.insert_into(conversation_members::table).into_columns(COLUMNS).execute(c))
+    query!(tx.conn(), |c| rows
+        .insert_into(conversation_members::table)
+        .into_columns(COLUMNS)
+        .execute(c))
 }
 
 /// Adds the first members: those of the project's that are asked for, or all of them. Gives their
@@ -225,7 +244,7 @@ pub async fn add_project_members(
     project: ProjectId,
     among: Option<&[UserId]>,
 ) -> QueryResult<usize> {
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         let mut rows = project_members::table
             .filter(project_members::project_id.eq(project))
             .select((
@@ -259,14 +278,17 @@ const COLUMNS: (
 /// unique violation ([`is_taken`](crate::store::is_taken)).
 pub async fn add_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryResult<Timestamp> {
     let now = Timestamp::now();
-    let last: i64 = query!(tx.conn(), c => conversations::table.find(id).select(conversations::last_seq).first(c))?;
+    let last: i64 = query!(tx.conn(), |c| conversations::table
+        .find(id)
+        .select(conversations::last_seq)
+        .first(c))?;
     let row = (
         conversation_members::conversation_id.eq(id),
         conversation_members::user_id.eq(user),
         conversation_members::read_seq.eq(last),
         conversation_members::joined_at.eq(now),
     );
-    query!(tx.conn(), c => diesel::insert_into(conversation_members::table).values(row).execute(c))?;
+    query!(tx.conn(), |c| diesel::insert_into(conversation_members::table).values(row).execute(c))?;
     Ok(now)
 }
 
@@ -276,7 +298,7 @@ pub async fn remove_member(
     ids: &[ConversationId],
     user: UserId,
 ) -> QueryResult<usize> {
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         diesel::delete(
             conversation_members::table
                 .filter(conversation_members::conversation_id.eq_any(ids))
@@ -294,10 +316,14 @@ pub async fn pass_on(tx: &mut Tx, ids: &[ConversationId], from: UserId) -> Query
         .limit(1)
         .select(conversation_members::user_id)
         .single_value();
-    query!(tx.conn(), c => {
-        diesel::update(conversations::table.filter(conversations::id.eq_any(ids)).filter(conversations::owner_id.eq(from)))
-            .set(conversations::owner_id.eq(heir))
-            .execute(c)
+    query!(tx.conn(), |c| {
+        diesel::update(
+            conversations::table
+                .filter(conversations::id.eq_any(ids))
+                .filter(conversations::owner_id.eq(from)),
+        )
+        .set(conversations::owner_id.eq(heir))
+        .execute(c)
     })
 }
 
@@ -339,10 +365,14 @@ pub async fn mark_read(
     user: UserId,
     seq: i64,
 ) -> QueryResult<bool> {
-    query!(tx.conn(), c => {
-        diesel::update(conversation_members::table.find((id, user)).filter(conversation_members::read_seq.lt(seq)))
-            .set(conversation_members::read_seq.eq(seq))
-            .execute(c)
+    query!(tx.conn(), |c| {
+        diesel::update(
+            conversation_members::table
+                .find((id, user))
+                .filter(conversation_members::read_seq.lt(seq)),
+        )
+        .set(conversation_members::read_seq.eq(seq))
+        .execute(c)
     })
     .map(|moved| moved > 0)
 }

@@ -225,7 +225,9 @@ impl Db {
         if self.shared.writes.is_closed() {
             return Err(Error::Unavailable(CLOSING));
         }
-        let asked = self.read(async |conn| query!(conn, c => diesel::select(1.into_sql::<Integer>()).get_result::<i32>(c)));
+        let asked = self.read(async |conn| {
+            query!(conn, |c| diesel::select(1.into_sql::<Integer>()).get_result::<i32>(c))
+        });
         let answered = tokio::time::timeout(READY_TIMEOUT, asked).await;
         match (answered, self.shared.health.as_ref().and_then(|health| health.complaint())) {
             (Ok(Ok(_)), None) => Ok(()),

@@ -26,14 +26,20 @@ pub(super) async fn begin(conn: &mut Conn, identity: Option<&str>) -> QueryResul
         epochs::identity.eq(identity),
         epochs::created_at.eq(Timestamp::now()),
     );
-    let number: i64 = query!(conn, c => diesel::insert_into(epochs::table).values(row).returning(epochs::number).get_result(c))?;
-    query!(conn, c => diesel::delete(epochs::table.filter(epochs::number.le(number - KEPT))).execute(c))?;
+    let number: i64 = query!(conn, |c| diesel::insert_into(epochs::table)
+        .values(row)
+        .returning(epochs::number)
+        .get_result(c))?;
+    query!(conn, |c| diesel::delete(epochs::table.filter(epochs::number.le(number - KEPT)))
+        .execute(c))?;
     Ok(LogPosition { epoch, id: last })
 }
 
 /// The epoch that the log is in.
 pub(super) async fn current(conn: &mut Conn) -> QueryResult<Epoch> {
-    let last = query!(conn, c => epochs::table.select(epochs::epoch).order(epochs::number.desc()).first(c)).optional()?;
+    let last =
+        query!(conn, |c| epochs::table.select(epochs::epoch).order(epochs::number.desc()).first(c))
+            .optional()?;
     Ok(last.unwrap_or(NONE))
 }
 
@@ -41,11 +47,17 @@ pub(super) async fn current(conn: &mut Conn) -> QueryResult<Epoch> {
 pub(super) async fn is_good(conn: &mut Conn, position: LogPosition) -> QueryResult<bool> {
     let LogPosition { epoch, id } = position;
     let head = events::last(conn).await?;
-    let number: Option<i64> =
-        query!(conn, c => epochs::table.filter(epochs::epoch.eq(epoch)).select(epochs::number).first(c)).optional()?;
+    let number: Option<i64> = query!(conn, |c| epochs::table
+        .filter(epochs::epoch.eq(epoch))
+        .select(epochs::number)
+        .first(c))
+    .optional()?;
     let Some(number) = number else { return Ok(false) };
-    let cut: bool = query!(conn, c => {
-        select(exists(epochs::table.filter(epochs::number.gt(number)).filter(epochs::first_id.le(id)))).get_result(c)
+    let cut: bool = query!(conn, |c| {
+        select(exists(
+            epochs::table.filter(epochs::number.gt(number)).filter(epochs::first_id.le(id)),
+        ))
+        .get_result(c)
     })?;
     Ok(id <= head && !cut)
 }

@@ -56,7 +56,7 @@ pub(super) async fn append(
 
 /// The id of the log's last event.
 pub(super) async fn last(conn: &mut Conn) -> QueryResult<EventId> {
-    query!(conn, c => log_head::table.select(log_head::last_id).first(c))
+    query!(conn, |c| log_head::table.select(log_head::last_id).first(c))
 }
 
 /// The id of the last event before what this write announces from here on. On PostgreSQL, where
@@ -78,7 +78,7 @@ async fn raise_head(conn: &mut Conn, count: usize) -> QueryResult<i64> {
     let raise = diesel::update(log_head::table)
         .set(log_head::last_id.eq(log_head::last_id + count))
         .returning(log_head::last_id);
-    let last: i64 = query!(conn, c => raise.get_result(c))?;
+    let last: i64 = query!(conn, |c| raise.get_result(c))?;
     Ok(last - count + 1)
 }
 
@@ -96,10 +96,10 @@ async fn append_one(
         events::except_json.eq(except_json(event)),
         events::created_at.eq(now),
     );
-    query!(conn, c => diesel::insert_into(events::table).values(row).execute(c))?;
+    query!(conn, |c| diesel::insert_into(events::table).values(row).execute(c))?;
     for key in keys(event) {
         let row = (event_rooms::room.eq(key), event_rooms::event_id.eq(id));
-        query!(conn, c => diesel::insert_into(event_rooms::table).values(row).execute(c))?;
+        query!(conn, |c| diesel::insert_into(event_rooms::table).values(row).execute(c))?;
     }
     Ok(())
 }

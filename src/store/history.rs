@@ -66,7 +66,7 @@ pub async fn page(
         window = EventId(up_to.0.min(from.0.saturating_add(width)));
         width = width.saturating_mul(8);
         for names in names.chunks(ROOMS) {
-            let found: Vec<(String, EventId)> = query!(conn, c => {
+            let found: Vec<(String, EventId)> = query!(conn, |c| {
                 let between = event_rooms::event_id.gt(from).and(event_rooms::event_id.le(window));
                 event_rooms::table.filter(event_rooms::room.eq_any(names)).filter(between).load(c)
             })?;
@@ -125,8 +125,12 @@ async fn within(
     ids: Vec<EventId>,
     most: i64,
 ) -> QueryResult<(Vec<EventId>, bool)> {
-    let sizes: Vec<(EventId, i32)> = query!(conn, c => {
-        events::table.filter(events::id.eq_any(&ids)).select((events::id, length(events::payload))).order(events::id).load(c)
+    let sizes: Vec<(EventId, i32)> = query!(conn, |c| {
+        events::table
+            .filter(events::id.eq_any(&ids))
+            .select((events::id, length(events::payload)))
+            .order(events::id)
+            .load(c)
     })?;
     let mut sum = 0;
     let fitting = sizes.iter().take_while(|(_, size)| {
@@ -142,8 +146,9 @@ async fn within(
 /// now.
 async fn load(conn: &mut Conn, ids: &[EventId]) -> QueryResult<Vec<CommittedEvent>> {
     let epoch = epochs::current(conn).await?;
-    let rows: Vec<(EventId, String, String, String, Option<String>)> = query!(conn, c => {
-        let columns = (events::id, events::namespace, events::name, events::payload, events::except_json);
+    let rows: Vec<(EventId, String, String, String, Option<String>)> = query!(conn, |c| {
+        let columns =
+            (events::id, events::namespace, events::name, events::payload, events::except_json);
         events::table.filter(events::id.eq_any(ids)).select(columns).order(events::id).load(c)
     })?;
     Ok(rows.into_iter().map(|row| event(epoch, row)).collect())
@@ -170,11 +175,17 @@ pub(super) async fn between(
     first: EventId,
     last: EventId,
 ) -> QueryResult<Vec<CommittedEvent>> {
-    let ids: Vec<EventId> = query!(conn, c => {
-        events::table.filter(events::id.between(first, last)).select(events::id).order(events::id).load(c)
+    let ids: Vec<EventId> = query!(conn, |c| {
+        events::table
+            .filter(events::id.between(first, last))
+            .select(events::id)
+            .order(events::id)
+            .load(c)
     })?;
     let mut found = load(conn, &ids).await?;
-    let pairs: Vec<(String, EventId)> = query!(conn, c => event_rooms::table.filter(event_rooms::event_id.between(first, last)).load(c))?;
+    let pairs: Vec<(String, EventId)> = query!(conn, |c| event_rooms::table
+        .filter(event_rooms::event_id.between(first, last))
+        .load(c))?;
     // The key carries its namespace.
     let keyed = pairs.iter().filter_map(|(key, id)| Some((key.split_once('#')?.1, *id)));
     let conversation =
@@ -206,7 +217,7 @@ pub(super) async fn between(
 
 /// The last events up to that one, without a gap: so many as are good to keep in memory.
 pub async fn last(conn: &mut Conn, up_to: EventId) -> QueryResult<Vec<CommittedEvent>> {
-    let sizes: Vec<(EventId, i32)> = query!(conn, c => {
+    let sizes: Vec<(EventId, i32)> = query!(conn, |c| {
         events::table
             .filter(events::id.le(up_to))
             .select((events::id, length(events::payload)))
@@ -228,7 +239,7 @@ pub async fn last(conn: &mut Conn, up_to: EventId) -> QueryResult<Vec<CommittedE
 /// The id of the oldest event that is kept; with none, of the next.
 pub async fn oldest(conn: &mut Conn) -> QueryResult<EventId> {
     let first =
-        query!(conn, c => events::table.select(events::id).order(events::id).first::<EventId>(c))
+        query!(conn, |c| events::table.select(events::id).order(events::id).first::<EventId>(c))
             .optional()?;
     match first {
         Some(id) => Ok(id),
@@ -238,13 +249,16 @@ pub async fn oldest(conn: &mut Conn) -> QueryResult<EventId> {
 
 /// Removes at most `most` events that are older than that. How many it were.
 pub async fn prune(tx: &mut Tx, before: Timestamp, most: i64) -> QueryResult<usize> {
-    let first: Vec<(EventId, Timestamp)> = query!(tx.conn(), c => {
+    let first: Vec<(EventId, Timestamp)> = query!(tx.conn(), |c| {
         events::table.select((events::id, events::created_at)).order(events::id).limit(most).load(c)
     })?;
     let old = first.into_iter().take_while(|(_, at)| *at < before);
     let Some((last, _)) = old.last() else { return Ok(0) };
-    query!(tx.conn(), c => diesel::delete(event_rooms::table.filter(event_rooms::event_id.le(last))).execute(c))?;
-    query!(tx.conn(), c => diesel::delete(events::table.filter(events::id.le(last))).execute(c))
+    query!(tx.conn(), |c| diesel::delete(
+        event_rooms::table.filter(event_rooms::event_id.le(last))
+    )
+    .execute(c))?;
+    query!(tx.conn(), |c| diesel::delete(events::table.filter(events::id.le(last))).execute(c))
 }
 
 /// Whether what a client has up to there is what this log holds up to there.

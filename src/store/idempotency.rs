@@ -57,13 +57,16 @@ pub(super) async fn claim(tx: &mut Tx, claim: &Claim) -> QueryResult<Claimed> {
         answer.eq(""),
         created_at.eq(Timestamp::now()),
     );
-    let inserted = query!(tx.conn(), c => diesel::insert_into(idempotency_keys).values(row).on_conflict_do_nothing().execute(c))?;
+    let inserted = query!(tx.conn(), |c| diesel::insert_into(idempotency_keys)
+        .values(row)
+        .on_conflict_do_nothing()
+        .execute(c))?;
     if inserted == 1 {
         return Ok(Claimed::First);
     }
     let id = (claim.user, claim.method.as_str(), claim.path.as_str(), claim.key.as_str());
     let (hash, first): (Vec<u8>, String) =
-        query!(tx.conn(), c => idempotency_keys.find(id).select((body_hash, answer)).first(c))?;
+        query!(tx.conn(), |c| idempotency_keys.find(id).select((body_hash, answer)).first(c))?;
     Ok(if hash == claim.body_hash { Claimed::Before(first) } else { Claimed::Otherwise })
 }
 
@@ -74,7 +77,8 @@ pub(super) async fn claim(tx: &mut Tx, claim: &Claim) -> QueryResult<Claimed> {
 /// As the database's.
 pub async fn keep_answer(tx: &mut Tx, claim: &Claim, json: &str) -> QueryResult<()> {
     let id = (claim.user, claim.method.as_str(), claim.path.as_str(), claim.key.as_str());
-    query!(tx.conn(), c => diesel::update(idempotency_keys.find(id)).set(answer.eq(json)).execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::update(idempotency_keys.find(id)).set(answer.eq(json)).execute(c))
+        .map(|_| ())
 }
 
 /// The answer kept under the key, JSON text.
@@ -83,7 +87,7 @@ pub async fn keep_answer(tx: &mut Tx, claim: &Claim, json: &str) -> QueryResult<
 /// As the database's.
 pub async fn kept(conn: &mut Conn, claim: &Claim) -> QueryResult<Option<String>> {
     let id = (claim.user, claim.method.as_str(), claim.path.as_str(), claim.key.as_str());
-    query!(conn, c => idempotency_keys.find(id).select(answer).first(c)).optional()
+    query!(conn, |c| idempotency_keys.find(id).select(answer).first(c)).optional()
 }
 
 /// Forgets at most `most` keys past their time. How many it were.
@@ -92,9 +96,14 @@ pub async fn kept(conn: &mut Conn, claim: &Claim) -> QueryResult<Option<String>>
 /// As the database's.
 pub async fn purge(tx: &mut Tx, most: i64) -> QueryResult<usize> {
     let oldest = Timestamp::now().before(KEPT);
-    let old: Vec<Timestamp> = query!(tx.conn(), c => {
-        idempotency_keys.filter(created_at.lt(oldest)).order(created_at).select(created_at).limit(most).load(c)
+    let old: Vec<Timestamp> = query!(tx.conn(), |c| {
+        idempotency_keys
+            .filter(created_at.lt(oldest))
+            .order(created_at)
+            .select(created_at)
+            .limit(most)
+            .load(c)
     })?;
     let Some(last) = old.last() else { return Ok(0) };
-    query!(tx.conn(), c => diesel::delete(idempotency_keys.filter(created_at.le(last))).execute(c))
+    query!(tx.conn(), |c| diesel::delete(idempotency_keys.filter(created_at.le(last))).execute(c))
 }

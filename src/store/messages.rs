@@ -168,7 +168,7 @@ pub async fn by_names(conn: &mut Conn, names: &[Name]) -> QueryResult<HashMap<Na
     let conversations: Vec<_> = names.iter().map(|(conversation, ..)| *conversation).collect();
     let senders: Vec<_> = names.iter().map(|(_, sender, _)| *sender).collect();
     let ids: Vec<_> = names.iter().map(|(.., id)| id.as_str()).collect();
-    let found: Vec<Message> = query!(conn, c => {
+    let found: Vec<Message> = query!(conn, |c| {
         messages::table
             .filter(messages::conversation_id.eq_any(conversations))
             .filter(messages::sender_id.eq_any(senders))
@@ -188,15 +188,19 @@ pub async fn seq(
     conversation: ConversationId,
     id: MessageId,
 ) -> QueryResult<Option<i64>> {
-    query!(conn, c => {
-        messages::table.find(id).filter(messages::conversation_id.eq(conversation)).select(messages::seq).first(c)
+    query!(conn, |c| {
+        messages::table
+            .find(id)
+            .filter(messages::conversation_id.eq(conversation))
+            .select(messages::seq)
+            .first(c)
     })
     .optional()
 }
 
 /// A page of a conversation's messages, newest first. In one conversation ids grow as `seq` does.
 pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<Message>> {
-    query!(conn, c => {
+    query!(conn, |c| {
         let mut rows = messages::table
             .filter(messages::conversation_id.eq(page.conversation))
             .select(Message::as_select())

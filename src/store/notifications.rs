@@ -71,7 +71,10 @@ pub async fn insert(tx: &mut Tx, user_id: UserId, notice: &Notice) -> QueryResul
         notifications::is_read.eq(false),
         notifications::created_at.eq(created_at),
     );
-    let id = query!(tx.conn(), c => diesel::insert_into(notifications::table).values(row).returning(notifications::id).get_result(c))?;
+    let id = query!(tx.conn(), |c| diesel::insert_into(notifications::table)
+        .values(row)
+        .returning(notifications::id)
+        .get_result(c))?;
     let Notice { kind, title, message, data } = notice.clone();
     Ok(Notification { id, user_id, kind, title, message, data, is_read: false, created_at })
 }
@@ -82,15 +85,25 @@ pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<Notification>
     let older = notifications::id.lt(before.unwrap_or(NotificationId(i64::MAX)));
     let newest = notifications::id.desc();
     if page.unread_only {
-        query!(conn, c => unread_of(user_id).filter(older).order(newest).limit(limit).select(Notification::as_select()).load(c))
+        query!(conn, |c| unread_of(user_id)
+            .filter(older)
+            .order(newest)
+            .limit(limit)
+            .select(Notification::as_select())
+            .load(c))
     } else {
-        query!(conn, c => of(user_id).filter(older).order(newest).limit(limit).select(Notification::as_select()).load(c))
+        query!(conn, |c| of(user_id)
+            .filter(older)
+            .order(newest)
+            .limit(limit)
+            .select(Notification::as_select())
+            .load(c))
     }
 }
 
 /// How many a user has not read.
 pub async fn unread_count(conn: &mut Conn, user: UserId) -> QueryResult<i64> {
-    query!(conn, c => unread_of(user).count().get_result(c))
+    query!(conn, |c| unread_of(user).count().get_result(c))
 }
 
 /// Marks one of a user's as read; it, and whether that changed it. `None` when the user has no such
@@ -100,7 +113,7 @@ pub async fn mark_read(
     user: UserId,
     id: NotificationId,
 ) -> QueryResult<Option<(Notification, bool)>> {
-    let changed = query!(tx.conn(), c => {
+    let changed = query!(tx.conn(), |c| {
         diesel::update(unread_of(user).filter(notifications::id.eq(id)))
             .set(notifications::is_read.eq(true))
             .returning(Notification::as_returning())
@@ -110,8 +123,12 @@ pub async fn mark_read(
     if let Some(changed) = changed {
         return Ok(Some((changed, true)));
     }
-    let found = query!(tx.conn(), c => {
-        notifications::table.find(id).filter(notifications::user_id.eq(user)).select(Notification::as_select()).first(c)
+    let found = query!(tx.conn(), |c| {
+        notifications::table
+            .find(id)
+            .filter(notifications::user_id.eq(user))
+            .select(Notification::as_select())
+            .first(c)
     })
     .optional()?;
     Ok(found.map(|read_before| (read_before, false)))
@@ -127,13 +144,14 @@ pub async fn mark_all_read(tx: &mut Tx, user: UserId) -> QueryResult<usize> {
         .filter(IsFalse::new(own.field(notifications::is_read)));
     let these = notifications::table
         .filter(notifications::id.eq_any(unread.select(own.field(notifications::id))));
-    query!(tx.conn(), c => diesel::update(these).set(notifications::is_read.eq(true)).execute(c))
+    query!(tx.conn(), |c| diesel::update(these).set(notifications::is_read.eq(true)).execute(c))
 }
 
 /// Removes one of a user's; whether there was one.
 pub async fn delete(tx: &mut Tx, user: UserId, id: NotificationId) -> QueryResult<bool> {
-    let removed = query!(tx.conn(), c => {
-        diesel::delete(notifications::table.find(id).filter(notifications::user_id.eq(user))).execute(c)
+    let removed = query!(tx.conn(), |c| {
+        diesel::delete(notifications::table.find(id).filter(notifications::user_id.eq(user)))
+            .execute(c)
     })?;
     Ok(removed == 1)
 }

@@ -44,7 +44,10 @@ pub async fn insert(tx: &mut Tx, new: &NewOrder) -> QueryResult<Order> {
         orders::created_at.eq(now),
         orders::updated_at.eq(now),
     );
-    let id = query!(tx.conn(), c => diesel::insert_into(orders::table).values(row).returning(orders::id).get_result(c))?;
+    let id = query!(tx.conn(), |c| diesel::insert_into(orders::table)
+        .values(row)
+        .returning(orders::id)
+        .get_result(c))?;
     Ok(Order {
         id,
         customer_id: new.customer_id,
@@ -114,16 +117,25 @@ impl QueryFragment<Pg> for InsertAll {
 
 /// The order with that id, with its customer.
 pub async fn by_id(conn: &mut Conn, id: OrderId) -> QueryResult<Option<OrderDetail>> {
-    query!(conn, c => {
-        orders::table.left_join(users::table).filter(orders::id.eq(id)).select(OrderDetail::as_select()).first(c)
+    query!(conn, |c| {
+        orders::table
+            .left_join(users::table)
+            .filter(orders::id.eq(id))
+            .select(OrderDetail::as_select())
+            .first(c)
     })
     .optional()
 }
 
 /// A page of orders with their customers, newest first, in one query.
 pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<OrderDetail>> {
-    query!(conn, c => {
-        let mut rows = orders::table.left_join(users::table).select(OrderDetail::as_select()).order(orders::id.desc()).limit(page.limit).into_boxed();
+    query!(conn, |c| {
+        let mut rows = orders::table
+            .left_join(users::table)
+            .select(OrderDetail::as_select())
+            .order(orders::id.desc())
+            .limit(page.limit)
+            .into_boxed();
         if let Some(customer) = page.customer_id {
             rows = rows.filter(orders::customer_id.eq(customer));
         }
@@ -146,7 +158,7 @@ pub async fn insert_items(tx: &mut Tx, id: OrderId, items: &[OrderItem]) -> Quer
         )
     };
     let rows: Vec<_> = items.iter().map(row).collect();
-    query!(tx.conn(), c => diesel::insert_into(order_items::table).values(rows).execute(c))
+    query!(tx.conn(), |c| diesel::insert_into(order_items::table).values(rows).execute(c))
         .map(|_| ())
 }
 
@@ -155,7 +167,7 @@ pub async fn items(
     conn: &mut Conn,
     ids: &[OrderId],
 ) -> QueryResult<HashMap<OrderId, Vec<OrderItem>>> {
-    let rows: Vec<(OrderId, OrderItem)> = query!(conn, c => {
+    let rows: Vec<(OrderId, OrderItem)> = query!(conn, |c| {
         order_items::table
             .filter(order_items::order_id.eq_any(ids))
             .order(order_items::id)
@@ -180,7 +192,7 @@ pub async fn advance(
     let now = Timestamp::now();
     // None leaves the column as it is.
     let shipped_at = (next == OrderStatus::Shipped).then(|| orders::shipped_at.eq(now));
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         diesel::update(orders::table.filter(orders::id.eq(id)).filter(orders::status.eq(expected)))
             .set((orders::status.eq(next), orders::updated_at.eq(now), shipped_at))
             .returning(Order::as_returning())

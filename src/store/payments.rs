@@ -17,7 +17,7 @@ use crate::store::{Conn, Tx};
 pub async fn pay(tx: &mut Tx, id: OrderId, amount: Money) -> QueryResult<Option<Money>> {
     let open =
         orders::table.filter(orders::id.eq(id)).filter(orders::status.eq(OrderStatus::Pending));
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         diesel::update(open.filter(orders::paid_minor.le(orders::total_minor - amount)))
             .set(orders::paid_minor.eq(orders::paid_minor + amount))
             .returning(orders::total_minor - orders::paid_minor)
@@ -28,7 +28,10 @@ pub async fn pay(tx: &mut Tx, id: OrderId, amount: Money) -> QueryResult<Option<
 
 /// How an order stands, and what is still due.
 pub async fn due(conn: &mut Conn, id: OrderId) -> QueryResult<(OrderStatus, Money)> {
-    query!(conn, c => orders::table.find(id).select((orders::status, orders::total_minor - orders::paid_minor)).first(c))
+    query!(conn, |c| orders::table
+        .find(id)
+        .select((orders::status, orders::total_minor - orders::paid_minor))
+        .first(c))
 }
 
 /// Adds a payment.
@@ -45,6 +48,9 @@ pub async fn insert(
         payments::method.eq(method),
         payments::created_at.eq(now),
     );
-    let id = query!(tx.conn(), c => diesel::insert_into(payments::table).values(row).returning(payments::id).get_result(c))?;
+    let id = query!(tx.conn(), |c| diesel::insert_into(payments::table)
+        .values(row)
+        .returning(payments::id)
+        .get_result(c))?;
     Ok((id, now))
 }

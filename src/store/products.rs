@@ -41,15 +41,21 @@ pub async fn insert(tx: &mut Tx, owner: UserId, new: Content) -> QueryResult<Pro
         products::created_at.eq(now),
         products::updated_at.eq(now),
     );
-    query!(tx.conn(), c => diesel::insert_into(products::table).values(row).returning(Product::as_returning()).get_result(c))
+    query!(tx.conn(), |c| diesel::insert_into(products::table)
+        .values(row)
+        .returning(Product::as_returning())
+        .get_result(c))
 }
 
 /// Marks the product as changed now, and gives it. On PostgreSQL that also locks it until the
 /// commit: what is decided on it then still holds.
 pub async fn touch(tx: &mut Tx, id: ProductId) -> QueryResult<Option<Product>> {
     let now = Timestamp::now();
-    query!(tx.conn(), c => {
-        diesel::update(products::table.find(id)).set(products::updated_at.eq(now)).returning(Product::as_returning()).get_result(c)
+    query!(tx.conn(), |c| {
+        diesel::update(products::table.find(id))
+            .set(products::updated_at.eq(now))
+            .returning(Product::as_returning())
+            .get_result(c)
     })
     .optional()
 }
@@ -75,19 +81,22 @@ pub async fn change(tx: &mut Tx, id: ProductId, to: Content) -> QueryResult<Prod
         products::stock.eq(to.stock),
         products::low_stock_threshold.eq(to.low_stock_threshold),
     );
-    query!(tx.conn(), c => diesel::update(products::table.find(id)).set(row).returning(Product::as_returning()).get_result(c))
+    query!(tx.conn(), |c| diesel::update(products::table.find(id))
+        .set(row)
+        .returning(Product::as_returning())
+        .get_result(c))
 }
 
 /// Removes a product, with its reviews and its waitlist. What was ordered of it stays.
 pub async fn delete(tx: &mut Tx, id: ProductId) -> QueryResult<()> {
-    query!(tx.conn(), c => diesel::delete(products::table.find(id)).execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::delete(products::table.find(id)).execute(c)).map(|_| ())
 }
 
 /// Takes so many pieces of a product's stock, if there are so many; `None` when there are not, or
 /// no such product.
 pub async fn take(tx: &mut Tx, id: ProductId, quantity: i64) -> QueryResult<Option<Product>> {
     let now = Timestamp::now();
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         diesel::update(products::table.find(id).filter(products::stock.ge(quantity)))
             .set((products::stock.eq(products::stock - quantity), products::updated_at.eq(now)))
             .returning(Product::as_returning())
@@ -99,7 +108,7 @@ pub async fn take(tx: &mut Tx, id: ProductId, quantity: i64) -> QueryResult<Opti
 /// Gives so many pieces back to a product's stock; `None` when there is no such product any more.
 pub async fn give_back(tx: &mut Tx, id: ProductId, quantity: i64) -> QueryResult<Option<Product>> {
     let now = Timestamp::now();
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         diesel::update(products::table.find(id))
             .set((products::stock.eq(products::stock + quantity), products::updated_at.eq(now)))
             .returning(Product::as_returning())
@@ -110,18 +119,23 @@ pub async fn give_back(tx: &mut Tx, id: ProductId, quantity: i64) -> QueryResult
 
 /// Those of the ids that are products'.
 pub async fn existing(conn: &mut Conn, ids: &[ProductId]) -> QueryResult<Vec<ProductId>> {
-    query!(conn, c => products::table.filter(products::id.eq_any(ids)).select(products::id).load(c))
+    query!(conn, |c| products::table.filter(products::id.eq_any(ids)).select(products::id).load(c))
 }
 
 /// The product with that id.
 pub async fn by_id(conn: &mut Conn, id: ProductId) -> QueryResult<Option<Product>> {
-    query!(conn, c => products::table.find(id).select(Product::as_select()).first(c)).optional()
+    query!(conn, |c| products::table.find(id).select(Product::as_select()).first(c)).optional()
 }
 
 /// A page of products, newest first.
 pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<Product>> {
     let older = products::id.lt(page.before.unwrap_or(ProductId(i64::MAX)));
-    query!(conn, c => {
-        products::table.filter(older).order(products::id.desc()).limit(page.limit).select(Product::as_select()).load(c)
+    query!(conn, |c| {
+        products::table
+            .filter(older)
+            .order(products::id.desc())
+            .limit(page.limit)
+            .select(Product::as_select())
+            .load(c)
     })
 }

@@ -39,15 +39,21 @@ pub async fn insert(tx: &mut Tx, owner: UserId, new: Content) -> QueryResult<Pro
         projects::created_at.eq(now),
         projects::updated_at.eq(now),
     );
-    query!(tx.conn(), c => diesel::insert_into(projects::table).values(row).returning(Project::as_returning()).get_result(c))
+    query!(tx.conn(), |c| diesel::insert_into(projects::table)
+        .values(row)
+        .returning(Project::as_returning())
+        .get_result(c))
 }
 
 /// Marks the project as changed now, and gives it. On PostgreSQL that also locks it until the
 /// commit: what is decided on it then still holds.
 pub async fn touch(tx: &mut Tx, id: ProjectId) -> QueryResult<Option<Project>> {
     let now = Timestamp::now();
-    query!(tx.conn(), c => {
-        diesel::update(projects::table.find(id)).set(projects::updated_at.eq(now)).returning(Project::as_returning()).get_result(c)
+    query!(tx.conn(), |c| {
+        diesel::update(projects::table.find(id))
+            .set(projects::updated_at.eq(now))
+            .returning(Project::as_returning())
+            .get_result(c)
     })
     .optional()
 }
@@ -59,17 +65,20 @@ pub async fn change(tx: &mut Tx, id: ProjectId, to: Content) -> QueryResult<Proj
         projects::description.eq(to.description),
         projects::status.eq(to.status),
     );
-    query!(tx.conn(), c => diesel::update(projects::table.find(id)).set(row).returning(Project::as_returning()).get_result(c))
+    query!(tx.conn(), |c| diesel::update(projects::table.find(id))
+        .set(row)
+        .returning(Project::as_returning())
+        .get_result(c))
 }
 
 /// The project with that id.
 pub async fn by_id(conn: &mut Conn, id: ProjectId) -> QueryResult<Option<Project>> {
-    query!(conn, c => projects::table.find(id).select(Project::as_select()).first(c)).optional()
+    query!(conn, |c| projects::table.find(id).select(Project::as_select()).first(c)).optional()
 }
 
 /// A page of a member's projects, newest first.
 pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<Project>> {
-    query!(conn, c => {
+    query!(conn, |c| {
         let mut rows = project_members::table
             .inner_join(projects::table)
             .filter(project_members::user_id.eq(page.member))
@@ -86,7 +95,7 @@ pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<Project>> {
 
 /// Whether that user is a member of that project; of one that does not exist nobody is.
 pub async fn is_member(conn: &mut Conn, id: ProjectId, user: UserId) -> QueryResult<bool> {
-    query!(conn, c => diesel::select(exists(project_members::table.find((id, user)))).get_result(c))
+    query!(conn, |c| diesel::select(exists(project_members::table.find((id, user)))).get_result(c))
 }
 
 /// As [`is_member`], and so until the commit: a removal waits for that. For what must not come
@@ -104,7 +113,7 @@ pub async fn hold_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResul
 
 /// The project's members, as they came.
 pub async fn members(conn: &mut Conn, id: ProjectId) -> QueryResult<Vec<Member>> {
-    query!(conn, c => {
+    query!(conn, |c| {
         project_members::table
             .inner_join(users::table)
             .filter(project_members::project_id.eq(id))
@@ -116,7 +125,10 @@ pub async fn members(conn: &mut Conn, id: ProjectId) -> QueryResult<Vec<Member>>
 
 /// How many members the project has.
 pub async fn member_count(conn: &mut Conn, id: ProjectId) -> QueryResult<i64> {
-    query!(conn, c => project_members::table.filter(project_members::project_id.eq(id)).count().get_result(c))
+    query!(conn, |c| project_members::table
+        .filter(project_members::project_id.eq(id))
+        .count()
+        .get_result(c))
 }
 
 /// Adds a member. One who is there already is a unique violation
@@ -128,13 +140,13 @@ pub async fn add_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult
         project_members::user_id.eq(user),
         project_members::joined_at.eq(now),
     );
-    query!(tx.conn(), c => diesel::insert_into(project_members::table).values(row).execute(c))?;
+    query!(tx.conn(), |c| diesel::insert_into(project_members::table).values(row).execute(c))?;
     Ok(now)
 }
 
 /// Removes a member; false: it was none.
 pub async fn remove_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult<bool> {
-    query!(tx.conn(), c => diesel::delete(project_members::table.find((id, user))).execute(c))
+    query!(tx.conn(), |c| diesel::delete(project_members::table.find((id, user))).execute(c))
         .map(|removed| removed > 0)
 }
 
@@ -142,23 +154,35 @@ pub async fn remove_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryRes
 pub async fn insert_stage(tx: &mut Tx, id: ProjectId, name: String) -> QueryResult<Stage> {
     let row =
         (stages::project_id.eq(id), stages::name.eq(name), stages::created_at.eq(Timestamp::now()));
-    query!(tx.conn(), c => diesel::insert_into(stages::table).values(row).returning(Stage::as_returning()).get_result(c))
+    query!(tx.conn(), |c| diesel::insert_into(stages::table)
+        .values(row)
+        .returning(Stage::as_returning())
+        .get_result(c))
 }
 
 /// The project's stages, oldest first.
 pub async fn stages(conn: &mut Conn, id: ProjectId) -> QueryResult<Vec<Stage>> {
-    query!(conn, c => stages::table.filter(stages::project_id.eq(id)).order(stages::id).select(Stage::as_select()).load(c))
+    query!(conn, |c| stages::table
+        .filter(stages::project_id.eq(id))
+        .order(stages::id)
+        .select(Stage::as_select())
+        .load(c))
 }
 
 /// A stage of that project.
 pub async fn stage(conn: &mut Conn, id: ProjectId, stage: StageId) -> QueryResult<Option<Stage>> {
-    query!(conn, c => stages::table.find(stage).filter(stages::project_id.eq(id)).select(Stage::as_select()).first(c)).optional()
+    query!(conn, |c| stages::table
+        .find(stage)
+        .filter(stages::project_id.eq(id))
+        .select(Stage::as_select())
+        .first(c))
+    .optional()
 }
 
 /// Completes a stage, if nobody has yet.
 pub async fn complete_stage(tx: &mut Tx, stage: StageId, by: UserId) -> QueryResult<Option<Stage>> {
     let row = (stages::completed_at.eq(Timestamp::now()), stages::completed_by.eq(by));
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         diesel::update(stages::table.find(stage).filter(stages::completed_at.is_null()))
             .set(row)
             .returning(Stage::as_returning())

@@ -41,7 +41,10 @@ pub async fn insert(tx: &mut Tx, new: NewReview) -> QueryResult<Review> {
         reviews::comment.eq(comment.as_deref()),
         reviews::created_at.eq(created_at),
     );
-    let id = query!(tx.conn(), c => diesel::insert_into(reviews::table).values(row).returning(reviews::id).get_result(c))?;
+    let id = query!(tx.conn(), |c| diesel::insert_into(reviews::table)
+        .values(row)
+        .returning(reviews::id)
+        .get_result(c))?;
     Ok(Review {
         id,
         product_id,
@@ -65,7 +68,7 @@ pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<Review>> {
         reviews::comment,
         reviews::created_at,
     );
-    query!(conn, c => {
+    query!(conn, |c| {
         reviews::table
             .left_join(users::table)
             .filter(reviews::product_id.eq(page.product_id))

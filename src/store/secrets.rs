@@ -15,6 +15,9 @@ pub const LENGTH: usize = 32;
 pub async fn key(tx: &mut Tx, name: &str) -> QueryResult<Vec<u8>> {
     let fresh = rand::random::<[u8; LENGTH]>();
     let row = (secrets::name.eq(name), secrets::value.eq(fresh.as_slice()));
-    query!(tx.conn(), c => diesel::insert_into(secrets::table).values(row).on_conflict_do_nothing().execute(c))?;
-    query!(tx.conn(), c => secrets::table.find(name).select(secrets::value).first(c))
+    query!(tx.conn(), |c| diesel::insert_into(secrets::table)
+        .values(row)
+        .on_conflict_do_nothing()
+        .execute(c))?;
+    query!(tx.conn(), |c| secrets::table.find(name).select(secrets::value).first(c))
 }

@@ -34,7 +34,11 @@ pub async fn open(tx: &mut Tx, stay: &Stay<'_>) -> QueryResult<()> {
         sessions::attachment.eq(stay.attachment),
         sessions::token_generation.eq(generation),
     );
-    query!(tx.conn(), c => diesel::insert_into(sessions::table).values(row).on_conflict_do_nothing().execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::insert_into(sessions::table)
+        .values(row)
+        .on_conflict_do_nothing()
+        .execute(c))
+    .map(|_| ())
 }
 
 /// Begins another stay of a session that is open, or was lost after `since`; not of one that began
@@ -45,14 +49,15 @@ pub async fn reopen(
     since: Timestamp,
 ) -> QueryResult<Option<Option<LogPosition>>> {
     let Some(generation) = tokens::generation(tx.conn(), stay.user).await? else { return Ok(None) };
-    let confirmed: Option<(Option<Epoch>, Option<EventId>)> = query!(tx.conn(), c => {
+    let confirmed: Option<(Option<Epoch>, Option<EventId>)> = query!(tx.conn(), |c| {
         let own = sessions::table
             .find(stay.sid)
             .filter(sessions::namespace.eq(stay.namespace))
             .filter(sessions::user_id.eq(stay.user))
             .filter(sessions::token_generation.eq(generation))
             .filter(sessions::closed_at.is_null().or(sessions::closed_at.gt(since)));
-        let again = (sessions::attachment.eq(stay.attachment), sessions::closed_at.eq(None::<Timestamp>));
+        let again =
+            (sessions::attachment.eq(stay.attachment), sessions::closed_at.eq(None::<Timestamp>));
         let confirmed = (sessions::confirmed_epoch, sessions::confirmed_id);
         diesel::update(own).set(again).returning(confirmed).get_result(c)
     })
@@ -72,7 +77,10 @@ pub struct SessionRoom {
 /// The rooms that the session has joined by itself, and left too.
 pub async fn rooms(conn: &mut Conn, sid: &str) -> QueryResult<Vec<SessionRoom>> {
     let columns = (session_rooms::room, session_rooms::since, session_rooms::until);
-    query!(conn, c => session_rooms::table.filter(session_rooms::sid.eq(sid)).select(columns).load(c))
+    query!(conn, |c| session_rooms::table
+        .filter(session_rooms::sid.eq(sid))
+        .select(columns)
+        .load(c))
 }
 
 /// That stay's line was lost; the client surely has what is up to `confirmed`.
@@ -82,14 +90,16 @@ pub async fn close(
     attachment: i64,
     confirmed: Option<LogPosition>,
 ) -> QueryResult<()> {
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         let own = sessions::table.find(sid).filter(sessions::attachment.eq(attachment));
         diesel::update(own).set(sessions::closed_at.eq(Timestamp::now())).execute(c)
     })?;
     let Some(LogPosition { epoch, id }) = confirmed else { return Ok(()) };
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         let own = sessions::table.find(sid).filter(sessions::attachment.eq(attachment));
-        diesel::update(own).set((sessions::confirmed_epoch.eq(epoch), sessions::confirmed_id.eq(id))).execute(c)
+        diesel::update(own)
+            .set((sessions::confirmed_epoch.eq(epoch), sessions::confirmed_id.eq(id)))
+            .execute(c)
     })
     .map(|_| ())
 }
@@ -97,21 +107,30 @@ pub async fn close(
 /// That stay ended for good, and the session with it.
 pub async fn end(tx: &mut Tx, sid: &str, attachment: i64) -> QueryResult<()> {
     let own = sessions::table.find(sid).filter(sessions::attachment.eq(attachment));
-    query!(tx.conn(), c => diesel::delete(own).execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::delete(own).execute(c)).map(|_| ())
 }
 
 /// Whatever is open was open when the server died: its time runs from now.
 pub async fn close_all(tx: &mut Tx) -> QueryResult<()> {
     let open = sessions::table.filter(sessions::closed_at.is_null());
-    query!(tx.conn(), c => diesel::update(open).set(sessions::closed_at.eq(Timestamp::now())).execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::update(open)
+        .set(sessions::closed_at.eq(Timestamp::now()))
+        .execute(c))
+    .map(|_| ())
 }
 
 /// Forgets at most `most` sessions that were lost before `since`. How many it were.
 pub async fn purge(tx: &mut Tx, since: Timestamp, most: i64) -> QueryResult<usize> {
-    let old: Vec<String> = query!(tx.conn(), c => {
-        sessions::table.filter(sessions::closed_at.lt(since)).order(sessions::closed_at).select(sessions::sid).limit(most).load(c)
+    let old: Vec<String> = query!(tx.conn(), |c| {
+        sessions::table
+            .filter(sessions::closed_at.lt(since))
+            .order(sessions::closed_at)
+            .select(sessions::sid)
+            .limit(most)
+            .load(c)
     })?;
-    query!(tx.conn(), c => diesel::delete(sessions::table.filter(sessions::sid.eq_any(&old))).execute(c))
+    query!(tx.conn(), |c| diesel::delete(sessions::table.filter(sessions::sid.eq_any(&old)))
+        .execute(c))
 }
 
 /// That stay of the session is in the room from here on. Nothing happens when it is over.
@@ -122,13 +141,16 @@ pub async fn join(tx: &mut Tx, sid: &str, attachment: i64, room: &str) -> QueryR
     let head = events::head(tx).await?;
     let row =
         (session_rooms::sid.eq(sid), session_rooms::room.eq(room), session_rooms::since.eq(head));
-    let added = query!(tx.conn(), c => diesel::insert_into(session_rooms::table).values(row).on_conflict_do_nothing().execute(c))?;
+    let added = query!(tx.conn(), |c| diesel::insert_into(session_rooms::table)
+        .values(row)
+        .on_conflict_do_nothing()
+        .execute(c))?;
     if added == 0 {
         // It may have been there before; one that is there stays as it is.
         let again = (session_rooms::since.eq(head), session_rooms::until.eq(None::<EventId>));
         let left =
             session_rooms::table.find((sid, room)).filter(session_rooms::until.is_not_null());
-        query!(tx.conn(), c => diesel::update(left).set(again).execute(c))?;
+        query!(tx.conn(), |c| diesel::update(left).set(again).execute(c))?;
     }
     Ok(())
 }
@@ -141,31 +163,40 @@ pub async fn leave(tx: &mut Tx, sid: &str, attachment: i64, room: &str) -> Query
     }
     let head = events::head(tx).await?;
     let own = session_rooms::table.find((sid, room)).filter(session_rooms::until.is_null());
-    query!(tx.conn(), c => diesel::update(own).set(session_rooms::until.eq(head)).execute(c))?;
-    let first_too_many: Option<Option<EventId>> = query!(tx.conn(), c => {
-        let left = session_rooms::table.filter(session_rooms::sid.eq(sid)).filter(session_rooms::until.is_not_null());
-        left.select(session_rooms::until).order(session_rooms::until.desc()).offset(REMEMBERED).first(c)
+    query!(tx.conn(), |c| diesel::update(own).set(session_rooms::until.eq(head)).execute(c))?;
+    let first_too_many: Option<Option<EventId>> = query!(tx.conn(), |c| {
+        let left = session_rooms::table
+            .filter(session_rooms::sid.eq(sid))
+            .filter(session_rooms::until.is_not_null());
+        left.select(session_rooms::until)
+            .order(session_rooms::until.desc())
+            .offset(REMEMBERED)
+            .first(c)
     })
     .optional()?;
     let Some(until) = first_too_many.flatten() else { return Ok(()) };
     let too_many = session_rooms::table
         .filter(session_rooms::sid.eq(sid))
         .filter(session_rooms::until.le(until));
-    query!(tx.conn(), c => diesel::delete(too_many).execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::delete(too_many).execute(c)).map(|_| ())
 }
 
 async fn is_current(tx: &mut Tx, sid: &str, attachment: i64) -> QueryResult<bool> {
     let current = sessions::table.find(sid).filter(sessions::attachment.eq(attachment));
-    query!(tx.conn(), c => diesel::select(exists(current)).get_result(c))
+    query!(tx.conn(), |c| diesel::select(exists(current)).get_result(c))
 }
 
 /// All sessions of that user are out of that room from here on.
 pub async fn put_out(tx: &mut Tx, user: UserId, room: &str) -> QueryResult<()> {
     let head = events::head(tx).await?;
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         let own = sessions::table.filter(sessions::user_id.eq(user)).select(sessions::sid);
-        let there = session_rooms::table.filter(session_rooms::room.eq(room)).filter(session_rooms::until.is_null());
-        diesel::update(there.filter(session_rooms::sid.eq_any(own))).set(session_rooms::until.eq(head)).execute(c)
+        let there = session_rooms::table
+            .filter(session_rooms::room.eq(room))
+            .filter(session_rooms::until.is_null());
+        diesel::update(there.filter(session_rooms::sid.eq_any(own)))
+            .set(session_rooms::until.eq(head))
+            .execute(c)
     })
     .map(|_| ())
 }

@@ -43,18 +43,31 @@ pub async fn standing(
     token: &TokenId,
 ) -> QueryResult<Option<Standing>> {
     type Row = (UserId, i64, Option<Timestamp>, bool, Option<Timestamp>);
-    let row: Option<Row> = query!(conn, c => {
+    let row: Option<Row> = query!(conn, |c| {
         let ended = exists(token_ends::table.filter(token_ends::digest.eq(token.0.as_slice())));
         let all = (users::token_generation, users::tokens_ended_at);
         match holder {
             Holder::User(user) => {
-                let columns = (users::id, all.0, all.1, ended, None::<Timestamp>.into_sql::<Nullable<diesel::sql_types::Timestamp>>());
+                let columns = (
+                    users::id,
+                    all.0,
+                    all.1,
+                    ended,
+                    None::<Timestamp>.into_sql::<Nullable<diesel::sql_types::Timestamp>>(),
+                );
                 users::table.find(user).select(columns).first(c)
             }
             Holder::Outside(outsider) => {
                 let name = (outsider.id.issuer(), outsider.id.subject());
-                let before = identity_ends::table.find(name).select(identity_ends::ended_at.nullable()).single_value();
-                identities::table.find(name).inner_join(users::table).select((users::id, all.0, all.1, ended, before)).first(c)
+                let before = identity_ends::table
+                    .find(name)
+                    .select(identity_ends::ended_at.nullable())
+                    .single_value();
+                identities::table
+                    .find(name)
+                    .inner_join(users::table)
+                    .select((users::id, all.0, all.1, ended, before))
+                    .first(c)
             }
         }
     })
@@ -71,12 +84,16 @@ pub async fn standing(
 /// Whom a token is made for, and its generation: as one read gives them, so that the role is not of
 /// before an end, and the generation of after it.
 pub async fn holder(conn: &mut Conn, user: UserId) -> QueryResult<Option<(User, i64)>> {
-    query!(conn, c => users::table.find(user).select((User::as_select(), users::token_generation)).first(c)).optional()
+    query!(conn, |c| users::table
+        .find(user)
+        .select((User::as_select(), users::token_generation))
+        .first(c))
+    .optional()
 }
 
 /// The generation of a user's token that is made now.
 pub async fn generation(conn: &mut Conn, user: UserId) -> QueryResult<Option<i64>> {
-    query!(conn, c => users::table.find(user).select(users::token_generation).first(c)).optional()
+    query!(conn, |c| users::table.find(user).select(users::token_generation).first(c)).optional()
 }
 
 /// Ends one token, which would be good until then by the clock of whoever asks; some are late.
@@ -88,16 +105,26 @@ pub async fn end(tx: &mut Tx, user: UserId, token: &TokenId, until: Timestamp) -
         token_ends::ended_at.eq(Timestamp::now()),
         token_ends::keep_until.eq(until.after(SEEN)),
     );
-    query!(tx.conn(), c => diesel::insert_into(token_ends::table).values(row).on_conflict_do_nothing().execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::insert_into(token_ends::table)
+        .values(row)
+        .on_conflict_do_nothing()
+        .execute(c))
+    .map(|_| ())
 }
 
 /// Ends all tokens of a user. `None`: there is no such user.
 pub async fn end_all(tx: &mut Tx, account: &Account) -> QueryResult<Option<(User, Ended)>> {
     let Some(user) = super::users::find(tx.conn(), account).await? else { return Ok(None) };
     let now = Timestamp::now();
-    let raised: Option<i64> = query!(tx.conn(), c => {
-        let raise = (users::token_generation.eq(users::token_generation + 1), users::tokens_ended_at.eq(now));
-        diesel::update(users::table.find(user.id)).set(raise).returning(users::token_generation).get_result(c)
+    let raised: Option<i64> = query!(tx.conn(), |c| {
+        let raise = (
+            users::token_generation.eq(users::token_generation + 1),
+            users::tokens_ended_at.eq(now),
+        );
+        diesel::update(users::table.find(user.id))
+            .set(raise)
+            .returning(users::token_generation)
+            .get_result(c)
     })
     .optional()?;
     let Some(generation) = raised else { return Ok(None) };
@@ -122,16 +149,21 @@ async fn note(
         token_ends::ended_at.eq(now),
         token_ends::keep_until.eq(now.after(SEEN)),
     );
-    query!(tx.conn(), c => diesel::insert_into(token_ends::table).values(row).execute(c))
-        .map(|_| ())
+    query!(tx.conn(), |c| diesel::insert_into(token_ends::table).values(row).execute(c)).map(|_| ())
 }
 
 /// What has ended since then.
 pub async fn since(conn: &mut Conn, moment: Timestamp) -> QueryResult<Vec<(UserId, Ended)>> {
     type Row = (UserId, Option<Vec<u8>>, Option<i64>, Timestamp);
-    let rows: Vec<Row> = query!(conn, c => {
-        let columns = (token_ends::user_id, token_ends::digest, token_ends::generation, token_ends::ended_at);
-        token_ends::table.filter(token_ends::ended_at.gt(moment)).order(token_ends::ended_at.desc()).select(columns).limit(MOST).load(c)
+    let rows: Vec<Row> = query!(conn, |c| {
+        let columns =
+            (token_ends::user_id, token_ends::digest, token_ends::generation, token_ends::ended_at);
+        token_ends::table
+            .filter(token_ends::ended_at.gt(moment))
+            .order(token_ends::ended_at.desc())
+            .select(columns)
+            .limit(MOST)
+            .load(c)
     })?;
     let ended = |(user, digest, generation, at): Row| match (digest, generation) {
         (Some(digest), _) => Some((user, Ended::One(TokenId(digest.try_into().ok()?)))),
@@ -143,9 +175,10 @@ pub async fn since(conn: &mut Conn, moment: Timestamp) -> QueryResult<Vec<(UserI
 
 /// Forgets at most `most` ends that nobody asks for any more. How many it were.
 pub async fn purge(tx: &mut Tx, most: i64) -> QueryResult<usize> {
-    let old: Vec<i64> = query!(tx.conn(), c => {
+    let old: Vec<i64> = query!(tx.conn(), |c| {
         let old = token_ends::table.filter(token_ends::keep_until.lt(Timestamp::now()));
         old.order(token_ends::keep_until).select(token_ends::id).limit(most).load(c)
     })?;
-    query!(tx.conn(), c => diesel::delete(token_ends::table.filter(token_ends::id.eq_any(&old))).execute(c))
+    query!(tx.conn(), |c| diesel::delete(token_ends::table.filter(token_ends::id.eq_any(&old)))
+        .execute(c))
 }

@@ -48,7 +48,10 @@ pub async fn insert(tx: &mut Tx, new: &NewUser<'_>) -> QueryResult<User> {
         users::role.eq(new.role),
         users::created_at.eq(now),
     );
-    let id = query!(tx.conn(), c => diesel::insert_into(users::table).values(row).returning(users::id).get_result(c))?;
+    let id = query!(tx.conn(), |c| diesel::insert_into(users::table)
+        .values(row)
+        .returning(users::id)
+        .get_result(c))?;
     Ok(User {
         id,
         email: new.email.to_owned(),
@@ -60,7 +63,7 @@ pub async fn insert(tx: &mut Tx, new: &NewUser<'_>) -> QueryResult<User> {
 
 /// The user with that id.
 pub async fn by_id(conn: &mut Conn, id: UserId) -> QueryResult<Option<User>> {
-    query!(conn, c => users::table.find(id).select(User::as_select()).first(c)).optional()
+    query!(conn, |c| users::table.find(id).select(User::as_select()).first(c)).optional()
 }
 
 /// The user with that e-mail, in any case, and the hash of the password.
@@ -68,7 +71,7 @@ pub async fn credentials_by_email(
     conn: &mut Conn,
     email: &str,
 ) -> QueryResult<Option<Credentials>> {
-    let row: Option<(User, String, i64)> = query!(conn, c => {
+    let row: Option<(User, String, i64)> = query!(conn, |c| {
         let columns = (User::as_select(), users::password_hash, users::token_generation);
         users::table.filter(users::email_key.eq(email_key(email))).select(columns).first(c)
     })
@@ -93,28 +96,40 @@ pub async fn find(conn: &mut Conn, account: &Account) -> QueryResult<Option<User
 /// Gives a user another password, in PHC form.
 pub async fn set_password(tx: &mut Tx, id: UserId, password_hash: &str) -> QueryResult<()> {
     let set = users::password_hash.eq(password_hash);
-    query!(tx.conn(), c => diesel::update(users::table.find(id)).set(set).execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::update(users::table.find(id)).set(set).execute(c)).map(|_| ())
 }
 
 /// Gives a user another role.
 pub async fn set_role(tx: &mut Tx, id: UserId, role: Role) -> QueryResult<()> {
-    query!(tx.conn(), c => diesel::update(users::table.find(id)).set(users::role.eq(role)).execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::update(users::table.find(id))
+        .set(users::role.eq(role))
+        .execute(c))
+    .map(|_| ())
 }
 
 /// Removes a user, with all that belongs to nobody else.
 pub async fn delete(tx: &mut Tx, id: UserId) -> QueryResult<()> {
-    query!(tx.conn(), c => diesel::delete(users::table.find(id)).execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::delete(users::table.find(id)).execute(c)).map(|_| ())
 }
 
 /// Those of the ids that are users', ascending.
 pub async fn existing(conn: &mut Conn, ids: &[UserId]) -> QueryResult<Vec<UserId>> {
-    query!(conn, c => users::table.filter(users::id.eq_any(ids)).order(users::id).select(users::id).load(c))
+    query!(conn, |c| users::table
+        .filter(users::id.eq_any(ids))
+        .order(users::id)
+        .select(users::id)
+        .load(c))
 }
 
 /// A page of users by ascending id, from behind `after`.
 pub async fn list(conn: &mut Conn, after: Option<UserId>, limit: i64) -> QueryResult<Vec<User>> {
     let after = after.unwrap_or(UserId(0));
-    query!(conn, c => users::table.filter(users::id.gt(after)).order(users::id).limit(limit).select(User::as_select()).load(c))
+    query!(conn, |c| users::table
+        .filter(users::id.gt(after))
+        .order(users::id)
+        .limit(limit)
+        .select(User::as_select())
+        .load(c))
 }
 
 /// E-mails that differ in case only are one account.

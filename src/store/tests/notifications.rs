@@ -148,7 +148,7 @@ fn an_id_is_not_used_again_and_a_user_takes_its_notifications_along() {
         let [later] = add(db, ann, &["3"]).await.try_into().expect("one");
         assert!(later.id > newest.id && newest.id > first.id);
         let remove = async move |tx: &mut Tx| {
-            Ok(query!(tx.conn(), c => diesel::delete(user_rows::table.find(ann)).execute(c))?)
+            Ok(query!(tx.conn(), |c| diesel::delete(user_rows::table.find(ann)).execute(c))?)
         };
         assert_eq!(db.write(Once::No, remove).await, Ok(1));
         assert_eq!(unread(db, ann).await, 0);

@@ -54,7 +54,7 @@ fn look(url: &str) -> Result<bool, String> {
         let own = diesel::select(sql::<Bool>(
             "(SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())",
         ));
-        query!(conn, c => own.get_result(c))
+        query!(conn, |c| own.get_result(c))
     }));
     db.close();
     Ok(tls.expect("reads"))

@@ -164,10 +164,15 @@ fn members_are_one_room_in_the_log_and_each_their_own_when_announced() {
                 .filter(event_rooms::event_id.eq(2))
                 .order(event_rooms::room)
                 .select(event_rooms::room);
-            query!(&mut *conn, c => rooms.load::<String>(c))
+            query!(&mut *conn, |c| rooms.load::<String>(c))
         };
         assert_eq!(db.read(rows).await.expect("reads"), ["/admin#admin", "/admin#members:7"]);
-        let except = async |conn: &mut Conn| query!(&mut *conn, c => events::table.find(2).select(events::except_json).first::<Option<String>>(c));
+        let except = async |conn: &mut Conn| {
+            query!(&mut *conn, |c| events::table
+                .find(2)
+                .select(events::except_json)
+                .first::<Option<String>>(c))
+        };
         assert_eq!(db.read(except).await.expect("reads").as_deref(), Some(r#"["conversation:7"]"#));
     });
 }
