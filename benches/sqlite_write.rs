@@ -24,7 +24,7 @@ use hubcast::event;
 use hubcast::model::{Money, Timestamp};
 use hubcast::schema::{event_rooms, events, orders};
 use hubcast::store::orders::NewOrder;
-use hubcast::store::{self, Db, Once, Silent};
+use hubcast::store::{self, Db, NullPublisher, Once};
 use tokio::runtime::Runtime;
 
 const ORDERS_PER_BATCH: i64 = 64;
@@ -256,7 +256,7 @@ fn measure_store(folder: &Path, runtime: &Runtime) {
             migrate: true,
             lock: false,
         };
-        let db = Db::open(&settings, Arc::new(Silent)).expect("opens");
+        let db = Db::open(&settings, Arc::new(NullPublisher)).expect("opens");
         let (start, cpu_before, mut done) = (Instant::now(), cpu(), 0);
         runtime.block_on(async {
             let callers: Vec<_> =

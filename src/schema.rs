@@ -196,7 +196,8 @@ diesel::table! {
         sid -> Text,
         namespace -> Text,
         user_id -> BigInt,
-        attachment -> BigInt,
+        #[sql_name = "attachment"]
+        connection_no -> BigInt,
         confirmed_epoch -> Nullable<BigInt>,
         confirmed_id -> Nullable<BigInt>,
         closed_at -> Nullable<Timestamp>,

@@ -15,7 +15,7 @@ use super::Services;
 use super::notifications::{MOST_RECEIVERS, notify_all};
 use crate::error::Error;
 use crate::model::{BroadcastId, Notice, UserId};
-use crate::store::broadcasts::{self as rows, Audience, Broadcast, Span};
+use crate::store::broadcasts::{self as rows, Audience, Broadcast, UserIdRange};
 use crate::store::{Db, Once, Tx};
 
 /// Notices that may be under way; on PostgreSQL one or two more when they come at the same moment.
@@ -74,7 +74,8 @@ pub(super) async fn send(
 ) -> Result<usize, Error> {
     // One more than there may be tells whether there are too many.
     let first =
-        rows::receivers(tx.conn(), audience, Span::WHOLE, i64::from(MOST_RECEIVERS) + 1).await?;
+        rows::receivers(tx.conn(), audience, UserIdRange::ALL, i64::from(MOST_RECEIVERS) + 1)
+            .await?;
     bounded(first.len(), notice)?;
     if first.len() <= usize::from(MOST_RECEIVERS) {
         return notify_all(tx, &first, notice).await;
@@ -83,7 +84,7 @@ pub(super) async fn send(
         return Err(BUSY);
     }
     let (count, last) = rows::count(tx.conn(), audience).await?;
-    let rest = Span { up_to: last.unwrap_or(UserId(0)), ..Span::WHOLE };
+    let rest = UserIdRange { up_to: last.unwrap_or(UserId(0)), ..UserIdRange::ALL };
     rows::insert(tx, audience, notice, rest).await?;
     let bell = bell.clone();
     tx.after_commit(move || bell.0.notify_one());

@@ -113,8 +113,11 @@ pub async fn list(
 ) -> Result<Page<ConversationSummary>, Error> {
     // Only those in which the caller is are asked for.
     permit(caller, Action::ReadConversation, Standing::member(true))?;
-    let asked =
-        rows::Page { member: caller.user, before, limit: Page::<ConversationSummary>::ask(limit) };
+    let asked = rows::ConversationPage {
+        member: caller.user,
+        before,
+        limit: Page::<ConversationSummary>::ask(limit),
+    };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::of(items, limit))
 }

@@ -108,7 +108,7 @@ pub fn read_member(mut fields: Fields<'_>) -> Result<UserId, Error> {
 /// not in them any more.
 async fn put_out(tx: &mut Tx, hub: HubHandle, user: UserId, rooms: Vec<Room>) -> Result<(), Error> {
     for room in &rooms {
-        sessions::put_out(tx, user, &room.to_string()).await?;
+        sessions::remove_user_from_room(tx, user, &room.to_string()).await?;
     }
     tx.after_commit(move || {
         for room in rooms {

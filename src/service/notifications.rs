@@ -12,7 +12,7 @@ use crate::model::fields::{self, Broken, Fields, Given};
 use crate::model::{
     JsonObject, Notice, Notification, NotificationId, NotificationType, Role, UserId,
 };
-use crate::store::broadcasts::{Audience, Span, receivers};
+use crate::store::broadcasts::{Audience, UserIdRange, receivers};
 use crate::store::{Once, Tx, notifications as rows, users};
 
 /// Receivers that one write notifies at most, also admins of something.
@@ -159,7 +159,7 @@ pub(super) fn share(receivers: i64) -> usize {
 pub(super) async fn notify(tx: &mut Tx, notices: Notices) -> Result<(), Error> {
     let to_admins = notices.iter().any(|(whom, _)| matches!(whom, Whom::Admins));
     let admins = if to_admins {
-        receivers(tx.conn(), Audience::Role(Role::Admin), Span::WHOLE, MOST_RECEIVERS.into())
+        receivers(tx.conn(), Audience::Role(Role::Admin), UserIdRange::ALL, MOST_RECEIVERS.into())
             .await?
     } else {
         Vec::new()
@@ -176,7 +176,8 @@ pub(super) async fn notify(tx: &mut Tx, notices: Notices) -> Result<(), Error> {
     if all.is_empty() {
         return Ok(());
     }
-    let held: BTreeSet<UserId> = rows::hold(tx, &Vec::from_iter(all)).await?.into_iter().collect();
+    let held: BTreeSet<UserId> =
+        rows::lock_users(tx, &Vec::from_iter(all)).await?.into_iter().collect();
     for (users, notice) in told {
         for user in users.into_iter().filter(|user| held.contains(user)) {
             notify_held(tx, user, &notice).await?;
@@ -195,7 +196,7 @@ pub(super) async fn notify_all(
     users: &[UserId],
     notice: &Notice,
 ) -> Result<usize, Error> {
-    rows::hold(tx, users).await?;
+    rows::lock_users(tx, users).await?;
     // Who is held cannot be removed any more; who was removed before that would be a missing
     // reference.
     let there = users::existing(tx.conn(), users).await?;
@@ -211,7 +212,7 @@ async fn notify_held(tx: &mut Tx, user: UserId, notice: &Notice) -> Result<(), E
     announce_count(tx, user).await
 }
 
-/// To be called with the user's notifications [held](rows::hold), behind what changed them.
+/// To be called with the user's notifications [held](rows::lock_users), behind what changed them.
 async fn announce_count(tx: &mut Tx, user: UserId) -> Result<(), Error> {
     let count = rows::unread_count(tx.conn(), user).await?;
     tx.emit(event::notifications_unread(user, count));
@@ -230,7 +231,7 @@ pub async fn list(
     before: Option<NotificationId>,
 ) -> Result<Page<Notification>, Error> {
     own(caller)?;
-    let asked = rows::Page {
+    let asked = rows::NotificationPage {
         user_id: caller.user,
         unread_only,
         before,
@@ -261,7 +262,7 @@ pub async fn greet(
     tell: impl FnOnce(NewEvent) + Send + 'static,
 ) -> Result<(), Error> {
     let write = async move |tx: &mut Tx| {
-        rows::hold(tx, &[user]).await?;
+        rows::lock_users(tx, &[user]).await?;
         let count = rows::unread_count(tx.conn(), user).await?;
         tx.after_commit(move || tell(event::notifications_unread(user, count)));
         Ok(())
@@ -281,7 +282,7 @@ pub async fn read(
     own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
-        rows::hold(tx, &[user]).await?;
+        rows::lock_users(tx, &[user]).await?;
         let (notification, changed) =
             rows::mark_read(tx, user, id).await?.ok_or_else(|| not_found(id))?;
         if changed {
@@ -301,7 +302,7 @@ pub async fn read_all(services: &Services, caller: &Identity) -> Result<usize, E
     own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
-        rows::hold(tx, &[user]).await?;
+        rows::lock_users(tx, &[user]).await?;
         let updated = rows::mark_all_read(tx, user).await?;
         if updated > 0 {
             tx.emit(event::notifications_all_read(user));
@@ -324,7 +325,7 @@ pub async fn delete(
     own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
-        rows::hold(tx, &[user]).await?;
+        rows::lock_users(tx, &[user]).await?;
         if !rows::delete(tx, user, id).await? {
             return Err(not_found(id));
         }

@@ -112,7 +112,7 @@ pub async fn create(
     let bytes = new.description.as_deref().map_or(0, fields::json_len);
     let write = async move |tx: &mut Tx| {
         let NewProduct { name, description, price, stock, low_stock_threshold } = new;
-        let content = rows::Content {
+        let content = rows::ProductContent {
             name,
             description: description.and_then(filled),
             price,
@@ -137,7 +137,7 @@ pub async fn list(
     before: Option<ProductId>,
 ) -> Result<Page<Product>, Error> {
     permit(caller, Action::ReadProduct, Standing::STRANGER)?;
-    let asked = rows::Page { before, limit: Page::<Product>::ask(limit) };
+    let asked = rows::ProductPage { before, limit: Page::<Product>::ask(limit) };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::of(items, limit))
 }
@@ -180,7 +180,7 @@ pub async fn update(
         + notifications::share(waiting);
     let write = async move |tx: &mut Tx| {
         let before = enter(tx, &caller, id).await?;
-        let content = rows::Content {
+        let content = rows::ProductContent {
             name: change.name.unwrap_or_else(|| before.name.clone()),
             description: change.description.map_or_else(|| before.description.clone(), filled),
             price: change.price.unwrap_or(before.price),

@@ -85,7 +85,7 @@ pub async fn create(
     permit(caller, Action::MakeProject, Standing::STRANGER)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
-        let content = rows::Content {
+        let content = rows::ProjectContent {
             name: new.name,
             description: new.description.and_then(filled),
             status: "active".into(),
@@ -109,7 +109,8 @@ pub async fn list(
 ) -> Result<Page<Project>, Error> {
     // Only those in which the caller is are asked for.
     permit(caller, Action::ReadProject, Standing::member(true))?;
-    let asked = rows::Page { member: caller.user, before, limit: Page::<Project>::ask(limit) };
+    let asked =
+        rows::ProjectPage { member: caller.user, before, limit: Page::<Project>::ask(limit) };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::of(items, limit))
 }
@@ -155,7 +156,7 @@ pub async fn update(
     let bytes = change.description.as_deref().map_or(0, fields::json_len);
     let write = async move |tx: &mut Tx| {
         let before = hold(tx, &caller, id, Action::ChangeProject, None).await?;
-        let content = rows::Content {
+        let content = rows::ProjectContent {
             name: change.name.unwrap_or_else(|| before.name.clone()),
             description: change.description.map_or_else(|| before.description.clone(), filled),
             status: change.status.unwrap_or_else(|| before.status.clone()),

@@ -79,7 +79,7 @@ pub async fn list(
     before: Option<ReviewId>,
 ) -> Result<Page<Review>, Error> {
     permit(caller, Action::ReadProduct, Standing::STRANGER)?;
-    let asked = rows::Page { product_id: id, before, limit: Page::<Review>::ask(limit) };
+    let asked = rows::ReviewPage { product_id: id, before, limit: Page::<Review>::ask(limit) };
     let found = services.db.read(async move |conn| {
         let reviews = rows::list(conn, &asked).await?;
         // What has reviews is there.

@@ -25,7 +25,7 @@ pub async fn join(
     permit(caller, Action::AwaitProduct, Standing::STRANGER)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
-        products::hold(tx, id).await?.ok_or_else(|| not_found(id))?;
+        products::lock(tx, id).await?.ok_or_else(|| not_found(id))?;
         if let Some(waiting) = rows::of(tx, id, caller).await? {
             return Ok(waiting);
         }

@@ -1,10 +1,5 @@
 //! Notices to many: who the receivers are, and how far those are that are written in pieces.
 
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
-
 use diesel::dsl::{count_star, max};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable};
 
@@ -26,14 +21,14 @@ pub enum Audience {
 
 /// Some of an audience: behind the first id, up to the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub struct UserIdRange {
     pub after: UserId,
     pub up_to: UserId,
 }
 
-impl Span {
+impl UserIdRange {
     /// All of them.
-    pub const WHOLE: Self = Self { after: UserId(0), up_to: UserId(i64::MAX) };
+    pub const ALL: Self = Self { after: UserId(0), up_to: UserId(i64::MAX) };
 }
 
 /// A notice on its way.
@@ -43,17 +38,17 @@ pub struct Broadcast {
     pub audience: Audience,
     pub notice: Notice,
     /// Who does not have it yet.
-    pub rest: Span,
+    pub rest: UserIdRange,
 }
 
 /// The ids of the receivers, within those bounds: the lowest, ascending.
 pub async fn receivers(
     conn: &mut Conn,
     audience: Audience,
-    span: Span,
+    span: UserIdRange,
     limit: i64,
 ) -> QueryResult<Vec<UserId>> {
-    let Span { after, up_to } = span;
+    let UserIdRange { after, up_to } = span;
     let role = match audience {
         Audience::All => None,
         Audience::Role(role) => Some(role),
@@ -110,7 +105,7 @@ pub async fn insert(
     tx: &mut Tx,
     audience: Audience,
     notice: &Notice,
-    rest: Span,
+    rest: UserIdRange,
 ) -> QueryResult<()> {
     let (role, project, but) = match audience {
         Audience::All => (None, None, None),
@@ -140,7 +135,7 @@ pub async fn unfinished(conn: &mut Conn) -> QueryResult<i64> {
 }
 
 #[derive(Queryable)]
-struct Row {
+struct BroadcastRow {
     id: BroadcastId,
     role: Option<Role>,
     project: Option<ProjectId>,
@@ -157,12 +152,14 @@ struct Row {
 
 /// The oldest one behind that.
 pub async fn next(conn: &mut Conn, behind: BroadcastId) -> QueryResult<Option<Broadcast>> {
-    let found: Option<Row> = query!(conn, |c| {
+    let found: Option<BroadcastRow> = query!(conn, |c| {
         broadcasts::table.filter(broadcasts::id.gt(behind)).order(broadcasts::id).first(c)
     })
     .optional()?;
     Ok(found.map(|row| {
-        let Row { id, role, project, but, kind, title, message, data, after, up_to, .. } = row;
+        let BroadcastRow {
+            id, role, project, but, kind, title, message, data, after, up_to, ..
+        } = row;
         let audience = match (role, project.zip(but)) {
             (_, Some((project, but))) => Audience::OtherMembers(project, but),
             (Some(role), None) => Audience::Role(role),
@@ -172,7 +169,7 @@ pub async fn next(conn: &mut Conn, behind: BroadcastId) -> QueryResult<Option<Br
             id,
             audience,
             notice: Notice { kind, title, message, data },
-            rest: Span { after, up_to },
+            rest: UserIdRange { after, up_to },
         }
     }))
 }

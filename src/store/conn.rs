@@ -1,5 +1,5 @@
 //! One query text for two databases. [`Conn`] is the connection, [`query!`] expands a query for
-//! both arms, and [`Driver`] runs it on a thread of ours.
+//! both arms, and [`ThreadExecutor`] runs it on a thread of ours.
 //!
 //! On PostgreSQL a query is diesel-async's; on SQLite it is plain diesel's and runs at once where
 //! it stands, on a thread that may block: no wrapper in between, for the reasons and figures of
@@ -69,9 +69,9 @@ pub(super) type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// Drives futures on the thread that made it, which sleeps while they wait (queries on SQLite never
 /// do).
-pub(super) struct Driver(Waker);
+pub(super) struct ThreadExecutor(Waker);
 
-impl Driver {
+impl ThreadExecutor {
     pub(super) fn new() -> Self {
         Self(Waker::from(Arc::new(Unpark(thread::current()))))
     }

@@ -1,11 +1,6 @@
 //! Conversations: insert, touch, by id, list; their members; the count of their messages and how
 //! far each member has read.
 
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
-
 use std::collections::HashMap;
 
 use diesel::dsl::exists;
@@ -24,7 +19,7 @@ use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
 /// Which of a member's conversations, and how many.
-pub struct Page {
+pub struct ConversationPage {
     pub member: UserId,
     /// Only those made before this one.
     pub before: Option<ConversationId>,
@@ -96,7 +91,10 @@ pub async fn touch_joint(
 
 /// A page of a member's conversations, newest first, in two queries: each with its last message,
 /// and with what the member has not read.
-pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<ConversationSummary>> {
+pub async fn list(
+    conn: &mut Conn,
+    page: &ConversationPage,
+) -> QueryResult<Vec<ConversationSummary>> {
     let rows: Vec<(Conversation, Option<Message>)> = query!(conn, |c| {
         let mut rows = conversation_members::table
             .inner_join(conversations::table)
@@ -131,7 +129,8 @@ pub async fn by_id(
     member: UserId,
 ) -> QueryResult<Option<ConversationSummary>> {
     // The first before the next id is the one itself, or an older one.
-    let page = Page { member, before: Some(ConversationId(id.0.saturating_add(1))), limit: 1 };
+    let page =
+        ConversationPage { member, before: Some(ConversationId(id.0.saturating_add(1))), limit: 1 };
     let found = list(conn, &page).await?;
     Ok(found.into_iter().find(|summary| summary.conversation.id == id))
 }
@@ -168,7 +167,7 @@ pub async fn is_member(conn: &mut Conn, id: ConversationId, user: UserId) -> Que
 
 /// As [`is_member`], and so until the commit: a removal waits for that. For what must not come
 /// behind one.
-pub async fn hold_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryResult<bool> {
+pub async fn lock_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryResult<bool> {
     let row = conversation_members::table.find((id, user)).select(conversation_members::user_id);
     let found: Option<UserId> = match tx.conn() {
         // The one writer there is: nothing else changes meanwhile, and there is no such clause.
@@ -328,16 +327,16 @@ pub async fn pass_on(tx: &mut Tx, ids: &[ConversationId], from: UserId) -> Query
 }
 
 /// A conversation that nobody else sends to, leaves or deletes until the commit.
-pub struct Held {
+pub struct LockedConversation {
     pub last_seq: i64,
     pub members: Vec<UserId>,
 }
 
 /// Holds those conversations; the ones that do not exist are left out.
-pub async fn hold(
+pub async fn lock(
     tx: &mut Tx,
     ids: &[ConversationId],
-) -> QueryResult<HashMap<ConversationId, Held>> {
+) -> QueryResult<HashMap<ConversationId, LockedConversation>> {
     let rows = conversations::table
         .filter(conversations::id.eq_any(ids))
         .select((conversations::id, conversations::last_seq));
@@ -352,8 +351,9 @@ pub async fn hold(
     };
     // Behind the lock, and so with what was committed while it was waited for.
     let mut members = members_of(tx.conn(), ids).await?;
-    let held =
-        |(id, last_seq)| (id, Held { last_seq, members: members.remove(&id).unwrap_or_default() });
+    let held = |(id, last_seq)| {
+        (id, LockedConversation { last_seq, members: members.remove(&id).unwrap_or_default() })
+    };
     Ok(found.into_iter().map(held).collect())
 }
 

@@ -1,9 +1,7 @@
 //! The handle to the database: open, read, write, ready, close. The same for SQLite and PostgreSQL;
 //! what differs is which threads take the jobs.
 
-use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -18,15 +16,15 @@ use tokio::sync::oneshot;
 use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::error::Error;
 use crate::model::Epoch;
-use crate::store::batched::{BatchedWrite, alone};
-use crate::store::conn::{Conn, Driver, query};
-use crate::store::fault::{BUSY, CLOSING, SILENT};
+use crate::store::batched::{BatchedJob, run_alone};
+use crate::store::conn::{Conn, ThreadExecutor, query};
+use crate::store::fault::{BUSY, CLOSING, NO_ANSWER, OpenError};
 use crate::store::file::{self, ServerLock};
-use crate::store::job::{Message, QueuedRead, QueuedWrite, Read, Write, WriteJob};
+use crate::store::job::{ClosureRead, ClosureWrite, Message, QueuedRead, QueuedWrite, WriteJob};
 use crate::store::postgres::Health;
 use crate::store::reader::SharedQueue;
 use crate::store::writer::Writer;
-use crate::store::{Batched, Once, Publisher, Tx, epochs, history, migrate, postgres, reader};
+use crate::store::{BatchedWrite, Once, Publisher, Tx, epochs, history, migrate, postgres, reader};
 
 /// Writes that may wait for the writer; who comes later waits outside.
 const WRITE_QUEUE: usize = 1024;
@@ -63,40 +61,6 @@ struct Running {
     threads: Vec<JoinHandle<()>>,
     lock: Option<ServerLock>,
 }
-
-/// Why the database could not be opened. One line for the operator.
-#[derive(Debug)]
-pub enum OpenError {
-    /// Another server runs on this SQLite file.
-    Locked(PathBuf),
-    /// Migrations are pending, and were not to be run.
-    SchemaBehind,
-    /// The file, its folder or a thread could not be made or opened.
-    File(PathBuf, io::Error),
-    /// The database said no.
-    Database(String),
-}
-
-impl OpenError {
-    pub(super) fn database(fault: impl fmt::Display) -> Self {
-        Self::Database(fault.to_string())
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Locked(path) => write!(f, "another server is running on {}", path.display()),
-            Self::SchemaBehind => f.write_str(
-                "the database's schema is behind; run `hubcast migrate`, or leave out --no-migrate",
-            ),
-            Self::File(path, fault) => write!(f, "{}: {fault}", path.display()),
-            Self::Database(text) => write!(f, "database: {text}"),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {}
 
 impl Db {
     /// Opens the database, takes the server's lock when `settings.lock` says so (SQLite), runs or
@@ -150,7 +114,7 @@ impl Db {
         enqueue(
             &self.shared.reads,
             Message::Job(QueuedRead {
-                job: Box::new(Read::new(work, caller)),
+                job: Box::new(ClosureRead::new(work, caller)),
                 since: Instant::now(),
             }),
         )
@@ -184,7 +148,7 @@ impl Db {
         T: Serialize + DeserializeOwned + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        self.submit(Box::new(Write::new(once, work, caller)), bytes).await?;
+        self.submit(Box::new(ClosureWrite::new(once, work, caller)), bytes).await?;
         answer.await.unwrap_or(Err(Error::Internal))
     }
 
@@ -192,27 +156,27 @@ impl Db {
     ///
     /// # Errors
     /// As [`Db::write`].
-    pub async fn write_batched<V: Batched>(
+    pub async fn write_batched<V: BatchedWrite>(
         &self,
         once: Once,
         bytes: usize,
-        verb: V,
+        write: V,
     ) -> Result<V::Answer, Error> {
         if let Once::Key(_) = once {
-            return self.write_large(once, bytes, async move |tx| alone(verb, tx).await).await;
+            return self.write_large(once, bytes, async move |tx| run_alone(write, tx).await).await;
         }
         let (caller, answer) = oneshot::channel();
-        self.submit(Box::new(BatchedWrite::new(verb, caller)), bytes).await?;
+        self.submit(Box::new(BatchedJob::new(write, caller)), bytes).await?;
         answer.await.unwrap_or(Err(Error::Internal))
     }
 
     async fn submit(&self, job: Box<dyn WriteJob>, bytes: usize) -> Result<(), Error> {
         let admit =
             tokio::time::timeout(QUEUE_TIMEOUT, self.shared.publisher.admit(WRITE_SHARE + bytes));
-        let ticket = admit.await.map_err(|_| Error::Unavailable(BUSY))?;
+        let permit = admit.await.map_err(|_| Error::Unavailable(BUSY))?;
         enqueue(
             &self.shared.writes,
-            Message::Job(QueuedWrite { job, ticket, since: Instant::now() }),
+            Message::Job(QueuedWrite { job, permit, since: Instant::now() }),
         )
         .await
     }
@@ -229,11 +193,11 @@ impl Db {
             query!(conn, |c| diesel::select(1.into_sql::<Integer>()).get_result::<i32>(c))
         });
         let answered = tokio::time::timeout(READY_TIMEOUT, asked).await;
-        match (answered, self.shared.health.as_ref().and_then(|health| health.complaint())) {
+        match (answered, self.shared.health.as_ref().and_then(|health| health.problem())) {
             (Ok(Ok(_)), None) => Ok(()),
             (_, Some(reason)) => Err(Error::Unavailable(reason)),
             (Ok(Err(error)), None) => Err(error),
-            (Err(_), None) => Err(Error::Unavailable(SILENT)),
+            (Err(_), None) => Err(Error::Unavailable(NO_ANSWER)),
         }
     }
 
@@ -292,7 +256,7 @@ fn start_sqlite(
     migrate::sqlite(&mut conn, settings.migrate)?;
     let mut conn = Conn::Sqlite(conn);
     // A command beside the server appends nothing that clients are to hear.
-    let begun: QueryResult<Epoch> = Driver::new().run(async {
+    let begun: QueryResult<Epoch> = ThreadExecutor::new().run(async {
         if !settings.lock {
             return Ok(epochs::NONE);
         }

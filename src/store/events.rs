@@ -48,7 +48,7 @@ pub(super) async fn append(
                 Step::Event(committed(Some(LogPosition { epoch, id }), event))
             }
             Step::Event(event) => Step::Event(committed(None, event)),
-            Step::Then(then) => Step::Then(then),
+            Step::AfterCommit(action) => Step::AfterCommit(action),
         });
     }
     Ok(steps)
@@ -97,7 +97,7 @@ async fn append_one(
         events::created_at.eq(now),
     );
     query!(conn, |c| diesel::insert_into(events::table).values(row).execute(c))?;
-    for key in keys(event) {
+    for key in room_keys(event) {
         let row = (event_rooms::room.eq(key), event_rooms::event_id.eq(id));
         query!(conn, |c| diesel::insert_into(event_rooms::table).values(row).execute(c))?;
     }
@@ -130,15 +130,15 @@ fn names(rooms: &[Room]) -> Vec<String> {
 }
 
 /// Where `event_rooms` finds an event. One without rooms is for the whole namespace.
-pub(super) fn keys(event: &NewEvent) -> Vec<String> {
+pub(super) fn room_keys(event: &NewEvent) -> Vec<String> {
     if event.rooms.is_empty() {
-        return vec![key_of(event.namespace, "")];
+        return vec![room_key(event.namespace, "")];
     }
-    event.rooms.iter().map(|room| key_of(event.namespace, &room.to_string())).collect()
+    event.rooms.iter().map(|room| room_key(event.namespace, &room.to_string())).collect()
 }
 
 /// A room as `event_rooms` knows it: with its namespace, since `admin` of `/` and of `/admin` are
 /// two audiences.
-pub(super) fn key_of(namespace: &str, room: &str) -> String {
+pub(super) fn room_key(namespace: &str, room: &str) -> String {
     format!("{namespace}#{room}")
 }

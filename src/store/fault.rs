@@ -1,6 +1,10 @@
 //! What a database error means to a caller: the one place that translates, and logs what is ours to
 //! mend.
 
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
 
 use crate::error::Error;
@@ -24,21 +28,21 @@ pub fn is_missing_reference(error: &DieselError) -> bool {
 }
 
 /// What is said when something takes too long.
-pub(super) const SILENT: &str = "The database does not answer";
+pub(super) const NO_ANSWER: &str = "The database does not answer";
 /// What is said when a write's COMMIT was sent and no answer came.
 pub(super) const UNCONFIRMED: &str =
     "The database went away before it confirmed; the change may have been made";
 
 /// Texts of SQLite's errors that pass (diesel gives them no kind): SQLITE_BUSY, SQLITE_LOCKED,
 /// SQLITE_FULL, SQLITE_IOERR.
-const PASSING: [&str; 4] = [
+const TEMPORARY_SQLITE: [&str; 4] = [
     "database is locked",
     "database table is locked",
     "database or disk is full",
     "disk I/O error",
 ];
 
-fn is_passing(error: &DieselError) -> bool {
+fn is_temporary(error: &DieselError) -> bool {
     match error {
         DieselError::BrokenTransactionManager => true,
         DieselError::DatabaseError(kind, information) => match kind {
@@ -48,7 +52,8 @@ fn is_passing(error: &DieselError) -> bool {
             // A standby that will be promoted, or a disk that is nearly full.
             DatabaseErrorKind::ReadOnlyTransaction => true,
             DatabaseErrorKind::Unknown => {
-                PASSING.contains(&information.message()) || is_deadlock(information.as_ref())
+                TEMPORARY_SQLITE.contains(&information.message())
+                    || is_deadlock(information.as_ref())
             }
             _ => false,
         },
@@ -74,7 +79,7 @@ fn is_deadlock(information: &dyn DatabaseErrorInformation) -> bool {
 /// [`is_taken`] or [`is_missing_reference`] first.
 impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
-        if is_passing(&error) {
+        if is_temporary(&error) {
             tracing::warn!(%error, "database unavailable");
             Self::Unavailable(BUSY)
         } else {
@@ -83,6 +88,40 @@ impl From<DieselError> for Error {
         }
     }
 }
+
+/// Why the database could not be opened. One line for the operator.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Another server runs on this SQLite file.
+    Locked(PathBuf),
+    /// Migrations are pending, and were not to be run.
+    SchemaBehind,
+    /// The file, its folder or a thread could not be made or opened.
+    File(PathBuf, io::Error),
+    /// The database said no.
+    Database(String),
+}
+
+impl OpenError {
+    pub(super) fn database(fault: impl fmt::Display) -> Self {
+        Self::Database(fault.to_string())
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked(path) => write!(f, "another server is running on {}", path.display()),
+            Self::SchemaBehind => f.write_str(
+                "the database's schema is behind; run `hubcast migrate`, or leave out --no-migrate",
+            ),
+            Self::File(path, fault) => write!(f, "{}: {fault}", path.display()),
+            Self::Database(text) => write!(f, "database: {text}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
 
 #[cfg(test)]
 mod tests {

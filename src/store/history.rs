@@ -1,8 +1,6 @@
 //! Reading the log: what follows an event for an audience, its last events, and the end of the old
 //! ones.
 
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does")]
-
 use std::collections::{BTreeSet, HashMap};
 
 use diesel::{
@@ -14,7 +12,7 @@ use crate::event::Room;
 use crate::model::{ConversationId, Epoch, EventId, LogPosition, Timestamp, UserId};
 use crate::schema::{event_rooms, events};
 use crate::store::conn::query;
-use crate::store::events::{CommittedEvent, key_of};
+use crate::store::events::{CommittedEvent, room_key};
 use crate::store::sessions::SessionRoom;
 use crate::store::{Conn, Tx, conversations, epochs, events as log};
 
@@ -35,17 +33,17 @@ const ROOMS: usize = 512;
 const LAST: i64 = 4096;
 const LAST_CHARACTERS: i64 = 4 << 20;
 
-/// Who reads: a socket of that user in that namespace, and the rooms where it stays or stayed.
-pub struct Audience {
+/// Who reads: a socket of that user in that namespace, and the rooms where it memberships or stayed.
+pub struct ReplayAudience {
     pub namespace: String,
     pub user: UserId,
-    pub stays: Vec<SessionRoom>,
+    pub memberships: Vec<SessionRoom>,
 }
 
 /// Ids of events: behind the first, up to the second.
-type Span = (EventId, Option<EventId>);
+type EventIdRange = (EventId, Option<EventId>);
 
-fn is_within((since, until): Span, id: EventId) -> bool {
+fn is_within((since, until): EventIdRange, id: EventId) -> bool {
     since < id && until.is_none_or(|until| id <= until)
 }
 
@@ -53,7 +51,7 @@ fn is_within((since, until): Span, id: EventId) -> bool {
 /// of what follows is not kept any more.
 pub async fn page(
     conn: &mut Conn,
-    audience: &Audience,
+    audience: &ReplayAudience,
     after: EventId,
     up_to: EventId,
 ) -> QueryResult<Option<(Vec<CommittedEvent>, EventId)>> {
@@ -87,29 +85,38 @@ pub async fn page(
     };
     let mut events = load(conn, &some).await?;
     events.retain(|event| {
-        let was_in = |stay: &SessionRoom| {
-            event.position.is_some_and(|at| is_within((stay.since, stay.until), at.id))
+        let was_in = |membership: &SessionRoom| {
+            event.position.is_some_and(|at| is_within((membership.since, membership.until), at.id))
         };
-        !event
-            .except
-            .iter()
-            .any(|room| audience.stays.iter().any(|stay| stay.room == *room && was_in(stay)))
+        !event.except.iter().any(|room| {
+            audience
+                .memberships
+                .iter()
+                .any(|membership| membership.room == *room && was_in(membership))
+        })
     });
     // Asked last: what was there to be read is then known to have been whole.
     Ok((oldest(conn).await?.0 <= after.0 + 1).then_some((events, end)))
 }
 
 /// The keys of the audience's rooms, and of those that it hears without being in them.
-async fn keys(conn: &mut Conn, audience: &Audience) -> QueryResult<HashMap<String, Span>> {
-    let Audience { namespace, user, stays } = audience;
-    let key = |room: &str| key_of(namespace, room);
-    let mut keys: HashMap<String, Span> =
-        stays.iter().map(|stay| (key(&stay.room), (stay.since, stay.until))).collect();
+async fn keys(
+    conn: &mut Conn,
+    audience: &ReplayAudience,
+) -> QueryResult<HashMap<String, EventIdRange>> {
+    let ReplayAudience { namespace, user, memberships } = audience;
+    let key = |room: &str| room_key(namespace, room);
+    let mut keys: HashMap<String, EventIdRange> = memberships
+        .iter()
+        .map(|membership| (key(&membership.room), (membership.since, membership.until)))
+        .collect();
     // A session's first rooms are as old as it is.
-    let Some(since) = stays.iter().map(|stay| stay.since).min() else { return Ok(keys) };
+    let Some(since) = memberships.iter().map(|membership| membership.since).min() else {
+        return Ok(keys);
+    };
     keys.insert(key(""), (since, None));
     let own = Room::User(*user).to_string();
-    if stays.iter().any(|stay| stay.room == own) {
+    if memberships.iter().any(|membership| membership.room == own) {
         let member_of = conversations::of_member(conn, *user).await?;
         keys.extend(
             member_of.into_iter().map(|id| (key(&Room::Members(id).to_string()), (since, None))),

@@ -40,9 +40,9 @@ pub(super) enum Claimed {
     /// The key is new and now ours, until the transaction ends.
     First,
     /// It was used with this body; this was answered, as JSON.
-    Before(String),
+    Repeated(String),
     /// It was used with another body.
-    Otherwise,
+    OtherBody,
 }
 
 /// Takes the key, or finds what it was used for. On PostgreSQL this waits for a transaction that
@@ -67,7 +67,7 @@ pub(super) async fn claim(tx: &mut Tx, claim: &Claim) -> QueryResult<Claimed> {
     let id = (claim.user, claim.method.as_str(), claim.path.as_str(), claim.key.as_str());
     let (hash, first): (Vec<u8>, String) =
         query!(tx.conn(), |c| idempotency_keys.find(id).select((body_hash, answer)).first(c))?;
-    Ok(if hash == claim.body_hash { Claimed::Before(first) } else { Claimed::Otherwise })
+    Ok(if hash == claim.body_hash { Claimed::Repeated(first) } else { Claimed::OtherBody })
 }
 
 /// Keeps the answer, JSON text, under the key that a write has claimed; also later, one that was

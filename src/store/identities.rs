@@ -1,10 +1,5 @@
 //! Who users are for others that sign tokens.
 
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
-
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
 
 use crate::model::{OutsideId, Timestamp, UserId};

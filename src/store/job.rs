@@ -4,18 +4,20 @@
 //! A caller that goes away leaves its write behind: it still runs, commits and is announced. A read
 //! nobody waits for is skipped.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::time::Instant;
 
+use diesel::QueryResult;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use crate::error::Error;
-use crate::store::batched::Kind;
+use crate::event::NewEvent;
 use crate::store::conn::{Conn, LocalFuture};
 use crate::store::idempotency::{self, Claim, Claimed, Once};
-use crate::store::{Ticket, Tx};
+use crate::store::tx::Step;
+use crate::store::{BudgetPermit, Tx};
 
 /// What the queues carry.
 pub(super) enum Message<J> {
@@ -27,7 +29,7 @@ pub(super) enum Message<J> {
 /// A write, its share of the publisher's budget, and when its caller began to wait.
 pub(super) struct QueuedWrite {
     pub(super) job: Box<dyn WriteJob>,
-    pub(super) ticket: Ticket,
+    pub(super) permit: BudgetPermit,
     pub(super) since: Instant,
 }
 
@@ -43,7 +45,7 @@ pub(super) trait WriteJob: Any + Send {
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> LocalFuture<'a, bool>;
 
     /// With which others it can be run together, instead of `run`.
-    fn kind(&self) -> Option<Kind> {
+    fn kind(&self) -> Option<BatchKind> {
         None
     }
 
@@ -55,14 +57,41 @@ pub(super) trait WriteJob: Any + Send {
     fn answer(self: Box<Self>, overtaken: Option<Error>);
 }
 
+/// The steps of each write of a batch, in the batch's order.
+pub(super) type BatchSteps = Vec<Vec<Step<NewEvent>>>;
+
+/// Runs writes of one kind in one transaction.
+type RunBatch =
+    for<'a> fn(&'a mut Tx, Vec<&'a mut dyn WriteJob>) -> LocalFuture<'a, QueryResult<BatchSteps>>;
+
+/// Which writes can run together, and how.
+#[derive(Clone, Copy)]
+pub(super) struct BatchKind {
+    id: TypeId,
+    /// All writes must be of this kind.
+    pub(super) run: RunBatch,
+}
+
+impl BatchKind {
+    pub(super) fn new(id: TypeId, run: RunBatch) -> Self {
+        Self { id, run }
+    }
+}
+
+impl PartialEq for BatchKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
 /// Who waits for a job, and what it came to.
-pub(super) struct Answer<T> {
+pub(super) struct CallerReply<T> {
     /// Still none when the job panicked.
     outcome: Option<Result<T, Error>>,
     caller: oneshot::Sender<Result<T, Error>>,
 }
 
-impl<T> Answer<T> {
+impl<T> CallerReply<T> {
     pub(super) fn to(caller: oneshot::Sender<Result<T, Error>>) -> Self {
         Self { outcome: None, caller }
     }
@@ -86,14 +115,14 @@ impl<T> Answer<T> {
     }
 }
 
-pub(super) struct Write<T, F> {
+pub(super) struct ClosureWrite<T, F> {
     claim: Option<Claim>,
     /// Taken by `run`.
     work: Option<F>,
-    answer: Answer<T>,
+    answer: CallerReply<T>,
 }
 
-impl<T, F> Write<T, F>
+impl<T, F> ClosureWrite<T, F>
 where
     F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
     T: Serialize + DeserializeOwned + Send + 'static,
@@ -103,7 +132,7 @@ where
             Once::No => None,
             Once::Key(claim) => Some(claim),
         };
-        Self { claim, work: Some(work), answer: Answer::to(caller) }
+        Self { claim, work: Some(work), answer: CallerReply::to(caller) }
     }
 }
 
@@ -125,12 +154,12 @@ where
             idempotency::keep_answer(tx, claim, &json).await?;
             Ok(answer)
         }
-        Claimed::Before(json) => serde_json::from_str(&json).map_err(unreadable),
-        Claimed::Otherwise => Err(Error::KeyReused),
+        Claimed::Repeated(json) => serde_json::from_str(&json).map_err(unreadable),
+        Claimed::OtherBody => Err(Error::KeyReused),
     }
 }
 
-impl<T, F> WriteJob for Write<T, F>
+impl<T, F> WriteJob for ClosureWrite<T, F>
 where
     F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
     T: Serialize + DeserializeOwned + Send + 'static,
@@ -167,21 +196,21 @@ pub(super) trait ReadJob: Send {
     fn answer(self: Box<Self>, overtaken: Option<Error>);
 }
 
-pub(super) struct Read<T, F> {
+pub(super) struct ClosureRead<T, F> {
     /// Taken by `run`.
     work: Option<F>,
-    answer: Answer<T>,
+    answer: CallerReply<T>,
 }
 
-impl<T, F> Read<T, F> {
+impl<T, F> ClosureRead<T, F> {
     pub(super) fn new(work: F, caller: oneshot::Sender<Result<T, Error>>) -> Self {
-        Self { work: Some(work), answer: Answer::to(caller) }
+        Self { work: Some(work), answer: CallerReply::to(caller) }
     }
 }
 
-impl<T, F> ReadJob for Read<T, F>
+impl<T, F> ReadJob for ClosureRead<T, F>
 where
-    F: AsyncFnOnce(&mut Conn) -> diesel::QueryResult<T> + Send + 'static,
+    F: AsyncFnOnce(&mut Conn) -> QueryResult<T> + Send + 'static,
     T: Send + 'static,
 {
     fn run<'a>(&'a mut self, conn: &'a mut Conn) -> LocalFuture<'a, ()> {

@@ -1,9 +1,4 @@
-//! Messages: insert, many at once, by the sender's own names, places, history.
-
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
+//! Messages: insert, many at once, by the sender's own keys, places, history.
 
 use std::collections::HashMap;
 
@@ -22,7 +17,7 @@ use crate::store::{Conn, Tx};
 pub struct NewMessage {
     pub conversation: ConversationId,
     /// The conversation's next, while it is held
-    /// ([`conversations::hold`](crate::store::conversations::hold)).
+    /// ([`conversations::lock`](crate::store::conversations::lock)).
     pub seq: i64,
     pub sender: UserId,
     pub content: String,
@@ -31,11 +26,11 @@ pub struct NewMessage {
     pub client_id: Option<String>,
 }
 
-/// How a sender names a message: by an id of its own, which means something in one conversation.
-pub type Name = (ConversationId, UserId, String);
+/// How a sender keys a message: by an id of its own, which means something in one conversation.
+pub type MessageKey = (ConversationId, UserId, String);
 
 /// Which of a conversation's messages, and how many.
-pub struct Page {
+pub struct MessagePage {
     pub conversation: ConversationId,
     /// Only those sent before this one.
     pub before: Option<MessageId>,
@@ -158,16 +153,19 @@ impl QueryFragment<Pg> for InsertAll<'_> {
     }
 }
 
-/// Those messages that are there by these names.
-pub async fn by_names(conn: &mut Conn, names: &[Name]) -> QueryResult<HashMap<Name, Message>> {
-    if names.is_empty() {
+/// Those messages that are there by these keys.
+pub async fn by_keys(
+    conn: &mut Conn,
+    keys: &[MessageKey],
+) -> QueryResult<HashMap<MessageKey, Message>> {
+    if keys.is_empty() {
         return Ok(HashMap::new());
     }
     // All that have one's conversation, another's sender and a third one's id; hardly more than are
     // wanted, as ids go.
-    let conversations: Vec<_> = names.iter().map(|(conversation, ..)| *conversation).collect();
-    let senders: Vec<_> = names.iter().map(|(_, sender, _)| *sender).collect();
-    let ids: Vec<_> = names.iter().map(|(.., id)| id.as_str()).collect();
+    let conversations: Vec<_> = keys.iter().map(|(conversation, ..)| *conversation).collect();
+    let senders: Vec<_> = keys.iter().map(|(_, sender, _)| *sender).collect();
+    let ids: Vec<_> = keys.iter().map(|(.., id)| id.as_str()).collect();
     let found: Vec<Message> = query!(conn, |c| {
         messages::table
             .filter(messages::conversation_id.eq_any(conversations))
@@ -199,7 +197,7 @@ pub async fn seq(
 }
 
 /// A page of a conversation's messages, newest first. In one conversation ids grow as `seq` does.
-pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<Message>> {
+pub async fn list(conn: &mut Conn, page: &MessagePage) -> QueryResult<Vec<Message>> {
     query!(conn, |c| {
         let mut rows = messages::table
             .filter(messages::conversation_id.eq(page.conversation))

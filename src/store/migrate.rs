@@ -25,21 +25,21 @@ pub(super) fn sqlite(conn: &mut SqliteConnection, run: bool) -> Result<(), OpenE
     }
     // Looked at again under the write lock: another process may be at it.
     conn.immediate_transaction(|conn| {
-        conn.run_pending_migrations(SQLITE).map_err(Failed::Migration)?;
+        conn.run_pending_migrations(SQLITE).map_err(MigrationFailure::Migration)?;
         Ok(())
     })
-    .map_err(|failed: Failed| match failed {
-        Failed::Migration(fault) => OpenError::Database(fault.to_string()),
-        Failed::Transaction(fault) => OpenError::database(fault),
+    .map_err(|failed: MigrationFailure| match failed {
+        MigrationFailure::Migration(fault) => OpenError::Database(fault.to_string()),
+        MigrationFailure::Transaction(fault) => OpenError::database(fault),
     })
 }
 
-enum Failed {
+enum MigrationFailure {
     Migration(Box<dyn std::error::Error + Send + Sync>),
     Transaction(diesel::result::Error),
 }
 
-impl From<diesel::result::Error> for Failed {
+impl From<diesel::result::Error> for MigrationFailure {
     fn from(fault: diesel::result::Error) -> Self {
         Self::Transaction(fault)
     }

@@ -54,11 +54,11 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use batched::Batched;
+pub use batched::BatchedWrite;
 pub use conn::Conn;
-pub use db::{Db, OpenError};
+pub use db::Db;
 pub use events::CommittedEvent;
-pub use fault::{is_missing_reference, is_taken};
+pub use fault::{OpenError, is_missing_reference, is_taken};
 pub use idempotency::{Claim, Once};
-pub use publish::{Committed, Publisher, Silent, Ticket};
+pub use publish::{BudgetPermit, Committed, NullPublisher, Publisher};
 pub use tx::Tx;

@@ -1,10 +1,5 @@
 //! Notifications: insert, list, count, mark read, delete.
 
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
-
 use diesel::sql_types::Bool;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
@@ -14,7 +9,7 @@ use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
 /// Which notifications of one user, and how many.
-pub struct Page {
+pub struct NotificationPage {
     pub user_id: UserId,
     pub unread_only: bool,
     /// Only those that came before this one.
@@ -40,7 +35,7 @@ pub(super) fn unread_of(user: UserId) -> _ {
 /// rows are changed: then what is counted here is still true when it is announced, and two
 /// transactions that change the same rows do not wait for each other. SQLite's writes are alone
 /// anyway. Gives those of the users that are still there.
-pub async fn hold(tx: &mut Tx, ids: &[UserId]) -> QueryResult<Vec<UserId>> {
+pub async fn lock_users(tx: &mut Tx, ids: &[UserId]) -> QueryResult<Vec<UserId>> {
     match tx.conn() {
         Conn::Sqlite(_) => Ok(ids.to_vec()),
         Conn::Postgres(conn) => {
@@ -80,8 +75,8 @@ pub async fn insert(tx: &mut Tx, user_id: UserId, notice: &Notice) -> QueryResul
 }
 
 /// A page of a user's notifications, newest first.
-pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<Notification>> {
-    let Page { user_id, before, limit, .. } = *page;
+pub async fn list(conn: &mut Conn, page: &NotificationPage) -> QueryResult<Vec<Notification>> {
+    let NotificationPage { user_id, before, limit, .. } = *page;
     let older = notifications::id.lt(before.unwrap_or(NotificationId(i64::MAX)));
     let newest = notifications::id.desc();
     if page.unread_only {

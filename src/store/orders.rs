@@ -1,10 +1,5 @@
 //! Orders: insert, one or many, by id, list, advance; their items.
 
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
-
 use std::collections::HashMap;
 
 use diesel::pg::Pg;
@@ -24,7 +19,7 @@ pub struct NewOrder {
 }
 
 /// Which orders, and how many.
-pub struct Page {
+pub struct OrderPage {
     /// Those of one customer, or all.
     pub customer_id: Option<UserId>,
     /// Only those placed before this one.
@@ -128,7 +123,7 @@ pub async fn by_id(conn: &mut Conn, id: OrderId) -> QueryResult<Option<OrderDeta
 }
 
 /// A page of orders with their customers, newest first, in one query.
-pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<OrderDetail>> {
+pub async fn list(conn: &mut Conn, page: &OrderPage) -> QueryResult<Vec<OrderDetail>> {
     query!(conn, |c| {
         let mut rows = orders::table
             .left_join(users::table)

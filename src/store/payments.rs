@@ -1,10 +1,5 @@
 //! Payments: what is due, paying, the payments themselves.
 
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
-
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
 
 use crate::model::{Money, OrderId, OrderStatus, PaymentId, Timestamp};

@@ -1,10 +1,5 @@
 //! Products: insert, touch, change, delete, by id, list; their stock.
 
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
-
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
 use crate::model::{Money, Product, ProductId, Timestamp, UserId};
@@ -13,7 +8,7 @@ use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
 /// A product to be, or what is to become of one.
-pub struct Content {
+pub struct ProductContent {
     pub name: String,
     pub description: Option<String>,
     pub price: Money,
@@ -22,14 +17,14 @@ pub struct Content {
 }
 
 /// Which products, and how many.
-pub struct Page {
+pub struct ProductPage {
     /// Only those added before this one.
     pub before: Option<ProductId>,
     pub limit: i64,
 }
 
 /// Adds a product.
-pub async fn insert(tx: &mut Tx, owner: UserId, new: Content) -> QueryResult<Product> {
+pub async fn insert(tx: &mut Tx, owner: UserId, new: ProductContent) -> QueryResult<Product> {
     let now = Timestamp::now();
     let row = (
         products::name.eq(new.name),
@@ -61,7 +56,7 @@ pub async fn touch(tx: &mut Tx, id: ProductId) -> QueryResult<Option<Product>> {
 }
 
 /// As [`touch`], for what changes nothing about the product itself.
-pub async fn hold(tx: &mut Tx, id: ProductId) -> QueryResult<Option<Product>> {
+pub async fn lock(tx: &mut Tx, id: ProductId) -> QueryResult<Option<Product>> {
     match tx.conn() {
         // The one writer there is: nothing else changes meanwhile, and there is no such clause.
         conn @ Conn::Sqlite(_) => by_id(conn, id).await,
@@ -73,7 +68,7 @@ pub async fn hold(tx: &mut Tx, id: ProductId) -> QueryResult<Option<Product>> {
 }
 
 /// Gives a product that was [touched](touch) new content.
-pub async fn change(tx: &mut Tx, id: ProductId, to: Content) -> QueryResult<Product> {
+pub async fn change(tx: &mut Tx, id: ProductId, to: ProductContent) -> QueryResult<Product> {
     let row = (
         products::name.eq(to.name),
         products::description.eq(to.description),
@@ -128,7 +123,7 @@ pub async fn by_id(conn: &mut Conn, id: ProductId) -> QueryResult<Option<Product
 }
 
 /// A page of products, newest first.
-pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<Product>> {
+pub async fn list(conn: &mut Conn, page: &ProductPage) -> QueryResult<Vec<Product>> {
     let older = products::id.lt(page.before.unwrap_or(ProductId(i64::MAX)));
     query!(conn, |c| {
         products::table

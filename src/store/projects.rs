@@ -1,10 +1,5 @@
 //! Projects: insert, touch, change, by id, list; their members; their stages.
 
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
-
 use diesel::dsl::exists;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
@@ -14,14 +9,14 @@ use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
 /// A project to be, or what is to become of one.
-pub struct Content {
+pub struct ProjectContent {
     pub name: String,
     pub description: Option<String>,
     pub status: String,
 }
 
 /// Which of a member's projects, and how many.
-pub struct Page {
+pub struct ProjectPage {
     pub member: UserId,
     /// Only those made before this one.
     pub before: Option<ProjectId>,
@@ -29,7 +24,7 @@ pub struct Page {
 }
 
 /// Adds a project, without members.
-pub async fn insert(tx: &mut Tx, owner: UserId, new: Content) -> QueryResult<Project> {
+pub async fn insert(tx: &mut Tx, owner: UserId, new: ProjectContent) -> QueryResult<Project> {
     let now = Timestamp::now();
     let row = (
         projects::name.eq(new.name),
@@ -59,7 +54,7 @@ pub async fn touch(tx: &mut Tx, id: ProjectId) -> QueryResult<Option<Project>> {
 }
 
 /// Gives a project that was [touched](touch) new content.
-pub async fn change(tx: &mut Tx, id: ProjectId, to: Content) -> QueryResult<Project> {
+pub async fn change(tx: &mut Tx, id: ProjectId, to: ProjectContent) -> QueryResult<Project> {
     let row = (
         projects::name.eq(to.name),
         projects::description.eq(to.description),
@@ -77,7 +72,7 @@ pub async fn by_id(conn: &mut Conn, id: ProjectId) -> QueryResult<Option<Project
 }
 
 /// A page of a member's projects, newest first.
-pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<Project>> {
+pub async fn list(conn: &mut Conn, page: &ProjectPage) -> QueryResult<Vec<Project>> {
     query!(conn, |c| {
         let mut rows = project_members::table
             .inner_join(projects::table)
@@ -100,7 +95,7 @@ pub async fn is_member(conn: &mut Conn, id: ProjectId, user: UserId) -> QueryRes
 
 /// As [`is_member`], and so until the commit: a removal waits for that. For what must not come
 /// behind one.
-pub async fn hold_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult<bool> {
+pub async fn lock_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult<bool> {
     let row = project_members::table.find((id, user)).select(project_members::user_id);
     let found: Option<UserId> = match tx.conn() {
         // The one writer there is: nothing else changes meanwhile, and there is no such clause.

@@ -11,7 +11,7 @@ use crate::store::tx::Step;
 
 /// A share of the publisher's budget of bytes in flight. Opaque here: taken before a write, carried
 /// with it, given back inside [`Committed`] (or dropped when nothing is to be announced).
-pub type Ticket = Box<dyn Any + Send>;
+pub type BudgetPermit = Box<dyn Any + Send>;
 
 /// Announces committed events.
 pub trait Publisher: Send + Sync {
@@ -21,7 +21,8 @@ pub trait Publisher: Send + Sync {
 
     /// Waits for a share of the budget. Taken in the caller's task, before its write is queued: who
     /// cannot be announced is not written.
-    fn admit<'a>(&'a self, bytes: usize) -> Pin<Box<dyn Future<Output = Ticket> + Send + 'a>>;
+    fn admit<'a>(&'a self, bytes: usize)
+    -> Pin<Box<dyn Future<Output = BudgetPermit> + Send + 'a>>;
 
     /// Hands committed events on. Called in log order, never by two threads at once, and must not
     /// wait. `routed` has to run once they have been routed: it answers those who wait for the
@@ -33,17 +34,17 @@ pub trait Publisher: Send + Sync {
 /// one, so nothing else can be published.
 pub struct Committed {
     steps: Vec<Step<CommittedEvent>>,
-    tickets: Vec<Ticket>,
+    permits: Vec<BudgetPermit>,
 }
 
 impl Committed {
-    pub(super) fn new(steps: Vec<Step<CommittedEvent>>, tickets: Vec<Ticket>) -> Self {
-        Self { steps, tickets }
+    pub(super) fn new(steps: Vec<Step<CommittedEvent>>, permits: Vec<BudgetPermit>) -> Self {
+        Self { steps, permits }
     }
 
     /// The budget to give back when all events have left.
-    pub fn take_tickets(&mut self) -> Vec<Ticket> {
-        std::mem::take(&mut self.tickets)
+    pub fn take_permits(&mut self) -> Vec<BudgetPermit> {
+        std::mem::take(&mut self.permits)
     }
 
     /// Gives each run of events to `publish`, and does in between what was to be done after a
@@ -58,11 +59,11 @@ impl Committed {
         for step in self.steps {
             match step {
                 Step::Event(event) => events.push(event),
-                Step::Then(then) => {
+                Step::AfterCommit(action) => {
                     if !events.is_empty() {
                         publish(std::mem::take(&mut events));
                     }
-                    then();
+                    action();
                 }
             }
         }
@@ -71,13 +72,16 @@ impl Committed {
 }
 
 /// Announces nothing: for commands that work beside a server, and for tests that do not look.
-pub struct Silent;
+pub struct NullPublisher;
 
-impl Publisher for Silent {
+impl Publisher for NullPublisher {
     fn begin(&self, _start: LogPosition, _last: Vec<CommittedEvent>) {}
 
-    fn admit<'a>(&'a self, _bytes: usize) -> Pin<Box<dyn Future<Output = Ticket> + Send + 'a>> {
-        Box::pin(std::future::ready(Box::new(()) as Ticket))
+    fn admit<'a>(
+        &'a self,
+        _bytes: usize,
+    ) -> Pin<Box<dyn Future<Output = BudgetPermit> + Send + 'a>> {
+        Box::pin(std::future::ready(Box::new(()) as BudgetPermit))
     }
 
     fn publish(&self, committed: Committed, routed: Box<dyn FnOnce() + Send>) {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use diesel::sqlite::SqliteConnection;
 use tokio::sync::mpsc;
 
-use crate::store::conn::{Conn, Driver, guarded};
+use crate::store::conn::{Conn, ThreadExecutor, guarded};
 use crate::store::job::{Message, QueuedRead};
 
 /// The queue's other end, shared by the readers. Whoever has the lock waits for the next read; the
@@ -17,11 +17,11 @@ pub(super) type SharedQueue = Arc<Mutex<mpsc::Receiver<Message<QueuedRead>>>>;
 /// answer is dropped.
 pub(super) fn run(conn: SqliteConnection, queue: &SharedQueue) {
     let mut conn = Conn::Sqlite(conn);
-    let driver = Driver::new();
+    let executor = ThreadExecutor::new();
     loop {
         match next(queue) {
             Some(QueuedRead { mut job, .. }) => {
-                driver.run(guarded(job.run(&mut conn)));
+                executor.run(guarded(job.run(&mut conn)));
                 job.answer(None);
             }
             None => return,

@@ -1,10 +1,5 @@
 //! Reviews: insert, list.
 
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
-
 use diesel::{ExpressionMethods, NullableExpressionMethods, QueryDsl, QueryResult};
 
 use crate::model::{ProductId, Review, ReviewId, Timestamp, User};
@@ -22,7 +17,7 @@ pub struct NewReview {
 }
 
 /// Which reviews of one product, and how many.
-pub struct Page {
+pub struct ReviewPage {
     pub product_id: ProductId,
     /// Only those written before this one.
     pub before: Option<ReviewId>,
@@ -57,7 +52,7 @@ pub async fn insert(tx: &mut Tx, new: NewReview) -> QueryResult<Review> {
 }
 
 /// A page of a product's reviews with their authors' names, newest first, in one query.
-pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<Review>> {
+pub async fn list(conn: &mut Conn, page: &ReviewPage) -> QueryResult<Vec<Review>> {
     let older = reviews::id.lt(page.before.unwrap_or(ReviewId(i64::MAX)));
     let columns = (
         reviews::id,

@@ -1,7 +1,5 @@
 //! Random keys that outlive a restart, made once.
 
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does")]
-
 use diesel::{ExpressionMethods, QueryDsl, QueryResult};
 
 use crate::schema::secrets;

@@ -1,7 +1,5 @@
 //! Sessions that can be resumed: one row each, and the rooms that it has joined by itself.
 
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does")]
-
 use diesel::dsl::exists;
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable,
@@ -17,21 +15,23 @@ use crate::store::{Conn, Tx, events, tokens};
 const REMEMBERED: i64 = 64;
 
 /// One stay of a session.
-pub struct Stay<'a> {
+pub struct SessionConnection<'a> {
     pub sid: &'a str,
     pub namespace: &'a str,
     pub user: UserId,
-    pub attachment: i64,
+    pub connection_no: i64,
 }
 
 /// Adds a session. One of a user who is gone is not added.
-pub async fn open(tx: &mut Tx, stay: &Stay<'_>) -> QueryResult<()> {
-    let Some(generation) = tokens::generation(tx.conn(), stay.user).await? else { return Ok(()) };
+pub async fn open(tx: &mut Tx, connection: &SessionConnection<'_>) -> QueryResult<()> {
+    let Some(generation) = tokens::generation(tx.conn(), connection.user).await? else {
+        return Ok(());
+    };
     let row = (
-        sessions::sid.eq(stay.sid),
-        sessions::namespace.eq(stay.namespace),
-        sessions::user_id.eq(stay.user),
-        sessions::attachment.eq(stay.attachment),
+        sessions::sid.eq(connection.sid),
+        sessions::namespace.eq(connection.namespace),
+        sessions::user_id.eq(connection.user),
+        sessions::connection_no.eq(connection.connection_no),
         sessions::token_generation.eq(generation),
     );
     query!(tx.conn(), |c| diesel::insert_into(sessions::table)
@@ -45,19 +45,23 @@ pub async fn open(tx: &mut Tx, stay: &Stay<'_>) -> QueryResult<()> {
 /// before all of its user's tokens ended. Gives what its client surely has, if anything.
 pub async fn reopen(
     tx: &mut Tx,
-    stay: &Stay<'_>,
+    connection: &SessionConnection<'_>,
     since: Timestamp,
 ) -> QueryResult<Option<Option<LogPosition>>> {
-    let Some(generation) = tokens::generation(tx.conn(), stay.user).await? else { return Ok(None) };
+    let Some(generation) = tokens::generation(tx.conn(), connection.user).await? else {
+        return Ok(None);
+    };
     let confirmed: Option<(Option<Epoch>, Option<EventId>)> = query!(tx.conn(), |c| {
         let own = sessions::table
-            .find(stay.sid)
-            .filter(sessions::namespace.eq(stay.namespace))
-            .filter(sessions::user_id.eq(stay.user))
+            .find(connection.sid)
+            .filter(sessions::namespace.eq(connection.namespace))
+            .filter(sessions::user_id.eq(connection.user))
             .filter(sessions::token_generation.eq(generation))
             .filter(sessions::closed_at.is_null().or(sessions::closed_at.gt(since)));
-        let again =
-            (sessions::attachment.eq(stay.attachment), sessions::closed_at.eq(None::<Timestamp>));
+        let again = (
+            sessions::connection_no.eq(connection.connection_no),
+            sessions::closed_at.eq(None::<Timestamp>),
+        );
         let confirmed = (sessions::confirmed_epoch, sessions::confirmed_id);
         diesel::update(own).set(again).returning(confirmed).get_result(c)
     })
@@ -87,16 +91,16 @@ pub async fn rooms(conn: &mut Conn, sid: &str) -> QueryResult<Vec<SessionRoom>> 
 pub async fn close(
     tx: &mut Tx,
     sid: &str,
-    attachment: i64,
+    connection_no: i64,
     confirmed: Option<LogPosition>,
 ) -> QueryResult<()> {
     query!(tx.conn(), |c| {
-        let own = sessions::table.find(sid).filter(sessions::attachment.eq(attachment));
+        let own = sessions::table.find(sid).filter(sessions::connection_no.eq(connection_no));
         diesel::update(own).set(sessions::closed_at.eq(Timestamp::now())).execute(c)
     })?;
     let Some(LogPosition { epoch, id }) = confirmed else { return Ok(()) };
     query!(tx.conn(), |c| {
-        let own = sessions::table.find(sid).filter(sessions::attachment.eq(attachment));
+        let own = sessions::table.find(sid).filter(sessions::connection_no.eq(connection_no));
         diesel::update(own)
             .set((sessions::confirmed_epoch.eq(epoch), sessions::confirmed_id.eq(id)))
             .execute(c)
@@ -105,8 +109,8 @@ pub async fn close(
 }
 
 /// That stay ended for good, and the session with it.
-pub async fn end(tx: &mut Tx, sid: &str, attachment: i64) -> QueryResult<()> {
-    let own = sessions::table.find(sid).filter(sessions::attachment.eq(attachment));
+pub async fn end(tx: &mut Tx, sid: &str, connection_no: i64) -> QueryResult<()> {
+    let own = sessions::table.find(sid).filter(sessions::connection_no.eq(connection_no));
     query!(tx.conn(), |c| diesel::delete(own).execute(c)).map(|_| ())
 }
 
@@ -134,8 +138,8 @@ pub async fn purge(tx: &mut Tx, since: Timestamp, most: i64) -> QueryResult<usiz
 }
 
 /// That stay of the session is in the room from here on. Nothing happens when it is over.
-pub async fn join(tx: &mut Tx, sid: &str, attachment: i64, room: &str) -> QueryResult<()> {
-    if !is_current(tx, sid, attachment).await? {
+pub async fn join(tx: &mut Tx, sid: &str, connection_no: i64, room: &str) -> QueryResult<()> {
+    if !is_current(tx, sid, connection_no).await? {
         return Ok(());
     }
     let head = events::head(tx).await?;
@@ -157,8 +161,8 @@ pub async fn join(tx: &mut Tx, sid: &str, attachment: i64, room: &str) -> QueryR
 
 /// That stay of the session is out of the room from here on. What it was not to hear while it was
 /// there is remembered, for so many rooms.
-pub async fn leave(tx: &mut Tx, sid: &str, attachment: i64, room: &str) -> QueryResult<()> {
-    if !is_current(tx, sid, attachment).await? {
+pub async fn leave(tx: &mut Tx, sid: &str, connection_no: i64, room: &str) -> QueryResult<()> {
+    if !is_current(tx, sid, connection_no).await? {
         return Ok(());
     }
     let head = events::head(tx).await?;
@@ -181,13 +185,13 @@ pub async fn leave(tx: &mut Tx, sid: &str, attachment: i64, room: &str) -> Query
     query!(tx.conn(), |c| diesel::delete(too_many).execute(c)).map(|_| ())
 }
 
-async fn is_current(tx: &mut Tx, sid: &str, attachment: i64) -> QueryResult<bool> {
-    let current = sessions::table.find(sid).filter(sessions::attachment.eq(attachment));
+async fn is_current(tx: &mut Tx, sid: &str, connection_no: i64) -> QueryResult<bool> {
+    let current = sessions::table.find(sid).filter(sessions::connection_no.eq(connection_no));
     query!(tx.conn(), |c| diesel::select(exists(current)).get_result(c))
 }
 
 /// All sessions of that user are out of that room from here on.
-pub async fn put_out(tx: &mut Tx, user: UserId, room: &str) -> QueryResult<()> {
+pub async fn remove_user_from_room(tx: &mut Tx, user: UserId, room: &str) -> QueryResult<()> {
     let head = events::head(tx).await?;
     query!(tx.conn(), |c| {
         let own = sessions::table.filter(sessions::user_id.eq(user)).select(sessions::sid);

@@ -1,7 +1,5 @@
 //! Tokens that ended ahead of their time: one by its digest, or all of a user's by its generation.
 
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does")]
-
 use std::time::Duration;
 
 use diesel::dsl::exists;
@@ -24,7 +22,7 @@ const SEEN: Duration = Duration::from_secs(60 * 60);
 const MOST: i64 = 10_000;
 
 /// How things stand with a user's tokens.
-pub struct Standing {
+pub struct TokenStatus {
     pub user: UserId,
     /// The generation of a token that is made now.
     pub generation: i64,
@@ -37,11 +35,11 @@ pub struct Standing {
 
 /// How things stand with the tokens of whoever that is, and with this one. `None`: there is no such
 /// user.
-pub async fn standing(
+pub async fn token_status(
     conn: &mut Conn,
     holder: &Holder,
     token: &TokenId,
-) -> QueryResult<Option<Standing>> {
+) -> QueryResult<Option<TokenStatus>> {
     type Row = (UserId, i64, Option<Timestamp>, bool, Option<Timestamp>);
     let row: Option<Row> = query!(conn, |c| {
         let ended = exists(token_ends::table.filter(token_ends::digest.eq(token.0.as_slice())));
@@ -72,13 +70,13 @@ pub async fn standing(
         }
     })
     .optional()?;
-    let standing = |(user, generation, ended_at, has_ended, before): Row| Standing {
+    let status = |(user, generation, ended_at, has_ended, before): Row| TokenStatus {
         user,
         generation,
         ended_at: ended_at.max(before),
         has_ended,
     };
-    Ok(row.map(standing))
+    Ok(row.map(status))
 }
 
 /// Whom a token is made for, and its generation: as one read gives them, so that the role is not of

@@ -16,7 +16,7 @@ pub struct Tx {
 /// What follows a commit, one after another.
 pub(super) enum Step<E> {
     Event(E),
-    Then(Box<dyn FnOnce() + Send>),
+    AfterCommit(Box<dyn FnOnce() + Send>),
 }
 
 impl Tx {
@@ -40,7 +40,7 @@ impl Tx {
     /// Has this run after the commit in its place among all events, this write's and others':
     /// behind those that are announced before, ahead of those that come later. For what must not be
     /// overtaken, such as who may no longer hear a room. It must not wait.
-    pub fn after_commit(&mut self, then: impl FnOnce() + Send + 'static) {
-        self.steps.push(Step::Then(Box::new(then)));
+    pub fn after_commit(&mut self, action: impl FnOnce() + Send + 'static) {
+        self.steps.push(Step::AfterCommit(Box::new(action)));
     }
 }

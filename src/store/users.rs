@@ -1,10 +1,5 @@
 //! Users: insert, by id, by e-mail, list, change, delete.
 
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
-
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
 use crate::model::{Role, Timestamp, User, UserId};

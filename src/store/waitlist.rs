@@ -1,10 +1,5 @@
 //! Waitlists of products: add, remove, count, empty. Changed by who has the product
-//! [locked](crate::store::products::hold), but for a removal.
-
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
+//! [locked](crate::store::products::lock), but for a removal.
 
 use diesel::{
     ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult,

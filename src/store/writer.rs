@@ -15,11 +15,11 @@ use tokio::sync::mpsc;
 
 use crate::error::Error;
 use crate::model::Epoch;
-use crate::store::conn::{Conn, Driver, guarded};
+use crate::store::conn::{Conn, ThreadExecutor, guarded};
 use crate::store::fault::BUSY;
 use crate::store::job::{Message, QueuedWrite, WriteJob};
 use crate::store::tx::Step;
-use crate::store::{Committed, CommittedEvent, Publisher, Ticket, Tx, events};
+use crate::store::{BudgetPermit, Committed, CommittedEvent, Publisher, Tx, events};
 
 /// Writes in one transaction at most.
 const MAX_BATCH: usize = 256;
@@ -59,14 +59,14 @@ pub(super) struct Writer {
     epoch: Epoch,
     queue: mpsc::Receiver<Message<QueuedWrite>>,
     publisher: Arc<dyn Publisher>,
-    driver: Driver,
+    executor: ThreadExecutor,
 }
 
 /// What has run in the open transaction.
 #[derive(Default)]
 struct Batch {
     jobs: Vec<Box<dyn WriteJob>>,
-    tickets: Vec<Ticket>,
+    permits: Vec<BudgetPermit>,
 }
 
 impl Writer {
@@ -77,7 +77,7 @@ impl Writer {
         queue: mpsc::Receiver<Message<QueuedWrite>>,
         publisher: Arc<dyn Publisher>,
     ) -> Self {
-        Self { tx: Tx::new(conn), epoch, queue, publisher, driver: Driver::new() }
+        Self { tx: Tx::new(conn), epoch, queue, publisher, executor: ThreadExecutor::new() }
     }
 
     /// Until the queue is closed and empty.
@@ -85,12 +85,12 @@ impl Writer {
         while let Some(message) = self.queue.blocking_recv() {
             match message {
                 Message::Close => self.queue.close(),
-                Message::Job(first) => self.batch(first),
+                Message::Job(first) => self.run_batch(first),
             }
         }
     }
 
-    fn batch(&mut self, first: QueuedWrite) {
+    fn run_batch(&mut self, first: QueuedWrite) {
         if let Err(error) = self.execute(Begin) {
             tracing::warn!(%error, "no transaction could be begun");
             first.job.answer(Some(Error::Unavailable(BUSY)));
@@ -102,7 +102,7 @@ impl Writer {
         }
         let mut batch = Batch::default();
         let ran = self.run_waiting(first, &mut batch);
-        match ran.and_then(|()| self.seal()) {
+        match ran.and_then(|()| self.append_and_commit()) {
             Ok(steps) => self.announce(steps, batch),
             Err(error) => {
                 tracing::error!(%error, writes = batch.jobs.len(), "a batch of writes was rolled back");
@@ -120,10 +120,10 @@ impl Writer {
     fn run_waiting(&mut self, first: QueuedWrite, batch: &mut Batch) -> QueryResult<()> {
         let begun = Instant::now();
         let mut next = Some(first);
-        while let Some(QueuedWrite { mut job, ticket, .. }) = next {
+        while let Some(QueuedWrite { mut job, permit, .. }) = next {
             let ran = self.run_job(job.as_mut());
             batch.jobs.push(job);
-            batch.tickets.push(ticket);
+            batch.permits.push(permit);
             ran?;
             let full = batch.jobs.len() >= MAX_BATCH || begun.elapsed() >= MAX_BATCH_TIME;
             next = if full { None } else { self.waiting() };
@@ -145,7 +145,7 @@ impl Writer {
     fn run_job(&mut self, job: &mut dyn WriteJob) -> QueryResult<()> {
         self.execute(Savepoint)?;
         let mark = self.tx.steps.len();
-        let kept = self.driver.run(guarded(job.run(&mut self.tx))).unwrap_or(false);
+        let kept = self.executor.run(guarded(job.run(&mut self.tx))).unwrap_or(false);
         if !kept {
             self.tx.steps.truncate(mark);
             self.execute(RollbackToSavepoint)?;
@@ -154,20 +154,20 @@ impl Writer {
     }
 
     /// The last statements: the log, then the commit.
-    fn seal(&mut self) -> QueryResult<Vec<Step<CommittedEvent>>> {
+    fn append_and_commit(&mut self) -> QueryResult<Vec<Step<CommittedEvent>>> {
         let new = std::mem::take(&mut self.tx.steps);
-        let stored = self.driver.run(events::append(&mut self.tx.conn, self.epoch, new))?;
+        let stored = self.executor.run(events::append(&mut self.tx.conn, self.epoch, new))?;
         self.execute(Commit)?;
         Ok(stored)
     }
 
     fn announce(&self, steps: Vec<Step<CommittedEvent>>, batch: Batch) {
-        let Batch { jobs, tickets } = batch;
+        let Batch { jobs, permits } = batch;
         let answer = move || jobs.into_iter().for_each(|job| job.answer(None));
         if steps.is_empty() {
             answer();
         } else {
-            self.publisher.publish(Committed::new(steps, tickets), Box::new(answer));
+            self.publisher.publish(Committed::new(steps, permits), Box::new(answer));
         }
     }
 

@@ -8,16 +8,16 @@ use tokio::sync::Notify;
 
 use crate::store::Publisher;
 use crate::store::postgres::outbox::Origins;
-use crate::store::postgres::outbox::pending::Pending;
+use crate::store::postgres::outbox::pending::PendingWrites;
 use crate::store::postgres::pool::Connections;
 
 pub(super) struct PgContext {
     pub(super) connections: Connections,
     pub(super) publisher: Arc<dyn Publisher>,
     pub(super) origins: Origins,
-    pub(super) pending: Pending,
+    pub(super) pending: PendingWrites,
     /// Wakes the appender after a commit.
-    pub(super) kick: Notify,
+    pub(super) appender_wakeup: Notify,
     /// Set once no further write can come.
     pub(super) closed: Cell<bool>,
 }
@@ -28,8 +28,8 @@ impl PgContext {
             connections,
             publisher,
             origins: Origins::new(),
-            pending: Pending::default(),
-            kick: Notify::new(),
+            pending: PendingWrites::default(),
+            appender_wakeup: Notify::new(),
             closed: Cell::new(false),
         }
     }

@@ -13,18 +13,18 @@ use diesel_async::RunQueryDsl;
 use crate::model::{Epoch, EventId, LogPosition};
 use crate::schema::{epochs, log_head};
 use crate::store::Conn;
-use crate::store::epochs as stretches;
+use crate::store::epochs as epoch_rows;
 use crate::store::postgres::pool::connection;
 
 /// The epochs of the log, as an appender knows them.
-pub(super) struct Epochs {
+pub(super) struct EpochList {
     /// Number, epoch, first id; in the order of their numbers.
     rows: Vec<(i64, Epoch, EventId)>,
     /// What the newest was begun on.
     identity: Option<String>,
 }
 
-impl Epochs {
+impl EpochList {
     async fn load(conn: &mut Conn) -> QueryResult<Self> {
         let columns = (epochs::number, epochs::epoch, epochs::first_id);
         let rows =
@@ -40,7 +40,7 @@ impl Epochs {
             .iter()
             .rev()
             .find(|(_, _, first)| *first <= id)
-            .map_or(stretches::NONE, |row| row.1);
+            .map_or(epoch_rows::NONE, |row| row.1);
         LogPosition { epoch, id }
     }
 
@@ -51,7 +51,7 @@ impl Epochs {
     /// Where the log ends that is announced up to there: what comes next belongs to the newest
     /// epoch.
     pub(super) fn end(&self, id: EventId) -> LogPosition {
-        LogPosition { epoch: self.rows.last().map_or(stretches::NONE, |row| row.1), id }
+        LogPosition { epoch: self.rows.last().map_or(epoch_rows::NONE, |row| row.1), id }
     }
 
     /// Up to where what was announced is still what the log holds: where the first epoch after that
@@ -67,23 +67,23 @@ impl Epochs {
 }
 
 /// Begins an epoch when it is time for one, and tells which there are and from where on to
-/// announce. To be called in a transaction: it holds the log's head. `standing`: the newest epoch
+/// announce. To be called in a transaction: it holds the log's head. `known_state`: the newest epoch
 /// that was known, and up to where the log was announced; none at the start, which is the log's
 /// head.
-pub(super) async fn settle(
+pub(super) async fn refresh_epochs(
     conn: &mut Conn,
-    standing: Option<(i64, EventId)>,
-) -> QueryResult<(Epochs, EventId)> {
+    known_state: Option<(i64, EventId)>,
+) -> QueryResult<(EpochList, EventId)> {
     let head: EventId =
         log_head::table.select(log_head::last_id).for_update().first(connection(conn)).await?;
     let identity = identity(conn).await?;
-    let mut epochs = Epochs::load(conn).await?;
-    let (known, announced) = standing.unwrap_or((epochs.newest(), head));
+    let mut epochs = EpochList::load(conn).await?;
+    let (known, announced) = known_state.unwrap_or((epochs.newest(), head));
     let announced = epochs.good_up_to(known, announced);
     if epochs.identity.as_ref() != Some(&identity) || head < announced {
         tracing::info!(%identity, behind = head.0, "the log begins an epoch");
-        stretches::begin(conn, Some(&identity)).await?;
-        epochs = Epochs::load(conn).await?;
+        epoch_rows::begin(conn, Some(&identity)).await?;
+        epochs = EpochList::load(conn).await?;
     }
     Ok((epochs, announced.min(head)))
 }
@@ -106,7 +106,7 @@ async fn identity(conn: &mut Conn) -> QueryResult<String> {
     Ok(parts.join("/"))
 }
 
-macro_rules! question {
+macro_rules! scalar_query {
     ($name:ident: $type:ty, $sql:literal) => {
         #[derive(QueryId)]
         struct $name;
@@ -126,21 +126,21 @@ macro_rules! question {
 
 // A function that may not be called fails a query that only names it, so what may be is asked
 // first.
-question!(
+scalar_query!(
     MayCall: (Bool, Bool),
     "SELECT has_function_privilege('pg_control_system()', 'EXECUTE'), \
         has_function_privilege('pg_current_wal_lsn()', 'EXECUTE') AND has_function_privilege('pg_walfile_name(pg_lsn)', 'EXECUTE')"
 );
-question!(System: Text, "SELECT system_identifier::TEXT FROM pg_control_system()");
-question!(Timeline: Text, "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)");
-question!(Tables: Text, "SELECT oid || '.' || 'events'::REGCLASS::OID FROM pg_database WHERE datname = current_database()");
+scalar_query!(System: Text, "SELECT system_identifier::TEXT FROM pg_control_system()");
+scalar_query!(Timeline: Text, "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)");
+scalar_query!(Tables: Text, "SELECT oid || '.' || 'events'::REGCLASS::OID FROM pg_database WHERE datname = current_database()");
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn epochs() -> Epochs {
-        Epochs {
+    fn epochs() -> EpochList {
+        EpochList {
             rows: vec![
                 (1, Epoch(11), EventId(1)),
                 (2, Epoch(22), EventId(50)),

@@ -15,7 +15,7 @@
 //! | `pending` | this server's writes between COMMIT and announcement |
 //! | `appender` | rounds: from the outbox into the log, and on to the announcer |
 //! | `log` | the appender's statements |
-//! | `announce` | events in order, and what this server does beside them |
+//! | `announce` | events in order, and what this server does local them |
 //! | `identity` | which database this is, and its log's epochs |
 
 mod appender;
@@ -34,7 +34,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::LocalSet;
 
 use crate::config::{DatabaseSettings, PostgresUrl};
-use crate::store::batched::Kind;
+use crate::store::job::BatchKind;
 use crate::store::job::{Message, QueuedRead, QueuedWrite};
 use crate::store::postgres::appender::Appender;
 use crate::store::postgres::context::PgContext;
@@ -110,10 +110,10 @@ impl Server {
             let (together, gathered) = mpsc::channel(batch::MOST);
             let context_of = || Rc::clone(&context);
             let writes = serve(writes, WRITES, move |write| route(context_of(), together.clone(), write));
-            let reads = serve(reads, READS, |read| transaction::look_up(Rc::clone(&context), read));
+            let reads = serve(reads, READS, |read| transaction::run_read(Rc::clone(&context), read));
             tokio::join!(writes, reads, batch::serve(Rc::clone(&context), gathered));
             context.closed.set(true);
-            context.kick.notify_one();
+            context.appender_wakeup.notify_one();
             if tokio::time::timeout(CLOSE_TIMEOUT, appender).await.is_err() {
                 tracing::warn!("what was committed last could not be announced; it will be after the next start");
             }
@@ -151,7 +151,7 @@ async fn serve<J, F: Future<Output = ()> + 'static>(
 /// A write goes together with others of its kind, or by itself.
 async fn route(
     context: Rc<PgContext>,
-    together: mpsc::Sender<(Kind, QueuedWrite)>,
+    together: mpsc::Sender<(BatchKind, QueuedWrite)>,
     write: QueuedWrite,
 ) {
     match write.job.kind() {
@@ -159,7 +159,7 @@ async fn route(
             // Who takes them is there for as long as this queue is.
             let _ = together.send((kind, write)).await;
         }
-        None => transaction::transact(context, write).await,
+        None => transaction::run_write(context, write).await,
     }
 }
 

@@ -1,11 +1,11 @@
-//! What a write leaves for the log: a row of `outbox` per stored event, put there by its
+//! What a write leaves for the log: a row of `outbox` per stored event, insert there by its
 //! transaction's last statement, after all its row locks.
 //!
 //! So outbox ids rise along every chain of cause and effect: who waited for a lock that another
-//! write held, or read what it wrote, puts its rows behind. What a write has to do beside its
+//! write held, or read what it wrote, puts its rows behind. What a write has to do local its
 //! stored events (ephemeral events, things for after the commit) stays with this server, tied to
 //! the rows by the write's [`Origin`]; a write with nothing but such things leaves one row without
-//! an event, a mark that keeps its place.
+//! an event, a placeholder that keeps its place.
 
 pub(super) mod pending;
 
@@ -53,14 +53,14 @@ impl Origins {
 
 /// What this server does ahead of and behind a row of its own. No event in here is stored.
 #[derive(Default)]
-pub(super) struct Beside {
+pub(super) struct LocalSteps {
     pub(super) before: Vec<Step<CommittedEvent>>,
     pub(super) after: Vec<Step<CommittedEvent>>,
 }
 
 /// Puts the rows of a write, or of several that are one transaction, into the outbox, in order.
 #[derive(Default, QueryId)]
-pub(super) struct Put {
+pub(super) struct OutboxInsert {
     origins: Vec<i64>,
     namespaces: Vec<Option<String>>,
     names: Vec<Option<String>>,
@@ -76,35 +76,39 @@ pub(super) struct Put {
 /// In no room's name.
 const SEPARATOR: &str = "\u{1f}";
 
-impl Put {
-    /// Takes a write's steps apart: rows for the outbox, and what this server does beside each of
+impl OutboxInsert {
+    /// Takes a write's steps apart: rows for the outbox, and what this server does local each of
     /// them. There is at least one row.
-    pub(super) fn add(&mut self, origin: Origin, steps: Vec<Step<NewEvent>>) -> VecDeque<Beside> {
-        let mut beside: VecDeque<Beside> = VecDeque::new();
+    pub(super) fn add(
+        &mut self,
+        origin: Origin,
+        steps: Vec<Step<NewEvent>>,
+    ) -> VecDeque<LocalSteps> {
+        let mut local: VecDeque<LocalSteps> = VecDeque::new();
         let mut ahead = Vec::new();
         for step in steps {
             let own = match step {
                 Step::Event(event) if event.kind == Kind::Stored => {
                     self.push(origin, event);
-                    beside.push_back(Beside {
+                    local.push_back(LocalSteps {
                         before: std::mem::take(&mut ahead),
                         after: Vec::new(),
                     });
                     continue;
                 }
                 Step::Event(event) => Step::Event(committed(None, event)),
-                Step::Then(then) => Step::Then(then),
+                Step::AfterCommit(action) => Step::AfterCommit(action),
             };
-            match beside.back_mut() {
+            match local.back_mut() {
                 Some(row) => row.after.push(own),
                 None => ahead.push(own),
             }
         }
-        if beside.is_empty() {
-            self.push_mark(origin);
-            beside.push_back(Beside { before: ahead, after: Vec::new() });
+        if local.is_empty() {
+            self.push_placeholder(origin);
+            local.push_back(LocalSteps { before: ahead, after: Vec::new() });
         }
-        beside
+        local
     }
 
     fn push(&mut self, Origin(origin): Origin, event: NewEvent) {
@@ -117,7 +121,7 @@ impl Put {
         self.payloads.push(Some(event.data));
     }
 
-    fn push_mark(&mut self, Origin(origin): Origin) {
+    fn push_placeholder(&mut self, Origin(origin): Origin) {
         self.origins.push(origin);
         self.rooms.push(String::new());
         self.members.push(String::new());
@@ -132,7 +136,7 @@ fn joined<T: ToString>(parts: Vec<T>) -> String {
     parts.into_iter().map(|part| part.to_string()).collect::<Vec<_>>().join(SEPARATOR)
 }
 
-impl QueryFragment<Pg> for Put {
+impl QueryFragment<Pg> for OutboxInsert {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         type Texts = Array<Nullable<Text>>;
         // Ids are handed out behind the sort, and so in the order of the rows.
@@ -166,7 +170,7 @@ mod tests {
     use crate::model::{ConversationId, UserId};
 
     fn then() -> Step<NewEvent> {
-        Step::Then(Box::new(|| {}))
+        Step::AfterCommit(Box::new(|| {}))
     }
 
     fn stored() -> Step<NewEvent> {
@@ -178,10 +182,10 @@ mod tests {
     }
 
     fn shape(steps: Vec<Step<NewEvent>>) -> (Vec<bool>, Vec<(usize, usize)>) {
-        let mut put = Put::default();
-        let beside = put.add(Origin(1), steps);
-        let lengths = beside.iter().map(|row| (row.before.len(), row.after.len())).collect();
-        (put.names.iter().map(Option::is_some).collect(), lengths)
+        let mut insert = OutboxInsert::default();
+        let local = insert.add(Origin(1), steps);
+        let lengths = local.iter().map(|row| (row.before.len(), row.after.len())).collect();
+        (insert.names.iter().map(Option::is_some).collect(), lengths)
     }
 
     #[test]

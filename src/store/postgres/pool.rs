@@ -22,7 +22,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::config::PostgresUrl;
 use crate::store::OpenError;
 use crate::store::conn::Conn;
-use crate::store::fault::SILENT;
+use crate::store::fault::NO_ANSWER;
 
 /// How long a job may take from when it was queued, and a statement of the appender.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -68,7 +68,7 @@ impl Connector {
                 return Ok(conn);
             }
             Ok(Err(failed)) => failed,
-            Err(_) => (SILENT, "it took too long".to_owned()),
+            Err(_) => (NO_ANSWER, "it took too long".to_owned()),
         };
         self.health.failed(reason);
         // The fault's own text says more than the reason, and holds neither password nor URL.
@@ -152,14 +152,14 @@ struct State {
     /// Nobody tries before that.
     pause_until: Option<Instant>,
     /// Committed events could not be brought into the log lately.
-    log_stands_still: bool,
+    log_stalled: bool,
 }
 
 impl Health {
     /// What is wrong, in words for `/readyz`.
-    pub fn complaint(&self) -> Option<&'static str> {
+    pub fn problem(&self) -> Option<&'static str> {
         let state = self.state();
-        state.reason.or(if state.log_stands_still {
+        state.reason.or(if state.log_stalled {
             Some("Events cannot be added to the log")
         } else {
             None
@@ -167,7 +167,7 @@ impl Health {
     }
 
     pub(super) fn set_log_stands_still(&self, it_does: bool) {
-        self.state().log_stands_still = it_does;
+        self.state().log_stalled = it_does;
     }
 
     fn may_connect(&self) -> Result<(), &'static str> {
@@ -227,7 +227,7 @@ impl Connections {
     pub(super) async fn get(&self) -> Result<Conn, &'static str> {
         match self.pool.get().await {
             Ok(conn) => Ok(Conn::Postgres(Box::new(conn))),
-            Err(_) => Err(self.health.complaint().unwrap_or(UNREACHABLE)),
+            Err(_) => Err(self.health.problem().unwrap_or(UNREACHABLE)),
         }
     }
 

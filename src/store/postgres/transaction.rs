@@ -12,10 +12,10 @@ use tokio::time::{Instant, timeout_at};
 use crate::error::Error;
 use crate::store::Tx;
 use crate::store::conn::guarded;
-use crate::store::fault::{BUSY, SILENT, UNCONFIRMED};
+use crate::store::fault::{BUSY, NO_ANSWER, UNCONFIRMED};
 use crate::store::job::{QueuedRead, QueuedWrite};
 use crate::store::postgres::context::PgContext;
-use crate::store::postgres::outbox::{Origin, Put};
+use crate::store::postgres::outbox::{Origin, OutboxInsert};
 use crate::store::postgres::pool::{
     Connections, TIME_LIMIT, TransactionManager, connection, discard,
 };
@@ -23,84 +23,88 @@ use crate::store::postgres::pool::{
 /// How many connections are tried that turn out to be closed.
 const TRIES: usize = 3;
 
-pub(super) async fn look_up(context: Rc<PgContext>, read: QueuedRead) {
+pub(super) async fn run_read(context: Rc<PgContext>, read: QueuedRead) {
     let QueuedRead { mut job, since } = read;
     let until = Instant::from_std(since + TIME_LIMIT);
-    let mut conn = match timeout_at(until, context.connections.get()).await.unwrap_or(Err(SILENT)) {
-        Ok(conn) => conn,
-        Err(reason) => return job.answer(Some(Error::Unavailable(reason))),
-    };
+    let mut conn =
+        match timeout_at(until, context.connections.get()).await.unwrap_or(Err(NO_ANSWER)) {
+            Ok(conn) => conn,
+            Err(reason) => return job.answer(Some(Error::Unavailable(reason))),
+        };
     let Ok(ran) = timeout_at(until, guarded(job.run(&mut conn))).await else {
         discard(conn);
-        return job.answer(Some(Error::Unavailable(SILENT)));
+        return job.answer(Some(Error::Unavailable(NO_ANSWER)));
     };
     // After a panic something may still be under way on the connection.
     let gone = ran.is_none() || (job.is_faulty() && conn.is_gone().await);
-    let overtaken = (gone && ran.is_some()).then_some(Error::Unavailable(SILENT));
+    let overtaken = (gone && ran.is_some()).then_some(Error::Unavailable(NO_ANSWER));
     if gone {
         discard(conn);
     }
     job.answer(overtaken);
 }
 
-pub(super) async fn transact(context: Rc<PgContext>, write: QueuedWrite) {
-    let QueuedWrite { mut job, ticket, since } = write;
+pub(super) async fn run_write(context: Rc<PgContext>, write: QueuedWrite) {
+    let QueuedWrite { mut job, permit, since } = write;
     let until = Instant::from_std(since + TIME_LIMIT);
-    let mut tx = match timeout_at(until, begin(&context.connections)).await.unwrap_or(Err(SILENT)) {
-        Ok(tx) => tx,
-        Err(reason) => return job.answer(Some(Error::Unavailable(reason))),
-    };
+    let mut tx =
+        match timeout_at(until, begin(&context.connections)).await.unwrap_or(Err(NO_ANSWER)) {
+            Ok(tx) => tx,
+            Err(reason) => return job.answer(Some(Error::Unavailable(reason))),
+        };
     let Ok(ran) = timeout_at(until, guarded(job.run(&mut tx))).await else {
         discard(tx.conn);
-        return job.answer(Some(Error::Unavailable(SILENT)));
+        return job.answer(Some(Error::Unavailable(NO_ANSWER)));
     };
     if ran != Some(true) {
         let gone = roll_back(tx).await;
-        let overtaken = (gone && job.is_faulty()).then_some(Error::Unavailable(SILENT));
+        let overtaken = (gone && job.is_faulty()).then_some(Error::Unavailable(NO_ANSWER));
         return job.answer(overtaken);
     }
     let steps = std::mem::take(&mut tx.steps);
     if steps.is_empty() {
-        let committed = finish(tx, until).await;
+        let committed = commit_without_events(tx, until).await;
         let overtaken = (!committed).then_some(Error::Unavailable(UNCONFIRMED));
         return job.answer(overtaken);
     }
-    let (mut put, origin) = (Put::default(), context.origins.next());
-    let beside = put.add(origin, steps);
-    context.pending.enter(origin, beside, job, ticket, until.into_std());
-    seal(&context, tx, put, &[origin], until).await;
+    let (mut insert, origin) = (OutboxInsert::default(), context.origins.next());
+    let local = insert.add(origin, steps);
+    context.pending.enter(origin, local, job, permit, until.into_std());
+    commit_with_events(&context, tx, insert, &[origin], until).await;
 }
 
-/// Commits writes that are entered in `pending`, and whose rows for the outbox are `put`. Whoever
+/// Commits writes that are entered in `pending`, and whose rows for the outbox are `insert`. Whoever
 /// announces them answers; otherwise this does. Whether they are committed.
-pub(super) async fn seal(
+pub(super) async fn commit_with_events(
     context: &PgContext,
     mut tx: Tx,
-    put: Put,
+    insert: OutboxInsert,
     origins: &[Origin],
     until: Instant,
 ) -> bool {
-    let sealed = timeout_at(until, commit(&mut tx, Some(put))).await.unwrap_or(Sealed::Unknown);
-    if !matches!(sealed, Sealed::Committed) {
+    let outcome =
+        timeout_at(until, commit(&mut tx, Some(insert))).await.unwrap_or(CommitOutcome::Unknown);
+    if !matches!(outcome, CommitOutcome::Committed) {
         discard(tx.conn);
     }
     for origin in origins {
-        match sealed {
-            Sealed::Committed => context.pending.committed(*origin),
-            Sealed::RolledBack => context.pending.failed(*origin, Error::Unavailable(BUSY)),
-            Sealed::Unknown => context.pending.lost(*origin),
+        match outcome {
+            CommitOutcome::Committed => context.pending.committed(*origin),
+            CommitOutcome::RolledBack => context.pending.failed(*origin, Error::Unavailable(BUSY)),
+            CommitOutcome::Unknown => context.pending.lost(*origin),
         }
     }
-    let committed = matches!(sealed, Sealed::Committed);
+    let committed = matches!(outcome, CommitOutcome::Committed);
     if committed {
-        context.kick.notify_one();
+        context.appender_wakeup.notify_one();
     }
     committed
 }
 
 /// Commits what has nothing to announce.
-pub(super) async fn finish(mut tx: Tx, until: Instant) -> bool {
-    let committed = matches!(timeout_at(until, commit(&mut tx, None)).await, Ok(Sealed::Committed));
+pub(super) async fn commit_without_events(mut tx: Tx, until: Instant) -> bool {
+    let committed =
+        matches!(timeout_at(until, commit(&mut tx, None)).await, Ok(CommitOutcome::Committed));
     if !committed {
         discard(tx.conn);
     }
@@ -108,7 +112,7 @@ pub(super) async fn finish(mut tx: Tx, until: Instant) -> bool {
 }
 
 /// What became of a transaction.
-enum Sealed {
+enum CommitOutcome {
     Committed,
     RolledBack,
     /// COMMIT was sent.
@@ -126,7 +130,7 @@ pub(super) async fn begin(connections: &Connections) -> Result<Tx, &'static str>
             }
         }
     }
-    Err(SILENT)
+    Err(NO_ANSWER)
 }
 
 /// Whether the connection was lost.
@@ -141,19 +145,19 @@ pub(super) async fn roll_back(mut tx: Tx) -> bool {
     gone
 }
 
-async fn commit(tx: &mut Tx, put: Option<Put>) -> Sealed {
+async fn commit(tx: &mut Tx, insert: Option<OutboxInsert>) -> CommitOutcome {
     let conn = connection(&mut tx.conn);
-    if let Some(put) = put
-        && let Err(error) = put.execute(conn).await
+    if let Some(insert) = insert
+        && let Err(error) = insert.execute(conn).await
     {
         tracing::error!(%error, "a write was rolled back");
-        return Sealed::RolledBack;
+        return CommitOutcome::RolledBack;
     }
     match TransactionManager::commit_transaction(conn).await {
-        Ok(()) => Sealed::Committed,
+        Ok(()) => CommitOutcome::Committed,
         Err(error) => {
             tracing::warn!(%error, "a write's COMMIT was not confirmed");
-            Sealed::Unknown
+            CommitOutcome::Unknown
         }
     }
 }

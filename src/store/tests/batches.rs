@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn a_crowd_is_committed_together_and_published_in_log_order() {
-    let House { db, log, .. } = &sqlite_house();
+    let TestStore { db, log, .. } = &sqlite_store();
     run(async {
         let (release, holder) = hold(db);
         tokio::task::yield_now().await;
@@ -31,7 +31,7 @@ fn a_crowd_is_committed_together_and_published_in_log_order() {
 
 #[test]
 fn failures_and_panics_harm_no_neighbour_in_the_batch() {
-    let House { db, log, .. } = &sqlite_house();
+    let TestStore { db, log, .. } = &sqlite_store();
     run(async {
         let (release, holder) = hold(db);
         tokio::task::yield_now().await;
@@ -65,7 +65,7 @@ fn failures_and_panics_harm_no_neighbour_in_the_batch() {
 
 #[test]
 fn a_caller_that_goes_away_does_not_stop_its_write() {
-    let House { db, log, .. } = &sqlite_house();
+    let TestStore { db, log, .. } = &sqlite_store();
     run(async {
         let (release, holder) = hold(db);
         tokio::task::yield_now().await;
@@ -87,7 +87,7 @@ fn a_caller_that_goes_away_does_not_stop_its_write() {
 
 #[test]
 fn closing_finishes_what_is_queued_and_refuses_what_comes_later() {
-    let House { db, log, .. } = &sqlite_house();
+    let TestStore { db, log, .. } = &sqlite_store();
     run(async {
         let (release, holder) = hold(db);
         tokio::task::yield_now().await;
@@ -115,7 +115,7 @@ fn closing_finishes_what_is_queued_and_refuses_what_comes_later() {
 
 #[test]
 fn a_write_that_fails_leaves_no_row_no_event_and_no_gap() {
-    let House { db, log, .. } = &house();
+    let TestStore { db, log, .. } = &test_store();
     run(async {
         db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
         let failed = db
@@ -133,7 +133,7 @@ fn a_write_that_fails_leaves_no_row_no_event_and_no_gap() {
 
 #[test]
 fn a_panic_in_a_read_leaves_the_readers_alive() {
-    let House { db, .. } = &house();
+    let TestStore { db, .. } = &test_store();
     run(async {
         for _ in 0..4 {
             let failed: Result<(), Error> =
@@ -146,7 +146,7 @@ fn a_panic_in_a_read_leaves_the_readers_alive() {
 
 #[test]
 fn writes_in_parallel_are_published_in_log_order_without_a_gap() {
-    let House { db, log, .. } = &house();
+    let TestStore { db, log, .. } = &test_store();
     run(async {
         let crowd: Vec<_> = (0..100)
             .map(|minor| {
@@ -166,7 +166,7 @@ fn writes_in_parallel_are_published_in_log_order_without_a_gap() {
 #[test]
 fn what_is_to_be_done_after_a_commit_is_done_in_its_place_among_the_events_and_not_after_a_rollback()
  {
-    let House { db, log, .. } = &house();
+    let TestStore { db, log, .. } = &test_store();
     run(async {
         let mark = |log: &Arc<Recorder>| {
             let log = Arc::clone(log);

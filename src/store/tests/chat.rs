@@ -5,7 +5,7 @@ use crate::model::{ConversationId, Message, ProjectId};
 use crate::store::messages::{self, NewMessage};
 use crate::store::{conversations, projects};
 
-pub(super) async fn people<const N: usize>(db: &Db, emails: [&'static str; N]) -> [UserId; N] {
+pub(super) async fn add_users<const N: usize>(db: &Db, emails: [&'static str; N]) -> [UserId; N] {
     let mut ids = [UserId(0); N];
     for (id, email) in ids.iter_mut().zip(emails) {
         *id = add_user(db, email).await.expect("adds").id;
@@ -13,7 +13,7 @@ pub(super) async fn people<const N: usize>(db: &Db, emails: [&'static str; N]) -
     ids
 }
 
-pub(super) async fn talk(
+pub(super) async fn start_conversation(
     db: &Db,
     project: Option<ProjectId>,
     members: Vec<UserId>,
@@ -34,7 +34,7 @@ pub(super) async fn talk(
 
 async fn project(db: &Db, members: Vec<UserId>) -> ProjectId {
     let write = async move |tx: &mut Tx| {
-        let content = projects::Content {
+        let content = projects::ProjectContent {
             name: "Relaunch".into(),
             description: None,
             status: "active".into(),
@@ -48,18 +48,18 @@ async fn project(db: &Db, members: Vec<UserId>) -> ProjectId {
     db.write(Once::No, write).await.expect("writes")
 }
 
-async fn say(
+async fn send(
     db: &Db,
     conversation: ConversationId,
     sender: UserId,
     content: String,
     client_id: Option<&'static str>,
 ) -> Message {
-    try_say(db, conversation, sender, content, client_id).await.expect("writes")
+    try_send(db, conversation, sender, content, client_id).await.expect("writes")
 }
 
 /// As the verb does it, without who may.
-pub(super) async fn try_say(
+pub(super) async fn try_send(
     db: &Db,
     conversation: ConversationId,
     sender: UserId,
@@ -67,13 +67,13 @@ pub(super) async fn try_say(
     client_id: Option<&'static str>,
 ) -> Result<Message, Error> {
     let write = async move |tx: &mut Tx| {
-        let held = conversations::hold(tx, &[conversation])
+        let held = conversations::lock(tx, &[conversation])
             .await?
             .remove(&conversation)
             .expect("there is one");
         let names = client_id.map(|id| (conversation, sender, id.into()));
         if let Some(before) =
-            messages::by_names(tx.conn(), names.as_slice()).await?.into_values().next()
+            messages::by_keys(tx.conn(), names.as_slice()).await?.into_values().next()
         {
             return Ok(before);
         }
@@ -89,7 +89,7 @@ pub(super) async fn try_say(
 }
 
 pub(super) async fn history(db: &Db, conversation: ConversationId) -> Vec<Message> {
-    let page = messages::Page { conversation, before: None, limit: 1000 };
+    let page = messages::MessagePage { conversation, before: None, limit: 1000 };
     let mut all =
         db.read(async move |conn| messages::list(conn, &page).await).await.expect("reads");
     all.reverse();
@@ -98,7 +98,7 @@ pub(super) async fn history(db: &Db, conversation: ConversationId) -> Vec<Messag
 
 /// The member's conversations, each with what is unread and what was said last.
 async fn overview(db: &Db, member: UserId) -> Vec<(ConversationId, i64, Option<String>)> {
-    let page = conversations::Page { member, before: None, limit: 100 };
+    let page = conversations::ConversationPage { member, before: None, limit: 100 };
     let list =
         db.read(async move |conn| conversations::list(conn, &page).await).await.expect("reads");
     list.into_iter()
@@ -110,14 +110,14 @@ async fn overview(db: &Db, member: UserId) -> Vec<(ConversationId, i64, Option<S
 
 #[test]
 fn messages_sent_at_once_get_places_without_a_gap_in_the_order_of_the_log() {
-    let House { db, log, .. } = &house();
+    let TestStore { db, log, .. } = &test_store();
     run(async {
-        let [ann, ben] = people(db, ["ann@x.test", "ben@x.test"]).await;
-        let id = talk(db, None, vec![ann, ben]).await;
+        let [ann, ben] = add_users(db, ["ann@x.test", "ben@x.test"]).await;
+        let id = start_conversation(db, None, vec![ann, ben]).await;
         let crowd: Vec<_> = (0..60)
             .map(|n| {
                 let (db, sender) = (db.clone(), if n % 2 == 0 { ann } else { ben });
-                tokio::spawn(async move { say(&db, id, sender, n.to_string(), None).await })
+                tokio::spawn(async move { send(&db, id, sender, n.to_string(), None).await })
             })
             .collect();
         for one in crowd {
@@ -140,14 +140,14 @@ fn messages_sent_at_once_get_places_without_a_gap_in_the_order_of_the_log() {
 
 #[test]
 fn one_client_id_is_one_message_also_when_twenty_come_at_once() {
-    let House { db, log, .. } = &house();
+    let TestStore { db, log, .. } = &test_store();
     run(async {
-        let [ann, ben] = people(db, ["ann@x.test", "ben@x.test"]).await;
-        let id = talk(db, None, vec![ann, ben]).await;
+        let [ann, ben] = add_users(db, ["ann@x.test", "ben@x.test"]).await;
+        let id = start_conversation(db, None, vec![ann, ben]).await;
         let crowd: Vec<_> = (0..20)
             .map(|n: u32| {
                 let db = db.clone();
-                tokio::spawn(async move { say(&db, id, ann, n.to_string(), Some("c-1")).await })
+                tokio::spawn(async move { send(&db, id, ann, n.to_string(), Some("c-1")).await })
             })
             .collect();
         let mut answers = Vec::new();
@@ -155,14 +155,14 @@ fn one_client_id_is_one_message_also_when_twenty_come_at_once() {
             answers.push(one.await.expect("joins"));
         }
         assert!(answers.iter().all(|answer| *answer == answers[0])); // there are twenty
-        let other = say(db, id, ben, "x".into(), Some("c-1")).await;
+        let other = send(db, id, ben, "x".into(), Some("c-1")).await;
         assert_eq!(
             other.seq, 2,
             "client ids are each sender's own, and a repetition takes no place"
         );
-        let elsewhere = talk(db, None, vec![ann]).await;
+        let elsewhere = start_conversation(db, None, vec![ann]).await;
         assert_eq!(
-            say(db, elsewhere, ann, "x".into(), Some("c-1")).await.conversation_id,
+            send(db, elsewhere, ann, "x".into(), Some("c-1")).await.conversation_id,
             elsewhere
         );
         assert_eq!(history(db, id).await, [answers[0].clone(), other]); // there are twenty
@@ -173,14 +173,14 @@ fn one_client_id_is_one_message_also_when_twenty_come_at_once() {
 
 #[test]
 fn a_member_has_unread_what_others_said_since_it_read_or_came() {
-    let House { db, .. } = &house();
+    let TestStore { db, .. } = &test_store();
     run(async {
-        let [ann, ben, cat] = people(db, ["ann@x.test", "ben@x.test", "cat@x.test"]).await;
-        let first = talk(db, None, vec![ann, ben]).await;
-        let second = talk(db, None, vec![ann, ben]).await;
+        let [ann, ben, cat] = add_users(db, ["ann@x.test", "ben@x.test", "cat@x.test"]).await;
+        let first = start_conversation(db, None, vec![ann, ben]).await;
+        let second = start_conversation(db, None, vec![ann, ben]).await;
         let mut said = Vec::new();
         for (sender, content) in [(ann, "a1"), (ben, "b1"), (ann, "a2"), (ben, "b2"), (ben, "b3")] {
-            said.push(say(db, first, sender, content.into(), None).await);
+            said.push(send(db, first, sender, content.into(), None).await);
         }
         let last = Some("b3".to_owned());
         assert_eq!(overview(db, ann).await, [(second, 0, None), (first, 3, last.clone())]);
@@ -202,7 +202,7 @@ fn a_member_has_unread_what_others_said_since_it_read_or_came() {
             .await
             .expect("writes");
         assert_eq!(overview(db, cat).await, [(first, 0, last)]);
-        say(db, first, ann, "a3".into(), None).await;
+        send(db, first, ann, "a3".into(), None).await;
         assert_eq!(overview(db, cat).await[0].1, 1);
 
         let alone = db
@@ -228,18 +228,21 @@ fn a_member_has_unread_what_others_said_since_it_read_or_came() {
 
 #[test]
 fn lists_page_by_id_and_hold_only_what_is_the_members() {
-    let House { db, .. } = &house();
+    let TestStore { db, .. } = &test_store();
     run(async {
-        let [ann, ben] = people(db, ["ann@x.test", "ben@x.test"]).await;
+        let [ann, ben] = add_users(db, ["ann@x.test", "ben@x.test"]).await;
         let mut mine = Vec::new();
         for n in 0..5 {
-            let others = talk(db, None, vec![ben]).await;
-            say(db, others, ben, "x".into(), None).await;
-            mine.push(talk(db, None, if n % 2 == 0 { vec![ann] } else { vec![ann, ben] }).await);
+            let others = start_conversation(db, None, vec![ben]).await;
+            send(db, others, ben, "x".into(), None).await;
+            mine.push(
+                start_conversation(db, None, if n % 2 == 0 { vec![ann] } else { vec![ann, ben] })
+                    .await,
+            );
         }
         mine.reverse();
         assert_eq!(overview(db, ann).await.iter().map(|one| one.0).collect::<Vec<_>>(), mine);
-        let page = conversations::Page { member: ann, before: Some(mine[1]), limit: 2 }; // there are five
+        let page = conversations::ConversationPage { member: ann, before: Some(mine[1]), limit: 2 }; // there are five
         let found =
             db.read(async move |conn| conversations::list(conn, &page).await).await.expect("reads");
         assert_eq!(found.iter().map(|one| one.conversation.id).collect::<Vec<_>>(), mine[2..4]);
@@ -249,17 +252,17 @@ fn lists_page_by_id_and_hold_only_what_is_the_members() {
             project(db, vec![ben]).await;
             owned.push(project(db, vec![ben, ann]).await);
         }
-        let page = projects::Page { member: ann, before: Some(owned[2]), limit: 5 }; // there are three
+        let page = projects::ProjectPage { member: ann, before: Some(owned[2]), limit: 5 }; // there are three
         let found =
             db.read(async move |conn| projects::list(conn, &page).await).await.expect("reads");
         assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), [owned[1], owned[0]]);
 
-        let talk = mine[0]; // there are five
+        let conversation = mine[0]; // there are five
         for n in 0..5 {
-            say(db, talk, ann, n.to_string(), None).await;
+            send(db, conversation, ann, n.to_string(), None).await;
         }
-        let all = history(db, talk).await;
-        let page = messages::Page { conversation: talk, before: Some(all[3].id), limit: 2 }; // there are five
+        let all = history(db, conversation).await;
+        let page = messages::MessagePage { conversation, before: Some(all[3].id), limit: 2 }; // there are five
         let found =
             db.read(async move |conn| messages::list(conn, &page).await).await.expect("reads");
         assert_eq!(found, [all[2].clone(), all[1].clone()]);
@@ -268,17 +271,19 @@ fn lists_page_by_id_and_hold_only_what_is_the_members() {
 
 #[test]
 fn a_project_gives_its_conversations_members_and_takes_them_away() {
-    let House { db, .. } = &house();
+    let TestStore { db, .. } = &test_store();
     run(async {
-        let [ann, ben, cat] = people(db, ["ann@x.test", "ben@x.test", "cat@x.test"]).await;
+        let [ann, ben, cat] = add_users(db, ["ann@x.test", "ben@x.test", "cat@x.test"]).await;
         let id = project(db, vec![ann, ben]).await;
-        let (bens, anns) =
-            (talk(db, Some(id), vec![ben, ann]).await, talk(db, Some(id), vec![ann]).await);
-        let apart = talk(db, None, vec![ben, ann]).await;
+        let (bens, anns) = (
+            start_conversation(db, Some(id), vec![ben, ann]).await,
+            start_conversation(db, Some(id), vec![ann]).await,
+        );
+        let apart = start_conversation(db, None, vec![ben, ann]).await;
         let added = db.write(Once::No, async move |tx| {
-            let talk = conversations::insert(tx, ann, None, Some(id)).await?.id;
-            let strangers = conversations::add_project_members(tx, talk, id, Some(&[cat])).await?;
-            Ok((strangers, conversations::add_project_members(tx, talk, id, None).await?))
+            let new = conversations::insert(tx, ann, None, Some(id)).await?.id;
+            let strangers = conversations::add_project_members(tx, new, id, Some(&[cat])).await?;
+            Ok((strangers, conversations::add_project_members(tx, new, id, None).await?))
         });
         assert_eq!(added.await, Ok((0, 2)));
 
@@ -311,9 +316,9 @@ fn a_project_gives_its_conversations_members_and_takes_them_away() {
 
 #[test]
 fn members_come_with_their_names_in_the_order_they_came_and_only_once() {
-    let House { db, .. } = &house();
+    let TestStore { db, .. } = &test_store();
     run(async {
-        let [ann, ben] = people(db, ["ann@x.test", "ben@x.test"]).await;
+        let [ann, ben] = add_users(db, ["ann@x.test", "ben@x.test"]).await;
         let id = project(db, vec![ben, ann]).await;
         let members =
             db.read(async move |conn| projects::members(conn, id).await).await.expect("reads");
@@ -346,9 +351,9 @@ fn members_come_with_their_names_in_the_order_they_came_and_only_once() {
 
 #[test]
 fn a_stage_is_completed_once() {
-    let House { db, .. } = &house();
+    let TestStore { db, .. } = &test_store();
     run(async {
-        let [ann] = people(db, ["ann@x.test"]).await;
+        let [ann] = add_users(db, ["ann@x.test"]).await;
         let (id, other) = (project(db, vec![ann]).await, project(db, vec![ann]).await);
         let stage = db
             .write(Once::No, async move |tx| {
@@ -381,11 +386,11 @@ fn a_stage_is_completed_once() {
 
 #[test]
 fn a_member_who_is_held_is_not_removed_before_what_follows_is_announced() {
-    let House { db, log, .. } = &house();
+    let TestStore { db, log, .. } = &test_store();
     run(async {
-        let [ann, ben] = people(db, ["ann@x.test", "ben@x.test"]).await;
+        let [ann, ben] = add_users(db, ["ann@x.test", "ben@x.test"]).await;
         let (project, id) =
-            (project(db, vec![ann, ben]).await, talk(db, None, vec![ann, ben]).await);
+            (project(db, vec![ann, ben]).await, start_conversation(db, None, vec![ann, ben]).await);
         let (release, held) = tokio::sync::oneshot::channel::<()>();
         let (begun, begins) = tokio::sync::oneshot::channel();
         let mark = |minor| {
@@ -401,10 +406,10 @@ fn a_member_who_is_held_is_not_removed_before_what_follows_is_announced() {
             async move {
                 let work = async move |tx: &mut Tx| {
                     assert!(
-                        projects::hold_member(tx, project, ben).await?
-                            && conversations::hold_member(tx, id, ben).await?
+                        projects::lock_member(tx, project, ben).await?
+                            && conversations::lock_member(tx, id, ben).await?
                     );
-                    assert!(!conversations::hold_member(tx, id, UserId(99)).await?);
+                    assert!(!conversations::lock_member(tx, id, UserId(99)).await?);
                     let _ = begun.send(());
                     let _ = held.await;
                     mark(tx).await

@@ -28,11 +28,11 @@ use crate::config::{DatabaseSettings, DatabaseUrl, Synchronous};
 use crate::error::Error;
 use crate::event;
 use crate::model::{LogPosition, Money, Order, OrderStatus, Role, User, UserId};
-use crate::store::orders::{self, NewOrder, Page};
+use crate::store::orders::{self, NewOrder, OrderPage};
 use crate::store::users::{self, NewUser};
 use crate::store::{
-    Claim, Committed, CommittedEvent, Db, Once, OpenError, Publisher, Silent, Ticket, Tx,
-    is_missing_reference, is_taken,
+    BudgetPermit, Claim, Committed, CommittedEvent, Db, NullPublisher, Once, OpenError, Publisher,
+    Tx, is_missing_reference, is_taken,
 };
 
 /// Remembers what was published, batch by batch, and where the log stood ahead of that.
@@ -51,8 +51,8 @@ impl Publisher for Recorder {
     fn admit<'a>(
         &'a self,
         _bytes: usize,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Ticket> + Send + 'a>> {
-        Box::pin(std::future::ready(Box::new(()) as Ticket))
+    ) -> std::pin::Pin<Box<dyn Future<Output = BudgetPermit> + Send + 'a>> {
+        Box::pin(std::future::ready(Box::new(()) as BudgetPermit))
     }
 
     fn publish(&self, committed: Committed, routed: Box<dyn FnOnce() + Send>) {
@@ -79,7 +79,7 @@ impl Recorder {
     }
 }
 
-struct House {
+struct TestStore {
     db: Db,
     log: Arc<Recorder>,
     folder: TempDir,
@@ -92,8 +92,8 @@ fn settings(folder: &TempDir) -> DatabaseSettings {
 }
 
 /// On whichever database the run is for.
-fn house() -> House {
-    postgres().map_or_else(sqlite_house, postgres_house)
+fn test_store() -> TestStore {
+    postgres().map_or_else(sqlite_store, postgres_store)
 }
 
 /// The server for tests on PostgreSQL, when the run has one.
@@ -101,23 +101,27 @@ fn postgres() -> Option<String> {
     std::env::var("HUBCAST_TEST_POSTGRES").ok()
 }
 
-fn postgres_house(server: String) -> House {
+fn postgres_store(server: String) -> TestStore {
     let database = PostgresDatabase::create(server);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let settings = database.settings();
     open(folder, &settings, Some(database))
 }
 
-fn sqlite_house() -> House {
+fn sqlite_store() -> TestStore {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let settings = settings(&folder);
     open(folder, &settings, None)
 }
 
-fn open(folder: TempDir, settings: &DatabaseSettings, postgres: Option<PostgresDatabase>) -> House {
+fn open(
+    folder: TempDir,
+    settings: &DatabaseSettings,
+    postgres: Option<PostgresDatabase>,
+) -> TestStore {
     let log = Arc::new(Recorder::default());
     let db = Db::open(settings, log.clone()).expect("opens");
-    House { db, log, folder, postgres }
+    TestStore { db, log, folder, postgres }
 }
 
 /// A database that goes with its test.
@@ -165,7 +169,7 @@ impl Drop for PostgresDatabase {
     }
 }
 
-impl Drop for House {
+impl Drop for TestStore {
     fn drop(&mut self) {
         self.db.close();
         drop(self.postgres.take());
@@ -190,7 +194,7 @@ async fn place(tx: &mut Tx, minor: i64) -> Result<Order, Error> {
 }
 
 async fn all_orders(db: &Db) -> Vec<i64> {
-    let page = Page { customer_id: None, before: None, limit: 1000 };
+    let page = OrderPage { customer_id: None, before: None, limit: 1000 };
     let rows = db.read(async move |conn| orders::list(conn, &page).await).await.expect("reads");
     rows.into_iter().rev().map(|row| row.order.total.minor()).collect()
 }

@@ -9,47 +9,47 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 
-use super::chat::{history, people, talk, try_say};
+use super::chat::{add_users, history, start_conversation, try_send};
 use super::*;
 use crate::model::{ConversationId, Message};
 use crate::store::{Conn, conversations};
 
-/// A house on PostgreSQL, and a second server on the same database.
-pub(super) struct Two {
-    pub(super) house: House,
+/// A store on PostgreSQL, and a second server on the same database.
+pub(super) struct TwoServers {
+    pub(super) store: TestStore,
     other: Db,
     pub(super) other_log: Arc<Recorder>,
 }
 
-impl Two {
+impl TwoServers {
     pub(super) fn open() -> Option<Self> {
         let Some(server) = postgres() else {
             println!("left out: HUBCAST_TEST_POSTGRES is not set");
             return None;
         };
-        let house = postgres_house(server);
+        let store = postgres_store(server);
         let other_log = Arc::new(Recorder::default());
-        let other = Db::open(&house.database().settings(), other_log.clone()).expect("opens");
-        Some(Self { house, other, other_log })
+        let other = Db::open(&store.database().settings(), other_log.clone()).expect("opens");
+        Some(Self { store, other, other_log })
     }
 
     /// Waits until both have announced everything.
     pub(super) async fn settle(&self) {
         let head =
-            Probe::connect(&self.house).await.number("SELECT last_id AS n FROM log_head").await;
-        for log in [&self.house.log, &self.other_log] {
+            Probe::connect(&self.store).await.number("SELECT last_id AS n FROM log_head").await;
+        for log in [&self.store.log, &self.other_log] {
             until(async || log.ids().last().copied().unwrap_or_default() == head).await;
         }
     }
 }
 
-impl Drop for Two {
+impl Drop for TwoServers {
     fn drop(&mut self) {
         self.other.close();
     }
 }
 
-impl House {
+impl TestStore {
     pub(super) fn database(&self) -> &PostgresDatabase {
         self.postgres.as_ref().expect("it is one on PostgreSQL")
     }
@@ -71,8 +71,8 @@ struct Word {
 }
 
 impl Probe {
-    pub(super) async fn connect(house: &House) -> Self {
-        Self(AsyncPgConnection::establish(&house.database().url()).await.expect("connects"))
+    pub(super) async fn connect(store: &TestStore) -> Self {
+        Self(AsyncPgConnection::establish(&store.database().url()).await.expect("connects"))
     }
 
     pub(super) async fn execute(&mut self, sql: &str) {
@@ -137,14 +137,14 @@ fn spoken(log: &Recorder) -> Vec<Message> {
 fn two_servers_announce_one_log_in_one_order_whatever_connections_are_killed() {
     const WRITERS: usize = 8;
     const EACH: usize = 40;
-    let Some(two) = Two::open() else { return };
+    let Some(servers) = TwoServers::open() else { return };
     run(async {
-        let [ann, ben] = people(&two.house.db, ["ann@x.test", "ben@x.test"]).await;
-        let conversation = talk(&two.house.db, None, vec![ann, ben]).await;
-        let mut probe = Probe::connect(&two.house).await;
+        let [ann, ben] = add_users(&servers.store.db, ["ann@x.test", "ben@x.test"]).await;
+        let conversation = start_conversation(&servers.store.db, None, vec![ann, ben]).await;
+        let mut probe = Probe::connect(&servers.store).await;
         let over = Arc::new(AtomicBool::new(false));
         let killer = tokio::spawn({
-            let (over, mut probe) = (Arc::clone(&over), Probe::connect(&two.house).await);
+            let (over, mut probe) = (Arc::clone(&over), Probe::connect(&servers.store).await);
             async move {
                 while !over.load(Ordering::Relaxed) {
                     probe.kill_one().await;
@@ -154,12 +154,13 @@ fn two_servers_announce_one_log_in_one_order_whatever_connections_are_killed() {
         });
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
-                let db = if writer % 2 == 0 { two.house.db.clone() } else { two.other.clone() };
+                let db =
+                    if writer % 2 == 0 { servers.store.db.clone() } else { servers.other.clone() };
                 tokio::spawn(async move {
                     let mut said = Vec::new();
                     for n in 0..EACH {
                         let content = format!("{writer}-{n}");
-                        match try_say(&db, conversation, ann, content.clone(), None).await {
+                        match try_send(&db, conversation, ann, content.clone(), None).await {
                             Ok(message) => said.push(message.content),
                             Err(Error::Unavailable(_)) => {}
                             Err(other) => panic!("{other:?} is neither an answer nor a 503"),
@@ -175,19 +176,19 @@ fn two_servers_announce_one_log_in_one_order_whatever_connections_are_killed() {
         }
         over.store(true, Ordering::Relaxed);
         killer.await.expect("joins");
-        until_ready(&two.house.db).await;
+        until_ready(&servers.store.db).await;
         // The last of what was in doubt may still be in the outbox.
         until(async || {
             probe.number("SELECT count(*) AS n FROM outbox WHERE name IS NOT NULL").await == 0
         })
         .await;
-        two.settle().await;
+        servers.settle().await;
 
         let all: Vec<i64> = (1..=probe.number("SELECT last_id AS n FROM log_head").await).collect();
-        assert_eq!((two.house.log.ids(), two.other_log.ids()), (all.clone(), all));
-        let stored = history(&two.house.db, conversation).await;
-        assert_eq!(spoken(&two.house.log), stored, "each once, and in the order of seq");
-        assert_eq!(spoken(&two.other_log), stored);
+        assert_eq!((servers.store.log.ids(), servers.other_log.ids()), (all.clone(), all));
+        let stored = history(&servers.store.db, conversation).await;
+        assert_eq!(spoken(&servers.store.log), stored, "each once, and in the order of seq");
+        assert_eq!(spoken(&servers.other_log), stored);
         let contents: BTreeSet<String> =
             stored.iter().map(|message| message.content.clone()).collect();
         assert_eq!(contents.len(), stored.len());
@@ -202,7 +203,7 @@ fn two_servers_announce_one_log_in_one_order_whatever_connections_are_killed() {
 
 #[test]
 fn what_is_for_a_whole_namespace_is_so_on_every_server() {
-    let Some(two) = Two::open() else { return };
+    let Some(servers) = TwoServers::open() else { return };
     run(async {
         let emit = async |tx: &mut Tx| {
             tx.emit(event::product_updated(event::ProductAction::Deleted(
@@ -210,9 +211,9 @@ fn what_is_for_a_whole_namespace_is_so_on_every_server() {
             )));
             Ok(())
         };
-        two.house.db.write(Once::No, emit).await.expect("writes");
-        two.settle().await;
-        for log in [&two.house.log, &two.other_log] {
+        servers.store.db.write(Once::No, emit).await.expect("writes");
+        servers.settle().await;
+        for log in [&servers.store.log, &servers.other_log] {
             let rooms: Vec<Vec<String>> =
                 log.events().into_iter().map(|event| event.rooms).collect();
             assert_eq!(rooms, [Vec::<String>::new()]);
@@ -222,10 +223,10 @@ fn what_is_for_a_whole_namespace_is_so_on_every_server() {
 
 #[test]
 fn what_a_server_does_of_its_own_keeps_its_place_among_the_events_of_others() {
-    let Some(two) = Two::open() else { return };
+    let Some(servers) = TwoServers::open() else { return };
     run(async {
-        let [ann] = people(&two.house.db, ["ann@x.test"]).await;
-        let conversation = talk(&two.house.db, None, vec![ann]).await;
+        let [ann] = add_users(&servers.store.db, ["ann@x.test"]).await;
+        let conversation = start_conversation(&servers.store.db, None, vec![ann]).await;
         let mark = |log: &Arc<Recorder>, seq: i64| {
             let log = Arc::clone(log);
             move || {
@@ -260,18 +261,18 @@ fn what_a_server_does_of_its_own_keeps_its_place_among_the_events_of_others() {
         };
         let speak = async |db: Db| {
             for n in 0..60 {
-                try_say(&db, conversation, ann, n.to_string(), None).await.expect("writes");
+                try_send(&db, conversation, ann, n.to_string(), None).await.expect("writes");
             }
         };
-        let (db, other) = (&two.house.db, &two.other);
+        let (db, other) = (&servers.store.db, &servers.other);
         tokio::join!(
-            own(db.clone(), Arc::clone(&two.house.log)),
-            own(other.clone(), Arc::clone(&two.other_log)),
+            own(db.clone(), Arc::clone(&servers.store.log)),
+            own(other.clone(), Arc::clone(&servers.other_log)),
             speak(db.clone()),
             speak(other.clone())
         );
-        two.settle().await;
-        for log in [&two.house.log, &two.other_log] {
+        servers.settle().await;
+        for log in [&servers.store.log, &servers.other_log] {
             let seq = |event: &CommittedEvent| match &*event.name {
                 "mark" => event.data.parse().ok(),
                 "message:new" => {
@@ -291,34 +292,35 @@ const STRAY: &str = "INSERT INTO outbox (origin, namespace, name, payload, rooms
 
 #[test]
 fn what_a_server_has_committed_before_it_died_is_announced_by_the_others() {
-    let Some(two) = Two::open() else { return };
+    let Some(servers) = TwoServers::open() else { return };
     run(async {
-        let mut probe = Probe::connect(&two.house).await;
+        let mut probe = Probe::connect(&servers.store).await;
         probe
             .execute("INSERT INTO outbox (origin, rooms, members) VALUES (4711, '{}', '{}')")
             .await;
         probe.execute(STRAY).await;
-        until(async || !two.house.log.ids().is_empty() && !two.other_log.ids().is_empty()).await;
-        for log in [&two.house.log, &two.other_log] {
+        until(async || !servers.store.log.ids().is_empty() && !servers.other_log.ids().is_empty())
+            .await;
+        for log in [&servers.store.log, &servers.other_log] {
             let [event] = log.events().try_into().expect("one event");
             assert_eq!((&*event.namespace, &*event.name, &*event.data), ("/", "stray", "{}"));
             assert_eq!(event.except, ["conversation:7"]);
             assert_eq!(event.rooms[0], "admin"); // whoever has read it from the log has asked who the members are: here there are none
         }
         let told: Vec<usize> =
-            [&two.house.log, &two.other_log].map(|log| log.events()[0].rooms.len()).into();
+            [&servers.store.log, &servers.other_log].map(|log| log.events()[0].rooms.len()).into();
         assert!(told.contains(&3), "{told:?}");
     });
 }
 
 #[test]
 fn the_members_of_a_conversation_are_found_again_when_the_log_is_read() {
-    let Some(two) = Two::open() else { return };
+    let Some(servers) = TwoServers::open() else { return };
     run(async {
-        let [ann, ben] = people(&two.house.db, ["ann@x.test", "ben@x.test"]).await;
-        let conversation = talk(&two.house.db, None, vec![ann, ben]).await;
-        try_say(&two.house.db, conversation, ann, "hello".into(), None).await.expect("writes");
-        two.settle().await;
+        let [ann, ben] = add_users(&servers.store.db, ["ann@x.test", "ben@x.test"]).await;
+        let conversation = start_conversation(&servers.store.db, None, vec![ann, ben]).await;
+        try_send(&servers.store.db, conversation, ann, "hello".into(), None).await.expect("writes");
+        servers.settle().await;
         let received = |log: &Recorder| {
             let mut rooms = log
                 .events()
@@ -329,17 +331,17 @@ fn the_members_of_a_conversation_are_found_again_when_the_log_is_read() {
             rooms.sort();
             rooms
         };
-        assert_eq!(received(&two.house.log), [format!("user:{ann}"), format!("user:{ben}")]);
-        assert_eq!(received(&two.other_log), received(&two.house.log));
+        assert_eq!(received(&servers.store.log), [format!("user:{ann}"), format!("user:{ben}")]);
+        assert_eq!(received(&servers.other_log), received(&servers.store.log));
     });
 }
 
 #[test]
 fn a_write_whose_events_find_no_place_is_rolled_back() {
-    let Some(two) = Two::open() else { return };
+    let Some(servers) = TwoServers::open() else { return };
     run(async {
-        let db = &two.house.db;
-        let mut probe = Probe::connect(&two.house).await;
+        let db = &servers.store.db;
+        let mut probe = Probe::connect(&servers.store).await;
         probe
             .execute("ALTER TABLE outbox ADD CONSTRAINT refused CHECK (name <> 'new_order')")
             .await;
@@ -350,17 +352,20 @@ fn a_write_whose_events_find_no_place_is_rolled_back() {
         probe.execute("ALTER TABLE outbox DROP CONSTRAINT refused").await;
         db.write(Once::No, async |tx| place(tx, 2).await).await.expect("writes");
         assert_eq!(all_orders(db).await, [2]);
-        assert_eq!(two.house.log.ids(), [1]);
+        assert_eq!(servers.store.log.ids(), [1]);
     });
 }
 
 #[test]
 fn a_deadlock_is_told_as_something_that_passes() {
-    let Some(two) = Two::open() else { return };
+    let Some(servers) = TwoServers::open() else { return };
     run(async {
-        let db = &two.house.db;
-        let [ann] = people(db, ["ann@x.test"]).await;
-        let (one, other) = (talk(db, None, vec![ann]).await, talk(db, None, vec![ann]).await);
+        let db = &servers.store.db;
+        let [ann] = add_users(db, ["ann@x.test"]).await;
+        let (one, other) = (
+            start_conversation(db, None, vec![ann]).await,
+            start_conversation(db, None, vec![ann]).await,
+        );
         let both = Arc::new(tokio::sync::Barrier::new(2));
         let touch = |first: ConversationId, second: ConversationId| {
             let (db, both) = (db.clone(), Arc::clone(&both));
@@ -394,7 +399,7 @@ fn servers_that_start_at_once_migrate_once() {
     let starting: Vec<_> = (0..6)
         .map(|_| {
             let settings = database.settings();
-            std::thread::spawn(move || Db::open(&settings, Arc::new(Silent)).expect("opens"))
+            std::thread::spawn(move || Db::open(&settings, Arc::new(NullPublisher)).expect("opens"))
         })
         .collect();
     for one in starting {

@@ -48,8 +48,8 @@ impl Secured {
 }
 
 fn look(url: &str) -> Result<bool, String> {
-    let db =
-        Db::open(&postgres_settings(url), Arc::new(Silent)).map_err(|fault| fault.to_string())?;
+    let db = Db::open(&postgres_settings(url), Arc::new(NullPublisher))
+        .map_err(|fault| fault.to_string())?;
     let tls = run(db.read(async |conn| {
         let own = diesel::select(sql::<Bool>(
             "(SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())",

@@ -4,7 +4,7 @@ use diesel::QueryResult;
 use diesel::result::Error as DieselError;
 
 use super::*;
-use crate::store::Batched;
+use crate::store::BatchedWrite;
 
 /// Places an order. Notes how many came together.
 struct Place {
@@ -20,11 +20,11 @@ enum Fate {
     Panics,
 }
 
-impl Batched for Place {
+impl BatchedWrite for Place {
     type Answer = Order;
     type Done = Order;
 
-    async fn together(tx: &mut Tx, batch: &[&Self]) -> QueryResult<Vec<Result<Order, Error>>> {
+    async fn write_batch(tx: &mut Tx, batch: &[&Self]) -> QueryResult<Vec<Result<Order, Error>>> {
         batch[0].batches.lock().expect("no test panics in here").push(batch.len()); // never an empty one
         assert!(batch.iter().all(|place| place.fate != Fate::Panics), "expected by the test");
         let new: Vec<_> = batch
@@ -97,7 +97,7 @@ fn announced(log: &Recorder) -> Vec<i64> {
 
 #[test]
 fn each_of_a_crowd_gets_its_own_answer_and_its_own_place() {
-    let House { db, log, postgres, .. } = &house();
+    let TestStore { db, log, postgres, .. } = &test_store();
     run(async {
         let (answers, batches) = all_at_once(db, vec![(None, Fate::Written); 100]).await;
         assert_eq!(answers, (0..100).map(Ok).collect::<Vec<_>>());
@@ -111,7 +111,7 @@ fn each_of_a_crowd_gets_its_own_answer_and_its_own_place() {
 
 #[test]
 fn who_is_refused_or_breaks_the_statement_takes_nobody_along() {
-    let House { db, log, postgres, .. } = &house();
+    let TestStore { db, log, postgres, .. } = &test_store();
     run(async {
         let user = add_user(db, "a@example.test").await.expect("writes").id;
         let nobody = UserId(user.0 + 1);
@@ -143,7 +143,7 @@ fn who_is_refused_or_breaks_the_statement_takes_nobody_along() {
 
 #[test]
 fn a_key_holds_for_one_of_a_kind_too() {
-    let House { db, log, .. } = &house();
+    let TestStore { db, log, .. } = &test_store();
     run(async {
         let place = || Place {
             new: NewOrder { customer_id: None, total: Money::from_minor(5) },

@@ -8,11 +8,11 @@ use std::time::Duration;
 use diesel::QueryResult;
 
 use crate::model::{ConversationId, EventId, UserId};
-use crate::store::postgres::appender::statements::{Read, Taken};
+use crate::store::postgres::appender::statements::{LogRow, MovedRow};
 use crate::store::postgres::context::PgContext;
-use crate::store::postgres::epochs::Epochs;
+use crate::store::postgres::epochs::EpochList;
 use crate::store::postgres::outbox::Origin;
-use crate::store::postgres::outbox::pending::Finished;
+use crate::store::postgres::outbox::pending::FinishedWrites;
 use crate::store::tx::Step;
 use crate::store::{Committed, CommittedEvent, Conn, conversations};
 
@@ -25,24 +25,24 @@ const BUDGET_TIMEOUT: Duration = Duration::from_millis(500);
 const MEMBERS: &str = "members:";
 
 /// An event of the log that is to be announced.
-pub(super) struct Event {
+pub(super) struct LogEvent {
     id: EventId,
     /// None: it is older than the outbox.
     outbox_id: Option<i64>,
     origin: Option<Origin>,
     /// Still without its position.
-    told: CommittedEvent,
+    event: CommittedEvent,
 }
 
 /// A place among the events at which this server does something, and no other.
-pub(super) struct Mark {
+pub(super) struct Placeholder {
     outbox_id: i64,
     origin: Origin,
 }
 
-impl Mark {
+impl Placeholder {
     /// One that was taken from the outbox.
-    pub(super) fn taken(row: &Taken) -> Option<Self> {
+    pub(super) fn taken(row: &MovedRow) -> Option<Self> {
         let (None, Some(outbox_id), Some(origin)) = (row.id, row.outbox_id, row.origin) else {
             return None;
         };
@@ -50,14 +50,14 @@ impl Mark {
     }
 }
 
-impl Event {
+impl LogEvent {
     pub(super) fn id(&self) -> EventId {
         self.id
     }
 
     /// One that was taken from the outbox.
-    pub(super) fn taken(row: Taken) -> Option<Self> {
-        let Taken {
+    pub(super) fn taken(row: MovedRow) -> Option<Self> {
+        let MovedRow {
             outbox_id,
             origin,
             id,
@@ -71,7 +71,7 @@ impl Event {
         } = row;
         let rooms = rooms.unwrap_or_default().into_iter().filter(|room| !room.starts_with(MEMBERS));
         let members = members.unwrap_or_default().into_iter().map(|id| user_room(UserId(id)));
-        let told = CommittedEvent {
+        let event = CommittedEvent {
             position: None,
             namespace: namespace?.into(),
             name: name?.into(),
@@ -79,11 +79,11 @@ impl Event {
             except: names(except_json.as_deref()),
             data: payload?,
         };
-        Some(Self { id: EventId(id?), outbox_id, origin: origin.map(Origin), told })
+        Some(Self { id: EventId(id?), outbox_id, origin: origin.map(Origin), event })
     }
 
     /// Some that were read from the log. A conversation's members are those of now.
-    pub(super) async fn read(conn: &mut Conn, rows: Vec<Read>) -> QueryResult<Vec<Self>> {
+    pub(super) async fn read(conn: &mut Conn, rows: Vec<LogRow>) -> QueryResult<Vec<Self>> {
         let of: Vec<_> = rows
             .iter()
             .flat_map(|row| &row.rooms)
@@ -96,8 +96,8 @@ impl Event {
             None if plain(room).is_empty() => Vec::new(),
             None => vec![plain(room).to_owned()],
         };
-        let event = |row: Read| {
-            let told = CommittedEvent {
+        let event = |row: LogRow| {
+            let event = CommittedEvent {
                 position: None,
                 rooms: row.rooms.iter().flat_map(expand).collect(),
                 except: names(row.except_json.as_deref()),
@@ -109,7 +109,7 @@ impl Event {
                 id: EventId(row.id),
                 outbox_id: row.outbox_id,
                 origin: row.origin.map(Origin),
-                told,
+                event,
             }
         };
         Ok(rows.into_iter().map(event).collect())
@@ -134,7 +134,7 @@ fn names(json: Option<&str>) -> Vec<String> {
     json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
 }
 
-/// Gives the publisher the log, piece by piece.
+/// Gives the publisher the log, chunk by chunk.
 pub(super) struct Announcer {
     context: Rc<PgContext>,
     /// Marks that are done, and may still be in the outbox.
@@ -145,7 +145,7 @@ pub(super) struct Announcer {
 #[derive(Default)]
 struct Batch {
     steps: Vec<Step<CommittedEvent>>,
-    finished: Finished,
+    finished: FinishedWrites,
     /// Size of the events that no writer here has taken a share for.
     foreign: usize,
 }
@@ -165,63 +165,64 @@ impl Announcer {
         self.done.retain(|id| !removed.contains(id));
     }
 
-    /// The next piece of the log, and ahead of each event the marks that were put ahead of it.
+    /// The next chunk of the log, and ahead of each event the placeholders that were insert ahead of it.
     pub(super) async fn announce(
         &mut self,
-        epochs: &Epochs,
-        events: Vec<Event>,
-        marks: &mut VecDeque<Mark>,
+        epochs: &EpochList,
+        events: Vec<LogEvent>,
+        placeholders: &mut VecDeque<Placeholder>,
     ) {
         let mut batch = Batch::default();
-        for Event { id, outbox_id, origin, mut told } in events {
-            let is_ahead = |mark: &Mark| outbox_id.is_some_and(|id| mark.outbox_id < id);
-            while marks.front().is_some_and(is_ahead)
-                && let Some(mark) = marks.pop_front()
+        for LogEvent { id, outbox_id, origin, mut event } in events {
+            let is_ahead =
+                |placeholder: &Placeholder| outbox_id.is_some_and(|id| placeholder.outbox_id < id);
+            while placeholders.front().is_some_and(is_ahead)
+                && let Some(placeholder) = placeholders.pop_front()
             {
-                self.pass(&mark, &mut batch);
+                self.pass(&placeholder, &mut batch);
             }
-            told.position = Some(epochs.position(id));
-            let beside =
+            event.position = Some(epochs.position(id));
+            let local =
                 origin.and_then(|origin| self.context.pending.take(origin, &mut batch.finished));
-            if beside.is_none() {
-                batch.foreign += told.data.len();
+            if local.is_none() {
+                batch.foreign += event.data.len();
             }
-            let beside = beside.unwrap_or_default();
-            batch.steps.extend(beside.before);
-            batch.steps.push(Step::Event(told));
-            batch.steps.extend(beside.after);
+            let local = local.unwrap_or_default();
+            batch.steps.extend(local.before);
+            batch.steps.push(Step::Event(event));
+            batch.steps.extend(local.after);
         }
         self.publish(batch).await;
     }
 
-    /// The marks behind the last event.
-    pub(super) async fn finish(&mut self, marks: VecDeque<Mark>) {
+    /// The placeholders behind the last event.
+    pub(super) async fn finish(&mut self, placeholders: VecDeque<Placeholder>) {
         let mut batch = Batch::default();
-        for mark in marks {
-            self.pass(&mark, &mut batch);
+        for placeholder in placeholders {
+            self.pass(&placeholder, &mut batch);
         }
         self.publish(batch).await;
     }
 
-    fn pass(&mut self, mark: &Mark, batch: &mut Batch) {
-        let beside =
-            self.context.pending.take(mark.origin, &mut batch.finished).unwrap_or_default();
-        batch.steps.extend(beside.before);
-        self.done.push(mark.outbox_id);
+    fn pass(&mut self, placeholder: &Placeholder, batch: &mut Batch) {
+        let local =
+            self.context.pending.take(placeholder.origin, &mut batch.finished).unwrap_or_default();
+        batch.steps.extend(local.before);
+        self.done.push(placeholder.outbox_id);
     }
 
     async fn publish(&self, batch: Batch) {
-        let Batch { steps, finished: Finished { jobs, mut tickets }, foreign } = batch;
+        let Batch { steps, finished: FinishedWrites { jobs, mut permits }, foreign } = batch;
         let answer = move || jobs.into_iter().for_each(|job| job.answer(None));
         if steps.is_empty() {
             return answer();
         }
         if foreign > 0
-            && let Ok(ticket) =
+            && let Ok(permit) =
                 tokio::time::timeout(BUDGET_TIMEOUT, self.context.publisher.admit(foreign)).await
         {
-            tickets.push(ticket);
+            permits.push(permit);
         }
-        self.context.publisher.publish(Committed::new(steps, tickets), Box::new(answer));
+        self.context.publisher.publish(Committed::new(steps, permits), Box::new(answer));
     }
 }

@@ -1,4 +1,4 @@
-//! The log's statements: take what waits in the outbox into the log, read a piece of the log, look
+//! The log's statements: take what waits in the outbox into the log, read a chunk of the log, look
 //! whether there is anything to do.
 
 use diesel::pg::Pg;
@@ -9,39 +9,39 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::model::EventId;
 
-/// Events in one piece.
-pub(super) const PIECE: usize = 512;
+/// Events in one chunk.
+pub(super) const CHUNK_ROWS: usize = 512;
 
 /// Moves rows of the outbox into the log, those of all servers, in the order of their ids. To be
 /// called in a transaction that holds `log_head` since a statement before: so whatever was
 /// committed ahead of a row that is seen here is seen too, and ids follow the order of cause and
 /// effect.
 ///
-/// The marks of this server are only told of; they go when they are among those that are `done`.
-pub(super) async fn take(
+/// The placeholders of this server are only told of; they go when they are among those that are `done`.
+pub(super) async fn move_outbox(
     conn: &mut AsyncPgConnection,
     server: i64,
     done: Vec<i64>,
-) -> QueryResult<Vec<Taken>> {
-    Take { server, done }.load(conn).await
+) -> QueryResult<Vec<MovedRow>> {
+    MoveOutbox { server, done }.load(conn).await
 }
 
 #[derive(QueryId)]
-struct Take {
+struct MoveOutbox {
     server: i64,
     done: Vec<i64>,
 }
 
-/// What [`take`] gives: one a row, or one without a row.
+/// What [`move_outbox`] gives: one a row, or one without a row.
 #[derive(Queryable)]
-pub(super) struct Taken {
+pub(super) struct MovedRow {
     /// The log's last id before.
     pub(super) head: i64,
     /// The newest epoch's.
     pub(super) epoch_number: Option<i64>,
     pub(super) outbox_id: Option<i64>,
     pub(super) origin: Option<i64>,
-    /// None: it is a mark.
+    /// None: it is a placeholder.
     pub(super) id: Option<i64>,
     pub(super) namespace: Option<String>,
     pub(super) name: Option<String>,
@@ -53,7 +53,7 @@ pub(super) struct Taken {
     pub(super) members: Option<Vec<i64>>,
 }
 
-impl Query for Take {
+impl Query for MoveOutbox {
     type SqlType = (
         BigInt,
         Nullable<BigInt>,
@@ -69,7 +69,7 @@ impl Query for Take {
     );
 }
 
-impl QueryFragment<Pg> for Take {
+impl QueryFragment<Pg> for MoveOutbox {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("WITH settings AS (SELECT ");
         out.push_bind_param::<BigInt, _>(&self.server)?;
@@ -108,24 +108,24 @@ impl QueryFragment<Pg> for Take {
     }
 }
 
-/// Reads a piece of the log, behind `after` and up to `last`.
-pub(super) async fn read(
+/// Reads a chunk of the log, behind `after` and up to `last`.
+pub(super) async fn read_log(
     conn: &mut AsyncPgConnection,
     after: EventId,
     last: EventId,
-) -> QueryResult<Vec<Read>> {
-    Piece { after, last }.load(conn).await
+) -> QueryResult<Vec<LogRow>> {
+    ReadLog { after, last }.load(conn).await
 }
 
 #[derive(QueryId)]
-struct Piece {
+struct ReadLog {
     after: EventId,
     last: EventId,
 }
 
-/// What [`read`] gives, one an event.
+/// What [`read_log`] gives, one an event.
 #[derive(Queryable)]
-pub(super) struct Read {
+pub(super) struct LogRow {
     pub(super) id: i64,
     pub(super) outbox_id: Option<i64>,
     pub(super) origin: Option<i64>,
@@ -137,12 +137,12 @@ pub(super) struct Read {
     pub(super) rooms: Vec<String>,
 }
 
-impl Query for Piece {
+impl Query for ReadLog {
     type SqlType =
         (BigInt, Nullable<BigInt>, Nullable<BigInt>, Text, Text, Text, Nullable<Text>, Array<Text>);
 }
 
-impl QueryFragment<Pg> for Piece {
+impl QueryFragment<Pg> for ReadLog {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "SELECT id, outbox_id, origin, namespace, name, payload, except_json, \
@@ -159,23 +159,23 @@ impl QueryFragment<Pg> for Piece {
 
 /// Looks, without any lock, at what there is to do: the log's last id, and whether anything waits
 /// in the outbox.
-pub(super) async fn look(
+pub(super) async fn poll(
     conn: &mut AsyncPgConnection,
     server: i64,
 ) -> QueryResult<(EventId, bool)> {
-    Look { server }.get_result(conn).await
+    PollLog { server }.get_result(conn).await
 }
 
 #[derive(QueryId)]
-struct Look {
+struct PollLog {
     server: i64,
 }
 
-impl Query for Look {
+impl Query for PollLog {
     type SqlType = (BigInt, Bool);
 }
 
-impl QueryFragment<Pg> for Look {
+impl QueryFragment<Pg> for PollLog {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "SELECT last_id, EXISTS (SELECT FROM outbox WHERE name IS NOT NULL OR origin >> 32 = ",
@@ -186,15 +186,15 @@ impl QueryFragment<Pg> for Look {
     }
 }
 
-/// Removes marks that a server has left which died before it came to them.
+/// Removes placeholders that a server has left which died before it came to them.
 pub(super) async fn remove_orphans(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
-    Orphans.execute(conn).await
+    DeleteOrphans.execute(conn).await
 }
 
 #[derive(QueryId)]
-struct Orphans;
+struct DeleteOrphans;
 
-impl QueryFragment<Pg> for Orphans {
+impl QueryFragment<Pg> for DeleteOrphans {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("DELETE FROM outbox WHERE name IS NULL AND created_at < clock_timestamp() AT TIME ZONE 'UTC' - INTERVAL '10 minutes'");
         Ok(())

@@ -1,4 +1,4 @@
-//! Writes of this server between their COMMIT and their place in the log: what to do beside their
+//! Writes of this server between their COMMIT and their place in the log: what to do local their
 //! events, and who waits for an answer.
 //!
 //! A write is entered before its COMMIT is sent, so whoever finds its rows finds it here. It leaves
@@ -10,36 +10,36 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::store::Ticket;
+use crate::store::BudgetPermit;
 use crate::store::fault::UNCONFIRMED;
 use crate::store::job::WriteJob;
-use crate::store::postgres::outbox::{Beside, Origin};
+use crate::store::postgres::outbox::{LocalSteps, Origin};
 
 /// How long a write whose COMMIT was not answered is waited for: as long as a database may take to
 /// start again.
 const DOUBT: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
-pub(in crate::store::postgres) struct Pending {
-    entries: RefCell<HashMap<Origin, Entry>>,
+pub(in crate::store::postgres) struct PendingWrites {
+    entries: RefCell<HashMap<Origin, PendingWrite>>,
     /// All that had been committed then was announced since.
     announced: Cell<Option<Instant>>,
 }
 
-struct Entry {
+struct PendingWrite {
     /// For each of its rows that has not been announced.
-    beside: VecDeque<Beside>,
+    local: VecDeque<LocalSteps>,
     /// Until it is answered.
     job: Option<Box<dyn WriteJob>>,
-    ticket: Option<Ticket>,
-    fate: Fate,
+    permit: Option<BudgetPermit>,
+    state: CommitState,
     /// When its caller has waited enough.
     until: Instant,
 }
 
-enum Fate {
+enum CommitState {
     /// Its COMMIT is on the way.
-    Open,
+    InFlight,
     Committed(Instant),
     /// Its COMMIT was sent, and the answer is lost.
     Unknown(Instant),
@@ -47,21 +47,27 @@ enum Fate {
 
 /// What writes leave here when their last row is announced.
 #[derive(Default)]
-pub(in crate::store::postgres) struct Finished {
+pub(in crate::store::postgres) struct FinishedWrites {
     pub(in crate::store::postgres) jobs: Vec<Box<dyn WriteJob>>,
-    pub(in crate::store::postgres) tickets: Vec<Ticket>,
+    pub(in crate::store::postgres) permits: Vec<BudgetPermit>,
 }
 
-impl Pending {
+impl PendingWrites {
     pub(in crate::store::postgres) fn enter(
         &self,
         origin: Origin,
-        beside: VecDeque<Beside>,
+        local: VecDeque<LocalSteps>,
         job: Box<dyn WriteJob>,
-        ticket: Ticket,
+        permit: BudgetPermit,
         until: Instant,
     ) {
-        let entry = Entry { beside, job: Some(job), ticket: Some(ticket), fate: Fate::Open, until };
+        let entry = PendingWrite {
+            local,
+            job: Some(job),
+            permit: Some(permit),
+            state: CommitState::InFlight,
+            until,
+        };
         self.entries.borrow_mut().insert(origin, entry);
     }
 
@@ -69,7 +75,7 @@ impl Pending {
     pub(in crate::store::postgres) fn committed(&self, origin: Origin) {
         // Not there: it was announced before its own connection had the news.
         if let Some(entry) = self.entries.borrow_mut().get_mut(&origin) {
-            entry.fate = Fate::Committed(Instant::now());
+            entry.state = CommitState::Committed(Instant::now());
         }
     }
 
@@ -85,8 +91,8 @@ impl Pending {
     /// up, they are announced as any other.
     pub(in crate::store::postgres) fn lost(&self, origin: Origin) {
         let job = self.entries.borrow_mut().get_mut(&origin).and_then(|entry| {
-            entry.fate = Fate::Unknown(Instant::now());
-            entry.ticket = None;
+            entry.state = CommitState::Unknown(Instant::now());
+            entry.permit = None;
             entry.job.take()
         });
         if let Some(job) = job {
@@ -94,23 +100,23 @@ impl Pending {
         }
     }
 
-    /// A row of that write has its place: what to do beside it. None: it is not a write of this
+    /// A row of that write has its place: what to do local it. None: it is not a write of this
     /// server, or not of any that is still waited for.
     pub(in crate::store::postgres) fn take(
         &self,
         origin: Origin,
-        finished: &mut Finished,
-    ) -> Option<Beside> {
+        finished: &mut FinishedWrites,
+    ) -> Option<LocalSteps> {
         let mut entries = self.entries.borrow_mut();
         let entry = entries.get_mut(&origin)?;
-        let beside = entry.beside.pop_front();
-        if entry.beside.is_empty()
+        let local = entry.local.pop_front();
+        if entry.local.is_empty()
             && let Some(entry) = entries.remove(&origin)
         {
             finished.jobs.extend(entry.job);
-            finished.tickets.extend(entry.ticket);
+            finished.permits.extend(entry.permit);
         }
-        beside
+        local
     }
 
     /// The log has been announced up to where it was at that time, and the outbox was empty.
@@ -124,19 +130,19 @@ impl Pending {
     pub(in crate::store::postgres) fn sweep(&self) {
         let (now, announced) = (Instant::now(), self.announced.get());
         let (mut late, mut gone) = (Vec::new(), Vec::new());
-        self.entries.borrow_mut().retain(|_, entry| match entry.fate {
-            Fate::Open => true,
-            Fate::Committed(at) if announced.is_some_and(|announced| at < announced) => {
+        self.entries.borrow_mut().retain(|_, entry| match entry.state {
+            CommitState::InFlight => true,
+            CommitState::Committed(at) if announced.is_some_and(|announced| at < announced) => {
                 gone.extend(entry.job.take());
                 false
             }
-            Fate::Committed(_) => {
+            CommitState::Committed(_) => {
                 if entry.until <= now {
                     late.extend(entry.job.take());
                 }
                 true
             }
-            Fate::Unknown(since) => now < since + DOUBT,
+            CommitState::Unknown(since) => now < since + DOUBT,
         });
         for job in late {
             job.answer(None);
@@ -148,7 +154,7 @@ impl Pending {
 
     /// Whether all that is known to be committed has been announced.
     pub(in crate::store::postgres) fn is_settled(&self) -> bool {
-        self.entries.borrow().values().all(|entry| matches!(entry.fate, Fate::Unknown(_)))
+        self.entries.borrow().values().all(|entry| matches!(entry.state, CommitState::Unknown(_)))
     }
 
     /// Answers who still waits: what is committed stands, although this server will not announce

@@ -9,14 +9,16 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::Error;
-use crate::store::batched::Kind;
 use crate::store::conn::guarded;
-use crate::store::fault::{SILENT, UNCONFIRMED};
+use crate::store::fault::{NO_ANSWER, UNCONFIRMED};
+use crate::store::job::BatchKind;
 use crate::store::job::QueuedWrite;
 use crate::store::postgres::context::PgContext;
-use crate::store::postgres::outbox::Put;
+use crate::store::postgres::outbox::OutboxInsert;
 use crate::store::postgres::pool::{TIME_LIMIT, discard};
-use crate::store::postgres::transaction::{self, begin, finish, roll_back, seal};
+use crate::store::postgres::transaction::{
+    self, begin, commit_with_events, commit_without_events, roll_back,
+};
 
 /// Writes taken together, and such as wait for that, at most.
 pub(in crate::store::postgres) const MOST: usize = 128;
@@ -24,11 +26,11 @@ pub(in crate::store::postgres) const MOST: usize = 128;
 /// Until the queue is closed and all that came through it is finished.
 pub(in crate::store::postgres) async fn serve(
     context: Rc<PgContext>,
-    mut queue: mpsc::Receiver<(Kind, QueuedWrite)>,
+    mut queue: mpsc::Receiver<(BatchKind, QueuedWrite)>,
 ) {
     let mut waiting = Vec::with_capacity(MOST);
     while queue.recv_many(&mut waiting, MOST).await > 0 {
-        let mut batches: Vec<(Kind, Vec<QueuedWrite>)> = Vec::new();
+        let mut batches: Vec<(BatchKind, Vec<QueuedWrite>)> = Vec::new();
         for (kind, write) in waiting.drain(..) {
             match batches.iter_mut().find(|(of, _)| *of == kind) {
                 Some((_, batch)) => batch.push(write),
@@ -38,7 +40,7 @@ pub(in crate::store::postgres) async fn serve(
         let running: Vec<_> = batches
             .into_iter()
             .map(|(kind, batch)| {
-                tokio::task::spawn_local(transact(Rc::clone(&context), kind, batch))
+                tokio::task::spawn_local(run_write(Rc::clone(&context), kind, batch))
             })
             .collect();
         for batch in running {
@@ -49,45 +51,46 @@ pub(in crate::store::postgres) async fn serve(
     }
 }
 
-async fn transact(context: Rc<PgContext>, kind: Kind, mut batch: Vec<QueuedWrite>) {
+async fn run_write(context: Rc<PgContext>, kind: BatchKind, mut batch: Vec<QueuedWrite>) {
     let Some(oldest) = batch.iter().map(|write| write.since).min() else { return };
     let until = Instant::from_std(oldest + TIME_LIMIT);
-    let mut tx = match timeout_at(until, begin(&context.connections)).await.unwrap_or(Err(SILENT)) {
-        Ok(tx) => tx,
-        Err(reason) => return refuse(batch, reason),
-    };
+    let mut tx =
+        match timeout_at(until, begin(&context.connections)).await.unwrap_or(Err(NO_ANSWER)) {
+            Ok(tx) => tx,
+            Err(reason) => return refuse(batch, reason),
+        };
     let jobs = batch.iter_mut().map(|write| &mut *write.job).collect();
     let Ok(ran) = timeout_at(until, guarded((kind.run)(&mut tx, jobs))).await else {
         discard(tx.conn);
-        return refuse(batch, SILENT);
+        return refuse(batch, NO_ANSWER);
     };
     let Some(Ok(steps)) = ran else {
         if let Some(Err(error)) = ran {
             tracing::debug!(%error, writes = batch.len(), "a batch failed; each of it goes by itself");
         }
         if roll_back(tx).await {
-            return refuse(batch, SILENT);
+            return refuse(batch, NO_ANSWER);
         }
         for write in batch {
-            transaction::transact(Rc::clone(&context), write).await;
+            transaction::run_write(Rc::clone(&context), write).await;
         }
         return;
     };
-    let (mut put, mut origins, mut quiet) = (Put::default(), Vec::new(), Vec::new());
-    for (QueuedWrite { job, ticket, since }, steps) in batch.into_iter().zip(steps) {
+    let (mut insert, mut origins, mut quiet) = (OutboxInsert::default(), Vec::new(), Vec::new());
+    for (QueuedWrite { job, permit, since }, steps) in batch.into_iter().zip(steps) {
         if steps.is_empty() {
             quiet.push(job);
             continue;
         }
         let origin = context.origins.next();
-        let beside = put.add(origin, steps);
-        context.pending.enter(origin, beside, job, ticket, since + TIME_LIMIT);
+        let local = insert.add(origin, steps);
+        context.pending.enter(origin, local, job, permit, since + TIME_LIMIT);
         origins.push(origin);
     }
     let committed = if origins.is_empty() {
-        finish(tx, until).await
+        commit_without_events(tx, until).await
     } else {
-        seal(&context, tx, put, &origins, until).await
+        commit_with_events(&context, tx, insert, &origins, until).await
     };
     for job in quiet {
         job.answer((!committed).then_some(Error::Unavailable(UNCONFIRMED)));
