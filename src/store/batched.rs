@@ -1,9 +1,9 @@
-//! Writes of one kind that PostgreSQL takes together: a statement for all of them, where each by
-//! itself would need its own.
+//! Writes of one kind that PostgreSQL runs as one: one statement for all of them, where each alone
+//! would need its own.
 //!
-//! SQLite's writer takes writes of all kinds together anyway, and a statement is no round trip
-//! there: each of these runs by itself in its turn. So does, on both, one with an Idempotency-Key,
-//! whose key has to be claimed first.
+//! SQLite's writer already commits writes of all kinds together, and a statement is no round trip
+//! there, so it runs each of these alone. On both databases a write with an Idempotency-Key runs
+//! alone, because its key has to be claimed first.
 
 use std::any::{Any, TypeId};
 use std::future::Future;
@@ -19,35 +19,36 @@ use crate::store::Tx;
 use crate::store::conn::LocalFuture;
 use crate::store::job::{BatchKind, BatchSteps, CallerReply, WriteJob};
 
-/// A kind of write that comes often enough to be taken together with others of its kind.
+/// A kind of write that is frequent enough to be batched.
 pub trait BatchedWrite: Send + Sized + 'static {
-    /// What its caller gets.
+    /// What the caller gets.
     type Answer: Serialize + DeserializeOwned + Send + 'static;
-    /// What [`BatchedWrite::write_batch`] has done for one of them.
+    /// The outcome of one write of a batch.
     type Done;
 
-    /// All of them in one transaction, as if they came one after another; in as many statements as
-    /// for one. `Err` for one of them: nothing was written for it. When this fails as a whole, all
-    /// of it is undone, and each is tried by itself.
+    /// Runs the batch in one transaction, as if the writes came one after another, in as many
+    /// statements as for one. Returns one result per write, in order; an `Err` means that nothing
+    /// was written for it. If this fails as a whole, everything is rolled back, and each write runs
+    /// alone.
     fn write_batch(
         tx: &mut Tx,
         batch: &[&Self],
     ) -> impl Future<Output = QueryResult<Vec<Result<Self::Done, Error>>>>;
 
-    /// What it means when the database refuses one that came by itself.
+    /// Translates the database's error of a write that ran alone.
     #[must_use]
     fn refused(fault: DieselError) -> Error {
         fault.into()
     }
 
-    /// Emits what is to be announced of one, and makes its answer.
+    /// Emits the events of one write, and makes its answer.
     fn announce(done: Self::Done, tx: &mut Tx) -> Self::Answer;
 }
 
-/// A batch of one.
+/// Runs a batch of one.
 pub(super) async fn run_alone<V: BatchedWrite>(write: V, tx: &mut Tx) -> Result<V::Answer, Error> {
     let mut done = V::write_batch(tx, &[&write]).await.map_err(V::refused)?;
-    // As many as were given.
+    // One result per write.
     let done = done.pop().ok_or(Error::Internal)??;
     Ok(V::announce(done, tx))
 }
@@ -80,8 +81,8 @@ impl<V: BatchedWrite> WriteJob for BatchedJob<V> {
         self.answer.is_faulty()
     }
 
-    fn answer(self: Box<Self>, overtaken: Option<Error>) {
-        self.answer.give(overtaken);
+    fn answer(self: Box<Self>, replaced_by: Option<Error>) {
+        self.answer.give(replaced_by);
     }
 }
 
@@ -90,8 +91,7 @@ fn run_batch<'a, V: BatchedWrite>(
     jobs: Vec<&'a mut dyn WriteJob>,
 ) -> LocalFuture<'a, QueryResult<BatchSteps>> {
     Box::pin(async move {
-        // Who brings others brings nothing of them about: a kind's jobs are of its type, and have
-        // not run.
+        // A batch holds jobs of one type that have not run, so nothing is filtered out here.
         let mut jobs: Vec<&mut BatchedJob<V>> =
             jobs.into_iter().filter_map(|job| (job as &mut dyn Any).downcast_mut()).collect();
         let writes: Vec<&V> = jobs.iter().filter_map(|job| job.write.as_ref()).collect();

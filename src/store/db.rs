@@ -1,5 +1,5 @@
 //! The handle to the database: open, read, write, ready, close. The same for SQLite and PostgreSQL;
-//! what differs is which threads take the jobs.
+//! only the threads that run the jobs differ.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,21 +26,22 @@ use crate::store::reader::SharedQueue;
 use crate::store::writer::Writer;
 use crate::store::{BatchedWrite, Once, Publisher, Tx, epochs, history, migrate, postgres, reader};
 
-/// Writes that may wait for the writer; who comes later waits outside.
+/// Writes that may wait for the writer; further callers wait for a slot.
 const WRITE_QUEUE: usize = 1024;
 /// Reads that may wait for a reader.
 const READ_QUEUE: usize = 1024;
-/// How long a caller waits for a place in a full queue.
+/// How long a caller waits for a slot in a full queue, and for budget.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Read-only connections to SQLite.
 const READERS: usize = 2;
-/// How long it may take until the database shows that it answers.
+/// How long [`Db::ready`] waits for the database.
 const READY_TIMEOUT: Duration = Duration::from_secs(3);
-/// A write's share of the publisher's budget. What it will announce is known only when it has run;
-/// this is above what the events of a write without large texts come to.
-const WRITE_SHARE: usize = 4096;
+/// Bytes of the publisher's budget that each write takes. What it will announce is known only after
+/// it has run; this exceeds the events of a write without large texts.
+const WRITE_BUDGET: usize = 4096;
 
-/// A handle; clones share the threads, which end with [`Db::close`] or with the last handle.
+/// A handle to the database. Clones share the threads, which end with [`Db::close`] or with the
+/// last handle.
 #[derive(Clone)]
 pub struct Db {
     shared: Arc<Shared>,
@@ -50,7 +51,7 @@ struct Shared {
     writes: mpsc::Sender<Message<QueuedWrite>>,
     reads: mpsc::Sender<Message<QueuedRead>>,
     publisher: Arc<dyn Publisher>,
-    /// PostgreSQL's.
+    /// `None` on SQLite.
     health: Option<Arc<Health>>,
     /// Taken by `close`.
     running: Mutex<Running>,
@@ -63,13 +64,10 @@ struct Running {
 }
 
 impl Db {
-    /// Opens the database, takes the server's lock when `settings.lock` says so (SQLite), runs or
+    /// Opens the database, takes the server's lock if `settings.lock` is set (SQLite), runs or
     /// checks migrations, and starts the threads.
     ///
-    /// Blocks; to be called outside any async runtime.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
+    /// Blocks; must be called outside any async runtime.
     pub fn open(
         settings: &DatabaseSettings,
         publisher: Arc<dyn Publisher>,
@@ -100,11 +98,11 @@ impl Db {
         })
     }
 
-    /// Runs queries on a connection that sees everything committed so far. They must only query: a
-    /// thread is theirs meanwhile.
+    /// Runs queries on a connection that sees everything committed so far. The closure must only
+    /// query: it occupies a thread.
     ///
-    /// # Errors
-    /// `Unavailable` when the database does not answer, `Internal` when a query fails otherwise.
+    /// # Errors `Unavailable` when the database does not answer, `Internal` when a query fails
+    /// otherwise.
     pub async fn read<T, F>(&self, work: F) -> Result<T, Error>
     where
         F: AsyncFnOnce(&mut Conn) -> diesel::QueryResult<T> + Send + 'static,
@@ -123,13 +121,12 @@ impl Db {
     }
 
     /// Runs a write as one transaction, and returns once it is committed and its events are routed.
-    /// `Err` from the closure rolls all of it back. Once queued it runs to its end, whether or not
-    /// the caller still waits. Like a read's, the closure must only query.
+    /// An `Err` from the closure rolls everything back. Once queued it runs to its end, even if the
+    /// caller stops waiting. Like a read's, the closure must only query.
     ///
-    /// # Errors
-    /// The closure's own; `KeyReused` for an Idempotency-Key that came with another body;
-    /// `Unavailable` when nothing was written and a retry can succeed; `Internal` when the closure
-    /// panics.
+    /// # Errors The closure's own; `KeyReused` for an Idempotency-Key that was used with another
+    /// body; `Unavailable` when nothing was written and a retry can succeed, or when a COMMIT was
+    /// not confirmed; `Internal` when the closure panics.
     pub async fn write<T, F>(&self, once: Once, work: F) -> Result<T, Error>
     where
         F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
@@ -138,10 +135,7 @@ impl Db {
         self.write_large(once, 0, work).await
     }
 
-    /// As [`Db::write`], for one that will announce that many bytes of texts.
-    ///
-    /// # Errors
-    /// As [`Db::write`].
+    /// As [`Db::write`], for a write that announces about `bytes` bytes of texts.
     pub async fn write_large<T, F>(&self, once: Once, bytes: usize, work: F) -> Result<T, Error>
     where
         F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
@@ -152,10 +146,8 @@ impl Db {
         answer.await.unwrap_or(Err(Error::Internal))
     }
 
-    /// As [`Db::write_large`], for one of a kind that comes often.
-    ///
-    /// # Errors
-    /// As [`Db::write`].
+    /// As [`Db::write_large`], for a frequent kind of write that may run in a batch with others of
+    /// its kind.
     pub async fn write_batched<V: BatchedWrite>(
         &self,
         once: Once,
@@ -172,7 +164,7 @@ impl Db {
 
     async fn submit(&self, job: Box<dyn WriteJob>, bytes: usize) -> Result<(), Error> {
         let admit =
-            tokio::time::timeout(QUEUE_TIMEOUT, self.shared.publisher.admit(WRITE_SHARE + bytes));
+            tokio::time::timeout(QUEUE_TIMEOUT, self.shared.publisher.admit(WRITE_BUDGET + bytes));
         let permit = admit.await.map_err(|_| Error::Unavailable(BUSY))?;
         enqueue(
             &self.shared.writes,
@@ -181,10 +173,9 @@ impl Db {
         .await
     }
 
-    /// Whether the database answers.
+    /// Checks that the database answers.
     ///
-    /// # Errors
-    /// `Unavailable`, with the reason in words that anyone may see.
+    /// # Errors `Unavailable`, with a reason that anyone may see.
     pub async fn ready(&self) -> Result<(), Error> {
         if self.shared.writes.is_closed() {
             return Err(Error::Unavailable(CLOSING));
@@ -201,9 +192,9 @@ impl Db {
         }
     }
 
-    /// Finishes every queued write, announces it, ends the threads and gives the lock back. Later
-    /// writes get `Unavailable`. Blocks; the publisher must still be there. Again, or from a clone,
-    /// it does nothing.
+    /// Finishes every queued write, announces it, ends the threads and releases the lock. Later
+    /// writes get `Unavailable`. Blocks; the publisher must still be running. A second call does
+    /// nothing.
     pub fn close(&self) {
         let running = std::mem::take(
             &mut *self.shared.running.lock().unwrap_or_else(PoisonError::into_inner),
@@ -214,15 +205,15 @@ impl Db {
         send_close(&self.shared.writes);
         send_close(&self.shared.reads);
         for thread in running.threads {
-            // A thread that panicked has said so; there is nothing left to end.
+            // A panicked thread was reported by the panic hook; there is nothing left to end.
             let _ = thread.join();
         }
         drop(running.lock);
     }
 }
 
-/// The queue may be full for a moment; its thread empties it. Not `blocking_send`, which panics
-/// within a runtime.
+/// Waits while the queue is full; its thread empties it. Not `blocking_send`, which panics within a
+/// runtime.
 fn send_close<J>(queue: &mpsc::Sender<Message<J>>) {
     while let Err(TrySendError::Full(_)) = queue.try_send(Message::Close) {
         thread::sleep(Duration::from_millis(1));
@@ -255,7 +246,7 @@ fn start_sqlite(
     let mut conn = file::connect(&path, settings.synchronous)?;
     migrate::sqlite(&mut conn, settings.migrate)?;
     let mut conn = Conn::Sqlite(conn);
-    // A command beside the server appends nothing that clients are to hear.
+    // A command beside the server begins no epoch: no client waits for its events.
     let begun: QueryResult<Epoch> = ThreadExecutor::new().run(async {
         if !settings.lock {
             return Ok(epochs::NONE);

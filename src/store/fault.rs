@@ -1,5 +1,4 @@
-//! What a database error means to a caller: the one place that translates, and logs what is ours to
-//! mend.
+//! What a database error means to a caller: the only place that translates and logs them.
 
 use std::fmt;
 use std::io;
@@ -9,31 +8,31 @@ use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as Diese
 
 use crate::error::Error;
 
-/// What is said when the database does not answer for now.
+/// The message when the database is temporarily unavailable.
 pub(super) const BUSY: &str = "The database is busy, try again";
-/// What is said when the server is going down.
+/// The message when the server is shutting down.
 pub(super) const CLOSING: &str = "The server is shutting down";
 
-/// A unique column has that value already. The caller knows which: constraint names differ between
-/// databases and are not looked at.
+/// Returns true if a unique column already has that value. The caller knows which column:
+/// constraint names differ between databases and are not inspected.
 #[must_use]
 pub fn is_taken(error: &DieselError) -> bool {
     matches!(error, DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _))
 }
 
-/// A row that was referred to does not exist.
+/// Returns true if a referenced row does not exist.
 #[must_use]
 pub fn is_missing_reference(error: &DieselError) -> bool {
     matches!(error, DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _))
 }
 
-/// What is said when something takes too long.
+/// The message when the database does not answer in time.
 pub(super) const NO_ANSWER: &str = "The database does not answer";
-/// What is said when a write's COMMIT was sent and no answer came.
+/// The message when a write's COMMIT was sent and no answer came.
 pub(super) const UNCONFIRMED: &str =
     "The database went away before it confirmed; the change may have been made";
 
-/// Texts of SQLite's errors that pass (diesel gives them no kind): SQLITE_BUSY, SQLITE_LOCKED,
+/// Texts of SQLite's temporary errors, which diesel does not classify: SQLITE_BUSY, SQLITE_LOCKED,
 /// SQLITE_FULL, SQLITE_IOERR.
 const TEMPORARY_SQLITE: [&str; 4] = [
     "database is locked",
@@ -61,9 +60,9 @@ fn is_temporary(error: &DieselError) -> bool {
     }
 }
 
-/// PostgreSQL's "deadlock detected". diesel gives it no kind and no SQLSTATE, and the server may
-/// speak any language; but only this one tells who waits for whom, a line a process, each with the
-/// numbers of two processes and of what is locked.
+/// Detects PostgreSQL's "deadlock detected". diesel gives it no kind and no SQLSTATE, and the
+/// server may use any language; but its details have one line per process, each with the numbers of
+/// two processes and of the lock.
 fn is_deadlock(information: &dyn DatabaseErrorInformation) -> bool {
     let numbers = |line: &str| {
         line.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty()).count()
@@ -74,9 +73,9 @@ fn is_deadlock(information: &dyn DatabaseErrorInformation) -> bool {
     information.hint().is_some() && information.details().is_some_and(waits)
 }
 
-/// The default meaning: a failure that passes is `Unavailable`, all else is `Internal`. Both are
-/// logged here and nowhere else. Who can say more (a taken e-mail, a missing customer) asks
-/// [`is_taken`] or [`is_missing_reference`] first.
+/// The default translation: a temporary failure is `Unavailable`, everything else is `Internal`.
+/// Both are logged here and nowhere else. A caller with a better answer (a taken e-mail, a missing
+/// customer) asks [`is_taken`] or [`is_missing_reference`] first.
 impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
         if is_temporary(&error) {
@@ -89,16 +88,16 @@ impl From<DieselError> for Error {
     }
 }
 
-/// Why the database could not be opened. One line for the operator.
+/// Why the database could not be opened; displayed as one line for the operator.
 #[derive(Debug)]
 pub enum OpenError {
     /// Another server runs on this SQLite file.
     Locked(PathBuf),
     /// Migrations are pending, and were not to be run.
     SchemaBehind,
-    /// The file, its folder or a thread could not be made or opened.
+    /// The file, its folder or a thread could not be created or opened.
     File(PathBuf, io::Error),
-    /// The database said no.
+    /// The database refused.
     Database(String),
 }
 
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_unavailable_and_the_rest_is_internal() {
+    fn temporary_errors_are_unavailable_and_others_internal() {
         for error in [
             database(DatabaseErrorKind::Unknown, "database is locked"),
             database(DatabaseErrorKind::Unknown, "database or disk is full"),

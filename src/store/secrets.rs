@@ -1,4 +1,4 @@
-//! Random keys that outlive a restart, made once.
+//! Random keys that survive a restart, made once.
 
 use diesel::{ExpressionMethods, QueryDsl, QueryResult};
 
@@ -9,7 +9,7 @@ use crate::store::conn::query;
 /// Bytes of a key.
 pub const LENGTH: usize = 32;
 
-/// The key of that name.
+/// The key of that name; made if missing.
 pub async fn key(tx: &mut Tx, name: &str) -> QueryResult<Vec<u8>> {
     let fresh = rand::random::<[u8; LENGTH]>();
     let row = (secrets::name.eq(name), secrets::value.eq(fresh.as_slice()));

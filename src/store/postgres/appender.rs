@@ -1,11 +1,11 @@
-//! The appender: brings committed events into the log, and announces the log. One task for each
-//! server; servers on one database take turns.
+//! The appender: moves committed events into the log, and announces the log. Each server runs one;
+//! servers on one database take turns.
 //!
-//! A round takes what waits in the outbox into the log, whoever wrote it, and then announces the
-//! log up to there: what other servers have taken first, from the log, then what it took itself.
-//! All it has to keep from round to round is how far it has announced; a round that fails in the
-//! middle is begun anew, and what it had taken is then read from the log. So events are announced
-//! in the log's order, each once, or not yet.
+//! A round moves the outbox's rows into the log, whichever server wrote them, and then announces
+//! the log up to there: first what other servers have moved, read from the log, then what it moved
+//! itself. The only state between rounds is the last announced id; a round that fails is started
+//! anew, and what it had moved is then read from the log. So events are announced in log order,
+//! each once, or not yet.
 
 mod announcer;
 mod statements;
@@ -26,17 +26,17 @@ use crate::store::postgres::epochs::{self, EpochList};
 use crate::store::postgres::pool::{TIME_LIMIT, TransactionManager, connection, discard};
 use crate::store::{Conn, Publisher, history};
 
-/// How often it looks for what nobody here has told it of: events of other servers, and what
-/// servers have left that died.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// After a failure it waits so long, and each time longer.
+/// How often the appender looks for events of other servers, and for rows that a crashed server has
+/// left.
+const POLL_EVERY: Duration = Duration::from_millis(500);
+/// Pause after a failure; each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How often forgotten placeholders are removed.
-const CLEAN_EVERY: Duration = Duration::from_secs(60);
+/// How often orphaned placeholders are removed.
+const CLEANUP_EVERY: Duration = Duration::from_secs(60);
 
 pub(super) struct Appender {
-    /// None after a failure.
+    /// `None` after a failure.
     conn: Option<Conn>,
     epochs: EpochList,
     announced: EventId,
@@ -44,8 +44,8 @@ pub(super) struct Appender {
 }
 
 impl Appender {
-    /// Finds out where the log stands, and tells the publisher, if there is one to tell: what is
-    /// announced comes behind that.
+    /// Finds the end of the log, and reports it to `publisher`, if given: everything announced
+    /// comes after it.
     pub(super) async fn start(
         mut conn: Conn,
         publisher: Option<&dyn Publisher>,
@@ -58,7 +58,7 @@ impl Appender {
         Ok(Self { conn: Some(conn), epochs, announced, cleaned: Instant::now() })
     }
 
-    /// Until the context is closed and all that it has committed is announced.
+    /// Runs until the context is closed and every committed event is announced.
     pub(super) async fn run(mut self, context: Rc<PgContext>) {
         let mut announcer = Announcer::new(Rc::clone(&context));
         let (mut pause, mut woken) = (FIRST_PAUSE, true);
@@ -70,7 +70,7 @@ impl Appender {
                         return;
                     }
                     pause = FIRST_PAUSE;
-                    woken = tokio::time::timeout(LOOK_EVERY, context.appender_wakeup.notified())
+                    woken = tokio::time::timeout(POLL_EVERY, context.appender_wakeup.notified())
                         .await
                         .is_ok();
                 }
@@ -78,7 +78,8 @@ impl Appender {
                     if let Some(conn) = self.conn.take() {
                         discard(conn);
                     }
-                    tracing::warn!(%error, announced = self.announced.0, "events wait for the log; trying again");
+                    let announced = self.announced.0;
+                    tracing::warn!(%error, announced, "cannot append to the log; trying again");
                     context.connections.health().set_log_stands_still(pause > FIRST_PAUSE * 4);
                     tokio::time::sleep(pause).await;
                     (pause, woken) = (LONGEST_PAUSE.min(pause * 2), true);
@@ -87,7 +88,7 @@ impl Appender {
         }
     }
 
-    /// Connects when it has to, and works until there is nothing to do.
+    /// Connects if necessary, and works until there is nothing to do.
     async fn work(
         &mut self,
         context: &PgContext,
@@ -101,14 +102,14 @@ impl Appender {
         if woken || self.has_work(context).await? {
             while self.round(context, announcer).await? {}
         }
-        if self.cleaned.elapsed() >= CLEAN_EVERY {
+        if self.cleaned.elapsed() >= CLEANUP_EVERY {
             self.cleaned = Instant::now();
             bounded(statements::remove_orphans(connection(self.conn()?))).await?;
         }
         Ok(())
     }
 
-    /// Learns of the epochs; what was announced and is not in the log any more will come otherwise.
+    /// Reloads the epochs. Announces again from the point where the log has changed.
     async fn refresh_epochs(&mut self) -> QueryResult<()> {
         let known_state = Some((self.epochs.newest(), self.announced));
         (self.epochs, self.announced) = refresh_epochs(self.conn()?, known_state).await?;
@@ -121,22 +122,22 @@ impl Appender {
         Ok(waiting || head != self.announced)
     }
 
-    /// True: there may be more.
+    /// Returns true if there may be more rows.
     async fn round(&mut self, context: &PgContext, announcer: &mut Announcer) -> QueryResult<bool> {
         let began = Instant::now();
         let (server, done) = (context.origins.server(), announcer.done());
-        let Some(taken) = self.take(server, &done).await? else {
+        let Some(moved) = self.move_outbox(server, &done).await? else {
             self.refresh_epochs().await?;
             return Ok(true);
         };
         announcer.forget(&done);
-        // It always gives a row.
-        let head = taken.first().map_or(self.announced, |row| EventId(row.head));
-        let full = taken.len() >= CHUNK_ROWS;
-        let mut placeholders = taken.iter().filter_map(Placeholder::taken).collect();
-        let events: Vec<LogEvent> = taken.into_iter().filter_map(LogEvent::taken).collect();
+        // `move_outbox` always returns a row.
+        let head = moved.first().map_or(self.announced, |row| EventId(row.head));
+        let full = moved.len() >= CHUNK_ROWS;
+        let mut placeholders = moved.iter().filter_map(Placeholder::from_moved).collect();
+        let events: Vec<LogEvent> = moved.into_iter().filter_map(LogEvent::from_moved).collect();
         while self.announced < head {
-            let chunk = self.read(head).await?;
+            let chunk = self.next_chunk(head).await?;
             self.announced = chunk.last().map_or(head, LogEvent::id);
             announcer.announce(&self.epochs, chunk, &mut placeholders).await;
         }
@@ -149,26 +150,29 @@ impl Appender {
         Ok(full)
     }
 
-    /// Takes what waits in the outbox into the log. None: the log is not the one that was known,
-    /// and nothing was taken.
-    async fn take(&mut self, server: i64, done: &[i64]) -> QueryResult<Option<Vec<MovedRow>>> {
+    /// Moves the outbox into the log. `None`: the log is not the known one, and nothing was moved.
+    async fn move_outbox(
+        &mut self,
+        server: i64,
+        done: &[i64],
+    ) -> QueryResult<Option<Vec<MovedRow>>> {
         let (announced, newest) = (self.announced.0, self.epochs.newest());
         let conn = connection(self.conn()?);
         bounded(conn.batch_execute("BEGIN; SELECT last_id FROM log_head FOR UPDATE")).await?;
-        let taken = bounded(statements::move_outbox(conn, server, done.to_vec())).await?;
-        let known = taken
+        let moved = bounded(statements::move_outbox(conn, server, done.to_vec())).await?;
+        let known = moved
             .first()
             .is_some_and(|row| row.head >= announced && row.epoch_number == Some(newest));
         bounded(conn.batch_execute(if known { "COMMIT" } else { "ROLLBACK" })).await?;
-        Ok(known.then_some(taken))
+        Ok(known.then_some(moved))
     }
 
-    /// The next chunk of the log that has not been announced.
-    async fn read(&mut self, head: EventId) -> QueryResult<Vec<LogEvent>> {
+    /// Reads the next chunk of the log that has not been announced.
+    async fn next_chunk(&mut self, head: EventId) -> QueryResult<Vec<LogEvent>> {
         let after = self.announced;
         let conn = self.conn()?;
         let rows = bounded(statements::read_log(connection(conn), after, head)).await?;
-        let events = bounded(LogEvent::read(conn, rows)).await?;
+        let events = bounded(LogEvent::from_log(conn, rows)).await?;
         if events.first().is_none_or(|first| first.id().0 != after.0 + 1) {
             tracing::error!(
                 after = after.0,
@@ -184,21 +188,21 @@ impl Appender {
     }
 }
 
-/// On a new connection first of all.
+/// Prepares a new connection, and loads the epochs on it.
 async fn refresh_epochs(
     conn: &mut Conn,
     known_state: Option<(i64, EventId)>,
 ) -> QueryResult<(EpochList, EventId)> {
-    // The outbox grows and shrinks faster than the planner learns: what it once took for a small
-    // table it would read from end to end.
+    // The outbox grows and shrinks faster than the planner's statistics: a table that once was
+    // small would be scanned from end to end.
     bounded(connection(conn).batch_execute("SET enable_seqscan = off")).await?;
     bounded(TransactionManager::begin_transaction(connection(conn))).await?;
-    let settled = bounded(epochs::refresh_epochs(conn, known_state)).await?;
+    let refreshed = bounded(epochs::refresh_epochs(conn, known_state)).await?;
     bounded(TransactionManager::commit_transaction(connection(conn))).await?;
-    Ok(settled)
+    Ok(refreshed)
 }
 
-/// A statement may take that long.
+/// Limits a statement to [`TIME_LIMIT`].
 async fn bounded<T>(statement: impl Future<Output = QueryResult<T>>) -> QueryResult<T> {
     tokio::time::timeout(TIME_LIMIT, statement).await.unwrap_or_else(|_| Err(unanswered(NO_ANSWER)))
 }

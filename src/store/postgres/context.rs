@@ -1,5 +1,5 @@
-//! What the tasks of the PostgreSQL thread share: its connections, the writes under way, and the
-//! appender's wakeup.
+//! What the tasks of the PostgreSQL thread share: the pool, the publisher, the writes in progress,
+//! and the appender's wakeup.
 
 use std::cell::Cell;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! One job on one connection: a write as a transaction that ends in the outbox, or a read. Each has
-//! its time from when its caller began to wait, and whatever becomes of the database, each is
-//! answered.
+//! One job on one connection: a read, or a write as a transaction whose last statement inserts its
+//! events into the outbox. A job's time limit starts when its caller begins to wait, and each job
+//! is answered, whatever happens to the database.
 
 pub(super) mod batch;
 
@@ -20,7 +20,7 @@ use crate::store::postgres::pool::{
     Connections, TIME_LIMIT, TransactionManager, connection, discard,
 };
 
-/// How many connections are tried that turn out to be closed.
+/// Connections tried before giving up, when they turn out to be closed.
 const TRIES: usize = 3;
 
 pub(super) async fn run_read(context: Rc<PgContext>, read: QueuedRead) {
@@ -35,13 +35,13 @@ pub(super) async fn run_read(context: Rc<PgContext>, read: QueuedRead) {
         discard(conn);
         return job.answer(Some(Error::Unavailable(NO_ANSWER)));
     };
-    // After a panic something may still be under way on the connection.
+    // After a panic a query may still be running on the connection.
     let gone = ran.is_none() || (job.is_faulty() && conn.is_gone().await);
-    let overtaken = (gone && ran.is_some()).then_some(Error::Unavailable(NO_ANSWER));
+    let replaced_by = (gone && ran.is_some()).then_some(Error::Unavailable(NO_ANSWER));
     if gone {
         discard(conn);
     }
-    job.answer(overtaken);
+    job.answer(replaced_by);
 }
 
 pub(super) async fn run_write(context: Rc<PgContext>, write: QueuedWrite) {
@@ -58,23 +58,24 @@ pub(super) async fn run_write(context: Rc<PgContext>, write: QueuedWrite) {
     };
     if ran != Some(true) {
         let gone = roll_back(tx).await;
-        let overtaken = (gone && job.is_faulty()).then_some(Error::Unavailable(NO_ANSWER));
-        return job.answer(overtaken);
+        let replaced_by = (gone && job.is_faulty()).then_some(Error::Unavailable(NO_ANSWER));
+        return job.answer(replaced_by);
     }
     let steps = std::mem::take(&mut tx.steps);
     if steps.is_empty() {
         let committed = commit_without_events(tx, until).await;
-        let overtaken = (!committed).then_some(Error::Unavailable(UNCONFIRMED));
-        return job.answer(overtaken);
+        let replaced_by = (!committed).then_some(Error::Unavailable(UNCONFIRMED));
+        return job.answer(replaced_by);
     }
     let (mut insert, origin) = (OutboxInsert::default(), context.origins.next());
     let local = insert.add(origin, steps);
-    context.pending.enter(origin, local, job, permit, until.into_std());
+    context.pending.register(origin, local, job, permit, until.into_std());
     commit_with_events(&context, tx, insert, &[origin], until).await;
 }
 
-/// Commits writes that are entered in `pending`, and whose rows for the outbox are `insert`. Whoever
-/// announces them answers; otherwise this does. Whether they are committed.
+/// Commits writes that are registered in `pending`, with their rows for the outbox. The appender
+/// answers them when it announces their events; this answers them when the commit fails. Returns
+/// true if they are committed.
 pub(super) async fn commit_with_events(
     context: &PgContext,
     mut tx: Tx,
@@ -101,7 +102,7 @@ pub(super) async fn commit_with_events(
     committed
 }
 
-/// Commits what has nothing to announce.
+/// Commits a transaction without events. Returns true if it is committed.
 pub(super) async fn commit_without_events(mut tx: Tx, until: Instant) -> bool {
     let committed =
         matches!(timeout_at(until, commit(&mut tx, None)).await, Ok(CommitOutcome::Committed));
@@ -111,11 +112,11 @@ pub(super) async fn commit_without_events(mut tx: Tx, until: Instant) -> bool {
     committed
 }
 
-/// What became of a transaction.
+/// The outcome of a COMMIT.
 enum CommitOutcome {
     Committed,
     RolledBack,
-    /// COMMIT was sent.
+    /// COMMIT was sent, and no answer came.
     Unknown,
 }
 
@@ -125,7 +126,7 @@ pub(super) async fn begin(connections: &Connections) -> Result<Tx, &'static str>
         match TransactionManager::begin_transaction(connection(&mut conn)).await {
             Ok(()) => return Ok(Tx::new(conn)),
             Err(error) => {
-                tracing::debug!(%error, "a connection was closed while it was not used");
+                tracing::debug!(%error, "a pooled connection turned out to be closed");
                 discard(conn);
             }
         }
@@ -133,7 +134,7 @@ pub(super) async fn begin(connections: &Connections) -> Result<Tx, &'static str>
     Err(NO_ANSWER)
 }
 
-/// Whether the connection was lost.
+/// Returns true if the connection was lost.
 pub(super) async fn roll_back(mut tx: Tx) -> bool {
     let until = Instant::now() + TIME_LIMIT / 2;
     let rolled_back =

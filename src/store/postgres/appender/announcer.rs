@@ -1,5 +1,5 @@
-//! Announces the log: events in the order of their ids, and this server's own doings each in its
-//! place among them.
+//! Announces the log: events in the order of their ids, and this server's local steps each in their
+//! position among them.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -16,33 +16,32 @@ use crate::store::postgres::outbox::pending::FinishedWrites;
 use crate::store::tx::Step;
 use crate::store::{Committed, CommittedEvent, Conn, conversations};
 
-/// Events of other servers wait so long for a share of the budget, which slows them down while
-/// readers are slow. Not longer: this server's own writes, which hold the rest of it, wait behind
-/// them.
+/// How long events of other servers wait for budget, which slows them down while readers are slow.
+/// Not longer: this server's own writes, which hold the rest of the budget, wait behind them.
 const BUDGET_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What stands for the members of a conversation among an event's rooms.
+/// Prefix of the room that means all members of a conversation.
 const MEMBERS: &str = "members:";
 
 /// An event of the log that is to be announced.
 pub(super) struct LogEvent {
     id: EventId,
-    /// None: it is older than the outbox.
+    /// `None` for events older than the outbox.
     outbox_id: Option<i64>,
     origin: Option<Origin>,
-    /// Still without its position.
+    /// Without its position so far.
     event: CommittedEvent,
 }
 
-/// A place among the events at which this server does something, and no other.
+/// A position in the order at which this server runs local steps without a stored event.
 pub(super) struct Placeholder {
     outbox_id: i64,
     origin: Origin,
 }
 
 impl Placeholder {
-    /// One that was taken from the outbox.
-    pub(super) fn taken(row: &MovedRow) -> Option<Self> {
+    /// From a row that was moved from the outbox; `None` for a row of the other sort.
+    pub(super) fn from_moved(row: &MovedRow) -> Option<Self> {
         let (None, Some(outbox_id), Some(origin)) = (row.id, row.outbox_id, row.origin) else {
             return None;
         };
@@ -55,8 +54,8 @@ impl LogEvent {
         self.id
     }
 
-    /// One that was taken from the outbox.
-    pub(super) fn taken(row: MovedRow) -> Option<Self> {
+    /// From a row that was moved from the outbox; `None` for a row of the other sort.
+    pub(super) fn from_moved(row: MovedRow) -> Option<Self> {
         let MovedRow {
             outbox_id,
             origin,
@@ -82,8 +81,8 @@ impl LogEvent {
         Some(Self { id: EventId(id?), outbox_id, origin: origin.map(Origin), event })
     }
 
-    /// Some that were read from the log. A conversation's members are those of now.
-    pub(super) async fn read(conn: &mut Conn, rows: Vec<LogRow>) -> QueryResult<Vec<Self>> {
+    /// From rows of the log. `members:ID` means the members at the time of reading.
+    pub(super) async fn from_log(conn: &mut Conn, rows: Vec<LogRow>) -> QueryResult<Vec<Self>> {
         let of: Vec<_> = rows
             .iter()
             .flat_map(|row| &row.rooms)
@@ -92,7 +91,7 @@ impl LogEvent {
         let members = conversations::members_of(conn, &of).await?;
         let expand = |room: &String| match members_of(plain(room)) {
             Some(id) => members.get(&id).into_iter().flatten().copied().map(user_room).collect(),
-            // For the whole namespace.
+            // The event is for the whole namespace.
             None if plain(room).is_empty() => Vec::new(),
             None => vec![plain(room).to_owned()],
         };
@@ -120,7 +119,7 @@ fn user_room(id: UserId) -> String {
     crate::event::Room::User(id).to_string()
 }
 
-/// A room's name without the namespace that `event_rooms` has ahead of it.
+/// A room's name without the namespace that `event_rooms` prefixes.
 fn plain(room: &str) -> &str {
     room.split_once('#').map_or(room, |(_, name)| name)
 }
@@ -129,24 +128,24 @@ fn members_of(room: &str) -> Option<ConversationId> {
     room.strip_prefix(MEMBERS)?.parse().ok()
 }
 
-/// `except_json` is our own text.
+/// Parses `except_json`, which this server has written.
 fn names(json: Option<&str>) -> Vec<String> {
     json.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
 }
 
-/// Gives the publisher the log, chunk by chunk.
+/// Hands the log to the publisher, chunk by chunk.
 pub(super) struct Announcer {
     context: Rc<PgContext>,
-    /// Marks that are done, and may still be in the outbox.
+    /// Processed placeholders that may still be in the outbox.
     done: Vec<i64>,
 }
 
-/// What is announced together.
+/// What one call of the publisher announces.
 #[derive(Default)]
 struct Batch {
     steps: Vec<Step<CommittedEvent>>,
     finished: FinishedWrites,
-    /// Size of the events that no writer here has taken a share for.
+    /// Bytes of the events that no write of this server holds budget for.
     foreign: usize,
 }
 
@@ -155,17 +154,17 @@ impl Announcer {
         Self { context, done: Vec::new() }
     }
 
-    /// Marks to be removed from the outbox.
+    /// Placeholders to remove from the outbox.
     pub(super) fn done(&self) -> Vec<i64> {
         self.done.clone()
     }
 
-    /// They have been removed.
+    /// Forgets placeholders that have been removed.
     pub(super) fn forget(&mut self, removed: &[i64]) {
         self.done.retain(|id| !removed.contains(id));
     }
 
-    /// The next chunk of the log, and ahead of each event the placeholders that were insert ahead of it.
+    /// Announces a chunk of the log, and before each event the placeholders that come before it.
     pub(super) async fn announce(
         &mut self,
         epochs: &EpochList,
@@ -179,7 +178,7 @@ impl Announcer {
             while placeholders.front().is_some_and(is_ahead)
                 && let Some(placeholder) = placeholders.pop_front()
             {
-                self.pass(&placeholder, &mut batch);
+                self.run_placeholder(&placeholder, &mut batch);
             }
             event.position = Some(epochs.position(id));
             let local =
@@ -195,16 +194,16 @@ impl Announcer {
         self.publish(batch).await;
     }
 
-    /// The placeholders behind the last event.
+    /// Runs the placeholders after the last event.
     pub(super) async fn finish(&mut self, placeholders: VecDeque<Placeholder>) {
         let mut batch = Batch::default();
         for placeholder in placeholders {
-            self.pass(&placeholder, &mut batch);
+            self.run_placeholder(&placeholder, &mut batch);
         }
         self.publish(batch).await;
     }
 
-    fn pass(&mut self, placeholder: &Placeholder, batch: &mut Batch) {
+    fn run_placeholder(&mut self, placeholder: &Placeholder, batch: &mut Batch) {
         let local =
             self.context.pending.take(placeholder.origin, &mut batch.finished).unwrap_or_default();
         batch.steps.extend(local.before);

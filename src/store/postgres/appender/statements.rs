@@ -1,5 +1,5 @@
-//! The log's statements: take what waits in the outbox into the log, read a chunk of the log, look
-//! whether there is anything to do.
+//! The appender's SQL: move the outbox into the log, read a chunk of the log, poll for work, remove
+//! orphaned placeholders.
 
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -9,15 +9,15 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::model::EventId;
 
-/// Events in one chunk.
+/// Events in one chunk; the statements repeat it as `LIMIT 512`.
 pub(super) const CHUNK_ROWS: usize = 512;
 
-/// Moves rows of the outbox into the log, those of all servers, in the order of their ids. To be
-/// called in a transaction that holds `log_head` since a statement before: so whatever was
-/// committed ahead of a row that is seen here is seen too, and ids follow the order of cause and
+/// Moves rows of the outbox, those of all servers, into the log, in the order of their ids. Must be
+/// called in a transaction that holds `log_head` since an earlier statement: everything committed
+/// before a row that is visible here is then visible too, and ids follow the order of cause and
 /// effect.
 ///
-/// The placeholders of this server are only told of; they go when they are among those that are `done`.
+/// Placeholders of this server are only returned; those in `done` are deleted.
 pub(super) async fn move_outbox(
     conn: &mut AsyncPgConnection,
     server: i64,
@@ -32,16 +32,16 @@ struct MoveOutbox {
     done: Vec<i64>,
 }
 
-/// What [`move_outbox`] gives: one a row, or one without a row.
+/// A row of [`move_outbox`]: one per row moved, or a single one with only the first two columns.
 #[derive(Queryable)]
 pub(super) struct MovedRow {
-    /// The log's last id before.
+    /// The log's last id before the move.
     pub(super) head: i64,
-    /// The newest epoch's.
+    /// Number of the newest epoch.
     pub(super) epoch_number: Option<i64>,
     pub(super) outbox_id: Option<i64>,
     pub(super) origin: Option<i64>,
-    /// None: it is a placeholder.
+    /// `None` for a placeholder.
     pub(super) id: Option<i64>,
     pub(super) namespace: Option<String>,
     pub(super) name: Option<String>,
@@ -49,7 +49,7 @@ pub(super) struct MovedRow {
     pub(super) except_json: Option<String>,
     /// Names as clients see them.
     pub(super) rooms: Option<Vec<String>>,
-    /// Whom `members:ID` stands for.
+    /// The users that `members:ID` stands for.
     pub(super) members: Option<Vec<i64>>,
 }
 
@@ -80,13 +80,25 @@ impl QueryFragment<Pg> for MoveOutbox {
              spent AS (DELETE FROM outbox USING settings WHERE outbox.id = ANY (done)), \
              waiting AS ( \
                  SELECT id, origin, name FROM outbox, settings \
-                 WHERE (name IS NOT NULL OR origin >> 32 = server) AND id <> ALL (done) ORDER BY id LIMIT 512 \
+                 WHERE (name IS NOT NULL OR origin >> 32 = server) AND id <> ALL (done) \
+                 ORDER BY id LIMIT 512 \
              ), \
-             taken AS (DELETE FROM outbox USING waiting WHERE outbox.id = waiting.id AND waiting.name IS NOT NULL RETURNING outbox.*), \
-             numbered AS (SELECT taken.*, last_id + row_number() OVER (ORDER BY taken.id) AS event_id FROM taken, log_head), \
-             raised AS (UPDATE log_head SET last_id = (SELECT max(event_id) FROM numbered) WHERE EXISTS (SELECT FROM numbered)), \
+             taken AS ( \
+                 DELETE FROM outbox USING waiting \
+                 WHERE outbox.id = waiting.id AND waiting.name IS NOT NULL RETURNING outbox.* \
+             ), \
+             numbered AS ( \
+                 SELECT taken.*, last_id + row_number() OVER (ORDER BY taken.id) AS event_id \
+                 FROM taken, log_head \
+             ), \
+             raised AS ( \
+                 UPDATE log_head SET last_id = (SELECT max(event_id) FROM numbered) \
+                 WHERE EXISTS (SELECT FROM numbered) \
+             ), \
              stored AS ( \
-                 INSERT INTO events (id, namespace, name, payload, except_json, created_at, origin, outbox_id) \
+                 INSERT INTO events ( \
+                     id, namespace, name, payload, except_json, created_at, origin, outbox_id \
+                 ) \
                  SELECT event_id, namespace, name, payload, except_json, \
                      date_trunc('milliseconds', clock_timestamp() AT TIME ZONE 'UTC'), origin, id \
                  FROM numbered \
@@ -94,21 +106,25 @@ impl QueryFragment<Pg> for MoveOutbox {
              found AS ( \
                  INSERT INTO event_rooms (room, event_id) \
                  SELECT DISTINCT namespace || '#' || room, event_id \
-                 FROM numbered, UNNEST(CASE WHEN rooms = '{}' THEN ARRAY[''] ELSE rooms END) AS room \
+                 FROM numbered, \
+                     UNNEST(CASE WHEN rooms = '{}' THEN ARRAY[''] ELSE rooms END) AS room \
              ) \
              SELECT last_id, (SELECT max(number) FROM epochs), \
                  given.id, origin, event_id, namespace, name, payload, except_json, rooms, members \
              FROM log_head LEFT JOIN ( \
-                 SELECT id, origin, event_id, namespace, name, payload, except_json, rooms, members FROM numbered \
+                 SELECT id, origin, event_id, namespace, name, payload, except_json, \
+                     rooms, members \
+                 FROM numbered \
                  UNION ALL \
-                 SELECT id, origin, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM waiting WHERE name IS NULL \
+                 SELECT id, origin, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+                 FROM waiting WHERE name IS NULL \
              ) AS given ON TRUE ORDER BY given.id",
         );
         Ok(())
     }
 }
 
-/// Reads a chunk of the log, behind `after` and up to `last`.
+/// Reads a chunk of the log: ids above `after`, up to `last`.
 pub(super) async fn read_log(
     conn: &mut AsyncPgConnection,
     after: EventId,
@@ -123,7 +139,7 @@ struct ReadLog {
     last: EventId,
 }
 
-/// What [`read_log`] gives, one an event.
+/// A row of [`read_log`], one per event.
 #[derive(Queryable)]
 pub(super) struct LogRow {
     pub(super) id: i64,
@@ -133,7 +149,7 @@ pub(super) struct LogRow {
     pub(super) name: String,
     pub(super) payload: String,
     pub(super) except_json: Option<String>,
-    /// With the namespace ahead, as `event_rooms` has them.
+    /// With the namespace as prefix, as in `event_rooms`.
     pub(super) rooms: Vec<String>,
 }
 
@@ -157,8 +173,8 @@ impl QueryFragment<Pg> for ReadLog {
     }
 }
 
-/// Looks, without any lock, at what there is to do: the log's last id, and whether anything waits
-/// in the outbox.
+/// Polls, without a lock, for work: returns the log's last id, and whether the outbox has rows for
+/// this server.
 pub(super) async fn poll(
     conn: &mut AsyncPgConnection,
     server: i64,
@@ -186,7 +202,7 @@ impl QueryFragment<Pg> for PollLog {
     }
 }
 
-/// Removes placeholders that a server has left which died before it came to them.
+/// Removes placeholders of servers that died before they processed them.
 pub(super) async fn remove_orphans(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
     DeleteOrphans.execute(conn).await
 }
@@ -196,7 +212,10 @@ struct DeleteOrphans;
 
 impl QueryFragment<Pg> for DeleteOrphans {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("DELETE FROM outbox WHERE name IS NULL AND created_at < clock_timestamp() AT TIME ZONE 'UTC' - INTERVAL '10 minutes'");
+        out.push_sql(
+            "DELETE FROM outbox WHERE name IS NULL \
+             AND created_at < clock_timestamp() AT TIME ZONE 'UTC' - INTERVAL '10 minutes'",
+        );
         Ok(())
     }
 }

@@ -1,9 +1,9 @@
-//! Writes of this server between their COMMIT and their place in the log: what to do local their
-//! events, and who waits for an answer.
+//! This server's writes from their COMMIT to the announcement of their rows: their local steps, and
+//! the callers that wait for an answer.
 //!
-//! A write is entered before its COMMIT is sent, so whoever finds its rows finds it here. It leaves
-//! when the last of its rows has been announced, when it surely was not committed, or, where nobody
-//! knows, a minute later.
+//! A write is registered before its COMMIT is sent, so whoever reads its rows finds it here. It is
+//! removed when its last row has been announced, when it surely was not committed, or, when the
+//! outcome is unknown, a minute later.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -15,37 +15,37 @@ use crate::store::fault::UNCONFIRMED;
 use crate::store::job::WriteJob;
 use crate::store::postgres::outbox::{LocalSteps, Origin};
 
-/// How long a write whose COMMIT was not answered is waited for: as long as a database may take to
-/// start again.
+/// How long a write without an answer to its COMMIT is kept: as long as a database may take to
+/// restart.
 const DOUBT: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub(in crate::store::postgres) struct PendingWrites {
     entries: RefCell<HashMap<Origin, PendingWrite>>,
-    /// All that had been committed then was announced since.
+    /// Every write committed before this moment has been announced.
     announced: Cell<Option<Instant>>,
 }
 
 struct PendingWrite {
-    /// For each of its rows that has not been announced.
+    /// One entry for each row that has not been announced.
     local: VecDeque<LocalSteps>,
-    /// Until it is answered.
+    /// `None` once it is answered.
     job: Option<Box<dyn WriteJob>>,
     permit: Option<BudgetPermit>,
     state: CommitState,
-    /// When its caller has waited enough.
+    /// When the caller is answered at the latest.
     until: Instant,
 }
 
 enum CommitState {
-    /// Its COMMIT is on the way.
+    /// COMMIT is sent or about to be sent.
     InFlight,
     Committed(Instant),
-    /// Its COMMIT was sent, and the answer is lost.
+    /// COMMIT was sent, and its answer is lost.
     Unknown(Instant),
 }
 
-/// What writes leave here when their last row is announced.
+/// The writes whose last row has been announced.
 #[derive(Default)]
 pub(in crate::store::postgres) struct FinishedWrites {
     pub(in crate::store::postgres) jobs: Vec<Box<dyn WriteJob>>,
@@ -53,7 +53,7 @@ pub(in crate::store::postgres) struct FinishedWrites {
 }
 
 impl PendingWrites {
-    pub(in crate::store::postgres) fn enter(
+    pub(in crate::store::postgres) fn register(
         &self,
         origin: Origin,
         local: VecDeque<LocalSteps>,
@@ -71,15 +71,15 @@ impl PendingWrites {
         self.entries.borrow_mut().insert(origin, entry);
     }
 
-    /// It is committed; whoever announces its last row answers.
+    /// Marks a write as committed; the announcement of its last row answers it.
     pub(in crate::store::postgres) fn committed(&self, origin: Origin) {
-        // Not there: it was announced before its own connection had the news.
+        // A missing entry was announced before its own connection reported the commit.
         if let Some(entry) = self.entries.borrow_mut().get_mut(&origin) {
             entry.state = CommitState::Committed(Instant::now());
         }
     }
 
-    /// It surely was not committed.
+    /// Answers and removes a write that was not committed.
     pub(in crate::store::postgres) fn failed(&self, origin: Origin, error: Error) {
         let job = self.entries.borrow_mut().remove(&origin).and_then(|entry| entry.job);
         if let Some(job) = job {
@@ -87,8 +87,8 @@ impl PendingWrites {
         }
     }
 
-    /// Nobody knows. The caller is told so, and the budget has its share back; should its rows show
-    /// up, they are announced as any other.
+    /// Marks a write's outcome as unknown, answers its caller so, and releases its budget. Should
+    /// its rows show up, they are announced like any other.
     pub(in crate::store::postgres) fn lost(&self, origin: Origin) {
         let job = self.entries.borrow_mut().get_mut(&origin).and_then(|entry| {
             entry.state = CommitState::Unknown(Instant::now());
@@ -100,8 +100,8 @@ impl PendingWrites {
         }
     }
 
-    /// A row of that write has its place: what to do local it. None: it is not a write of this
-    /// server, or not of any that is still waited for.
+    /// Takes the local steps of the next row of this write. `None`: the write is another server's,
+    /// or is not registered any more.
     pub(in crate::store::postgres) fn take(
         &self,
         origin: Origin,
@@ -119,14 +119,14 @@ impl PendingWrites {
         local
     }
 
-    /// The log has been announced up to where it was at that time, and the outbox was empty.
+    /// Notes that the log was announced up to its end at `at`, and the outbox was empty.
     pub(in crate::store::postgres) fn announced(&self, at: Instant) {
         self.announced.set(Some(at));
     }
 
-    /// Answers those who have waited enough for the announcement of what is committed: it will
-    /// come, only not before their answer. Forgets what was in doubt for too long, and what a
-    /// database that was restored or has failed over does not have any more.
+    /// Answers callers whose time is over, although the announcement of their committed write is
+    /// still to come. Removes writes whose outcome stayed unknown for too long, and committed ones
+    /// that a restored or failed-over database has lost.
     pub(in crate::store::postgres) fn sweep(&self) {
         let (now, announced) = (Instant::now(), self.announced.get());
         let (mut late, mut gone) = (Vec::new(), Vec::new());
@@ -152,13 +152,13 @@ impl PendingWrites {
         }
     }
 
-    /// Whether all that is known to be committed has been announced.
+    /// Returns true if every write known to be committed has been announced.
     pub(in crate::store::postgres) fn is_settled(&self) -> bool {
         self.entries.borrow().values().all(|entry| matches!(entry.state, CommitState::Unknown(_)))
     }
 
-    /// Answers who still waits: what is committed stands, although this server will not announce
-    /// it.
+    /// Answers every remaining caller: the writes are committed, although this server will not
+    /// announce them.
     pub(in crate::store::postgres) fn close(&self) {
         for (_, entry) in self.entries.borrow_mut().drain() {
             if let Some(job) = entry.job {

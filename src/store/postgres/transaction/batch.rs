@@ -1,7 +1,5 @@
-//! Writes of one kind as one transaction: all that wait while the one before is under way.
-//!
-//! What one of them breaks, such as a reference to what does not exist, breaks the statement for
-//! all. Then each goes by itself, and the one is found.
+//! Writes of one kind as one transaction: all that were queued while the previous batch ran. When
+//! one of them breaks the statement for all, each runs by itself.
 
 use std::rc::Rc;
 
@@ -20,16 +18,16 @@ use crate::store::postgres::transaction::{
     self, begin, commit_with_events, commit_without_events, roll_back,
 };
 
-/// Writes taken together, and such as wait for that, at most.
-pub(in crate::store::postgres) const MOST: usize = 128;
+/// Writes in one batch at most, and writes that may wait for one.
+pub(in crate::store::postgres) const MAX_BATCH: usize = 128;
 
-/// Until the queue is closed and all that came through it is finished.
+/// Runs batches until the queue is closed and everything from it is finished.
 pub(in crate::store::postgres) async fn serve(
     context: Rc<PgContext>,
     mut queue: mpsc::Receiver<(BatchKind, QueuedWrite)>,
 ) {
-    let mut waiting = Vec::with_capacity(MOST);
-    while queue.recv_many(&mut waiting, MOST).await > 0 {
+    let mut waiting = Vec::with_capacity(MAX_BATCH);
+    while queue.recv_many(&mut waiting, MAX_BATCH).await > 0 {
         let mut batches: Vec<(BatchKind, Vec<QueuedWrite>)> = Vec::new();
         for (kind, write) in waiting.drain(..) {
             match batches.iter_mut().find(|(of, _)| *of == kind) {
@@ -40,18 +38,18 @@ pub(in crate::store::postgres) async fn serve(
         let running: Vec<_> = batches
             .into_iter()
             .map(|(kind, batch)| {
-                tokio::task::spawn_local(run_write(Rc::clone(&context), kind, batch))
+                tokio::task::spawn_local(run_batch(Rc::clone(&context), kind, batch))
             })
             .collect();
         for batch in running {
-            // A task that is gone has been told of by the panic hook; its callers by the ends of
-            // their answers.
+            // A panicked task was reported by the panic hook, and its callers see their channels
+            // close.
             let _ = batch.await;
         }
     }
 }
 
-async fn run_write(context: Rc<PgContext>, kind: BatchKind, mut batch: Vec<QueuedWrite>) {
+async fn run_batch(context: Rc<PgContext>, kind: BatchKind, mut batch: Vec<QueuedWrite>) {
     let Some(oldest) = batch.iter().map(|write| write.since).min() else { return };
     let until = Instant::from_std(oldest + TIME_LIMIT);
     let mut tx =
@@ -66,7 +64,8 @@ async fn run_write(context: Rc<PgContext>, kind: BatchKind, mut batch: Vec<Queue
     };
     let Some(Ok(steps)) = ran else {
         if let Some(Err(error)) = ran {
-            tracing::debug!(%error, writes = batch.len(), "a batch failed; each of it goes by itself");
+            let writes = batch.len();
+            tracing::debug!(%error, writes, "a batch failed; its writes run one by one");
         }
         if roll_back(tx).await {
             return refuse(batch, NO_ANSWER);
@@ -84,7 +83,7 @@ async fn run_write(context: Rc<PgContext>, kind: BatchKind, mut batch: Vec<Queue
         }
         let origin = context.origins.next();
         let local = insert.add(origin, steps);
-        context.pending.enter(origin, local, job, permit, since + TIME_LIMIT);
+        context.pending.register(origin, local, job, permit, since + TIME_LIMIT);
         origins.push(origin);
     }
     let committed = if origins.is_empty() {
