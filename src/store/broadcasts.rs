@@ -1,4 +1,4 @@
-//! Notices to many: who the receivers are, and how far those are that are written in pieces.
+//! Notices to many users: who receives them, and the progress of those that are written in steps.
 
 use diesel::dsl::{count_star, max};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable};
@@ -10,16 +10,16 @@ use crate::schema::{broadcasts, project_members, users};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// Whom a notice is for.
+/// The receivers of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     All,
     Role(Role),
-    /// The members of a project, but for one.
+    /// The members of a project, except one.
     OtherMembers(ProjectId, UserId),
 }
 
-/// Some of an audience: behind the first id, up to the second.
+/// A range of user ids: above `after`, up to `up_to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserIdRange {
     pub after: UserId,
@@ -27,21 +27,21 @@ pub struct UserIdRange {
 }
 
 impl UserIdRange {
-    /// All of them.
+    /// Every user.
     pub const ALL: Self = Self { after: UserId(0), up_to: UserId(i64::MAX) };
 }
 
-/// A notice on its way.
+/// A notice that has not reached all receivers yet.
 #[derive(Debug, Clone)]
 pub struct Broadcast {
     pub id: BroadcastId,
     pub audience: Audience,
     pub notice: Notice,
-    /// Who does not have it yet.
+    /// The receivers that do not have it yet.
     pub rest: UserIdRange,
 }
 
-/// The ids of the receivers, within those bounds: the lowest, ascending.
+/// The ids of the receivers within that range: the lowest ones, ascending.
 pub async fn receivers(
     conn: &mut Conn,
     audience: Audience,
@@ -76,7 +76,7 @@ pub async fn receivers(
     })
 }
 
-/// How many receivers there are, and the highest id of them.
+/// The number of receivers, and their highest id.
 pub async fn count(conn: &mut Conn, audience: Audience) -> QueryResult<(i64, Option<UserId>)> {
     let role = match audience {
         Audience::All => None,
@@ -100,7 +100,7 @@ pub async fn count(conn: &mut Conn, audience: Audience) -> QueryResult<(i64, Opt
     })
 }
 
-/// Adds one that nobody within these bounds has yet.
+/// Adds a notice that nobody in `rest` has yet.
 pub async fn insert(
     tx: &mut Tx,
     audience: Audience,
@@ -129,7 +129,7 @@ pub async fn insert(
     query!(tx.conn(), |c| diesel::insert_into(broadcasts::table).values(row).execute(c)).map(|_| ())
 }
 
-/// How many are on their way.
+/// Counts the unfinished broadcasts.
 pub async fn unfinished(conn: &mut Conn) -> QueryResult<i64> {
     query!(conn, |c| broadcasts::table.count().get_result(c))
 }
@@ -146,11 +146,11 @@ struct BroadcastRow {
     data: Option<JsonObject>,
     after: UserId,
     up_to: UserId,
-    #[expect(dead_code, reason = "for who looks at the table")]
+    #[expect(dead_code, reason = "for operators that look at the table")]
     created_at: Timestamp,
 }
 
-/// The oldest one behind that.
+/// The oldest broadcast after that one.
 pub async fn next(conn: &mut Conn, behind: BroadcastId) -> QueryResult<Option<Broadcast>> {
     let found: Option<BroadcastRow> = query!(conn, |c| {
         broadcasts::table.filter(broadcasts::id.gt(behind)).order(broadcasts::id).first(c)
@@ -174,16 +174,16 @@ pub async fn next(conn: &mut Conn, behind: BroadcastId) -> QueryResult<Option<Br
     }))
 }
 
-/// Notes that everyone up to `to` has it. False: others have gone on from `seen` meanwhile, and
-/// nothing was changed. On PostgreSQL the row stays locked until the commit: of two servers the
-/// second waits here, and then gets false.
+/// Notes that every receiver up to `to` has the notice. Returns false if another server has
+/// advanced it from `seen` meanwhile; then nothing was changed. On PostgreSQL the row stays locked
+/// until the commit: of two servers the second waits here, and then gets false.
 pub async fn advance(tx: &mut Tx, id: BroadcastId, seen: UserId, to: UserId) -> QueryResult<bool> {
     let row = broadcasts::table.find(id).filter(broadcasts::last_user_id.eq(seen));
     query!(tx.conn(), |c| diesel::update(row).set(broadcasts::last_user_id.eq(to)).execute(c))
         .map(|changed| changed == 1)
 }
 
-/// As [`advance`], for the last ones: it is finished, and its row goes.
+/// As [`advance`], for the last receivers: removes the finished broadcast.
 pub async fn finish(tx: &mut Tx, id: BroadcastId, seen: UserId) -> QueryResult<bool> {
     let row = broadcasts::table.find(id).filter(broadcasts::last_user_id.eq(seen));
     query!(tx.conn(), |c| diesel::delete(row).execute(c)).map(|removed| removed == 1)

@@ -1,4 +1,4 @@
-//! Conversations: insert, touch, by id, list; their members; the count of their messages and how
+//! Conversations: insert, touch, by id, list; their members; the count of unread messages and how
 //! far each member has read.
 
 use std::collections::HashMap;
@@ -18,10 +18,10 @@ use crate::schema::{conversation_members, conversations, messages, project_membe
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// Which of a member's conversations, and how many.
+/// A page of a member's conversations.
 pub struct ConversationPage {
     pub member: UserId,
-    /// Only those made before this one.
+    /// Only conversations created before this one.
     pub before: Option<ConversationId>,
     pub limit: i64,
 }
@@ -47,15 +47,16 @@ pub async fn insert(
         .get_result(c))
 }
 
-/// The project that a conversation belongs to, for good; None also for one that does not exist.
+/// The project that a conversation belongs to; it never changes. `None` also for a missing
+/// conversation.
 pub async fn project_of(conn: &mut Conn, id: ConversationId) -> QueryResult<Option<ProjectId>> {
     query!(conn, |c| conversations::table.find(id).select(conversations::project_id).first(c))
         .optional()
         .map(Option::flatten)
 }
 
-/// Marks the conversation as changed now, and gives it. On PostgreSQL that also locks it until the
-/// commit: what is decided on it then still holds, and no message is being sent meanwhile.
+/// Sets `updated_at`, and returns the conversation. On PostgreSQL this also locks it until the
+/// commit: decisions based on it stay valid, and no message is sent meanwhile.
 pub async fn touch(tx: &mut Tx, id: ConversationId) -> QueryResult<Option<Conversation>> {
     let now = Timestamp::now();
     query!(tx.conn(), |c| {
@@ -67,7 +68,8 @@ pub async fn touch(tx: &mut Tx, id: ConversationId) -> QueryResult<Option<Conver
     .optional()
 }
 
-/// As [`touch`], for those conversations of a project in which that user is; gives their ids.
+/// As [`touch`], for the conversations of a project that the user is a member of. Returns their
+/// ids.
 pub async fn touch_joint(
     tx: &mut Tx,
     project: ProjectId,
@@ -89,8 +91,8 @@ pub async fn touch_joint(
     })
 }
 
-/// A page of a member's conversations, newest first, in two queries: each with its last message,
-/// and with what the member has not read.
+/// A page of a member's conversations, newest first, in two queries: each with its last message and
+/// its count of unread messages.
 pub async fn list(
     conn: &mut Conn,
     page: &ConversationPage,
@@ -122,20 +124,20 @@ pub async fn list(
     Ok(rows.into_iter().map(summary).collect())
 }
 
-/// One of a member's conversations, as [`list`] gives it; `None` also for one in which it is not.
+/// One of a member's conversations, as in [`list`]; `None` also if the user is not a member.
 pub async fn by_id(
     conn: &mut Conn,
     id: ConversationId,
     member: UserId,
 ) -> QueryResult<Option<ConversationSummary>> {
-    // The first before the next id is the one itself, or an older one.
+    // The first one before the next id is the conversation itself, or an older one.
     let page =
         ConversationPage { member, before: Some(ConversationId(id.0.saturating_add(1))), limit: 1 };
     let found = list(conn, &page).await?;
     Ok(found.into_iter().find(|summary| summary.conversation.id == id))
 }
 
-/// How many messages of others that member has not read in each of those conversations; those
+/// Counts the messages of others that the member has not read, per conversation. Conversations
 /// without any are left out.
 pub async fn unread(
     conn: &mut Conn,
@@ -159,18 +161,18 @@ pub async fn unread(
     Ok(counts.into_iter().collect())
 }
 
-/// Whether that user is a member of that conversation; of one that does not exist nobody is.
+/// Returns true if the user is a member; false for a missing conversation.
 pub async fn is_member(conn: &mut Conn, id: ConversationId, user: UserId) -> QueryResult<bool> {
     query!(conn, |c| diesel::select(exists(conversation_members::table.find((id, user))))
         .get_result(c))
 }
 
-/// As [`is_member`], and so until the commit: a removal waits for that. For what must not come
-/// behind one.
+/// As [`is_member`], and locks the membership until the commit: a removal waits. For steps that
+/// must not follow a removal.
 pub async fn lock_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryResult<bool> {
     let row = conversation_members::table.find((id, user)).select(conversation_members::user_id);
     let found: Option<UserId> = match tx.conn() {
-        // The one writer there is: nothing else changes meanwhile, and there is no such clause.
+        // SQLite has one writer, so nothing else changes meanwhile, and it has no such clause.
         Conn::Sqlite(c) => diesel::RunQueryDsl::first(row, c),
         Conn::Postgres(c) => diesel_async::RunQueryDsl::first(row.for_key_share(), c).await,
     }
@@ -178,7 +180,7 @@ pub async fn lock_member(tx: &mut Tx, id: ConversationId, user: UserId) -> Query
     Ok(found.is_some())
 }
 
-/// The members' ids, of each of those conversations.
+/// The ids of the members, per conversation.
 pub async fn members_of(
     conn: &mut Conn,
     ids: &[ConversationId],
@@ -209,7 +211,7 @@ pub async fn of_member(conn: &mut Conn, user: UserId) -> QueryResult<Vec<Convers
     })
 }
 
-/// The conversation's members, as they came.
+/// The conversation's members, in the order in which they joined.
 pub async fn members(conn: &mut Conn, id: ConversationId) -> QueryResult<Vec<Member>> {
     query!(conn, |c| {
         conversation_members::table
@@ -221,7 +223,7 @@ pub async fn members(conn: &mut Conn, id: ConversationId) -> QueryResult<Vec<Mem
     })
 }
 
-/// Adds the first members: those of the users that exist. Gives their number.
+/// Adds the first members: those of the users that exist. Returns their number.
 pub async fn add_users(tx: &mut Tx, id: ConversationId, among: &[UserId]) -> QueryResult<usize> {
     let rows = users::table.filter(users::id.eq_any(among)).select((
         id.into_sql::<BigInt>(),
@@ -235,8 +237,7 @@ pub async fn add_users(tx: &mut Tx, id: ConversationId, among: &[UserId]) -> Que
         .execute(c))
 }
 
-/// Adds the first members: those of the project's that are asked for, or all of them. Gives their
-/// number.
+/// Adds the first members: the project's members, all or those in `among`. Returns their number.
 pub async fn add_project_members(
     tx: &mut Tx,
     id: ConversationId,
@@ -260,7 +261,7 @@ pub async fn add_project_members(
     })
 }
 
-/// What [`add_users`] and [`add_project_members`] fill.
+/// The columns that [`add_users`] and [`add_project_members`] fill.
 const COLUMNS: (
     conversation_members::conversation_id,
     conversation_members::user_id,
@@ -273,8 +274,8 @@ const COLUMNS: (
     conversation_members::joined_at,
 );
 
-/// Adds a member, for whom all that was said so far counts as read. One who is there already is a
-/// unique violation ([`is_taken`](crate::store::is_taken)).
+/// Adds a member, for whom all earlier messages count as read. An existing member is a unique
+/// violation ([`is_taken`](crate::store::is_taken)).
 pub async fn add_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryResult<Timestamp> {
     let now = Timestamp::now();
     let last: i64 = query!(tx.conn(), |c| conversations::table
@@ -291,7 +292,7 @@ pub async fn add_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryR
     Ok(now)
 }
 
-/// Removes a member from those conversations; gives from how many.
+/// Removes a member from those conversations. Returns from how many.
 pub async fn remove_member(
     tx: &mut Tx,
     ids: &[ConversationId],
@@ -307,7 +308,8 @@ pub async fn remove_member(
     })
 }
 
-/// Gives those of the conversations that belong to this user to the member who is there longest.
+/// Passes the ownership of those conversations, where `from` owns them, to their longest-standing
+/// member.
 pub async fn pass_on(tx: &mut Tx, ids: &[ConversationId], from: UserId) -> QueryResult<usize> {
     let heir = conversation_members::table
         .filter(conversation_members::conversation_id.eq(conversations::id))
@@ -326,13 +328,13 @@ pub async fn pass_on(tx: &mut Tx, ids: &[ConversationId], from: UserId) -> Query
     })
 }
 
-/// A conversation that nobody else sends to, leaves or deletes until the commit.
+/// A conversation that is locked until the commit: nobody else sends to, leaves or deletes it.
 pub struct LockedConversation {
     pub last_seq: i64,
     pub members: Vec<UserId>,
 }
 
-/// Holds those conversations; the ones that do not exist are left out.
+/// Locks those conversations; missing ones are left out.
 pub async fn lock(
     tx: &mut Tx,
     ids: &[ConversationId],
@@ -341,24 +343,24 @@ pub async fn lock(
         .filter(conversations::id.eq_any(ids))
         .select((conversations::id, conversations::last_seq));
     let found: Vec<(ConversationId, i64)> = match tx.conn() {
-        // The one writer there is: nothing else changes meanwhile, and there is no such clause.
+        // SQLite has one writer, so nothing else changes meanwhile, and it has no such clause.
         Conn::Sqlite(c) => diesel::RunQueryDsl::load(rows, c)?,
-        // Always in the same order, so that two of these never wait for each other.
+        // Always in the same order, so that two of these never deadlock.
         Conn::Postgres(c) => {
             diesel_async::RunQueryDsl::load(rows.order(conversations::id).for_no_key_update(), c)
                 .await?
         }
     };
-    // Behind the lock, and so with what was committed while it was waited for.
+    // Read after the lock, and so with everything committed while waiting for it.
     let mut members = members_of(tx.conn(), ids).await?;
-    let held = |(id, last_seq)| {
+    let locked = |(id, last_seq)| {
         (id, LockedConversation { last_seq, members: members.remove(&id).unwrap_or_default() })
     };
-    Ok(found.into_iter().map(held).collect())
+    Ok(found.into_iter().map(locked).collect())
 }
 
-/// Moves a member's read mark on to that place; false: it stands there or further on already, or
-/// there is no such member.
+/// Advances a member's read mark to `seq`. Returns false if it is there or further already, or if
+/// the user is not a member.
 pub async fn mark_read(
     tx: &mut Tx,
     id: ConversationId,

@@ -19,12 +19,12 @@ const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 pub enum Once {
     /// Each call is a write of its own.
     No,
-    /// The same key gives the first answer again, without a second row or frame; with another body
+    /// The same key gives the first answer again, without a second row or event; with another body
     /// it is refused.
     Key(Claim),
 }
 
-/// Who used which Idempotency-Key where, and for what body.
+/// An Idempotency-Key: who used it, for which request, with which body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     pub user: UserId,
@@ -35,17 +35,17 @@ pub struct Claim {
     pub body_hash: [u8; 32],
 }
 
-/// What a claim came to.
+/// The outcome of a claim.
 pub(super) enum Claimed {
-    /// The key is new and now ours, until the transaction ends.
+    /// The key is new, and belongs to this transaction until its end.
     First,
-    /// It was used with this body; this was answered, as JSON.
+    /// The key was used with this body; this is the answer, as JSON.
     Repeated(String),
-    /// It was used with another body.
+    /// The key was used with another body.
     OtherBody,
 }
 
-/// Takes the key, or finds what it was used for. On PostgreSQL this waits for a transaction that
+/// Claims the key, or finds what it was used for. On PostgreSQL this waits for a transaction that
 /// holds the same key.
 pub(super) async fn claim(tx: &mut Tx, claim: &Claim) -> QueryResult<Claimed> {
     let row = (
@@ -70,11 +70,8 @@ pub(super) async fn claim(tx: &mut Tx, claim: &Claim) -> QueryResult<Claimed> {
     Ok(if hash == claim.body_hash { Claimed::Repeated(first) } else { Claimed::OtherBody })
 }
 
-/// Keeps the answer, JSON text, under the key that a write has claimed; also later, one that was
-/// known only after the commit.
-///
-/// # Errors
-/// As the database's.
+/// Keeps the answer, JSON text, under a claimed key. May also replace it later, once the final
+/// answer is known.
 pub async fn keep_answer(tx: &mut Tx, claim: &Claim, json: &str) -> QueryResult<()> {
     let id = (claim.user, claim.method.as_str(), claim.path.as_str(), claim.key.as_str());
     query!(tx.conn(), |c| diesel::update(idempotency_keys.find(id)).set(answer.eq(json)).execute(c))
@@ -82,18 +79,12 @@ pub async fn keep_answer(tx: &mut Tx, claim: &Claim, json: &str) -> QueryResult<
 }
 
 /// The answer kept under the key, JSON text.
-///
-/// # Errors
-/// As the database's.
 pub async fn kept(conn: &mut Conn, claim: &Claim) -> QueryResult<Option<String>> {
     let id = (claim.user, claim.method.as_str(), claim.path.as_str(), claim.key.as_str());
     query!(conn, |c| idempotency_keys.find(id).select(answer).first(c)).optional()
 }
 
-/// Forgets at most `most` keys past their time. How many it were.
-///
-/// # Errors
-/// As the database's.
+/// Removes at most `most` expired keys. Returns their number.
 pub async fn purge(tx: &mut Tx, most: i64) -> QueryResult<usize> {
     let oldest = Timestamp::now().before(KEPT);
     let old: Vec<Timestamp> = query!(tx.conn(), |c| {

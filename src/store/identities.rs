@@ -1,4 +1,4 @@
-//! Who users are for others that sign tokens.
+//! The identities of users at other issuers of tokens.
 
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
 
@@ -7,7 +7,7 @@ use crate::schema::{identities, identity_ends};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// Whose identity that is.
+/// The user with that identity.
 pub async fn owner(conn: &mut Conn, id: &OutsideId) -> QueryResult<Option<UserId>> {
     query!(conn, |c| identities::table
         .find((id.issuer(), id.subject()))
@@ -16,7 +16,7 @@ pub async fn owner(conn: &mut Conn, id: &OutsideId) -> QueryResult<Option<UserId
     .optional()
 }
 
-/// Makes it that user's. One that is somebody's is a unique violation
+/// Gives the identity to that user. One that has a user already is a unique violation
 /// ([`is_taken`](crate::store::is_taken)).
 pub async fn insert(tx: &mut Tx, id: &OutsideId, user: UserId) -> QueryResult<()> {
     let row = (
@@ -27,7 +27,7 @@ pub async fn insert(tx: &mut Tx, id: &OutsideId, user: UserId) -> QueryResult<()
     query!(tx.conn(), |c| diesel::insert_into(identities::table).values(row).execute(c)).map(|_| ())
 }
 
-/// When the last user was removed that it was.
+/// When the last user with that identity was removed.
 pub async fn last_end(conn: &mut Conn, id: &OutsideId) -> QueryResult<Option<Timestamp>> {
     query!(conn, |c| identity_ends::table
         .find((id.issuer(), id.subject()))
@@ -36,7 +36,7 @@ pub async fn last_end(conn: &mut Conn, id: &OutsideId) -> QueryResult<Option<Tim
     .optional()
 }
 
-/// Ahead of that user's removal: the tokens of each of its identities end now.
+/// Ends the tokens of each of the user's identities. Must be called before the user is removed.
 pub async fn end_all(tx: &mut Tx, user: UserId) -> QueryResult<()> {
     let own: Vec<(String, String)> = query!(tx.conn(), |c| {
         let own = identities::table

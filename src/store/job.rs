@@ -144,7 +144,8 @@ where
     T: Serialize + DeserializeOwned,
 {
     let unreadable = |fault: serde_json::Error| {
-        tracing::error!(%fault, path = claim.path, "an Idempotency-Key's kept answer is unreadable");
+        let path = &claim.path;
+        tracing::error!(%fault, path, "an Idempotency-Key's kept answer is unreadable");
         Error::Internal
     };
     match idempotency::claim(tx, claim).await? {

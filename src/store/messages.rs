@@ -1,4 +1,4 @@
-//! Messages: insert, many at once, by the sender's own keys, places, history.
+//! Messages: insert many, find by the sender's own ids, seq, history.
 
 use std::collections::HashMap;
 
@@ -13,31 +13,31 @@ use crate::schema::{conversations, messages};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// A message to be.
+/// A message to insert.
 pub struct NewMessage {
     pub conversation: ConversationId,
-    /// The conversation's next, while it is held
+    /// The conversation's next seq, while it is locked
     /// ([`conversations::lock`](crate::store::conversations::lock)).
     pub seq: i64,
     pub sender: UserId,
     pub content: String,
     pub kind: String,
-    /// One that its sender has not used in that conversation yet.
+    /// Must be new for this sender in this conversation.
     pub client_id: Option<String>,
 }
 
 /// How a sender keys a message: by an id of its own, which means something in one conversation.
 pub type MessageKey = (ConversationId, UserId, String);
 
-/// Which of a conversation's messages, and how many.
+/// A page of a conversation's messages.
 pub struct MessagePage {
     pub conversation: ConversationId,
-    /// Only those sent before this one.
+    /// Only messages sent before this one.
     pub before: Option<MessageId>,
     pub limit: i64,
 }
 
-/// Adds messages, in that order, and moves their conversations' counts on.
+/// Adds messages, in that order, and advances their conversations' `last_seq`.
 pub async fn insert_all(tx: &mut Tx, new: Vec<NewMessage>) -> QueryResult<Vec<Message>> {
     if new.is_empty() {
         return Ok(Vec::new());
@@ -52,7 +52,7 @@ pub async fn insert_all(tx: &mut Tx, new: Vec<NewMessage>) -> QueryResult<Vec<Me
             new.iter().map(insert).collect::<QueryResult<_>>()?
         }
     };
-    // They were handed out in the order of the rows, and may be returned in any.
+    // PostgreSQL assigns ids in the order of the rows, and may return them in any.
     ids.sort_unstable();
     let message = |(new, id): (NewMessage, MessageId)| {
         let NewMessage { conversation: conversation_id, seq, sender, content, kind, client_id } =
@@ -90,7 +90,7 @@ fn insert(conn: &mut SqliteConnection, new: &NewMessage, now: Timestamp) -> Quer
     )
 }
 
-/// The same text for any number, so that it is prepared only once.
+/// The same text for any number of rows, so that it is prepared only once.
 struct InsertAll<'a> {
     conversations: Vec<ConversationId>,
     seqs: Vec<i64>,
@@ -139,12 +139,16 @@ impl QueryFragment<Pg> for InsertAll<'_> {
         out.push_sql(", ");
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.client_ids)?;
         out.push_sql(
-            ") WITH ORDINALITY AS line (conversation, seq, sender, content, kind, client_id, nth)), \
+            ") WITH ORDINALITY \
+                 AS line (conversation, seq, sender, content, kind, client_id, nth)), \
              counted AS ( \
-                 UPDATE conversations SET last_seq = last FROM (SELECT conversation, max(seq) AS last FROM line GROUP BY conversation) AS counts \
+                 UPDATE conversations SET last_seq = last FROM ( \
+                     SELECT conversation, max(seq) AS last FROM line GROUP BY conversation \
+                 ) AS counts \
                  WHERE id = conversation \
              ) \
-             INSERT INTO messages (conversation_id, seq, sender_id, content, kind, client_id, created_at) \
+             INSERT INTO messages \
+                 (conversation_id, seq, sender_id, content, kind, client_id, created_at) \
              SELECT conversation, seq, sender, content, kind, client_id, ",
         );
         out.push_bind_param::<sql_types::Timestamp, _>(&self.now)?;
@@ -153,7 +157,7 @@ impl QueryFragment<Pg> for InsertAll<'_> {
     }
 }
 
-/// Those messages that are there by these keys.
+/// The messages that exist under these keys.
 pub async fn by_keys(
     conn: &mut Conn,
     keys: &[MessageKey],
@@ -161,8 +165,8 @@ pub async fn by_keys(
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
-    // All that have one's conversation, another's sender and a third one's id; hardly more than are
-    // wanted, as ids go.
+    // Matches each column on its own, which hardly finds more than is wanted; the map's keys sort
+    // it out.
     let conversations: Vec<_> = keys.iter().map(|(conversation, ..)| *conversation).collect();
     let senders: Vec<_> = keys.iter().map(|(_, sender, _)| *sender).collect();
     let ids: Vec<_> = keys.iter().map(|(.., id)| id.as_str()).collect();
@@ -180,7 +184,7 @@ pub async fn by_keys(
     Ok(found.into_iter().filter_map(entry).collect())
 }
 
-/// The place of a message in that conversation.
+/// The seq of a message in that conversation.
 pub async fn seq(
     conn: &mut Conn,
     conversation: ConversationId,

@@ -17,7 +17,7 @@
 //! | `conn`, `tx` | one query text for both databases; a write in progress |
 //! | `publish` | the interface to the publisher of committed events |
 //! | `fault` | what a database error means to a caller |
-//! | `migrate`, `file` | the schema's version; SQLite's file, its permissions and the server's lock |
+//! | `migrate`, `file` | the schema's version; SQLite's file and the server's lock |
 //! | `events`, `history` | appending to the log; reading it, and removing old events |
 //! | `epochs` | stretches of the log, and which offsets are good |
 //! | `sessions`, `secrets` | sessions that can be resumed; keys that survive a restart |

@@ -12,23 +12,23 @@ use crate::schema::{order_items, orders, users};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// An order to be.
+/// An order to insert.
 pub struct NewOrder {
     pub customer_id: Option<UserId>,
     pub total: Money,
 }
 
-/// Which orders, and how many.
+/// A page of orders.
 pub struct OrderPage {
-    /// Those of one customer, or all.
+    /// The orders of one customer, or all.
     pub customer_id: Option<UserId>,
-    /// Only those placed before this one.
+    /// Only orders placed before this one.
     pub before: Option<OrderId>,
     pub limit: i64,
 }
 
-/// Adds a pending order. A customer who does not exist is a
-/// [missing reference](crate::store::is_missing_reference).
+/// Adds a pending order. A missing customer is a [missing
+/// reference](crate::store::is_missing_reference).
 pub async fn insert(tx: &mut Tx, new: &NewOrder) -> QueryResult<Order> {
     let now = Timestamp::now();
     let status = OrderStatus::Pending;
@@ -54,7 +54,7 @@ pub async fn insert(tx: &mut Tx, new: &NewOrder) -> QueryResult<Order> {
     })
 }
 
-/// As [`insert`], for many, in that order; one whose customer does not exist fails all.
+/// As [`insert`], for many orders, in that order. One missing customer fails all.
 pub async fn insert_all(tx: &mut Tx, new: &[&NewOrder]) -> QueryResult<Vec<Order>> {
     let Conn::Postgres(conn) = tx.conn() else {
         let mut orders = Vec::with_capacity(new.len());
@@ -71,7 +71,7 @@ pub async fn insert_all(tx: &mut Tx, new: &[&NewOrder]) -> QueryResult<Vec<Order
         now,
     };
     let mut ids: Vec<OrderId> = diesel_async::RunQueryDsl::load(statement, conn).await?;
-    // They were handed out in the order of the rows, and may be returned in any.
+    // PostgreSQL assigns ids in the order of the rows, and may return them in any.
     ids.sort_unstable();
     let order = |(new, id): (&&NewOrder, OrderId)| {
         let NewOrder { customer_id, total } = **new;
@@ -80,7 +80,7 @@ pub async fn insert_all(tx: &mut Tx, new: &[&NewOrder]) -> QueryResult<Vec<Order
     Ok(new.iter().zip(ids).map(order).collect())
 }
 
-/// The same text for any number, so that it is prepared only once.
+/// The same text for any number of rows, so that it is prepared only once.
 #[derive(QueryId)]
 struct InsertAll {
     customers: Vec<Option<UserId>>,
@@ -95,7 +95,10 @@ impl Query for InsertAll {
 
 impl QueryFragment<Pg> for InsertAll {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("INSERT INTO orders (customer_id, total_minor, status, created_at, updated_at) SELECT customer, total, ");
+        out.push_sql(
+            "INSERT INTO orders (customer_id, total_minor, status, created_at, updated_at) \
+             SELECT customer, total, ",
+        );
         out.push_bind_param::<Text, _>(&self.status)?;
         out.push_sql(", ");
         out.push_bind_param::<sql_types::Timestamp, _>(&self.now)?;
@@ -141,7 +144,7 @@ pub async fn list(conn: &mut Conn, page: &OrderPage) -> QueryResult<Vec<OrderDet
     })
 }
 
-/// Adds what was ordered.
+/// Adds the items of an order.
 pub async fn insert_items(tx: &mut Tx, id: OrderId, items: &[OrderItem]) -> QueryResult<()> {
     let row = |item: &OrderItem| {
         (
@@ -157,7 +160,7 @@ pub async fn insert_items(tx: &mut Tx, id: OrderId, items: &[OrderItem]) -> Quer
         .map(|_| ())
 }
 
-/// What was ordered with these, each order's in the order that it was given in.
+/// The items of these orders, in the order in which they were added.
 pub async fn items(
     conn: &mut Conn,
     ids: &[OrderId],
@@ -176,8 +179,8 @@ pub async fn items(
     Ok(items)
 }
 
-/// Moves an order on, if it still stands where the caller saw it; `None` when it does not, or does
-/// not exist. Shipping stamps the time.
+/// Changes an order's status, if it still is `expected`; `None` if it is not, or there is no such
+/// order. Shipping sets `shipped_at`.
 pub async fn advance(
     tx: &mut Tx,
     id: OrderId,
@@ -185,7 +188,7 @@ pub async fn advance(
     next: OrderStatus,
 ) -> QueryResult<Option<Order>> {
     let now = Timestamp::now();
-    // None leaves the column as it is.
+    // `None` leaves the column unchanged.
     let shipped_at = (next == OrderStatus::Shipped).then(|| orders::shipped_at.eq(now));
     query!(tx.conn(), |c| {
         diesel::update(orders::table.filter(orders::id.eq(id)).filter(orders::status.eq(expected)))

@@ -1,4 +1,4 @@
-//! Payments: what is due, paying, the payments themselves.
+//! Payments: pay, what is due, insert.
 
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
 
@@ -7,8 +7,8 @@ use crate::schema::{orders, payments};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// Adds the amount to what was paid of an order, and gives what is still due; `None` when the order
-/// is not pending, or less was due. On PostgreSQL that also locks the order until the commit.
+/// Adds the amount to what was paid of an order, and returns what is still due. `None` if the order
+/// is not pending, or if less was due. On PostgreSQL this also locks the order until the commit.
 pub async fn pay(tx: &mut Tx, id: OrderId, amount: Money) -> QueryResult<Option<Money>> {
     let open =
         orders::table.filter(orders::id.eq(id)).filter(orders::status.eq(OrderStatus::Pending));
@@ -21,7 +21,7 @@ pub async fn pay(tx: &mut Tx, id: OrderId, amount: Money) -> QueryResult<Option<
     .optional()
 }
 
-/// How an order stands, and what is still due.
+/// The status of an order, and what is still due.
 pub async fn due(conn: &mut Conn, id: OrderId) -> QueryResult<(OrderStatus, Money)> {
     query!(conn, |c| orders::table
         .find(id)

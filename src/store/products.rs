@@ -7,7 +7,7 @@ use crate::schema::products;
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// A product to be, or what is to become of one.
+/// The fields of a product that its owner sets.
 pub struct ProductContent {
     pub name: String,
     pub description: Option<String>,
@@ -16,9 +16,9 @@ pub struct ProductContent {
     pub low_stock_threshold: i64,
 }
 
-/// Which products, and how many.
+/// A page of products.
 pub struct ProductPage {
-    /// Only those added before this one.
+    /// Only products added before this one.
     pub before: Option<ProductId>,
     pub limit: i64,
 }
@@ -42,8 +42,8 @@ pub async fn insert(tx: &mut Tx, owner: UserId, new: ProductContent) -> QueryRes
         .get_result(c))
 }
 
-/// Marks the product as changed now, and gives it. On PostgreSQL that also locks it until the
-/// commit: what is decided on it then still holds.
+/// Sets `updated_at`, and returns the product. On PostgreSQL this also locks it until the commit:
+/// decisions based on it stay valid.
 pub async fn touch(tx: &mut Tx, id: ProductId) -> QueryResult<Option<Product>> {
     let now = Timestamp::now();
     query!(tx.conn(), |c| {
@@ -55,10 +55,10 @@ pub async fn touch(tx: &mut Tx, id: ProductId) -> QueryResult<Option<Product>> {
     .optional()
 }
 
-/// As [`touch`], for what changes nothing about the product itself.
+/// As [`touch`], for a write that does not change the product itself.
 pub async fn lock(tx: &mut Tx, id: ProductId) -> QueryResult<Option<Product>> {
     match tx.conn() {
-        // The one writer there is: nothing else changes meanwhile, and there is no such clause.
+        // SQLite has one writer, so nothing else changes meanwhile, and it has no such clause.
         conn @ Conn::Sqlite(_) => by_id(conn, id).await,
         Conn::Postgres(c) => {
             let row = products::table.find(id).select(Product::as_select()).for_no_key_update();
@@ -67,7 +67,7 @@ pub async fn lock(tx: &mut Tx, id: ProductId) -> QueryResult<Option<Product>> {
     }
 }
 
-/// Gives a product that was [touched](touch) new content.
+/// Replaces the content of a product that was [touched](touch).
 pub async fn change(tx: &mut Tx, id: ProductId, to: ProductContent) -> QueryResult<Product> {
     let row = (
         products::name.eq(to.name),
@@ -82,13 +82,12 @@ pub async fn change(tx: &mut Tx, id: ProductId, to: ProductContent) -> QueryResu
         .get_result(c))
 }
 
-/// Removes a product, with its reviews and its waitlist. What was ordered of it stays.
+/// Removes a product, with its reviews and its waitlist. Items of orders stay.
 pub async fn delete(tx: &mut Tx, id: ProductId) -> QueryResult<()> {
     query!(tx.conn(), |c| diesel::delete(products::table.find(id)).execute(c)).map(|_| ())
 }
 
-/// Takes so many pieces of a product's stock, if there are so many; `None` when there are not, or
-/// no such product.
+/// Takes `quantity` from a product's stock. `None` if there is less, or no such product.
 pub async fn take(tx: &mut Tx, id: ProductId, quantity: i64) -> QueryResult<Option<Product>> {
     let now = Timestamp::now();
     query!(tx.conn(), |c| {
@@ -100,7 +99,7 @@ pub async fn take(tx: &mut Tx, id: ProductId, quantity: i64) -> QueryResult<Opti
     .optional()
 }
 
-/// Gives so many pieces back to a product's stock; `None` when there is no such product any more.
+/// Returns `quantity` to a product's stock. `None` if the product has been removed.
 pub async fn give_back(tx: &mut Tx, id: ProductId, quantity: i64) -> QueryResult<Option<Product>> {
     let now = Timestamp::now();
     query!(tx.conn(), |c| {
@@ -112,7 +111,7 @@ pub async fn give_back(tx: &mut Tx, id: ProductId, quantity: i64) -> QueryResult
     .optional()
 }
 
-/// Those of the ids that are products'.
+/// The ids of existing products among these.
 pub async fn existing(conn: &mut Conn, ids: &[ProductId]) -> QueryResult<Vec<ProductId>> {
     query!(conn, |c| products::table.filter(products::id.eq_any(ids)).select(products::id).load(c))
 }

@@ -8,17 +8,17 @@ use crate::schema::{project_members, projects, stages, users};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// A project to be, or what is to become of one.
+/// The fields of a project that its members set.
 pub struct ProjectContent {
     pub name: String,
     pub description: Option<String>,
     pub status: String,
 }
 
-/// Which of a member's projects, and how many.
+/// A page of a member's projects.
 pub struct ProjectPage {
     pub member: UserId,
-    /// Only those made before this one.
+    /// Only projects created before this one.
     pub before: Option<ProjectId>,
     pub limit: i64,
 }
@@ -40,8 +40,8 @@ pub async fn insert(tx: &mut Tx, owner: UserId, new: ProjectContent) -> QueryRes
         .get_result(c))
 }
 
-/// Marks the project as changed now, and gives it. On PostgreSQL that also locks it until the
-/// commit: what is decided on it then still holds.
+/// Sets `updated_at`, and returns the project. On PostgreSQL this also locks it until the commit:
+/// decisions based on it stay valid.
 pub async fn touch(tx: &mut Tx, id: ProjectId) -> QueryResult<Option<Project>> {
     let now = Timestamp::now();
     query!(tx.conn(), |c| {
@@ -53,7 +53,7 @@ pub async fn touch(tx: &mut Tx, id: ProjectId) -> QueryResult<Option<Project>> {
     .optional()
 }
 
-/// Gives a project that was [touched](touch) new content.
+/// Replaces the content of a project that was [touched](touch).
 pub async fn change(tx: &mut Tx, id: ProjectId, to: ProjectContent) -> QueryResult<Project> {
     let row = (
         projects::name.eq(to.name),
@@ -88,17 +88,17 @@ pub async fn list(conn: &mut Conn, page: &ProjectPage) -> QueryResult<Vec<Projec
     })
 }
 
-/// Whether that user is a member of that project; of one that does not exist nobody is.
+/// Returns true if the user is a member; false for a missing project.
 pub async fn is_member(conn: &mut Conn, id: ProjectId, user: UserId) -> QueryResult<bool> {
     query!(conn, |c| diesel::select(exists(project_members::table.find((id, user)))).get_result(c))
 }
 
-/// As [`is_member`], and so until the commit: a removal waits for that. For what must not come
-/// behind one.
+/// As [`is_member`], and locks the membership until the commit: a removal waits. For steps that
+/// must not follow a removal.
 pub async fn lock_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult<bool> {
     let row = project_members::table.find((id, user)).select(project_members::user_id);
     let found: Option<UserId> = match tx.conn() {
-        // The one writer there is: nothing else changes meanwhile, and there is no such clause.
+        // SQLite has one writer, so nothing else changes meanwhile, and it has no such clause.
         Conn::Sqlite(c) => diesel::RunQueryDsl::first(row, c),
         Conn::Postgres(c) => diesel_async::RunQueryDsl::first(row.for_key_share(), c).await,
     }
@@ -106,7 +106,7 @@ pub async fn lock_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResul
     Ok(found.is_some())
 }
 
-/// The project's members, as they came.
+/// The project's members, in the order in which they joined.
 pub async fn members(conn: &mut Conn, id: ProjectId) -> QueryResult<Vec<Member>> {
     query!(conn, |c| {
         project_members::table
@@ -118,7 +118,7 @@ pub async fn members(conn: &mut Conn, id: ProjectId) -> QueryResult<Vec<Member>>
     })
 }
 
-/// How many members the project has.
+/// Counts the project's members.
 pub async fn member_count(conn: &mut Conn, id: ProjectId) -> QueryResult<i64> {
     query!(conn, |c| project_members::table
         .filter(project_members::project_id.eq(id))
@@ -126,8 +126,7 @@ pub async fn member_count(conn: &mut Conn, id: ProjectId) -> QueryResult<i64> {
         .get_result(c))
 }
 
-/// Adds a member. One who is there already is a unique violation
-/// ([`is_taken`](crate::store::is_taken)).
+/// Adds a member. An existing member is a unique violation ([`is_taken`](crate::store::is_taken)).
 pub async fn add_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult<Timestamp> {
     let now = Timestamp::now();
     let row = (
@@ -139,13 +138,13 @@ pub async fn add_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult
     Ok(now)
 }
 
-/// Removes a member; false: it was none.
+/// Removes a member. Returns false if the user was not a member.
 pub async fn remove_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult<bool> {
     query!(tx.conn(), |c| diesel::delete(project_members::table.find((id, user))).execute(c))
         .map(|removed| removed > 0)
 }
 
-/// Adds a stage that is to be completed.
+/// Adds an uncompleted stage.
 pub async fn insert_stage(tx: &mut Tx, id: ProjectId, name: String) -> QueryResult<Stage> {
     let row =
         (stages::project_id.eq(id), stages::name.eq(name), stages::created_at.eq(Timestamp::now()));
@@ -174,7 +173,7 @@ pub async fn stage(conn: &mut Conn, id: ProjectId, stage: StageId) -> QueryResul
     .optional()
 }
 
-/// Completes a stage, if nobody has yet.
+/// Completes a stage; `None` if it was completed already.
 pub async fn complete_stage(tx: &mut Tx, stage: StageId, by: UserId) -> QueryResult<Option<Stage>> {
     let row = (stages::completed_at.eq(Timestamp::now()), stages::completed_by.eq(by));
     query!(tx.conn(), |c| {

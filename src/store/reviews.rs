@@ -7,7 +7,7 @@ use crate::schema::{reviews, users};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// A review to be.
+/// A review to insert.
 pub struct NewReview {
     pub product_id: ProductId,
     pub author: User,
@@ -16,16 +16,15 @@ pub struct NewReview {
     pub comment: Option<String>,
 }
 
-/// Which reviews of one product, and how many.
+/// A page of a product's reviews.
 pub struct ReviewPage {
     pub product_id: ProductId,
-    /// Only those written before this one.
+    /// Only reviews written before this one.
     pub before: Option<ReviewId>,
     pub limit: i64,
 }
 
-/// Adds a review. A product that does not exist is a [missing
-/// reference](crate::store::is_missing_reference).
+/// Adds a review. A missing product is a [missing reference](crate::store::is_missing_reference).
 pub async fn insert(tx: &mut Tx, new: NewReview) -> QueryResult<Review> {
     let created_at = Timestamp::now();
     let NewReview { product_id, author, rating, comment } = new;

@@ -1,4 +1,4 @@
-//! Sessions that can be resumed: one row each, and the rooms that it has joined by itself.
+//! Sessions that can be resumed: one row each, and the rooms that they entered on their own.
 
 use diesel::dsl::exists;
 use diesel::{
@@ -11,10 +11,11 @@ use crate::schema::{session_rooms, sessions};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx, events, tokens};
 
-/// Rooms that a session has left and that are remembered.
+/// Left rooms remembered per session.
 const REMEMBERED: i64 = 64;
 
-/// One stay of a session.
+/// A session during one connection. `connection_no` counts how often the session was resumed, and
+/// guards against a late end of an earlier connection.
 pub struct SessionConnection<'a> {
     pub sid: &'a str,
     pub namespace: &'a str,
@@ -22,7 +23,7 @@ pub struct SessionConnection<'a> {
     pub connection_no: i64,
 }
 
-/// Adds a session. One of a user who is gone is not added.
+/// Adds a session, unless its user has been removed.
 pub async fn open(tx: &mut Tx, connection: &SessionConnection<'_>) -> QueryResult<()> {
     let Some(generation) = tokens::generation(tx.conn(), connection.user).await? else {
         return Ok(());
@@ -41,8 +42,9 @@ pub async fn open(tx: &mut Tx, connection: &SessionConnection<'_>) -> QueryResul
     .map(|_| ())
 }
 
-/// Begins another stay of a session that is open, or was lost after `since`; not of one that began
-/// before all of its user's tokens ended. Gives what its client surely has, if anything.
+/// Resumes a session that is open, or was lost after `since`, unless all tokens of its user have
+/// ended since it began. Returns `None` if it cannot be resumed, else the position that its client
+/// has surely received, if known.
 pub async fn reopen(
     tx: &mut Tx,
     connection: &SessionConnection<'_>,
@@ -69,8 +71,8 @@ pub async fn reopen(
     Ok(confirmed.map(|(epoch, id)| epoch.zip(id).map(|(epoch, id)| LogPosition { epoch, id })))
 }
 
-/// A room that a session has joined by itself: for the events behind `since` and, once it has left,
-/// up to `until`.
+/// A room that a session entered on its own: the session gets the events after `since` and, once it
+/// has left, up to `until`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
 pub struct SessionRoom {
     pub room: String,
@@ -78,7 +80,7 @@ pub struct SessionRoom {
     pub until: Option<EventId>,
 }
 
-/// The rooms that the session has joined by itself, and left too.
+/// The rooms that the session entered on its own, including those it has left.
 pub async fn rooms(conn: &mut Conn, sid: &str) -> QueryResult<Vec<SessionRoom>> {
     let columns = (session_rooms::room, session_rooms::since, session_rooms::until);
     query!(conn, |c| session_rooms::table
@@ -87,7 +89,7 @@ pub async fn rooms(conn: &mut Conn, sid: &str) -> QueryResult<Vec<SessionRoom>> 
         .load(c))
 }
 
-/// That stay's line was lost; the client surely has what is up to `confirmed`.
+/// Notes that this connection was lost, and the position that the client has surely received.
 pub async fn close(
     tx: &mut Tx,
     sid: &str,
@@ -108,13 +110,13 @@ pub async fn close(
     .map(|_| ())
 }
 
-/// That stay ended for good, and the session with it.
+/// Removes a session that ended for good.
 pub async fn end(tx: &mut Tx, sid: &str, connection_no: i64) -> QueryResult<()> {
     let own = sessions::table.find(sid).filter(sessions::connection_no.eq(connection_no));
     query!(tx.conn(), |c| diesel::delete(own).execute(c)).map(|_| ())
 }
 
-/// Whatever is open was open when the server died: its time runs from now.
+/// Closes all sessions that were open when the server died: their time to resume runs from now.
 pub async fn close_all(tx: &mut Tx) -> QueryResult<()> {
     let open = sessions::table.filter(sessions::closed_at.is_null());
     query!(tx.conn(), |c| diesel::update(open)
@@ -123,7 +125,7 @@ pub async fn close_all(tx: &mut Tx) -> QueryResult<()> {
     .map(|_| ())
 }
 
-/// Forgets at most `most` sessions that were lost before `since`. How many it were.
+/// Removes at most `most` sessions that were lost before `since`. Returns their number.
 pub async fn purge(tx: &mut Tx, since: Timestamp, most: i64) -> QueryResult<usize> {
     let old: Vec<String> = query!(tx.conn(), |c| {
         sessions::table
@@ -137,7 +139,8 @@ pub async fn purge(tx: &mut Tx, since: Timestamp, most: i64) -> QueryResult<usiz
         .execute(c))
 }
 
-/// That stay of the session is in the room from here on. Nothing happens when it is over.
+/// Notes that the session is in the room from here on. Does nothing if this connection is not its
+/// current one.
 pub async fn join(tx: &mut Tx, sid: &str, connection_no: i64, room: &str) -> QueryResult<()> {
     if !is_current(tx, sid, connection_no).await? {
         return Ok(());
@@ -150,7 +153,8 @@ pub async fn join(tx: &mut Tx, sid: &str, connection_no: i64, room: &str) -> Que
         .on_conflict_do_nothing()
         .execute(c))?;
     if added == 0 {
-        // It may have been there before; one that is there stays as it is.
+        // The session may have been in the room before; a membership that has not ended stays as it
+        // is.
         let again = (session_rooms::since.eq(head), session_rooms::until.eq(None::<EventId>));
         let left =
             session_rooms::table.find((sid, room)).filter(session_rooms::until.is_not_null());
@@ -159,8 +163,8 @@ pub async fn join(tx: &mut Tx, sid: &str, connection_no: i64, room: &str) -> Que
     Ok(())
 }
 
-/// That stay of the session is out of the room from here on. What it was not to hear while it was
-/// there is remembered, for so many rooms.
+/// Notes that the session has left the room here. The last left rooms are remembered, so that
+/// events which excluded the room while the session was in it stay excluded.
 pub async fn leave(tx: &mut Tx, sid: &str, connection_no: i64, room: &str) -> QueryResult<()> {
     if !is_current(tx, sid, connection_no).await? {
         return Ok(());
@@ -190,7 +194,7 @@ async fn is_current(tx: &mut Tx, sid: &str, connection_no: i64) -> QueryResult<b
     query!(tx.conn(), |c| diesel::select(exists(current)).get_result(c))
 }
 
-/// All sessions of that user are out of that room from here on.
+/// Ends the membership of all sessions of that user in that room here.
 pub async fn remove_user_from_room(tx: &mut Tx, user: UserId, room: &str) -> QueryResult<()> {
     let head = events::head(tx).await?;
     query!(tx.conn(), |c| {
