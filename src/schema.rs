@@ -207,8 +207,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Rooms that a session has joined by itself, each for the events behind `since` and, once it
-    /// has left, up to `until`.
+    /// Rooms that a session entered on its own, each for the events after `since` and, once the
+    /// session has left, up to `until`.
     session_rooms (sid, room) {
         sid -> Text,
         room -> Text,
@@ -218,7 +218,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Random keys that outlive a restart.
+    /// Random keys that survive a restart.
     secrets (name) {
         name -> Text,
         value -> Binary,
@@ -226,8 +226,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// The first answer to a write that came with an Idempotency-Key. `body_hash` is SHA-256,
-    /// `answer` JSON text.
+    /// The first answer to a write with an Idempotency-Key. `body_hash` is SHA-256, `answer` JSON
+    /// text.
     idempotency_keys (user_id, method, path, key) {
         user_id -> BigInt,
         method -> Text,
@@ -240,8 +240,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// One row: the id of the log's last event. Whoever appends raises it first, which on
-    /// PostgreSQL also locks it until the commit.
+    /// One row: the id of the log's last event. An append raises it first, which on PostgreSQL also
+    /// locks it until the commit.
     log_head (one) {
         one -> Integer,
         last_id -> BigInt,
@@ -270,7 +270,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Steps of a project.
+    /// Stages of a project.
     stages (id) {
         id -> BigInt,
         project_id -> BigInt,
@@ -295,7 +295,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Up to `read_seq` the member has read.
+    /// The member has read the messages up to `read_seq`.
     conversation_members (conversation_id, user_id) {
         conversation_id -> BigInt,
         user_id -> BigInt,

@@ -26,7 +26,7 @@ pub struct NewMessage {
     pub client_id: Option<String>,
 }
 
-/// How a sender keys a message: by an id of its own, which means something in one conversation.
+/// A sender's own id of a message, which is unique per sender and conversation.
 pub type MessageKey = (ConversationId, UserId, String);
 
 /// A page of a conversation's messages.

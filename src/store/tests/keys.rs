@@ -22,7 +22,7 @@ fn the_same_key_gives_the_first_answer_and_another_body_is_refused() {
 }
 
 #[test]
-fn a_failed_write_does_not_use_its_key_up() {
+fn a_failed_write_does_not_consume_its_key() {
     let TestStore { db, .. } = &test_store();
     run(async {
         let failed: Result<Order, _> =
@@ -33,7 +33,7 @@ fn a_failed_write_does_not_use_its_key_up() {
 }
 
 #[test]
-fn a_key_used_by_twenty_at_once_gives_one_row_and_one_event() {
+fn twenty_concurrent_uses_of_a_key_give_one_row_and_one_event() {
     let TestStore { db, log, .. } = &test_store();
     run(async {
         let crowd: Vec<_> = (0..20)
@@ -55,7 +55,7 @@ fn a_key_used_by_twenty_at_once_gives_one_row_and_one_event() {
 }
 
 #[test]
-fn keys_and_ids_go_on_after_a_restart() {
+fn keys_and_ids_continue_after_a_restart() {
     let TestStore { db, folder, .. } = &sqlite_store();
     let first = run(db.write(key("a", 1), async |tx| place(tx, 1).await)).expect("writes");
     db.close();

@@ -1,18 +1,20 @@
-//! The write path as its callers see it. Each test has a database of its own: SQLite in a folder,
-//! or, with HUBCAST_TEST_POSTGRES set to `postgres://user@host:port` of a server where databases
-//! may be made, PostgreSQL. What is about SQLite's file or its batches stays there.
+//! The write path as its callers see it. Each test has its own database: SQLite in a folder, or
+//! PostgreSQL if HUBCAST_TEST_POSTGRES is set to `postgres://user@host:port` of a server on which
+//! databases can be created. Tests of SQLite's file or batches always use SQLite.
 
+mod batched_writes;
 mod batches;
-mod chat;
+mod conversations;
 mod keys;
 mod notifications;
 mod opening;
 mod postgres;
 mod postgres_away;
 mod postgres_epochs;
+mod postgres_servers;
 mod postgres_tls;
+mod projects;
 mod queries;
-mod together;
 mod tokens;
 
 use std::future::Future;
@@ -35,7 +37,7 @@ use crate::store::{
     Tx, is_missing_reference, is_taken,
 };
 
-/// Remembers what was published, batch by batch, and where the log stood ahead of that.
+/// Records published events, batch by batch, and the position at the start.
 #[derive(Default)]
 struct Recorder {
     batches: Mutex<Vec<Vec<CommittedEvent>>>,
@@ -44,7 +46,7 @@ struct Recorder {
 
 impl Publisher for Recorder {
     fn begin(&self, start: LogPosition, last: Vec<CommittedEvent>) {
-        assert!(self.events().is_empty(), "something was published ahead of the start");
+        assert!(self.events().is_empty(), "something was published before the start");
         self.start.set((start, last)).expect("a log begins once");
     }
 
@@ -91,12 +93,12 @@ fn settings(folder: &TempDir) -> DatabaseSettings {
     DatabaseSettings { url, synchronous: Synchronous::Normal, migrate: true, lock: true }
 }
 
-/// On whichever database the run is for.
+/// A store on the database of this run.
 fn test_store() -> TestStore {
     postgres().map_or_else(sqlite_store, postgres_store)
 }
 
-/// The server for tests on PostgreSQL, when the run has one.
+/// The PostgreSQL server of this run, if any.
 fn postgres() -> Option<String> {
     std::env::var("HUBCAST_TEST_POSTGRES").ok()
 }
@@ -124,7 +126,7 @@ fn open(
     TestStore { db, log, folder, postgres }
 }
 
-/// A database that goes with its test.
+/// A database that is dropped after its test.
 struct PostgresDatabase {
     /// `postgres://…` without a database.
     server: String,
@@ -164,7 +166,7 @@ fn postgres_settings(url: &str) -> DatabaseSettings {
 
 impl Drop for PostgresDatabase {
     fn drop(&mut self) {
-        // Best effort: what stays behind is another empty database.
+        // Best effort: what remains is another empty database.
         let _ = self.admin.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
     }
 }
@@ -184,7 +186,7 @@ fn run<T>(test: impl Future<Output = T>) -> T {
         .block_on(test)
 }
 
-/// Places an order for no one and announces it; the total tells orders apart.
+/// Places an order without a customer, and announces it. The total identifies it.
 async fn place(tx: &mut Tx, minor: i64) -> Result<Order, Error> {
     let order =
         orders::insert(tx, &NewOrder { customer_id: None, total: Money::from_minor(minor) })
@@ -219,14 +221,14 @@ fn key(name: &str, body: u8) -> Once {
     })
 }
 
-/// Holds the writer inside a write until the sender is used or dropped, so that what is queued
-/// meanwhile becomes one batch with it.
-fn hold(db: &Db) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), Error>>) {
-    let (release, held) = mpsc::channel::<()>();
+/// Blocks the writer inside a write until the sender is used or dropped, so that all writes queued
+/// meanwhile are one batch.
+fn block_writer(db: &Db) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), Error>>) {
+    let (release, released) = mpsc::channel::<()>();
     let db = db.clone();
     let holder = tokio::spawn(async move {
         db.write(Once::No, async move |_tx| {
-            let _ = held.recv();
+            let _ = released.recv();
             Ok(())
         })
         .await

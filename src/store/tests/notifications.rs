@@ -1,4 +1,4 @@
-//! Notifications: whose they are, what is unread, and counts that are true when they are announced.
+//! Notifications: receivers, unread ones, and counts that are true when they are announced.
 
 use diesel::sqlite::Sqlite;
 use diesel::{ExpressionMethods, QueryDsl, debug_query};
@@ -20,7 +20,7 @@ fn notice(title: &str) -> Notice {
     }
 }
 
-/// Adds one for each of the titles.
+/// Adds a notification for each of the titles.
 async fn add(db: &Db, user: UserId, titles: &[&'static str]) -> Vec<Notification> {
     let mut added = Vec::new();
     for &title in titles {
@@ -48,7 +48,7 @@ async fn mark_read(db: &Db, user: UserId, id: NotificationId) -> Option<(Notific
 }
 
 #[test]
-fn what_is_added_is_read_back_by_its_receiver_alone() {
+fn a_notification_is_read_back_by_its_receiver_only() {
     let TestStore { db, .. } = &test_store();
     run(async {
         let (ann, bob) = (
@@ -92,7 +92,7 @@ fn what_is_added_is_read_back_by_its_receiver_alone() {
 }
 
 #[test]
-fn pages_are_newest_first_and_may_leave_out_what_is_read() {
+fn pages_are_newest_first_and_can_be_unread_only() {
     let TestStore { db, .. } = &test_store();
     run(async {
         let ann = add_user(db, "ann@x.test").await.expect("adds").id;
@@ -109,7 +109,7 @@ fn pages_are_newest_first_and_may_leave_out_what_is_read() {
 }
 
 #[test]
-fn reading_says_whether_it_changed_anything() {
+fn marking_as_read_reports_a_change() {
     let TestStore { db, .. } = &test_store();
     run(async {
         let (ann, bob) = (
@@ -141,7 +141,7 @@ fn reading_says_whether_it_changed_anything() {
 }
 
 #[test]
-fn an_id_is_not_used_again_and_a_user_takes_its_notifications_along() {
+fn ids_are_not_reused_and_a_removed_user_has_no_notifications() {
     let TestStore { db, .. } = &test_store();
     run(async {
         let ann = add_user(db, "ann@x.test").await.expect("adds").id;
@@ -171,7 +171,7 @@ fn counts_are_announced_in_the_order_in_which_they_became_true() {
     let TestStore { db, log, .. } = &test_store();
     run(async {
         let ann = add_user(db, "ann@x.test").await.expect("adds").id;
-        let crowd: Vec<_> = (0..WRITES)
+        let writers: Vec<_> = (0..WRITES)
             .map(|_| {
                 let db = db.clone();
                 tokio::spawn(async move {
@@ -187,7 +187,7 @@ fn counts_are_announced_in_the_order_in_which_they_became_true() {
                 })
             })
             .collect();
-        for write in crowd {
+        for write in writers {
             write.await.expect("joins").expect("writes");
         }
         let events = log.events();
@@ -246,7 +246,7 @@ fn receivers_are_found_by_id_and_by_role() {
     });
 }
 
-/// What SQLite says about the way to the rows of a query.
+/// SQLite's plan for a query.
 fn plan(folder: &TempDir, query: &str) -> String {
     #[derive(diesel::QueryableByName)]
     struct Step {
@@ -265,7 +265,7 @@ fn plan(folder: &TempDir, query: &str) -> String {
 }
 
 #[test]
-fn what_is_unread_is_found_by_its_own_index() {
+fn unread_notifications_are_found_by_their_own_index() {
     let TestStore { folder, .. } = &sqlite_store();
     let ann = UserId(1);
     let older = || notifications::id.lt(NotificationId(5));
@@ -279,8 +279,10 @@ fn what_is_unread_is_found_by_its_own_index() {
             .to_string(),
     ];
     let expected = [
-        "SEARCH notifications USING COVERING INDEX notifications_unread (user_id=? AND is_read=?)\n",
-        "SEARCH notifications USING INDEX notifications_unread (user_id=? AND is_read=? AND id<?)\n",
+        "SEARCH notifications USING COVERING INDEX notifications_unread \
+         (user_id=? AND is_read=?)\n",
+        "SEARCH notifications USING INDEX notifications_unread \
+         (user_id=? AND is_read=? AND id<?)\n",
         "SEARCH notifications USING INDEX notifications_by_user (user_id=? AND id<?)\n",
     ];
     assert_eq!(plans.map(|query| plan(folder, &query)), expected);

@@ -1,9 +1,9 @@
-//! SQLite's file: who may open it, and what is made.
+//! SQLite's file: which process may open it, and its permissions.
 
 use super::*;
 
 #[test]
-fn a_second_server_is_refused_and_a_command_is_not() {
+fn a_second_server_is_refused_but_a_command_is_not() {
     let TestStore { db, folder, .. } = &sqlite_store();
     assert!(matches!(
         Db::open(&settings(folder), Arc::new(NullPublisher)),
@@ -25,7 +25,7 @@ fn a_second_server_is_refused_and_a_command_is_not() {
 }
 
 #[test]
-fn ids_stay_gap_free_beside_another_process() {
+fn ids_are_gap_free_with_two_processes() {
     let TestStore { db, log, folder, .. } = &sqlite_store();
     let beside = DatabaseSettings { lock: false, ..settings(folder) };
     let other_log = Arc::new(Recorder::default());
@@ -40,7 +40,7 @@ fn ids_stay_gap_free_beside_another_process() {
 }
 
 #[test]
-fn a_schema_that_is_behind_is_refused_when_it_may_not_be_migrated() {
+fn an_outdated_schema_is_refused_with_no_migrate() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let no_migrate = DatabaseSettings { migrate: false, ..settings(&folder) };
     assert!(matches!(Db::open(&no_migrate, Arc::new(NullPublisher)), Err(OpenError::SchemaBehind)));
@@ -49,7 +49,7 @@ fn a_schema_that_is_behind_is_refused_when_it_may_not_be_migrated() {
 }
 
 #[test]
-fn the_file_is_its_owners_only() {
+fn only_the_owner_may_read_the_file() {
     use std::os::unix::fs::PermissionsExt;
     let TestStore { folder, .. } = &sqlite_store();
     let mode = |path: &str| {

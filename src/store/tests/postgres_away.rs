@@ -1,6 +1,6 @@
-//! PostgreSQL goes away and comes back: what is answered meanwhile, and what of it is told. A line
-//! in between plays the part of a database that is cut off, does not answer, or is lost at the
-//! worst moment. Without HUBCAST_TEST_POSTGRES they pass without a look.
+//! PostgreSQL goes away and comes back: what callers get meanwhile, and which events are announced.
+//! A proxy plays a database that is cut off, does not answer, or is lost during a COMMIT. Skipped
+//! without HUBCAST_TEST_POSTGRES.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,19 +8,20 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::postgres::{Probe, until, until_ready};
+use super::postgres_servers::{Probe, until, until_ready};
 use super::*;
 
-/// What the line does.
+/// What the proxy does with connections.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ProxyMode {
-    /// Passes everything on.
+    /// Forwards everything.
     Open,
-    /// Ends every connection.
+    /// Closes every connection.
     Cut,
-    /// Keeps everything to itself.
+    /// Forwards nothing.
     Silent,
-    /// Passes the COMMIT of the next order on, and is cut instead of the answer.
+    /// Forwards the COMMIT of the next order, and closes the connection instead of forwarding the
+    /// answer.
     CutAtCommit,
 }
 
@@ -94,7 +95,7 @@ impl Drop for Proxy {
     fn drop(&mut self) {
         self.state.over.store(true, Ordering::Relaxed);
         self.set(ProxyMode::Cut);
-        // So that the listener sees it.
+        // Wakes the listener.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -106,18 +107,18 @@ fn pass(mut from: TcpStream, mut to: TcpStream, state: &State, to_server: bool) 
         while state.mode() == ProxyMode::Silent && !state.over.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(5));
         }
-        // Some sockets are shut down ahead of others.
+        // Some sockets are shut down before others.
         if state.mode() == ProxyMode::Cut {
             break;
         }
         let bytes = &buffer[..length];
         let says = |word: &[u8]| bytes.windows(word.len()).any(|found| found == word);
         if state.mode() == ProxyMode::CutAtCommit && to_server {
-            // Not just any COMMIT: the appender has its own.
+            // The appender has its own COMMITs.
             ordering |= says(b"new_order");
             committing = ordering && says(b"COMMIT");
             if committing {
-                // From here on the other direction keeps what it gets.
+                // From here on the other direction forwards nothing.
                 state.set(ProxyMode::Silent);
             }
         }
@@ -132,7 +133,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, state: &State, to_server: bool) 
     let _ = to.shutdown(Shutdown::Both);
 }
 
-/// A store whose server reaches its database by a line that can be cut.
+/// A store that reaches its database through a proxy.
 struct ProxiedStore {
     store: TestStore,
     proxy: Proxy,
@@ -141,7 +142,7 @@ struct ProxiedStore {
 impl ProxiedStore {
     fn open() -> Option<Self> {
         let Some(server) = postgres() else {
-            println!("left out: HUBCAST_TEST_POSTGRES is not set");
+            println!("skipped: HUBCAST_TEST_POSTGRES is not set");
             return None;
         };
         let proxy = Proxy::start(&server);
@@ -152,7 +153,7 @@ impl ProxiedStore {
     }
 }
 
-/// In the clear, so that a line knows a COMMIT when it sees one.
+/// Without TLS, so that the proxy recognizes a COMMIT.
 fn proxied(database: &PostgresDatabase, proxy: &Proxy) -> String {
     let (user, _) = database.server.rsplit_once('@').expect("has a user");
     format!("{user}@{}/{}?sslmode=disable", proxy.address, database.name)
@@ -166,7 +167,7 @@ fn reason(outcome: Result<impl std::fmt::Debug, Error>) -> &'static str {
 }
 
 #[test]
-fn while_the_database_is_cut_off_all_is_unavailable_and_afterwards_all_goes_on() {
+fn calls_are_unavailable_while_the_database_is_cut_off_and_work_afterwards() {
     let Some(ProxiedStore { store, proxy }) = &ProxiedStore::open() else { return };
     run(async {
         let TestStore { db, log, .. } = store;
@@ -186,7 +187,7 @@ fn while_the_database_is_cut_off_all_is_unavailable_and_afterwards_all_goes_on()
 }
 
 #[test]
-fn a_write_that_is_under_way_when_the_line_is_cut_is_unavailable_and_undone() {
+fn a_write_in_progress_is_unavailable_and_rolled_back_when_cut_off() {
     let Some(ProxiedStore { store, proxy }) = &ProxiedStore::open() else { return };
     run(async {
         let TestStore { db, log, .. } = store;
@@ -216,8 +217,7 @@ fn a_write_that_is_under_way_when_the_line_is_cut_is_unavailable_and_undone() {
 }
 
 #[test]
-fn a_commit_without_an_answer_is_unavailable_and_its_events_and_what_follows_it_come_when_the_database_is_back()
- {
+fn an_unanswered_commit_is_unavailable_and_its_events_come_later() {
     let Some(ProxiedStore { store, proxy }) = &ProxiedStore::open() else { return };
     run(async {
         let TestStore { db, log, .. } = store;
@@ -241,7 +241,7 @@ fn a_commit_without_an_answer_is_unavailable_and_its_events_and_what_follows_it_
 }
 
 #[test]
-fn what_was_committed_before_the_line_was_cut_is_announced_afterwards_and_answered() {
+fn events_committed_before_a_cut_are_announced_afterwards() {
     let Some(ProxiedStore { store, proxy }) = &ProxiedStore::open() else { return };
     run(async {
         let TestStore { db, log, .. } = store;
@@ -262,7 +262,7 @@ fn what_was_committed_before_the_line_was_cut_is_announced_afterwards_and_answer
 }
 
 #[test]
-fn a_database_that_does_not_answer_holds_nobody_up_for_long() {
+fn calls_end_in_time_when_the_database_does_not_answer() {
     let Some(ProxiedStore { store, proxy }) = &ProxiedStore::open() else { return };
     run(async {
         let TestStore { db, log, .. } = store;
@@ -291,9 +291,9 @@ fn a_database_that_does_not_answer_holds_nobody_up_for_long() {
 }
 
 #[test]
-fn a_server_does_not_start_without_its_database_and_says_so_in_one_line() {
+fn a_server_without_its_database_fails_to_start_with_one_line() {
     let Some(server) = postgres() else {
-        println!("left out: HUBCAST_TEST_POSTGRES is not set");
+        println!("skipped: HUBCAST_TEST_POSTGRES is not set");
         return;
     };
     let proxy = Proxy::start(&server);

@@ -1,20 +1,20 @@
-//! Where the log stands on PostgreSQL: at a start, and when the database is not the one that it
-//! was.
+//! Positions of the log on PostgreSQL: at a start, and after the database was replaced.
 
-use super::postgres::{Probe, TwoServers, until, until_ready};
+use super::postgres_servers::{Probe, TwoServers, until, until_ready};
 use super::*;
 
 #[test]
-fn what_a_server_that_died_has_left_is_announced_behind_the_start_of_the_next() {
+fn events_of_a_dead_server_are_announced_after_the_start_of_the_next() {
     let Some(server) = postgres() else {
-        println!("left out: HUBCAST_TEST_POSTGRES is not set");
+        println!("skipped: HUBCAST_TEST_POSTGRES is not set");
         return;
     };
     let store = postgres_store(server);
     run(async { store.db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes") });
     store.db.close();
-    // As one leaves it that dies between a commit and its announcement.
-    let left = "INSERT INTO outbox (origin, namespace, name, payload, rooms, members) VALUES (1, '/', 'said', '\"left\"', '{room}', '{}')";
+    // As a server leaves it that dies between a commit and its announcement.
+    let left = "INSERT INTO outbox (origin, namespace, name, payload, rooms, members) \
+                VALUES (1, '/', 'said', '\"left\"', '{room}', '{}')";
     run(async { Probe::connect(&store).await.execute(left).await });
     let log = Arc::new(Recorder::default());
     let next = Db::open(&store.database().settings(), log.clone()).expect("opens");
@@ -28,7 +28,7 @@ fn what_a_server_that_died_has_left_is_announced_behind_the_start_of_the_next() 
 }
 
 #[test]
-fn another_database_begins_an_epoch_and_the_same_one_does_not() {
+fn only_another_database_begins_an_epoch() {
     let Some(servers) = TwoServers::open() else { return };
     run(async {
         let (db, log) = (&servers.store.db, &servers.store.log);
@@ -60,7 +60,7 @@ fn another_database_begins_an_epoch_and_the_same_one_does_not() {
 }
 
 #[test]
-fn a_log_that_has_lost_its_tail_begins_an_epoch_and_what_comes_is_announced() {
+fn a_log_without_its_tail_begins_an_epoch_and_announces_new_events() {
     let Some(servers) = TwoServers::open() else { return };
     run(async {
         let (db, log) = (&servers.store.db, &servers.store.log);
@@ -69,7 +69,10 @@ fn a_log_that_has_lost_its_tail_begins_an_epoch_and_what_comes_is_announced() {
         }
         servers.settle().await;
         let mut probe = Probe::connect(&servers.store).await;
-        probe.execute("BEGIN; DELETE FROM events WHERE id > 3; DELETE FROM event_rooms WHERE event_id > 3; UPDATE log_head SET last_id = 3; COMMIT").await;
+        let lose_tail = "BEGIN; DELETE FROM events WHERE id > 3; \
+                         DELETE FROM event_rooms WHERE event_id > 3; \
+                         UPDATE log_head SET last_id = 3; COMMIT";
+        probe.execute(lose_tail).await;
         db.write(Once::No, async |tx| place(tx, 9).await).await.expect("writes");
         until(async || servers.other_log.ids().len() == 6).await;
         assert_eq!(

@@ -11,7 +11,7 @@ use crate::store::sessions::SessionRoom;
 use crate::store::{Conn, history};
 
 #[test]
-fn what_is_written_is_read_back_and_announced_as_the_contract_says() {
+fn a_written_order_is_read_back_and_announced() {
     let TestStore { db, log, .. } = &test_store();
     run(async {
         let order = db.write(Once::No, async |tx| place(tx, 1250).await).await.expect("writes");
@@ -87,7 +87,7 @@ fn orders_are_listed_newest_first_by_customer_and_by_page_each_with_its_customer
 }
 
 #[test]
-fn an_order_for_a_customer_who_does_not_exist_is_a_missing_reference() {
+fn an_order_of_a_missing_customer_is_a_missing_reference() {
     let TestStore { db, .. } = &test_store();
     let missing = run(db.write(Once::No, async |tx| {
         let new = NewOrder { customer_id: Some(UserId(99)), total: Money::ZERO };
@@ -97,7 +97,7 @@ fn an_order_for_a_customer_who_does_not_exist_is_a_missing_reference() {
 }
 
 #[test]
-fn an_order_moves_on_only_from_where_the_caller_saw_it() {
+fn an_order_advances_only_from_the_expected_status() {
     use OrderStatus::{Paid, Pending, Shipped};
     let TestStore { db, .. } = &test_store();
     run(async {
@@ -117,7 +117,7 @@ fn an_order_moves_on_only_from_where_the_caller_saw_it() {
 }
 
 #[test]
-fn what_is_not_to_be_stored_is_announced_in_its_place_without_an_id() {
+fn a_transient_event_is_announced_in_order_without_an_id() {
     let TestStore { db, log, .. } = &test_store();
     run(async {
         let order = db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
@@ -137,19 +137,19 @@ fn what_is_not_to_be_stored_is_announced_in_its_place_without_an_id() {
 }
 
 #[test]
-fn members_are_one_room_in_the_log_and_each_their_own_when_announced() {
+fn members_are_one_room_in_the_log_and_user_rooms_when_announced() {
     let TestStore { db, log, .. } = &test_store();
     run(async {
         let conversation = ConversationId(7);
         let order = db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
-        let told = NewEvent {
+        let new = NewEvent {
             rooms: vec![Room::Members(conversation), Room::Admin],
             except: vec![Room::Conversation(conversation)],
             members: vec![UserId(3), UserId(5)],
             ..event::new_order(&order)
         };
         db.write(Once::No, async move |tx| {
-            tx.emit(told);
+            tx.emit(new);
             Ok(())
         })
         .await
@@ -178,7 +178,7 @@ fn members_are_one_room_in_the_log_and_each_their_own_when_announced() {
 }
 
 #[test]
-fn an_event_without_rooms_is_found_again_by_all_of_its_namespace_and_by_no_other() {
+fn an_event_without_rooms_is_replayed_to_its_namespace_only() {
     let TestStore { db, log, .. } = &test_store();
     run(async {
         db.write(Once::No, async |tx| {
@@ -187,11 +187,11 @@ fn an_event_without_rooms_is_found_again_by_all_of_its_namespace_and_by_no_other
         })
         .await
         .expect("writes");
-        let [told] = log.events().try_into().expect("one event");
-        assert_eq!((&*told.namespace, &told.rooms), ("/", &Vec::new()));
+        let [event] = log.events().try_into().expect("one event");
+        assert_eq!((&*event.namespace, &event.rooms), ("/", &Vec::new()));
         let last =
             db.read(async |conn| history::last(conn, EventId(1)).await).await.expect("reads");
-        assert_eq!(last, [told], "as after a start");
+        assert_eq!(last, [event], "as after a start");
         for (namespace, found) in [("/", 1), ("/admin", 0)] {
             let membership = SessionRoom { room: "user:5".into(), since: EventId(0), until: None };
             let audience = history::ReplayAudience {

@@ -1,4 +1,4 @@
-//! Ends of tokens: what is asked of one token, what others find, and what is forgotten.
+//! Ends of tokens: the state of one token, the ends that other servers find, and their removal.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn end(db: &Db, user: UserId, token: TokenId, until: Timestamp) {
 }
 
 #[test]
-fn one_token_ends_once_and_all_by_generation() {
+fn one_token_ends_by_digest_and_all_by_generation() {
     let TestStore { db, .. } = &test_store();
     run(async {
         let (ann, bob) = (
@@ -54,10 +54,10 @@ fn one_token_ends_once_and_all_by_generation() {
             assert_eq!(status(db, ann.id, OTHER).await, Some((generation, true, false)));
         }
         assert_eq!(status(db, bob.id, OTHER).await, Some((0, false, false)));
-        let nobody = Account::Id(UserId(99));
+        let missing = Account::Id(UserId(99));
         let ended = db
             .write(Once::No, async move |tx| {
-                Ok(tokens::end_all(tx, &nobody).await?.map(|(user, _)| user))
+                Ok(tokens::end_all(tx, &missing).await?.map(|(user, _)| user))
             })
             .await;
         assert_eq!(ended, Ok(None));
@@ -66,7 +66,7 @@ fn one_token_ends_once_and_all_by_generation() {
 }
 
 #[test]
-fn what_has_ended_is_found_by_others_and_forgotten_when_the_token_would_be_over() {
+fn ends_are_found_by_other_servers_and_removed_after_expiry() {
     let TestStore { db, .. } = &test_store();
     run(async {
         let ann = add_user(db, "ann@example.test").await.expect("adds");
