@@ -1,11 +1,11 @@
-//! What a write costs on SQLite, by the way it takes through diesel: BEGIN, four inserts, COMMIT.
+//! What a write costs on SQLite, by the connection type of diesel: BEGIN, four inserts, COMMIT.
 //!
-//! `cargo bench --bench sqlite_write` prints the tables of docs/adr/0002-sqlite-write-path.md.
-//! Three ways: plain diesel; diesel-async whose blocking calls run at once on the calling thread
-//! ("inline"); diesel-async's stock wrapper, which sends each statement to another thread. Each
-//! with a transaction per order, and with 64 orders in one transaction (a savepoint each), at
-//! synchronous=FULL and NORMAL. Queues are left out there; a last table (alone with `-- store`) has
-//! the store as it was built, and 64 callers who each wait for their order before the next.
+//! `cargo bench --bench sqlite_write` prints the tables of docs/adr/0002-sqlite-write-path.md. It
+//! compares three variants: plain diesel; diesel-async whose blocking calls run on the calling
+//! thread ("inline"); diesel-async's stock wrapper, which sends each statement to another thread.
+//! Each runs with a transaction per order, and with 64 orders in one transaction (a savepoint
+//! each), at synchronous=FULL and NORMAL, without queues. A last table (alone with `-- store`)
+//! measures the store itself, with 64 callers that each wait for their order before the next.
 
 use std::error::Error;
 use std::future::Future;
@@ -24,14 +24,14 @@ use hubcast::event;
 use hubcast::model::{Money, Timestamp};
 use hubcast::schema::{event_rooms, events, orders};
 use hubcast::store::orders::NewOrder;
-use hubcast::store::{self, Db, Once, Silent};
+use hubcast::store::{self, Db, NullPublisher, Once};
 use tokio::runtime::Runtime;
 
 const ORDERS_PER_BATCH: i64 = 64;
 const ROUND: Duration = Duration::from_secs(1);
 const ROUNDS: usize = 4;
 
-/// Runs a blocking call where it stands.
+/// Runs a blocking call on the calling thread.
 struct Inline;
 
 impl SpawnBlocking for Inline {
@@ -47,7 +47,7 @@ impl SpawnBlocking for Inline {
     }
 }
 
-/// Drives a future that never waits.
+/// Runs a future that never waits.
 fn run_inline<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -56,7 +56,7 @@ fn run_inline<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Statements without values, kept prepared like any other query.
+/// Statements without values, prepared once like any other query.
 macro_rules! statement {
     ($name:ident, $sql:literal) => {
         #[derive(QueryId)]
@@ -76,8 +76,8 @@ statement!(Commit, "COMMIT");
 statement!(Savepoint, "SAVEPOINT job");
 statement!(Release, "RELEASE job");
 
-/// One way through diesel: the same query text for all, with `.await` where the way is async.
-macro_rules! way {
+/// One variant: the same query text for all, with `.await` where it is async.
+macro_rules! variant {
     ($module:ident, $conn:ty, $dsl:path, [$($async:ident)?], [$($wait:tt)*]) => {
         mod $module {
             use super::{Begin, Commit, Release, Savepoint, Timestamp, event_rooms, events, orders};
@@ -87,10 +87,18 @@ macro_rules! way {
             pub(super) $($async)? fn order(conn: &mut $conn, id: i64) -> QueryResult<()> {
                 let now = Timestamp::now();
                 let order: i64 = diesel::insert_into(orders::table)
-                    .values((orders::total_minor.eq(1250), orders::status.eq("pending"), orders::created_at.eq(now), orders::updated_at.eq(now)))
+                    .values((
+                        orders::total_minor.eq(1250),
+                        orders::status.eq("pending"),
+                        orders::created_at.eq(now),
+                        orders::updated_at.eq(now),
+                    ))
                     .returning(orders::id)
                     .get_result(conn) $($wait)*?;
-                let payload = format!(r#"{{"orderId":{order},"customerId":null,"total":"12.50","createdAt":"2026-01-02T03:04:05.678Z"}}"#);
+                let payload = format!(
+                    r#"{{"orderId":{order},"customerId":null,"total":"12.50","createdAt":"{}"}}"#,
+                    "2026-01-02T03:04:05.678Z"
+                );
                 let values = (
                     events::id.eq(id),
                     events::namespace.eq("/admin"),
@@ -106,7 +114,11 @@ macro_rules! way {
                 Ok(())
             }
 
-            pub(super) $($async)? fn write(conn: &mut $conn, orders: i64, next: &mut i64) -> QueryResult<()> {
+            pub(super) $($async)? fn write(
+                conn: &mut $conn,
+                orders: i64,
+                next: &mut i64,
+            ) -> QueryResult<()> {
                 Begin.execute(conn) $($wait)*?;
                 for id in *next..*next + orders {
                     if orders > 1 {
@@ -128,11 +140,11 @@ macro_rules! way {
 type InlineConnection = SyncConnectionWrapper<SqliteConnection, Inline>;
 type StockConnection = SyncConnectionWrapper<SqliteConnection>;
 
-way!(plain, diesel::SqliteConnection, diesel::RunQueryDsl, [], []);
-way!(inline, super::InlineConnection, diesel_async::RunQueryDsl, [async], [.await]);
-way!(stock, super::StockConnection, diesel_async::RunQueryDsl, [async], [.await]);
+variant!(plain, diesel::SqliteConnection, diesel::RunQueryDsl, [], []);
+variant!(inline, super::InlineConnection, diesel_async::RunQueryDsl, [async], [.await]);
+variant!(stock, super::StockConnection, diesel_async::RunQueryDsl, [async], [.await]);
 
-/// CPU of the whole process so far, from /proc/self/stat (ticks of 10 ms).
+/// CPU time of the whole process so far, from /proc/self/stat (ticks of 10 ms).
 fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has /proc/self/stat");
     let after_name = stat.rsplit(')').next().unwrap_or_default();
@@ -157,16 +169,16 @@ fn open(path: &Path, synchronous: &str) -> SqliteConnection {
     conn
 }
 
-/// A way under measurement: its name, its next event id, and its best round so far (wall and CPU µs
-/// per order).
-struct Way<'a> {
+/// A variant under measurement: its name, its next event id, and its best round so far (wall and
+/// CPU µs per order).
+struct Variant<'a> {
     name: &'static str,
     batch: Box<dyn FnMut(&mut i64) + 'a>,
     next: i64,
     best: (f64, f64),
 }
 
-impl<'a> Way<'a> {
+impl<'a> Variant<'a> {
     fn new(name: &'static str, batch: impl FnMut(&mut i64) + 'a) -> Self {
         Self { name, batch: Box::new(batch), next: 1, best: (f64::INFINITY, f64::INFINITY) }
     }
@@ -185,14 +197,14 @@ impl<'a> Way<'a> {
     }
 }
 
-/// Takes turns between the ways, so that a busy moment of the machine hits all of them, and prints
-/// the best round of each.
-fn compare(per_batch: i64, mut ways: [Way<'_>; 3]) {
+/// Alternates between the variants, so that other load of the machine affects all of them, and
+/// prints the best round of each.
+fn compare(per_batch: i64, mut variants: [Variant<'_>; 3]) {
     for _ in 0..ROUNDS {
-        ways.iter_mut().for_each(Way::round);
+        variants.iter_mut().for_each(Variant::round);
     }
-    let plain = ways[0].best; // an array of three has a first
-    for Way { name, best: (wall, cpu), .. } in ways {
+    let plain = variants[0].best; // an array of three has a first
+    for Variant { name, best: (wall, cpu), .. } in variants {
         println!(
             "| {name} | {per_batch} | {:.0} | {wall:.1} | {cpu:.1} | {:.2} | {:.2} |",
             1e6 / wall,
@@ -208,45 +220,47 @@ fn main() {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     if !std::env::args().any(|argument| argument == "store") {
-        compare_ways(folder.path(), &runtime);
+        compare_variants(folder.path(), &runtime);
     }
     measure_store(folder.path(), &runtime);
 }
 
-fn compare_ways(folder: &Path, runtime: &Runtime) {
+fn compare_variants(folder: &Path, runtime: &Runtime) {
     for synchronous in ["FULL", "NORMAL"] {
         println!("\nsynchronous={synchronous}\n");
         println!(
-            "| way | orders per commit | orders/s | µs per order | CPU µs per order | time / plain | CPU / plain |"
+            "| variant | orders per commit | orders/s | µs per order | CPU µs per order | \
+             time / plain | CPU / plain |"
         );
         println!("| --- | --- | --- | --- | --- | --- | --- |");
         for per_batch in [1, ORDERS_PER_BATCH] {
-            let file = |way: &str| {
-                open(&folder.join(format!("{way}-{per_batch}-{synchronous}.db")), synchronous)
+            let file = |name: &str| {
+                open(&folder.join(format!("{name}-{per_batch}-{synchronous}.db")), synchronous)
             };
             let mut plain = file("plain");
             let mut inline = InlineConnection::new(file("inline"));
             let mut stock = runtime.block_on(async { StockConnection::new(file("stock")) });
-            let ways = [
-                Way::new("plain diesel", |next| {
+            let variants = [
+                Variant::new("plain diesel", |next| {
                     plain::write(&mut plain, per_batch, next).expect("write")
                 }),
-                Way::new("diesel-async, inline", |next| {
+                Variant::new("diesel-async, inline", |next| {
                     run_inline(inline::write(&mut inline, per_batch, next)).expect("write")
                 }),
-                Way::new("diesel-async, stock", |next| {
+                Variant::new("diesel-async, stock", |next| {
                     runtime.block_on(stock::write(&mut stock, per_batch, next)).expect("write")
                 }),
             ];
-            compare(per_batch, ways);
+            compare(per_batch, variants);
         }
     }
 }
 
-/// The store, with its queue and its answers.
+/// Measures the store, with its queues.
 fn measure_store(folder: &Path, runtime: &Runtime) {
     println!(
-        "\nthe store, {ORDERS_PER_BATCH} callers\n\n| synchronous | orders/s | CPU µs per order |\n| --- | --- | --- |"
+        "\nthe store, {ORDERS_PER_BATCH} callers\n\n\
+         | synchronous | orders/s | CPU µs per order |\n| --- | --- | --- |"
     );
     for synchronous in [Synchronous::Full, Synchronous::Normal] {
         let path = folder.join(format!("store-{synchronous:?}.db"));
@@ -256,7 +270,7 @@ fn measure_store(folder: &Path, runtime: &Runtime) {
             migrate: true,
             lock: false,
         };
-        let db = Db::open(&settings, Arc::new(Silent)).expect("opens");
+        let db = Db::open(&settings, Arc::new(NullPublisher)).expect("opens");
         let (start, cpu_before, mut done) = (Instant::now(), cpu(), 0);
         runtime.block_on(async {
             let callers: Vec<_> =
@@ -275,7 +289,7 @@ fn measure_store(folder: &Path, runtime: &Runtime) {
     }
 }
 
-/// A caller: order after order, each with its event, until the time is up.
+/// A caller: places one order after another, each with its event, until the time is up.
 async fn place_orders(db: Db) -> u32 {
     let (start, mut done) = (Instant::now(), 0);
     while start.elapsed() < ROUND * 4 {

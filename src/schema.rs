@@ -19,8 +19,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Tokens that ended ahead of their time: one, by the SHA-256 of what is signed; all of a
-    /// user's below a generation; or all of a user who is gone.
+    /// Tokens that ended before they expire: one, by the SHA-256 of the signed part; all of a
+    /// user's below a generation; or all of a removed user.
     token_ends (id) {
         id -> BigInt,
         user_id -> BigInt,
@@ -32,7 +32,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Who users are for others that sign tokens. `issuer` is empty for tokens that have none.
+    /// The identities of users at other issuers of tokens. `issuer` is empty for tokens that have
+    /// none.
     identities (issuer, subject) {
         issuer -> Text,
         subject -> Text,
@@ -41,7 +42,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Identities whose user was removed: their tokens up to `ended_at` have ended.
+    /// Identities whose user was removed: their tokens issued up to `ended_at` have ended.
     identity_ends (issuer, subject) {
         issuer -> Text,
         subject -> Text,
@@ -79,8 +80,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// What was ordered. `name` and `price_minor` are those of then; `product_id` is null when the
-    /// product is gone.
+    /// Items of orders. `name` and `price_minor` are those at the time of the order; `product_id`
+    /// is null if the product has been removed.
     order_items (id) {
         id -> BigInt,
         order_id -> BigInt,
@@ -92,7 +93,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Who is to be told when a product is in stock again.
+    /// Users to notify when a product is in stock again.
     waitlist (product_id, user_id) {
         product_id -> BigInt,
         user_id -> BigInt,
@@ -124,7 +125,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Notifications, one row a receiver. `data` is a JSON object's text.
+    /// Notifications, one row per receiver. `data` is a JSON object's text.
     notifications (id) {
         id -> BigInt,
         user_id -> BigInt,
@@ -139,8 +140,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Notices to many that are not with all of them yet: receivers up to `last_user_id` have one.
-    /// `data` is a JSON object's text.
+    /// Notices to many users that have not reached all of them: receivers up to `last_user_id` have
+    /// one. `data` is a JSON object's text.
     broadcasts (id) {
         id -> BigInt,
         role -> Nullable<Text>,
@@ -158,8 +159,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// The log: what was announced, gap-free and in commit order. `payload` and `except_json` are
-    /// JSON text.
+    /// The log: stored events, gap-free and in commit order. `payload` and `except_json` are JSON
+    /// text.
     events (id) {
         id -> BigInt,
         namespace -> Text,
@@ -171,7 +172,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Finds events by room. The room carries its namespace: `/admin#admin`, `/#user:5`.
+    /// Finds events by room. The room has its namespace as prefix: `/admin#admin`, `/#user:5`.
     event_rooms (room, event_id) {
         room -> Text,
         event_id -> BigInt,
@@ -179,7 +180,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Stretches of the log. `epoch` is random; `number` tells their order.
+    /// Stretches of the log. `epoch` is random; `number` gives their order.
     epochs (number) {
         number -> BigInt,
         epoch -> BigInt,
@@ -190,13 +191,14 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Sockets that can be resumed. `closed_at` is null while one is open. `token_generation`: the
-    /// user's when it began.
+    /// Sessions that can be resumed. `closed_at` is null while one is open. `token_generation` is
+    /// the user's when the session began.
     sessions (sid) {
         sid -> Text,
         namespace -> Text,
         user_id -> BigInt,
-        attachment -> BigInt,
+        #[sql_name = "attachment"]
+        connection_no -> BigInt,
         confirmed_epoch -> Nullable<BigInt>,
         confirmed_id -> Nullable<BigInt>,
         closed_at -> Nullable<Timestamp>,
@@ -205,8 +207,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Rooms that a session has joined by itself, each for the events behind `since` and, once it
-    /// has left, up to `until`.
+    /// Rooms that a session entered on its own, each for the events after `since` and, once the
+    /// session has left, up to `until`.
     session_rooms (sid, room) {
         sid -> Text,
         room -> Text,
@@ -216,7 +218,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Random keys that outlive a restart.
+    /// Random keys that survive a restart.
     secrets (name) {
         name -> Text,
         value -> Binary,
@@ -224,8 +226,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// The first answer to a write that came with an Idempotency-Key. `body_hash` is SHA-256,
-    /// `answer` JSON text.
+    /// The first answer to a write with an Idempotency-Key. `body_hash` is SHA-256, `answer` JSON
+    /// text.
     idempotency_keys (user_id, method, path, key) {
         user_id -> BigInt,
         method -> Text,
@@ -238,8 +240,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// One row: the id of the log's last event. Whoever appends raises it first, which on
-    /// PostgreSQL also locks it until the commit.
+    /// One row: the id of the log's last event. An append raises it first, which on PostgreSQL also
+    /// locks it until the commit.
     log_head (one) {
         one -> Integer,
         last_id -> BigInt,
@@ -268,7 +270,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Steps of a project.
+    /// Stages of a project.
     stages (id) {
         id -> BigInt,
         project_id -> BigInt,
@@ -293,7 +295,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Up to `read_seq` the member has read.
+    /// The member has read the messages up to `read_seq`.
     conversation_members (conversation_id, user_id) {
         conversation_id -> BigInt,
         user_id -> BigInt,

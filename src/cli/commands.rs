@@ -17,7 +17,7 @@ use crate::model::{ExternalIdentity, User};
 use crate::service::accounts::{self, NewAccount};
 use crate::service::identities;
 use crate::store::users::Account;
-use crate::store::{Db, Silent, tokens, users};
+use crate::store::{Db, NullPublisher, tokens, users};
 
 /// Users read at a time.
 const PAGE: i64 = 500;
@@ -28,7 +28,7 @@ fn with_db<T>(
     work: impl AsyncFnOnce(&Db) -> Result<T, Error>,
 ) -> Result<T, Failure> {
     start_log(store.log);
-    let db = Db::open(&store.database, Arc::new(Silent))
+    let db = Db::open(&store.database, Arc::new(NullPublisher))
         .map_err(|error| Failure::Failed(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {

@@ -15,7 +15,7 @@ use super::Services;
 use super::notify::{self, MOST_RECEIVERS, check_size, copy_len};
 use crate::error::Error;
 use crate::model::{BroadcastId, Notice, UserId};
-use crate::store::broadcasts::{self as rows, Audience, Broadcast, Span};
+use crate::store::broadcasts::{self as rows, Audience, Broadcast, UserIdRange};
 use crate::store::{Db, Once, Tx};
 
 /// Unfinished broadcasts at most; on PostgreSQL one or two more if they start at the same moment.
@@ -50,7 +50,8 @@ pub(super) async fn send(
 ) -> Result<usize, Error> {
     // One more than the limit shows whether they are too many for one write.
     let first =
-        rows::receivers(tx.conn(), audience, Span::WHOLE, i64::from(MOST_RECEIVERS) + 1).await?;
+        rows::receivers(tx.conn(), audience, UserIdRange::ALL, i64::from(MOST_RECEIVERS) + 1)
+            .await?;
     check_size(first.len(), notice)?;
     if first.len() <= usize::from(MOST_RECEIVERS) {
         return notify::send_to_users(tx, &first, notice).await;
@@ -59,7 +60,7 @@ pub(super) async fn send(
         return Err(BUSY);
     }
     let (count, last) = rows::count(tx.conn(), audience).await?;
-    let rest = Span { up_to: last.unwrap_or(UserId(0)), ..Span::WHOLE };
+    let rest = UserIdRange { up_to: last.unwrap_or(UserId(0)), ..UserIdRange::ALL };
     rows::insert(tx, audience, notice, rest).await?;
     let wakeup = wakeup.clone();
     tx.after_commit(move || wakeup.0.notify_one());

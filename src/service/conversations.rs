@@ -101,7 +101,7 @@ pub async fn list(
 ) -> Result<Page<ConversationSummary>, Error> {
     // The query gives only conversations of which the caller is a member.
     permit(caller, Action::ReadConversation, Relation::member(true))?;
-    let asked = rows::Page {
+    let asked = rows::ConversationPage {
         member: caller.user,
         before,
         limit: Page::<ConversationSummary>::query_limit(limit),

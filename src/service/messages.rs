@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::event;
 use crate::model::fields::{self, Fields};
 use crate::model::{ConversationId, Message, MessageId, UserId};
-use crate::store::messages::{self as rows, Name};
-use crate::store::{Batched, Once, Tx, conversations};
+use crate::store::messages::{self as rows, MessageKey};
+use crate::store::{BatchedWrite, Once, Tx, conversations};
 
 /// Characters of a message's content at most.
 const MAX_CONTENT: usize = 65_536;
@@ -118,7 +118,7 @@ enum SendOutcome {
 }
 
 impl SendMessage {
-    fn name(&self) -> Option<Name> {
+    fn name(&self) -> Option<MessageKey> {
         Some((self.conversation, self.caller.user, self.new.client_id.clone()?))
     }
 
@@ -135,20 +135,20 @@ impl SendMessage {
     }
 }
 
-impl Batched for SendMessage {
+impl BatchedWrite for SendMessage {
     type Answer = Message;
     type Done = SendOutcome;
 
-    async fn together(
+    async fn write_batch(
         tx: &mut Tx,
         batch: &[&Self],
     ) -> QueryResult<Vec<Result<SendOutcome, Error>>> {
         let mut conversations: Vec<_> = batch.iter().map(|send| send.conversation).collect();
         conversations.sort_unstable();
         conversations.dedup();
-        let mut held = conversations::hold(tx, &conversations).await?;
+        let mut held = conversations::lock(tx, &conversations).await?;
         let names: Vec<_> = batch.iter().filter_map(|send| send.name()).collect();
-        let before = rows::by_names(tx.conn(), &names).await?;
+        let before = rows::by_keys(tx.conn(), &names).await?;
 
         let (mut new, mut slots_by_name) = (Vec::new(), HashMap::new());
         let mut slot = |send: &Self| {
@@ -207,7 +207,8 @@ pub async fn history(
     before: Option<MessageId>,
 ) -> Result<Page<Message>, Error> {
     let user = caller.user;
-    let asked = rows::Page { conversation: id, before, limit: Page::<Message>::query_limit(limit) };
+    let asked =
+        rows::MessagePage { conversation: id, before, limit: Page::<Message>::query_limit(limit) };
     let read = services.db.read(async move |conn| {
         let is_member = conversations::is_member(conn, id, user).await?;
         Ok((is_member, if is_member { rows::list(conn, &asked).await? } else { Vec::new() }))

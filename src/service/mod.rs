@@ -112,7 +112,7 @@ async fn remove_from_rooms(
     rooms: Vec<Room>,
 ) -> Result<(), Error> {
     for room in &rooms {
-        sessions::put_out(tx, user, &room.to_string()).await?;
+        sessions::remove_user_from_room(tx, user, &room.to_string()).await?;
     }
     tx.after_commit(move || {
         for room in rooms {

@@ -135,7 +135,7 @@ pub async fn list(
     before: Option<NotificationId>,
 ) -> Result<Page<Notification>, Error> {
     own(caller)?;
-    let asked = rows::Page {
+    let asked = rows::NotificationPage {
         user_id: caller.user,
         unread_only,
         before,
@@ -160,7 +160,7 @@ pub async fn send_count(
     send: impl FnOnce(NewEvent) + Send + 'static,
 ) -> Result<(), Error> {
     let write = async move |tx: &mut Tx| {
-        rows::hold(tx, &[user]).await?;
+        rows::lock_users(tx, &[user]).await?;
         let count = rows::unread_count(tx.conn(), user).await?;
         tx.after_commit(move || send(event::notifications_unread(user, count)));
         Ok(())
@@ -181,7 +181,7 @@ pub async fn read(
     own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
-        rows::hold(tx, &[user]).await?;
+        rows::lock_users(tx, &[user]).await?;
         let (notification, changed) =
             rows::mark_read(tx, user, id).await?.ok_or_else(|| not_found(id))?;
         if changed {
@@ -198,7 +198,7 @@ pub async fn read_all(services: &Services, caller: &Identity) -> Result<usize, E
     own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
-        rows::hold(tx, &[user]).await?;
+        rows::lock_users(tx, &[user]).await?;
         let updated = rows::mark_all_read(tx, user).await?;
         if updated > 0 {
             tx.emit(event::notifications_all_read(user));
@@ -221,7 +221,7 @@ pub async fn delete(
     own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
-        rows::hold(tx, &[user]).await?;
+        rows::lock_users(tx, &[user]).await?;
         if !rows::delete(tx, user, id).await? {
             return Err(not_found(id));
         }

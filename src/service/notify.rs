@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::error::Error;
 use crate::event;
 use crate::model::{Notice, Role, UserId};
-use crate::store::broadcasts::{Audience, Span, receivers};
+use crate::store::broadcasts::{Audience, UserIdRange, receivers};
 use crate::store::{Tx, notifications as rows, users};
 
 /// Receivers of one write at most, admins included.
@@ -61,7 +61,7 @@ pub(super) fn check_size(receivers: usize, notice: &Notice) -> Result<(), Error>
 pub(super) async fn send(tx: &mut Tx, notices: Notices) -> Result<(), Error> {
     let to_admins = notices.iter().any(|(to, _)| matches!(to, NoticeReceivers::Admins));
     let admins = if to_admins {
-        receivers(tx.conn(), Audience::Role(Role::Admin), Span::WHOLE, MOST_RECEIVERS.into())
+        receivers(tx.conn(), Audience::Role(Role::Admin), UserIdRange::ALL, MOST_RECEIVERS.into())
             .await?
     } else {
         Vec::new()
@@ -78,7 +78,8 @@ pub(super) async fn send(tx: &mut Tx, notices: Notices) -> Result<(), Error> {
     if all.is_empty() {
         return Ok(());
     }
-    let held: BTreeSet<UserId> = rows::hold(tx, &Vec::from_iter(all)).await?.into_iter().collect();
+    let held: BTreeSet<UserId> =
+        rows::lock_users(tx, &Vec::from_iter(all)).await?.into_iter().collect();
     for (users, notice) in notices {
         for user in users.into_iter().filter(|user| held.contains(user)) {
             send_to_held(tx, user, &notice).await?;
@@ -94,7 +95,7 @@ pub(super) async fn send_to_users(
     users: &[UserId],
     notice: &Notice,
 ) -> Result<usize, Error> {
-    rows::hold(tx, users).await?;
+    rows::lock_users(tx, users).await?;
     // A user that is locked cannot be removed; one that was removed before has no row.
     let existing = users::existing(tx.conn(), users).await?;
     for user in &existing {

@@ -15,7 +15,7 @@ use crate::model::{
     Money, Notice, Order, OrderDetail, OrderId, OrderStatus, Role, UserId, WithItems,
 };
 use crate::store::broadcasts::{self, Audience};
-use crate::store::{Batched, Once, Tx, is_missing_reference, orders as rows, waitlist};
+use crate::store::{BatchedWrite, Once, Tx, is_missing_reference, orders as rows, waitlist};
 
 /// Products of one order at most.
 const MOST_ITEMS: usize = 100;
@@ -120,11 +120,11 @@ pub async fn create(
 
 struct OrderPlacement(rows::NewOrder);
 
-impl Batched for OrderPlacement {
+impl BatchedWrite for OrderPlacement {
     type Answer = WithItems<Order>;
     type Done = Order;
 
-    async fn together(tx: &mut Tx, batch: &[&Self]) -> QueryResult<Vec<Result<Order, Error>>> {
+    async fn write_batch(tx: &mut Tx, batch: &[&Self]) -> QueryResult<Vec<Result<Order, Error>>> {
         let new: Vec<_> = batch.iter().map(|place| &place.0).collect();
         Ok(rows::insert_all(tx, &new).await?.into_iter().map(Ok).collect())
     }
@@ -154,7 +154,7 @@ pub async fn list(
     before: Option<OrderId>,
 ) -> Result<Page<Detail>, Error> {
     let reads_all = permit(caller, Action::ReadOrder, Relation::NONE).is_ok();
-    let asked = rows::Page {
+    let asked = rows::OrderPage {
         customer_id: (!reads_all).then_some(caller.user),
         before,
         limit: Page::<Detail>::query_limit(limit),

@@ -102,7 +102,7 @@ pub async fn create(
     let bytes = new.description.as_deref().map_or(0, fields::json_len);
     let write = async move |tx: &mut Tx| {
         let NewProduct { name, description, price, stock, low_stock_threshold } = new;
-        let content = rows::Content {
+        let content = rows::ProductContent {
             name,
             description: description.and_then(filled),
             price,
@@ -124,7 +124,7 @@ pub async fn list(
     before: Option<ProductId>,
 ) -> Result<Page<Product>, Error> {
     permit(caller, Action::ReadProduct, Relation::NONE)?;
-    let asked = rows::Page { before, limit: Page::<Product>::query_limit(limit) };
+    let asked = rows::ProductPage { before, limit: Page::<Product>::query_limit(limit) };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::from_rows(items, limit))
 }
@@ -161,7 +161,7 @@ pub async fn update(
         + notify::notices_len(waiting);
     let write = async move |tx: &mut Tx| {
         let before = hold(tx, &caller, id).await?;
-        let content = rows::Content {
+        let content = rows::ProductContent {
             name: patch.name.unwrap_or_else(|| before.name.clone()),
             description: patch.description.map_or_else(|| before.description.clone(), filled),
             price: patch.price.unwrap_or(before.price),

@@ -73,7 +73,7 @@ pub async fn create(
     permit(caller, Action::MakeProject, Relation::NONE)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
-        let content = rows::Content {
+        let content = rows::ProjectContent {
             name: new.name,
             description: new.description.and_then(filled),
             status: "active".into(),
@@ -94,8 +94,11 @@ pub async fn list(
 ) -> Result<Page<Project>, Error> {
     // The query gives only projects of which the caller is a member.
     permit(caller, Action::ReadProject, Relation::member(true))?;
-    let asked =
-        rows::Page { member: caller.user, before, limit: Page::<Project>::query_limit(limit) };
+    let asked = rows::ProjectPage {
+        member: caller.user,
+        before,
+        limit: Page::<Project>::query_limit(limit),
+    };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::from_rows(items, limit))
 }
@@ -138,7 +141,7 @@ pub async fn update(
     let bytes = patch.description.as_deref().map_or(0, fields::json_len);
     let write = async move |tx: &mut Tx| {
         let before = hold(tx, &caller, id, Action::ChangeProject, None).await?;
-        let content = rows::Content {
+        let content = rows::ProjectContent {
             name: patch.name.unwrap_or_else(|| before.name.clone()),
             description: patch.description.map_or_else(|| before.description.clone(), filled),
             status: patch.status.unwrap_or_else(|| before.status.clone()),

@@ -8,7 +8,7 @@ use crate::event::{NewEvent, Room};
 use crate::model::LogPosition;
 use crate::realtime::hub::Share;
 use crate::realtime::{Event, HubHandle, Payload, Position, Tally};
-use crate::store::{Committed, CommittedEvent, Publisher, Ticket};
+use crate::store::{BudgetPermit, Committed, CommittedEvent, Publisher};
 
 /// Hands committed events to the hub, with the budget that their writers took.
 pub struct HubPublisher {
@@ -80,13 +80,16 @@ impl Publisher for HubPublisher {
         self.hub.begin(position(start), last.into_iter().map(to_send).collect());
     }
 
-    fn admit<'a>(&'a self, bytes: usize) -> Pin<Box<dyn Future<Output = Ticket> + Send + 'a>> {
-        Box::pin(async move { Box::new(self.hub.admit(bytes).await) as Ticket })
+    fn admit<'a>(
+        &'a self,
+        bytes: usize,
+    ) -> Pin<Box<dyn Future<Output = BudgetPermit> + Send + 'a>> {
+        Box::pin(async move { Box::new(self.hub.admit(bytes).await) as BudgetPermit })
     }
 
     fn publish(&self, mut committed: Committed, routed: Box<dyn FnOnce() + Send>) {
         // The budget of the batch is given back when its last event is in the sockets' queues.
-        let share: Share = Arc::new(std::sync::Mutex::new(committed.take_tickets()));
+        let share: Share = Arc::new(std::sync::Mutex::new(committed.take_permits()));
         let publish = |events: Vec<CommittedEvent>, routed: Box<dyn FnOnce() + Send>| {
             let (mut events, mut share) = (events.into_iter().map(to_send), Arc::clone(&share));
             let first = self.next.take().and_then(|DeliveryOptions { tally, is_volatile }| {

@@ -21,7 +21,7 @@ use crate::model::{Epoch, EventId, LogPosition, Role, Timestamp, UserId};
 use crate::realtime::Position;
 use crate::realtime::log::{Attachment, Claim, End, Log, LogFuture, Page, Resumed};
 use crate::realtime::recovery::{PidKey, Stay};
-use crate::store::history::{self, Audience};
+use crate::store::history::{self, ReplayAudience};
 use crate::store::sessions::SessionRoom;
 use crate::store::{Db, Once, Tx, idempotency, secrets, sessions, tokens};
 
@@ -125,7 +125,7 @@ impl Log for SessionLog {
                 until: stay.until.map(EventId),
             };
             let stays = rooms.into_iter().map(stored).collect();
-            let audience = Audience { namespace, user: user?, stays };
+            let audience = ReplayAudience { namespace, user: user?, memberships: stays };
             let read = db.read(async move |conn| {
                 history::page(conn, &audience, EventId(after), EventId(up_to)).await
             });
@@ -258,9 +258,14 @@ async fn apply(
     }
 }
 
-fn stored(session: &Attachment) -> Result<sessions::Stay<'_>, Error> {
+fn stored(session: &Attachment) -> Result<sessions::SessionConnection<'_>, Error> {
     let Attachment { sid, namespace, attachment, .. } = session;
-    Ok(sessions::Stay { sid, namespace, user: user_of(session)?, attachment: *attachment })
+    Ok(sessions::SessionConnection {
+        sid,
+        namespace,
+        user: user_of(session)?,
+        connection_no: *attachment,
+    })
 }
 
 fn log_position(position: Position) -> LogPosition {

@@ -70,7 +70,8 @@ pub async fn list(
     before: Option<ReviewId>,
 ) -> Result<Page<Review>, Error> {
     permit(caller, Action::ReadProduct, Relation::NONE)?;
-    let asked = rows::Page { product_id: id, before, limit: Page::<Review>::query_limit(limit) };
+    let asked =
+        rows::ReviewPage { product_id: id, before, limit: Page::<Review>::query_limit(limit) };
     let found = services.db.read(async move |conn| {
         let reviews = rows::list(conn, &asked).await?;
         // A product with reviews exists.

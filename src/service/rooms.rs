@@ -131,8 +131,8 @@ pub(super) async fn is_member(conn: &mut Conn, user: UserId, room: Joinable) -> 
 
 async fn hold_member(tx: &mut Tx, user: UserId, room: Joinable) -> QueryResult<bool> {
     match room {
-        Joinable::Project(id) => store::projects::hold_member(tx, id, user).await,
-        Joinable::Conversation(id) => store::conversations::hold_member(tx, id, user).await,
+        Joinable::Project(id) => store::projects::lock_member(tx, id, user).await,
+        Joinable::Conversation(id) => store::conversations::lock_member(tx, id, user).await,
     }
 }
 

@@ -45,9 +45,12 @@ pub async fn check(services: &Services, token: Option<&str>) -> Result<Token, Er
     is_good(&token, &standing).map(|()| token)
 }
 
-async fn standing(services: &Services, token: &Claimed) -> Result<Option<rows::Standing>, Error> {
+async fn standing(
+    services: &Services,
+    token: &Claimed,
+) -> Result<Option<rows::TokenStatus>, Error> {
     let (holder, id) = (token.holder.clone(), token.id);
-    services.db.read(async move |conn| rows::standing(conn, &holder, &id).await).await
+    services.db.read(async move |conn| rows::token_status(conn, &holder, &id).await).await
 }
 
 /// Checks a valid token once more.
@@ -57,11 +60,11 @@ async fn standing(services: &Services, token: &Claimed) -> Result<Option<rows::S
 pub async fn recheck(services: &Services, token: &Token) -> Result<(), Error> {
     let (holder, id) = (Holder::User(token.identity.user), token.id);
     let found =
-        services.db.read(async move |conn| rows::standing(conn, &holder, &id).await).await?;
+        services.db.read(async move |conn| rows::token_status(conn, &holder, &id).await).await?;
     is_good(token, &found.ok_or(Error::Unauthorized(AuthFailure::Invalid))?)
 }
 
-fn is_good(token: &Token, standing: &rows::Standing) -> Result<(), Error> {
+fn is_good(token: &Token, standing: &rows::TokenStatus) -> Result<(), Error> {
     let all_ended = standing
         .ended_at
         .is_some_and(|at| Ended::Before { generation: standing.generation, at }.ends(token));

@@ -25,7 +25,7 @@ pub async fn join(
     permit(caller, Action::AwaitProduct, Relation::NONE)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
-        products::hold(tx, id).await?.ok_or_else(|| not_found(id))?;
+        products::lock(tx, id).await?.ok_or_else(|| not_found(id))?;
         if let Some(entry) = rows::of(tx, id, caller).await? {
             return Ok(entry);
         }

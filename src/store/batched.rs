@@ -1,9 +1,9 @@
-//! Writes of one kind that PostgreSQL takes together: a statement for all of them, where each by
-//! itself would need its own.
+//! Writes of one kind that PostgreSQL runs as one: one statement for all of them, where each alone
+//! would need its own.
 //!
-//! SQLite's writer takes writes of all kinds together anyway, and a statement is no round trip
-//! there: each of these runs by itself in its turn. So does, on both, one with an Idempotency-Key,
-//! whose key has to be claimed first.
+//! SQLite's writer already commits writes of all kinds together, and a statement is no round trip
+//! there, so it runs each of these alone. On both databases a write with an Idempotency-Key runs
+//! alone, because its key has to be claimed first.
 
 use std::any::{Any, TypeId};
 use std::future::Future;
@@ -15,107 +15,87 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use crate::error::Error;
-use crate::event::NewEvent;
 use crate::store::Tx;
 use crate::store::conn::LocalFuture;
-use crate::store::job::{Answer, WriteJob};
-use crate::store::tx::Step;
+use crate::store::job::{BatchKind, BatchSteps, CallerReply, WriteJob};
 
-/// A kind of write that comes often enough to be taken together with others of its kind.
-pub trait Batched: Send + Sized + 'static {
-    /// What its caller gets.
+/// A kind of write that is frequent enough to be batched.
+pub trait BatchedWrite: Send + Sized + 'static {
+    /// What the caller gets.
     type Answer: Serialize + DeserializeOwned + Send + 'static;
-    /// What [`Batched::together`] has done for one of them.
+    /// The outcome of one write of a batch.
     type Done;
 
-    /// All of them in one transaction, as if they came one after another; in as many statements as
-    /// for one. `Err` for one of them: nothing was written for it. When this fails as a whole, all
-    /// of it is undone, and each is tried by itself.
-    fn together(
+    /// Runs the batch in one transaction, as if the writes came one after another, in as many
+    /// statements as for one. Returns one result per write, in order; an `Err` means that nothing
+    /// was written for it. If this fails as a whole, everything is rolled back, and each write runs
+    /// alone.
+    fn write_batch(
         tx: &mut Tx,
         batch: &[&Self],
     ) -> impl Future<Output = QueryResult<Vec<Result<Self::Done, Error>>>>;
 
-    /// What it means when the database refuses one that came by itself.
+    /// Translates the database's error of a write that ran alone.
     #[must_use]
     fn refused(fault: DieselError) -> Error {
         fault.into()
     }
 
-    /// Emits what is to be announced of one, and makes its answer.
+    /// Emits the events of one write, and makes its answer.
     fn announce(done: Self::Done, tx: &mut Tx) -> Self::Answer;
 }
 
-/// A batch of one.
-pub(super) async fn alone<V: Batched>(verb: V, tx: &mut Tx) -> Result<V::Answer, Error> {
-    let mut done = V::together(tx, &[&verb]).await.map_err(V::refused)?;
-    // As many as were given.
+/// Runs a batch of one.
+pub(super) async fn run_alone<V: BatchedWrite>(write: V, tx: &mut Tx) -> Result<V::Answer, Error> {
+    let mut done = V::write_batch(tx, &[&write]).await.map_err(V::refused)?;
+    // One result per write.
     let done = done.pop().ok_or(Error::Internal)??;
     Ok(V::announce(done, tx))
 }
 
-/// What each of a batch leaves behind its rows, in order.
-pub(super) type Steps = Vec<Vec<Step<NewEvent>>>;
-
-/// Which writes can be taken together, and how.
-#[derive(Clone, Copy)]
-pub(super) struct Kind {
-    id: TypeId,
-    /// Runs them, all of this kind, in one transaction.
-    pub(super) run:
-        for<'a> fn(&'a mut Tx, Vec<&'a mut dyn WriteJob>) -> LocalFuture<'a, QueryResult<Steps>>,
-}
-
-impl PartialEq for Kind {
-    fn eq(&self, other: &Self) -> bool {
-        self.id == other.id
-    }
-}
-
-pub(super) struct BatchedWrite<V: Batched> {
+pub(super) struct BatchedJob<V: BatchedWrite> {
     /// Taken when it runs alone.
-    verb: Option<V>,
-    answer: Answer<V::Answer>,
+    write: Option<V>,
+    answer: CallerReply<V::Answer>,
 }
 
-impl<V: Batched> BatchedWrite<V> {
-    pub(super) fn new(verb: V, caller: oneshot::Sender<Result<V::Answer, Error>>) -> Self {
-        Self { verb: Some(verb), answer: Answer::to(caller) }
+impl<V: BatchedWrite> BatchedJob<V> {
+    pub(super) fn new(write: V, caller: oneshot::Sender<Result<V::Answer, Error>>) -> Self {
+        Self { write: Some(write), answer: CallerReply::to(caller) }
     }
 }
 
-impl<V: Batched> WriteJob for BatchedWrite<V> {
+impl<V: BatchedWrite> WriteJob for BatchedJob<V> {
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> LocalFuture<'a, bool> {
         Box::pin(async move {
-            let Some(verb) = self.verb.take() else { return false };
-            self.answer.keep(alone(verb, tx).await)
+            let Some(write) = self.write.take() else { return false };
+            self.answer.keep(run_alone(write, tx).await)
         })
     }
 
-    fn kind(&self) -> Option<Kind> {
-        Some(Kind { id: TypeId::of::<V>(), run: run_together::<V> })
+    fn kind(&self) -> Option<BatchKind> {
+        Some(BatchKind::new(TypeId::of::<V>(), run_batch::<V>))
     }
 
     fn is_faulty(&self) -> bool {
         self.answer.is_faulty()
     }
 
-    fn answer(self: Box<Self>, overtaken: Option<Error>) {
-        self.answer.give(overtaken);
+    fn answer(self: Box<Self>, replaced_by: Option<Error>) {
+        self.answer.give(replaced_by);
     }
 }
 
-fn run_together<'a, V: Batched>(
+fn run_batch<'a, V: BatchedWrite>(
     tx: &'a mut Tx,
     jobs: Vec<&'a mut dyn WriteJob>,
-) -> LocalFuture<'a, QueryResult<Steps>> {
+) -> LocalFuture<'a, QueryResult<BatchSteps>> {
     Box::pin(async move {
-        // Who brings others brings nothing of them about: a kind's jobs are of its type, and have
-        // not run.
-        let mut jobs: Vec<&mut BatchedWrite<V>> =
+        // A batch holds jobs of one type that have not run, so nothing is filtered out here.
+        let mut jobs: Vec<&mut BatchedJob<V>> =
             jobs.into_iter().filter_map(|job| (job as &mut dyn Any).downcast_mut()).collect();
-        let verbs: Vec<&V> = jobs.iter().filter_map(|job| job.verb.as_ref()).collect();
-        let done = V::together(tx, &verbs).await?;
+        let writes: Vec<&V> = jobs.iter().filter_map(|job| job.write.as_ref()).collect();
+        let done = V::write_batch(tx, &writes).await?;
         let each = jobs.iter_mut().zip(done).map(|(job, done)| {
             job.answer.keep(done.map(|done| V::announce(done, tx)));
             std::mem::take(&mut tx.steps)

@@ -1,9 +1,4 @@
-//! Notices to many: who the receivers are, and how far those are that are written in pieces.
-
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
+//! Notices to many users: who receives them, and the progress of those that are written in steps.
 
 use diesel::dsl::{count_star, max};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable};
@@ -15,50 +10,50 @@ use crate::schema::{broadcasts, project_members, users};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// Whom a notice is for.
+/// The receivers of a notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     All,
     Role(Role),
-    /// The members of a project, but for one.
+    /// The members of a project, except one.
     OtherMembers(ProjectId, UserId),
 }
 
-/// Some of an audience: behind the first id, up to the second.
+/// A range of user ids: above `after`, up to `up_to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub struct UserIdRange {
     pub after: UserId,
     pub up_to: UserId,
 }
 
-impl Span {
-    /// All of them.
-    pub const WHOLE: Self = Self { after: UserId(0), up_to: UserId(i64::MAX) };
+impl UserIdRange {
+    /// Every user.
+    pub const ALL: Self = Self { after: UserId(0), up_to: UserId(i64::MAX) };
 }
 
-/// A notice on its way.
+/// A notice that has not reached all receivers yet.
 #[derive(Debug, Clone)]
 pub struct Broadcast {
     pub id: BroadcastId,
     pub audience: Audience,
     pub notice: Notice,
-    /// Who does not have it yet.
-    pub rest: Span,
+    /// The receivers that do not have it yet.
+    pub rest: UserIdRange,
 }
 
-/// The ids of the receivers, within those bounds: the lowest, ascending.
+/// The ids of the receivers within that range: the lowest ones, ascending.
 pub async fn receivers(
     conn: &mut Conn,
     audience: Audience,
-    span: Span,
+    span: UserIdRange,
     limit: i64,
 ) -> QueryResult<Vec<UserId>> {
-    let Span { after, up_to } = span;
+    let UserIdRange { after, up_to } = span;
     let role = match audience {
         Audience::All => None,
         Audience::Role(role) => Some(role),
         Audience::OtherMembers(project, but) => {
-            return query!(conn, c => {
+            return query!(conn, |c| {
                 project_members::table
                     .filter(project_members::project_id.eq(project))
                     .filter(project_members::user_id.gt(after))
@@ -71,7 +66,7 @@ pub async fn receivers(
             });
         }
     };
-    query!(conn, c => {
+    query!(conn, |c| {
         let within = users::table.filter(users::id.gt(after)).filter(users::id.le(up_to));
         let mut ids = within.order(users::id).limit(limit).select(users::id).into_boxed();
         if let Some(role) = role {
@@ -81,13 +76,13 @@ pub async fn receivers(
     })
 }
 
-/// How many receivers there are, and the highest id of them.
+/// The number of receivers, and their highest id.
 pub async fn count(conn: &mut Conn, audience: Audience) -> QueryResult<(i64, Option<UserId>)> {
     let role = match audience {
         Audience::All => None,
         Audience::Role(role) => Some(role),
         Audience::OtherMembers(project, but) => {
-            return query!(conn, c => {
+            return query!(conn, |c| {
                 project_members::table
                     .filter(project_members::project_id.eq(project))
                     .filter(project_members::user_id.ne(but))
@@ -96,7 +91,7 @@ pub async fn count(conn: &mut Conn, audience: Audience) -> QueryResult<(i64, Opt
             });
         }
     };
-    query!(conn, c => {
+    query!(conn, |c| {
         let mut found = users::table.select((count_star(), max(users::id))).into_boxed();
         if let Some(role) = role {
             found = found.filter(users::role.eq(role));
@@ -105,12 +100,12 @@ pub async fn count(conn: &mut Conn, audience: Audience) -> QueryResult<(i64, Opt
     })
 }
 
-/// Adds one that nobody within these bounds has yet.
+/// Adds a notice that nobody in `rest` has yet.
 pub async fn insert(
     tx: &mut Tx,
     audience: Audience,
     notice: &Notice,
-    rest: Span,
+    rest: UserIdRange,
 ) -> QueryResult<()> {
     let (role, project, but) = match audience {
         Audience::All => (None, None, None),
@@ -131,17 +126,16 @@ pub async fn insert(
         broadcasts::up_to_user_id.eq(rest.up_to),
         broadcasts::created_at.eq(Timestamp::now()),
     );
-    query!(tx.conn(), c => diesel::insert_into(broadcasts::table).values(row).execute(c))
-        .map(|_| ())
+    query!(tx.conn(), |c| diesel::insert_into(broadcasts::table).values(row).execute(c)).map(|_| ())
 }
 
-/// How many are on their way.
+/// Counts the unfinished broadcasts.
 pub async fn unfinished(conn: &mut Conn) -> QueryResult<i64> {
-    query!(conn, c => broadcasts::table.count().get_result(c))
+    query!(conn, |c| broadcasts::table.count().get_result(c))
 }
 
 #[derive(Queryable)]
-struct Row {
+struct BroadcastRow {
     id: BroadcastId,
     role: Option<Role>,
     project: Option<ProjectId>,
@@ -152,18 +146,20 @@ struct Row {
     data: Option<JsonObject>,
     after: UserId,
     up_to: UserId,
-    #[expect(dead_code, reason = "for who looks at the table")]
+    #[expect(dead_code, reason = "for operators that look at the table")]
     created_at: Timestamp,
 }
 
-/// The oldest one behind that.
+/// The oldest broadcast after that one.
 pub async fn next(conn: &mut Conn, behind: BroadcastId) -> QueryResult<Option<Broadcast>> {
-    let found: Option<Row> = query!(conn, c => {
+    let found: Option<BroadcastRow> = query!(conn, |c| {
         broadcasts::table.filter(broadcasts::id.gt(behind)).order(broadcasts::id).first(c)
     })
     .optional()?;
     Ok(found.map(|row| {
-        let Row { id, role, project, but, kind, title, message, data, after, up_to, .. } = row;
+        let BroadcastRow {
+            id, role, project, but, kind, title, message, data, after, up_to, ..
+        } = row;
         let audience = match (role, project.zip(but)) {
             (_, Some((project, but))) => Audience::OtherMembers(project, but),
             (Some(role), None) => Audience::Role(role),
@@ -173,22 +169,22 @@ pub async fn next(conn: &mut Conn, behind: BroadcastId) -> QueryResult<Option<Br
             id,
             audience,
             notice: Notice { kind, title, message, data },
-            rest: Span { after, up_to },
+            rest: UserIdRange { after, up_to },
         }
     }))
 }
 
-/// Notes that everyone up to `to` has it. False: others have gone on from `seen` meanwhile, and
-/// nothing was changed. On PostgreSQL the row stays locked until the commit: of two servers the
-/// second waits here, and then gets false.
+/// Notes that every receiver up to `to` has the notice. Returns false if another server has
+/// advanced it from `seen` meanwhile; then nothing was changed. On PostgreSQL the row stays locked
+/// until the commit: of two servers the second waits here, and then gets false.
 pub async fn advance(tx: &mut Tx, id: BroadcastId, seen: UserId, to: UserId) -> QueryResult<bool> {
     let row = broadcasts::table.find(id).filter(broadcasts::last_user_id.eq(seen));
-    query!(tx.conn(), c => diesel::update(row).set(broadcasts::last_user_id.eq(to)).execute(c))
+    query!(tx.conn(), |c| diesel::update(row).set(broadcasts::last_user_id.eq(to)).execute(c))
         .map(|changed| changed == 1)
 }
 
-/// As [`advance`], for the last ones: it is finished, and its row goes.
+/// As [`advance`], for the last receivers: removes the finished broadcast.
 pub async fn finish(tx: &mut Tx, id: BroadcastId, seen: UserId) -> QueryResult<bool> {
     let row = broadcasts::table.find(id).filter(broadcasts::last_user_id.eq(seen));
-    query!(tx.conn(), c => diesel::delete(row).execute(c)).map(|removed| removed == 1)
+    query!(tx.conn(), |c| diesel::delete(row).execute(c)).map(|removed| removed == 1)
 }

@@ -1,9 +1,9 @@
 //! One query text for two databases. [`Conn`] is the connection, [`query!`] expands a query for
-//! both arms, and [`Driver`] runs it on a thread of ours.
+//! both variants, and [`ThreadExecutor`] runs it on one of the store's threads.
 //!
-//! On PostgreSQL a query is diesel-async's; on SQLite it is plain diesel's and runs at once where
-//! it stands, on a thread that may block: no wrapper in between, for the reasons and figures of
-//! docs/adr/0002. Only `store/` may name the arms.
+//! On PostgreSQL a query is diesel-async's. On SQLite it is plain diesel's and blocks the thread:
+//! no wrapper in between, for the reasons and figures of docs/adr/0002. Only `store/` may name the
+//! variants.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,21 +17,21 @@ use diesel::sqlite::SqliteConnection;
 use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 
-/// How long a doubtful connection may take to show that it lives.
+/// How long [`Conn::is_gone`] waits for the server.
 const IS_GONE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection to either database. Store functions take it as `&mut Conn`.
 pub enum Conn {
     #[doc(hidden)]
     Sqlite(SqliteConnection),
-    /// Boxed: it is much larger than the other.
+    /// Boxed: much larger than the other variant.
     #[doc(hidden)]
     Postgres(Box<Object<AsyncPgConnection>>),
 }
 
 impl Conn {
-    /// Whether the connection is lost. Asks the server, for a failure often comes ahead of the
-    /// connection's end; in a failed transaction too.
+    /// Returns true if the connection is lost. Asks the server, since a query often fails before
+    /// the connection is closed; works in a failed transaction too.
     pub(super) async fn is_gone(&mut self) -> bool {
         match self {
             Self::Sqlite(_) => false,
@@ -43,13 +43,13 @@ impl Conn {
     }
 }
 
-/// Runs one query on whichever database it is: `query!(conn, c => users::table.find(id).first(c))`.
+/// Runs one query on either database: `query!(conn, |c| users::table.find(id).first(c))`.
 ///
-/// diesel and diesel-async name their verbs alike (`first`, `load`, `execute`, …), so one text
-/// serves both; the macro brings the trait that fits, and waits where there is something to wait
-/// for. Files that use it must import neither `RunQueryDsl`.
+/// diesel and diesel-async use the same method names (`first`, `load`, `execute`, …), so one text
+/// serves both. The macro imports the matching trait, and awaits where necessary. Files that use it
+/// must import neither `RunQueryDsl`.
 macro_rules! query {
-    ($conn:expr, $c:ident => $body:expr) => {
+    ($conn:expr, |$c:ident| $body:expr) => {
         match $conn {
             $crate::store::conn::Conn::Sqlite($c) => {
                 use diesel::RunQueryDsl as _;
@@ -67,11 +67,11 @@ pub(super) use query;
 /// A future that stays on its thread.
 pub(super) type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// Drives futures on the thread that made it, which sleeps while they wait (queries on SQLite never
-/// do).
-pub(super) struct Driver(Waker);
+/// Runs futures on the thread that made it. The thread sleeps while they wait; queries on SQLite
+/// never do.
+pub(super) struct ThreadExecutor(Waker);
 
-impl Driver {
+impl ThreadExecutor {
     pub(super) fn new() -> Self {
         Self(Waker::from(Arc::new(Unpark(thread::current()))))
     }
@@ -95,10 +95,10 @@ impl Wake for Unpark {
     }
 }
 
-/// Runs a job's future; `None` when it panics, after which it is dropped and must not be polled
-/// again. The panic hook has reported it by then.
+/// Runs a job's future. `None` if it panics; the panic hook has then reported it, and the future
+/// must not be polled again.
 pub(super) async fn guarded<T>(mut future: LocalFuture<'_, T>) -> Option<T> {
-    // A job's state after a panic is seen by no one: its savepoint or transaction is rolled back.
+    // Nothing observes a job's state after a panic: its savepoint or transaction is rolled back.
     std::future::poll_fn(|context| {
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
             Ok(poll) => poll.map(Some),

@@ -1,10 +1,5 @@
-//! Conversations: insert, touch, by id, list; their members; the count of their messages and how
+//! Conversations: insert, touch, by id, list; their members; the count of unread messages and how
 //! far each member has read.
-
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
 
 use std::collections::HashMap;
 
@@ -23,10 +18,10 @@ use crate::schema::{conversation_members, conversations, messages, project_membe
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// Which of a member's conversations, and how many.
-pub struct Page {
+/// A page of a member's conversations.
+pub struct ConversationPage {
     pub member: UserId,
-    /// Only those made before this one.
+    /// Only conversations created before this one.
     pub before: Option<ConversationId>,
     pub limit: i64,
 }
@@ -46,21 +41,25 @@ pub async fn insert(
         conversations::created_at.eq(now),
         conversations::updated_at.eq(now),
     );
-    query!(tx.conn(), c => diesel::insert_into(conversations::table).values(row).returning(Conversation::as_returning()).get_result(c))
+    query!(tx.conn(), |c| diesel::insert_into(conversations::table)
+        .values(row)
+        .returning(Conversation::as_returning())
+        .get_result(c))
 }
 
-/// The project that a conversation belongs to, for good; None also for one that does not exist.
+/// The project that a conversation belongs to; it never changes. `None` also for a missing
+/// conversation.
 pub async fn project_of(conn: &mut Conn, id: ConversationId) -> QueryResult<Option<ProjectId>> {
-    query!(conn, c => conversations::table.find(id).select(conversations::project_id).first(c))
+    query!(conn, |c| conversations::table.find(id).select(conversations::project_id).first(c))
         .optional()
         .map(Option::flatten)
 }
 
-/// Marks the conversation as changed now, and gives it. On PostgreSQL that also locks it until the
-/// commit: what is decided on it then still holds, and no message is being sent meanwhile.
+/// Sets `updated_at`, and returns the conversation. On PostgreSQL this also locks it until the
+/// commit: decisions based on it stay valid, and no message is sent meanwhile.
 pub async fn touch(tx: &mut Tx, id: ConversationId) -> QueryResult<Option<Conversation>> {
     let now = Timestamp::now();
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         diesel::update(conversations::table.find(id))
             .set(conversations::updated_at.eq(now))
             .returning(Conversation::as_returning())
@@ -69,7 +68,8 @@ pub async fn touch(tx: &mut Tx, id: ConversationId) -> QueryResult<Option<Conver
     .optional()
 }
 
-/// As [`touch`], for those conversations of a project in which that user is; gives their ids.
+/// As [`touch`], for the conversations of a project that the user is a member of. Returns their
+/// ids.
 pub async fn touch_joint(
     tx: &mut Tx,
     project: ProjectId,
@@ -79,23 +79,32 @@ pub async fn touch_joint(
     let mine = conversation_members::table
         .filter(conversation_members::user_id.eq(user))
         .select(conversation_members::conversation_id);
-    query!(tx.conn(), c => {
-        diesel::update(conversations::table.filter(conversations::project_id.eq(project)).filter(conversations::id.eq_any(mine)))
-            .set(conversations::updated_at.eq(now))
-            .returning(conversations::id)
-            .get_results(c)
+    query!(tx.conn(), |c| {
+        diesel::update(
+            conversations::table
+                .filter(conversations::project_id.eq(project))
+                .filter(conversations::id.eq_any(mine)),
+        )
+        .set(conversations::updated_at.eq(now))
+        .returning(conversations::id)
+        .get_results(c)
     })
 }
 
-/// A page of a member's conversations, newest first, in two queries: each with its last message,
-/// and with what the member has not read.
-pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<ConversationSummary>> {
-    let rows: Vec<(Conversation, Option<Message>)> = query!(conn, c => {
+/// A page of a member's conversations, newest first, in two queries: each with its last message and
+/// its count of unread messages.
+pub async fn list(
+    conn: &mut Conn,
+    page: &ConversationPage,
+) -> QueryResult<Vec<ConversationSummary>> {
+    let rows: Vec<(Conversation, Option<Message>)> = query!(conn, |c| {
         let mut rows = conversation_members::table
             .inner_join(conversations::table)
-            .left_join(messages::table.on(
-                messages::conversation_id.eq(conversations::id).and(messages::seq.eq(conversations::last_seq)),
-            ))
+            .left_join(
+                messages::table.on(messages::conversation_id
+                    .eq(conversations::id)
+                    .and(messages::seq.eq(conversations::last_seq))),
+            )
             .filter(conversation_members::user_id.eq(page.member))
             .select((Conversation::as_select(), Option::<Message>::as_select()))
             .order(conversation_members::conversation_id.desc())
@@ -115,28 +124,32 @@ pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<ConversationS
     Ok(rows.into_iter().map(summary).collect())
 }
 
-/// One of a member's conversations, as [`list`] gives it; `None` also for one in which it is not.
+/// One of a member's conversations, as in [`list`]; `None` also if the user is not a member.
 pub async fn by_id(
     conn: &mut Conn,
     id: ConversationId,
     member: UserId,
 ) -> QueryResult<Option<ConversationSummary>> {
-    // The first before the next id is the one itself, or an older one.
-    let page = Page { member, before: Some(ConversationId(id.0.saturating_add(1))), limit: 1 };
+    // The first one before the next id is the conversation itself, or an older one.
+    let page =
+        ConversationPage { member, before: Some(ConversationId(id.0.saturating_add(1))), limit: 1 };
     let found = list(conn, &page).await?;
     Ok(found.into_iter().find(|summary| summary.conversation.id == id))
 }
 
-/// How many messages of others that member has not read in each of those conversations; those
+/// Counts the messages of others that the member has not read, per conversation. Conversations
 /// without any are left out.
 pub async fn unread(
     conn: &mut Conn,
     member: UserId,
     ids: &[ConversationId],
 ) -> QueryResult<HashMap<ConversationId, i64>> {
-    let counts: Vec<(ConversationId, i64)> = query!(conn, c => {
+    let counts: Vec<(ConversationId, i64)> = query!(conn, |c| {
         conversation_members::table
-            .inner_join(messages::table.on(messages::conversation_id.eq(conversation_members::conversation_id)))
+            .inner_join(
+                messages::table
+                    .on(messages::conversation_id.eq(conversation_members::conversation_id)),
+            )
             .filter(conversation_members::user_id.eq(member))
             .filter(conversation_members::conversation_id.eq_any(ids))
             .filter(messages::seq.gt(conversation_members::read_seq))
@@ -148,17 +161,18 @@ pub async fn unread(
     Ok(counts.into_iter().collect())
 }
 
-/// Whether that user is a member of that conversation; of one that does not exist nobody is.
+/// Returns true if the user is a member; false for a missing conversation.
 pub async fn is_member(conn: &mut Conn, id: ConversationId, user: UserId) -> QueryResult<bool> {
-    query!(conn, c => diesel::select(exists(conversation_members::table.find((id, user)))).get_result(c))
+    query!(conn, |c| diesel::select(exists(conversation_members::table.find((id, user))))
+        .get_result(c))
 }
 
-/// As [`is_member`], and so until the commit: a removal waits for that. For what must not come
-/// behind one.
-pub async fn hold_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryResult<bool> {
+/// As [`is_member`], and locks the membership until the commit: a removal waits. For steps that
+/// must not follow a removal.
+pub async fn lock_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryResult<bool> {
     let row = conversation_members::table.find((id, user)).select(conversation_members::user_id);
     let found: Option<UserId> = match tx.conn() {
-        // The one writer there is: nothing else changes meanwhile, and there is no such clause.
+        // SQLite has one writer, so nothing else changes meanwhile, and it has no such clause.
         Conn::Sqlite(c) => diesel::RunQueryDsl::first(row, c),
         Conn::Postgres(c) => diesel_async::RunQueryDsl::first(row.for_key_share(), c).await,
     }
@@ -166,7 +180,7 @@ pub async fn hold_member(tx: &mut Tx, id: ConversationId, user: UserId) -> Query
     Ok(found.is_some())
 }
 
-/// The members' ids, of each of those conversations.
+/// The ids of the members, per conversation.
 pub async fn members_of(
     conn: &mut Conn,
     ids: &[ConversationId],
@@ -174,7 +188,7 @@ pub async fn members_of(
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<(ConversationId, UserId)> = query!(conn, c => {
+    let rows: Vec<(ConversationId, UserId)> = query!(conn, |c| {
         conversation_members::table
             .filter(conversation_members::conversation_id.eq_any(ids))
             .select((conversation_members::conversation_id, conversation_members::user_id))
@@ -189,14 +203,17 @@ pub async fn members_of(
 
 /// The conversations that the user is a member of.
 pub async fn of_member(conn: &mut Conn, user: UserId) -> QueryResult<Vec<ConversationId>> {
-    query!(conn, c => {
-        conversation_members::table.filter(conversation_members::user_id.eq(user)).select(conversation_members::conversation_id).load(c)
+    query!(conn, |c| {
+        conversation_members::table
+            .filter(conversation_members::user_id.eq(user))
+            .select(conversation_members::conversation_id)
+            .load(c)
     })
 }
 
-/// The conversation's members, as they came.
+/// The conversation's members, in the order in which they joined.
 pub async fn members(conn: &mut Conn, id: ConversationId) -> QueryResult<Vec<Member>> {
-    query!(conn, c => {
+    query!(conn, |c| {
         conversation_members::table
             .inner_join(users::table)
             .filter(conversation_members::conversation_id.eq(id))
@@ -206,7 +223,7 @@ pub async fn members(conn: &mut Conn, id: ConversationId) -> QueryResult<Vec<Mem
     })
 }
 
-/// Adds the first members: those of the users that exist. Gives their number.
+/// Adds the first members: those of the users that exist. Returns their number.
 pub async fn add_users(tx: &mut Tx, id: ConversationId, among: &[UserId]) -> QueryResult<usize> {
     let rows = users::table.filter(users::id.eq_any(among)).select((
         id.into_sql::<BigInt>(),
@@ -214,18 +231,20 @@ pub async fn add_users(tx: &mut Tx, id: ConversationId, among: &[UserId]) -> Que
         0.into_sql::<BigInt>(),
         Timestamp::now().into_sql::<diesel::sql_types::Timestamp>(),
     ));
-    query!(tx.conn(), c => rows.insert_into(conversation_members::table).into_columns(COLUMNS).execute(c))
+    query!(tx.conn(), |c| rows
+        .insert_into(conversation_members::table)
+        .into_columns(COLUMNS)
+        .execute(c))
 }
 
-/// Adds the first members: those of the project's that are asked for, or all of them. Gives their
-/// number.
+/// Adds the first members: the project's members, all or those in `among`. Returns their number.
 pub async fn add_project_members(
     tx: &mut Tx,
     id: ConversationId,
     project: ProjectId,
     among: Option<&[UserId]>,
 ) -> QueryResult<usize> {
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         let mut rows = project_members::table
             .filter(project_members::project_id.eq(project))
             .select((
@@ -242,7 +261,7 @@ pub async fn add_project_members(
     })
 }
 
-/// What [`add_users`] and [`add_project_members`] fill.
+/// The columns that [`add_users`] and [`add_project_members`] fill.
 const COLUMNS: (
     conversation_members::conversation_id,
     conversation_members::user_id,
@@ -255,28 +274,31 @@ const COLUMNS: (
     conversation_members::joined_at,
 );
 
-/// Adds a member, for whom all that was said so far counts as read. One who is there already is a
-/// unique violation ([`is_taken`](crate::store::is_taken)).
+/// Adds a member, for whom all earlier messages count as read. An existing member is a unique
+/// violation ([`is_taken`](crate::store::is_taken)).
 pub async fn add_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryResult<Timestamp> {
     let now = Timestamp::now();
-    let last: i64 = query!(tx.conn(), c => conversations::table.find(id).select(conversations::last_seq).first(c))?;
+    let last: i64 = query!(tx.conn(), |c| conversations::table
+        .find(id)
+        .select(conversations::last_seq)
+        .first(c))?;
     let row = (
         conversation_members::conversation_id.eq(id),
         conversation_members::user_id.eq(user),
         conversation_members::read_seq.eq(last),
         conversation_members::joined_at.eq(now),
     );
-    query!(tx.conn(), c => diesel::insert_into(conversation_members::table).values(row).execute(c))?;
+    query!(tx.conn(), |c| diesel::insert_into(conversation_members::table).values(row).execute(c))?;
     Ok(now)
 }
 
-/// Removes a member from those conversations; gives from how many.
+/// Removes a member from those conversations. Returns from how many.
 pub async fn remove_member(
     tx: &mut Tx,
     ids: &[ConversationId],
     user: UserId,
 ) -> QueryResult<usize> {
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         diesel::delete(
             conversation_members::table
                 .filter(conversation_members::conversation_id.eq_any(ids))
@@ -286,7 +308,8 @@ pub async fn remove_member(
     })
 }
 
-/// Gives those of the conversations that belong to this user to the member who is there longest.
+/// Passes the ownership of those conversations, where `from` owns them, to their longest-standing
+/// member.
 pub async fn pass_on(tx: &mut Tx, ids: &[ConversationId], from: UserId) -> QueryResult<usize> {
     let heir = conversation_members::table
         .filter(conversation_members::conversation_id.eq(conversations::id))
@@ -294,55 +317,64 @@ pub async fn pass_on(tx: &mut Tx, ids: &[ConversationId], from: UserId) -> Query
         .limit(1)
         .select(conversation_members::user_id)
         .single_value();
-    query!(tx.conn(), c => {
-        diesel::update(conversations::table.filter(conversations::id.eq_any(ids)).filter(conversations::owner_id.eq(from)))
-            .set(conversations::owner_id.eq(heir))
-            .execute(c)
+    query!(tx.conn(), |c| {
+        diesel::update(
+            conversations::table
+                .filter(conversations::id.eq_any(ids))
+                .filter(conversations::owner_id.eq(from)),
+        )
+        .set(conversations::owner_id.eq(heir))
+        .execute(c)
     })
 }
 
-/// A conversation that nobody else sends to, leaves or deletes until the commit.
-pub struct Held {
+/// A conversation that is locked until the commit: nobody else sends to, leaves or deletes it.
+pub struct LockedConversation {
     pub last_seq: i64,
     pub members: Vec<UserId>,
 }
 
-/// Holds those conversations; the ones that do not exist are left out.
-pub async fn hold(
+/// Locks those conversations; missing ones are left out.
+pub async fn lock(
     tx: &mut Tx,
     ids: &[ConversationId],
-) -> QueryResult<HashMap<ConversationId, Held>> {
+) -> QueryResult<HashMap<ConversationId, LockedConversation>> {
     let rows = conversations::table
         .filter(conversations::id.eq_any(ids))
         .select((conversations::id, conversations::last_seq));
     let found: Vec<(ConversationId, i64)> = match tx.conn() {
-        // The one writer there is: nothing else changes meanwhile, and there is no such clause.
+        // SQLite has one writer, so nothing else changes meanwhile, and it has no such clause.
         Conn::Sqlite(c) => diesel::RunQueryDsl::load(rows, c)?,
-        // Always in the same order, so that two of these never wait for each other.
+        // Always in the same order, so that two of these never deadlock.
         Conn::Postgres(c) => {
             diesel_async::RunQueryDsl::load(rows.order(conversations::id).for_no_key_update(), c)
                 .await?
         }
     };
-    // Behind the lock, and so with what was committed while it was waited for.
+    // Read after the lock, and so with everything committed while waiting for it.
     let mut members = members_of(tx.conn(), ids).await?;
-    let held =
-        |(id, last_seq)| (id, Held { last_seq, members: members.remove(&id).unwrap_or_default() });
-    Ok(found.into_iter().map(held).collect())
+    let locked = |(id, last_seq)| {
+        (id, LockedConversation { last_seq, members: members.remove(&id).unwrap_or_default() })
+    };
+    Ok(found.into_iter().map(locked).collect())
 }
 
-/// Moves a member's read mark on to that place; false: it stands there or further on already, or
-/// there is no such member.
+/// Advances a member's read mark to `seq`. Returns false if it is there or further already, or if
+/// the user is not a member.
 pub async fn mark_read(
     tx: &mut Tx,
     id: ConversationId,
     user: UserId,
     seq: i64,
 ) -> QueryResult<bool> {
-    query!(tx.conn(), c => {
-        diesel::update(conversation_members::table.find((id, user)).filter(conversation_members::read_seq.lt(seq)))
-            .set(conversation_members::read_seq.eq(seq))
-            .execute(c)
+    query!(tx.conn(), |c| {
+        diesel::update(
+            conversation_members::table
+                .find((id, user))
+                .filter(conversation_members::read_seq.lt(seq)),
+        )
+        .set(conversation_members::read_seq.eq(seq))
+        .execute(c)
     })
     .map(|moved| moved > 0)
 }

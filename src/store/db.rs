@@ -1,9 +1,7 @@
 //! The handle to the database: open, read, write, ready, close. The same for SQLite and PostgreSQL;
-//! what differs is which threads take the jobs.
+//! only the threads that run the jobs differ.
 
-use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -18,31 +16,32 @@ use tokio::sync::oneshot;
 use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::error::Error;
 use crate::model::Epoch;
-use crate::store::batched::{BatchedWrite, alone};
-use crate::store::conn::{Conn, Driver, query};
-use crate::store::fault::{BUSY, CLOSING, SILENT};
+use crate::store::batched::{BatchedJob, run_alone};
+use crate::store::conn::{Conn, ThreadExecutor, query};
+use crate::store::fault::{BUSY, CLOSING, NO_ANSWER, OpenError};
 use crate::store::file::{self, ServerLock};
-use crate::store::job::{Message, QueuedRead, QueuedWrite, Read, Write, WriteJob};
+use crate::store::job::{ClosureRead, ClosureWrite, Message, QueuedRead, QueuedWrite, WriteJob};
 use crate::store::postgres::Health;
 use crate::store::reader::SharedQueue;
 use crate::store::writer::Writer;
-use crate::store::{Batched, Once, Publisher, Tx, epochs, history, migrate, postgres, reader};
+use crate::store::{BatchedWrite, Once, Publisher, Tx, epochs, history, migrate, postgres, reader};
 
-/// Writes that may wait for the writer; who comes later waits outside.
+/// Writes that may wait for the writer; further callers wait for a slot.
 const WRITE_QUEUE: usize = 1024;
 /// Reads that may wait for a reader.
 const READ_QUEUE: usize = 1024;
-/// How long a caller waits for a place in a full queue.
+/// How long a caller waits for a slot in a full queue, and for budget.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Read-only connections to SQLite.
 const READERS: usize = 2;
-/// How long it may take until the database shows that it answers.
+/// How long [`Db::ready`] waits for the database.
 const READY_TIMEOUT: Duration = Duration::from_secs(3);
-/// A write's share of the publisher's budget. What it will announce is known only when it has run;
-/// this is above what the events of a write without large texts come to.
-const WRITE_SHARE: usize = 4096;
+/// Bytes of the publisher's budget that each write takes. What it will announce is known only after
+/// it has run; this exceeds the events of a write without large texts.
+const WRITE_BUDGET: usize = 4096;
 
-/// A handle; clones share the threads, which end with [`Db::close`] or with the last handle.
+/// A handle to the database. Clones share the threads, which end with [`Db::close`] or with the
+/// last handle.
 #[derive(Clone)]
 pub struct Db {
     shared: Arc<Shared>,
@@ -52,7 +51,7 @@ struct Shared {
     writes: mpsc::Sender<Message<QueuedWrite>>,
     reads: mpsc::Sender<Message<QueuedRead>>,
     publisher: Arc<dyn Publisher>,
-    /// PostgreSQL's.
+    /// `None` on SQLite.
     health: Option<Arc<Health>>,
     /// Taken by `close`.
     running: Mutex<Running>,
@@ -64,48 +63,11 @@ struct Running {
     lock: Option<ServerLock>,
 }
 
-/// Why the database could not be opened. One line for the operator.
-#[derive(Debug)]
-pub enum OpenError {
-    /// Another server runs on this SQLite file.
-    Locked(PathBuf),
-    /// Migrations are pending, and were not to be run.
-    SchemaBehind,
-    /// The file, its folder or a thread could not be made or opened.
-    File(PathBuf, io::Error),
-    /// The database said no.
-    Database(String),
-}
-
-impl OpenError {
-    pub(super) fn database(fault: impl fmt::Display) -> Self {
-        Self::Database(fault.to_string())
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Locked(path) => write!(f, "another server is running on {}", path.display()),
-            Self::SchemaBehind => f.write_str(
-                "the database's schema is behind; run `hubcast migrate`, or leave out --no-migrate",
-            ),
-            Self::File(path, fault) => write!(f, "{}: {fault}", path.display()),
-            Self::Database(text) => write!(f, "database: {text}"),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {}
-
 impl Db {
-    /// Opens the database, takes the server's lock when `settings.lock` says so (SQLite), runs or
+    /// Opens the database, takes the server's lock if `settings.lock` is set (SQLite), runs or
     /// checks migrations, and starts the threads.
     ///
-    /// Blocks; to be called outside any async runtime.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
+    /// Blocks; must be called outside any async runtime.
     pub fn open(
         settings: &DatabaseSettings,
         publisher: Arc<dyn Publisher>,
@@ -136,11 +98,11 @@ impl Db {
         })
     }
 
-    /// Runs queries on a connection that sees everything committed so far. They must only query: a
-    /// thread is theirs meanwhile.
+    /// Runs queries on a connection that sees everything committed so far. The closure must only
+    /// query: it occupies a thread.
     ///
-    /// # Errors
-    /// `Unavailable` when the database does not answer, `Internal` when a query fails otherwise.
+    /// # Errors `Unavailable` when the database does not answer, `Internal` when a query fails
+    /// otherwise.
     pub async fn read<T, F>(&self, work: F) -> Result<T, Error>
     where
         F: AsyncFnOnce(&mut Conn) -> diesel::QueryResult<T> + Send + 'static,
@@ -150,7 +112,7 @@ impl Db {
         enqueue(
             &self.shared.reads,
             Message::Job(QueuedRead {
-                job: Box::new(Read::new(work, caller)),
+                job: Box::new(ClosureRead::new(work, caller)),
                 since: Instant::now(),
             }),
         )
@@ -159,13 +121,12 @@ impl Db {
     }
 
     /// Runs a write as one transaction, and returns once it is committed and its events are routed.
-    /// `Err` from the closure rolls all of it back. Once queued it runs to its end, whether or not
-    /// the caller still waits. Like a read's, the closure must only query.
+    /// An `Err` from the closure rolls everything back. Once queued it runs to its end, even if the
+    /// caller stops waiting. Like a read's, the closure must only query.
     ///
-    /// # Errors
-    /// The closure's own; `KeyReused` for an Idempotency-Key that came with another body;
-    /// `Unavailable` when nothing was written and a retry can succeed; `Internal` when the closure
-    /// panics.
+    /// # Errors The closure's own; `KeyReused` for an Idempotency-Key that was used with another
+    /// body; `Unavailable` when nothing was written and a retry can succeed, or when a COMMIT was
+    /// not confirmed; `Internal` when the closure panics.
     pub async fn write<T, F>(&self, once: Once, work: F) -> Result<T, Error>
     where
         F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
@@ -174,70 +135,66 @@ impl Db {
         self.write_large(once, 0, work).await
     }
 
-    /// As [`Db::write`], for one that will announce that many bytes of texts.
-    ///
-    /// # Errors
-    /// As [`Db::write`].
+    /// As [`Db::write`], for a write that announces about `bytes` bytes of texts.
     pub async fn write_large<T, F>(&self, once: Once, bytes: usize, work: F) -> Result<T, Error>
     where
         F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
         T: Serialize + DeserializeOwned + Send + 'static,
     {
         let (caller, answer) = oneshot::channel();
-        self.submit(Box::new(Write::new(once, work, caller)), bytes).await?;
+        self.submit(Box::new(ClosureWrite::new(once, work, caller)), bytes).await?;
         answer.await.unwrap_or(Err(Error::Internal))
     }
 
-    /// As [`Db::write_large`], for one of a kind that comes often.
-    ///
-    /// # Errors
-    /// As [`Db::write`].
-    pub async fn write_batched<V: Batched>(
+    /// As [`Db::write_large`], for a frequent kind of write that may run in a batch with others of
+    /// its kind.
+    pub async fn write_batched<V: BatchedWrite>(
         &self,
         once: Once,
         bytes: usize,
-        verb: V,
+        write: V,
     ) -> Result<V::Answer, Error> {
         if let Once::Key(_) = once {
-            return self.write_large(once, bytes, async move |tx| alone(verb, tx).await).await;
+            return self.write_large(once, bytes, async move |tx| run_alone(write, tx).await).await;
         }
         let (caller, answer) = oneshot::channel();
-        self.submit(Box::new(BatchedWrite::new(verb, caller)), bytes).await?;
+        self.submit(Box::new(BatchedJob::new(write, caller)), bytes).await?;
         answer.await.unwrap_or(Err(Error::Internal))
     }
 
     async fn submit(&self, job: Box<dyn WriteJob>, bytes: usize) -> Result<(), Error> {
         let admit =
-            tokio::time::timeout(QUEUE_TIMEOUT, self.shared.publisher.admit(WRITE_SHARE + bytes));
-        let ticket = admit.await.map_err(|_| Error::Unavailable(BUSY))?;
+            tokio::time::timeout(QUEUE_TIMEOUT, self.shared.publisher.admit(WRITE_BUDGET + bytes));
+        let permit = admit.await.map_err(|_| Error::Unavailable(BUSY))?;
         enqueue(
             &self.shared.writes,
-            Message::Job(QueuedWrite { job, ticket, since: Instant::now() }),
+            Message::Job(QueuedWrite { job, permit, since: Instant::now() }),
         )
         .await
     }
 
-    /// Whether the database answers.
+    /// Checks that the database answers.
     ///
-    /// # Errors
-    /// `Unavailable`, with the reason in words that anyone may see.
+    /// # Errors `Unavailable`, with a reason that anyone may see.
     pub async fn ready(&self) -> Result<(), Error> {
         if self.shared.writes.is_closed() {
             return Err(Error::Unavailable(CLOSING));
         }
-        let asked = self.read(async |conn| query!(conn, c => diesel::select(1.into_sql::<Integer>()).get_result::<i32>(c)));
+        let asked = self.read(async |conn| {
+            query!(conn, |c| diesel::select(1.into_sql::<Integer>()).get_result::<i32>(c))
+        });
         let answered = tokio::time::timeout(READY_TIMEOUT, asked).await;
-        match (answered, self.shared.health.as_ref().and_then(|health| health.complaint())) {
+        match (answered, self.shared.health.as_ref().and_then(|health| health.problem())) {
             (Ok(Ok(_)), None) => Ok(()),
             (_, Some(reason)) => Err(Error::Unavailable(reason)),
             (Ok(Err(error)), None) => Err(error),
-            (Err(_), None) => Err(Error::Unavailable(SILENT)),
+            (Err(_), None) => Err(Error::Unavailable(NO_ANSWER)),
         }
     }
 
-    /// Finishes every queued write, announces it, ends the threads and gives the lock back. Later
-    /// writes get `Unavailable`. Blocks; the publisher must still be there. Again, or from a clone,
-    /// it does nothing.
+    /// Finishes every queued write, announces it, ends the threads and releases the lock. Later
+    /// writes get `Unavailable`. Blocks; the publisher must still be running. A second call does
+    /// nothing.
     pub fn close(&self) {
         let running = std::mem::take(
             &mut *self.shared.running.lock().unwrap_or_else(PoisonError::into_inner),
@@ -248,15 +205,15 @@ impl Db {
         send_close(&self.shared.writes);
         send_close(&self.shared.reads);
         for thread in running.threads {
-            // A thread that panicked has said so; there is nothing left to end.
+            // A panicked thread was reported by the panic hook; there is nothing left to end.
             let _ = thread.join();
         }
         drop(running.lock);
     }
 }
 
-/// The queue may be full for a moment; its thread empties it. Not `blocking_send`, which panics
-/// within a runtime.
+/// Waits while the queue is full; its thread empties it. Not `blocking_send`, which panics within a
+/// runtime.
 fn send_close<J>(queue: &mpsc::Sender<Message<J>>) {
     while let Err(TrySendError::Full(_)) = queue.try_send(Message::Close) {
         thread::sleep(Duration::from_millis(1));
@@ -289,8 +246,8 @@ fn start_sqlite(
     let mut conn = file::connect(&path, settings.synchronous)?;
     migrate::sqlite(&mut conn, settings.migrate)?;
     let mut conn = Conn::Sqlite(conn);
-    // A command beside the server appends nothing that clients are to hear.
-    let begun: QueryResult<Epoch> = Driver::new().run(async {
+    // A command beside the server begins no epoch: no client waits for its events.
+    let begun: QueryResult<Epoch> = ThreadExecutor::new().run(async {
         if !settings.lock {
             return Ok(epochs::NONE);
         }

@@ -1,4 +1,4 @@
-//! The log: `events`, found by room through `event_rooms`, numbered by `log_head`.
+//! Appending to the log: `events`, found by room through `event_rooms`, numbered by `log_head`.
 
 use std::borrow::Cow;
 
@@ -14,22 +14,23 @@ use crate::store::{Conn, Tx};
 /// An event whose transaction is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommittedEvent {
-    /// Its place in the log: gap-free, in commit order. None: it is ephemeral, and not there.
+    /// Position in the log: gap-free, in commit order. `None` for a transient event, which is not
+    /// stored.
     pub position: Option<LogPosition>,
     /// `/` or `/admin`.
     pub namespace: Cow<'static, str>,
     pub name: Cow<'static, str>,
-    /// Rooms of that namespace, by the names that clients see.
+    /// Rooms of that namespace, by the names that clients see. Empty: the whole namespace.
     pub rooms: Vec<String>,
-    /// Rooms of that namespace whose sockets do not get it.
+    /// Rooms of that namespace whose sockets do not get the event.
     pub except: Vec<String>,
     /// JSON text.
     pub data: String,
 }
 
-/// Appends what is to be stored in this order, with ids that follow the last one's. The last thing
-/// that a transaction does: on PostgreSQL it locks the log's head until the commit, and on both it
-/// makes log order commit order. A rollback takes the ids back.
+/// Appends the stored events in this order, with the ids after the last one. Must be the last
+/// statements of a transaction: on PostgreSQL this locks the log's head until the commit, and on
+/// both databases it makes log order commit order. A rollback frees the ids.
 pub(super) async fn append(
     conn: &mut Conn,
     epoch: Epoch,
@@ -48,7 +49,7 @@ pub(super) async fn append(
                 Step::Event(committed(Some(LogPosition { epoch, id }), event))
             }
             Step::Event(event) => Step::Event(committed(None, event)),
-            Step::Then(then) => Step::Then(then),
+            Step::AfterCommit(action) => Step::AfterCommit(action),
         });
     }
     Ok(steps)
@@ -56,11 +57,11 @@ pub(super) async fn append(
 
 /// The id of the log's last event.
 pub(super) async fn last(conn: &mut Conn) -> QueryResult<EventId> {
-    query!(conn, c => log_head::table.select(log_head::last_id).first(c))
+    query!(conn, |c| log_head::table.select(log_head::last_id).first(c))
 }
 
-/// The id of the last event before what this write announces from here on. On PostgreSQL, where
-/// others may have committed what has no id yet, a lower bound.
+/// The id of the last event before those that this write emits from here on. On PostgreSQL a lower
+/// bound, since other writes may have committed events that have no id yet.
 pub(super) async fn head(tx: &mut Tx) -> QueryResult<EventId> {
     let pending = tx.steps.iter().filter(|step| is_stored(step)).count();
     let EventId(last) = last(tx.conn()).await?;
@@ -71,14 +72,14 @@ fn is_stored(step: &Step<NewEvent>) -> bool {
     matches!(step, Step::Event(NewEvent { kind: Kind::Stored, .. }))
 }
 
-/// Takes that many ids; the first of them.
+/// Takes `count` ids, and returns the first of them.
 async fn raise_head(conn: &mut Conn, count: usize) -> QueryResult<i64> {
     let count = i64::try_from(count)
         .map_err(|fault| diesel::result::Error::SerializationError(Box::new(fault)))?;
     let raise = diesel::update(log_head::table)
         .set(log_head::last_id.eq(log_head::last_id + count))
         .returning(log_head::last_id);
-    let last: i64 = query!(conn, c => raise.get_result(c))?;
+    let last: i64 = query!(conn, |c| raise.get_result(c))?;
     Ok(last - count + 1)
 }
 
@@ -96,22 +97,22 @@ async fn append_one(
         events::except_json.eq(except_json(event)),
         events::created_at.eq(now),
     );
-    query!(conn, c => diesel::insert_into(events::table).values(row).execute(c))?;
-    for key in keys(event) {
+    query!(conn, |c| diesel::insert_into(events::table).values(row).execute(c))?;
+    for key in room_keys(event) {
         let row = (event_rooms::room.eq(key), event_rooms::event_id.eq(id));
-        query!(conn, c => diesel::insert_into(event_rooms::table).values(row).execute(c))?;
+        query!(conn, |c| diesel::insert_into(event_rooms::table).values(row).execute(c))?;
     }
     Ok(())
 }
 
-/// An event's `except_json`.
+/// The event's `except_json`.
 pub(super) fn except_json(event: &NewEvent) -> Option<String> {
     (!event.except.is_empty()).then(|| serde_json::Value::from(names(&event.except)).to_string())
 }
 
 pub(super) fn committed(position: Option<LogPosition>, event: NewEvent) -> CommittedEvent {
     let NewEvent { namespace, name, kind: _, rooms, except, members, data } = event;
-    // In the log "the members" is one room; here it is each one's own.
+    // In the log the members of a conversation are one room; here they are a user room each.
     let joined = rooms.into_iter().filter(|room| !matches!(room, Room::Members(_)));
     let rooms =
         joined.chain(members.into_iter().map(Room::User)).map(|room| room.to_string()).collect();
@@ -129,16 +130,16 @@ fn names(rooms: &[Room]) -> Vec<String> {
     rooms.iter().map(ToString::to_string).collect()
 }
 
-/// Where `event_rooms` finds an event. One without rooms is for the whole namespace.
-pub(super) fn keys(event: &NewEvent) -> Vec<String> {
+/// The keys of the event in `event_rooms`. An event without rooms is for the whole namespace.
+pub(super) fn room_keys(event: &NewEvent) -> Vec<String> {
     if event.rooms.is_empty() {
-        return vec![key_of(event.namespace, "")];
+        return vec![room_key(event.namespace, "")];
     }
-    event.rooms.iter().map(|room| key_of(event.namespace, &room.to_string())).collect()
+    event.rooms.iter().map(|room| room_key(event.namespace, &room.to_string())).collect()
 }
 
-/// A room as `event_rooms` knows it: with its namespace, since `admin` of `/` and of `/admin` are
-/// two audiences.
-pub(super) fn key_of(namespace: &str, room: &str) -> String {
+/// A room's key in `event_rooms`, with its namespace, since `admin` of `/` and of `/admin` are two
+/// audiences.
+pub(super) fn room_key(namespace: &str, room: &str) -> String {
     format!("{namespace}#{room}")
 }

@@ -1,44 +1,47 @@
-//! What a database error means to a caller: the one place that translates, and logs what is ours to
-//! mend.
+//! What a database error means to a caller: the only place that translates and logs them.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
 
 use crate::error::Error;
 
-/// What is said when the database does not answer for now.
+/// The message when the database is temporarily unavailable.
 pub(super) const BUSY: &str = "The database is busy, try again";
-/// What is said when the server is going down.
+/// The message when the server is shutting down.
 pub(super) const CLOSING: &str = "The server is shutting down";
 
-/// A unique column has that value already. The caller knows which: constraint names differ between
-/// databases and are not looked at.
+/// Returns true if a unique column already has that value. The caller knows which column:
+/// constraint names differ between databases and are not inspected.
 #[must_use]
 pub fn is_taken(error: &DieselError) -> bool {
     matches!(error, DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _))
 }
 
-/// A row that was referred to does not exist.
+/// Returns true if a referenced row does not exist.
 #[must_use]
 pub fn is_missing_reference(error: &DieselError) -> bool {
     matches!(error, DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _))
 }
 
-/// What is said when something takes too long.
-pub(super) const SILENT: &str = "The database does not answer";
-/// What is said when a write's COMMIT was sent and no answer came.
+/// The message when the database does not answer in time.
+pub(super) const NO_ANSWER: &str = "The database does not answer";
+/// The message when a write's COMMIT was sent and no answer came.
 pub(super) const UNCONFIRMED: &str =
     "The database went away before it confirmed; the change may have been made";
 
-/// Texts of SQLite's errors that pass (diesel gives them no kind): SQLITE_BUSY, SQLITE_LOCKED,
+/// Texts of SQLite's temporary errors, which diesel does not classify: SQLITE_BUSY, SQLITE_LOCKED,
 /// SQLITE_FULL, SQLITE_IOERR.
-const PASSING: [&str; 4] = [
+const TEMPORARY_SQLITE: [&str; 4] = [
     "database is locked",
     "database table is locked",
     "database or disk is full",
     "disk I/O error",
 ];
 
-fn is_passing(error: &DieselError) -> bool {
+fn is_temporary(error: &DieselError) -> bool {
     match error {
         DieselError::BrokenTransactionManager => true,
         DieselError::DatabaseError(kind, information) => match kind {
@@ -48,7 +51,8 @@ fn is_passing(error: &DieselError) -> bool {
             // A standby that will be promoted, or a disk that is nearly full.
             DatabaseErrorKind::ReadOnlyTransaction => true,
             DatabaseErrorKind::Unknown => {
-                PASSING.contains(&information.message()) || is_deadlock(information.as_ref())
+                TEMPORARY_SQLITE.contains(&information.message())
+                    || is_deadlock(information.as_ref())
             }
             _ => false,
         },
@@ -56,9 +60,9 @@ fn is_passing(error: &DieselError) -> bool {
     }
 }
 
-/// PostgreSQL's "deadlock detected". diesel gives it no kind and no SQLSTATE, and the server may
-/// speak any language; but only this one tells who waits for whom, a line a process, each with the
-/// numbers of two processes and of what is locked.
+/// Detects PostgreSQL's "deadlock detected". diesel gives it no kind and no SQLSTATE, and the
+/// server may use any language; but its details have one line per process, each with the numbers of
+/// two processes and of the lock.
 fn is_deadlock(information: &dyn DatabaseErrorInformation) -> bool {
     let numbers = |line: &str| {
         line.split(|c: char| !c.is_ascii_digit()).filter(|digits| !digits.is_empty()).count()
@@ -69,12 +73,12 @@ fn is_deadlock(information: &dyn DatabaseErrorInformation) -> bool {
     information.hint().is_some() && information.details().is_some_and(waits)
 }
 
-/// The default meaning: a failure that passes is `Unavailable`, all else is `Internal`. Both are
-/// logged here and nowhere else. Who can say more (a taken e-mail, a missing customer) asks
-/// [`is_taken`] or [`is_missing_reference`] first.
+/// The default translation: a temporary failure is `Unavailable`, everything else is `Internal`.
+/// Both are logged here and nowhere else. A caller with a better answer (a taken e-mail, a missing
+/// customer) asks [`is_taken`] or [`is_missing_reference`] first.
 impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
-        if is_passing(&error) {
+        if is_temporary(&error) {
             tracing::warn!(%error, "database unavailable");
             Self::Unavailable(BUSY)
         } else {
@@ -83,6 +87,40 @@ impl From<DieselError> for Error {
         }
     }
 }
+
+/// Why the database could not be opened; displayed as one line for the operator.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Another server runs on this SQLite file.
+    Locked(PathBuf),
+    /// Migrations are pending, and were not to be run.
+    SchemaBehind,
+    /// The file, its folder or a thread could not be created or opened.
+    File(PathBuf, io::Error),
+    /// The database refused.
+    Database(String),
+}
+
+impl OpenError {
+    pub(super) fn database(fault: impl fmt::Display) -> Self {
+        Self::Database(fault.to_string())
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Locked(path) => write!(f, "another server is running on {}", path.display()),
+            Self::SchemaBehind => f.write_str(
+                "the database's schema is behind; run `hubcast migrate`, or leave out --no-migrate",
+            ),
+            Self::File(path, fault) => write!(f, "{}: {fault}", path.display()),
+            Self::Database(text) => write!(f, "database: {text}"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
 
 #[cfg(test)]
 mod tests {
@@ -93,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_unavailable_and_the_rest_is_internal() {
+    fn temporary_errors_are_unavailable_and_others_internal() {
         for error in [
             database(DatabaseErrorKind::Unknown, "database is locked"),
             database(DatabaseErrorKind::Unknown, "database or disk is full"),

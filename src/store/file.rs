@@ -1,4 +1,4 @@
-//! SQLite's file: made when missing, readable by its owner only, and locked by the one server that
+//! SQLite's file: created if missing, readable by its owner only, and locked by the one server that
 //! may run on it.
 
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -17,10 +17,10 @@ use crate::store::OpenError;
 /// transaction.
 const BUSY_TIMEOUT_MS: u32 = 5_000;
 
-/// Makes folder and file when missing. SQLite gives its own `-wal` and `-shm` files the same
-/// rights.
+/// Creates folder and file if missing. SQLite gives its own `-wal` and `-shm` files the same
+/// permissions.
 pub(super) fn create(path: &Path) -> Result<PathBuf, OpenError> {
-    // Absolute, so that a name such as `file:x` is not taken for a URI.
+    // Absolute, so that a name such as `file:x` is not parsed as a URI.
     let path = std::path::absolute(path).map_err(|fault| OpenError::File(path.into(), fault))?;
     if let Some(folder) = path.parent() {
         DirBuilder::new()
@@ -37,11 +37,10 @@ fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
-/// Held for as long as a server runs on the file. The kernel gives it back when the process ends,
-/// however it ends.
+/// The lock of the running server. The kernel releases it when the process ends, however it ends.
 pub(super) struct ServerLock(#[expect(dead_code, reason = "the open file is the lock")] File);
 
-/// Takes the lock beside the file (`hubcast.db.lock`), or says that another server has it. Commands
+/// Takes the lock beside the file (`hubcast.db.lock`), or fails if another server has it. Commands
 /// beside a server do not take it.
 pub(super) fn lock(database: &Path) -> Result<ServerLock, OpenError> {
     let mut name = database.as_os_str().to_owned();
@@ -55,7 +54,7 @@ pub(super) fn lock(database: &Path) -> Result<ServerLock, OpenError> {
     }
 }
 
-/// A connection with the settings that all of ours have. `wal_autocheckpoint` stays as it is:
+/// Connects with the settings of every connection. `wal_autocheckpoint` keeps its default:
 /// checkpoints by a second connection let the WAL grow without end.
 pub(super) fn connect(
     path: &Path,
@@ -72,9 +71,10 @@ pub(super) fn connect(
         Synchronous::Full => "FULL",
         Synchronous::Normal => "NORMAL",
     };
-    // The busy time-out first: the change to WAL needs a moment alone.
+    // The busy timeout first: the change to WAL needs a moment alone.
     conn.batch_execute(&format!(
-        "PRAGMA busy_timeout={BUSY_TIMEOUT_MS}; PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous}; PRAGMA foreign_keys=ON;"
+        "PRAGMA busy_timeout={BUSY_TIMEOUT_MS}; PRAGMA journal_mode=WAL; \
+         PRAGMA synchronous={synchronous}; PRAGMA foreign_keys=ON;"
     ))
     .map_err(OpenError::database)?;
     Ok(conn)

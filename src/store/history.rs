@@ -1,7 +1,5 @@
-//! Reading the log: what follows an event for an audience, its last events, and the end of the old
+//! Reading the log: the events that an audience has missed, the last events, and the removal of old
 //! ones.
-
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does")]
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,7 +12,7 @@ use crate::event::Room;
 use crate::model::{ConversationId, Epoch, EventId, LogPosition, Timestamp, UserId};
 use crate::schema::{event_rooms, events};
 use crate::store::conn::query;
-use crate::store::events::{CommittedEvent, key_of};
+use crate::store::events::{CommittedEvent, room_key};
 use crate::store::sessions::SessionRoom;
 use crate::store::{Conn, Tx, conversations, epochs, events as log};
 
@@ -23,50 +21,51 @@ define_sql_function! {
     fn length(text: diesel::sql_types::Text) -> diesel::sql_types::Integer;
 }
 
-/// Ids looked at for one page, at first.
+/// Ids searched for one page, at first.
 const WINDOW: i64 = 4096;
 /// Events of one page at most.
 const PER_PAGE: usize = 256;
-/// Characters of one page at most, but for a single event.
+/// Characters of one page at most, except for a single larger event.
 const CHARACTERS: i64 = 256 << 10;
-/// Rooms that one query asks for.
+/// Rooms per query.
 const ROOMS: usize = 512;
-/// Events that are read at a start, and characters at most.
+/// Events read at a start, and their characters at most.
 const LAST: i64 = 4096;
 const LAST_CHARACTERS: i64 = 4 << 20;
 
-/// Who reads: a socket of that user in that namespace, and the rooms where it stays or stayed.
-pub struct Audience {
+/// The audience of a replay: a socket of that user in that namespace, with the rooms that it is or
+/// was in.
+pub struct ReplayAudience {
     pub namespace: String,
     pub user: UserId,
-    pub stays: Vec<SessionRoom>,
+    pub memberships: Vec<SessionRoom>,
 }
 
-/// Ids of events: behind the first, up to the second.
-type Span = (EventId, Option<EventId>);
+/// A range of event ids: above the first, up to the second.
+type EventIdRange = (EventId, Option<EventId>);
 
-fn is_within((since, until): Span, id: EventId) -> bool {
+fn is_within((since, until): EventIdRange, id: EventId) -> bool {
     since < id && until.is_none_or(|until| id <= until)
 }
 
-/// Events that follow `after`, for that audience, and how far the log was looked at. `None`: some
-/// of what follows is not kept any more.
+/// Reads events after `after` for that audience. Returns them with the id up to which the log was
+/// searched. `None`: some of the events after `after` have been removed.
 pub async fn page(
     conn: &mut Conn,
-    audience: &Audience,
+    audience: &ReplayAudience,
     after: EventId,
     up_to: EventId,
 ) -> QueryResult<Option<(Vec<CommittedEvent>, EventId)>> {
     let keys = keys(conn, audience).await?;
     let names: Vec<&String> = keys.keys().collect();
     let (mut ids, mut width, mut window) = (BTreeSet::new(), WINDOW, after);
-    // Who is for a long time told nothing has a long way to go: in ever larger steps.
+    // An audience without events for a long time has a long way to search, so the steps grow.
     while ids.is_empty() && window < up_to {
         let from = window;
         window = EventId(up_to.0.min(from.0.saturating_add(width)));
         width = width.saturating_mul(8);
         for names in names.chunks(ROOMS) {
-            let found: Vec<(String, EventId)> = query!(conn, c => {
+            let found: Vec<(String, EventId)> = query!(conn, |c| {
                 let between = event_rooms::event_id.gt(from).and(event_rooms::event_id.le(window));
                 event_rooms::table.filter(event_rooms::room.eq_any(names)).filter(between).load(c)
             })?;
@@ -87,29 +86,38 @@ pub async fn page(
     };
     let mut events = load(conn, &some).await?;
     events.retain(|event| {
-        let was_in = |stay: &SessionRoom| {
-            event.position.is_some_and(|at| is_within((stay.since, stay.until), at.id))
+        let was_in = |membership: &SessionRoom| {
+            event.position.is_some_and(|at| is_within((membership.since, membership.until), at.id))
         };
-        !event
-            .except
-            .iter()
-            .any(|room| audience.stays.iter().any(|stay| stay.room == *room && was_in(stay)))
+        !event.except.iter().any(|room| {
+            audience
+                .memberships
+                .iter()
+                .any(|membership| membership.room == *room && was_in(membership))
+        })
     });
-    // Asked last: what was there to be read is then known to have been whole.
+    // Checked last: then everything before was still there when it was read.
     Ok((oldest(conn).await?.0 <= after.0 + 1).then_some((events, end)))
 }
 
-/// The keys of the audience's rooms, and of those that it hears without being in them.
-async fn keys(conn: &mut Conn, audience: &Audience) -> QueryResult<HashMap<String, Span>> {
-    let Audience { namespace, user, stays } = audience;
-    let key = |room: &str| key_of(namespace, room);
-    let mut keys: HashMap<String, Span> =
-        stays.iter().map(|stay| (key(&stay.room), (stay.since, stay.until))).collect();
-    // A session's first rooms are as old as it is.
-    let Some(since) = stays.iter().map(|stay| stay.since).min() else { return Ok(keys) };
+/// The keys of the audience's rooms, and of the rooms whose events it gets without a membership.
+async fn keys(
+    conn: &mut Conn,
+    audience: &ReplayAudience,
+) -> QueryResult<HashMap<String, EventIdRange>> {
+    let ReplayAudience { namespace, user, memberships } = audience;
+    let key = |room: &str| room_key(namespace, room);
+    let mut keys: HashMap<String, EventIdRange> = memberships
+        .iter()
+        .map(|membership| (key(&membership.room), (membership.since, membership.until)))
+        .collect();
+    // A session's first memberships are as old as the session.
+    let Some(since) = memberships.iter().map(|membership| membership.since).min() else {
+        return Ok(keys);
+    };
     keys.insert(key(""), (since, None));
     let own = Room::User(*user).to_string();
-    if stays.iter().any(|stay| stay.room == own) {
+    if memberships.iter().any(|membership| membership.room == own) {
         let member_of = conversations::of_member(conn, *user).await?;
         keys.extend(
             member_of.into_iter().map(|id| (key(&Room::Members(id).to_string()), (since, None))),
@@ -118,15 +126,19 @@ async fn keys(conn: &mut Conn, audience: &Audience) -> QueryResult<HashMap<Strin
     Ok(keys)
 }
 
-/// As many of these events, from the first, as have so many characters together; at least one.
-/// True: not all.
+/// As many of these events, from the first, as fit into `most` characters, but at least one.
+/// Returns true if some did not fit.
 async fn within(
     conn: &mut Conn,
     ids: Vec<EventId>,
     most: i64,
 ) -> QueryResult<(Vec<EventId>, bool)> {
-    let sizes: Vec<(EventId, i32)> = query!(conn, c => {
-        events::table.filter(events::id.eq_any(&ids)).select((events::id, length(events::payload))).order(events::id).load(c)
+    let sizes: Vec<(EventId, i32)> = query!(conn, |c| {
+        events::table
+            .filter(events::id.eq_any(&ids))
+            .select((events::id, length(events::payload)))
+            .order(events::id)
+            .load(c)
     })?;
     let mut sum = 0;
     let fitting = sizes.iter().take_while(|(_, size)| {
@@ -138,12 +150,12 @@ async fn within(
     Ok((sizes.into_iter().take(count).map(|(id, _)| id).collect(), is_cut))
 }
 
-/// These events, in log order, without their rooms. They belong to the epoch that the log is in
-/// now.
+/// Loads these events, in log order, without their rooms. They belong to the log's current epoch.
 async fn load(conn: &mut Conn, ids: &[EventId]) -> QueryResult<Vec<CommittedEvent>> {
     let epoch = epochs::current(conn).await?;
-    let rows: Vec<(EventId, String, String, String, Option<String>)> = query!(conn, c => {
-        let columns = (events::id, events::namespace, events::name, events::payload, events::except_json);
+    let rows: Vec<(EventId, String, String, String, Option<String>)> = query!(conn, |c| {
+        let columns =
+            (events::id, events::namespace, events::name, events::payload, events::except_json);
         events::table.filter(events::id.eq_any(ids)).select(columns).order(events::id).load(c)
     })?;
     Ok(rows.into_iter().map(|row| event(epoch, row)).collect())
@@ -158,24 +170,30 @@ fn event(
         namespace: namespace.into(),
         name: name.into(),
         rooms: Vec::new(),
-        // Written by `append`, from a list of names.
+        // `append` wrote it, from a list of names.
         except: except.and_then(|names| serde_json::from_str(&names).ok()).unwrap_or_default(),
         data,
     }
 }
 
-/// Events from `first` to `last`, each with everyone who hears it.
+/// Events from `first` to `last`, each with the rooms of its audience.
 pub(super) async fn between(
     conn: &mut Conn,
     first: EventId,
     last: EventId,
 ) -> QueryResult<Vec<CommittedEvent>> {
-    let ids: Vec<EventId> = query!(conn, c => {
-        events::table.filter(events::id.between(first, last)).select(events::id).order(events::id).load(c)
+    let ids: Vec<EventId> = query!(conn, |c| {
+        events::table
+            .filter(events::id.between(first, last))
+            .select(events::id)
+            .order(events::id)
+            .load(c)
     })?;
     let mut found = load(conn, &ids).await?;
-    let pairs: Vec<(String, EventId)> = query!(conn, c => event_rooms::table.filter(event_rooms::event_id.between(first, last)).load(c))?;
-    // The key carries its namespace.
+    let pairs: Vec<(String, EventId)> = query!(conn, |c| event_rooms::table
+        .filter(event_rooms::event_id.between(first, last))
+        .load(c))?;
+    // The key has the namespace as its prefix.
     let keyed = pairs.iter().filter_map(|(key, id)| Some((key.split_once('#')?.1, *id)));
     let conversation =
         |room: &str| room.strip_prefix("members:").and_then(|id| id.parse::<ConversationId>().ok());
@@ -204,9 +222,9 @@ pub(super) async fn between(
     Ok(found)
 }
 
-/// The last events up to that one, without a gap: so many as are good to keep in memory.
+/// The last events up to `up_to`, without a gap: as many as may be kept in memory.
 pub async fn last(conn: &mut Conn, up_to: EventId) -> QueryResult<Vec<CommittedEvent>> {
-    let sizes: Vec<(EventId, i32)> = query!(conn, c => {
+    let sizes: Vec<(EventId, i32)> = query!(conn, |c| {
         events::table
             .filter(events::id.le(up_to))
             .select((events::id, length(events::payload)))
@@ -225,10 +243,10 @@ pub async fn last(conn: &mut Conn, up_to: EventId) -> QueryResult<Vec<CommittedE
     }
 }
 
-/// The id of the oldest event that is kept; with none, of the next.
+/// The id of the oldest event in the log, or the next id if the log is empty.
 pub async fn oldest(conn: &mut Conn) -> QueryResult<EventId> {
     let first =
-        query!(conn, c => events::table.select(events::id).order(events::id).first::<EventId>(c))
+        query!(conn, |c| events::table.select(events::id).order(events::id).first::<EventId>(c))
             .optional()?;
     match first {
         Some(id) => Ok(id),
@@ -236,24 +254,27 @@ pub async fn oldest(conn: &mut Conn) -> QueryResult<EventId> {
     }
 }
 
-/// Removes at most `most` events that are older than that. How many it were.
+/// Removes at most `most` events older than `before`. Returns their number.
 pub async fn prune(tx: &mut Tx, before: Timestamp, most: i64) -> QueryResult<usize> {
-    let first: Vec<(EventId, Timestamp)> = query!(tx.conn(), c => {
+    let first: Vec<(EventId, Timestamp)> = query!(tx.conn(), |c| {
         events::table.select((events::id, events::created_at)).order(events::id).limit(most).load(c)
     })?;
     let old = first.into_iter().take_while(|(_, at)| *at < before);
     let Some((last, _)) = old.last() else { return Ok(0) };
-    query!(tx.conn(), c => diesel::delete(event_rooms::table.filter(event_rooms::event_id.le(last))).execute(c))?;
-    query!(tx.conn(), c => diesel::delete(events::table.filter(events::id.le(last))).execute(c))
+    query!(tx.conn(), |c| diesel::delete(
+        event_rooms::table.filter(event_rooms::event_id.le(last))
+    )
+    .execute(c))?;
+    query!(tx.conn(), |c| diesel::delete(events::table.filter(events::id.le(last))).execute(c))
 }
 
-/// Whether what a client has up to there is what this log holds up to there.
+/// Returns true if this log still holds what a client has received up to `position`.
 pub async fn is_good(conn: &mut Conn, position: LogPosition) -> QueryResult<bool> {
     epochs::is_good(conn, position).await
 }
 
-/// Whether a client that has everything up to `from` can be given the rest: both it and where its
-/// session began are of this log, and what follows is kept.
+/// Returns true if a client that has everything up to `from` can get the rest: its session began in
+/// this log, its offset is good, and no later event has been removed.
 pub async fn continues(
     conn: &mut Conn,
     first: LogPosition,

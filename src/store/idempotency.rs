@@ -19,12 +19,12 @@ const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 pub enum Once {
     /// Each call is a write of its own.
     No,
-    /// The same key gives the first answer again, without a second row or frame; with another body
+    /// The same key gives the first answer again, without a second row or event; with another body
     /// it is refused.
     Key(Claim),
 }
 
-/// Who used which Idempotency-Key where, and for what body.
+/// An Idempotency-Key: who used it, for which request, with which body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     pub user: UserId,
@@ -35,17 +35,17 @@ pub struct Claim {
     pub body_hash: [u8; 32],
 }
 
-/// What a claim came to.
+/// The outcome of a claim.
 pub(super) enum Claimed {
-    /// The key is new and now ours, until the transaction ends.
+    /// The key is new, and belongs to this transaction until its end.
     First,
-    /// It was used with this body; this was answered, as JSON.
-    Before(String),
-    /// It was used with another body.
-    Otherwise,
+    /// The key was used with this body; this is the answer, as JSON.
+    Repeated(String),
+    /// The key was used with another body.
+    OtherBody,
 }
 
-/// Takes the key, or finds what it was used for. On PostgreSQL this waits for a transaction that
+/// Claims the key, or finds what it was used for. On PostgreSQL this waits for a transaction that
 /// holds the same key.
 pub(super) async fn claim(tx: &mut Tx, claim: &Claim) -> QueryResult<Claimed> {
     let row = (
@@ -57,44 +57,44 @@ pub(super) async fn claim(tx: &mut Tx, claim: &Claim) -> QueryResult<Claimed> {
         answer.eq(""),
         created_at.eq(Timestamp::now()),
     );
-    let inserted = query!(tx.conn(), c => diesel::insert_into(idempotency_keys).values(row).on_conflict_do_nothing().execute(c))?;
+    let inserted = query!(tx.conn(), |c| diesel::insert_into(idempotency_keys)
+        .values(row)
+        .on_conflict_do_nothing()
+        .execute(c))?;
     if inserted == 1 {
         return Ok(Claimed::First);
     }
     let id = (claim.user, claim.method.as_str(), claim.path.as_str(), claim.key.as_str());
     let (hash, first): (Vec<u8>, String) =
-        query!(tx.conn(), c => idempotency_keys.find(id).select((body_hash, answer)).first(c))?;
-    Ok(if hash == claim.body_hash { Claimed::Before(first) } else { Claimed::Otherwise })
+        query!(tx.conn(), |c| idempotency_keys.find(id).select((body_hash, answer)).first(c))?;
+    Ok(if hash == claim.body_hash { Claimed::Repeated(first) } else { Claimed::OtherBody })
 }
 
-/// Keeps the answer, JSON text, under the key that a write has claimed; also later, one that was
-/// known only after the commit.
-///
-/// # Errors
-/// As the database's.
+/// Keeps the answer, JSON text, under a claimed key. May also replace it later, once the final
+/// answer is known.
 pub async fn keep_answer(tx: &mut Tx, claim: &Claim, json: &str) -> QueryResult<()> {
     let id = (claim.user, claim.method.as_str(), claim.path.as_str(), claim.key.as_str());
-    query!(tx.conn(), c => diesel::update(idempotency_keys.find(id)).set(answer.eq(json)).execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::update(idempotency_keys.find(id)).set(answer.eq(json)).execute(c))
+        .map(|_| ())
 }
 
 /// The answer kept under the key, JSON text.
-///
-/// # Errors
-/// As the database's.
 pub async fn kept(conn: &mut Conn, claim: &Claim) -> QueryResult<Option<String>> {
     let id = (claim.user, claim.method.as_str(), claim.path.as_str(), claim.key.as_str());
-    query!(conn, c => idempotency_keys.find(id).select(answer).first(c)).optional()
+    query!(conn, |c| idempotency_keys.find(id).select(answer).first(c)).optional()
 }
 
-/// Forgets at most `most` keys past their time. How many it were.
-///
-/// # Errors
-/// As the database's.
+/// Removes at most `most` expired keys. Returns their number.
 pub async fn purge(tx: &mut Tx, most: i64) -> QueryResult<usize> {
     let oldest = Timestamp::now().before(KEPT);
-    let old: Vec<Timestamp> = query!(tx.conn(), c => {
-        idempotency_keys.filter(created_at.lt(oldest)).order(created_at).select(created_at).limit(most).load(c)
+    let old: Vec<Timestamp> = query!(tx.conn(), |c| {
+        idempotency_keys
+            .filter(created_at.lt(oldest))
+            .order(created_at)
+            .select(created_at)
+            .limit(most)
+            .load(c)
     })?;
     let Some(last) = old.last() else { return Ok(0) };
-    query!(tx.conn(), c => diesel::delete(idempotency_keys.filter(created_at.le(last))).execute(c))
+    query!(tx.conn(), |c| diesel::delete(idempotency_keys.filter(created_at.le(last))).execute(c))
 }

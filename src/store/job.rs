@@ -1,33 +1,35 @@
-//! A write or a read on its way from a caller's task to the thread that runs it, with the caller's
+//! A read or a write on its way from a caller's task to the thread that runs it, with the caller's
 //! types erased.
 //!
-//! A caller that goes away leaves its write behind: it still runs, commits and is announced. A read
-//! nobody waits for is skipped.
+//! If the caller stops waiting, its write still runs, commits and is announced; its read is
+//! skipped.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::time::Instant;
 
+use diesel::QueryResult;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use crate::error::Error;
-use crate::store::batched::Kind;
+use crate::event::NewEvent;
 use crate::store::conn::{Conn, LocalFuture};
 use crate::store::idempotency::{self, Claim, Claimed, Once};
-use crate::store::{Ticket, Tx};
+use crate::store::tx::Step;
+use crate::store::{BudgetPermit, Tx};
 
 /// What the queues carry.
 pub(super) enum Message<J> {
     Job(J),
-    /// Run what is queued, take no more, and end.
+    /// Run everything queued, accept nothing more, and end.
     Close,
 }
 
-/// A write, its share of the publisher's budget, and when its caller began to wait.
+/// A write, its budget, and when its caller began to wait.
 pub(super) struct QueuedWrite {
     pub(super) job: Box<dyn WriteJob>,
-    pub(super) ticket: Ticket,
+    pub(super) permit: BudgetPermit,
     pub(super) since: Instant,
 }
 
@@ -37,37 +39,64 @@ pub(super) struct QueuedRead {
     pub(super) since: Instant,
 }
 
-/// A write whose answer's type only its caller knows.
+/// A write whose answer type only its caller knows.
 pub(super) trait WriteJob: Any + Send {
-    /// Runs once, within a savepoint or transaction. True: keep what it did. False: roll back.
+    /// Runs once, within a savepoint or transaction. Returns true if its changes are to be kept.
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> LocalFuture<'a, bool>;
 
-    /// With which others it can be run together, instead of `run`.
-    fn kind(&self) -> Option<Kind> {
+    /// The writes that this one can be batched with, in place of `run`.
+    fn kind(&self) -> Option<BatchKind> {
         None
     }
 
-    /// Whether what `run` came to is a fault of ours: then a lost connection may be the true
-    /// reason.
+    /// Returns true if `run` ended in an internal error, of which a lost connection may be the true
+    /// cause.
     fn is_faulty(&self) -> bool;
 
-    /// Answers the caller: with what `run` came to, or with the error that overtook it.
-    fn answer(self: Box<Self>, overtaken: Option<Error>);
+    /// Answers the caller with the outcome of `run`, or with the error that replaces it.
+    fn answer(self: Box<Self>, replaced_by: Option<Error>);
 }
 
-/// Who waits for a job, and what it came to.
-pub(super) struct Answer<T> {
-    /// Still none when the job panicked.
+/// The steps of each write of a batch, in the batch's order.
+pub(super) type BatchSteps = Vec<Vec<Step<NewEvent>>>;
+
+/// Runs writes of one kind in one transaction.
+type RunBatch =
+    for<'a> fn(&'a mut Tx, Vec<&'a mut dyn WriteJob>) -> LocalFuture<'a, QueryResult<BatchSteps>>;
+
+/// Which writes can run together, and how.
+#[derive(Clone, Copy)]
+pub(super) struct BatchKind {
+    id: TypeId,
+    /// All writes must be of this kind.
+    pub(super) run: RunBatch,
+}
+
+impl BatchKind {
+    pub(super) fn new(id: TypeId, run: RunBatch) -> Self {
+        Self { id, run }
+    }
+}
+
+impl PartialEq for BatchKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+/// The outcome of a job, and the caller that waits for it.
+pub(super) struct CallerReply<T> {
+    /// `None` if the job panicked.
     outcome: Option<Result<T, Error>>,
     caller: oneshot::Sender<Result<T, Error>>,
 }
 
-impl<T> Answer<T> {
+impl<T> CallerReply<T> {
     pub(super) fn to(caller: oneshot::Sender<Result<T, Error>>) -> Self {
         Self { outcome: None, caller }
     }
 
-    /// Keeps what the job came to; whether that is no error.
+    /// Keeps the outcome. Returns true if it is `Ok`.
     pub(super) fn keep(&mut self, outcome: Result<T, Error>) -> bool {
         self.outcome.insert(outcome).is_ok()
     }
@@ -76,24 +105,24 @@ impl<T> Answer<T> {
         matches!(self.outcome, None | Some(Err(Error::Internal)))
     }
 
-    pub(super) fn give(self, overtaken: Option<Error>) {
-        let answer = match overtaken {
+    pub(super) fn give(self, replaced_by: Option<Error>) {
+        let answer = match replaced_by {
             Some(error) => Err(error),
             None => self.outcome.unwrap_or(Err(Error::Internal)),
         };
-        // The caller may have gone; its write stands all the same.
+        // A caller that is gone is no error; its write is committed.
         let _ = self.caller.send(answer);
     }
 }
 
-pub(super) struct Write<T, F> {
+pub(super) struct ClosureWrite<T, F> {
     claim: Option<Claim>,
     /// Taken by `run`.
     work: Option<F>,
-    answer: Answer<T>,
+    answer: CallerReply<T>,
 }
 
-impl<T, F> Write<T, F>
+impl<T, F> ClosureWrite<T, F>
 where
     F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
     T: Serialize + DeserializeOwned + Send + 'static,
@@ -103,19 +132,20 @@ where
             Once::No => None,
             Once::Key(claim) => Some(claim),
         };
-        Self { claim, work: Some(work), answer: Answer::to(caller) }
+        Self { claim, work: Some(work), answer: CallerReply::to(caller) }
     }
 }
 
-/// The work under its key: the first time it runs and its answer is kept; afterwards the kept
-/// answer is the answer.
+/// Runs the work under its Idempotency-Key: the first call runs and its answer is kept; later calls
+/// get that answer.
 async fn run_once<T, F>(tx: &mut Tx, claim: &Claim, work: F) -> Result<T, Error>
 where
     F: AsyncFnOnce(&mut Tx) -> Result<T, Error>,
     T: Serialize + DeserializeOwned,
 {
     let unreadable = |fault: serde_json::Error| {
-        tracing::error!(%fault, path = claim.path, "an answer kept for an Idempotency-Key does not fit its type");
+        let path = &claim.path;
+        tracing::error!(%fault, path, "an Idempotency-Key's kept answer is unreadable");
         Error::Internal
     };
     match idempotency::claim(tx, claim).await? {
@@ -125,12 +155,12 @@ where
             idempotency::keep_answer(tx, claim, &json).await?;
             Ok(answer)
         }
-        Claimed::Before(json) => serde_json::from_str(&json).map_err(unreadable),
-        Claimed::Otherwise => Err(Error::KeyReused),
+        Claimed::Repeated(json) => serde_json::from_str(&json).map_err(unreadable),
+        Claimed::OtherBody => Err(Error::KeyReused),
     }
 }
 
-impl<T, F> WriteJob for Write<T, F>
+impl<T, F> WriteJob for ClosureWrite<T, F>
 where
     F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
     T: Serialize + DeserializeOwned + Send + 'static,
@@ -150,38 +180,38 @@ where
         self.answer.is_faulty()
     }
 
-    fn answer(self: Box<Self>, overtaken: Option<Error>) {
-        self.answer.give(overtaken);
+    fn answer(self: Box<Self>, replaced_by: Option<Error>) {
+        self.answer.give(replaced_by);
     }
 }
 
-/// A read whose answer's type only its caller knows.
+/// A read whose answer type only its caller knows.
 pub(super) trait ReadJob: Send {
-    /// Runs once, unless nobody waits for it any more.
+    /// Runs once, unless the caller has stopped waiting.
     fn run<'a>(&'a mut self, conn: &'a mut Conn) -> LocalFuture<'a, ()>;
 
     /// As [`WriteJob::is_faulty`].
     fn is_faulty(&self) -> bool;
 
     /// As [`WriteJob::answer`].
-    fn answer(self: Box<Self>, overtaken: Option<Error>);
+    fn answer(self: Box<Self>, replaced_by: Option<Error>);
 }
 
-pub(super) struct Read<T, F> {
+pub(super) struct ClosureRead<T, F> {
     /// Taken by `run`.
     work: Option<F>,
-    answer: Answer<T>,
+    answer: CallerReply<T>,
 }
 
-impl<T, F> Read<T, F> {
+impl<T, F> ClosureRead<T, F> {
     pub(super) fn new(work: F, caller: oneshot::Sender<Result<T, Error>>) -> Self {
-        Self { work: Some(work), answer: Answer::to(caller) }
+        Self { work: Some(work), answer: CallerReply::to(caller) }
     }
 }
 
-impl<T, F> ReadJob for Read<T, F>
+impl<T, F> ReadJob for ClosureRead<T, F>
 where
-    F: AsyncFnOnce(&mut Conn) -> diesel::QueryResult<T> + Send + 'static,
+    F: AsyncFnOnce(&mut Conn) -> QueryResult<T> + Send + 'static,
     T: Send + 'static,
 {
     fn run<'a>(&'a mut self, conn: &'a mut Conn) -> LocalFuture<'a, ()> {
@@ -198,7 +228,7 @@ where
         self.work.is_none() && self.answer.is_faulty()
     }
 
-    fn answer(self: Box<Self>, overtaken: Option<Error>) {
-        self.answer.give(overtaken);
+    fn answer(self: Box<Self>, replaced_by: Option<Error>) {
+        self.answer.give(replaced_by);
     }
 }

@@ -1,9 +1,4 @@
-//! Messages: insert, many at once, by the sender's own names, places, history.
-
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
+//! Messages: insert many, find by the sender's own ids, seq, history.
 
 use std::collections::HashMap;
 
@@ -18,32 +13,32 @@ use crate::schema::{conversation_members, conversations, messages};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// A message to be.
+/// A message to insert.
 pub struct NewMessage {
     pub conversation: ConversationId,
-    /// The conversation's next, while it is held
-    /// ([`conversations::hold`](crate::store::conversations::hold)).
+    /// The conversation's next seq, while it is locked
+    /// ([`conversations::lock`](crate::store::conversations::lock)).
     pub seq: i64,
     pub sender: UserId,
     pub content: String,
     pub kind: String,
-    /// One that its sender has not used in that conversation yet.
+    /// Must be new for this sender in this conversation.
     pub client_id: Option<String>,
 }
 
-/// How a sender names a message: by an id of its own, which means something in one conversation.
-pub type Name = (ConversationId, UserId, String);
+/// A sender's own id of a message, which is unique per sender and conversation.
+pub type MessageKey = (ConversationId, UserId, String);
 
-/// Which of a conversation's messages, and how many.
-pub struct Page {
+/// A page of a conversation's messages.
+pub struct MessagePage {
     pub conversation: ConversationId,
-    /// Only those sent before this one.
+    /// Only messages sent before this one.
     pub before: Option<MessageId>,
     pub limit: i64,
 }
 
-/// Adds messages, in that order, moves their conversations' counts on, and the read mark of each
-/// sender up to the message before its own: an answer reads all that comes before it.
+/// Adds messages, in that order, and advances their conversations' `last_seq`. Moves the read mark
+/// of each sender to the message before its own: an answer reads all that comes before it.
 pub async fn insert_all(tx: &mut Tx, new: Vec<NewMessage>) -> QueryResult<Vec<Message>> {
     if new.is_empty() {
         return Ok(Vec::new());
@@ -58,7 +53,7 @@ pub async fn insert_all(tx: &mut Tx, new: Vec<NewMessage>) -> QueryResult<Vec<Me
             new.iter().map(insert).collect::<QueryResult<_>>()?
         }
     };
-    // They were handed out in the order of the rows, and may be returned in any.
+    // PostgreSQL assigns ids in the order of the rows, and may return them in any.
     ids.sort_unstable();
     let message = |(new, id): (NewMessage, MessageId)| {
         let NewMessage { conversation: conversation_id, seq, sender, content, kind, client_id } =
@@ -90,7 +85,7 @@ fn insert(conn: &mut SqliteConnection, new: &NewMessage, now: Timestamp) -> Quer
     let count = diesel::update(conversations::table.find(new.conversation))
         .set(conversations::last_seq.eq(new.seq));
     diesel::RunQueryDsl::execute(count, conn)?;
-    // `InsertAll` is the same for PostgreSQL.
+    // `InsertAll` does the same on PostgreSQL.
     let before = new.seq - 1;
     let mark = diesel::update(conversation_members::table.find((new.conversation, new.sender)))
         .filter(conversation_members::read_seq.lt(before))
@@ -102,7 +97,7 @@ fn insert(conn: &mut SqliteConnection, new: &NewMessage, now: Timestamp) -> Quer
     )
 }
 
-/// The same text for any number, so that it is prepared only once.
+/// The same text for any number of rows, so that it is prepared only once.
 struct InsertAll<'a> {
     conversations: Vec<ConversationId>,
     seqs: Vec<i64>,
@@ -151,9 +146,12 @@ impl QueryFragment<Pg> for InsertAll<'_> {
         out.push_sql(", ");
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.client_ids)?;
         out.push_sql(
-            ") WITH ORDINALITY AS line (conversation, seq, sender, content, kind, client_id, nth)), \
+            ") WITH ORDINALITY \
+                 AS line (conversation, seq, sender, content, kind, client_id, nth)), \
              counted AS ( \
-                 UPDATE conversations SET last_seq = last FROM (SELECT conversation, max(seq) AS last FROM line GROUP BY conversation) AS counts \
+                 UPDATE conversations SET last_seq = last FROM ( \
+                     SELECT conversation, max(seq) AS last FROM line GROUP BY conversation \
+                 ) AS counts \
                  WHERE id = conversation \
              ), \
              marked AS ( \
@@ -163,7 +161,8 @@ impl QueryFragment<Pg> for InsertAll<'_> {
                  WHERE conversation_id = own.conversation AND user_id = own.sender \
                      AND read_seq < own.up_to \
              ) \
-             INSERT INTO messages (conversation_id, seq, sender_id, content, kind, client_id, created_at) \
+             INSERT INTO messages \
+                 (conversation_id, seq, sender_id, content, kind, client_id, created_at) \
              SELECT conversation, seq, sender, content, kind, client_id, ",
         );
         out.push_bind_param::<sql_types::Timestamp, _>(&self.now)?;
@@ -172,17 +171,20 @@ impl QueryFragment<Pg> for InsertAll<'_> {
     }
 }
 
-/// Those messages that are there by these names.
-pub async fn by_names(conn: &mut Conn, names: &[Name]) -> QueryResult<HashMap<Name, Message>> {
-    if names.is_empty() {
+/// The messages that exist under these keys.
+pub async fn by_keys(
+    conn: &mut Conn,
+    keys: &[MessageKey],
+) -> QueryResult<HashMap<MessageKey, Message>> {
+    if keys.is_empty() {
         return Ok(HashMap::new());
     }
-    // All that have one's conversation, another's sender and a third one's id; hardly more than are
-    // wanted, as ids go.
-    let conversations: Vec<_> = names.iter().map(|(conversation, ..)| *conversation).collect();
-    let senders: Vec<_> = names.iter().map(|(_, sender, _)| *sender).collect();
-    let ids: Vec<_> = names.iter().map(|(.., id)| id.as_str()).collect();
-    let found: Vec<Message> = query!(conn, c => {
+    // Matches each column on its own, which hardly finds more than is wanted; the map's keys sort
+    // it out.
+    let conversations: Vec<_> = keys.iter().map(|(conversation, ..)| *conversation).collect();
+    let senders: Vec<_> = keys.iter().map(|(_, sender, _)| *sender).collect();
+    let ids: Vec<_> = keys.iter().map(|(.., id)| id.as_str()).collect();
+    let found: Vec<Message> = query!(conn, |c| {
         messages::table
             .filter(messages::conversation_id.eq_any(conversations))
             .filter(messages::sender_id.eq_any(senders))
@@ -196,21 +198,25 @@ pub async fn by_names(conn: &mut Conn, names: &[Name]) -> QueryResult<HashMap<Na
     Ok(found.into_iter().filter_map(entry).collect())
 }
 
-/// The place of a message in that conversation.
+/// The seq of a message in that conversation.
 pub async fn seq(
     conn: &mut Conn,
     conversation: ConversationId,
     id: MessageId,
 ) -> QueryResult<Option<i64>> {
-    query!(conn, c => {
-        messages::table.find(id).filter(messages::conversation_id.eq(conversation)).select(messages::seq).first(c)
+    query!(conn, |c| {
+        messages::table
+            .find(id)
+            .filter(messages::conversation_id.eq(conversation))
+            .select(messages::seq)
+            .first(c)
     })
     .optional()
 }
 
 /// A page of a conversation's messages, newest first. In one conversation ids grow as `seq` does.
-pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<Message>> {
-    query!(conn, c => {
+pub async fn list(conn: &mut Conn, page: &MessagePage) -> QueryResult<Vec<Message>> {
+    query!(conn, |c| {
         let mut rows = messages::table
             .filter(messages::conversation_id.eq(page.conversation))
             .select(Message::as_select())

@@ -1,9 +1,9 @@
-//! The schema's version: embedded migrations, run or only checked at start. Blocking; called before
-//! any runtime of ours runs.
+//! The schema's version: embedded migrations, run or only checked at the start. Blocks; called
+//! before any runtime runs.
 //!
 //! PostgreSQL is reached through diesel-async's blocking wrapper, so libpq is not needed. Of
-//! several servers that start at once one migrates and the others wait for it: on SQLite for the
-//! write lock, on PostgreSQL for a lock of that name alone.
+//! several servers that start at once one migrates and the others wait: on SQLite for the write
+//! lock, on PostgreSQL for an advisory lock.
 
 use diesel::connection::SimpleConnection;
 use diesel::sqlite::SqliteConnection;
@@ -23,37 +23,37 @@ pub(super) fn sqlite(conn: &mut SqliteConnection, run: bool) -> Result<(), OpenE
     if !run {
         return Err(OpenError::SchemaBehind);
     }
-    // Looked at again under the write lock: another process may be at it.
+    // Checks again under the write lock: another process may have migrated.
     conn.immediate_transaction(|conn| {
-        conn.run_pending_migrations(SQLITE).map_err(Failed::Migration)?;
+        conn.run_pending_migrations(SQLITE).map_err(MigrationFailure::Migration)?;
         Ok(())
     })
-    .map_err(|failed: Failed| match failed {
-        Failed::Migration(fault) => OpenError::Database(fault.to_string()),
-        Failed::Transaction(fault) => OpenError::database(fault),
+    .map_err(|failed: MigrationFailure| match failed {
+        MigrationFailure::Migration(fault) => OpenError::Database(fault.to_string()),
+        MigrationFailure::Transaction(fault) => OpenError::database(fault),
     })
 }
 
-enum Failed {
+enum MigrationFailure {
     Migration(Box<dyn std::error::Error + Send + Sync>),
     Transaction(diesel::result::Error),
 }
 
-impl From<diesel::result::Error> for Failed {
+impl From<diesel::result::Error> for MigrationFailure {
     fn from(fault: diesel::result::Error) -> Self {
         Self::Transaction(fault)
     }
 }
 
-/// Held by whoever migrates or looks whether it has to; the number has no meaning. A database has
-/// one of its own.
+/// The advisory lock of a migration or a check; an arbitrary number. Advisory locks are per
+/// database.
 const LOCK: i64 = 0x6875_6263_6173_7401;
 
-/// To be called on a thread of a runtime where one may block. The connection is not used further.
+/// Must be called on a thread that may block. Consumes the connection.
 pub(super) fn postgres(conn: AsyncPgConnection, run: bool) -> Result<(), OpenError> {
     let mut conn = AsyncConnectionWrapper::<AsyncPgConnection>::from(conn);
-    // A migration takes as long as it takes, and who waits for another's waits as long. The end of
-    // the connection gives the lock back.
+    // A migration has no time limit, and so neither has a wait for one. The end of the connection
+    // releases the lock.
     let lock = format!("SET statement_timeout = 0; SELECT pg_advisory_lock({LOCK})");
     conn.batch_execute(&lock).map_err(OpenError::database)?;
     if !conn.has_pending_migration(POSTGRES).map_err(OpenError::database)? {

@@ -1,23 +1,28 @@
 //! SQL and the write path: every query of the product, and the one way in which a write becomes
 //! rows, log entries and announcements.
 //!
-//! Services call [`Db::read`] and [`Db::write`], and in there the functions of each table family,
-//! such as [`orders`]. A write is a closure over a [`Tx`]: it changes rows and calls [`Tx::emit`];
-//! rows, events and the answer kept for an Idempotency-Key commit together, and only then does the
-//! [`Publisher`] get the events, as [`Committed`], which nothing else can make. This module knows
-//! no socket, no HTTP and no rule of who may.
+//! Service functions call [`Db::read`] and [`Db::write`], and in there the functions of each table
+//! family, such as [`orders`]. A write is a closure over a [`Tx`]: it changes rows and calls
+//! [`Tx::emit`]. Rows, events and the answer kept for an Idempotency-Key commit together; only then
+//! does the [`Publisher`] get the events, as [`Committed`], which nothing else can make. This
+//! module knows no socket, no HTTP and no permission.
 //!
 //! | file | owns |
 //! | --- | --- |
 //! | `db` | the handle: open, read, write, ready, close |
-//! | `job`, `batched` | a write or a read on its way to the thread that runs it; writes that are taken together |
+//! | `job` | a read or a write on its way to the thread that runs it |
+//! | `batched` | writes of one kind that PostgreSQL runs as one |
 //! | `writer`, `reader` | SQLite's threads: group commit; a few read-only connections |
-//! | `postgres` | PostgreSQL's thread: a pool, one transaction per write |
-//! | `conn`, `tx`, `fault` | one query text for both databases; a write in progress; what a database error means |
-//! | `migrate`, `file` | the schema's version; SQLite's file, its rights and the server's lock |
-//! | `epochs`, `history` | stretches of the log, and which offsets are good; reading the log, and its old end |
-//! | `sessions`, `secrets` | what is kept of sockets that may come back; keys that outlive a restart |
-//! | `events`, `idempotency`, `users`, `tokens`, `identities`, `orders`, `products`, `waitlist`, `reviews`, `payments`, `notifications`, `broadcasts`, `projects`, `conversations`, `messages` | queries, a file per table family |
+//! | `postgres` | PostgreSQL's thread: a pool, one transaction per write, the appender |
+//! | `conn`, `tx` | one query text for both databases; a write in progress |
+//! | `publish` | the interface to the publisher of committed events |
+//! | `fault` | what a database error means to a caller |
+//! | `migrate`, `file` | the schema's version; SQLite's file and the server's lock |
+//! | `events`, `history` | appending to the log; reading it, and removing old events |
+//! | `epochs` | stretches of the log, and which offsets are good |
+//! | `sessions`, `secrets` | sessions that can be resumed; keys that survive a restart |
+//! | `idempotency` | Idempotency-Keys and their answers |
+//! | all others | queries, a file per table family |
 
 mod batched;
 pub mod broadcasts;
@@ -54,11 +59,11 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use batched::Batched;
+pub use batched::BatchedWrite;
 pub use conn::Conn;
-pub use db::{Db, OpenError};
+pub use db::Db;
 pub use events::CommittedEvent;
-pub use fault::{is_missing_reference, is_taken};
+pub use fault::{OpenError, is_missing_reference, is_taken};
 pub use idempotency::{Claim, Once};
-pub use publish::{Committed, Publisher, Silent, Ticket};
+pub use publish::{BudgetPermit, Committed, NullPublisher, Publisher};
 pub use tx::Tx;

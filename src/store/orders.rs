@@ -1,10 +1,5 @@
 //! Orders: insert, one or many, by id, list, advance; their items.
 
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
-
 use std::collections::HashMap;
 
 use diesel::pg::Pg;
@@ -17,23 +12,23 @@ use crate::schema::{order_items, orders, users};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// An order to be.
+/// An order to insert.
 pub struct NewOrder {
     pub customer_id: Option<UserId>,
     pub total: Money,
 }
 
-/// Which orders, and how many.
-pub struct Page {
-    /// Those of one customer, or all.
+/// A page of orders.
+pub struct OrderPage {
+    /// The orders of one customer, or all.
     pub customer_id: Option<UserId>,
-    /// Only those placed before this one.
+    /// Only orders placed before this one.
     pub before: Option<OrderId>,
     pub limit: i64,
 }
 
-/// Adds a pending order. A customer who does not exist is a
-/// [missing reference](crate::store::is_missing_reference).
+/// Adds a pending order. A missing customer is a [missing
+/// reference](crate::store::is_missing_reference).
 pub async fn insert(tx: &mut Tx, new: &NewOrder) -> QueryResult<Order> {
     let now = Timestamp::now();
     let status = OrderStatus::Pending;
@@ -44,7 +39,10 @@ pub async fn insert(tx: &mut Tx, new: &NewOrder) -> QueryResult<Order> {
         orders::created_at.eq(now),
         orders::updated_at.eq(now),
     );
-    let id = query!(tx.conn(), c => diesel::insert_into(orders::table).values(row).returning(orders::id).get_result(c))?;
+    let id = query!(tx.conn(), |c| diesel::insert_into(orders::table)
+        .values(row)
+        .returning(orders::id)
+        .get_result(c))?;
     Ok(Order {
         id,
         customer_id: new.customer_id,
@@ -56,7 +54,7 @@ pub async fn insert(tx: &mut Tx, new: &NewOrder) -> QueryResult<Order> {
     })
 }
 
-/// As [`insert`], for many, in that order; one whose customer does not exist fails all.
+/// As [`insert`], for many orders, in that order. One missing customer fails all.
 pub async fn insert_all(tx: &mut Tx, new: &[&NewOrder]) -> QueryResult<Vec<Order>> {
     let Conn::Postgres(conn) = tx.conn() else {
         let mut orders = Vec::with_capacity(new.len());
@@ -73,7 +71,7 @@ pub async fn insert_all(tx: &mut Tx, new: &[&NewOrder]) -> QueryResult<Vec<Order
         now,
     };
     let mut ids: Vec<OrderId> = diesel_async::RunQueryDsl::load(statement, conn).await?;
-    // They were handed out in the order of the rows, and may be returned in any.
+    // PostgreSQL assigns ids in the order of the rows, and may return them in any.
     ids.sort_unstable();
     let order = |(new, id): (&&NewOrder, OrderId)| {
         let NewOrder { customer_id, total } = **new;
@@ -82,7 +80,7 @@ pub async fn insert_all(tx: &mut Tx, new: &[&NewOrder]) -> QueryResult<Vec<Order
     Ok(new.iter().zip(ids).map(order).collect())
 }
 
-/// The same text for any number, so that it is prepared only once.
+/// The same text for any number of rows, so that it is prepared only once.
 #[derive(QueryId)]
 struct InsertAll {
     customers: Vec<Option<UserId>>,
@@ -97,7 +95,10 @@ impl Query for InsertAll {
 
 impl QueryFragment<Pg> for InsertAll {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("INSERT INTO orders (customer_id, total_minor, status, created_at, updated_at) SELECT customer, total, ");
+        out.push_sql(
+            "INSERT INTO orders (customer_id, total_minor, status, created_at, updated_at) \
+             SELECT customer, total, ",
+        );
         out.push_bind_param::<Text, _>(&self.status)?;
         out.push_sql(", ");
         out.push_bind_param::<sql_types::Timestamp, _>(&self.now)?;
@@ -114,16 +115,25 @@ impl QueryFragment<Pg> for InsertAll {
 
 /// The order with that id, with its customer.
 pub async fn by_id(conn: &mut Conn, id: OrderId) -> QueryResult<Option<OrderDetail>> {
-    query!(conn, c => {
-        orders::table.left_join(users::table).filter(orders::id.eq(id)).select(OrderDetail::as_select()).first(c)
+    query!(conn, |c| {
+        orders::table
+            .left_join(users::table)
+            .filter(orders::id.eq(id))
+            .select(OrderDetail::as_select())
+            .first(c)
     })
     .optional()
 }
 
 /// A page of orders with their customers, newest first, in one query.
-pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<OrderDetail>> {
-    query!(conn, c => {
-        let mut rows = orders::table.left_join(users::table).select(OrderDetail::as_select()).order(orders::id.desc()).limit(page.limit).into_boxed();
+pub async fn list(conn: &mut Conn, page: &OrderPage) -> QueryResult<Vec<OrderDetail>> {
+    query!(conn, |c| {
+        let mut rows = orders::table
+            .left_join(users::table)
+            .select(OrderDetail::as_select())
+            .order(orders::id.desc())
+            .limit(page.limit)
+            .into_boxed();
         if let Some(customer) = page.customer_id {
             rows = rows.filter(orders::customer_id.eq(customer));
         }
@@ -134,7 +144,7 @@ pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<OrderDetail>>
     })
 }
 
-/// Adds what was ordered.
+/// Adds the items of an order.
 pub async fn insert_items(tx: &mut Tx, id: OrderId, items: &[OrderItem]) -> QueryResult<()> {
     let row = |item: &OrderItem| {
         (
@@ -146,16 +156,16 @@ pub async fn insert_items(tx: &mut Tx, id: OrderId, items: &[OrderItem]) -> Quer
         )
     };
     let rows: Vec<_> = items.iter().map(row).collect();
-    query!(tx.conn(), c => diesel::insert_into(order_items::table).values(rows).execute(c))
+    query!(tx.conn(), |c| diesel::insert_into(order_items::table).values(rows).execute(c))
         .map(|_| ())
 }
 
-/// What was ordered with these, each order's in the order that it was given in.
+/// The items of these orders, in the order in which they were added.
 pub async fn items(
     conn: &mut Conn,
     ids: &[OrderId],
 ) -> QueryResult<HashMap<OrderId, Vec<OrderItem>>> {
-    let rows: Vec<(OrderId, OrderItem)> = query!(conn, c => {
+    let rows: Vec<(OrderId, OrderItem)> = query!(conn, |c| {
         order_items::table
             .filter(order_items::order_id.eq_any(ids))
             .order(order_items::id)
@@ -169,8 +179,8 @@ pub async fn items(
     Ok(items)
 }
 
-/// Moves an order on, if it still stands where the caller saw it; `None` when it does not, or does
-/// not exist. Shipping stamps the time.
+/// Changes an order's status, if it still is `expected`; `None` if it is not, or there is no such
+/// order. Shipping sets `shipped_at`.
 pub async fn advance(
     tx: &mut Tx,
     id: OrderId,
@@ -178,9 +188,9 @@ pub async fn advance(
     next: OrderStatus,
 ) -> QueryResult<Option<Order>> {
     let now = Timestamp::now();
-    // None leaves the column as it is.
+    // `None` leaves the column unchanged.
     let shipped_at = (next == OrderStatus::Shipped).then(|| orders::shipped_at.eq(now));
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         diesel::update(orders::table.filter(orders::id.eq(id)).filter(orders::status.eq(expected)))
             .set((orders::status.eq(next), orders::updated_at.eq(now), shipped_at))
             .returning(Order::as_returning())

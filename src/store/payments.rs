@@ -1,9 +1,4 @@
-//! Payments: what is due, paying, the payments themselves.
-
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
+//! Payments: pay, what is due, insert.
 
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
 
@@ -12,12 +7,12 @@ use crate::schema::{orders, payments};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// Adds the amount to what was paid of an order, and gives what is still due; `None` when the order
-/// is not pending, or less was due. On PostgreSQL that also locks the order until the commit.
+/// Adds the amount to what was paid of an order, and returns what is still due. `None` if the order
+/// is not pending, or if less was due. On PostgreSQL this also locks the order until the commit.
 pub async fn pay(tx: &mut Tx, id: OrderId, amount: Money) -> QueryResult<Option<Money>> {
     let open =
         orders::table.filter(orders::id.eq(id)).filter(orders::status.eq(OrderStatus::Pending));
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         diesel::update(open.filter(orders::paid_minor.le(orders::total_minor - amount)))
             .set(orders::paid_minor.eq(orders::paid_minor + amount))
             .returning(orders::total_minor - orders::paid_minor)
@@ -26,9 +21,12 @@ pub async fn pay(tx: &mut Tx, id: OrderId, amount: Money) -> QueryResult<Option<
     .optional()
 }
 
-/// How an order stands, and what is still due.
+/// The status of an order, and what is still due.
 pub async fn due(conn: &mut Conn, id: OrderId) -> QueryResult<(OrderStatus, Money)> {
-    query!(conn, c => orders::table.find(id).select((orders::status, orders::total_minor - orders::paid_minor)).first(c))
+    query!(conn, |c| orders::table
+        .find(id)
+        .select((orders::status, orders::total_minor - orders::paid_minor))
+        .first(c))
 }
 
 /// Adds a payment.
@@ -45,6 +43,9 @@ pub async fn insert(
         payments::method.eq(method),
         payments::created_at.eq(now),
     );
-    let id = query!(tx.conn(), c => diesel::insert_into(payments::table).values(row).returning(payments::id).get_result(c))?;
+    let id = query!(tx.conn(), |c| diesel::insert_into(payments::table)
+        .values(row)
+        .returning(payments::id)
+        .get_result(c))?;
     Ok((id, now))
 }

@@ -1,10 +1,5 @@
 //! Projects: insert, touch, change, by id, list; their members; their stages.
 
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
-
 use diesel::dsl::exists;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
@@ -13,23 +8,23 @@ use crate::schema::{project_members, projects, stages, users};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// A project to be, or what is to become of one.
-pub struct Content {
+/// The fields of a project that its members set.
+pub struct ProjectContent {
     pub name: String,
     pub description: Option<String>,
     pub status: String,
 }
 
-/// Which of a member's projects, and how many.
-pub struct Page {
+/// A page of a member's projects.
+pub struct ProjectPage {
     pub member: UserId,
-    /// Only those made before this one.
+    /// Only projects created before this one.
     pub before: Option<ProjectId>,
     pub limit: i64,
 }
 
 /// Adds a project, without members.
-pub async fn insert(tx: &mut Tx, owner: UserId, new: Content) -> QueryResult<Project> {
+pub async fn insert(tx: &mut Tx, owner: UserId, new: ProjectContent) -> QueryResult<Project> {
     let now = Timestamp::now();
     let row = (
         projects::name.eq(new.name),
@@ -39,37 +34,46 @@ pub async fn insert(tx: &mut Tx, owner: UserId, new: Content) -> QueryResult<Pro
         projects::created_at.eq(now),
         projects::updated_at.eq(now),
     );
-    query!(tx.conn(), c => diesel::insert_into(projects::table).values(row).returning(Project::as_returning()).get_result(c))
+    query!(tx.conn(), |c| diesel::insert_into(projects::table)
+        .values(row)
+        .returning(Project::as_returning())
+        .get_result(c))
 }
 
-/// Marks the project as changed now, and gives it. On PostgreSQL that also locks it until the
-/// commit: what is decided on it then still holds.
+/// Sets `updated_at`, and returns the project. On PostgreSQL this also locks it until the commit:
+/// decisions based on it stay valid.
 pub async fn touch(tx: &mut Tx, id: ProjectId) -> QueryResult<Option<Project>> {
     let now = Timestamp::now();
-    query!(tx.conn(), c => {
-        diesel::update(projects::table.find(id)).set(projects::updated_at.eq(now)).returning(Project::as_returning()).get_result(c)
+    query!(tx.conn(), |c| {
+        diesel::update(projects::table.find(id))
+            .set(projects::updated_at.eq(now))
+            .returning(Project::as_returning())
+            .get_result(c)
     })
     .optional()
 }
 
-/// Gives a project that was [touched](touch) new content.
-pub async fn change(tx: &mut Tx, id: ProjectId, to: Content) -> QueryResult<Project> {
+/// Replaces the content of a project that was [touched](touch).
+pub async fn change(tx: &mut Tx, id: ProjectId, to: ProjectContent) -> QueryResult<Project> {
     let row = (
         projects::name.eq(to.name),
         projects::description.eq(to.description),
         projects::status.eq(to.status),
     );
-    query!(tx.conn(), c => diesel::update(projects::table.find(id)).set(row).returning(Project::as_returning()).get_result(c))
+    query!(tx.conn(), |c| diesel::update(projects::table.find(id))
+        .set(row)
+        .returning(Project::as_returning())
+        .get_result(c))
 }
 
 /// The project with that id.
 pub async fn by_id(conn: &mut Conn, id: ProjectId) -> QueryResult<Option<Project>> {
-    query!(conn, c => projects::table.find(id).select(Project::as_select()).first(c)).optional()
+    query!(conn, |c| projects::table.find(id).select(Project::as_select()).first(c)).optional()
 }
 
 /// A page of a member's projects, newest first.
-pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<Project>> {
-    query!(conn, c => {
+pub async fn list(conn: &mut Conn, page: &ProjectPage) -> QueryResult<Vec<Project>> {
+    query!(conn, |c| {
         let mut rows = project_members::table
             .inner_join(projects::table)
             .filter(project_members::user_id.eq(page.member))
@@ -84,17 +88,17 @@ pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<Project>> {
     })
 }
 
-/// Whether that user is a member of that project; of one that does not exist nobody is.
+/// Returns true if the user is a member; false for a missing project.
 pub async fn is_member(conn: &mut Conn, id: ProjectId, user: UserId) -> QueryResult<bool> {
-    query!(conn, c => diesel::select(exists(project_members::table.find((id, user)))).get_result(c))
+    query!(conn, |c| diesel::select(exists(project_members::table.find((id, user)))).get_result(c))
 }
 
-/// As [`is_member`], and so until the commit: a removal waits for that. For what must not come
-/// behind one.
-pub async fn hold_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult<bool> {
+/// As [`is_member`], and locks the membership until the commit: a removal waits. For steps that
+/// must not follow a removal.
+pub async fn lock_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult<bool> {
     let row = project_members::table.find((id, user)).select(project_members::user_id);
     let found: Option<UserId> = match tx.conn() {
-        // The one writer there is: nothing else changes meanwhile, and there is no such clause.
+        // SQLite has one writer, so nothing else changes meanwhile, and it has no such clause.
         Conn::Sqlite(c) => diesel::RunQueryDsl::first(row, c),
         Conn::Postgres(c) => diesel_async::RunQueryDsl::first(row.for_key_share(), c).await,
     }
@@ -102,9 +106,9 @@ pub async fn hold_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResul
     Ok(found.is_some())
 }
 
-/// The project's members, as they came.
+/// The project's members, in the order in which they joined.
 pub async fn members(conn: &mut Conn, id: ProjectId) -> QueryResult<Vec<Member>> {
-    query!(conn, c => {
+    query!(conn, |c| {
         project_members::table
             .inner_join(users::table)
             .filter(project_members::project_id.eq(id))
@@ -114,13 +118,15 @@ pub async fn members(conn: &mut Conn, id: ProjectId) -> QueryResult<Vec<Member>>
     })
 }
 
-/// How many members the project has.
+/// Counts the project's members.
 pub async fn member_count(conn: &mut Conn, id: ProjectId) -> QueryResult<i64> {
-    query!(conn, c => project_members::table.filter(project_members::project_id.eq(id)).count().get_result(c))
+    query!(conn, |c| project_members::table
+        .filter(project_members::project_id.eq(id))
+        .count()
+        .get_result(c))
 }
 
-/// Adds a member. One who is there already is a unique violation
-/// ([`is_taken`](crate::store::is_taken)).
+/// Adds a member. An existing member is a unique violation ([`is_taken`](crate::store::is_taken)).
 pub async fn add_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult<Timestamp> {
     let now = Timestamp::now();
     let row = (
@@ -128,37 +134,49 @@ pub async fn add_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult
         project_members::user_id.eq(user),
         project_members::joined_at.eq(now),
     );
-    query!(tx.conn(), c => diesel::insert_into(project_members::table).values(row).execute(c))?;
+    query!(tx.conn(), |c| diesel::insert_into(project_members::table).values(row).execute(c))?;
     Ok(now)
 }
 
-/// Removes a member; false: it was none.
+/// Removes a member. Returns false if the user was not a member.
 pub async fn remove_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult<bool> {
-    query!(tx.conn(), c => diesel::delete(project_members::table.find((id, user))).execute(c))
+    query!(tx.conn(), |c| diesel::delete(project_members::table.find((id, user))).execute(c))
         .map(|removed| removed > 0)
 }
 
-/// Adds a stage that is to be completed.
+/// Adds an uncompleted stage.
 pub async fn insert_stage(tx: &mut Tx, id: ProjectId, name: String) -> QueryResult<Stage> {
     let row =
         (stages::project_id.eq(id), stages::name.eq(name), stages::created_at.eq(Timestamp::now()));
-    query!(tx.conn(), c => diesel::insert_into(stages::table).values(row).returning(Stage::as_returning()).get_result(c))
+    query!(tx.conn(), |c| diesel::insert_into(stages::table)
+        .values(row)
+        .returning(Stage::as_returning())
+        .get_result(c))
 }
 
 /// The project's stages, oldest first.
 pub async fn stages(conn: &mut Conn, id: ProjectId) -> QueryResult<Vec<Stage>> {
-    query!(conn, c => stages::table.filter(stages::project_id.eq(id)).order(stages::id).select(Stage::as_select()).load(c))
+    query!(conn, |c| stages::table
+        .filter(stages::project_id.eq(id))
+        .order(stages::id)
+        .select(Stage::as_select())
+        .load(c))
 }
 
 /// A stage of that project.
 pub async fn stage(conn: &mut Conn, id: ProjectId, stage: StageId) -> QueryResult<Option<Stage>> {
-    query!(conn, c => stages::table.find(stage).filter(stages::project_id.eq(id)).select(Stage::as_select()).first(c)).optional()
+    query!(conn, |c| stages::table
+        .find(stage)
+        .filter(stages::project_id.eq(id))
+        .select(Stage::as_select())
+        .first(c))
+    .optional()
 }
 
-/// Completes a stage, if nobody has yet.
+/// Completes a stage; `None` if it was completed already.
 pub async fn complete_stage(tx: &mut Tx, stage: StageId, by: UserId) -> QueryResult<Option<Stage>> {
     let row = (stages::completed_at.eq(Timestamp::now()), stages::completed_by.eq(by));
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         diesel::update(stages::table.find(stage).filter(stages::completed_at.is_null()))
             .set(row)
             .returning(Stage::as_returning())

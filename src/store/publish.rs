@@ -1,5 +1,5 @@
-//! The seam to whoever announces events: what it gets, when, and the proof that it was committed.
-//! Implemented above, in `service/publish.rs`.
+//! The interface to the publisher of events: what it gets, when, and the proof that it was
+//! committed. Implemented in `service/publish.rs`.
 
 use std::any::Any;
 use std::future::Future;
@@ -9,46 +9,47 @@ use crate::model::LogPosition;
 use crate::store::CommittedEvent;
 use crate::store::tx::Step;
 
-/// A share of the publisher's budget of bytes in flight. Opaque here: taken before a write, carried
-/// with it, given back inside [`Committed`] (or dropped when nothing is to be announced).
-pub type Ticket = Box<dyn Any + Send>;
+/// Part of the publisher's budget of bytes in flight. Opaque here: taken before a write, carried
+/// with it, and returned inside [`Committed`], or dropped when nothing is announced.
+pub type BudgetPermit = Box<dyn Any + Send>;
 
 /// Announces committed events.
 pub trait Publisher: Send + Sync {
-    /// Where a server's log stands when it is opened, and its last events. Called once, ahead of
-    /// everything that is published; not at all for a command beside a server.
+    /// Reports the end of the log when a server opens it, and its last events. Called once, before
+    /// anything is published; never for a command beside a server.
     fn begin(&self, start: LogPosition, last: Vec<CommittedEvent>);
 
-    /// Waits for a share of the budget. Taken in the caller's task, before its write is queued: who
-    /// cannot be announced is not written.
-    fn admit<'a>(&'a self, bytes: usize) -> Pin<Box<dyn Future<Output = Ticket> + Send + 'a>>;
+    /// Waits for budget, in the caller's task, before its write is queued: what cannot be announced
+    /// is not written.
+    fn admit<'a>(&'a self, bytes: usize)
+    -> Pin<Box<dyn Future<Output = BudgetPermit> + Send + 'a>>;
 
     /// Hands committed events on. Called in log order, never by two threads at once, and must not
-    /// wait. `routed` has to run once they have been routed: it answers those who wait for the
-    /// writes. Dropping it answers them with an error although their writes stand.
+    /// wait. `routed` must be called once they have been routed: it answers the callers of the
+    /// writes. If it is dropped, they get an error although their writes are committed.
     fn publish(&self, committed: Committed, routed: Box<dyn FnOnce() + Send>);
 }
 
-/// What committed transactions have announced, in log order. Only this module's commit can make
-/// one, so nothing else can be published.
+/// The steps of committed transactions, in log order. Only this module's commit makes one, so
+/// nothing else can be published.
 pub struct Committed {
     steps: Vec<Step<CommittedEvent>>,
-    tickets: Vec<Ticket>,
+    permits: Vec<BudgetPermit>,
 }
 
 impl Committed {
-    pub(super) fn new(steps: Vec<Step<CommittedEvent>>, tickets: Vec<Ticket>) -> Self {
-        Self { steps, tickets }
+    pub(super) fn new(steps: Vec<Step<CommittedEvent>>, permits: Vec<BudgetPermit>) -> Self {
+        Self { steps, permits }
     }
 
-    /// The budget to give back when all events have left.
-    pub fn take_tickets(&mut self) -> Vec<Ticket> {
-        std::mem::take(&mut self.tickets)
+    /// Takes the budget, to be returned when all events have left.
+    pub fn take_permits(&mut self) -> Vec<BudgetPermit> {
+        std::mem::take(&mut self.permits)
     }
 
-    /// Gives each run of events to `publish`, and does in between what was to be done after a
-    /// commit ([`Tx::after_commit`](crate::store::Tx::after_commit)). The last run, given to
-    /// `last`, may be empty.
+    /// Gives each run of consecutive events to `publish`, and runs the callbacks between them
+    /// ([`Tx::after_commit`](crate::store::Tx::after_commit)). The last run goes to `last`, and may
+    /// be empty.
     pub fn walk(
         self,
         mut publish: impl FnMut(Vec<CommittedEvent>),
@@ -58,11 +59,11 @@ impl Committed {
         for step in self.steps {
             match step {
                 Step::Event(event) => events.push(event),
-                Step::Then(then) => {
+                Step::AfterCommit(action) => {
                     if !events.is_empty() {
                         publish(std::mem::take(&mut events));
                     }
-                    then();
+                    action();
                 }
             }
         }
@@ -70,14 +71,17 @@ impl Committed {
     }
 }
 
-/// Announces nothing: for commands that work beside a server, and for tests that do not look.
-pub struct Silent;
+/// Announces nothing: for commands beside a server, and for tests.
+pub struct NullPublisher;
 
-impl Publisher for Silent {
+impl Publisher for NullPublisher {
     fn begin(&self, _start: LogPosition, _last: Vec<CommittedEvent>) {}
 
-    fn admit<'a>(&'a self, _bytes: usize) -> Pin<Box<dyn Future<Output = Ticket> + Send + 'a>> {
-        Box::pin(std::future::ready(Box::new(()) as Ticket))
+    fn admit<'a>(
+        &'a self,
+        _bytes: usize,
+    ) -> Pin<Box<dyn Future<Output = BudgetPermit> + Send + 'a>> {
+        Box::pin(std::future::ready(Box::new(()) as BudgetPermit))
     }
 
     fn publish(&self, committed: Committed, routed: Box<dyn FnOnce() + Send>) {

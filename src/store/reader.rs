@@ -6,22 +6,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use diesel::sqlite::SqliteConnection;
 use tokio::sync::mpsc;
 
-use crate::store::conn::{Conn, Driver, guarded};
+use crate::store::conn::{Conn, ThreadExecutor, guarded};
 use crate::store::job::{Message, QueuedRead};
 
-/// The queue's other end, shared by the readers. Whoever has the lock waits for the next read; the
-/// others wait for the lock.
+/// The receiving end of the queue, shared by the readers. The reader with the lock waits for the
+/// next read; the others wait for the lock.
 pub(super) type SharedQueue = Arc<Mutex<mpsc::Receiver<Message<QueuedRead>>>>;
 
-/// Runs reads until the queue is closed and empty. A read that panics fails alone: its caller's
-/// answer is dropped.
+/// Runs reads until the queue is closed and empty. A read that panics fails alone.
 pub(super) fn run(conn: SqliteConnection, queue: &SharedQueue) {
     let mut conn = Conn::Sqlite(conn);
-    let driver = Driver::new();
+    let executor = ThreadExecutor::new();
     loop {
         match next(queue) {
             Some(QueuedRead { mut job, .. }) => {
-                driver.run(guarded(job.run(&mut conn)));
+                executor.run(guarded(job.run(&mut conn)));
                 job.answer(None);
             }
             None => return,
@@ -29,14 +28,14 @@ pub(super) fn run(conn: SqliteConnection, queue: &SharedQueue) {
     }
 }
 
-/// Waits for the next read; none when the queue is closed and empty.
+/// Waits for the next read; `None` when the queue is closed and empty.
 fn next(queue: &SharedQueue) -> Option<QueuedRead> {
-    // A panic of another reader cannot leave a receiver half-way.
+    // A panic of another reader cannot leave the receiver inconsistent.
     let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         match queue.blocking_recv()? {
             Message::Job(read) => return Some(read),
-            // Under the same lock: with it given back, another reader would wait on a queue that
+            // Closes under the same lock: otherwise another reader would wait on a queue that
             // nobody can close.
             Message::Close => queue.close(),
         }

@@ -1,10 +1,5 @@
 //! Reviews: insert, list.
 
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
-
 use diesel::{ExpressionMethods, NullableExpressionMethods, QueryDsl, QueryResult};
 
 use crate::model::{ProductId, Review, ReviewId, Timestamp, User};
@@ -12,7 +7,7 @@ use crate::schema::{reviews, users};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// A review to be.
+/// A review to insert.
 pub struct NewReview {
     pub product_id: ProductId,
     pub author: User,
@@ -21,16 +16,15 @@ pub struct NewReview {
     pub comment: Option<String>,
 }
 
-/// Which reviews of one product, and how many.
-pub struct Page {
+/// A page of a product's reviews.
+pub struct ReviewPage {
     pub product_id: ProductId,
-    /// Only those written before this one.
+    /// Only reviews written before this one.
     pub before: Option<ReviewId>,
     pub limit: i64,
 }
 
-/// Adds a review. A product that does not exist is a [missing
-/// reference](crate::store::is_missing_reference).
+/// Adds a review. A missing product is a [missing reference](crate::store::is_missing_reference).
 pub async fn insert(tx: &mut Tx, new: NewReview) -> QueryResult<Review> {
     let created_at = Timestamp::now();
     let NewReview { product_id, author, rating, comment } = new;
@@ -41,7 +35,10 @@ pub async fn insert(tx: &mut Tx, new: NewReview) -> QueryResult<Review> {
         reviews::comment.eq(comment.as_deref()),
         reviews::created_at.eq(created_at),
     );
-    let id = query!(tx.conn(), c => diesel::insert_into(reviews::table).values(row).returning(reviews::id).get_result(c))?;
+    let id = query!(tx.conn(), |c| diesel::insert_into(reviews::table)
+        .values(row)
+        .returning(reviews::id)
+        .get_result(c))?;
     Ok(Review {
         id,
         product_id,
@@ -54,7 +51,7 @@ pub async fn insert(tx: &mut Tx, new: NewReview) -> QueryResult<Review> {
 }
 
 /// A page of a product's reviews with their authors' names, newest first, in one query.
-pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<Review>> {
+pub async fn list(conn: &mut Conn, page: &ReviewPage) -> QueryResult<Vec<Review>> {
     let older = reviews::id.lt(page.before.unwrap_or(ReviewId(i64::MAX)));
     let columns = (
         reviews::id,
@@ -65,7 +62,7 @@ pub async fn list(conn: &mut Conn, page: &Page) -> QueryResult<Vec<Review>> {
         reviews::comment,
         reviews::created_at,
     );
-    query!(conn, c => {
+    query!(conn, |c| {
         reviews::table
             .left_join(users::table)
             .filter(reviews::product_id.eq(page.product_id))

@@ -1,6 +1,4 @@
-//! Sessions that can be resumed: one row each, and the rooms that it has joined by itself.
-
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does")]
+//! Sessions that can be resumed: one row each, and the rooms that they entered on their own.
 
 use diesel::dsl::exists;
 use diesel::{
@@ -13,46 +11,59 @@ use crate::schema::{session_rooms, sessions};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx, events, tokens};
 
-/// Rooms that a session has left and that are remembered.
+/// Left rooms remembered per session.
 const REMEMBERED: i64 = 64;
 
-/// One stay of a session.
-pub struct Stay<'a> {
+/// A session during one connection. `connection_no` counts how often the session was resumed, and
+/// guards against a late end of an earlier connection.
+pub struct SessionConnection<'a> {
     pub sid: &'a str,
     pub namespace: &'a str,
     pub user: UserId,
-    pub attachment: i64,
+    pub connection_no: i64,
 }
 
-/// Adds a session. One of a user who is gone is not added.
-pub async fn open(tx: &mut Tx, stay: &Stay<'_>) -> QueryResult<()> {
-    let Some(generation) = tokens::generation(tx.conn(), stay.user).await? else { return Ok(()) };
+/// Adds a session, unless its user has been removed.
+pub async fn open(tx: &mut Tx, connection: &SessionConnection<'_>) -> QueryResult<()> {
+    let Some(generation) = tokens::generation(tx.conn(), connection.user).await? else {
+        return Ok(());
+    };
     let row = (
-        sessions::sid.eq(stay.sid),
-        sessions::namespace.eq(stay.namespace),
-        sessions::user_id.eq(stay.user),
-        sessions::attachment.eq(stay.attachment),
+        sessions::sid.eq(connection.sid),
+        sessions::namespace.eq(connection.namespace),
+        sessions::user_id.eq(connection.user),
+        sessions::connection_no.eq(connection.connection_no),
         sessions::token_generation.eq(generation),
     );
-    query!(tx.conn(), c => diesel::insert_into(sessions::table).values(row).on_conflict_do_nothing().execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::insert_into(sessions::table)
+        .values(row)
+        .on_conflict_do_nothing()
+        .execute(c))
+    .map(|_| ())
 }
 
-/// Begins another stay of a session that is open, or was lost after `since`; not of one that began
-/// before all of its user's tokens ended. Gives what its client surely has, if anything.
+/// Resumes a session that is open, or was lost after `since`, unless all tokens of its user have
+/// ended since it began. Returns `None` if it cannot be resumed, else the position that its client
+/// has surely received, if known.
 pub async fn reopen(
     tx: &mut Tx,
-    stay: &Stay<'_>,
+    connection: &SessionConnection<'_>,
     since: Timestamp,
 ) -> QueryResult<Option<Option<LogPosition>>> {
-    let Some(generation) = tokens::generation(tx.conn(), stay.user).await? else { return Ok(None) };
-    let confirmed: Option<(Option<Epoch>, Option<EventId>)> = query!(tx.conn(), c => {
+    let Some(generation) = tokens::generation(tx.conn(), connection.user).await? else {
+        return Ok(None);
+    };
+    let confirmed: Option<(Option<Epoch>, Option<EventId>)> = query!(tx.conn(), |c| {
         let own = sessions::table
-            .find(stay.sid)
-            .filter(sessions::namespace.eq(stay.namespace))
-            .filter(sessions::user_id.eq(stay.user))
+            .find(connection.sid)
+            .filter(sessions::namespace.eq(connection.namespace))
+            .filter(sessions::user_id.eq(connection.user))
             .filter(sessions::token_generation.eq(generation))
             .filter(sessions::closed_at.is_null().or(sessions::closed_at.gt(since)));
-        let again = (sessions::attachment.eq(stay.attachment), sessions::closed_at.eq(None::<Timestamp>));
+        let again = (
+            sessions::connection_no.eq(connection.connection_no),
+            sessions::closed_at.eq(None::<Timestamp>),
+        );
         let confirmed = (sessions::confirmed_epoch, sessions::confirmed_id);
         diesel::update(own).set(again).returning(confirmed).get_result(c)
     })
@@ -60,8 +71,8 @@ pub async fn reopen(
     Ok(confirmed.map(|(epoch, id)| epoch.zip(id).map(|(epoch, id)| LogPosition { epoch, id })))
 }
 
-/// A room that a session has joined by itself: for the events behind `since` and, once it has left,
-/// up to `until`.
+/// A room that a session entered on its own: the session gets the events after `since` and, once it
+/// has left, up to `until`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable)]
 pub struct SessionRoom {
     pub room: String,
@@ -69,103 +80,131 @@ pub struct SessionRoom {
     pub until: Option<EventId>,
 }
 
-/// The rooms that the session has joined by itself, and left too.
+/// The rooms that the session entered on its own, including those it has left.
 pub async fn rooms(conn: &mut Conn, sid: &str) -> QueryResult<Vec<SessionRoom>> {
     let columns = (session_rooms::room, session_rooms::since, session_rooms::until);
-    query!(conn, c => session_rooms::table.filter(session_rooms::sid.eq(sid)).select(columns).load(c))
+    query!(conn, |c| session_rooms::table
+        .filter(session_rooms::sid.eq(sid))
+        .select(columns)
+        .load(c))
 }
 
-/// That stay's line was lost; the client surely has what is up to `confirmed`.
+/// Notes that this connection was lost, and the position that the client has surely received.
 pub async fn close(
     tx: &mut Tx,
     sid: &str,
-    attachment: i64,
+    connection_no: i64,
     confirmed: Option<LogPosition>,
 ) -> QueryResult<()> {
-    query!(tx.conn(), c => {
-        let own = sessions::table.find(sid).filter(sessions::attachment.eq(attachment));
+    query!(tx.conn(), |c| {
+        let own = sessions::table.find(sid).filter(sessions::connection_no.eq(connection_no));
         diesel::update(own).set(sessions::closed_at.eq(Timestamp::now())).execute(c)
     })?;
     let Some(LogPosition { epoch, id }) = confirmed else { return Ok(()) };
-    query!(tx.conn(), c => {
-        let own = sessions::table.find(sid).filter(sessions::attachment.eq(attachment));
-        diesel::update(own).set((sessions::confirmed_epoch.eq(epoch), sessions::confirmed_id.eq(id))).execute(c)
+    query!(tx.conn(), |c| {
+        let own = sessions::table.find(sid).filter(sessions::connection_no.eq(connection_no));
+        diesel::update(own)
+            .set((sessions::confirmed_epoch.eq(epoch), sessions::confirmed_id.eq(id)))
+            .execute(c)
     })
     .map(|_| ())
 }
 
-/// That stay ended for good, and the session with it.
-pub async fn end(tx: &mut Tx, sid: &str, attachment: i64) -> QueryResult<()> {
-    let own = sessions::table.find(sid).filter(sessions::attachment.eq(attachment));
-    query!(tx.conn(), c => diesel::delete(own).execute(c)).map(|_| ())
+/// Removes a session that ended for good.
+pub async fn end(tx: &mut Tx, sid: &str, connection_no: i64) -> QueryResult<()> {
+    let own = sessions::table.find(sid).filter(sessions::connection_no.eq(connection_no));
+    query!(tx.conn(), |c| diesel::delete(own).execute(c)).map(|_| ())
 }
 
-/// Whatever is open was open when the server died: its time runs from now.
+/// Closes all sessions that were open when the server died: their time to resume runs from now.
 pub async fn close_all(tx: &mut Tx) -> QueryResult<()> {
     let open = sessions::table.filter(sessions::closed_at.is_null());
-    query!(tx.conn(), c => diesel::update(open).set(sessions::closed_at.eq(Timestamp::now())).execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::update(open)
+        .set(sessions::closed_at.eq(Timestamp::now()))
+        .execute(c))
+    .map(|_| ())
 }
 
-/// Forgets at most `most` sessions that were lost before `since`. How many it were.
+/// Removes at most `most` sessions that were lost before `since`. Returns their number.
 pub async fn purge(tx: &mut Tx, since: Timestamp, most: i64) -> QueryResult<usize> {
-    let old: Vec<String> = query!(tx.conn(), c => {
-        sessions::table.filter(sessions::closed_at.lt(since)).order(sessions::closed_at).select(sessions::sid).limit(most).load(c)
+    let old: Vec<String> = query!(tx.conn(), |c| {
+        sessions::table
+            .filter(sessions::closed_at.lt(since))
+            .order(sessions::closed_at)
+            .select(sessions::sid)
+            .limit(most)
+            .load(c)
     })?;
-    query!(tx.conn(), c => diesel::delete(sessions::table.filter(sessions::sid.eq_any(&old))).execute(c))
+    query!(tx.conn(), |c| diesel::delete(sessions::table.filter(sessions::sid.eq_any(&old)))
+        .execute(c))
 }
 
-/// That stay of the session is in the room from here on. Nothing happens when it is over.
-pub async fn join(tx: &mut Tx, sid: &str, attachment: i64, room: &str) -> QueryResult<()> {
-    if !is_current(tx, sid, attachment).await? {
+/// Notes that the session is in the room from here on. Does nothing if this connection is not its
+/// current one.
+pub async fn join(tx: &mut Tx, sid: &str, connection_no: i64, room: &str) -> QueryResult<()> {
+    if !is_current(tx, sid, connection_no).await? {
         return Ok(());
     }
     let head = events::head(tx).await?;
     let row =
         (session_rooms::sid.eq(sid), session_rooms::room.eq(room), session_rooms::since.eq(head));
-    let added = query!(tx.conn(), c => diesel::insert_into(session_rooms::table).values(row).on_conflict_do_nothing().execute(c))?;
+    let added = query!(tx.conn(), |c| diesel::insert_into(session_rooms::table)
+        .values(row)
+        .on_conflict_do_nothing()
+        .execute(c))?;
     if added == 0 {
-        // It may have been there before; one that is there stays as it is.
+        // The session may have been in the room before; a membership that has not ended stays as it
+        // is.
         let again = (session_rooms::since.eq(head), session_rooms::until.eq(None::<EventId>));
         let left =
             session_rooms::table.find((sid, room)).filter(session_rooms::until.is_not_null());
-        query!(tx.conn(), c => diesel::update(left).set(again).execute(c))?;
+        query!(tx.conn(), |c| diesel::update(left).set(again).execute(c))?;
     }
     Ok(())
 }
 
-/// That stay of the session is out of the room from here on. What it was not to hear while it was
-/// there is remembered, for so many rooms.
-pub async fn leave(tx: &mut Tx, sid: &str, attachment: i64, room: &str) -> QueryResult<()> {
-    if !is_current(tx, sid, attachment).await? {
+/// Notes that the session has left the room here. The last left rooms are remembered, so that
+/// events which excluded the room while the session was in it stay excluded.
+pub async fn leave(tx: &mut Tx, sid: &str, connection_no: i64, room: &str) -> QueryResult<()> {
+    if !is_current(tx, sid, connection_no).await? {
         return Ok(());
     }
     let head = events::head(tx).await?;
     let own = session_rooms::table.find((sid, room)).filter(session_rooms::until.is_null());
-    query!(tx.conn(), c => diesel::update(own).set(session_rooms::until.eq(head)).execute(c))?;
-    let first_too_many: Option<Option<EventId>> = query!(tx.conn(), c => {
-        let left = session_rooms::table.filter(session_rooms::sid.eq(sid)).filter(session_rooms::until.is_not_null());
-        left.select(session_rooms::until).order(session_rooms::until.desc()).offset(REMEMBERED).first(c)
+    query!(tx.conn(), |c| diesel::update(own).set(session_rooms::until.eq(head)).execute(c))?;
+    let first_too_many: Option<Option<EventId>> = query!(tx.conn(), |c| {
+        let left = session_rooms::table
+            .filter(session_rooms::sid.eq(sid))
+            .filter(session_rooms::until.is_not_null());
+        left.select(session_rooms::until)
+            .order(session_rooms::until.desc())
+            .offset(REMEMBERED)
+            .first(c)
     })
     .optional()?;
     let Some(until) = first_too_many.flatten() else { return Ok(()) };
     let too_many = session_rooms::table
         .filter(session_rooms::sid.eq(sid))
         .filter(session_rooms::until.le(until));
-    query!(tx.conn(), c => diesel::delete(too_many).execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::delete(too_many).execute(c)).map(|_| ())
 }
 
-async fn is_current(tx: &mut Tx, sid: &str, attachment: i64) -> QueryResult<bool> {
-    let current = sessions::table.find(sid).filter(sessions::attachment.eq(attachment));
-    query!(tx.conn(), c => diesel::select(exists(current)).get_result(c))
+async fn is_current(tx: &mut Tx, sid: &str, connection_no: i64) -> QueryResult<bool> {
+    let current = sessions::table.find(sid).filter(sessions::connection_no.eq(connection_no));
+    query!(tx.conn(), |c| diesel::select(exists(current)).get_result(c))
 }
 
-/// All sessions of that user are out of that room from here on.
-pub async fn put_out(tx: &mut Tx, user: UserId, room: &str) -> QueryResult<()> {
+/// Ends the membership of all sessions of that user in that room here.
+pub async fn remove_user_from_room(tx: &mut Tx, user: UserId, room: &str) -> QueryResult<()> {
     let head = events::head(tx).await?;
-    query!(tx.conn(), c => {
+    query!(tx.conn(), |c| {
         let own = sessions::table.filter(sessions::user_id.eq(user)).select(sessions::sid);
-        let there = session_rooms::table.filter(session_rooms::room.eq(room)).filter(session_rooms::until.is_null());
-        diesel::update(there.filter(session_rooms::sid.eq_any(own))).set(session_rooms::until.eq(head)).execute(c)
+        let there = session_rooms::table
+            .filter(session_rooms::room.eq(room))
+            .filter(session_rooms::until.is_null());
+        diesel::update(there.filter(session_rooms::sid.eq_any(own)))
+            .set(session_rooms::until.eq(head))
+            .execute(c)
     })
     .map(|_| ())
 }

@@ -1,6 +1,4 @@
-//! Tokens that ended ahead of their time: one by its digest, or all of a user's by its generation.
-
-#![expect(clippy::missing_errors_doc, reason = "queries fail as the database does")]
+//! Tokens that ended before they expire: one by its digest, or all of a user's by their generation.
 
 use std::time::Duration;
 
@@ -18,99 +16,125 @@ use crate::store::conn::query;
 use crate::store::users::Account;
 use crate::store::{Conn, Tx};
 
-/// How long an end is kept that is not asked for by a token: all servers have seen it by then.
-const SEEN: Duration = Duration::from_secs(60 * 60);
-/// Ends that are read at once, the latest.
-const MOST: i64 = 10_000;
+/// How long an end is kept after it stops mattering to a token: every server has seen it by then.
+const KEPT_AFTER: Duration = Duration::from_secs(60 * 60);
+/// Ends read at once at most, the latest ones.
+const MAX_ENDS: i64 = 10_000;
 
-/// How things stand with a user's tokens.
-pub struct Standing {
+/// The state of a user's tokens.
+pub struct TokenStatus {
     pub user: UserId,
-    /// The generation of a token that is made now.
+    /// The generation of tokens made now.
     pub generation: i64,
-    /// When all of them ended the last time; of an identity that was another user's before, also
-    /// those of that time.
+    /// When all of them ended last. For an identity that belonged to another user before, also when
+    /// that user's ended.
     pub ended_at: Option<Timestamp>,
-    /// The token that was asked about has ended by itself.
+    /// The token in question has ended by itself.
     pub has_ended: bool,
 }
 
-/// How things stand with the tokens of whoever that is, and with this one. `None`: there is no such
-/// user.
-pub async fn standing(
+/// The state of the holder's tokens, and of this one. `None` if there is no such user.
+pub async fn token_status(
     conn: &mut Conn,
     holder: &Holder,
     token: &TokenId,
-) -> QueryResult<Option<Standing>> {
+) -> QueryResult<Option<TokenStatus>> {
     type Row = (UserId, i64, Option<Timestamp>, bool, Option<Timestamp>);
-    let row: Option<Row> = query!(conn, c => {
+    let row: Option<Row> = query!(conn, |c| {
         let ended = exists(token_ends::table.filter(token_ends::digest.eq(token.0.as_slice())));
         let all = (users::token_generation, users::tokens_ended_at);
         match holder {
             Holder::User(user) => {
-                let columns = (users::id, all.0, all.1, ended, None::<Timestamp>.into_sql::<Nullable<diesel::sql_types::Timestamp>>());
+                let columns = (
+                    users::id,
+                    all.0,
+                    all.1,
+                    ended,
+                    None::<Timestamp>.into_sql::<Nullable<diesel::sql_types::Timestamp>>(),
+                );
                 users::table.find(user).select(columns).first(c)
             }
             Holder::Outside(outsider) => {
                 let name = (outsider.id.issuer(), outsider.id.subject());
-                let before = identity_ends::table.find(name).select(identity_ends::ended_at.nullable()).single_value();
-                identities::table.find(name).inner_join(users::table).select((users::id, all.0, all.1, ended, before)).first(c)
+                let before = identity_ends::table
+                    .find(name)
+                    .select(identity_ends::ended_at.nullable())
+                    .single_value();
+                identities::table
+                    .find(name)
+                    .inner_join(users::table)
+                    .select((users::id, all.0, all.1, ended, before))
+                    .first(c)
             }
         }
     })
     .optional()?;
-    let standing = |(user, generation, ended_at, has_ended, before): Row| Standing {
+    let status = |(user, generation, ended_at, has_ended, before): Row| TokenStatus {
         user,
         generation,
         ended_at: ended_at.max(before),
         has_ended,
     };
-    Ok(row.map(standing))
+    Ok(row.map(status))
 }
 
-/// Whom a token is made for, and its generation: as one read gives them, so that the role is not of
-/// before an end, and the generation of after it.
+/// The user that a token is made for, and its generation, in one read: an end between two reads
+/// would pair an old role with a new generation.
 pub async fn holder(conn: &mut Conn, user: UserId) -> QueryResult<Option<(User, i64)>> {
-    query!(conn, c => users::table.find(user).select((User::as_select(), users::token_generation)).first(c)).optional()
+    query!(conn, |c| users::table
+        .find(user)
+        .select((User::as_select(), users::token_generation))
+        .first(c))
+    .optional()
 }
 
-/// The generation of a user's token that is made now.
+/// The generation of a user's tokens made now.
 pub async fn generation(conn: &mut Conn, user: UserId) -> QueryResult<Option<i64>> {
-    query!(conn, c => users::table.find(user).select(users::token_generation).first(c)).optional()
+    query!(conn, |c| users::table.find(user).select(users::token_generation).first(c)).optional()
 }
 
-/// Ends one token, which would be good until then by the clock of whoever asks; some are late.
-/// Again it changes nothing.
+/// Ends one token, which expires at `until` by the clock of the server that checks it. A second
+/// call changes nothing.
 pub async fn end(tx: &mut Tx, user: UserId, token: &TokenId, until: Timestamp) -> QueryResult<()> {
     let row = (
         token_ends::user_id.eq(user),
         token_ends::digest.eq(token.0.as_slice()),
         token_ends::ended_at.eq(Timestamp::now()),
-        token_ends::keep_until.eq(until.after(SEEN)),
+        token_ends::keep_until.eq(until.after(KEPT_AFTER)),
     );
-    query!(tx.conn(), c => diesel::insert_into(token_ends::table).values(row).on_conflict_do_nothing().execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::insert_into(token_ends::table)
+        .values(row)
+        .on_conflict_do_nothing()
+        .execute(c))
+    .map(|_| ())
 }
 
-/// Ends all tokens of a user. `None`: there is no such user.
+/// Ends all tokens of a user. `None` if there is no such user.
 pub async fn end_all(tx: &mut Tx, account: &Account) -> QueryResult<Option<(User, Ended)>> {
     let Some(user) = super::users::find(tx.conn(), account).await? else { return Ok(None) };
     let now = Timestamp::now();
-    let raised: Option<i64> = query!(tx.conn(), c => {
-        let raise = (users::token_generation.eq(users::token_generation + 1), users::tokens_ended_at.eq(now));
-        diesel::update(users::table.find(user.id)).set(raise).returning(users::token_generation).get_result(c)
+    let raised: Option<i64> = query!(tx.conn(), |c| {
+        let raise = (
+            users::token_generation.eq(users::token_generation + 1),
+            users::tokens_ended_at.eq(now),
+        );
+        diesel::update(users::table.find(user.id))
+            .set(raise)
+            .returning(users::token_generation)
+            .get_result(c)
     })
     .optional()?;
     let Some(generation) = raised else { return Ok(None) };
-    note(tx, user.id, Some(generation), now).await?;
+    insert_end(tx, user.id, Some(generation), now).await?;
     Ok(Some((user, Ended::Before { generation, at: now })))
 }
 
-/// All tokens of a user who has been removed have ended.
+/// Ends all tokens of a user who has been removed.
 pub async fn end_removed(tx: &mut Tx, user: UserId) -> QueryResult<()> {
-    note(tx, user, None, Timestamp::now()).await
+    insert_end(tx, user, None, Timestamp::now()).await
 }
 
-async fn note(
+async fn insert_end(
     tx: &mut Tx,
     user: UserId,
     generation: Option<i64>,
@@ -120,18 +144,23 @@ async fn note(
         token_ends::user_id.eq(user),
         token_ends::generation.eq(generation),
         token_ends::ended_at.eq(now),
-        token_ends::keep_until.eq(now.after(SEEN)),
+        token_ends::keep_until.eq(now.after(KEPT_AFTER)),
     );
-    query!(tx.conn(), c => diesel::insert_into(token_ends::table).values(row).execute(c))
-        .map(|_| ())
+    query!(tx.conn(), |c| diesel::insert_into(token_ends::table).values(row).execute(c)).map(|_| ())
 }
 
-/// What has ended since then.
+/// The ends since that moment.
 pub async fn since(conn: &mut Conn, moment: Timestamp) -> QueryResult<Vec<(UserId, Ended)>> {
     type Row = (UserId, Option<Vec<u8>>, Option<i64>, Timestamp);
-    let rows: Vec<Row> = query!(conn, c => {
-        let columns = (token_ends::user_id, token_ends::digest, token_ends::generation, token_ends::ended_at);
-        token_ends::table.filter(token_ends::ended_at.gt(moment)).order(token_ends::ended_at.desc()).select(columns).limit(MOST).load(c)
+    let rows: Vec<Row> = query!(conn, |c| {
+        let columns =
+            (token_ends::user_id, token_ends::digest, token_ends::generation, token_ends::ended_at);
+        token_ends::table
+            .filter(token_ends::ended_at.gt(moment))
+            .order(token_ends::ended_at.desc())
+            .select(columns)
+            .limit(MAX_ENDS)
+            .load(c)
     })?;
     let ended = |(user, digest, generation, at): Row| match (digest, generation) {
         (Some(digest), _) => Some((user, Ended::One(TokenId(digest.try_into().ok()?)))),
@@ -141,11 +170,12 @@ pub async fn since(conn: &mut Conn, moment: Timestamp) -> QueryResult<Vec<(UserI
     Ok(rows.into_iter().filter_map(ended).collect())
 }
 
-/// Forgets at most `most` ends that nobody asks for any more. How many it were.
+/// Removes at most `most` ends that no check needs any more. Returns their number.
 pub async fn purge(tx: &mut Tx, most: i64) -> QueryResult<usize> {
-    let old: Vec<i64> = query!(tx.conn(), c => {
+    let old: Vec<i64> = query!(tx.conn(), |c| {
         let old = token_ends::table.filter(token_ends::keep_until.lt(Timestamp::now()));
         old.order(token_ends::keep_until).select(token_ends::id).limit(most).load(c)
     })?;
-    query!(tx.conn(), c => diesel::delete(token_ends::table.filter(token_ends::id.eq_any(&old))).execute(c))
+    query!(tx.conn(), |c| diesel::delete(token_ends::table.filter(token_ends::id.eq_any(&old)))
+        .execute(c))
 }

@@ -1,4 +1,4 @@
-//! A write in progress: its connection, and what will follow its commit.
+//! A write in progress: its connection, and the steps that follow its commit.
 
 use crate::event::NewEvent;
 use crate::store::Conn;
@@ -6,17 +6,17 @@ use crate::store::Conn;
 /// What a write's closure works on. Store functions that change rows take it, so none of them can
 /// run outside a transaction.
 ///
-/// It cannot be committed from here: when the closure gives `Ok`, whoever runs it appends the
-/// events to the log and commits; on `Err` it is as if nothing had been done.
+/// It cannot be committed from here: when the closure returns `Ok`, its caller appends the events
+/// to the log and commits; on `Err` everything is rolled back.
 pub struct Tx {
     pub(super) conn: Conn,
     pub(super) steps: Vec<Step<NewEvent>>,
 }
 
-/// What follows a commit, one after another.
+/// A step that follows a commit; steps keep their order.
 pub(super) enum Step<E> {
     Event(E),
-    Then(Box<dyn FnOnce() + Send>),
+    AfterCommit(Box<dyn FnOnce() + Send>),
 }
 
 impl Tx {
@@ -29,18 +29,17 @@ impl Tx {
         &mut self.conn
     }
 
-    /// Has the event announced after the commit, and unless it is ephemeral stored with this
-    /// transaction.
+    /// Announces the event after the commit. A stored event is part of this transaction.
     ///
-    /// It gets its id at the end: only there is the order of commits known, on both databases.
+    /// It gets its id at the end, where the order of commits is known, on both databases.
     pub fn emit(&mut self, event: NewEvent) {
         self.steps.push(Step::Event(event));
     }
 
-    /// Has this run after the commit in its place among all events, this write's and others':
-    /// behind those that are announced before, ahead of those that come later. For what must not be
-    /// overtaken, such as who may no longer hear a room. It must not wait.
-    pub fn after_commit(&mut self, then: impl FnOnce() + Send + 'static) {
-        self.steps.push(Step::Then(Box::new(then)));
+    /// Runs `action` after the commit, in its position among all events, of this write and of
+    /// others: after those announced earlier, before later ones. For what must not be overtaken,
+    /// such as a removal from a room. It must not wait.
+    pub fn after_commit(&mut self, action: impl FnOnce() + Send + 'static) {
+        self.steps.push(Step::AfterCommit(Box::new(action)));
     }
 }

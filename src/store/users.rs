@@ -1,10 +1,5 @@
 //! Users: insert, by id, by e-mail, list, change, delete.
 
-#![expect(
-    clippy::missing_errors_doc,
-    reason = "queries fail as the database does; what a caller can meet beyond that is in their docs"
-)]
-
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
 use crate::model::{Role, Timestamp, User, UserId};
@@ -12,11 +7,11 @@ use crate::schema::users;
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
-/// A user to be. The e-mail is kept as given and unique without regard to case.
+/// A user to insert. The e-mail is kept as given, and is unique without regard to case.
 pub struct NewUser<'a> {
     pub email: &'a str,
     pub name: &'a str,
-    /// In PHC form; never leaves this module but through [`Credentials`].
+    /// In PHC form; leaves this module only in [`Credentials`].
     pub password_hash: &'a str,
     pub role: Role,
 }
@@ -25,11 +20,11 @@ pub struct NewUser<'a> {
 pub struct Credentials {
     pub user: User,
     pub password_hash: String,
-    /// Of the tokens that are made now.
+    /// The generation of tokens made now.
     pub token_generation: i64,
 }
 
-/// By what an account is named.
+/// How an account is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Account {
     Id(UserId),
@@ -48,7 +43,10 @@ pub async fn insert(tx: &mut Tx, new: &NewUser<'_>) -> QueryResult<User> {
         users::role.eq(new.role),
         users::created_at.eq(now),
     );
-    let id = query!(tx.conn(), c => diesel::insert_into(users::table).values(row).returning(users::id).get_result(c))?;
+    let id = query!(tx.conn(), |c| diesel::insert_into(users::table)
+        .values(row)
+        .returning(users::id)
+        .get_result(c))?;
     Ok(User {
         id,
         email: new.email.to_owned(),
@@ -60,15 +58,15 @@ pub async fn insert(tx: &mut Tx, new: &NewUser<'_>) -> QueryResult<User> {
 
 /// The user with that id.
 pub async fn by_id(conn: &mut Conn, id: UserId) -> QueryResult<Option<User>> {
-    query!(conn, c => users::table.find(id).select(User::as_select()).first(c)).optional()
+    query!(conn, |c| users::table.find(id).select(User::as_select()).first(c)).optional()
 }
 
-/// The user with that e-mail, in any case, and the hash of the password.
+/// The user with that e-mail, in any case, with the password's hash.
 pub async fn credentials_by_email(
     conn: &mut Conn,
     email: &str,
 ) -> QueryResult<Option<Credentials>> {
-    let row: Option<(User, String, i64)> = query!(conn, c => {
+    let row: Option<(User, String, i64)> = query!(conn, |c| {
         let columns = (User::as_select(), users::password_hash, users::token_generation);
         users::table.filter(users::email_key.eq(email_key(email))).select(columns).first(c)
     })
@@ -80,7 +78,7 @@ pub async fn credentials_by_email(
     }))
 }
 
-/// That account's user.
+/// The user of that account.
 pub async fn find(conn: &mut Conn, account: &Account) -> QueryResult<Option<User>> {
     match account {
         Account::Id(id) => by_id(conn, *id).await,
@@ -90,31 +88,43 @@ pub async fn find(conn: &mut Conn, account: &Account) -> QueryResult<Option<User
     }
 }
 
-/// Gives a user another password, in PHC form.
+/// Sets a user's password, in PHC form.
 pub async fn set_password(tx: &mut Tx, id: UserId, password_hash: &str) -> QueryResult<()> {
     let set = users::password_hash.eq(password_hash);
-    query!(tx.conn(), c => diesel::update(users::table.find(id)).set(set).execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::update(users::table.find(id)).set(set).execute(c)).map(|_| ())
 }
 
-/// Gives a user another role.
+/// Sets a user's role.
 pub async fn set_role(tx: &mut Tx, id: UserId, role: Role) -> QueryResult<()> {
-    query!(tx.conn(), c => diesel::update(users::table.find(id)).set(users::role.eq(role)).execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::update(users::table.find(id))
+        .set(users::role.eq(role))
+        .execute(c))
+    .map(|_| ())
 }
 
-/// Removes a user, with all that belongs to nobody else.
+/// Removes a user, with everything that belongs to nobody else.
 pub async fn delete(tx: &mut Tx, id: UserId) -> QueryResult<()> {
-    query!(tx.conn(), c => diesel::delete(users::table.find(id)).execute(c)).map(|_| ())
+    query!(tx.conn(), |c| diesel::delete(users::table.find(id)).execute(c)).map(|_| ())
 }
 
-/// Those of the ids that are users', ascending.
+/// The ids of existing users among these, ascending.
 pub async fn existing(conn: &mut Conn, ids: &[UserId]) -> QueryResult<Vec<UserId>> {
-    query!(conn, c => users::table.filter(users::id.eq_any(ids)).order(users::id).select(users::id).load(c))
+    query!(conn, |c| users::table
+        .filter(users::id.eq_any(ids))
+        .order(users::id)
+        .select(users::id)
+        .load(c))
 }
 
-/// A page of users by ascending id, from behind `after`.
+/// A page of users by ascending id, after `after`.
 pub async fn list(conn: &mut Conn, after: Option<UserId>, limit: i64) -> QueryResult<Vec<User>> {
     let after = after.unwrap_or(UserId(0));
-    query!(conn, c => users::table.filter(users::id.gt(after)).order(users::id).limit(limit).select(User::as_select()).load(c))
+    query!(conn, |c| users::table
+        .filter(users::id.gt(after))
+        .order(users::id)
+        .limit(limit)
+        .select(User::as_select())
+        .load(c))
 }
 
 /// E-mails that differ in case only are one account.

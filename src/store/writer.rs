@@ -1,9 +1,9 @@
 //! SQLite's writer: one thread, one connection, group commit.
 //!
-//! It takes all waiting writes into one transaction, a savepoint each, appends their events to the
-//! log, commits once, publishes, and lets everyone be answered. So log order is publish order by
-//! construction, and the disk is flushed once for many. A write that fails or panics loses its own
-//! savepoint only; a commit that fails fails all of its batch, and nothing of it is announced.
+//! It runs all waiting writes in one transaction, a savepoint each, appends their events to the
+//! log, commits once, publishes, and answers every caller. So log order is publish order by
+//! construction, and the disk is flushed once for many. A write that fails or panics loses only its
+//! own savepoint; a commit that fails fails its whole batch, and nothing of it is announced.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,20 +15,20 @@ use tokio::sync::mpsc;
 
 use crate::error::Error;
 use crate::model::Epoch;
-use crate::store::conn::{Conn, Driver, guarded};
+use crate::store::conn::{Conn, ThreadExecutor, guarded};
 use crate::store::fault::BUSY;
 use crate::store::job::{Message, QueuedWrite, WriteJob};
 use crate::store::tx::Step;
-use crate::store::{Committed, CommittedEvent, Publisher, Ticket, Tx, events};
+use crate::store::{BudgetPermit, Committed, CommittedEvent, Publisher, Tx, events};
 
 /// Writes in one transaction at most.
 const MAX_BATCH: usize = 256;
-/// A batch takes no further write after this long, so that the first of it does not wait for a
-/// whole crowd.
+/// A batch accepts no further write after this long, so that its first caller does not wait for all
+/// others.
 const MAX_BATCH_TIME: Duration = Duration::from_millis(5);
 
-/// Statements without values. Prepared once and kept like any query, where `batch_execute` would
-/// parse them each time.
+/// Statements without values. diesel prepares them once; `batch_execute` would parse them each
+/// time.
 macro_rules! statement {
     ($name:ident, $sql:literal) => {
         #[derive(QueryId)]
@@ -45,7 +45,7 @@ macro_rules! statement {
     };
 }
 
-// IMMEDIATE takes the write lock at once: waiting for another process happens here, and never in
+// IMMEDIATE takes the write lock at once: any wait for another process happens here, and never in
 // the middle of a job.
 statement!(Begin, "BEGIN IMMEDIATE");
 statement!(Commit, "COMMIT");
@@ -59,55 +59,56 @@ pub(super) struct Writer {
     epoch: Epoch,
     queue: mpsc::Receiver<Message<QueuedWrite>>,
     publisher: Arc<dyn Publisher>,
-    driver: Driver,
+    executor: ThreadExecutor,
 }
 
-/// What has run in the open transaction.
+/// The jobs that have run in the open transaction, with their budget.
 #[derive(Default)]
 struct Batch {
     jobs: Vec<Box<dyn WriteJob>>,
-    tickets: Vec<Ticket>,
+    permits: Vec<BudgetPermit>,
 }
 
 impl Writer {
-    /// To be called on the thread that then calls [`Writer::run`].
+    /// Must be called on the thread that then calls [`Writer::run`].
     pub(super) fn new(
         conn: Conn,
         epoch: Epoch,
         queue: mpsc::Receiver<Message<QueuedWrite>>,
         publisher: Arc<dyn Publisher>,
     ) -> Self {
-        Self { tx: Tx::new(conn), epoch, queue, publisher, driver: Driver::new() }
+        Self { tx: Tx::new(conn), epoch, queue, publisher, executor: ThreadExecutor::new() }
     }
 
-    /// Until the queue is closed and empty.
+    /// Runs until the queue is closed and empty.
     pub(super) fn run(mut self) {
         while let Some(message) = self.queue.blocking_recv() {
             match message {
                 Message::Close => self.queue.close(),
-                Message::Job(first) => self.batch(first),
+                Message::Job(first) => self.run_batch(first),
             }
         }
     }
 
-    fn batch(&mut self, first: QueuedWrite) {
+    fn run_batch(&mut self, first: QueuedWrite) {
         if let Err(error) = self.execute(Begin) {
-            tracing::warn!(%error, "no transaction could be begun");
+            tracing::warn!(%error, "cannot begin a transaction");
             first.job.answer(Some(Error::Unavailable(BUSY)));
-            // Who waits behind it would wait as long again, one after another.
-            while let Some(write) = self.waiting() {
+            // Every queued write would wait as long again, one after another.
+            while let Some(write) = self.next_queued() {
                 write.job.answer(Some(Error::Unavailable(BUSY)));
             }
             return;
         }
         let mut batch = Batch::default();
-        let ran = self.run_waiting(first, &mut batch);
-        match ran.and_then(|()| self.seal()) {
+        let ran = self.run_queued(first, &mut batch);
+        match ran.and_then(|()| self.append_and_commit()) {
             Ok(steps) => self.announce(steps, batch),
             Err(error) => {
-                tracing::error!(%error, writes = batch.jobs.len(), "a batch of writes was rolled back");
+                let writes = batch.jobs.len();
+                tracing::error!(%error, writes, "a batch of writes was rolled back");
                 self.tx.steps.clear();
-                // SQLite may have rolled back by itself already; then this fails, and either way no
+                // SQLite may have rolled back by itself; then this fails, and either way no
                 // transaction is open.
                 let _ = self.execute(Rollback);
                 batch.jobs.into_iter().for_each(|job| job.answer(Some(Error::Unavailable(BUSY))));
@@ -115,23 +116,23 @@ impl Writer {
         }
     }
 
-    /// Runs the first write and all that wait behind it, up to the bounds. An error is not a job's
-    /// but the transaction's.
-    fn run_waiting(&mut self, first: QueuedWrite, batch: &mut Batch) -> QueryResult<()> {
+    /// Runs the first write and all that are queued, up to the limits. An error concerns the
+    /// transaction, not a job.
+    fn run_queued(&mut self, first: QueuedWrite, batch: &mut Batch) -> QueryResult<()> {
         let begun = Instant::now();
         let mut next = Some(first);
-        while let Some(QueuedWrite { mut job, ticket, .. }) = next {
+        while let Some(QueuedWrite { mut job, permit, .. }) = next {
             let ran = self.run_job(job.as_mut());
             batch.jobs.push(job);
-            batch.tickets.push(ticket);
+            batch.permits.push(permit);
             ran?;
             let full = batch.jobs.len() >= MAX_BATCH || begun.elapsed() >= MAX_BATCH_TIME;
-            next = if full { None } else { self.waiting() };
+            next = if full { None } else { self.next_queued() };
         }
         Ok(())
     }
 
-    fn waiting(&mut self) -> Option<QueuedWrite> {
+    fn next_queued(&mut self) -> Option<QueuedWrite> {
         match self.queue.try_recv() {
             Ok(Message::Job(write)) => Some(write),
             Ok(Message::Close) => {
@@ -145,7 +146,7 @@ impl Writer {
     fn run_job(&mut self, job: &mut dyn WriteJob) -> QueryResult<()> {
         self.execute(Savepoint)?;
         let mark = self.tx.steps.len();
-        let kept = self.driver.run(guarded(job.run(&mut self.tx))).unwrap_or(false);
+        let kept = self.executor.run(guarded(job.run(&mut self.tx))).unwrap_or(false);
         if !kept {
             self.tx.steps.truncate(mark);
             self.execute(RollbackToSavepoint)?;
@@ -153,21 +154,21 @@ impl Writer {
         self.execute(Release)
     }
 
-    /// The last statements: the log, then the commit.
-    fn seal(&mut self) -> QueryResult<Vec<Step<CommittedEvent>>> {
+    /// Appends to the log, then commits.
+    fn append_and_commit(&mut self) -> QueryResult<Vec<Step<CommittedEvent>>> {
         let new = std::mem::take(&mut self.tx.steps);
-        let stored = self.driver.run(events::append(&mut self.tx.conn, self.epoch, new))?;
+        let stored = self.executor.run(events::append(&mut self.tx.conn, self.epoch, new))?;
         self.execute(Commit)?;
         Ok(stored)
     }
 
     fn announce(&self, steps: Vec<Step<CommittedEvent>>, batch: Batch) {
-        let Batch { jobs, tickets } = batch;
+        let Batch { jobs, permits } = batch;
         let answer = move || jobs.into_iter().for_each(|job| job.answer(None));
         if steps.is_empty() {
             answer();
         } else {
-            self.publisher.publish(Committed::new(steps, tickets), Box::new(answer));
+            self.publisher.publish(Committed::new(steps, permits), Box::new(answer));
         }
     }
 

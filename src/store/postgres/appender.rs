@@ -1,53 +1,56 @@
-//! The appender: brings committed events into the log, and announces the log. One task for each
-//! server; servers on one database take turns.
+//! The appender: moves committed events into the log, and announces the log. Each server runs one;
+//! servers on one database take turns.
 //!
-//! A round takes what waits in the outbox into the log, whoever wrote it, and then announces the
-//! log up to there: what other servers have taken first, from the log, then what it took itself.
-//! All it has to keep from round to round is how far it has announced; a round that fails in the
-//! middle is begun anew, and what it had taken is then read from the log. So events are announced
-//! in the log's order, each once, or not yet.
+//! A round moves the outbox's rows into the log, whichever server wrote them, and then announces
+//! the log up to there: first what other servers have moved, read from the log, then what it moved
+//! itself. The only state between rounds is the last announced id; a round that fails is started
+//! anew, and what it had moved is then read from the log. So events are announced in log order,
+//! each once, or not yet.
+
+mod announcer;
+mod statements;
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use diesel::QueryResult;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel_async::{SimpleAsyncConnection, TransactionManager};
+use diesel_async::{SimpleAsyncConnection, TransactionManager as _};
 
 use crate::model::EventId;
-use crate::store::fault::SILENT;
-use crate::store::postgres::announce::{Announcer, Event, Mark};
-use crate::store::postgres::identity::{self, Epochs};
-use crate::store::postgres::log::{self, PIECE, Taken};
-use crate::store::postgres::pool::discard;
-use crate::store::postgres::{House, Manager, TIME_LIMIT, connection};
+use crate::store::fault::NO_ANSWER;
+use crate::store::postgres::appender::announcer::{Announcer, LogEvent, Placeholder};
+use crate::store::postgres::appender::statements::{CHUNK_ROWS, MovedRow};
+use crate::store::postgres::context::PgContext;
+use crate::store::postgres::epochs::{self, EpochList};
+use crate::store::postgres::pool::{TIME_LIMIT, TransactionManager, connection, discard};
 use crate::store::{Conn, Publisher, history};
 
-/// How often it looks for what nobody here has told it of: events of other servers, and what
-/// servers have left that died.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// After a failure it waits so long, and each time longer.
+/// How often the appender looks for events of other servers, and for rows that a crashed server has
+/// left.
+const POLL_EVERY: Duration = Duration::from_millis(500);
+/// Pause after a failure; each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// How often forgotten marks are removed.
-const CLEAN_EVERY: Duration = Duration::from_secs(60);
+/// How often orphaned placeholders are removed.
+const CLEANUP_EVERY: Duration = Duration::from_secs(60);
 
 pub(super) struct Appender {
-    /// None after a failure.
+    /// `None` after a failure.
     conn: Option<Conn>,
-    epochs: Epochs,
+    epochs: EpochList,
     announced: EventId,
     cleaned: Instant,
 }
 
 impl Appender {
-    /// Finds out where the log stands, and tells the publisher, if there is one to tell: what is
-    /// announced comes behind that.
+    /// Finds the end of the log, and reports it to `publisher`, if given: everything announced
+    /// comes after it.
     pub(super) async fn start(
         mut conn: Conn,
         publisher: Option<&dyn Publisher>,
     ) -> QueryResult<Self> {
-        let (epochs, announced) = settle(&mut conn, None).await?;
+        let (epochs, announced) = refresh_epochs(&mut conn, None).await?;
         if let Some(publisher) = publisher {
             publisher
                 .begin(epochs.end(announced), bounded(history::last(&mut conn, announced)).await?);
@@ -55,115 +58,121 @@ impl Appender {
         Ok(Self { conn: Some(conn), epochs, announced, cleaned: Instant::now() })
     }
 
-    /// Until the house is closed and all that it has committed is announced.
-    pub(super) async fn run(mut self, house: Rc<House>) {
-        let mut announcer = Announcer::new(Rc::clone(&house));
-        let (mut pause, mut kicked) = (FIRST_PAUSE, true);
+    /// Runs until the context is closed and every committed event is announced.
+    pub(super) async fn run(mut self, context: Rc<PgContext>) {
+        let mut announcer = Announcer::new(Rc::clone(&context));
+        let (mut pause, mut woken) = (FIRST_PAUSE, true);
         loop {
-            match self.work(&house, &mut announcer, kicked).await {
+            match self.work(&context, &mut announcer, woken).await {
                 Ok(()) => {
-                    house.connections.health().set_log_stands_still(false);
-                    if house.closed.get() && house.pending.is_settled() {
+                    context.connections.health().set_log_stands_still(false);
+                    if context.closed.get() && context.pending.is_settled() {
                         return;
                     }
                     pause = FIRST_PAUSE;
-                    kicked = tokio::time::timeout(LOOK_EVERY, house.kick.notified()).await.is_ok();
+                    woken = tokio::time::timeout(POLL_EVERY, context.appender_wakeup.notified())
+                        .await
+                        .is_ok();
                 }
                 Err(error) => {
                     if let Some(conn) = self.conn.take() {
                         discard(conn);
                     }
-                    tracing::warn!(%error, announced = self.announced.0, "events wait for the log; trying again");
-                    house.connections.health().set_log_stands_still(pause > FIRST_PAUSE * 4);
+                    let announced = self.announced.0;
+                    tracing::warn!(%error, announced, "cannot append to the log; trying again");
+                    context.connections.health().set_log_stands_still(pause > FIRST_PAUSE * 4);
                     tokio::time::sleep(pause).await;
-                    (pause, kicked) = (LONGEST_PAUSE.min(pause * 2), true);
+                    (pause, woken) = (LONGEST_PAUSE.min(pause * 2), true);
                 }
             }
         }
     }
 
-    /// Connects when it has to, and works until there is nothing to do.
+    /// Connects if necessary, and works until there is nothing to do.
     async fn work(
         &mut self,
-        house: &House,
+        context: &PgContext,
         announcer: &mut Announcer,
-        kicked: bool,
+        woken: bool,
     ) -> QueryResult<()> {
         if self.conn.is_none() {
-            self.conn = Some(house.connections.get().await.map_err(unanswered)?);
-            self.settle().await?;
+            self.conn = Some(context.connections.get().await.map_err(unanswered)?);
+            self.refresh_epochs().await?;
         }
-        if kicked || self.has_work(house).await? {
-            while self.round(house, announcer).await? {}
+        if woken || self.has_work(context).await? {
+            while self.round(context, announcer).await? {}
         }
-        if self.cleaned.elapsed() >= CLEAN_EVERY {
+        if self.cleaned.elapsed() >= CLEANUP_EVERY {
             self.cleaned = Instant::now();
-            bounded(log::remove_orphans(connection(self.conn()?))).await?;
+            bounded(statements::remove_orphans(connection(self.conn()?))).await?;
         }
         Ok(())
     }
 
-    /// Learns of the epochs; what was announced and is not in the log any more will come otherwise.
-    async fn settle(&mut self) -> QueryResult<()> {
-        let standing = Some((self.epochs.newest(), self.announced));
-        (self.epochs, self.announced) = settle(self.conn()?, standing).await?;
+    /// Reloads the epochs. Announces again from the point where the log has changed.
+    async fn refresh_epochs(&mut self) -> QueryResult<()> {
+        let known_state = Some((self.epochs.newest(), self.announced));
+        (self.epochs, self.announced) = refresh_epochs(self.conn()?, known_state).await?;
         Ok(())
     }
 
-    async fn has_work(&mut self, house: &House) -> QueryResult<bool> {
-        let server = house.origins.server();
-        let (head, waiting) = bounded(log::look(connection(self.conn()?), server)).await?;
+    async fn has_work(&mut self, context: &PgContext) -> QueryResult<bool> {
+        let server = context.origins.server();
+        let (head, waiting) = bounded(statements::poll(connection(self.conn()?), server)).await?;
         Ok(waiting || head != self.announced)
     }
 
-    /// True: there may be more.
-    async fn round(&mut self, house: &House, announcer: &mut Announcer) -> QueryResult<bool> {
+    /// Returns true if there may be more rows.
+    async fn round(&mut self, context: &PgContext, announcer: &mut Announcer) -> QueryResult<bool> {
         let began = Instant::now();
-        let (server, done) = (house.origins.server(), announcer.done());
-        let Some(taken) = self.take(server, &done).await? else {
-            self.settle().await?;
+        let (server, done) = (context.origins.server(), announcer.done());
+        let Some(moved) = self.move_outbox(server, &done).await? else {
+            self.refresh_epochs().await?;
             return Ok(true);
         };
         announcer.forget(&done);
-        // It always gives a row.
-        let head = taken.first().map_or(self.announced, |row| EventId(row.head));
-        let full = taken.len() >= PIECE;
-        let mut marks = taken.iter().filter_map(Mark::taken).collect();
-        let events: Vec<Event> = taken.into_iter().filter_map(Event::taken).collect();
+        // `move_outbox` always returns a row.
+        let head = moved.first().map_or(self.announced, |row| EventId(row.head));
+        let full = moved.len() >= CHUNK_ROWS;
+        let mut placeholders = moved.iter().filter_map(Placeholder::from_moved).collect();
+        let events: Vec<LogEvent> = moved.into_iter().filter_map(LogEvent::from_moved).collect();
         while self.announced < head {
-            let piece = self.read(head).await?;
-            self.announced = piece.last().map_or(head, Event::id);
-            announcer.announce(&self.epochs, piece, &mut marks).await;
+            let chunk = self.next_chunk(head).await?;
+            self.announced = chunk.last().map_or(head, LogEvent::id);
+            announcer.announce(&self.epochs, chunk, &mut placeholders).await;
         }
-        self.announced = events.last().map_or(self.announced, Event::id);
-        announcer.announce(&self.epochs, events, &mut marks).await;
-        announcer.finish(marks).await;
+        self.announced = events.last().map_or(self.announced, LogEvent::id);
+        announcer.announce(&self.epochs, events, &mut placeholders).await;
+        announcer.finish(placeholders).await;
         if !full {
-            house.pending.announced(began);
+            context.pending.announced(began);
         }
         Ok(full)
     }
 
-    /// Takes what waits in the outbox into the log. None: the log is not the one that was known,
-    /// and nothing was taken.
-    async fn take(&mut self, server: i64, done: &[i64]) -> QueryResult<Option<Vec<Taken>>> {
+    /// Moves the outbox into the log. `None`: the log is not the known one, and nothing was moved.
+    async fn move_outbox(
+        &mut self,
+        server: i64,
+        done: &[i64],
+    ) -> QueryResult<Option<Vec<MovedRow>>> {
         let (announced, newest) = (self.announced.0, self.epochs.newest());
         let conn = connection(self.conn()?);
         bounded(conn.batch_execute("BEGIN; SELECT last_id FROM log_head FOR UPDATE")).await?;
-        let taken = bounded(log::take(conn, server, done.to_vec())).await?;
-        let known = taken
+        let moved = bounded(statements::move_outbox(conn, server, done.to_vec())).await?;
+        let known = moved
             .first()
             .is_some_and(|row| row.head >= announced && row.epoch_number == Some(newest));
         bounded(conn.batch_execute(if known { "COMMIT" } else { "ROLLBACK" })).await?;
-        Ok(known.then_some(taken))
+        Ok(known.then_some(moved))
     }
 
-    /// The next piece of the log that has not been announced.
-    async fn read(&mut self, head: EventId) -> QueryResult<Vec<Event>> {
+    /// Reads the next chunk of the log that has not been announced.
+    async fn next_chunk(&mut self, head: EventId) -> QueryResult<Vec<LogEvent>> {
         let after = self.announced;
         let conn = self.conn()?;
-        let rows = bounded(log::read(connection(conn), after, head)).await?;
-        let events = bounded(Event::read(conn, rows)).await?;
+        let rows = bounded(statements::read_log(connection(conn), after, head)).await?;
+        let events = bounded(LogEvent::from_log(conn, rows)).await?;
         if events.first().is_none_or(|first| first.id().0 != after.0 + 1) {
             tracing::error!(
                 after = after.0,
@@ -179,23 +188,23 @@ impl Appender {
     }
 }
 
-/// On a new connection first of all.
-async fn settle(
+/// Prepares a new connection, and loads the epochs on it.
+async fn refresh_epochs(
     conn: &mut Conn,
-    standing: Option<(i64, EventId)>,
-) -> QueryResult<(Epochs, EventId)> {
-    // The outbox grows and shrinks faster than the planner learns: what it once took for a small
-    // table it would read from end to end.
+    known_state: Option<(i64, EventId)>,
+) -> QueryResult<(EpochList, EventId)> {
+    // The outbox grows and shrinks faster than the planner's statistics: a table that once was
+    // small would be scanned from end to end.
     bounded(connection(conn).batch_execute("SET enable_seqscan = off")).await?;
-    bounded(Manager::begin_transaction(connection(conn))).await?;
-    let settled = bounded(identity::settle(conn, standing)).await?;
-    bounded(Manager::commit_transaction(connection(conn))).await?;
-    Ok(settled)
+    bounded(TransactionManager::begin_transaction(connection(conn))).await?;
+    let refreshed = bounded(epochs::refresh_epochs(conn, known_state)).await?;
+    bounded(TransactionManager::commit_transaction(connection(conn))).await?;
+    Ok(refreshed)
 }
 
-/// A statement may take that long.
+/// Limits a statement to [`TIME_LIMIT`].
 async fn bounded<T>(statement: impl Future<Output = QueryResult<T>>) -> QueryResult<T> {
-    tokio::time::timeout(TIME_LIMIT, statement).await.unwrap_or_else(|_| Err(unanswered(SILENT)))
+    tokio::time::timeout(TIME_LIMIT, statement).await.unwrap_or_else(|_| Err(unanswered(NO_ANSWER)))
 }
 
 fn unanswered(reason: &str) -> DieselError {

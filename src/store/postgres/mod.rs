@@ -1,71 +1,56 @@
-//! PostgreSQL: one thread with a runtime, a pool, a transaction per write, and an appender. Any
-//! number of servers may share a database.
+//! PostgreSQL: one thread with an async runtime, a connection pool, a transaction per write, and an
+//! appender. Any number of servers may share one database. Only [`Db`](crate::store::Db) starts it.
 //!
-//! PostgreSQL hands out numbers before the commit and out of order, so the log's ids are given
-//! behind it: a write puts its events into `outbox`, and the appender moves them into `events`
+//! PostgreSQL assigns sequence numbers before the commit and out of order, so log ids are assigned
+//! afterwards: a write inserts its events into `outbox`, and the appender moves them into `events`
 //! under the lock of `log_head`, with gap-free ids, and announces them. A write is answered when
-//! its own events have been announced. docs/ARCHITECTURE.md tells why the order is right.
+//! its own events have been announced. docs/ARCHITECTURE.md explains why the order is correct.
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `pool` | connections, and why there are none |
-//! | `tls` | whom we take for the database |
-//! | `write`, `together` | one write or read, from a connection to the answer; many writes of one kind as one |
-//! | `outbox` | what a write leaves for the log |
-//! | `pending` | this server's writes between COMMIT and announcement |
-//! | `appender` | rounds: from the outbox into the log, and on to the announcer |
-//! | `log` | the appender's statements |
-//! | `announce` | events in order, and what this server does beside them |
-//! | `identity` | which database this is, and its log's epochs |
+//! | `pool` | connections, and the reason when there are none; TLS |
+//! | `context` | what the tasks of the thread share |
+//! | `transaction` | one write or read on one connection; many writes of one kind as one |
+//! | `outbox` | the rows that a write leaves for the log; this server's writes that wait for them |
+//! | `appender` | moves the outbox into the log, and announces the log in order |
+//! | `epochs` | which database this is, and which epochs its log has |
 
-mod announce;
 mod appender;
-mod identity;
-mod log;
+mod context;
+mod epochs;
 mod outbox;
-mod pending;
 mod pool;
-mod tls;
-mod together;
-mod write;
+mod transaction;
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use diesel_async::{AsyncConnection, AsyncPgConnection};
 use tokio::runtime::Runtime;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::LocalSet;
 
 use crate::config::{DatabaseSettings, PostgresUrl};
-use crate::store::batched::Kind;
-use crate::store::conn::Conn;
-use crate::store::job::{Message, QueuedRead, QueuedWrite};
+use crate::store::job::{BatchKind, Message, QueuedRead, QueuedWrite};
 use crate::store::postgres::appender::Appender;
-use crate::store::postgres::outbox::Origins;
-use crate::store::postgres::pending::Pending;
+use crate::store::postgres::context::PgContext;
 use crate::store::postgres::pool::{Connections, Connector};
+use crate::store::postgres::transaction::batch;
 use crate::store::{OpenError, Publisher, migrate};
 
 pub(super) use crate::store::postgres::pool::Health;
 
-/// Writes at one time, each on a connection.
+/// Concurrent writes, each on a connection.
 const WRITES: u32 = 14;
-/// Reads at one time, each on a connection.
+/// Concurrent reads, each on a connection.
 const READS: u32 = 6;
-/// How long a job may take from when it was queued, and a statement of the appender.
-const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// How often it is looked for writes whose callers have waited enough.
+/// How often overdue writes are looked for.
 const SWEEP_EVERY: Duration = Duration::from_millis(500);
-/// How long the end waits for what is committed to be announced. What is not then is announced by
-/// another server, or after the next start.
+/// How long closing waits for committed events to be announced. Another server, or the next start,
+/// announces the rest.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 
-type Manager = <AsyncPgConnection as AsyncConnection>::TransactionManager;
-
-/// What runs on the PostgreSQL thread.
+/// The PostgreSQL backend, to be run on a thread of its own.
 pub(super) struct Server {
     runtime: Runtime,
     connections: Connections,
@@ -73,21 +58,9 @@ pub(super) struct Server {
     publisher: Arc<dyn Publisher>,
 }
 
-/// What the tasks of that thread share.
-struct House {
-    connections: Connections,
-    publisher: Arc<dyn Publisher>,
-    origins: Origins,
-    pending: Pending,
-    /// Wakes the appender.
-    kick: Notify,
-    /// No write comes any more.
-    closed: Cell<bool>,
-}
-
 impl Server {
-    /// Connects, brings the schema up to date, and finds out where the log stands. Blocks; not to
-    /// be called within a runtime.
+    /// Connects, migrates or checks the schema, and finds the end of the log. Blocks; must not be
+    /// called within a runtime.
     pub(super) fn open(
         url: &PostgresUrl,
         settings: &DatabaseSettings,
@@ -100,15 +73,17 @@ impl Server {
             .map_err(|fault| OpenError::File("the database's runtime".into(), fault))?;
         let (connections, appender) = runtime.block_on(async {
             let conn = connector.connect().await.map_err(OpenError::database)?;
-            // Migrations block: on a thread where they may, while this one drives the connection.
+            // Migrations block, so they run on a blocking thread while this one drives the
+            // connection.
             let migrate = settings.migrate;
             let migrated =
                 tokio::task::spawn_blocking(move || migrate::postgres(conn, migrate)).await;
             migrated.map_err(OpenError::database)??;
             let connections = Connections::new(connector, (WRITES + READS + 1) as usize)?;
             let conn = connections.get().await.map_err(OpenError::database)?;
-            let told = settings.lock.then_some(&*publisher);
-            let appender = Appender::start(conn, told).await.map_err(OpenError::database)?;
+            let begins_log_for = settings.lock.then_some(&*publisher);
+            let appender =
+                Appender::start(conn, begins_log_for).await.map_err(OpenError::database)?;
             Ok::<_, OpenError>((connections, appender))
         })?;
         Ok(Self { runtime, connections, appender, publisher })
@@ -118,49 +93,43 @@ impl Server {
         Arc::clone(self.connections.health())
     }
 
-    /// Until both queues are closed and all that was queued is finished. Blocks; needs a thread of
-    /// its own.
+    /// Runs until both queues are closed and every queued job is finished. Blocks.
     pub(super) fn run(
         self,
         writes: mpsc::Receiver<Message<QueuedWrite>>,
         reads: mpsc::Receiver<Message<QueuedRead>>,
     ) {
         let Self { runtime, connections, appender, publisher } = self;
-        let house = Rc::new(House {
-            connections,
-            publisher,
-            origins: Origins::new(),
-            pending: Pending::default(),
-            kick: Notify::new(),
-            closed: Cell::new(false),
-        });
+        let context = Rc::new(PgContext::new(connections, publisher));
         LocalSet::new().block_on(&runtime, async {
-            let sweeper = tokio::task::spawn_local(sweep(Rc::clone(&house)));
-            let appender = tokio::task::spawn_local(appender.run(Rc::clone(&house)));
-            let (together, gathered) = mpsc::channel(together::MOST);
-            let house_of = || Rc::clone(&house);
-            let writes = serve(writes, WRITES, move |write| route(house_of(), together.clone(), write));
-            let reads = serve(reads, READS, |read| write::look_up(Rc::clone(&house), read));
-            tokio::join!(writes, reads, together::serve(Rc::clone(&house), gathered));
-            house.closed.set(true);
-            house.kick.notify_one();
+            let sweeper = tokio::task::spawn_local(sweep(Rc::clone(&context)));
+            let appender = tokio::task::spawn_local(appender.run(Rc::clone(&context)));
+            let (batches, batch_queue) = mpsc::channel(batch::MAX_BATCH);
+            let share = || Rc::clone(&context);
+            let writes = serve(writes, WRITES, move |write| route(share(), batches.clone(), write));
+            let reads = serve(reads, READS, |read| transaction::run_read(share(), read));
+            tokio::join!(writes, reads, batch::serve(share(), batch_queue));
+            context.closed.set(true);
+            context.appender_wakeup.notify_one();
             if tokio::time::timeout(CLOSE_TIMEOUT, appender).await.is_err() {
-                tracing::warn!("what was committed last could not be announced; it will be after the next start");
+                tracing::warn!(
+                    "the last committed events were not announced; the next start announces them"
+                );
             }
-            house.pending.close();
+            context.pending.close();
             sweeper.abort();
         });
     }
 }
 
-/// Runs a queue's jobs, so many at a time, until it is closed and all are finished.
+/// Runs a queue's jobs, at most `at_once` at a time, until it is closed and all are finished.
 async fn serve<J, F: Future<Output = ()> + 'static>(
     mut queue: mpsc::Receiver<Message<J>>,
     at_once: u32,
     run: impl Fn(J) -> F,
 ) {
     let slots = Arc::new(Semaphore::new(at_once as usize));
-    // A slot first, then a job: what cannot run yet stays in the bounded queue.
+    // Takes a slot before a job: what cannot run yet stays in the bounded queue.
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
         match queue.recv().await {
             Some(Message::Job(job)) => {
@@ -174,32 +143,28 @@ async fn serve<J, F: Future<Output = ()> + 'static>(
             None => break,
         }
     }
-    // All slots back: nothing runs any more.
+    // Once all slots are back, nothing runs any more.
     let _ = slots.acquire_many(at_once).await;
 }
 
-/// A write goes together with others of its kind, or by itself.
-async fn route(house: Rc<House>, together: mpsc::Sender<(Kind, QueuedWrite)>, write: QueuedWrite) {
+/// Sends a write to the batches of its kind, or runs it alone.
+async fn route(
+    context: Rc<PgContext>,
+    batches: mpsc::Sender<(BatchKind, QueuedWrite)>,
+    write: QueuedWrite,
+) {
     match write.job.kind() {
         Some(kind) => {
-            // Who takes them is there for as long as this queue is.
-            let _ = together.send((kind, write)).await;
+            // The receiver lives as long as this queue.
+            let _ = batches.send((kind, write)).await;
         }
-        None => write::transact(house, write).await,
+        None => transaction::run_write(context, write).await,
     }
 }
 
-async fn sweep(house: Rc<House>) {
+async fn sweep(context: Rc<PgContext>) {
     loop {
         tokio::time::sleep(SWEEP_EVERY).await;
-        house.pending.sweep();
-    }
-}
-
-/// PostgreSQL's connection: no other comes to this module.
-fn connection(conn: &mut Conn) -> &mut AsyncPgConnection {
-    match conn {
-        Conn::Postgres(conn) => conn,
-        Conn::Sqlite(_) => unreachable!("this module makes no SQLite connection"),
+        context.pending.sweep();
     }
 }

@@ -1,11 +1,13 @@
-//! What a write leaves for the log: a row of `outbox` per stored event, put there by its
+//! The rows that a write leaves for the log: one row of `outbox` per stored event, inserted by the
 //! transaction's last statement, after all its row locks.
 //!
-//! So outbox ids rise along every chain of cause and effect: who waited for a lock that another
-//! write held, or read what it wrote, puts its rows behind. What a write has to do beside its
-//! stored events (ephemeral events, things for after the commit) stays with this server, tied to
-//! the rows by the write's [`Origin`]; a write with nothing but such things leaves one row without
-//! an event, a mark that keeps its place.
+//! So outbox ids rise along every chain of cause and effect: a write that waited for another's
+//! lock, or read what another wrote, inserts its rows later. The steps of a write that are not
+//! stored (transient events, callbacks after the commit) stay on this server as [`LocalSteps`],
+//! tied to the rows by the write's [`Origin`]. A write with nothing but local steps inserts one
+//! placeholder row, without an event, that keeps its position in the order.
+
+pub(super) mod pending;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -20,13 +22,13 @@ use crate::store::CommittedEvent;
 use crate::store::events::{committed, except_json};
 use crate::store::tx::Step;
 
-/// A write, among all writes of all servers that are under way.
+/// Identifies a write among all writes in progress on all servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Origin(pub(super) i64);
 
 /// Numbers this server's writes.
 pub(super) struct Origins {
-    /// Random, for each process: what an earlier one of this server has left is a stranger's.
+    /// Random per process: rows of an earlier process of this server count as another server's.
     server: i64,
     last: Cell<u32>,
 }
@@ -36,73 +38,76 @@ impl Origins {
         Self { server: i64::from(rand::random::<u32>()), last: Cell::new(0) }
     }
 
-    /// What the rows of this server's writes have in the upper half of their origin, as SQL sees
-    /// it.
+    /// The upper half of the `origin` of this server's rows, as a signed number in SQL.
     pub(super) fn server(&self) -> i64 {
         (self.server << 32) >> 32
     }
 
     pub(super) fn next(&self) -> Origin {
-        // Over after four billion writes; those that still are under way then are no longer these.
+        // Wraps after four billion writes; the first ones have ended long before.
         self.last.set(self.last.get().wrapping_add(1));
         Origin((self.server << 32) | i64::from(self.last.get()))
     }
 }
 
-/// What this server does ahead of and behind a row of its own. No event in here is stored.
+/// The steps that this server runs before and after one of its rows. No event in here is stored.
 #[derive(Default)]
-pub(super) struct Beside {
+pub(super) struct LocalSteps {
     pub(super) before: Vec<Step<CommittedEvent>>,
     pub(super) after: Vec<Step<CommittedEvent>>,
 }
 
-/// Puts the rows of a write, or of several that are one transaction, into the outbox, in order.
+/// Inserts the rows of one transaction, which may hold several writes, into the outbox, in order.
 #[derive(Default, QueryId)]
-pub(super) struct Put {
+pub(super) struct OutboxInsert {
     origins: Vec<i64>,
     namespaces: Vec<Option<String>>,
     names: Vec<Option<String>>,
     payloads: Vec<Option<String>>,
-    /// The names of one row in one text, with [`SEPARATOR`] in between: arrays of arrays have to be
-    /// of one length.
+    /// The names of one row in one text, joined by [`SEPARATOR`]: PostgreSQL's nested arrays must
+    /// be of equal length.
     rooms: Vec<String>,
     /// As `rooms`.
     members: Vec<String>,
     excepts: Vec<Option<String>>,
 }
 
-/// In no room's name.
+/// Occurs in no room's name.
 const SEPARATOR: &str = "\u{1f}";
 
-impl Put {
-    /// Takes a write's steps apart: rows for the outbox, and what this server does beside each of
-    /// them. There is at least one row.
-    pub(super) fn add(&mut self, origin: Origin, steps: Vec<Step<NewEvent>>) -> VecDeque<Beside> {
-        let mut beside: VecDeque<Beside> = VecDeque::new();
+impl OutboxInsert {
+    /// Splits a write's steps into rows for the outbox and this server's local steps, one entry per
+    /// row. There is at least one row.
+    pub(super) fn add(
+        &mut self,
+        origin: Origin,
+        steps: Vec<Step<NewEvent>>,
+    ) -> VecDeque<LocalSteps> {
+        let mut local: VecDeque<LocalSteps> = VecDeque::new();
         let mut ahead = Vec::new();
         for step in steps {
             let own = match step {
                 Step::Event(event) if event.kind == Kind::Stored => {
                     self.push(origin, event);
-                    beside.push_back(Beside {
+                    local.push_back(LocalSteps {
                         before: std::mem::take(&mut ahead),
                         after: Vec::new(),
                     });
                     continue;
                 }
                 Step::Event(event) => Step::Event(committed(None, event)),
-                Step::Then(then) => Step::Then(then),
+                Step::AfterCommit(action) => Step::AfterCommit(action),
             };
-            match beside.back_mut() {
+            match local.back_mut() {
                 Some(row) => row.after.push(own),
                 None => ahead.push(own),
             }
         }
-        if beside.is_empty() {
-            self.push_mark(origin);
-            beside.push_back(Beside { before: ahead, after: Vec::new() });
+        if local.is_empty() {
+            self.push_placeholder(origin);
+            local.push_back(LocalSteps { before: ahead, after: Vec::new() });
         }
-        beside
+        local
     }
 
     fn push(&mut self, Origin(origin): Origin, event: NewEvent) {
@@ -115,7 +120,7 @@ impl Put {
         self.payloads.push(Some(event.data));
     }
 
-    fn push_mark(&mut self, Origin(origin): Origin) {
+    fn push_placeholder(&mut self, Origin(origin): Origin) {
         self.origins.push(origin);
         self.rooms.push(String::new());
         self.members.push(String::new());
@@ -130,13 +135,14 @@ fn joined<T: ToString>(parts: Vec<T>) -> String {
     parts.into_iter().map(|part| part.to_string()).collect::<Vec<_>>().join(SEPARATOR)
 }
 
-impl QueryFragment<Pg> for Put {
+impl QueryFragment<Pg> for OutboxInsert {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         type Texts = Array<Nullable<Text>>;
-        // Ids are handed out behind the sort, and so in the order of the rows.
+        // PostgreSQL assigns the ids after the sort, and so in the order of the rows.
         out.push_sql(
             "INSERT INTO outbox (origin, namespace, name, payload, rooms, members, except_json) \
-             SELECT origin, namespace, name, payload, string_to_array(rooms, chr(31)), string_to_array(members, chr(31))::BIGINT[], except_json \
+             SELECT origin, namespace, name, payload, string_to_array(rooms, chr(31)), \
+                 string_to_array(members, chr(31))::BIGINT[], except_json \
              FROM UNNEST(",
         );
         out.push_bind_param::<Array<BigInt>, _>(&self.origins)?;
@@ -152,7 +158,10 @@ impl QueryFragment<Pg> for Put {
         out.push_bind_param::<Array<Text>, _>(&self.members)?;
         out.push_sql(", ");
         out.push_bind_param::<Texts, _>(&self.excepts)?;
-        out.push_sql(") WITH ORDINALITY AS line (origin, namespace, name, payload, rooms, members, except_json, nth) ORDER BY nth");
+        out.push_sql(
+            ") WITH ORDINALITY AS line \
+             (origin, namespace, name, payload, rooms, members, except_json, nth) ORDER BY nth",
+        );
         Ok(())
     }
 }
@@ -163,36 +172,36 @@ mod tests {
     use crate::event;
     use crate::model::{ConversationId, UserId};
 
-    fn then() -> Step<NewEvent> {
-        Step::Then(Box::new(|| {}))
+    fn callback() -> Step<NewEvent> {
+        Step::AfterCommit(Box::new(|| {}))
     }
 
     fn stored() -> Step<NewEvent> {
         Step::Event(event::notifications_all_read(UserId(1)))
     }
 
-    fn ephemeral() -> Step<NewEvent> {
+    fn transient() -> Step<NewEvent> {
         Step::Event(event::typing(ConversationId(1), UserId(1), true))
     }
 
     fn shape(steps: Vec<Step<NewEvent>>) -> (Vec<bool>, Vec<(usize, usize)>) {
-        let mut put = Put::default();
-        let beside = put.add(Origin(1), steps);
-        let lengths = beside.iter().map(|row| (row.before.len(), row.after.len())).collect();
-        (put.names.iter().map(Option::is_some).collect(), lengths)
+        let mut insert = OutboxInsert::default();
+        let local = insert.add(Origin(1), steps);
+        let lengths = local.iter().map(|row| (row.before.len(), row.after.len())).collect();
+        (insert.names.iter().map(Option::is_some).collect(), lengths)
     }
 
     #[test]
-    fn what_a_server_does_of_its_own_goes_with_the_stored_event_that_it_stands_beside() {
+    fn local_steps_stay_next_to_their_stored_event() {
         assert_eq!(
-            shape(vec![then(), stored(), ephemeral(), then(), stored()]),
+            shape(vec![callback(), stored(), transient(), callback(), stored()]),
             (vec![true, true], vec![(1, 2), (0, 0)])
         );
     }
 
     #[test]
-    fn a_write_without_a_stored_event_leaves_a_mark() {
-        assert_eq!(shape(vec![ephemeral(), then()]), (vec![false], vec![(2, 0)]));
+    fn a_write_without_a_stored_event_inserts_a_placeholder() {
+        assert_eq!(shape(vec![transient(), callback()]), (vec![false], vec![(2, 0)]));
     }
 
     #[test]

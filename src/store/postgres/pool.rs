@@ -1,5 +1,7 @@
-//! Connections: made with a bound on the wait, kept in a pool, and when there are none the reason,
-//! in words that `/readyz` may show.
+//! Connections to PostgreSQL: made within a time limit and pooled. When there are none, [`Health`]
+//! has the reason, in words that `/readyz` may show.
+
+mod tls;
 
 use std::error::Error;
 use std::pin::Pin;
@@ -11,7 +13,7 @@ use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
 };
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
@@ -20,20 +22,23 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::config::PostgresUrl;
 use crate::store::OpenError;
 use crate::store::conn::Conn;
-use crate::store::fault::SILENT;
-use crate::store::postgres::{TIME_LIMIT, tls};
+use crate::store::fault::NO_ANSWER;
 
-/// How long a connection may take to be made.
+/// Limit of a job, from when it was queued, and of one statement of the appender.
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// Limit of making a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// After a failure nobody tries to connect for so long; each further one doubles it.
+/// Pause after a failed attempt to connect; each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// When a line that is silent is looked at for whether the other end is still there.
+/// When an idle connection is probed.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Begins, commits and rolls back transactions.
+pub(super) type TransactionManager = <AsyncPgConnection as AsyncConnection>::TransactionManager;
 
 const UNREACHABLE: &str = "The database cannot be reached";
 
-/// Makes connections.
 pub(super) struct Connector {
     config: Config,
     tls: MakeRustlsConnect,
@@ -50,8 +55,8 @@ impl Connector {
         Ok(Self { config, tls: tls::connector(&url.tls)?, health })
     }
 
-    /// Connects, within a bound. While the database is away only one in a while tries, and the
-    /// others are told at once.
+    /// Connects, within [`CONNECT_TIMEOUT`]. While the database is away only one attempt is made
+    /// per pause; other callers fail at once.
     pub(super) async fn connect(&self) -> ConnectionResult<AsyncPgConnection> {
         self.health
             .may_connect()
@@ -62,11 +67,11 @@ impl Connector {
                 return Ok(conn);
             }
             Ok(Err(failed)) => failed,
-            Err(_) => (SILENT, "it took too long".to_owned()),
+            Err(_) => (NO_ANSWER, "it took too long".to_owned()),
         };
         self.health.failed(reason);
         // The fault's own text says more than the reason, and holds neither password nor URL.
-        tracing::warn!(fault, "no connection to the database");
+        tracing::warn!(fault, "cannot connect to the database");
         Err(ConnectionError::BadConnection(format!("{reason}: {fault}")))
     }
 
@@ -77,30 +82,33 @@ impl Connector {
             && is_about_tls(fault)
         {
             tracing::warn!(
-                fault = words(fault),
-                "the database does not take us with TLS; sslmode=prefer tries in the clear"
+                fault = error_chain(fault),
+                "TLS with the database failed; sslmode=prefer continues in the clear"
             );
             connected =
                 self.config.clone().ssl_mode(SslMode::Disable).connect(self.tls.clone()).await;
         }
-        let (client, connection) = connected.map_err(|fault| (reason(&fault), words(&fault)))?;
+        let (client, connection) =
+            connected.map_err(|fault| (reason(&fault), error_chain(&fault)))?;
         let conn = AsyncPgConnection::try_from_client_and_connection(client, connection).await;
-        let mut conn = conn.map_err(|fault| (UNREACHABLE, words(&fault)))?;
-        conn.batch_execute(&session()).await.map_err(|fault| (UNREACHABLE, words(&fault)))?;
+        let mut conn = conn.map_err(|fault| (UNREACHABLE, error_chain(&fault)))?;
+        conn.batch_execute(&session_settings())
+            .await
+            .map_err(|fault| (UNREACHABLE, error_chain(&fault)))?;
         Ok(conn)
     }
 }
 
-/// Whether it can be otherwise in the clear: there is no TLS, or the server refuses those who come
-/// with it, as `hostnossl` in its pg_hba.conf does. The driver itself goes on when the server
-/// offers none; libpq does in these cases too.
+/// Returns true if a connection without TLS may succeed: TLS failed, or the server refuses TLS
+/// clients, as `hostnossl` in pg_hba.conf does. The driver itself continues in the clear only when
+/// the server offers no TLS; libpq does so in these cases too.
 fn is_about_tls(fault: &tokio_postgres::Error) -> bool {
     tls::reason(fault).is_some()
         || fault.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }
 
-/// The fault and its causes, which its own text leaves out, in one line.
-fn words(fault: &dyn Error) -> String {
+/// Joins the fault and its causes, which its own text leaves out, into one line.
+fn error_chain(fault: &dyn Error) -> String {
     let (mut texts, mut next) = (vec![fault.to_string()], fault.source());
     while let Some(cause) = next {
         texts.push(cause.to_string());
@@ -110,16 +118,18 @@ fn words(fault: &dyn Error) -> String {
     texts.join(": ").replace('\n', "; ")
 }
 
-/// What we leave behind when we are stopped or cut off must not hold others up: a statement or a
-/// transaction without us ends by itself, later than we would end it. And no statement of ours is
-/// worth compiling.
-fn session() -> String {
+/// Settings of each connection. A statement or transaction that this server abandons ends by
+/// itself, a little later than the server would end it, and blocks nobody for longer. No statement
+/// here is worth compiling (`jit`).
+fn session_settings() -> String {
     let (statement, transaction) = (
         (TIME_LIMIT + Duration::from_secs(2)).as_millis(),
         (TIME_LIMIT + Duration::from_secs(5)).as_millis(),
     );
     format!(
-        "SET statement_timeout = {statement}; SET idle_in_transaction_session_timeout = {transaction}; SET jit = off"
+        "SET statement_timeout = {statement}; \
+         SET idle_in_transaction_session_timeout = {transaction}; \
+         SET jit = off"
     )
 }
 
@@ -134,26 +144,26 @@ fn reason(fault: &tokio_postgres::Error) -> &'static str {
     }
 }
 
-/// Whether there is a database, and if not, why.
+/// Whether the database can be used, and if not, why.
 #[derive(Default)]
 pub struct Health(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Why the last try to connect failed, unless it did not.
+    /// Why the last attempt to connect failed.
     reason: Option<&'static str>,
     failures: u32,
-    /// Nobody tries before that.
+    /// No attempt is made before this.
     pause_until: Option<Instant>,
-    /// Committed events could not be brought into the log lately.
-    log_stands_still: bool,
+    /// Committed events could not be appended to the log recently.
+    log_stalled: bool,
 }
 
 impl Health {
-    /// What is wrong, in words for `/readyz`.
-    pub fn complaint(&self) -> Option<&'static str> {
+    /// The current problem, in words for `/readyz`.
+    pub fn problem(&self) -> Option<&'static str> {
         let state = self.state();
-        state.reason.or(if state.log_stands_still {
+        state.reason.or(if state.log_stalled {
             Some("Events cannot be added to the log")
         } else {
             None
@@ -161,7 +171,7 @@ impl Health {
     }
 
     pub(super) fn set_log_stands_still(&self, it_does: bool) {
-        self.state().log_stands_still = it_does;
+        self.state().log_stalled = it_does;
     }
 
     fn may_connect(&self) -> Result<(), &'static str> {
@@ -187,12 +197,12 @@ impl Health {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in here panics half-way.
+        // No code in this module panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The pool, and the reason when it has nothing to give.
+/// The pool, with the reason when it has no connection.
 #[derive(Clone)]
 pub(super) struct Connections {
     pool: Pool<AsyncPgConnection>,
@@ -204,8 +214,8 @@ impl Connections {
         let health = Arc::clone(&connector.health);
         let connector = Arc::new(connector);
         let mut settings = ManagerConfig::default();
-        // A question before each use would be a round trip each; a connection that was closed
-        // meanwhile is seen without one.
+        // A check before each use would cost a round trip; a closed connection is noticed without
+        // one.
         settings.recycling_method = RecyclingMethod::Fast;
         settings.custom_setup = Box::new(move |_url| {
             let connector = Arc::clone(&connector);
@@ -217,11 +227,11 @@ impl Connections {
         Ok(Self { pool, health })
     }
 
-    /// A connection, or in words why there is none.
+    /// Returns a connection, or the reason why there is none.
     pub(super) async fn get(&self) -> Result<Conn, &'static str> {
         match self.pool.get().await {
             Ok(conn) => Ok(Conn::Postgres(Box::new(conn))),
-            Err(_) => Err(self.health.complaint().unwrap_or(UNREACHABLE)),
+            Err(_) => Err(self.health.problem().unwrap_or(UNREACHABLE)),
         }
     }
 
@@ -230,9 +240,17 @@ impl Connections {
     }
 }
 
-/// Closes a connection whose state nobody knows, instead of giving it back to the pool.
+/// Closes a connection in an unknown state instead of returning it to the pool.
 pub(super) fn discard(conn: Conn) {
     if let Conn::Postgres(conn) = conn {
         drop(Object::take(*conn));
+    }
+}
+
+/// The PostgreSQL connection; this module gets no other.
+pub(super) fn connection(conn: &mut Conn) -> &mut AsyncPgConnection {
+    match conn {
+        Conn::Postgres(conn) => conn,
+        Conn::Sqlite(_) => unreachable!("this module makes no SQLite connection"),
     }
 }

@@ -1,12 +1,12 @@
-//! Many writes at once, and those that go wrong.
+//! Concurrent writes, and writes that fail.
 
 use super::*;
 
 #[test]
-fn a_crowd_is_committed_together_and_published_in_log_order() {
-    let House { db, log, .. } = &sqlite_house();
+fn concurrent_writes_are_committed_together_and_published_in_log_order() {
+    let TestStore { db, log, .. } = &sqlite_store();
     run(async {
-        let (release, holder) = hold(db);
+        let (release, holder) = block_writer(db);
         tokio::task::yield_now().await;
         let crowd: Vec<_> = (0..100)
             .map(|minor| {
@@ -25,15 +25,15 @@ fn a_crowd_is_committed_together_and_published_in_log_order() {
         assert_eq!(log.ids(), (1..=100).collect::<Vec<_>>());
         assert_eq!(all_orders(db).await, (0..100).collect::<Vec<_>>());
         let batches = log.batches.lock().expect("no test panics in here").len();
-        assert!(batches < 100, "{batches} batches: nothing was joined");
+        assert!(batches < 100, "{batches} batches: no batch was made");
     });
 }
 
 #[test]
-fn failures_and_panics_harm_no_neighbour_in_the_batch() {
-    let House { db, log, .. } = &sqlite_house();
+fn failures_and_panics_do_not_affect_the_rest_of_the_batch() {
+    let TestStore { db, log, .. } = &sqlite_store();
     run(async {
-        let (release, holder) = hold(db);
+        let (release, holder) = block_writer(db);
         tokio::task::yield_now().await;
         let crowd: Vec<_> = (0..30)
             .map(|n| {
@@ -64,10 +64,10 @@ fn failures_and_panics_harm_no_neighbour_in_the_batch() {
 }
 
 #[test]
-fn a_caller_that_goes_away_does_not_stop_its_write() {
-    let House { db, log, .. } = &sqlite_house();
+fn a_write_runs_on_when_its_caller_is_gone() {
+    let TestStore { db, log, .. } = &sqlite_store();
     run(async {
-        let (release, holder) = hold(db);
+        let (release, holder) = block_writer(db);
         tokio::task::yield_now().await;
         let abandoned = tokio::spawn({
             let db = db.clone();
@@ -78,7 +78,7 @@ fn a_caller_that_goes_away_does_not_stop_its_write() {
         assert!(abandoned.await.expect_err("was aborted").is_cancelled());
         drop(release);
         holder.await.expect("joins").expect("writes");
-        // Behind the abandoned one in the queue.
+        // Queued after the abandoned write.
         db.write(Once::No, async |_tx| Ok(())).await.expect("writes");
         assert_eq!(all_orders(db).await, [7]);
         assert_eq!(log.ids(), [1]);
@@ -86,10 +86,10 @@ fn a_caller_that_goes_away_does_not_stop_its_write() {
 }
 
 #[test]
-fn closing_finishes_what_is_queued_and_refuses_what_comes_later() {
-    let House { db, log, .. } = &sqlite_house();
+fn closing_finishes_queued_writes_and_refuses_later_ones() {
+    let TestStore { db, log, .. } = &sqlite_store();
     run(async {
-        let (release, holder) = hold(db);
+        let (release, holder) = block_writer(db);
         tokio::task::yield_now().await;
         let queued: Vec<_> = (0..10)
             .map(|n| {
@@ -105,7 +105,7 @@ fn closing_finishes_what_is_queued_and_refuses_what_comes_later() {
         tokio::task::spawn_blocking(move || closer.close()).await.expect("joins");
         holder.await.expect("joins").expect("writes");
         for write in queued {
-            write.await.expect("joins").expect("what was queued is written");
+            write.await.expect("joins").expect("queued writes are written");
         }
         assert_eq!(log.ids(), (1..=10).collect::<Vec<_>>());
         assert!(matches!(db.write(Once::No, async |_tx| Ok(())).await, Err(Error::Unavailable(_))));
@@ -115,7 +115,7 @@ fn closing_finishes_what_is_queued_and_refuses_what_comes_later() {
 
 #[test]
 fn a_write_that_fails_leaves_no_row_no_event_and_no_gap() {
-    let House { db, log, .. } = &house();
+    let TestStore { db, log, .. } = &test_store();
     run(async {
         db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
         let failed = db
@@ -132,8 +132,8 @@ fn a_write_that_fails_leaves_no_row_no_event_and_no_gap() {
 }
 
 #[test]
-fn a_panic_in_a_read_leaves_the_readers_alive() {
-    let House { db, .. } = &house();
+fn readers_survive_a_panic_in_a_read() {
+    let TestStore { db, .. } = &test_store();
     run(async {
         for _ in 0..4 {
             let failed: Result<(), Error> =
@@ -146,7 +146,7 @@ fn a_panic_in_a_read_leaves_the_readers_alive() {
 
 #[test]
 fn writes_in_parallel_are_published_in_log_order_without_a_gap() {
-    let House { db, log, .. } = &house();
+    let TestStore { db, log, .. } = &test_store();
     run(async {
         let crowd: Vec<_> = (0..100)
             .map(|minor| {
@@ -164,9 +164,8 @@ fn writes_in_parallel_are_published_in_log_order_without_a_gap() {
 }
 
 #[test]
-fn what_is_to_be_done_after_a_commit_is_done_in_its_place_among_the_events_and_not_after_a_rollback()
- {
-    let House { db, log, .. } = &house();
+fn callbacks_run_in_order_after_a_commit_and_not_after_a_rollback() {
+    let TestStore { db, log, .. } = &test_store();
     run(async {
         let mark = |log: &Arc<Recorder>| {
             let log = Arc::clone(log);

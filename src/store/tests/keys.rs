@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn the_same_key_gives_the_first_answer_and_another_body_is_refused() {
-    let House { db, log, .. } = &house();
+    let TestStore { db, log, .. } = &test_store();
     run(async {
         let first = db.write(key("a", 1), async |tx| place(tx, 1).await).await.expect("writes");
         let again = db.write(key("a", 1), async |tx| place(tx, 1).await).await.expect("replays");
@@ -22,8 +22,8 @@ fn the_same_key_gives_the_first_answer_and_another_body_is_refused() {
 }
 
 #[test]
-fn a_failed_write_does_not_use_its_key_up() {
-    let House { db, .. } = &house();
+fn a_failed_write_does_not_consume_its_key() {
+    let TestStore { db, .. } = &test_store();
     run(async {
         let failed: Result<Order, _> =
             db.write(key("a", 1), async |_tx| Err(Error::Forbidden)).await;
@@ -33,8 +33,8 @@ fn a_failed_write_does_not_use_its_key_up() {
 }
 
 #[test]
-fn a_key_used_by_twenty_at_once_gives_one_row_and_one_event() {
-    let House { db, log, .. } = &house();
+fn twenty_concurrent_uses_of_a_key_give_one_row_and_one_event() {
+    let TestStore { db, log, .. } = &test_store();
     run(async {
         let crowd: Vec<_> = (0..20)
             .map(|_| {
@@ -55,8 +55,8 @@ fn a_key_used_by_twenty_at_once_gives_one_row_and_one_event() {
 }
 
 #[test]
-fn keys_and_ids_go_on_after_a_restart() {
-    let House { db, folder, .. } = &sqlite_house();
+fn keys_and_ids_continue_after_a_restart() {
+    let TestStore { db, folder, .. } = &sqlite_store();
     let first = run(db.write(key("a", 1), async |tx| place(tx, 1).await)).expect("writes");
     db.close();
     let log = Arc::new(Recorder::default());

@@ -1,18 +1,20 @@
-//! The write path as its callers see it. Each test has a database of its own: SQLite in a folder,
-//! or, with HUBCAST_TEST_POSTGRES set to `postgres://user@host:port` of a server where databases
-//! may be made, PostgreSQL. What is about SQLite's file or its batches stays there.
+//! The write path as its callers see it. Each test has its own database: SQLite in a folder, or
+//! PostgreSQL if HUBCAST_TEST_POSTGRES is set to `postgres://user@host:port` of a server on which
+//! databases can be created. Tests of SQLite's file or batches always use SQLite.
 
+mod batched_writes;
 mod batches;
-mod chat;
+mod conversations;
 mod keys;
 mod notifications;
 mod opening;
 mod postgres;
 mod postgres_away;
 mod postgres_epochs;
+mod postgres_servers;
 mod postgres_tls;
+mod projects;
 mod queries;
-mod together;
 mod tokens;
 
 use std::future::Future;
@@ -28,14 +30,14 @@ use crate::config::{DatabaseSettings, DatabaseUrl, Synchronous};
 use crate::error::Error;
 use crate::event;
 use crate::model::{LogPosition, Money, Order, OrderStatus, Role, User, UserId};
-use crate::store::orders::{self, NewOrder, Page};
+use crate::store::orders::{self, NewOrder, OrderPage};
 use crate::store::users::{self, NewUser};
 use crate::store::{
-    Claim, Committed, CommittedEvent, Db, Once, OpenError, Publisher, Silent, Ticket, Tx,
-    is_missing_reference, is_taken,
+    BudgetPermit, Claim, Committed, CommittedEvent, Db, NullPublisher, Once, OpenError, Publisher,
+    Tx, is_missing_reference, is_taken,
 };
 
-/// Remembers what was published, batch by batch, and where the log stood ahead of that.
+/// Records published events, batch by batch, and the position at the start.
 #[derive(Default)]
 struct Recorder {
     batches: Mutex<Vec<Vec<CommittedEvent>>>,
@@ -44,15 +46,15 @@ struct Recorder {
 
 impl Publisher for Recorder {
     fn begin(&self, start: LogPosition, last: Vec<CommittedEvent>) {
-        assert!(self.events().is_empty(), "something was published ahead of the start");
+        assert!(self.events().is_empty(), "something was published before the start");
         self.start.set((start, last)).expect("a log begins once");
     }
 
     fn admit<'a>(
         &'a self,
         _bytes: usize,
-    ) -> std::pin::Pin<Box<dyn Future<Output = Ticket> + Send + 'a>> {
-        Box::pin(std::future::ready(Box::new(()) as Ticket))
+    ) -> std::pin::Pin<Box<dyn Future<Output = BudgetPermit> + Send + 'a>> {
+        Box::pin(std::future::ready(Box::new(()) as BudgetPermit))
     }
 
     fn publish(&self, committed: Committed, routed: Box<dyn FnOnce() + Send>) {
@@ -79,7 +81,7 @@ impl Recorder {
     }
 }
 
-struct House {
+struct TestStore {
     db: Db,
     log: Arc<Recorder>,
     folder: TempDir,
@@ -91,36 +93,40 @@ fn settings(folder: &TempDir) -> DatabaseSettings {
     DatabaseSettings { url, synchronous: Synchronous::Normal, migrate: true, lock: true }
 }
 
-/// On whichever database the run is for.
-fn house() -> House {
-    postgres().map_or_else(sqlite_house, postgres_house)
+/// A store on the database of this run.
+fn test_store() -> TestStore {
+    postgres().map_or_else(sqlite_store, postgres_store)
 }
 
-/// The server for tests on PostgreSQL, when the run has one.
+/// The PostgreSQL server of this run, if any.
 fn postgres() -> Option<String> {
     std::env::var("HUBCAST_TEST_POSTGRES").ok()
 }
 
-fn postgres_house(server: String) -> House {
+fn postgres_store(server: String) -> TestStore {
     let database = PostgresDatabase::create(server);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let settings = database.settings();
     open(folder, &settings, Some(database))
 }
 
-fn sqlite_house() -> House {
+fn sqlite_store() -> TestStore {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let settings = settings(&folder);
     open(folder, &settings, None)
 }
 
-fn open(folder: TempDir, settings: &DatabaseSettings, postgres: Option<PostgresDatabase>) -> House {
+fn open(
+    folder: TempDir,
+    settings: &DatabaseSettings,
+    postgres: Option<PostgresDatabase>,
+) -> TestStore {
     let log = Arc::new(Recorder::default());
     let db = Db::open(settings, log.clone()).expect("opens");
-    House { db, log, folder, postgres }
+    TestStore { db, log, folder, postgres }
 }
 
-/// A database that goes with its test.
+/// A database that is dropped after its test.
 struct PostgresDatabase {
     /// `postgres://…` without a database.
     server: String,
@@ -160,12 +166,12 @@ fn postgres_settings(url: &str) -> DatabaseSettings {
 
 impl Drop for PostgresDatabase {
     fn drop(&mut self) {
-        // Best effort: what stays behind is another empty database.
+        // Best effort: what remains is another empty database.
         let _ = self.admin.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
     }
 }
 
-impl Drop for House {
+impl Drop for TestStore {
     fn drop(&mut self) {
         self.db.close();
         drop(self.postgres.take());
@@ -180,7 +186,7 @@ fn run<T>(test: impl Future<Output = T>) -> T {
         .block_on(test)
 }
 
-/// Places an order for no one and announces it; the total tells orders apart.
+/// Places an order without a customer, and announces it. The total identifies it.
 async fn place(tx: &mut Tx, minor: i64) -> Result<Order, Error> {
     let order =
         orders::insert(tx, &NewOrder { customer_id: None, total: Money::from_minor(minor) })
@@ -190,7 +196,7 @@ async fn place(tx: &mut Tx, minor: i64) -> Result<Order, Error> {
 }
 
 async fn all_orders(db: &Db) -> Vec<i64> {
-    let page = Page { customer_id: None, before: None, limit: 1000 };
+    let page = OrderPage { customer_id: None, before: None, limit: 1000 };
     let rows = db.read(async move |conn| orders::list(conn, &page).await).await.expect("reads");
     rows.into_iter().rev().map(|row| row.order.total.minor()).collect()
 }
@@ -215,14 +221,14 @@ fn key(name: &str, body: u8) -> Once {
     })
 }
 
-/// Holds the writer inside a write until the sender is used or dropped, so that what is queued
-/// meanwhile becomes one batch with it.
-fn hold(db: &Db) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), Error>>) {
-    let (release, held) = mpsc::channel::<()>();
+/// Blocks the writer inside a write until the sender is used or dropped, so that all writes queued
+/// meanwhile are one batch.
+fn block_writer(db: &Db) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<(), Error>>) {
+    let (release, released) = mpsc::channel::<()>();
     let db = db.clone();
     let holder = tokio::spawn(async move {
         db.write(Once::No, async move |_tx| {
-            let _ = held.recv();
+            let _ = released.recv();
             Ok(())
         })
         .await

@@ -1,4 +1,4 @@
-//! Notifications: whose they are, what is unread, and counts that are true when they are announced.
+//! Notifications: receivers, unread ones, and counts that are true when they are announced.
 
 use diesel::sqlite::Sqlite;
 use diesel::{ExpressionMethods, QueryDsl, debug_query};
@@ -6,9 +6,9 @@ use diesel::{ExpressionMethods, QueryDsl, debug_query};
 use super::*;
 use crate::model::{JsonObject, Notice, Notification, NotificationId, NotificationType, ProjectId};
 use crate::schema::{notifications, users as user_rows};
-use crate::store::broadcasts::{self, Audience, Span};
+use crate::store::broadcasts::{self, Audience, UserIdRange};
 use crate::store::conn::query;
-use crate::store::notifications::{self as rows, Page};
+use crate::store::notifications::{self as rows, NotificationPage};
 
 fn notice(title: &str) -> Notice {
     let data = JsonObject::from_text(r#"{"b":1.0,"a":{}}"#.into());
@@ -20,7 +20,7 @@ fn notice(title: &str) -> Notice {
     }
 }
 
-/// Adds one for each of the titles.
+/// Adds a notification for each of the titles.
 async fn add(db: &Db, user: UserId, titles: &[&'static str]) -> Vec<Notification> {
     let mut added = Vec::new();
     for &title in titles {
@@ -32,7 +32,7 @@ async fn add(db: &Db, user: UserId, titles: &[&'static str]) -> Vec<Notification
     added
 }
 
-async fn titles(db: &Db, page: Page) -> Vec<String> {
+async fn titles(db: &Db, page: NotificationPage) -> Vec<String> {
     let rows = db.read(async move |conn| rows::list(conn, &page).await).await.expect("reads");
     rows.into_iter().map(|row| row.title).collect()
 }
@@ -48,15 +48,15 @@ async fn mark_read(db: &Db, user: UserId, id: NotificationId) -> Option<(Notific
 }
 
 #[test]
-fn what_is_added_is_read_back_by_its_receiver_alone() {
-    let House { db, .. } = &house();
+fn a_notification_is_read_back_by_its_receiver_only() {
+    let TestStore { db, .. } = &test_store();
     run(async {
         let (ann, bob) = (
             add_user(db, "ann@x.test").await.expect("adds").id,
             add_user(db, "bob@x.test").await.expect("adds").id,
         );
         let [first] = add(db, ann, &["one"]).await.try_into().expect("one");
-        let all = Page { user_id: ann, unread_only: false, before: None, limit: 10 };
+        let all = NotificationPage { user_id: ann, unread_only: false, before: None, limit: 10 };
         assert_eq!(
             db.read(async move |conn| rows::list(conn, &all).await).await,
             Ok(vec![first.clone()])
@@ -75,7 +75,11 @@ fn what_is_added_is_read_back_by_its_receiver_alone() {
             }
         );
         assert_eq!(
-            titles(db, Page { user_id: bob, unread_only: false, before: None, limit: 10 }).await,
+            titles(
+                db,
+                NotificationPage { user_id: bob, unread_only: false, before: None, limit: 10 }
+            )
+            .await,
             Vec::<String>::new()
         );
         assert_eq!(mark_read(db, bob, first.id).await, None);
@@ -88,14 +92,14 @@ fn what_is_added_is_read_back_by_its_receiver_alone() {
 }
 
 #[test]
-fn pages_are_newest_first_and_may_leave_out_what_is_read() {
-    let House { db, .. } = &house();
+fn pages_are_newest_first_and_can_be_unread_only() {
+    let TestStore { db, .. } = &test_store();
     run(async {
         let ann = add_user(db, "ann@x.test").await.expect("adds").id;
         let added = add(db, ann, &["1", "2", "3", "4", "5"]).await;
         mark_read(db, ann, added[3].id).await.expect("is there"); // five were added
         let list = async |unread_only, before, limit| {
-            titles(db, Page { user_id: ann, unread_only, before, limit }).await
+            titles(db, NotificationPage { user_id: ann, unread_only, before, limit }).await
         };
         assert_eq!(list(false, None, 10).await, ["5", "4", "3", "2", "1"]);
         assert_eq!(list(false, Some(added[3].id), 2).await, ["3", "2"]); // as above
@@ -105,8 +109,8 @@ fn pages_are_newest_first_and_may_leave_out_what_is_read() {
 }
 
 #[test]
-fn reading_says_whether_it_changed_anything() {
-    let House { db, .. } = &house();
+fn marking_as_read_reports_a_change() {
+    let TestStore { db, .. } = &test_store();
     run(async {
         let (ann, bob) = (
             add_user(db, "ann@x.test").await.expect("adds").id,
@@ -137,8 +141,8 @@ fn reading_says_whether_it_changed_anything() {
 }
 
 #[test]
-fn an_id_is_not_used_again_and_a_user_takes_its_notifications_along() {
-    let House { db, .. } = &house();
+fn ids_are_not_reused_and_a_removed_user_has_no_notifications() {
+    let TestStore { db, .. } = &test_store();
     run(async {
         let ann = add_user(db, "ann@x.test").await.expect("adds").id;
         let [first, newest] = add(db, ann, &["1", "2"]).await.try_into().expect("two");
@@ -148,7 +152,7 @@ fn an_id_is_not_used_again_and_a_user_takes_its_notifications_along() {
         let [later] = add(db, ann, &["3"]).await.try_into().expect("one");
         assert!(later.id > newest.id && newest.id > first.id);
         let remove = async move |tx: &mut Tx| {
-            Ok(query!(tx.conn(), c => diesel::delete(user_rows::table.find(ann)).execute(c))?)
+            Ok(query!(tx.conn(), |c| diesel::delete(user_rows::table.find(ann)).execute(c))?)
         };
         assert_eq!(db.write(Once::No, remove).await, Ok(1));
         assert_eq!(unread(db, ann).await, 0);
@@ -164,15 +168,15 @@ fn an_id_is_not_used_again_and_a_user_takes_its_notifications_along() {
 #[test]
 fn counts_are_announced_in_the_order_in_which_they_became_true() {
     const WRITES: i64 = 60;
-    let House { db, log, .. } = &house();
+    let TestStore { db, log, .. } = &test_store();
     run(async {
         let ann = add_user(db, "ann@x.test").await.expect("adds").id;
-        let crowd: Vec<_> = (0..WRITES)
+        let writers: Vec<_> = (0..WRITES)
             .map(|_| {
                 let db = db.clone();
                 tokio::spawn(async move {
                     db.write(Once::No, async move |tx| {
-                        rows::hold(tx, &[ann]).await?;
+                        rows::lock_users(tx, &[ann]).await?;
                         let new = rows::insert(tx, ann, &notice("n")).await?;
                         tx.emit(event::notification(&new));
                         let count = rows::unread_count(tx.conn(), ann).await?;
@@ -183,7 +187,7 @@ fn counts_are_announced_in_the_order_in_which_they_became_true() {
                 })
             })
             .collect();
-        for write in crowd {
+        for write in writers {
             write.await.expect("joins").expect("writes");
         }
         let events = log.events();
@@ -208,7 +212,7 @@ fn counts_are_announced_in_the_order_in_which_they_became_true() {
 
 #[test]
 fn receivers_are_found_by_id_and_by_role() {
-    let House { db, .. } = &house();
+    let TestStore { db, .. } = &test_store();
     run(async {
         let (ann, bob) = (
             add_user(db, "ann@x.test").await.expect("adds").id,
@@ -224,22 +228,25 @@ fn receivers_are_found_by_id_and_by_role() {
             });
             found.await.expect("reads")
         };
-        assert_eq!(ids(Audience::All, Span::WHOLE, 10).await, (vec![ann, bob], 2, Some(bob)));
+        assert_eq!(ids(Audience::All, UserIdRange::ALL, 10).await, (vec![ann, bob], 2, Some(bob)));
         assert_eq!(
-            ids(Audience::Role(Role::Customer), Span::WHOLE, 1).await,
+            ids(Audience::Role(Role::Customer), UserIdRange::ALL, 1).await,
             (vec![ann], 2, Some(bob))
         );
-        assert_eq!(ids(Audience::All, Span { after: ann, up_to: bob }, 10).await.0, [bob]);
-        assert_eq!(ids(Audience::All, Span { after: UserId(0), up_to: ann }, 10).await.0, [ann]);
-        assert_eq!(ids(Audience::Role(Role::Admin), Span::WHOLE, 10).await, (vec![], 0, None));
+        assert_eq!(ids(Audience::All, UserIdRange { after: ann, up_to: bob }, 10).await.0, [bob]);
         assert_eq!(
-            ids(Audience::OtherMembers(ProjectId(1), ann), Span::WHOLE, 10).await,
+            ids(Audience::All, UserIdRange { after: UserId(0), up_to: ann }, 10).await.0,
+            [ann]
+        );
+        assert_eq!(ids(Audience::Role(Role::Admin), UserIdRange::ALL, 10).await, (vec![], 0, None));
+        assert_eq!(
+            ids(Audience::OtherMembers(ProjectId(1), ann), UserIdRange::ALL, 10).await,
             (vec![], 0, None)
         );
     });
 }
 
-/// What SQLite says about the way to the rows of a query.
+/// SQLite's plan for a query.
 fn plan(folder: &TempDir, query: &str) -> String {
     #[derive(diesel::QueryableByName)]
     struct Step {
@@ -258,8 +265,8 @@ fn plan(folder: &TempDir, query: &str) -> String {
 }
 
 #[test]
-fn what_is_unread_is_found_by_its_own_index() {
-    let House { folder, .. } = &sqlite_house();
+fn unread_notifications_are_found_by_their_own_index() {
+    let TestStore { folder, .. } = &sqlite_store();
     let ann = UserId(1);
     let older = || notifications::id.lt(NotificationId(5));
     let plans = [
@@ -272,8 +279,10 @@ fn what_is_unread_is_found_by_its_own_index() {
             .to_string(),
     ];
     let expected = [
-        "SEARCH notifications USING COVERING INDEX notifications_unread (user_id=? AND is_read=?)\n",
-        "SEARCH notifications USING INDEX notifications_unread (user_id=? AND is_read=? AND id<?)\n",
+        "SEARCH notifications USING COVERING INDEX notifications_unread \
+         (user_id=? AND is_read=?)\n",
+        "SEARCH notifications USING INDEX notifications_unread \
+         (user_id=? AND is_read=? AND id<?)\n",
         "SEARCH notifications USING INDEX notifications_by_user (user_id=? AND id<?)\n",
     ];
     assert_eq!(plans.map(|query| plan(folder, &query)), expected);

@@ -1,13 +1,16 @@
-//! SQLite's file: who may open it, and what is made.
+//! SQLite's file: which process may open it, and its permissions.
 
 use super::*;
 
 #[test]
-fn a_second_server_is_refused_and_a_command_is_not() {
-    let House { db, folder, .. } = &sqlite_house();
-    assert!(matches!(Db::open(&settings(folder), Arc::new(Silent)), Err(OpenError::Locked(_))));
+fn a_second_server_is_refused_but_a_command_is_not() {
+    let TestStore { db, folder, .. } = &sqlite_store();
+    assert!(matches!(
+        Db::open(&settings(folder), Arc::new(NullPublisher)),
+        Err(OpenError::Locked(_))
+    ));
     let beside = DatabaseSettings { lock: false, ..settings(folder) };
-    let command = Db::open(&beside, Arc::new(Silent)).expect("opens beside the server");
+    let command = Db::open(&beside, Arc::new(NullPublisher)).expect("opens beside the server");
     run(async {
         add_user(&command, "a@example.test").await.expect("the command writes");
         let found = db
@@ -18,12 +21,12 @@ fn a_second_server_is_refused_and_a_command_is_not() {
     });
     command.close();
     db.close();
-    Db::open(&settings(folder), Arc::new(Silent)).expect("the lock is free again").close();
+    Db::open(&settings(folder), Arc::new(NullPublisher)).expect("the lock is free again").close();
 }
 
 #[test]
-fn ids_stay_gap_free_beside_another_process() {
-    let House { db, log, folder, .. } = &sqlite_house();
+fn ids_are_gap_free_with_two_processes() {
+    let TestStore { db, log, folder, .. } = &sqlite_store();
     let beside = DatabaseSettings { lock: false, ..settings(folder) };
     let other_log = Arc::new(Recorder::default());
     let other = Db::open(&beside, other_log.clone()).expect("opens beside the server");
@@ -37,18 +40,18 @@ fn ids_stay_gap_free_beside_another_process() {
 }
 
 #[test]
-fn a_schema_that_is_behind_is_refused_when_it_may_not_be_migrated() {
+fn an_outdated_schema_is_refused_with_no_migrate() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let no_migrate = DatabaseSettings { migrate: false, ..settings(&folder) };
-    assert!(matches!(Db::open(&no_migrate, Arc::new(Silent)), Err(OpenError::SchemaBehind)));
-    Db::open(&settings(&folder), Arc::new(Silent)).expect("migrates").close();
-    Db::open(&no_migrate, Arc::new(Silent)).expect("is up to date").close();
+    assert!(matches!(Db::open(&no_migrate, Arc::new(NullPublisher)), Err(OpenError::SchemaBehind)));
+    Db::open(&settings(&folder), Arc::new(NullPublisher)).expect("migrates").close();
+    Db::open(&no_migrate, Arc::new(NullPublisher)).expect("is up to date").close();
 }
 
 #[test]
-fn the_file_is_its_owners_only() {
+fn only_the_owner_may_read_the_file() {
     use std::os::unix::fs::PermissionsExt;
-    let House { folder, .. } = &sqlite_house();
+    let TestStore { folder, .. } = &sqlite_store();
     let mode = |path: &str| {
         std::fs::metadata(folder.path().join(path)).expect("is there").permissions().mode() & 0o777
     };

@@ -1,6 +1,6 @@
-//! PostgreSQL goes away and comes back: what is answered meanwhile, and what of it is told. A line
-//! in between plays the part of a database that is cut off, does not answer, or is lost at the
-//! worst moment. Without HUBCAST_TEST_POSTGRES they pass without a look.
+//! PostgreSQL goes away and comes back: what callers get meanwhile, and which events are announced.
+//! A proxy plays a database that is cut off, does not answer, or is lost during a COMMIT. Skipped
+//! without HUBCAST_TEST_POSTGRES.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,19 +8,20 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::postgres::{Probe, until, until_ready};
+use super::postgres_servers::{Probe, until, until_ready};
 use super::*;
 
-/// What the line does.
+/// What the proxy does with connections.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Line {
-    /// Passes everything on.
+enum ProxyMode {
+    /// Forwards everything.
     Open,
-    /// Ends every connection.
+    /// Closes every connection.
     Cut,
-    /// Keeps everything to itself.
+    /// Forwards nothing.
     Silent,
-    /// Passes the COMMIT of the next order on, and is cut instead of the answer.
+    /// Forwards the COMMIT of the next order, and closes the connection instead of forwarding the
+    /// answer.
     CutAtCommit,
 }
 
@@ -30,19 +31,19 @@ struct Proxy {
 }
 
 struct State {
-    line: Mutex<Line>,
+    mode: Mutex<ProxyMode>,
     over: AtomicBool,
     open: Mutex<Vec<TcpStream>>,
 }
 
 impl State {
-    fn line(&self) -> Line {
-        *self.line.lock().expect("no test panics in here")
+    fn mode(&self) -> ProxyMode {
+        *self.mode.lock().expect("no test panics in here")
     }
 
-    fn set(&self, line: Line) {
-        *self.line.lock().expect("no test panics in here") = line;
-        if line == Line::Cut {
+    fn set(&self, mode: ProxyMode) {
+        *self.mode.lock().expect("no test panics in here") = mode;
+        if mode == ProxyMode::Cut {
             for stream in self.open.lock().expect("no test panics in here").drain(..) {
                 let _ = stream.shutdown(Shutdown::Both);
             }
@@ -55,7 +56,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
         let address = listener.local_addr().expect("is bound");
         let state = Arc::new(State {
-            line: Mutex::new(Line::Open),
+            mode: Mutex::new(ProxyMode::Open),
             over: AtomicBool::new(false),
             open: Mutex::default(),
         });
@@ -66,7 +67,7 @@ impl Proxy {
                 if shared.over.load(Ordering::Relaxed) {
                     return;
                 }
-                if shared.line() == Line::Cut {
+                if shared.mode() == ProxyMode::Cut {
                     continue;
                 }
                 let server = TcpStream::connect(&server).expect("the server answers");
@@ -85,16 +86,16 @@ impl Proxy {
         Self { address, state }
     }
 
-    fn set(&self, line: Line) {
-        self.state.set(line);
+    fn set(&self, mode: ProxyMode) {
+        self.state.set(mode);
     }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.state.over.store(true, Ordering::Relaxed);
-        self.set(Line::Cut);
-        // So that the listener sees it.
+        self.set(ProxyMode::Cut);
+        // Wakes the listener.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -103,56 +104,56 @@ fn pass(mut from: TcpStream, mut to: TcpStream, state: &State, to_server: bool) 
     let mut buffer = vec![0; 1 << 16];
     let (mut ordering, mut committing) = (false, false);
     while let Ok(length @ 1..) = from.read(&mut buffer) {
-        while state.line() == Line::Silent && !state.over.load(Ordering::Relaxed) {
+        while state.mode() == ProxyMode::Silent && !state.over.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(5));
         }
-        // Some sockets are shut down ahead of others.
-        if state.line() == Line::Cut {
+        // Some sockets are shut down before others.
+        if state.mode() == ProxyMode::Cut {
             break;
         }
         let bytes = &buffer[..length];
         let says = |word: &[u8]| bytes.windows(word.len()).any(|found| found == word);
-        if state.line() == Line::CutAtCommit && to_server {
-            // Not just any COMMIT: the appender has its own.
+        if state.mode() == ProxyMode::CutAtCommit && to_server {
+            // The appender has its own COMMITs.
             ordering |= says(b"new_order");
             committing = ordering && says(b"COMMIT");
             if committing {
-                // From here on the other direction keeps what it gets.
-                state.set(Line::Silent);
+                // From here on the other direction forwards nothing.
+                state.set(ProxyMode::Silent);
             }
         }
         if to.write_all(bytes).is_err() {
             break;
         }
         if committing {
-            state.set(Line::Cut);
+            state.set(ProxyMode::Cut);
         }
     }
     let _ = from.shutdown(Shutdown::Both);
     let _ = to.shutdown(Shutdown::Both);
 }
 
-/// A house whose server reaches its database by a line that can be cut.
-struct Distant {
-    house: House,
+/// A store that reaches its database through a proxy.
+struct ProxiedStore {
+    store: TestStore,
     proxy: Proxy,
 }
 
-impl Distant {
+impl ProxiedStore {
     fn open() -> Option<Self> {
         let Some(server) = postgres() else {
-            println!("left out: HUBCAST_TEST_POSTGRES is not set");
+            println!("skipped: HUBCAST_TEST_POSTGRES is not set");
             return None;
         };
         let proxy = Proxy::start(&server);
         let database = PostgresDatabase::create(server);
         let settings = postgres_settings(&proxied(&database, &proxy));
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Some(Self { house: super::open(folder, &settings, Some(database)), proxy })
+        Some(Self { store: super::open(folder, &settings, Some(database)), proxy })
     }
 }
 
-/// In the clear, so that a line knows a COMMIT when it sees one.
+/// Without TLS, so that the proxy recognizes a COMMIT.
 fn proxied(database: &PostgresDatabase, proxy: &Proxy) -> String {
     let (user, _) = database.server.rsplit_once('@').expect("has a user");
     format!("{user}@{}/{}?sslmode=disable", proxy.address, database.name)
@@ -166,18 +167,18 @@ fn reason(outcome: Result<impl std::fmt::Debug, Error>) -> &'static str {
 }
 
 #[test]
-fn while_the_database_is_cut_off_all_is_unavailable_and_afterwards_all_goes_on() {
-    let Some(Distant { house, proxy }) = &Distant::open() else { return };
+fn calls_are_unavailable_while_the_database_is_cut_off_and_work_afterwards() {
+    let Some(ProxiedStore { store, proxy }) = &ProxiedStore::open() else { return };
     run(async {
-        let House { db, log, .. } = house;
+        let TestStore { db, log, .. } = store;
         db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
-        proxy.set(Line::Cut);
+        proxy.set(ProxyMode::Cut);
         for minor in 0..30 {
             reason(db.write(Once::No, async move |tx| place(tx, minor).await).await);
             reason(db.read(async |conn| users::by_id(conn, UserId(1)).await).await);
         }
         assert_eq!(reason(db.ready().await), "The database cannot be reached");
-        proxy.set(Line::Open);
+        proxy.set(ProxyMode::Open);
         until_ready(db).await;
         db.write(Once::No, async |tx| place(tx, 2).await).await.expect("writes");
         assert_eq!(all_orders(db).await, [1, 2]);
@@ -186,10 +187,10 @@ fn while_the_database_is_cut_off_all_is_unavailable_and_afterwards_all_goes_on()
 }
 
 #[test]
-fn a_write_that_is_under_way_when_the_line_is_cut_is_unavailable_and_undone() {
-    let Some(Distant { house, proxy }) = &Distant::open() else { return };
+fn a_write_in_progress_is_unavailable_and_rolled_back_when_cut_off() {
+    let Some(ProxiedStore { store, proxy }) = &ProxiedStore::open() else { return };
     run(async {
-        let House { db, log, .. } = house;
+        let TestStore { db, log, .. } = store;
         let (begun, cut) =
             (Arc::new(tokio::sync::Barrier::new(2)), Arc::new(tokio::sync::Barrier::new(2)));
         let write = tokio::spawn({
@@ -205,10 +206,10 @@ fn a_write_that_is_under_way_when_the_line_is_cut_is_unavailable_and_undone() {
             }
         });
         begun.wait().await;
-        proxy.set(Line::Cut);
+        proxy.set(ProxyMode::Cut);
         cut.wait().await;
         reason(write.await.expect("joins"));
-        proxy.set(Line::Open);
+        proxy.set(ProxyMode::Open);
         until_ready(db).await;
         assert_eq!(all_orders(db).await, [0; 0]);
         assert_eq!(log.ids(), [0; 0]);
@@ -216,14 +217,13 @@ fn a_write_that_is_under_way_when_the_line_is_cut_is_unavailable_and_undone() {
 }
 
 #[test]
-fn a_commit_without_an_answer_is_unavailable_and_its_events_and_what_follows_it_come_when_the_database_is_back()
- {
-    let Some(Distant { house, proxy }) = &Distant::open() else { return };
+fn an_unanswered_commit_is_unavailable_and_its_events_come_later() {
+    let Some(ProxiedStore { store, proxy }) = &ProxiedStore::open() else { return };
     run(async {
-        let House { db, log, .. } = house;
+        let TestStore { db, log, .. } = store;
         db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
         let done = Arc::new(AtomicBool::new(false));
-        proxy.set(Line::CutAtCommit);
+        proxy.set(ProxyMode::CutAtCommit);
         let then = Arc::clone(&done);
         let lost = db.write(Once::No, async move |tx| {
             tx.after_commit(move || then.store(true, Ordering::Relaxed));
@@ -233,7 +233,7 @@ fn a_commit_without_an_answer_is_unavailable_and_its_events_and_what_follows_it_
             reason(lost.await),
             "The database went away before it confirmed; the change may have been made"
         );
-        proxy.set(Line::Open);
+        proxy.set(ProxyMode::Open);
         until(async || done.load(Ordering::Relaxed)).await;
         assert_eq!(log.ids(), [1, 2]);
         assert_eq!(all_orders(db).await, [1, 2]);
@@ -241,32 +241,32 @@ fn a_commit_without_an_answer_is_unavailable_and_its_events_and_what_follows_it_
 }
 
 #[test]
-fn what_was_committed_before_the_line_was_cut_is_announced_afterwards_and_answered() {
-    let Some(Distant { house, proxy }) = &Distant::open() else { return };
+fn events_committed_before_a_cut_are_announced_afterwards() {
+    let Some(ProxiedStore { store, proxy }) = &ProxiedStore::open() else { return };
     run(async {
-        let House { db, log, .. } = house;
-        let mut probe = Probe::connect(house).await;
+        let TestStore { db, log, .. } = store;
+        let mut probe = Probe::connect(store).await;
         probe.execute("BEGIN; SELECT last_id FROM log_head FOR UPDATE").await;
         let write = tokio::spawn({
             let db = db.clone();
             async move { db.write(Once::No, async |tx| place(tx, 1).await).await }
         });
         until(async || probe.number("SELECT count(*) AS n FROM outbox").await == 1).await;
-        proxy.set(Line::Cut);
+        proxy.set(ProxyMode::Cut);
         probe.execute("ROLLBACK").await;
         assert_eq!(log.ids(), [0; 0]);
-        proxy.set(Line::Open);
+        proxy.set(ProxyMode::Open);
         write.await.expect("joins").expect("it is committed");
         until(async || log.ids() == [1]).await;
     });
 }
 
 #[test]
-fn a_database_that_does_not_answer_holds_nobody_up_for_long() {
-    let Some(Distant { house, proxy }) = &Distant::open() else { return };
+fn calls_end_in_time_when_the_database_does_not_answer() {
+    let Some(ProxiedStore { store, proxy }) = &ProxiedStore::open() else { return };
     run(async {
-        let House { db, log, .. } = house;
-        proxy.set(Line::Silent);
+        let TestStore { db, log, .. } = store;
+        proxy.set(ProxyMode::Silent);
         let asked = Instant::now();
         assert_eq!(reason(db.ready().await), "The database does not answer");
         assert!(asked.elapsed() < Duration::from_secs(5));
@@ -282,7 +282,7 @@ fn a_database_that_does_not_answer_holds_nobody_up_for_long() {
             reason(write.await.expect("joins"));
         }
         assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
-        proxy.set(Line::Open);
+        proxy.set(ProxyMode::Open);
         until_ready(db).await;
         db.write(Once::No, async |tx| place(tx, 100).await).await.expect("writes");
         let stored = all_orders(db).await;
@@ -291,17 +291,19 @@ fn a_database_that_does_not_answer_holds_nobody_up_for_long() {
 }
 
 #[test]
-fn a_server_does_not_start_without_its_database_and_says_so_in_one_line() {
+fn a_server_without_its_database_fails_to_start_with_one_line() {
     let Some(server) = postgres() else {
-        println!("left out: HUBCAST_TEST_POSTGRES is not set");
+        println!("skipped: HUBCAST_TEST_POSTGRES is not set");
         return;
     };
     let proxy = Proxy::start(&server);
     let database = PostgresDatabase::create(server);
     let url = proxied(&database, &proxy).replacen('@', ":hush-hush@", 1);
-    for (line, words) in [(Line::Cut, "cannot be reached"), (Line::Silent, "does not answer")] {
-        proxy.set(line);
-        let Err(error) = Db::open(&postgres_settings(&url), Arc::new(Silent)) else {
+    for (mode, words) in
+        [(ProxyMode::Cut, "cannot be reached"), (ProxyMode::Silent, "does not answer")]
+    {
+        proxy.set(mode);
+        let Err(error) = Db::open(&postgres_settings(&url), Arc::new(NullPublisher)) else {
             panic!("it opened")
         };
         let text = error.to_string();

@@ -1,23 +1,23 @@
-//! Where the log stands on PostgreSQL: at a start, and when the database is not the one that it
-//! was.
+//! Positions of the log on PostgreSQL: at a start, and after the database was replaced.
 
-use super::postgres::{Probe, Two, until, until_ready};
+use super::postgres_servers::{Probe, TwoServers, until, until_ready};
 use super::*;
 
 #[test]
-fn what_a_server_that_died_has_left_is_announced_behind_the_start_of_the_next() {
+fn events_of_a_dead_server_are_announced_after_the_start_of_the_next() {
     let Some(server) = postgres() else {
-        println!("left out: HUBCAST_TEST_POSTGRES is not set");
+        println!("skipped: HUBCAST_TEST_POSTGRES is not set");
         return;
     };
-    let house = postgres_house(server);
-    run(async { house.db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes") });
-    house.db.close();
-    // As one leaves it that dies between a commit and its announcement.
-    let left = "INSERT INTO outbox (origin, namespace, name, payload, rooms, members) VALUES (1, '/', 'said', '\"left\"', '{room}', '{}')";
-    run(async { Probe::connect(&house).await.execute(left).await });
+    let store = postgres_store(server);
+    run(async { store.db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes") });
+    store.db.close();
+    // As a server leaves it that dies between a commit and its announcement.
+    let left = "INSERT INTO outbox (origin, namespace, name, payload, rooms, members) \
+                VALUES (1, '/', 'said', '\"left\"', '{room}', '{}')";
+    run(async { Probe::connect(&store).await.execute(left).await });
     let log = Arc::new(Recorder::default());
-    let next = Db::open(&house.database().settings(), log.clone()).expect("opens");
+    let next = Db::open(&store.database().settings(), log.clone()).expect("opens");
     run(until(async || log.ids() == [2]));
     let (start, last) = log.start.get().expect("the log has begun");
     assert_eq!(
@@ -28,11 +28,11 @@ fn what_a_server_that_died_has_left_is_announced_behind_the_start_of_the_next() 
 }
 
 #[test]
-fn another_database_begins_an_epoch_and_the_same_one_does_not() {
-    let Some(two) = Two::open() else { return };
+fn only_another_database_begins_an_epoch() {
+    let Some(servers) = TwoServers::open() else { return };
     run(async {
-        let (db, log) = (&two.house.db, &two.house.log);
-        let mut probe = Probe::connect(&two.house).await;
+        let (db, log) = (&servers.store.db, &servers.store.log);
+        let mut probe = Probe::connect(&servers.store).await;
         let epochs = "SELECT epoch || ' ' || first_id AS n FROM epochs ORDER BY number";
         let [first] =
             probe.words(epochs).await.try_into().expect("two servers have begun one epoch");
@@ -60,26 +60,29 @@ fn another_database_begins_an_epoch_and_the_same_one_does_not() {
 }
 
 #[test]
-fn a_log_that_has_lost_its_tail_begins_an_epoch_and_what_comes_is_announced() {
-    let Some(two) = Two::open() else { return };
+fn a_log_without_its_tail_begins_an_epoch_and_announces_new_events() {
+    let Some(servers) = TwoServers::open() else { return };
     run(async {
-        let (db, log) = (&two.house.db, &two.house.log);
+        let (db, log) = (&servers.store.db, &servers.store.log);
         for minor in 0..5 {
             db.write(Once::No, async move |tx| place(tx, minor).await).await.expect("writes");
         }
-        two.settle().await;
-        let mut probe = Probe::connect(&two.house).await;
-        probe.execute("BEGIN; DELETE FROM events WHERE id > 3; DELETE FROM event_rooms WHERE event_id > 3; UPDATE log_head SET last_id = 3; COMMIT").await;
+        servers.settle().await;
+        let mut probe = Probe::connect(&servers.store).await;
+        let lose_tail = "BEGIN; DELETE FROM events WHERE id > 3; \
+                         DELETE FROM event_rooms WHERE event_id > 3; \
+                         UPDATE log_head SET last_id = 3; COMMIT";
+        probe.execute(lose_tail).await;
         db.write(Once::No, async |tx| place(tx, 9).await).await.expect("writes");
-        until(async || two.other_log.ids().len() == 6).await;
+        until(async || servers.other_log.ids().len() == 6).await;
         assert_eq!(
-            (log.ids(), two.other_log.ids()),
+            (log.ids(), servers.other_log.ids()),
             (vec![1, 2, 3, 4, 5, 4], vec![1, 2, 3, 4, 5, 4])
         );
         let last = |log: &Recorder| {
             log.events().last().and_then(|event| event.position).expect("has a place").epoch
         };
         assert_ne!(last(log), log.start().epoch);
-        assert_eq!(last(log), last(&two.other_log));
+        assert_eq!(last(log), last(&servers.other_log));
     });
 }

@@ -1,7 +1,7 @@
-//! TLS to PostgreSQL: who is taken for the database, and when it goes on in the clear. The server
-//! has a certificate for `localhost`, and none for its address. Without HUBCAST_TEST_POSTGRES, or
-//! for what needs it HUBCAST_TEST_POSTGRES_CA, the path of the CA's certificate, they pass without
-//! a look.
+//! TLS to PostgreSQL: which certificates are accepted, and when the connection continues in the
+//! clear. The server has a certificate for `localhost`, and none for its address. Skipped without
+//! HUBCAST_TEST_POSTGRES and, where needed, HUBCAST_TEST_POSTGRES_CA, the path of the CA's
+//! certificate.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -16,7 +16,7 @@ use crate::store::conn::query;
 /// A CA that did not sign the server's certificate.
 const ANOTHER_CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/another-ca.pem");
 
-/// What a certificate is for, and what it is not for.
+/// The host that the certificate is for, and one that it is not for.
 const BY_NAME: &str = "localhost";
 const BY_ADDRESS: &str = "127.0.0.1";
 
@@ -28,33 +28,33 @@ struct Secured {
 impl Secured {
     fn create() -> Option<Self> {
         let (Some(server), Ok(ca)) = (postgres(), std::env::var("HUBCAST_TEST_POSTGRES_CA")) else {
-            println!("left out: HUBCAST_TEST_POSTGRES or HUBCAST_TEST_POSTGRES_CA is not set");
+            println!("skipped: HUBCAST_TEST_POSTGRES or HUBCAST_TEST_POSTGRES_CA is not set");
             return None;
         };
         Some(Self { database: PostgresDatabase::create(server), ca })
     }
 
-    /// `host` is only what it is called by: it is where the run says.
+    /// `host` is only the name in the URL; `hostaddr` is the address connected to.
     fn url(&self, host: &str, parameters: &str) -> String {
         let (user, place) = self.database.server.rsplit_once('@').expect("has a user");
         let (address, port) = place.rsplit_once(':').expect("has a port");
         format!("{user}@{host}:{port}/{}?hostaddr={address}&{parameters}", self.database.name)
     }
 
-    /// Whether the connection has TLS, or why there is none.
-    fn look(&self, host: &str, parameters: &str) -> Result<bool, String> {
-        look(&self.url(host, parameters))
+    /// Returns true if the connection has TLS, or the reason why it fails.
+    fn connect_tls(&self, host: &str, parameters: &str) -> Result<bool, String> {
+        connect_tls(&self.url(host, parameters))
     }
 }
 
-fn look(url: &str) -> Result<bool, String> {
-    let db =
-        Db::open(&postgres_settings(url), Arc::new(Silent)).map_err(|fault| fault.to_string())?;
+fn connect_tls(url: &str) -> Result<bool, String> {
+    let db = Db::open(&postgres_settings(url), Arc::new(NullPublisher))
+        .map_err(|fault| fault.to_string())?;
     let tls = run(db.read(async |conn| {
         let own = diesel::select(sql::<Bool>(
             "(SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid())",
         ));
-        query!(conn, c => own.get_result(c))
+        query!(conn, |c| own.get_result(c))
     }));
     db.close();
     Ok(tls.expect("reads"))
@@ -66,37 +66,41 @@ fn assert_refused(outcome: Result<bool, String>, reason: &str) {
 }
 
 #[test]
-fn with_verify_full_the_name_and_who_signed_it_count() {
+fn verify_full_checks_the_name_and_the_signer() {
     let Some(secured) = Secured::create() else { return };
     let (ours, another) = (
         format!("sslmode=verify-full&sslrootcert={}", secured.ca),
         format!("sslmode=verify-full&sslrootcert={ANOTHER_CA}"),
     );
-    assert_eq!(secured.look(BY_NAME, &ours), Ok(true));
+    assert_eq!(secured.connect_tls(BY_NAME, &ours), Ok(true));
     assert_refused(
-        secured.look(BY_ADDRESS, &ours),
+        secured.connect_tls(BY_ADDRESS, &ours),
         "The database's certificate is for another name",
     );
-    assert_refused(secured.look(BY_NAME, &another), "The database's certificate is not trusted");
-    // Whatever the system trusts, the CA of a test is not among it.
+    assert_refused(
+        secured.connect_tls(BY_NAME, &another),
+        "The database's certificate is not trusted",
+    );
+    // The system does not trust the CA of a test.
     if "postgres://h/d?sslrootcert=system".parse::<DatabaseUrl>().is_ok() {
         assert_refused(
-            secured.look(BY_NAME, "sslrootcert=system"),
+            secured.connect_tls(BY_NAME, "sslrootcert=system"),
             "The database's certificate is not trusted",
         );
         assert_refused(
-            secured.look(BY_NAME, "sslmode=verify-full"),
+            secured.connect_tls(BY_NAME, "sslmode=verify-full"),
             "The database's certificate is not trusted",
         );
     }
 }
 
 #[test]
-fn with_verify_ca_it_counts_who_signed_it_and_not_the_name() {
+fn verify_ca_checks_the_signer_and_not_the_name() {
     let Some(secured) = Secured::create() else { return };
     for mode in ["verify-ca", "require"] {
         for host in [BY_NAME, BY_ADDRESS] {
-            let look = |ca: &str| secured.look(host, &format!("sslmode={mode}&sslrootcert={ca}"));
+            let look =
+                |ca: &str| secured.connect_tls(host, &format!("sslmode={mode}&sslrootcert={ca}"));
             assert_eq!(look(&secured.ca), Ok(true));
             assert_refused(look(ANOTHER_CA), "The database's certificate is not trusted");
         }
@@ -104,7 +108,7 @@ fn with_verify_ca_it_counts_who_signed_it_and_not_the_name() {
 }
 
 #[test]
-fn without_roots_it_is_tls_with_anyone_or_none() {
+fn without_roots_every_certificate_is_accepted() {
     let Some(secured) = Secured::create() else { return };
     for (parameters, tls) in [
         ("sslmode=require", true),
@@ -112,42 +116,42 @@ fn without_roots_it_is_tls_with_anyone_or_none() {
         ("", true),
         ("sslmode=disable", false),
     ] {
-        assert_eq!(secured.look(BY_ADDRESS, parameters), Ok(tls), "{parameters}");
+        assert_eq!(secured.connect_tls(BY_ADDRESS, parameters), Ok(tls), "{parameters}");
     }
 }
 
-/// A server's end of TLS as it should not be.
+/// A faulty server's reply to a request for TLS.
 #[derive(Clone, Copy)]
-enum Answer {
-    /// There is no TLS.
+enum TlsReply {
+    /// Refuses TLS.
     No,
-    /// There is, and then it is garbage.
+    /// Accepts TLS, and then sends garbage.
     Garbage,
 }
 
-/// Stands before a PostgreSQL and answers those who ask for TLS; others are passed on. Ends with
-/// the test's process.
-fn before(server: &str, answer: Answer) -> String {
+/// Listens in front of a PostgreSQL, answers requests for TLS, and forwards other connections. Ends
+/// with the test's process.
+fn faulty_server(server: &str, reply: TlsReply) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("binds");
     let address = listener.local_addr().expect("is bound");
     let server = server.rsplit('@').next().expect("has a host").to_owned();
     thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
             let server = server.clone();
-            thread::spawn(move || serve(client, &server, answer));
+            thread::spawn(move || serve(client, &server, reply));
         }
     });
     address.to_string()
 }
 
-fn serve(mut client: TcpStream, server: &str, answer: Answer) -> Option<()> {
+fn serve(mut client: TcpStream, server: &str, reply: TlsReply) -> Option<()> {
     let mut begin = [0; 8];
     client.read_exact(&mut begin).ok()?;
     // https://www.postgresql.org/docs/current/protocol-message-formats.html, SSLRequest
     if begin == [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f] {
-        match answer {
-            Answer::No => client.write_all(b"N").ok()?,
-            Answer::Garbage => return client.write_all(b"Sno TLS record begins like this").ok(),
+        match reply {
+            TlsReply::No => client.write_all(b"N").ok()?,
+            TlsReply::Garbage => return client.write_all(b"Sno TLS record begins like this").ok(),
         }
         client.read_exact(&mut begin).ok()?;
     }
@@ -160,26 +164,27 @@ fn serve(mut client: TcpStream, server: &str, answer: Answer) -> Option<()> {
 }
 
 fn pass(mut from: TcpStream, mut to: TcpStream) {
-    // However it ends, it ends for both.
+    // Either end closes both.
     let _ = std::io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Both);
 }
 
 #[test]
-fn where_no_tls_can_be_had_prefer_goes_on_in_the_clear_and_require_does_not() {
+fn without_tls_prefer_continues_in_the_clear_and_require_fails() {
     let Some(server) = postgres() else {
-        println!("left out: HUBCAST_TEST_POSTGRES is not set");
+        println!("skipped: HUBCAST_TEST_POSTGRES is not set");
         return;
     };
     let database = PostgresDatabase::create(server);
     let (user, _) = database.server.rsplit_once('@').expect("has a user");
-    for (answer, reason) in [
-        (Answer::No, "The database offers no TLS"),
-        (Answer::Garbage, "TLS with the database fails"),
+    for (reply, reason) in [
+        (TlsReply::No, "The database offers no TLS"),
+        (TlsReply::Garbage, "TLS with the database fails"),
     ] {
-        let address = before(&database.server, answer);
-        let look =
-            |mode: &str| look(&format!("{user}:hush-hush@{address}/{}?{mode}", database.name));
+        let address = faulty_server(&database.server, reply);
+        let look = |mode: &str| {
+            connect_tls(&format!("{user}:hush-hush@{address}/{}?{mode}", database.name))
+        };
         assert_eq!(look("sslmode=prefer"), Ok(false));
         assert_eq!(look(""), Ok(false));
         for mode in

@@ -11,8 +11,8 @@ use crate::store::sessions::SessionRoom;
 use crate::store::{Conn, history};
 
 #[test]
-fn what_is_written_is_read_back_and_announced_as_the_contract_says() {
-    let House { db, log, .. } = &house();
+fn a_written_order_is_read_back_and_announced() {
+    let TestStore { db, log, .. } = &test_store();
     run(async {
         let order = db.write(Once::No, async |tx| place(tx, 1250).await).await.expect("writes");
         let read = db
@@ -39,7 +39,7 @@ fn what_is_written_is_read_back_and_announced_as_the_contract_says() {
 
 #[test]
 fn an_e_mail_is_unique_without_regard_to_case() {
-    let House { db, .. } = &house();
+    let TestStore { db, .. } = &test_store();
     run(async {
         let user = add_user(db, "Ann@Example.test").await.expect("adds");
         assert_eq!(add_user(db, "ann@example.TEST").await, Err(Error::Conflict("taken".into())));
@@ -56,7 +56,7 @@ fn an_e_mail_is_unique_without_regard_to_case() {
 
 #[test]
 fn orders_are_listed_newest_first_by_customer_and_by_page_each_with_its_customer() {
-    let House { db, .. } = &house();
+    let TestStore { db, .. } = &test_store();
     run(async {
         let ann = add_user(db, "ann@example.test").await.expect("adds");
         for (customer_id, minor) in [(Some(ann.id), 1), (None, 2), (Some(ann.id), 3)] {
@@ -66,7 +66,7 @@ fn orders_are_listed_newest_first_by_customer_and_by_page_each_with_its_customer
                 .expect("writes");
         }
         let list = async |customer_id, before, limit| {
-            let page = Page { customer_id, before, limit };
+            let page = OrderPage { customer_id, before, limit };
             let rows =
                 db.read(async move |conn| orders::list(conn, &page).await).await.expect("reads");
             rows.into_iter()
@@ -87,8 +87,8 @@ fn orders_are_listed_newest_first_by_customer_and_by_page_each_with_its_customer
 }
 
 #[test]
-fn an_order_for_a_customer_who_does_not_exist_is_a_missing_reference() {
-    let House { db, .. } = &house();
+fn an_order_of_a_missing_customer_is_a_missing_reference() {
+    let TestStore { db, .. } = &test_store();
     let missing = run(db.write(Once::No, async |tx| {
         let new = NewOrder { customer_id: Some(UserId(99)), total: Money::ZERO };
         Ok(orders::insert(tx, &new).await.is_err_and(|fault| is_missing_reference(&fault)))
@@ -97,9 +97,9 @@ fn an_order_for_a_customer_who_does_not_exist_is_a_missing_reference() {
 }
 
 #[test]
-fn an_order_moves_on_only_from_where_the_caller_saw_it() {
+fn an_order_advances_only_from_the_expected_status() {
     use OrderStatus::{Paid, Pending, Shipped};
-    let House { db, .. } = &house();
+    let TestStore { db, .. } = &test_store();
     run(async {
         let order = db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
         let advance = async |from, to| {
@@ -117,8 +117,8 @@ fn an_order_moves_on_only_from_where_the_caller_saw_it() {
 }
 
 #[test]
-fn what_is_not_to_be_stored_is_announced_in_its_place_without_an_id() {
-    let House { db, log, .. } = &house();
+fn a_transient_event_is_announced_in_order_without_an_id() {
+    let TestStore { db, log, .. } = &test_store();
     run(async {
         let order = db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
         db.write(Once::No, async move |tx| {
@@ -137,19 +137,19 @@ fn what_is_not_to_be_stored_is_announced_in_its_place_without_an_id() {
 }
 
 #[test]
-fn members_are_one_room_in_the_log_and_each_their_own_when_announced() {
-    let House { db, log, .. } = &house();
+fn members_are_one_room_in_the_log_and_user_rooms_when_announced() {
+    let TestStore { db, log, .. } = &test_store();
     run(async {
         let conversation = ConversationId(7);
         let order = db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
-        let told = NewEvent {
+        let new = NewEvent {
             rooms: vec![Room::Members(conversation), Room::Admin],
             except: vec![Room::Conversation(conversation)],
             members: vec![UserId(3), UserId(5)],
             ..event::new_order(&order)
         };
         db.write(Once::No, async move |tx| {
-            tx.emit(told);
+            tx.emit(new);
             Ok(())
         })
         .await
@@ -164,17 +164,22 @@ fn members_are_one_room_in_the_log_and_each_their_own_when_announced() {
                 .filter(event_rooms::event_id.eq(2))
                 .order(event_rooms::room)
                 .select(event_rooms::room);
-            query!(&mut *conn, c => rooms.load::<String>(c))
+            query!(&mut *conn, |c| rooms.load::<String>(c))
         };
         assert_eq!(db.read(rows).await.expect("reads"), ["/admin#admin", "/admin#members:7"]);
-        let except = async |conn: &mut Conn| query!(&mut *conn, c => events::table.find(2).select(events::except_json).first::<Option<String>>(c));
+        let except = async |conn: &mut Conn| {
+            query!(&mut *conn, |c| events::table
+                .find(2)
+                .select(events::except_json)
+                .first::<Option<String>>(c))
+        };
         assert_eq!(db.read(except).await.expect("reads").as_deref(), Some(r#"["conversation:7"]"#));
     });
 }
 
 #[test]
-fn an_event_without_rooms_is_found_again_by_all_of_its_namespace_and_by_no_other() {
-    let House { db, log, .. } = &house();
+fn an_event_without_rooms_is_replayed_to_its_namespace_only() {
+    let TestStore { db, log, .. } = &test_store();
     run(async {
         db.write(Once::No, async |tx| {
             tx.emit(event::product_updated(ProductAction::Deleted(ProductId(3))));
@@ -182,17 +187,17 @@ fn an_event_without_rooms_is_found_again_by_all_of_its_namespace_and_by_no_other
         })
         .await
         .expect("writes");
-        let [told] = log.events().try_into().expect("one event");
-        assert_eq!((&*told.namespace, &told.rooms), ("/", &Vec::new()));
+        let [event] = log.events().try_into().expect("one event");
+        assert_eq!((&*event.namespace, &event.rooms), ("/", &Vec::new()));
         let last =
             db.read(async |conn| history::last(conn, EventId(1)).await).await.expect("reads");
-        assert_eq!(last, [told], "as after a start");
+        assert_eq!(last, [event], "as after a start");
         for (namespace, found) in [("/", 1), ("/admin", 0)] {
-            let stay = SessionRoom { room: "user:5".into(), since: EventId(0), until: None };
-            let audience = history::Audience {
+            let membership = SessionRoom { room: "user:5".into(), since: EventId(0), until: None };
+            let audience = history::ReplayAudience {
                 namespace: namespace.into(),
                 user: UserId(5),
-                stays: vec![stay],
+                memberships: vec![membership],
             };
             let page = db
                 .read(async move |conn| {

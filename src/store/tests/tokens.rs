@@ -1,22 +1,22 @@
-//! Ends of tokens: what is asked of one token, what others find, and what is forgotten.
+//! Ends of tokens: the state of one token, the ends that other servers find, and their removal.
 
 use std::time::Duration;
 
 use super::*;
 use crate::auth::{Ended, Holder, TokenId};
 use crate::model::Timestamp;
-use crate::store::tokens::{self, Standing};
+use crate::store::tokens::{self, TokenStatus};
 use crate::store::users::Account;
 
 const ONE: TokenId = TokenId([1; 32]);
 const OTHER: TokenId = TokenId([2; 32]);
 
-async fn standing(db: &Db, user: UserId, token: TokenId) -> Option<(i64, bool, bool)> {
+async fn status(db: &Db, user: UserId, token: TokenId) -> Option<(i64, bool, bool)> {
     let found = db
-        .read(async move |conn| tokens::standing(conn, &Holder::User(user), &token).await)
+        .read(async move |conn| tokens::token_status(conn, &Holder::User(user), &token).await)
         .await
         .expect("reads");
-    found.map(|Standing { generation, ended_at, has_ended, .. }| {
+    found.map(|TokenStatus { generation, ended_at, has_ended, .. }| {
         (generation, ended_at.is_some(), has_ended)
     })
 }
@@ -28,20 +28,20 @@ async fn end(db: &Db, user: UserId, token: TokenId, until: Timestamp) {
 }
 
 #[test]
-fn one_token_ends_once_and_all_by_generation() {
-    let House { db, .. } = &house();
+fn one_token_ends_by_digest_and_all_by_generation() {
+    let TestStore { db, .. } = &test_store();
     run(async {
         let (ann, bob) = (
             add_user(db, "ann@example.test").await.expect("adds"),
             add_user(db, "bob@example.test").await.expect("adds"),
         );
         let later = Timestamp::now().after(Duration::from_secs(60));
-        assert_eq!(standing(db, ann.id, ONE).await, Some((0, false, false)));
+        assert_eq!(status(db, ann.id, ONE).await, Some((0, false, false)));
         for _ in 0..2 {
             end(db, ann.id, ONE, later).await;
         }
-        assert_eq!(standing(db, ann.id, ONE).await, Some((0, false, true)));
-        assert_eq!(standing(db, ann.id, OTHER).await, Some((0, false, false)));
+        assert_eq!(status(db, ann.id, ONE).await, Some((0, false, true)));
+        assert_eq!(status(db, ann.id, OTHER).await, Some((0, false, false)));
         for (account, generation) in
             [(Account::Id(ann.id), 1), (Account::Email("ANN@example.test".into()), 2)]
         {
@@ -51,23 +51,23 @@ fn one_token_ends_once_and_all_by_generation() {
                 })
                 .await;
             assert_eq!(ended, Ok(Some(ann.clone())));
-            assert_eq!(standing(db, ann.id, OTHER).await, Some((generation, true, false)));
+            assert_eq!(status(db, ann.id, OTHER).await, Some((generation, true, false)));
         }
-        assert_eq!(standing(db, bob.id, OTHER).await, Some((0, false, false)));
-        let nobody = Account::Id(UserId(99));
+        assert_eq!(status(db, bob.id, OTHER).await, Some((0, false, false)));
+        let missing = Account::Id(UserId(99));
         let ended = db
             .write(Once::No, async move |tx| {
-                Ok(tokens::end_all(tx, &nobody).await?.map(|(user, _)| user))
+                Ok(tokens::end_all(tx, &missing).await?.map(|(user, _)| user))
             })
             .await;
         assert_eq!(ended, Ok(None));
-        assert_eq!(standing(db, UserId(99), ONE).await, None);
+        assert_eq!(status(db, UserId(99), ONE).await, None);
     });
 }
 
 #[test]
-fn what_has_ended_is_found_by_others_and_forgotten_when_the_token_would_be_over() {
-    let House { db, .. } = &house();
+fn ends_are_found_by_other_servers_and_removed_after_expiry() {
+    let TestStore { db, .. } = &test_store();
     run(async {
         let ann = add_user(db, "ann@example.test").await.expect("adds");
         let (now, minute) = (Timestamp::now(), Duration::from_secs(60));
@@ -97,6 +97,6 @@ fn what_has_ended_is_found_by_others_and_forgotten_when_the_token_would_be_over(
         let purge = async || db.write(Once::No, async |tx| Ok(tokens::purge(tx, 10).await?)).await;
         assert_eq!((purge().await, purge().await), (Ok(1), Ok(0)));
         assert_eq!(kinds(found(now.before(minute)).await), [0, 1, 1, 1]);
-        assert_eq!(standing(db, ann.id, OTHER).await, Some((1, true, true)));
+        assert_eq!(status(db, ann.id, OTHER).await, Some((1, true, true)));
     });
 }

@@ -1,40 +1,44 @@
-//! Writes of a kind that come together, on both databases; only PostgreSQL makes one of them.
+//! Batches of one kind of write, on both databases; only PostgreSQL runs them as one.
 
 use diesel::QueryResult;
 use diesel::result::Error as DieselError;
 
 use super::*;
-use crate::store::Batched;
+use crate::store::BatchedWrite;
 
-/// Places an order. Notes how many came together.
-struct Place {
+/// Places an order. Records the sizes of batches.
+struct PlaceOrder {
     new: NewOrder,
-    fate: Fate,
+    behaviour: Behaviour,
     batches: Arc<Mutex<Vec<usize>>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum Behaviour {
     Written,
     Refused,
     Panics,
 }
 
-impl Batched for Place {
+impl BatchedWrite for PlaceOrder {
     type Answer = Order;
     type Done = Order;
 
-    async fn together(tx: &mut Tx, batch: &[&Self]) -> QueryResult<Vec<Result<Order, Error>>> {
-        batch[0].batches.lock().expect("no test panics in here").push(batch.len()); // never an empty one
-        assert!(batch.iter().all(|place| place.fate != Fate::Panics), "expected by the test");
+    async fn write_batch(tx: &mut Tx, batch: &[&Self]) -> QueryResult<Vec<Result<Order, Error>>> {
+        let batches = &batch[0].batches; // a batch is never empty
+        batches.lock().expect("no test panics in here").push(batch.len());
+        assert!(
+            batch.iter().all(|place| place.behaviour != Behaviour::Panics),
+            "expected by the test"
+        );
         let new: Vec<_> = batch
             .iter()
-            .filter(|place| place.fate == Fate::Written)
+            .filter(|place| place.behaviour == Behaviour::Written)
             .map(|place| &place.new)
             .collect();
         let mut orders = orders::insert_all(tx, &new).await?.into_iter();
         let done = |place: &&Self| {
-            if place.fate == Fate::Written {
+            if place.behaviour == Behaviour::Written {
                 orders.next().ok_or(Error::Internal)
             } else {
                 Err(Error::Forbidden)
@@ -57,18 +61,18 @@ impl Batched for Place {
     }
 }
 
-/// One for each, at once. What they came to, and how many came together each time.
+/// Places an order for each at once. Returns the outcomes, and the sizes of the batches.
 async fn all_at_once(
     db: &Db,
-    wanted: Vec<(Option<UserId>, Fate)>,
+    wanted: Vec<(Option<UserId>, Behaviour)>,
 ) -> (Vec<Result<i64, Error>>, Vec<usize>) {
     let batches = Arc::new(Mutex::default());
     let crowd: Vec<_> = (0..)
         .zip(wanted)
-        .map(|(minor, (customer_id, fate))| {
-            let place = Place {
+        .map(|(minor, (customer_id, behaviour))| {
+            let place = PlaceOrder {
                 new: NewOrder { customer_id, total: Money::from_minor(minor) },
-                fate,
+                behaviour,
                 batches: Arc::clone(&batches),
             };
             let db = db.clone();
@@ -83,7 +87,7 @@ async fn all_at_once(
     (answers, batches)
 }
 
-/// How the announced orders lie in the log.
+/// The totals of the announced orders, in log order.
 fn announced(log: &Recorder) -> Vec<i64> {
     let total = |event: CommittedEvent| {
         serde_json::from_str::<serde_json::Value>(&event.data).ok()?["total"]
@@ -96,30 +100,30 @@ fn announced(log: &Recorder) -> Vec<i64> {
 }
 
 #[test]
-fn each_of_a_crowd_gets_its_own_answer_and_its_own_place() {
-    let House { db, log, postgres, .. } = &house();
+fn each_write_of_a_batch_gets_its_own_answer_and_position() {
+    let TestStore { db, log, postgres, .. } = &test_store();
     run(async {
-        let (answers, batches) = all_at_once(db, vec![(None, Fate::Written); 100]).await;
+        let (answers, batches) = all_at_once(db, vec![(None, Behaviour::Written); 100]).await;
         assert_eq!(answers, (0..100).map(Ok).collect::<Vec<_>>());
         assert_eq!(all_orders(db).await, (0..100).collect::<Vec<_>>());
         assert_eq!((log.ids(), announced(log)), ((1..=100).collect(), (0..100).collect()));
         if postgres.is_some() {
-            assert!(batches.len() < 50, "{batches:?}: nothing was joined");
+            assert!(batches.len() < 50, "{batches:?}: no batch was made");
         }
     });
 }
 
 #[test]
-fn who_is_refused_or_breaks_the_statement_takes_nobody_along() {
-    let House { db, log, postgres, .. } = &house();
+fn a_failing_write_does_not_fail_its_batch() {
+    let TestStore { db, log, postgres, .. } = &test_store();
     run(async {
         let user = add_user(db, "a@example.test").await.expect("writes").id;
-        let nobody = UserId(user.0 + 1);
+        let missing = UserId(user.0 + 1);
         let of = |n| match n {
-            7 => (Some(nobody), Fate::Written),
-            11 => (Some(user), Fate::Refused),
-            13 => (None, Fate::Panics),
-            _ => (Some(user), Fate::Written),
+            7 => (Some(missing), Behaviour::Written),
+            11 => (Some(user), Behaviour::Refused),
+            13 => (None, Behaviour::Panics),
+            _ => (Some(user), Behaviour::Written),
         };
         let (answers, batches) = all_at_once(db, (0..20).map(of).collect()).await;
         let expected = |n| match n {
@@ -136,18 +140,18 @@ fn who_is_refused_or_breaks_the_statement_takes_nobody_along() {
         assert_eq!(all_orders(db).await.len(), good.len());
         assert_eq!(log.ids(), (1..=17).collect::<Vec<_>>());
         if postgres.is_some() {
-            assert!(batches.iter().any(|size| *size > 1), "{batches:?}: nothing was joined");
+            assert!(batches.iter().any(|size| *size > 1), "{batches:?}: no batch was made");
         }
     });
 }
 
 #[test]
-fn a_key_holds_for_one_of_a_kind_too() {
-    let House { db, log, .. } = &house();
+fn an_idempotency_key_holds_for_batched_writes() {
+    let TestStore { db, log, .. } = &test_store();
     run(async {
-        let place = || Place {
+        let place = || PlaceOrder {
             new: NewOrder { customer_id: None, total: Money::from_minor(5) },
-            fate: Fate::Written,
+            behaviour: Behaviour::Written,
             batches: Arc::default(),
         };
         let first = db.write_batched(key("a", 1), 0, place()).await.expect("writes");

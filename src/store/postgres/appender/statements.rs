@@ -1,5 +1,5 @@
-//! The log's statements: take what waits in the outbox into the log, read a piece of the log, look
-//! whether there is anything to do.
+//! The appender's SQL: move the outbox into the log, read a chunk of the log, poll for work, remove
+//! orphaned placeholders.
 
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
@@ -9,39 +9,39 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::model::EventId;
 
-/// Events in one piece.
-pub(super) const PIECE: usize = 512;
+/// Events in one chunk; the statements repeat it as `LIMIT 512`.
+pub(super) const CHUNK_ROWS: usize = 512;
 
-/// Moves rows of the outbox into the log, those of all servers, in the order of their ids. To be
-/// called in a transaction that holds `log_head` since a statement before: so whatever was
-/// committed ahead of a row that is seen here is seen too, and ids follow the order of cause and
+/// Moves rows of the outbox, those of all servers, into the log, in the order of their ids. Must be
+/// called in a transaction that holds `log_head` since an earlier statement: everything committed
+/// before a row that is visible here is then visible too, and ids follow the order of cause and
 /// effect.
 ///
-/// The marks of this server are only told of; they go when they are among those that are `done`.
-pub(super) async fn take(
+/// Placeholders of this server are only returned; those in `done` are deleted.
+pub(super) async fn move_outbox(
     conn: &mut AsyncPgConnection,
     server: i64,
     done: Vec<i64>,
-) -> QueryResult<Vec<Taken>> {
-    Take { server, done }.load(conn).await
+) -> QueryResult<Vec<MovedRow>> {
+    MoveOutbox { server, done }.load(conn).await
 }
 
 #[derive(QueryId)]
-struct Take {
+struct MoveOutbox {
     server: i64,
     done: Vec<i64>,
 }
 
-/// What [`take`] gives: one a row, or one without a row.
+/// A row of [`move_outbox`]: one per row moved, or a single one with only the first two columns.
 #[derive(Queryable)]
-pub(super) struct Taken {
-    /// The log's last id before.
+pub(super) struct MovedRow {
+    /// The log's last id before the move.
     pub(super) head: i64,
-    /// The newest epoch's.
+    /// Number of the newest epoch.
     pub(super) epoch_number: Option<i64>,
     pub(super) outbox_id: Option<i64>,
     pub(super) origin: Option<i64>,
-    /// None: it is a mark.
+    /// `None` for a placeholder.
     pub(super) id: Option<i64>,
     pub(super) namespace: Option<String>,
     pub(super) name: Option<String>,
@@ -49,11 +49,11 @@ pub(super) struct Taken {
     pub(super) except_json: Option<String>,
     /// Names as clients see them.
     pub(super) rooms: Option<Vec<String>>,
-    /// Whom `members:ID` stands for.
+    /// The users that `members:ID` stands for.
     pub(super) members: Option<Vec<i64>>,
 }
 
-impl Query for Take {
+impl Query for MoveOutbox {
     type SqlType = (
         BigInt,
         Nullable<BigInt>,
@@ -69,7 +69,7 @@ impl Query for Take {
     );
 }
 
-impl QueryFragment<Pg> for Take {
+impl QueryFragment<Pg> for MoveOutbox {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("WITH settings AS (SELECT ");
         out.push_bind_param::<BigInt, _>(&self.server)?;
@@ -80,13 +80,25 @@ impl QueryFragment<Pg> for Take {
              spent AS (DELETE FROM outbox USING settings WHERE outbox.id = ANY (done)), \
              waiting AS ( \
                  SELECT id, origin, name FROM outbox, settings \
-                 WHERE (name IS NOT NULL OR origin >> 32 = server) AND id <> ALL (done) ORDER BY id LIMIT 512 \
+                 WHERE (name IS NOT NULL OR origin >> 32 = server) AND id <> ALL (done) \
+                 ORDER BY id LIMIT 512 \
              ), \
-             taken AS (DELETE FROM outbox USING waiting WHERE outbox.id = waiting.id AND waiting.name IS NOT NULL RETURNING outbox.*), \
-             numbered AS (SELECT taken.*, last_id + row_number() OVER (ORDER BY taken.id) AS event_id FROM taken, log_head), \
-             raised AS (UPDATE log_head SET last_id = (SELECT max(event_id) FROM numbered) WHERE EXISTS (SELECT FROM numbered)), \
+             taken AS ( \
+                 DELETE FROM outbox USING waiting \
+                 WHERE outbox.id = waiting.id AND waiting.name IS NOT NULL RETURNING outbox.* \
+             ), \
+             numbered AS ( \
+                 SELECT taken.*, last_id + row_number() OVER (ORDER BY taken.id) AS event_id \
+                 FROM taken, log_head \
+             ), \
+             raised AS ( \
+                 UPDATE log_head SET last_id = (SELECT max(event_id) FROM numbered) \
+                 WHERE EXISTS (SELECT FROM numbered) \
+             ), \
              stored AS ( \
-                 INSERT INTO events (id, namespace, name, payload, except_json, created_at, origin, outbox_id) \
+                 INSERT INTO events ( \
+                     id, namespace, name, payload, except_json, created_at, origin, outbox_id \
+                 ) \
                  SELECT event_id, namespace, name, payload, except_json, \
                      date_trunc('milliseconds', clock_timestamp() AT TIME ZONE 'UTC'), origin, id \
                  FROM numbered \
@@ -94,38 +106,42 @@ impl QueryFragment<Pg> for Take {
              found AS ( \
                  INSERT INTO event_rooms (room, event_id) \
                  SELECT DISTINCT namespace || '#' || room, event_id \
-                 FROM numbered, UNNEST(CASE WHEN rooms = '{}' THEN ARRAY[''] ELSE rooms END) AS room \
+                 FROM numbered, \
+                     UNNEST(CASE WHEN rooms = '{}' THEN ARRAY[''] ELSE rooms END) AS room \
              ) \
              SELECT last_id, (SELECT max(number) FROM epochs), \
                  given.id, origin, event_id, namespace, name, payload, except_json, rooms, members \
              FROM log_head LEFT JOIN ( \
-                 SELECT id, origin, event_id, namespace, name, payload, except_json, rooms, members FROM numbered \
+                 SELECT id, origin, event_id, namespace, name, payload, except_json, \
+                     rooms, members \
+                 FROM numbered \
                  UNION ALL \
-                 SELECT id, origin, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM waiting WHERE name IS NULL \
+                 SELECT id, origin, NULL, NULL, NULL, NULL, NULL, NULL, NULL \
+                 FROM waiting WHERE name IS NULL \
              ) AS given ON TRUE ORDER BY given.id",
         );
         Ok(())
     }
 }
 
-/// Reads a piece of the log, behind `after` and up to `last`.
-pub(super) async fn read(
+/// Reads a chunk of the log: ids above `after`, up to `last`.
+pub(super) async fn read_log(
     conn: &mut AsyncPgConnection,
     after: EventId,
     last: EventId,
-) -> QueryResult<Vec<Read>> {
-    Piece { after, last }.load(conn).await
+) -> QueryResult<Vec<LogRow>> {
+    ReadLog { after, last }.load(conn).await
 }
 
 #[derive(QueryId)]
-struct Piece {
+struct ReadLog {
     after: EventId,
     last: EventId,
 }
 
-/// What [`read`] gives, one an event.
+/// A row of [`read_log`], one per event.
 #[derive(Queryable)]
-pub(super) struct Read {
+pub(super) struct LogRow {
     pub(super) id: i64,
     pub(super) outbox_id: Option<i64>,
     pub(super) origin: Option<i64>,
@@ -133,16 +149,16 @@ pub(super) struct Read {
     pub(super) name: String,
     pub(super) payload: String,
     pub(super) except_json: Option<String>,
-    /// With the namespace ahead, as `event_rooms` has them.
+    /// With the namespace as prefix, as in `event_rooms`.
     pub(super) rooms: Vec<String>,
 }
 
-impl Query for Piece {
+impl Query for ReadLog {
     type SqlType =
         (BigInt, Nullable<BigInt>, Nullable<BigInt>, Text, Text, Text, Nullable<Text>, Array<Text>);
 }
 
-impl QueryFragment<Pg> for Piece {
+impl QueryFragment<Pg> for ReadLog {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "SELECT id, outbox_id, origin, namespace, name, payload, except_json, \
@@ -157,25 +173,25 @@ impl QueryFragment<Pg> for Piece {
     }
 }
 
-/// Looks, without any lock, at what there is to do: the log's last id, and whether anything waits
-/// in the outbox.
-pub(super) async fn look(
+/// Polls, without a lock, for work: returns the log's last id, and whether the outbox has rows for
+/// this server.
+pub(super) async fn poll(
     conn: &mut AsyncPgConnection,
     server: i64,
 ) -> QueryResult<(EventId, bool)> {
-    Look { server }.get_result(conn).await
+    PollLog { server }.get_result(conn).await
 }
 
 #[derive(QueryId)]
-struct Look {
+struct PollLog {
     server: i64,
 }
 
-impl Query for Look {
+impl Query for PollLog {
     type SqlType = (BigInt, Bool);
 }
 
-impl QueryFragment<Pg> for Look {
+impl QueryFragment<Pg> for PollLog {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "SELECT last_id, EXISTS (SELECT FROM outbox WHERE name IS NOT NULL OR origin >> 32 = ",
@@ -186,17 +202,20 @@ impl QueryFragment<Pg> for Look {
     }
 }
 
-/// Removes marks that a server has left which died before it came to them.
+/// Removes placeholders of servers that died before they processed them.
 pub(super) async fn remove_orphans(conn: &mut AsyncPgConnection) -> QueryResult<usize> {
-    Orphans.execute(conn).await
+    DeleteOrphans.execute(conn).await
 }
 
 #[derive(QueryId)]
-struct Orphans;
+struct DeleteOrphans;
 
-impl QueryFragment<Pg> for Orphans {
+impl QueryFragment<Pg> for DeleteOrphans {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("DELETE FROM outbox WHERE name IS NULL AND created_at < clock_timestamp() AT TIME ZONE 'UTC' - INTERVAL '10 minutes'");
+        out.push_sql(
+            "DELETE FROM outbox WHERE name IS NULL \
+             AND created_at < clock_timestamp() AT TIME ZONE 'UTC' - INTERVAL '10 minutes'",
+        );
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
-//! TLS to the database, by rustls: whom we take for it, and what went wrong. For `pool`; that the
-//! driver asks for TLS at all, and goes on without where it may, is the driver's `ssl_mode`.
+//! TLS to the database, by rustls: which certificates are accepted, and what went wrong. Used by
+//! `pool` only. Whether the driver asks for TLS at all is decided by its `ssl_mode`.
 
 use std::error::Error as _;
 use std::io;
@@ -20,11 +20,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::config::Tls;
 use crate::store::OpenError;
 
-/// What PostgreSQL calls itself. Needed where TLS comes without being asked for
-/// (`sslnegotiation=direct`); else nobody minds.
+/// PostgreSQL's ALPN name. Required with `sslnegotiation=direct`, ignored otherwise.
 const ALPN: &[u8] = b"postgresql";
 
-/// What turns the driver's connections into TLS.
+/// Makes the TLS connector for the driver.
 pub(super) fn connector(tls: &Tls) -> Result<MakeRustlsConnect, OpenError> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Verifier::new(tls, provider.signature_verification_algorithms);
@@ -39,12 +38,12 @@ pub(super) fn connector(tls: &Tls) -> Result<MakeRustlsConnect, OpenError> {
     Ok(MakeRustlsConnect::new(config))
 }
 
-/// Looks at a server's certificate as far as the mode wants it.
+/// Verifies a server's certificate as far as the mode demands.
 #[derive(Debug)]
 struct Verifier {
-    /// None trusts anyone.
+    /// `None` accepts every certificate.
     roots: Option<RootCertStore>,
-    /// Whether the certificate has to be for the host's name.
+    /// The certificate must be for the host's name.
     name: bool,
     algorithms: WebPkiSupportedAlgorithms,
 }
@@ -87,8 +86,9 @@ impl ServerCertVerifier for Verifier {
         Ok(ServerCertVerified::assertion())
     }
 
-    // That the server has the certificate's key counts even where anyone's will do: the password's
-    // exchange (SCRAM) is bound to the certificate, and so shows who is in between.
+    // The server must prove that it has the certificate's key even where every certificate is
+    // accepted: SCRAM binds the password exchange to the certificate, and so detects a man in the
+    // middle.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
@@ -112,17 +112,16 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// A server can show a certificate that is trusted itself: one that it signed with its own key, as
-/// many a PostgreSQL has. Nobody has to vouch for it. rustls refuses most of these, because they
-/// could also vouch for others.
+/// Returns true if the certificate is a trusted root itself, such as a self-signed one, as many a
+/// PostgreSQL has. rustls refuses most of these, because a root could also sign for others.
 fn is_root(certificate: &CertificateDer<'_>, roots: &RootCertStore) -> bool {
     let mut shown = RootCertStore::empty();
     shown.add(certificate.clone()).is_ok()
         && shown.roots.iter().any(|shown| roots.roots.contains(shown))
 }
 
-/// Why there is no TLS, if it is that, in words for `/readyz`. The driver tells it by text alone;
-/// the tests hold these.
+/// The reason why TLS failed, in words for `/readyz`; `None` for a fault that is not about TLS. The
+/// driver reports it as text only; the tests pin these texts.
 pub(super) fn reason(fault: &tokio_postgres::Error) -> Option<&'static str> {
     if fault.to_string() != "error performing TLS handshake" {
         return None;
@@ -150,13 +149,13 @@ mod tests {
 
     use super::*;
 
-    /// Signed by itself, and for no name.
+    /// A self-signed certificate for no name.
     fn own() -> CertificateDer<'static> {
-        CertificateDer::from_pem_slice(include_bytes!("../../../tests/another-ca.pem"))
+        CertificateDer::from_pem_slice(include_bytes!("../../../../tests/another-ca.pem"))
             .expect("is one")
     }
 
-    fn look(tls: &Tls) -> Result<(), Error> {
+    fn verify(tls: &Tls) -> Result<(), Error> {
         let verifier =
             Verifier::new(tls, ring::default_provider().signature_verification_algorithms);
         let name = ServerName::try_from("db.example").expect("a name");
@@ -164,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_is_a_root_itself_is_trusted_where_it_is_one() {
+    fn a_self_signed_certificate_is_trusted_only_as_a_root() {
         let mut store = RootCertStore::empty();
         store.add(own()).expect("is one");
-        assert_eq!(look(&Tls::VerifyCa(store.roots.clone())), Ok(()));
+        assert_eq!(verify(&Tls::VerifyCa(store.roots.clone())), Ok(()));
         let mut others = store.roots.clone();
         others[0].subject_public_key_info = b"another key".as_slice().into();
-        assert!(matches!(look(&Tls::VerifyCa(others)), Err(Error::InvalidCertificate(_))));
-        let for_another_name = look(&Tls::VerifyFull(store.roots));
+        assert!(matches!(verify(&Tls::VerifyCa(others)), Err(Error::InvalidCertificate(_))));
+        let for_another_name = verify(&Tls::VerifyFull(store.roots));
         assert!(matches!(
             for_another_name,
             Err(Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. }))
@@ -179,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn without_roots_anyone_is_trusted() {
-        assert_eq!((look(&Tls::Prefer), look(&Tls::Require)), (Ok(()), Ok(())));
+    fn without_roots_every_certificate_is_accepted() {
+        assert_eq!((verify(&Tls::Prefer), verify(&Tls::Require)), (Ok(()), Ok(())));
     }
 }
