@@ -78,8 +78,8 @@ impl Appender {
                     if let Some(conn) = self.conn.take() {
                         discard(conn);
                     }
-                    let announced = self.announced.0;
-                    tracing::warn!(%error, announced, "cannot append to the log; trying again");
+                    let last = self.announced.0;
+                    tracing::warn!(%error, announced = last, "cannot append to the log; trying again");
                     context.connections.health().set_log_stands_still(pause > FIRST_PAUSE * 4);
                     tokio::time::sleep(pause).await;
                     (pause, woken) = (LONGEST_PAUSE.min(pause * 2), true);
