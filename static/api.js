@@ -23,7 +23,7 @@ export const onRefused = (work) => (refused = work);
 
 /** Resolves to the answer and the address of the next page, if the list has one. */
 export async function api(method, path, { body, headers = {}, signal, isSignIn = false } = {}) {
-  // A sign-in is asked for by its password alone: to be refused there does not end the stay that goes on.
+  // A sign-in is asked for by its password alone: to be refused there does not end the scope that goes on.
   const token = isSignIn ? null : savedToken();
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body) headers["Content-Type"] = "application/json";
@@ -43,7 +43,7 @@ export async function api(method, path, { body, headers = {}, signal, isSignIn =
   return { data, next: /<([^>]+)>\s*;\s*rel="next"/.exec(response.headers.get("Link") ?? "")?.[1] };
 }
 
-/** Ends the token that is saved, or all of its user's. Resolves to why that failed, or to nothing; the page need not wait, nor stay. */
+/** Ends the token that is saved, or all of its user's. Resolves to why that failed, or to nothing; the page need not wait, nor scope. */
 export async function endToken({ everywhere }) {
   const headers = { Authorization: `Bearer ${savedToken()}`, "Content-Type": "application/json" };
   try {

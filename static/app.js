@@ -1,22 +1,22 @@
 // The test client: signs in and writes by REST, hears of the rest on the plain WebSocket at /ws (or by long-polling). No library, no build step.
-// Here: signing in and out, which view is shown, and what a stay is made of. The parts are in the files beside this one.
+// Here: signing in and out, which view is shown, and what a scope is made of. The parts are in the files beside this one.
 
 import { api, endToken, onRefused, savedToken, saveToken } from "./api.js";
 import { Bell } from "./bell.js";
 import { Chat } from "./chat.js";
-import { Connection } from "./connection.js";
-import { $, say } from "./dom.js";
+import { ConnectionPanel } from "./connection-panel.js";
+import { $, showText } from "./dom.js";
 import { Frames } from "./frames.js";
-import { SESSION_ENDED } from "./line.js";
-import { Link } from "./link.js";
+import { SESSION_ENDED } from "./socket.js";
+import { Channel } from "./channel.js";
 import { Notify } from "./notify.js";
 import { Orders } from "./orders.js";
 import { Products } from "./products.js";
 import { Projects } from "./projects.js";
-import { Session } from "./session.js";
+import { TokenExpiry } from "./token-expiry.js";
 import { Shop } from "./shop.js";
 import { Stats } from "./stats.js";
-import { Stay } from "./stay.js";
+import { Scope } from "./scope.js";
 import { Stock } from "./stock.js";
 import { clearToasts, toast } from "./toasts.js";
 
@@ -28,7 +28,7 @@ const TITLES = { shop: "shop-title", orders: "orders-heading", stock: "stock-tit
 
 let views = null;
 
-/** The view that the address names; null when it names none of this user's (as the skip link does). */
+/** The view that the address names; null when it names none of this user's (as the skip channel does). */
 function route() {
   const [view, id] = location.hash.slice(1).split("/");
   return views && Object.hasOwn(views, view) ? { view, id: /^\d+$/.test(id) ? Number(id) : null } : null;
@@ -65,11 +65,11 @@ function showSignIn(message) {
   document.title = "hubcast";
   for (const id of ["desk", "account", "connection-place", "nav", "expiring"]) $(id).hidden = true;
   $("sign-in").hidden = false;
-  say($("sign-in-error"), message);
+  showText($("sign-in-error"), message);
 }
 
 async function signIn(email, password) {
-  say($("sign-in-error"), null);
+  showText($("sign-in-error"), null);
   try {
     const { data } = await api("POST", "/auth/login", { body: { email, password }, isSignIn: true });
     saveToken(data.accessToken);
@@ -78,7 +78,7 @@ async function signIn(email, password) {
     enter(data.user);
     begin(TITLES[home(data.user)]);
   } catch (error) {
-    say($("sign-in-error"), error.message);
+    showText($("sign-in-error"), error.message);
   }
 }
 
@@ -94,7 +94,7 @@ async function endSession({ everywhere }) {
   const told = endToken({ everywhere });
   signOut();
   const why = await told;
-  if (why && !$("sign-in").hidden) say($("sign-in-error"), `You are signed out here, but the server was not told: ${why}`);
+  if (why && !$("sign-in").hidden) showText($("sign-in-error"), `You are signed out here, but the server was not told: ${why}`);
 }
 
 // ---- Signed in
@@ -110,12 +110,12 @@ function enter(user) {
   $("who").textContent = user.name;
   document.body.dataset.role = user.role;
 
-  const stay = new Stay(user);
-  const frames = new Frames(stay);
-  const connection = new Connection(stay);
-  const links = [];
-  const link = (namespace) => {
-    const made = new Link(namespace, savedToken(), {
+  const scope = new Scope(user);
+  const frames = new Frames(scope);
+  const connection = new ConnectionPanel(scope);
+  const channels = [];
+  const channel = (namespace) => {
+    const made = new Channel(namespace, savedToken(), {
       onState: () => connection.show(),
       onFrame: (way, frame) => {
         frames.show(namespace, way, frame);
@@ -124,29 +124,29 @@ function enter(user) {
       onReady: (info) => connection.ready(made, info),
       onEnd: (code, words) => (code === 4401 ? signOut(words) : toast("Not connected", words, "fault")),
     });
-    links.push(made);
+    channels.push(made);
     connection.add(made);
     frames.offer(made);
     return made;
   };
 
   // The order desk has a namespace of its own; the rest is everyone's.
-  const main = link("/");
-  const desk = asAdmin ? link("/admin") : main;
-  const products = new Products(stay);
-  const orders = new Orders(stay);
-  const own = asAdmin ? { stock: new Stock(stay, products), notify: new Notify(stay, orders) } : { shop: new Shop(stay, products, orders) };
-  views = { orders, ...own, chat: new Chat(stay, main), projects: new Projects(stay, main) };
-  main.add(new Bell(stay, main), products, views.chat, views.projects, new Session(stay, links), { hear: { error: tellFault }, ready() {}, refresh: () => true });
+  const main = channel("/");
+  const desk = asAdmin ? channel("/admin") : main;
+  const products = new Products(scope);
+  const orders = new Orders(scope);
+  const own = asAdmin ? { stock: new Stock(scope, products), notify: new Notify(scope, orders) } : { shop: new Shop(scope, products, orders) };
+  views = { orders, ...own, chat: new Chat(scope, main), projects: new Projects(scope, main) };
+  main.add(new Bell(scope, main), products, views.chat, views.projects, new TokenExpiry(scope, channels), { handlers: { error: tellFault }, ready() {}, refresh: () => true });
   desk.add(orders);
-  if (asAdmin) desk.add(new Stats(stay), products);
+  if (asAdmin) desk.add(new Stats(scope), products);
   showView(route() ?? { view: home(user), id: null });
-  for (const one of links) one.open();
+  for (const one of channels) one.open();
 
-  stay.listen(window, "online", () => links.forEach((one) => one.hurry()));
+  scope.listen(window, "online", () => channels.forEach((one) => one.hurry()));
   leave = () => {
-    stay.end();
-    for (const one of links) one.close();
+    scope.end();
+    for (const one of channels) one.close();
     clearToasts();
     views = null;
     leave = () => {};

@@ -1,12 +1,12 @@
 // The basket: what the customer is about to order, against what is in stock at this moment.
 
 import { randomKey } from "./api.js";
-import { $, announce, arrange, cloneTemplate, listOf, say } from "./dom.js";
+import { $, announce, arrange, cloneTemplate, listOf, showText } from "./dom.js";
 import { asText, hundredths } from "./money.js";
 import { toast } from "./toasts.js";
 
 export class Basket {
-  #stay;
+  #scope;
   #products;
   #orders;
   #quantities = new Map();
@@ -14,17 +14,17 @@ export class Basket {
   // The key stays until an answer comes: pressing again after a lost answer does not order twice.
   #key = randomKey();
 
-  constructor(stay, products, orders) {
-    this.#stay = stay;
+  constructor(scope, products, orders) {
+    this.#scope = scope;
     this.#products = products;
     this.#orders = orders;
     $("basket-lines").replaceChildren();
     this.#open(false);
     this.#show();
-    stay.listen($("basket-open"), "click", () => this.#open($("basket-lines").hidden));
-    stay.listen($("basket"), "submit", (event) => {
+    scope.listen($("basket-open"), "click", () => this.#open($("basket-lines").hidden));
+    scope.listen($("basket"), "submit", (event) => {
       event.preventDefault();
-      stay.submit($("basket"), $("basket-error"), () => this.#order());
+      scope.submit($("basket"), $("basket-error"), () => this.#order());
     });
   }
 
@@ -62,7 +62,7 @@ export class Basket {
 
   #changed() {
     this.#key = randomKey();
-    say($("basket-error"), null);
+    showText($("basket-error"), null);
     this.#show();
   }
 
@@ -88,7 +88,7 @@ export class Basket {
     if (document.activeElement !== input || Number(input.value) !== quantity) input.value = quantity;
     const isShort = quantity > stock;
     input.ariaInvalid = String(isShort);
-    say(row.querySelector(".short"), isShort ? (stock > 0 ? `Only ${stock} left` : "Out of stock") : null);
+    showText(row.querySelector(".short"), isShort ? (stock > 0 ? `Only ${stock} left` : "Out of stock") : null);
     return row;
   }
 
@@ -116,7 +116,7 @@ export class Basket {
   async #order() {
     const items = [...this.#quantities].map(([productId, quantity]) => ({ productId, quantity }));
     try {
-      const { data } = await this.#stay.call("POST", "/orders", { body: { items }, headers: { "Idempotency-Key": this.#key } });
+      const { data } = await this.#scope.call("POST", "/orders", { body: { items }, headers: { "Idempotency-Key": this.#key } });
       this.#quantities.clear();
       this.#changed();
       this.#open(false);

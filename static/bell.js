@@ -1,40 +1,40 @@
 // The bell: how many notifications are unread, the list of them, and a toast for each new one.
 
-import { $, briefly, cloneTemplate, say, showCount } from "./dom.js";
-import { oneAtATime } from "./stay.js";
+import { $, briefly, cloneTemplate, showText, showCount } from "./dom.js";
+import { oneAtATime } from "./scope.js";
 import { clearToasts, toast } from "./toasts.js";
 
 const PAGE_SIZE = 20;
 
 export class Bell {
-  #stay;
-  #link;
+  #scope;
+  #channel;
   #known = new Map();
   #rows = new Map();
   #older;
   #highest = 0;
   #wasRead = false;
 
-  constructor(stay, link) {
-    this.#stay = stay;
-    this.#link = link;
+  constructor(scope, channel) {
+    this.#scope = scope;
+    this.#channel = channel;
     clearToasts();
     $("notification-list").replaceChildren();
-    say($("notifications-error"), null);
+    showText($("notifications-error"), null);
     this.#open(false);
     this.#count(0);
-    stay.listen($("bell"), "click", () => this.#open($("notifications").hidden));
-    stay.listen($("notifications-older"), "click", () => this.#attempt(() => this.#readPage(this.#older)));
-    stay.listen($("read-all"), "click", () => this.#attempt(() => this.#readAll()));
-    stay.listen(document, "keydown", ({ key }) => {
+    scope.listen($("bell"), "click", () => this.#open($("notifications").hidden));
+    scope.listen($("notifications-older"), "click", () => this.#attempt(() => this.#readPage(this.#older)));
+    scope.listen($("read-all"), "click", () => this.#attempt(() => this.#readAll()));
+    scope.listen(document, "keydown", ({ key }) => {
       if (key !== "Escape" || $("notifications").hidden) return;
       this.#open(false);
       $("bell").focus();
     });
-    stay.listen(document, "pointerdown", ({ target }) => $("bell-place").contains(target) || this.#open(false));
+    scope.listen(document, "pointerdown", ({ target }) => $("bell-place").contains(target) || this.#open(false));
   }
 
-  hear = {
+  handlers = {
     notification: (notification) => this.#put(notification, { isNews: !this.#known.has(notification.id) }),
     "notifications:unread": ({ count }) => this.#count(count),
     "notification:read": ({ ids, all }) => {
@@ -53,12 +53,12 @@ export class Bell {
   );
 
   #attempt(work) {
-    return this.#stay.attempt($("notifications-error"), work);
+    return this.#scope.attempt($("notifications-error"), work);
   }
 
   async #readPage(path, { isNewest = false } = {}) {
     const before = [...this.#known.keys()];
-    const { data, next } = await this.#stay.call("GET", path);
+    const { data, next } = await this.#scope.call("GET", path);
     const ids = new Set(data.map(({ id }) => id));
     const leavesGap = next && !before.some((id) => ids.has(id));
     if (isNewest) {
@@ -126,7 +126,7 @@ export class Bell {
   }
 
   async #read(id) {
-    await this.#stay.call("PATCH", `/notifications/${id}/read`);
+    await this.#scope.call("PATCH", `/notifications/${id}/read`);
     this.#markRead(id);
     await this.#recount();
   }
@@ -134,14 +134,14 @@ export class Bell {
   async #readAll() {
     // Not what comes meanwhile.
     const before = [...this.#known.keys()];
-    await this.#stay.call("PATCH", "/notifications/mark-all-read");
+    await this.#scope.call("PATCH", "/notifications/mark-all-read");
     for (const id of before) this.#markRead(id);
     await this.#recount();
     $("notifications-title").focus();
   }
 
   async #delete(id) {
-    await this.#stay.call("DELETE", `/notifications/${id}`);
+    await this.#scope.call("DELETE", `/notifications/${id}`);
     const row = this.#rows.get(id);
     const next = row?.nextElementSibling ?? row?.previousElementSibling;
     if (row?.contains(document.activeElement)) (next?.querySelector(".delete") ?? $("notifications-title")).focus();
@@ -151,7 +151,7 @@ export class Bell {
 
   /** On the line each change of the count is told in its place; an answer by REST might be older than what was heard meanwhile. */
   async #recount() {
-    if (!this.#link.isLive) this.#count((await this.#stay.call("GET", "/notifications/unread-count")).data.count);
+    if (!this.#channel.isLive) this.#count((await this.#scope.call("GET", "/notifications/unread-count")).data.count);
   }
 
   #count(count) {

@@ -1,17 +1,17 @@
 // The view of chat: the list of conversations with what is unread in each, and the open one beside it.
 
-import { $, announce, arrange, briefly, cloneTemplate, say, showCount } from "./dom.js";
-import { Outbox } from "./outbox.js";
+import { $, announce, arrange, briefly, cloneTemplate, showText, showCount } from "./dom.js";
+import { SendQueue } from "./send-queue.js";
 import { Room } from "./room.js";
-import { oneAtATime } from "./stay.js";
+import { oneAtATime } from "./scope.js";
 import { Thread } from "./thread.js";
 
 const PAGE_SIZE = 100;
 
 export class Chat {
-  #stay;
-  #link;
-  #outbox;
+  #scope;
+  #channel;
+  #queue;
   #conversations = new Map();
   #rows = new Map();
   #drafts = new Map();
@@ -20,28 +20,28 @@ export class Chat {
   /** Messages that came while the list is read, of which the answer may not know; null at other times. */
   #meanwhile = null;
 
-  constructor(stay, link) {
-    this.#stay = stay;
-    this.#link = link;
-    this.#outbox = new Outbox(stay, link, {
+  constructor(scope, channel) {
+    this.#scope = scope;
+    this.#channel = channel;
+    this.#queue = new SendQueue(scope, channel, {
       onChange: (conversationId) => this.#thread?.id === conversationId && this.#thread.showLetters(),
       onDelivered: (message) => this.#take(message),
     });
     $("conversations").replaceChildren();
     $("message-form").reset();
-    say($("chat-error"), null);
+    showText($("chat-error"), null);
     this.#showOpen();
     this.#showUnread();
-    stay.listen($("message-form"), "submit", (event) => {
+    scope.listen($("message-form"), "submit", (event) => {
       event.preventDefault();
       this.#write();
     });
-    stay.listen($("message-input"), "keydown", (event) => {
+    scope.listen($("message-input"), "keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
       this.#write();
     });
-    stay.listen(document, "visibilitychange", () => {
+    scope.listen(document, "visibilitychange", () => {
       if (document.hidden) return;
       this.#thread?.shown();
       // What another page of the same user has read meanwhile.
@@ -49,7 +49,7 @@ export class Chat {
     });
   }
 
-  hear = {
+  handlers = {
     "message:new": (message) => this.#take(message),
     messageReceived: (message) => this.#take(message),
     typing: (data) => this.#ifOpen(data, (thread) => thread.hearTyping(data)),
@@ -57,9 +57,9 @@ export class Chat {
       this.#ifOpen(data, (thread) => thread.hearRead(data));
       // Read by the same user on another page.
       const conversation = this.#conversations.get(data.conversationId);
-      if (data.userId === this.#stay.user.id && conversation?.lastMessage?.id <= data.messageId) this.#setUnread(data.conversationId, 0);
+      if (data.userId === this.#scope.user.id && conversation?.lastMessage?.id <= data.messageId) this.#setUnread(data.conversationId, 0);
     },
-    ...Room.hear(() => this.#thread?.room),
+    ...Room.handlers(() => this.#thread?.room),
   };
 
   #ifOpen({ conversationId }, work) {
@@ -67,21 +67,21 @@ export class Chat {
   }
 
   ready() {
-    this.#outbox.flush();
+    this.#queue.flush();
     this.#thread?.ready();
     this.#read();
   }
 
   async refresh() {
-    this.#outbox.flush();
+    this.#queue.flush();
     const answers = await Promise.all([this.#read(), this.#thread?.refresh() ?? true]);
     return answers.every(Boolean);
   }
 
   #read = oneAtATime(() =>
-    this.#stay.attempt($("chat-error"), async () => {
+    this.#scope.attempt($("chat-error"), async () => {
       this.#meanwhile = [];
-      const { data, next } = await this.#stay.call("GET", `/conversations?limit=${PAGE_SIZE}`);
+      const { data, next } = await this.#scope.call("GET", `/conversations?limit=${PAGE_SIZE}`);
       // What is older than the page may be there all the same.
       const oldest = next ? data.at(-1).id : 0;
       for (const id of this.#conversations.keys()) if (id >= oldest && !data.some((one) => one.id === id)) this.#drop(id);
@@ -112,8 +112,8 @@ export class Chat {
 
   /** One that is new, or too old for the list's first page. */
   #readOne(id) {
-    return this.#stay.attempt($("chat-error"), async () => {
-      const { data } = await this.#stay.call("GET", `/conversations/${id}`);
+    return this.#scope.attempt($("chat-error"), async () => {
+      const { data } = await this.#scope.call("GET", `/conversations/${id}`);
       // Unless a message has come that the answer does not know of yet.
       const known = this.#conversations.get(id);
       if (!known || (known.lastMessage?.seq ?? 0) <= (data.lastMessage?.seq ?? 0)) this.#conversations.set(id, data);
@@ -125,7 +125,7 @@ export class Chat {
   #count(message) {
     const conversation = this.#conversations.get(message.conversationId);
     if (!conversation || message.seq <= (conversation.lastMessage?.seq ?? 0)) return;
-    const isRead = message.senderId === this.#stay.user.id || (this.#thread?.id === conversation.id && this.#thread.isMarked(message));
+    const isRead = message.senderId === this.#scope.user.id || (this.#thread?.id === conversation.id && this.#thread.isMarked(message));
     const unreadCount = conversation.unreadCount + (isRead ? 0 : 1);
     this.#conversations.set(conversation.id, { ...conversation, unreadCount, lastMessage: message });
   }
@@ -154,7 +154,7 @@ export class Chat {
     link.href = `#chat/${id}`;
     link.ariaCurrent = this.#thread?.id === id ? "true" : null;
     row.querySelector(".title").textContent = title || `Conversation ${id}`;
-    const who = lastMessage?.senderId === this.#stay.user.id ? "You: " : "";
+    const who = lastMessage?.senderId === this.#scope.user.id ? "You: " : "";
     row.querySelector(".last").textContent = lastMessage ? who + lastMessage.content.slice(0, 200) : "No messages yet";
     row.querySelector("time").textContent = briefly(lastMessage?.createdAt);
     showCount(row.querySelector(".badge"), unreadCount);
@@ -185,12 +185,12 @@ export class Chat {
     this.#shut();
     if (id !== null) {
       const known = this.#conversations.get(id) ?? { id };
-      this.#thread = new Thread(this.#stay, this.#link, this.#outbox, known, {
+      this.#thread = new Thread(this.#scope, this.#channel, this.#queue, known, {
         isWatched: () => this.#isShown && !document.hidden,
         onRead: (unreadCount) => this.#setUnread(id, unreadCount),
       });
       $("message-input").value = this.#drafts.get(id) ?? "";
-      if (this.#link.isLive) this.#thread.ready();
+      if (this.#channel.isLive) this.#thread.ready();
       else this.#thread.refresh();
     }
     this.#showOpen();
@@ -214,7 +214,7 @@ export class Chat {
     if (!content || !this.#thread) return;
     $("message-input").value = "";
     this.#thread.write(content);
-    if (!this.#link.isLive && !this.#link.isPolling) announce("Not connected. The message goes out later.");
+    if (!this.#channel.isLive && !this.#channel.isPolling) announce("Not connected. The message goes out later.");
     $("message-input").focus();
   }
 }

@@ -24,8 +24,8 @@ export function briefly(text) {
 /** "Alice, Bob, and Carol" */
 export const listOf = (words) => names.format(words);
 
-/** Shows `text` in an element that is hidden while it has nothing to say. */
-export function say(element, text) {
+/** Shows `text` in an element that is hidden while it has nothing to showText. */
+export function showText(element, text) {
   element.textContent = text ?? "";
   element.hidden = !text;
 }
@@ -35,7 +35,7 @@ export const announce = (text) => ($("announce").textContent = text);
 
 /** A count that is not there while there is nothing to count. */
 export function showCount(element, count) {
-  say(element, count > 99 ? "99+" : count > 0 ? String(count) : null);
+  showText(element, count > 99 ? "99+" : count > 0 ? String(count) : null);
 }
 
 /** Lets the animation of "this has just changed" start, also when it is still running. */

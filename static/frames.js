@@ -1,6 +1,6 @@
 // The frames panel: what the sockets carry, both ways, and a box to send any event.
 
-import { $, cloneTemplate, say, timeOfDay } from "./dom.js";
+import { $, cloneTemplate, showText, timeOfDay } from "./dom.js";
 
 const FRAMES_KEPT = 200;
 
@@ -8,26 +8,26 @@ const FRAMES_KEPT = 200;
 const withoutSecrets = (key, value) => (/^(access)?token$|^authentication$/i.test(key) ? "…" : value);
 
 export class Frames {
-  #stay;
-  #links = new Map();
+  #scope;
+  #channels = new Map();
 
-  constructor(stay) {
-    this.#stay = stay;
+  constructor(scope) {
+    this.#scope = scope;
     $("frames").replaceChildren();
     $("send-namespace").replaceChildren();
-    say($("send-error"), null);
-    stay.listen($("send-form"), "submit", (event) => {
+    showText($("send-error"), null);
+    scope.listen($("send-form"), "submit", (event) => {
       event.preventDefault();
       this.#send();
     });
-    for (const id of ["send-event", "send-data"]) stay.listen($(id), "input", () => this.#fault(null));
+    for (const id of ["send-event", "send-data"]) scope.listen($(id), "input", () => this.#fault(null));
   }
 
   /** Where there is more than one to choose from, the box asks which. */
-  offer(link) {
-    this.#links.set(link.namespace, link);
-    $("send-namespace").add(new Option(link.namespace));
-    $("send-namespace-line").hidden = this.#links.size < 2;
+  offer(channel) {
+    this.#channels.set(channel.namespace, channel);
+    $("send-namespace").add(new Option(channel.namespace));
+    $("send-namespace-field").hidden = this.#channels.size < 2;
   }
 
   show(namespace, way, { event, data, id, ack }) {
@@ -38,7 +38,7 @@ export class Frames {
     row.dataset.way = way;
     row.querySelector(".way").textContent = way === "in" ? "←" : "→";
     row.querySelector("b").textContent = event ?? "ack";
-    const notes = [this.#links.size > 1 && namespace, (id ?? ack) !== undefined && `#${id ?? ack}`];
+    const notes = [this.#channels.size > 1 && namespace, (id ?? ack) !== undefined && `#${id ?? ack}`];
     row.querySelector(".note").textContent = notes.filter(Boolean).join(" ");
     row.querySelector("time").textContent = timeOfDay(new Date());
     row.querySelector("code").textContent = JSON.stringify(data ?? null, withoutSecrets, 1);
@@ -57,7 +57,7 @@ export class Frames {
       return this.#fault(`The data is not JSON: ${error.message}`, "send-data");
     }
     try {
-      this.#links.get($("send-namespace").value).send(event, data, { ack: $("send-ack").checked });
+      this.#channels.get($("send-namespace").value).send(event, data, { ack: $("send-ack").checked });
       this.#fault(null);
     } catch (error) {
       this.#fault(error.message);
@@ -67,7 +67,7 @@ export class Frames {
   /** Tells it at the box, and marks the field that it is about. */
   #fault(words, at) {
     for (const id of ["send-event", "send-data"]) $(id).ariaInvalid = String(id === at);
-    say($("send-error"), words);
+    showText($("send-error"), words);
     if (at) $(at).focus();
   }
 }

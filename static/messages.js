@@ -1,6 +1,6 @@
 // The list of messages of the open conversation: in the order of seq, each once, then what is still on its way.
 
-import { $, briefly, cloneTemplate, glow, listOf, say } from "./dom.js";
+import { $, briefly, cloneTemplate, glow, listOf, showText } from "./dom.js";
 
 /** Within so many pixels of the end counts as being there. */
 const NEAR_END = 48;
@@ -17,17 +17,17 @@ export class MessageList {
   #isAtEnd = true;
 
   /** `onLetter(letter, "retry" | "discard")`, `onEnd()` when the reader has come to the end of the list. */
-  constructor(stay, { nameOf, onLetter, onEnd }) {
-    this.#me = stay.user.id;
+  constructor(scope, { nameOf, onLetter, onEnd }) {
+    this.#me = scope.user.id;
     this.#nameOf = nameOf;
     this.#onLetter = onLetter;
     $("messages").replaceChildren();
     $("to-end").hidden = true;
-    stay.listen($("to-end"), "click", () => {
+    scope.listen($("to-end"), "click", () => {
       this.toEnd();
       onEnd();
     });
-    stay.listen($("messages-scroll"), "scroll", () => {
+    scope.listen($("messages-scroll"), "scroll", () => {
       const { scrollHeight, scrollTop, clientHeight } = $("messages-scroll");
       const wasAtEnd = this.#isAtEnd;
       this.#isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
@@ -137,9 +137,9 @@ export class MessageList {
 
   /** Marks the newest message of one's own that others have seen; `readers` gives those who have seen the message with that id. */
   showSeen(readers) {
-    for (const old of $("messages").querySelectorAll(".seen:not([hidden])")) say(old, null);
+    for (const old of $("messages").querySelectorAll(".seen:not([hidden])")) showText(old, null);
     const seen = this.newestThat(({ id, senderId }) => senderId === this.#me && readers(id).length > 0);
-    if (seen) say(this.#rows.get(seen.seq).querySelector(".seen"), `Seen by ${listOf(readers(seen.id).map(this.#nameOf))}`);
+    if (seen) showText(this.#rows.get(seen.seq).querySelector(".seen"), `Seen by ${listOf(readers(seen.id).map(this.#nameOf))}`);
     if (seen && this.#isAtEnd) this.toEnd();
   }
 
@@ -153,7 +153,7 @@ export class MessageList {
     for (const letter of letters) {
       const row = this.#letters.get(letter) ?? this.#addLetter(letter);
       row.dataset.state = letter.fault ? "failed" : "pending";
-      say(row.querySelector(".fault"), letter.fault);
+      showText(row.querySelector(".fault"), letter.fault);
       row.querySelector(".actions").hidden = !letter.fault;
     }
     if (this.#isAtEnd) this.toEnd();

@@ -1,25 +1,25 @@
 // Notifications to users, for admins: to one, to several, to a role, to all.
 
-import { $, say } from "./dom.js";
+import { $, showText } from "./dom.js";
 
 /** Above so many, the rest of the known customers is not listed. */
 const NAMES_SHOWN = 20;
 
 export class Notify {
-  #stay;
+  #scope;
   #orders;
 
-  constructor(stay, orders) {
-    this.#stay = stay;
+  constructor(scope, orders) {
+    this.#scope = scope;
     this.#orders = orders;
     $("notify-form").reset();
-    for (const id of ["notify-error", "notify-done"]) say($(id), null);
+    for (const id of ["notify-error", "notify-done"]) showText($(id), null);
     this.#showUsers();
-    stay.listen($("notify-who"), "change", () => this.#showUsers());
-    stay.listen($("notify-form"), "input", () => say($("notify-done"), null));
-    stay.listen($("notify-form"), "submit", (event) => {
+    scope.listen($("notify-who"), "change", () => this.#showUsers());
+    scope.listen($("notify-form"), "input", () => showText($("notify-done"), null));
+    scope.listen($("notify-form"), "submit", (event) => {
       event.preventDefault();
-      stay.submit($("notify-form"), $("notify-error"), () => this.#send());
+      scope.submit($("notify-form"), $("notify-error"), () => this.#send());
     });
   }
 
@@ -29,9 +29,9 @@ export class Notify {
   }
 
   #showUsers() {
-    $("notify-users-line").hidden = $("notify-who").value !== "users";
+    $("notify-users-field").hidden = $("notify-who").value !== "users";
     const known = [...this.#orders.customers()].slice(0, NAMES_SHOWN).map(([id, name]) => `${id} is ${name}`);
-    say($("notify-known"), known.length ? `Who has ordered: ${known.join(", ")}.` : null);
+    showText($("notify-known"), known.length ? `Who has ordered: ${known.join(", ")}.` : null);
   }
 
   #receivers() {
@@ -47,10 +47,10 @@ export class Notify {
   }
 
   async #send() {
-    say($("notify-done"), null);
+    showText($("notify-done"), null);
     const body = { ...this.#receivers(), type: $("notify-type").value, title: $("notify-subject").value.trim(), message: $("notify-message").value.trim() };
-    const { data } = await this.#stay.call("POST", "/notifications", { body });
-    say($("notify-done"), `Sent to ${data.count} ${data.count === 1 ? "user" : "users"}.`);
+    const { data } = await this.#scope.call("POST", "/notifications", { body });
+    showText($("notify-done"), `Sent to ${data.count} ${data.count === 1 ? "user" : "users"}.`);
     for (const id of ["notify-subject", "notify-message"]) $(id).value = "";
     $("notify-subject").focus();
   }

@@ -1,7 +1,7 @@
 // The list of orders, newest first: each with what may be done about it next, at the desk or by its customer.
 
 import { randomKey } from "./api.js";
-import { $, cloneTemplate, dayAndTime, glow, say } from "./dom.js";
+import { $, cloneTemplate, dayAndTime, glow, showText } from "./dom.js";
 
 /** An order only ever moves to a higher rank, so of two reports about it the higher one is the later one. */
 const RANK = { pending: 0, paid: 1, shipped: 2, delivered: 3, cancelled: 4 };
@@ -52,7 +52,7 @@ export class OrderList {
     row.querySelector(".total").textContent = order.total;
     row.querySelector(".status").textContent = order.status;
     row.querySelector("time").textContent = dayAndTime(order.createdAt);
-    say(row.querySelector(".items"), order.items?.map(({ name, quantity }) => `${quantity} × ${name}`).join(", "));
+    showText(row.querySelector(".items"), order.items?.map(({ name, quantity }) => `${quantity} × ${name}`).join(", "));
     this.#showSteps(row, order);
     if (changed) glow(row);
   }

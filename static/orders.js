@@ -1,15 +1,15 @@
 // The view of orders: the desk of an admin, or a customer's own.
 
 import { randomKey } from "./api.js";
-import { $, announce, say } from "./dom.js";
+import { $, announce, showText } from "./dom.js";
 import { OrderList } from "./order-list.js";
-import { oneAtATime } from "./stay.js";
+import { oneAtATime } from "./scope.js";
 import { toast } from "./toasts.js";
 
 const PAGE_SIZE = 50;
 
 export class Orders {
-  #stay;
+  #scope;
   #list;
   #older;
   #wasRead = false;
@@ -17,23 +17,23 @@ export class Orders {
   // The key stays until an answer comes: pressing again after a lost answer does not order twice.
   #key = randomKey();
 
-  constructor(stay) {
-    this.#stay = stay;
-    const asAdmin = stay.user.role === "admin";
+  constructor(scope) {
+    this.#scope = scope;
+    const asAdmin = scope.user.role === "admin";
     this.#list = new OrderList(asAdmin ? { step: (id, to) => this.#step(id, to) } : { pay: (id, amount, key) => this.#pay(id, amount, key) });
     $("order-by-total").open = false;
-    for (const id of ["total-error", "orders-error"]) say($(id), null);
+    for (const id of ["total-error", "orders-error"]) showText($(id), null);
     $("older").hidden = true;
-    stay.listen($("older"), "click", () => this.#readPage(this.#older, { isNewest: false }));
-    stay.listen($("total"), "input", () => (this.#key = randomKey()));
-    stay.listen($("order-form"), "submit", async (event) => {
+    scope.listen($("older"), "click", () => this.#readPage(this.#older, { isNewest: false }));
+    scope.listen($("total"), "input", () => (this.#key = randomKey()));
+    scope.listen($("order-form"), "submit", async (event) => {
       event.preventDefault();
-      await stay.submit($("order-form"), $("total-error"), () => this.#place());
+      await scope.submit($("order-form"), $("total-error"), () => this.#place());
       $("total").focus();
     });
   }
 
-  hear = {
+  handlers = {
     new_order: ({ orderId: id, customerId, total, createdAt }) => {
       this.#list.put({ id, customerId, total, createdAt, status: "pending" }, { fresh: true });
       announce(`New order ${id}, ${total}`);
@@ -75,8 +75,8 @@ export class Orders {
   }
 
   #readPage(path, { isNewest }) {
-    return this.#stay.attempt($("orders-error"), async () => {
-      const { data, next } = await this.#stay.call("GET", path);
+    return this.#scope.attempt($("orders-error"), async () => {
+      const { data, next } = await this.#scope.call("GET", path);
       const leavesNoGap = data.some(({ id }) => this.#list.has(id));
       for (const order of data) this.#list.put(order, { fresh: isNewest && this.#wasRead });
       this.#wasRead = true;
@@ -87,14 +87,14 @@ export class Orders {
   }
 
   #readOne(id) {
-    return this.#stay.attempt($("orders-error"), async () => this.#list.put((await this.#stay.call("GET", `/orders/${id}`)).data));
+    return this.#scope.attempt($("orders-error"), async () => this.#list.put((await this.#scope.call("GET", `/orders/${id}`)).data));
   }
 
   #step(id, to) {
-    return this.#stay.attempt($("orders-error"), async () => {
+    return this.#scope.attempt($("orders-error"), async () => {
       const { data } = await (to === "shipped"
-        ? this.#stay.call("PATCH", `/orders/${id}/ship`)
-        : this.#stay.call("PATCH", `/orders/${id}/status`, { body: { status: to } }));
+        ? this.#scope.call("PATCH", `/orders/${id}/ship`)
+        : this.#scope.call("PATCH", `/orders/${id}/status`, { body: { status: to } }));
       this.#list.put(data, { fresh: true });
     });
   }
@@ -102,13 +102,13 @@ export class Orders {
   /** Resolves to what is due after it. */
   async #pay(id, amount, key) {
     let due;
-    await this.#stay.attempt($("orders-error"), async () => {
+    await this.#scope.attempt($("orders-error"), async () => {
       try {
-        const { data } = await this.#stay.call("POST", `/orders/${id}/payments`, { body: { amount }, headers: { "Idempotency-Key": key } });
+        const { data } = await this.#scope.call("POST", `/orders/${id}/payments`, { body: { amount }, headers: { "Idempotency-Key": key } });
         due = data.due;
         this.#list.put({ id, status: data.orderStatus }, { fresh: true });
       } catch (error) {
-        // A part was paid elsewhere, and an order does not say how much: only this does.
+        // A part was paid elsewhere, and an order does not showText how much: only this does.
         due = / only (\d+\.\d\d) due$/.exec(error.message)?.[1];
         throw error;
       }
@@ -118,7 +118,7 @@ export class Orders {
 
   async #place() {
     const body = { total: $("total").value.trim() };
-    const { data } = await this.#stay.call("POST", "/orders", { body, headers: { "Idempotency-Key": this.#key } });
+    const { data } = await this.#scope.call("POST", "/orders", { body, headers: { "Idempotency-Key": this.#key } });
     this.placed(data);
     announce(`Order ${data.id} placed`);
     $("order-form").reset();

@@ -1,11 +1,11 @@
 // The products as this page knows them, for the shop and for the stock: read by REST, kept true by `productUpdated`.
 
-import { oneAtATime } from "./stay.js";
+import { oneAtATime } from "./scope.js";
 
 const PAGE_SIZE = 100;
 
 export class Products {
-  #stay;
+  #scope;
   #known = new Map();
   #views = [];
   /** Ids are never given twice: what was deleted stays so, whatever an older answer says. */
@@ -15,9 +15,9 @@ export class Products {
   #older;
   #wasRead = false;
 
-  constructor(stay) {
-    this.#stay = stay;
-    stay.listen(document, "visibilitychange", () => document.hidden || this.refresh());
+  constructor(scope) {
+    this.#scope = scope;
+    scope.listen(document, "visibilitychange", () => document.hidden || this.refresh());
   }
 
   /** A view has `place`, for words when reading fails; `put(product, {isNew, isFresh})`, `drop(id)`, and `showMore(isMore)`. */
@@ -29,7 +29,7 @@ export class Products {
     return this.#known.get(id);
   }
 
-  hear = {
+  handlers = {
     productUpdated: ({ productId, action, product }) => {
       this.#meanwhile.add(productId);
       if (action === "deleted" || !product) this.drop(productId);
@@ -54,11 +54,11 @@ export class Products {
   }
 
   #attempt(work) {
-    return this.#stay.attempt(this.#views[0].place, work);
+    return this.#scope.attempt(this.#views[0].place, work);
   }
 
   async #readPage(path, { isNewest }) {
-    const { data, next } = await this.#stay.call("GET", path);
+    const { data, next } = await this.#scope.call("GET", path);
     const lowest = next ? data.at(-1).id : 0;
     const leavesGap = next && !data.some(({ id }) => this.#known.has(id));
     if (isNewest) {

@@ -1,51 +1,51 @@
 // The open project: its members and who is here, its status, and its stages as they are completed.
 
-import { $, announce, briefly, cloneTemplate, glow, say } from "./dom.js";
+import { $, announce, briefly, cloneTemplate, glow, showText } from "./dom.js";
 import { Room, showPeople } from "./room.js";
-import { oneAtATime } from "./stay.js";
+import { oneAtATime } from "./scope.js";
 
 /** What the status may be set to here; the server takes any short text. */
 const STATUSES = ["active", "on hold", "done"];
 
 export class Project {
-  #stay;
-  #link;
+  #scope;
+  #channel;
   #members = new Map();
   #stages = new Map();
   #rows = new Map();
 
-  constructor(stay, link, known) {
-    this.#stay = stay.branch();
-    this.#link = link;
+  constructor(scope, channel, known) {
+    this.#scope = scope.branch();
+    this.#channel = channel;
     this.id = known.id;
-    this.room = new Room(this.#stay, link, "project", this.id, () => this.#showPeople());
+    this.room = new Room(this.#scope, channel, "project", this.id, () => this.#showPeople());
     $("stages").replaceChildren();
     $("stage-form").reset();
-    for (const id of ["project-error", "stage-error"]) say($(id), null);
+    for (const id of ["project-error", "stage-error"]) showText($(id), null);
     this.#showDetails(known);
     this.#showPeople();
-    this.#stay.listen($("project-status"), "change", () => this.#attempt(() => this.#setStatus($("project-status").value)));
-    this.#stay.listen($("stage-form"), "submit", async (event) => {
+    this.#scope.listen($("project-status"), "change", () => this.#attempt(() => this.#setStatus($("project-status").value)));
+    this.#scope.listen($("stage-form"), "submit", async (event) => {
       event.preventDefault();
-      await this.#stay.submit($("stage-form"), $("stage-error"), () => this.#addStage());
+      await this.#scope.submit($("stage-form"), $("stage-error"), () => this.#addStage());
       $("stage-name").focus();
     });
-    this.#stay.listen($("start-chat"), "click", () => this.#attempt(() => this.#startChat()));
-    if (link.isLive) this.ready();
+    this.#scope.listen($("start-chat"), "click", () => this.#attempt(() => this.#startChat()));
+    if (channel.isLive) this.ready();
     else this.refresh();
   }
 
   /** In the room first: what changes while it is read is heard. */
   async ready() {
     await this.#attempt(() => this.room.join());
-    if (!this.#stay.isOver) await this.refresh();
+    if (!this.#scope.isOver) await this.refresh();
   }
 
   refresh = oneAtATime(() =>
     this.#attempt(async () => {
       const [{ data }] = await Promise.all([
-        this.#stay.call("GET", `/projects/${this.id}`),
-        this.#link.isPolling && !this.#link.isLive && this.room.look(),
+        this.#scope.call("GET", `/projects/${this.id}`),
+        this.#channel.isPolling && !this.#channel.isLive && this.room.look(),
       ]);
       this.#members = new Map(data.members.map((member) => [member.userId, member]));
       this.#showDetails(data);
@@ -55,7 +55,7 @@ export class Project {
   );
 
   #attempt(work) {
-    return this.#stay.attempt($("project-error"), work);
+    return this.#scope.attempt($("project-error"), work);
   }
 
   update({ type, data }) {
@@ -70,7 +70,7 @@ export class Project {
   /** Shows what `details` has of name, description and status. */
   #showDetails({ id, name, description, status }) {
     if (name !== undefined || id !== undefined) $("project-name").textContent = name ?? `Project ${id}`;
-    if (description !== undefined || id !== undefined) say($("project-description"), description);
+    if (description !== undefined || id !== undefined) showText($("project-description"), description);
     if (status !== undefined) {
       const values = [...new Set([...STATUSES, status])];
       $("project-status").replaceChildren(...values.map((value) => new Option(value, value, false, value === status)));
@@ -80,7 +80,7 @@ export class Project {
   }
 
   #showPeople() {
-    showPeople("project-people", this.#members.values(), this.room, this.#stay.user.id);
+    showPeople("project-people", this.#members.values(), this.room, this.#scope.user.id);
   }
 
   /** Takes a report on a stage; a completed one stays so. Oldest first. */
@@ -133,21 +133,21 @@ export class Project {
     if (row.ariaBusy === "true") return;
     row.ariaBusy = "true";
     try {
-      this.putStage((await this.#stay.call("POST", `/projects/${this.id}/stages/${id}/complete`)).data);
+      this.putStage((await this.#scope.call("POST", `/projects/${this.id}/stages/${id}/complete`)).data);
     } finally {
       row.ariaBusy = "false";
     }
   }
 
   async #addStage() {
-    const { data } = await this.#stay.call("POST", `/projects/${this.id}/stages`, { body: { name: $("stage-name").value.trim() } });
+    const { data } = await this.#scope.call("POST", `/projects/${this.id}/stages`, { body: { name: $("stage-name").value.trim() } });
     $("stage-form").reset();
     this.putStage(data);
   }
 
   async #setStatus(status) {
     try {
-      await this.#stay.call("PATCH", `/projects/${this.id}`, { body: { status } });
+      await this.#scope.call("PATCH", `/projects/${this.id}`, { body: { status } });
       $("project-status").dataset.status = status;
     } catch (error) {
       // The box shows what is, not what was wished for.
@@ -159,12 +159,12 @@ export class Project {
   /** A conversation of all the project's members. */
   async #startChat() {
     const body = { title: $("project-name").textContent, projectId: this.id };
-    const { data } = await this.#stay.call("POST", "/conversations", { body });
+    const { data } = await this.#scope.call("POST", "/conversations", { body });
     location.hash = `chat/${data.id}`;
   }
 
   close() {
     this.room.leave();
-    this.#stay.end();
+    this.#scope.end();
   }
 }

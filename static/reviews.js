@@ -1,6 +1,6 @@
 // The reviews of one product: read when they are opened, and one's own to write.
 
-import { announce, briefly, cloneTemplate, glow, say } from "./dom.js";
+import { announce, briefly, cloneTemplate, glow, showText } from "./dom.js";
 
 const PAGE_SIZE = 10;
 const MOST_STARS = 5;
@@ -8,23 +8,23 @@ const MOST_STARS = 5;
 const inWords = (stars) => `${stars} of ${MOST_STARS} stars`;
 
 export class Reviews {
-  #stay;
+  #scope;
   #place;
   #productId;
   #older = null;
 
   /** `place` is the `details` element. */
-  constructor(stay, place, productId) {
-    this.#stay = stay;
+  constructor(scope, place, productId) {
+    this.#scope = scope;
     this.#place = place;
     this.#productId = productId;
     this.#addStars();
     const form = this.#find(".review-form");
-    stay.listen(place, "toggle", () => place.open && this.#attempt(() => this.#read()));
-    stay.listen(this.#find(".more"), "click", () => this.#attempt(() => this.#readPage(this.#older)));
-    stay.listen(form, "submit", (event) => {
+    scope.listen(place, "toggle", () => place.open && this.#attempt(() => this.#read()));
+    scope.listen(this.#find(".more"), "click", () => this.#attempt(() => this.#readPage(this.#older)));
+    scope.listen(form, "submit", (event) => {
       event.preventDefault();
-      stay.submit(form, form.querySelector(".error"), () => this.#write(form));
+      scope.submit(form, form.querySelector(".error"), () => this.#write(form));
     });
   }
 
@@ -33,7 +33,7 @@ export class Reviews {
   }
 
   #attempt(work) {
-    return this.#stay.attempt(this.#find(".error"), work);
+    return this.#scope.attempt(this.#find(".error"), work);
   }
 
   #addStars() {
@@ -54,7 +54,7 @@ export class Reviews {
   }
 
   async #readPage(path) {
-    const { data, next } = await this.#stay.call("GET", path);
+    const { data, next } = await this.#scope.call("GET", path);
     this.#find(".review-list").append(...data.map((review) => this.#row(review)));
     this.#older = next ?? null;
     this.#find(".more").hidden = !this.#older;
@@ -67,9 +67,9 @@ export class Reviews {
     row.dataset.rating = rating;
     row.querySelector(".given").textContent = "★".repeat(rating) + "☆".repeat(MOST_STARS - rating);
     row.querySelector(".for-readers").textContent = inWords(rating);
-    row.querySelector("b").textContent = userId === this.#stay.user.id ? "You" : (userName ?? `User ${userId}`);
+    row.querySelector("b").textContent = userId === this.#scope.user.id ? "You" : (userName ?? `User ${userId}`);
     row.querySelector("time").textContent = briefly(createdAt);
-    say(row.querySelector(".text"), comment);
+    showText(row.querySelector(".text"), comment);
     return row;
   }
 
@@ -87,7 +87,7 @@ export class Reviews {
       throw new Error("How many stars?");
     }
     const comment = form.querySelector("textarea").value.trim();
-    const { data } = await this.#stay.call("POST", `/products/${this.#productId}/reviews`, { body: { rating, ...(comment && { comment }) } });
+    const { data } = await this.#scope.call("POST", `/products/${this.#productId}/reviews`, { body: { rating, ...(comment && { comment }) } });
     // Written again, it is the same one.
     this.#find(`[data-review-id="${data.id}"]`)?.remove();
     const row = this.#row(data);

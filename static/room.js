@@ -1,20 +1,20 @@
 // A room of the server that this page is in: joined again after each reconnect. Knows who else is there, and shows it among the members.
 
 import { $, arrange, cloneTemplate } from "./dom.js";
-import { LineError } from "./line.js";
+import { SocketError } from "./socket.js";
 
 export class Room {
-  #stay;
-  #link;
+  #scope;
+  #channel;
   #kind;
   #id;
   #onChange;
   #present = new Set();
 
   /** `kind` is "conversation" or "project"; `onChange()` when somebody has come or gone. */
-  constructor(stay, link, kind, id, onChange) {
-    this.#stay = stay;
-    this.#link = link;
+  constructor(scope, channel, kind, id, onChange) {
+    this.#scope = scope;
+    this.#channel = channel;
     this.#kind = kind;
     this.#id = id;
     this.#onChange = onChange;
@@ -28,24 +28,24 @@ export class Room {
   /** Without a line, or when it breaks meanwhile, there is nothing to do: the next line joins again. */
   async join() {
     try {
-      const { members } = await this.#link.ask(`join:${this.#kind}`, { [`${this.#kind}Id`]: this.#id });
+      const { members } = await this.#channel.ask(`join:${this.#kind}`, { [`${this.#kind}Id`]: this.#id });
       this.#set(members);
     } catch (error) {
-      if (!(error instanceof LineError && error.code === "offline")) throw error;
+      if (!(error instanceof SocketError && error.code === "offline")) throw error;
     }
   }
 
   leave() {
-    if (this.#link.isLive) this.#link.send(`leave:${this.#kind}`, { [`${this.#kind}Id`]: this.#id });
+    if (this.#channel.isLive) this.#channel.send(`leave:${this.#kind}`, { [`${this.#kind}Id`]: this.#id });
   }
 
   /** Who is there, for a page that is not: without a line. */
   async look() {
-    this.#set((await this.#stay.call("GET", `/presence?room=${this.name}`)).data.members);
+    this.#set((await this.#scope.call("GET", `/presence?room=${this.name}`)).data.members);
   }
 
-  /** To be laid into the `hear` of the part that owns rooms; `current` gives the room that it is in, if any. */
-  static hear(current) {
+  /** To be laid into the `handlers` of the part that owns rooms; `current` gives the room that it is in, if any. */
+  static handlers(current) {
     const change = (change) => ({ room, ...data }) => current()?.name === room && current().#change(change, data);
     return {
       "presence:join": change((present, { userIds }) => userIds.forEach((id) => present.add(id))),

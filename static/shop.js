@@ -1,12 +1,12 @@
 // The shop, for customers: a card for each product, with its reviews, and a bell to be told when it is back.
 
 import { Basket } from "./basket.js";
-import { $, announce, cloneTemplate, glow, say } from "./dom.js";
+import { $, announce, cloneTemplate, glow, showText } from "./dom.js";
 import { insertByNewest, level } from "./products.js";
 import { Reviews } from "./reviews.js";
 
 export class Shop {
-  #stay;
+  #scope;
   #products;
   #basket;
   #cards = new Map();
@@ -14,16 +14,16 @@ export class Shop {
   #awaited = new Set();
   place = $("shop-error");
 
-  constructor(stay, products, orders) {
-    this.#stay = stay;
+  constructor(scope, products, orders) {
+    this.#scope = scope;
     this.#products = products;
-    this.#basket = new Basket(stay, products, orders);
-    $("shop-title").textContent = `Hello, ${stay.user.name}`;
+    this.#basket = new Basket(scope, products, orders);
+    $("shop-title").textContent = `Hello, ${scope.user.name}`;
     $("products").replaceChildren();
-    say(this.place, null);
+    showText(this.place, null);
     this.showMore(false);
     products.watch(this);
-    stay.listen($("more-products"), "click", () => products.readOlder());
+    scope.listen($("more-products"), "click", () => products.readOlder());
   }
 
   /** The view is on the screen. */
@@ -41,7 +41,7 @@ export class Shop {
     const isBack = card.dataset.level === "out" && stock > 0;
     card.dataset.level = level(product);
     card.querySelector(".name").textContent = name;
-    say(card.querySelector(".text"), description);
+    showText(card.querySelector(".text"), description);
     card.querySelector(".price").textContent = price;
     card.querySelector(".stock").textContent = { out: "Out of stock", low: `Only ${stock} left`, in: `${stock} in stock` }[card.dataset.level];
     card.querySelector(".buy").hidden = stock <= 0;
@@ -66,13 +66,13 @@ export class Shop {
     const card = cloneTemplate("product-card");
     this.#cards.set(id, card);
     insertByNewest($("products"), card, id);
-    new Reviews(this.#stay, card.querySelector(".reviews"), id);
+    new Reviews(this.#scope, card.querySelector(".reviews"), id);
     const form = card.querySelector(".buy");
-    this.#stay.listen(form, "submit", (event) => {
+    this.#scope.listen(form, "submit", (event) => {
       event.preventDefault();
       this.#add(id, card, form.querySelector("input"));
     });
-    this.#stay.listen(card.querySelector(".wait"), "click", () => this.#wait(id, card));
+    this.#scope.listen(card.querySelector(".wait"), "click", () => this.#wait(id, card));
     return card;
   }
 
@@ -80,7 +80,7 @@ export class Shop {
     const product = this.#products.get(id);
     const quantity = Number(input.value);
     const isNumber = Number.isInteger(quantity) && quantity > 0;
-    say(card.querySelector(".error"), isNumber ? null : "How many? A whole number from 1 on.");
+    showText(card.querySelector(".error"), isNumber ? null : "How many? A whole number from 1 on.");
     input.ariaInvalid = String(!isNumber);
     if (!isNumber) return input.focus();
     this.#basket.add(id, quantity);
@@ -101,10 +101,10 @@ export class Shop {
   async #wait(id, card) {
     if (card.ariaBusy === "true") return;
     card.ariaBusy = "true";
-    await this.#stay.attempt(card.querySelector(".error"), async () => {
+    await this.#scope.attempt(card.querySelector(".error"), async () => {
       const waits = this.#awaited.has(id);
-      if (waits) await this.#stay.call("DELETE", `/products/${id}/waitlist`);
-      else await this.#stay.call("POST", `/products/${id}/waitlist`, { body: {} });
+      if (waits) await this.#scope.call("DELETE", `/products/${id}/waitlist`);
+      else await this.#scope.call("POST", `/products/${id}/waitlist`, { body: {} });
       if (waits) this.#awaited.delete(id);
       else this.#awaited.add(id);
     });

@@ -27,12 +27,12 @@ function parts(value) {
 export class Stats {
   #shown = new Map();
 
-  constructor(stay) {
+  constructor(scope) {
     this.#clear();
-    stay.signal.addEventListener("abort", () => this.#clear());
+    scope.signal.addEventListener("abort", () => this.#clear());
   }
 
-  hear = {
+  handlers = {
     "server:stats": (stats) => {
       $("stats").hidden = false;
       for (const [name, value] of Object.entries(stats)) if (value !== null) this.#show(name, value);

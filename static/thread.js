@@ -1,17 +1,17 @@
 // The open conversation: its members and who is here, its messages, what is read of it and by whom.
 
-import { $, announce, say } from "./dom.js";
+import { $, announce, showText } from "./dom.js";
 import { MessageList } from "./messages.js";
 import { Room, showPeople } from "./room.js";
-import { oneAtATime } from "./stay.js";
+import { oneAtATime } from "./scope.js";
 import { Typing } from "./typing.js";
 
 const PAGE_SIZE = 40;
 
 export class Thread {
-  #stay;
-  #link;
-  #outbox;
+  #scope;
+  #channel;
+  #queue;
   #onRead;
   #isWatched;
   #members = new Map();
@@ -23,41 +23,41 @@ export class Thread {
   #earlier;
 
   /** `isWatched()`: the user can see it now. `onRead(unreadCount)` after it was marked read. */
-  constructor(stay, link, outbox, conversation, { isWatched, onRead }) {
-    this.#stay = stay.branch();
-    this.#link = link;
-    this.#outbox = outbox;
+  constructor(scope, channel, queue, conversation, { isWatched, onRead }) {
+    this.#scope = scope.branch();
+    this.#channel = channel;
+    this.#queue = queue;
     this.#isWatched = isWatched;
     this.#onRead = onRead;
     this.id = conversation.id;
-    this.room = new Room(this.#stay, link, "conversation", this.id, () => this.#showPeople());
+    this.room = new Room(this.#scope, channel, "conversation", this.id, () => this.#showPeople());
     const nameOf = (userId) => this.#nameOf(userId);
-    this.#list = new MessageList(this.#stay, { nameOf, onLetter: (letter, what) => outbox[what](letter), onEnd: () => this.markRead() });
-    this.#typing = new Typing(this.#stay, { nameOf, tell: (isTyping) => this.#tellTyping(isTyping) });
+    this.#list = new MessageList(this.#scope, { nameOf, onLetter: (letter, what) => queue[what](letter), onEnd: () => this.markRead() });
+    this.#typing = new Typing(this.#scope, { nameOf, tell: (isTyping) => this.#tellTyping(isTyping) });
     this.#showTitle(conversation);
     this.#showPeople();
     this.#showEarlier();
-    say($("thread-error"), null);
+    showText($("thread-error"), null);
     this.showLetters();
-    this.#stay.listen($("earlier"), "click", () => this.#attempt(() => this.#readEarlier()));
+    this.#scope.listen($("earlier"), "click", () => this.#attempt(() => this.#readEarlier()));
   }
 
   /** In the room first: what is written while the messages are read is heard. */
   async ready() {
     await this.#attempt(() => this.room.join());
-    if (!this.#stay.isOver) await this.refresh();
+    if (!this.#scope.isOver) await this.refresh();
   }
 
   refresh = oneAtATime(() =>
-    this.#attempt(() => Promise.all([this.#readDetails(), this.#readNewest(), this.#link.isPolling && !this.#link.isLive && this.room.look()])),
+    this.#attempt(() => Promise.all([this.#readDetails(), this.#readNewest(), this.#channel.isPolling && !this.#channel.isLive && this.room.look()])),
   );
 
   #attempt(work) {
-    return this.#stay.attempt($("thread-error"), work);
+    return this.#scope.attempt($("thread-error"), work);
   }
 
   async #readDetails() {
-    const { data } = await this.#stay.call("GET", `/conversations/${this.id}`);
+    const { data } = await this.#scope.call("GET", `/conversations/${this.id}`);
     this.#members = new Map(data.members.map((member) => [member.userId, member]));
     this.#showTitle(data);
     this.#showPeople();
@@ -66,7 +66,7 @@ export class Thread {
   }
 
   async #readNewest() {
-    const { data, next } = await this.#stay.call("GET", `${this.#path}?limit=${PAGE_SIZE}`);
+    const { data, next } = await this.#scope.call("GET", `${this.#path}?limit=${PAGE_SIZE}`);
     this.#put(data);
     // More was missed than one page holds: "Show earlier" leads there.
     if (this.#list.dropBelowGap() || this.#earlier === undefined) this.#earlier = next ?? null;
@@ -78,7 +78,7 @@ export class Thread {
   }
 
   async #readEarlier() {
-    const { data, next } = await this.#stay.call("GET", this.#earlier);
+    const { data, next } = await this.#scope.call("GET", this.#earlier);
     this.#list.putEarlier(data);
     this.#earlier = next ?? null;
     this.#showEarlier();
@@ -97,7 +97,7 @@ export class Thread {
     const isNext = this.#list.size === 0 || this.#list.has(message.seq - 1);
     this.#put([message]);
     if (!isNew) return;
-    if (message.senderId !== this.#stay.user.id) {
+    if (message.senderId !== this.#scope.user.id) {
       this.#typing.hear(message.senderId, false);
       if (this.#isWatched()) announce(`${this.#nameOf(message.senderId)}: ${message.content}`);
     }
@@ -105,7 +105,7 @@ export class Thread {
   }
 
   #put(messages) {
-    for (const { clientId, senderId } of messages) if (senderId === this.#stay.user.id) this.#outbox.arrived(clientId);
+    for (const { clientId, senderId } of messages) if (senderId === this.#scope.user.id) this.#queue.arrived(clientId);
     this.#list.put(messages);
     const earliest = this.#list.trim();
     if (earliest) {
@@ -117,7 +117,7 @@ export class Thread {
   }
 
   hearTyping({ userId, isTyping }) {
-    if (userId !== this.#stay.user.id) this.#typing.hear(userId, isTyping);
+    if (userId !== this.#scope.user.id) this.#typing.hear(userId, isTyping);
   }
 
   hearRead({ userId, messageId }) {
@@ -126,12 +126,12 @@ export class Thread {
   }
 
   #readersOf(messageId) {
-    const me = this.#stay.user.id;
+    const me = this.#scope.user.id;
     return [...this.#marks].filter(([userId, mark]) => userId !== me && mark >= messageId).map(([userId]) => userId);
   }
 
   #newestOfOthers() {
-    const me = this.#stay.user.id;
+    const me = this.#scope.user.id;
     return this.#list.newestThat(({ senderId }) => senderId !== me);
   }
 
@@ -142,9 +142,9 @@ export class Thread {
     const before = this.#markedUpTo;
     this.#markedUpTo = seen.id;
     try {
-      const { unreadCount } = this.#link.isLive
-        ? await this.#link.ask("conversation:read", { conversationId: this.id, messageId: seen.id })
-        : (await this.#stay.call("POST", `/conversations/${this.id}/read`, { body: { messageId: seen.id } })).data;
+      const { unreadCount } = this.#channel.isLive
+        ? await this.#channel.ask("conversation:read", { conversationId: this.id, messageId: seen.id })
+        : (await this.#scope.call("POST", `/conversations/${this.id}/read`, { body: { messageId: seen.id } })).data;
       this.#onRead(unreadCount);
     } catch {
       // It counts as unread still, and is marked when the page is ready again.
@@ -160,17 +160,17 @@ export class Thread {
 
   /** Whether this message needs no badge: it is one's own, or marked. */
   isMarked({ id, senderId }) {
-    return senderId === this.#stay.user.id || id <= this.#markedUpTo;
+    return senderId === this.#scope.user.id || id <= this.#markedUpTo;
   }
 
   write(content) {
     this.#typing.stop();
     this.#list.toEnd();
-    this.#outbox.add(this.id, content);
+    this.#queue.add(this.id, content);
   }
 
   showLetters() {
-    this.#list.showLetters(this.#outbox.of(this.id));
+    this.#list.showLetters(this.#queue.of(this.id));
   }
 
   /** It can be seen again. */
@@ -180,7 +180,7 @@ export class Thread {
   }
 
   #tellTyping(isTyping) {
-    if (this.#link.isLive) this.#link.send("typing", { conversationId: this.id, isTyping });
+    if (this.#channel.isLive) this.#channel.send("typing", { conversationId: this.id, isTyping });
   }
 
   #nameOf(userId) {
@@ -188,17 +188,17 @@ export class Thread {
   }
 
   #showTitle({ id, title }) {
-    const others = [...this.#members.values()].filter(({ userId }) => userId !== this.#stay.user.id);
+    const others = [...this.#members.values()].filter(({ userId }) => userId !== this.#scope.user.id);
     $("thread-title").textContent = title || others.map(({ name }) => name).join(", ") || `Conversation ${id}`;
   }
 
   #showPeople() {
-    showPeople("thread-people", this.#members.values(), this.room, this.#stay.user.id);
+    showPeople("thread-people", this.#members.values(), this.room, this.#scope.user.id);
   }
 
   close() {
     this.#typing.stop();
     this.room.leave();
-    this.#stay.end();
+    this.#scope.end();
   }
 }

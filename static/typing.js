@@ -10,7 +10,7 @@ const SHOWN_MS = 5000;
 const NAMES_SHOWN = 3;
 
 export class Typing {
-  #stay;
+  #scope;
   #tell;
   #nameOf;
   #others = new Map();
@@ -18,17 +18,17 @@ export class Typing {
   #idle;
 
   /** `tell(isTyping)` sends it. */
-  constructor(stay, { tell, nameOf }) {
-    this.#stay = stay;
+  constructor(scope, { tell, nameOf }) {
+    this.#scope = scope;
     this.#tell = tell;
     this.#nameOf = nameOf;
     this.#show();
-    stay.listen($("message-input"), "input", ({ target }) => (target.value.trim() ? this.#wrote() : this.stop()));
+    scope.listen($("message-input"), "input", ({ target }) => (target.value.trim() ? this.#wrote() : this.stop()));
   }
 
   #wrote() {
     clearTimeout(this.#idle);
-    this.#idle = this.#stay.after(IDLE_MS, () => this.stop());
+    this.#idle = this.#scope.after(IDLE_MS, () => this.stop());
     if (Date.now() - this.#toldAt < TELL_EVERY_MS) return;
     this.#toldAt = Date.now();
     this.#tell(true);
@@ -43,7 +43,7 @@ export class Typing {
   hear(userId, isTyping) {
     clearTimeout(this.#others.get(userId));
     this.#others.delete(userId);
-    if (isTyping) this.#others.set(userId, this.#stay.after(SHOWN_MS, () => this.hear(userId, false)));
+    if (isTyping) this.#others.set(userId, this.#scope.after(SHOWN_MS, () => this.hear(userId, false)));
     this.#show();
   }
 

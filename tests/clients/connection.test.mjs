@@ -24,7 +24,7 @@ async function farewell(...visitors) {
   }
 }
 const LATENCY = /^\d+(\.\d)? ms$/;
-const measured = (page) => until(async () => LATENCY.test(await page.on("line-latency").textContent()), "the round trip");
+const measured = (page) => until(async () => LATENCY.test(await page.on("round-trip").textContent()), "the round trip");
 
 /** No WebSocket gets through to that page. */
 const block = (page) => page.routeWebSocket(/\/ws/, (socket) => socket.close());
@@ -46,29 +46,29 @@ for (const screen of Object.keys(SCREENS)) {
       await admin.signInAs("admin");
       await alice.signInAs("alice");
       for (const page of [admin, alice]) {
-        await page.shows("line-transport", "WebSocket");
-        await page.shows("line-state", "Live");
-        await page.shows("line-recovery", "None yet");
+        await page.shows("transport", "WebSocket");
+        await page.shows("connection-state", "Live");
+        await page.shows("last-break", "None yet");
         await measured(page);
-        await page.on("line-break").click();
+        await page.on("break-connection").click();
         await page.is("waiting");
         assert.match(await page.on("connection").textContent(), /^Line broken on purpose\. Trying again in 10 s$/);
-        await page.shows("line-latency", "–");
+        await page.shows("round-trip", "–");
       }
       await server.call("admin", "PATCH", `/orders/${id}/status`, { status: "paid" });
       await alice.on("nav-orders").click();
       await alice.order(id, "pending");
       await alice.picture("30-broken");
       for (const page of [admin, alice]) {
-        await page.on("line-break").click();
+        await page.on("break-connection").click();
         await page.isLive();
         await page.order(id, "paid");
-        await until(async () => (await page.on("line-recovery").textContent()).startsWith("Recovered"), "the recovery");
+        await until(async () => (await page.on("last-break").textContent()).startsWith("Recovered"), "the recovery");
         await measured(page);
       }
       // Alice: the order's change and the notification. The admin: the same change as the room of admins hears it, and on the desk's namespace.
-      await alice.shows("line-recovery", "Recovered, 2 missed events came after");
-      await admin.shows("line-recovery", "Recovered, 2 missed events came after");
+      await alice.shows("last-break", "Recovered, 2 missed events came after");
+      await admin.shows("last-break", "Recovered, 2 missed events came after");
       await alice.toast(`Order ${id} is paid`);
       await alice.picture("31-recovered");
       await farewell(admin, alice);
@@ -124,8 +124,8 @@ describe("the page", () => {
     for (const [page, name] of [[admin, "admin"], [alice, "alice"]]) {
       await page.on(`login-${name}`).click();
       await page.is("polling");
-      await page.shows("line-transport", "Long-polling");
-      await page.shows("line-state", "Polling, live");
+      await page.shows("transport", "Long-polling");
+      await page.shows("connection-state", "Polling, live");
       await measured(page);
     }
     await alice.on("nav-orders").click();
@@ -135,20 +135,20 @@ describe("the page", () => {
     await alice.toast(`Order ${id} is paid`);
     await alice.picture("33-polling");
 
-    await alice.on("line-break").click();
+    await alice.on("break-connection").click();
     await alice.is("waiting");
     await server.call("admin", "PATCH", `/orders/${id}/ship`);
-    await alice.on("line-break").click();
+    await alice.on("break-connection").click();
     await alice.is("polling");
     await alice.order(id, "shipped");
-    await alice.shows("line-recovery", "Recovered, 2 missed events came after");
+    await alice.shows("last-break", "Recovered, 2 missed events came after");
 
     isBlocked = false;
     // What a browser tells when its network is back; without it the next try may be half a minute off.
     for (const page of [admin, alice]) await page.page.evaluate(() => dispatchEvent(new Event("online")));
     for (const page of [admin, alice]) await page.isLive();
-    await alice.shows("line-transport", "WebSocket");
-    await alice.shows("line-recovery", "Recovered, nothing was missed");
+    await alice.shows("transport", "WebSocket");
+    await alice.shows("last-break", "Recovered, nothing was missed");
     await server.call("admin", "PATCH", `/orders/${id}/status`, { status: "delivered" });
     for (const page of [admin, alice]) await page.order(id, "delivered");
     await farewell(admin, alice);
@@ -162,9 +162,9 @@ describe("the page", () => {
     const alice = await browser.visit("phone", { prepare: blockAll });
     await alice.on("login-alice").click();
     await alice.is("polling");
-    await alice.shows("line-transport", "REST, every 3 s");
-    await alice.shows("line-state", "Polling every 3 s, not live");
-    assert.equal(await alice.on("line-break").isEnabled(), false);
+    await alice.shows("transport", "REST, every 3 s");
+    await alice.shows("connection-state", "Polling every 3 s, not live");
+    assert.equal(await alice.on("break-connection").isEnabled(), false);
     const { id } = await server.order("alice", "12.00");
     await alice.on("nav-orders").click();
     await alice.order(id, "pending");
@@ -188,7 +188,7 @@ describe("the page", () => {
     await admin.toast("You are still signed in");
     await admin.shows("expiring", null);
     assert.notEqual(await admin.page.evaluate(() => sessionStorage.getItem("token")), before);
-    await admin.on("line-measure").click();
+    await admin.on("measure").click();
     await measured(admin);
     await farewell(admin);
   });

@@ -4,16 +4,16 @@ import { randomKey } from "./api.js";
 
 const TRY_AGAIN_MS = 2000;
 
-export class Outbox {
-  #stay;
-  #link;
+export class SendQueue {
+  #scope;
+  #channel;
   #letters = [];
   #isBusy = false;
 
   /** A letter is {conversationId, clientId, content, fault?}; one with a fault waits for `retry` or `discard`. */
-  constructor(stay, link, { onChange, onDelivered }) {
-    this.#stay = stay;
-    this.#link = link;
+  constructor(scope, channel, { onChange, onDelivered }) {
+    this.#scope = scope;
+    this.#channel = channel;
     this.onChange = onChange;
     this.onDelivered = onDelivered;
   }
@@ -52,12 +52,12 @@ export class Outbox {
     try {
       for (;;) {
         const letter = this.#letters.find(({ fault }) => !fault);
-        if (!letter || !(this.#link.isLive || this.#link.isPolling)) break;
+        if (!letter || !(this.#channel.isLive || this.#channel.isPolling)) break;
         await this.#deliver(letter);
       }
     } catch {
       // A lost line or server brings the next try with its return; a busy server has to be asked again.
-      if (this.#link.isLive) this.#stay.after(TRY_AGAIN_MS, () => this.flush());
+      if (this.#channel.isLive) this.#scope.after(TRY_AGAIN_MS, () => this.flush());
     } finally {
       this.#isBusy = false;
     }
@@ -66,9 +66,9 @@ export class Outbox {
   async #deliver(letter) {
     const { conversationId, clientId, content } = letter;
     try {
-      const message = this.#link.isLive
-        ? (await this.#link.ask("message:send", { conversationId, clientId, message: { content, type: "text" } })).message
-        : (await this.#stay.call("POST", `/conversations/${conversationId}/messages`, { body: { clientId, content, type: "text" } })).data;
+      const message = this.#channel.isLive
+        ? (await this.#channel.ask("message:send", { conversationId, clientId, message: { content, type: "text" } })).message
+        : (await this.#scope.call("POST", `/conversations/${conversationId}/messages`, { body: { clientId, content, type: "text" } })).data;
       this.discard(letter);
       this.onDelivered(message);
     } catch (error) {

@@ -24,7 +24,7 @@ export const SESSION_ENDED = FINAL[4401];
 const RAN_OUT = "Your sign-in has run out. Please sign in again.";
 
 /** The server's refusal of an event (its code and words), or `offline` when there was no line, or it broke before the answer. */
-export class LineError extends Error {
+export class SocketError extends Error {
   constructor(code, message) {
     super(message);
     this.code = code;
@@ -36,8 +36,8 @@ export class LineError extends Error {
   }
 }
 
-export class Line {
-  #socket = null;
+export class Socket {
+  #connection = null;
   /** Runs while the line waits to be opened again; else null. */
   #timer = null;
   #patience;
@@ -93,24 +93,24 @@ export class Line {
   open() {
     this.#timer = null;
     this.on.onState("connecting", "Connecting");
-    this.#socket = this.#isByPolling ? new PollSocket(this.namespace, this.#resume) : this.#newWebSocket(this.#resume);
+    this.#connection = this.#isByPolling ? new PollSocket(this.namespace, this.#resume) : this.#newWebSocket(this.#resume);
     this.#patience = setTimeout(() => this.#giveUp(), PATIENCE_MS);
     // The token goes in the first frame and never in the URL, which ends up in logs.
-    this.#socket.onopen = () => this.#write({ event: "auth", data: { token: this.token } });
-    this.#socket.onmessage = ({ data }) => this.#read(JSON.parse(data));
-    this.#socket.onclose = ({ code, reason }) => this.#lost(code, reason);
+    this.#connection.onopen = () => this.#write({ event: "auth", data: { token: this.token } });
+    this.#connection.onmessage = ({ data }) => this.#read(JSON.parse(data));
+    this.#connection.onclose = ({ code, reason }) => this.#lost(code, reason);
   }
 
   /** Sends an event; with `ack`, one whose answer is only shown among the frames. */
   send(event, data, { ack = false } = {}) {
-    if (!this.isLive) throw new LineError("offline", "Not connected.");
+    if (!this.isLive) throw new SocketError("offline", "Not connected.");
     this.#write(ack ? { event, data, id: ++this.#lastId } : { event, data });
   }
 
   /** Sends an event and resolves to its answer. */
   ask(event, data, { isQuiet = false } = {}) {
     return new Promise((resolve, reject) => {
-      if (!this.isLive) throw new LineError("offline", "Not connected.");
+      if (!this.isLive) throw new SocketError("offline", "Not connected.");
       const id = ++this.#lastId;
       this.#asked.set(id, { resolve, reject, isQuiet, timer: setTimeout(() => this.#giveUp(), PATIENCE_MS) });
       this.#write({ event, data, id }, { isQuiet });
@@ -137,7 +137,7 @@ export class Line {
   }
 
   #write(frame, { isQuiet = false } = {}) {
-    this.#socket.send(JSON.stringify(frame));
+    this.#connection.send(JSON.stringify(frame));
     if (!isQuiet) this.on.onFrame("out", frame);
   }
 
@@ -201,7 +201,7 @@ export class Line {
     if (!question) return;
     this.#asked.delete(id);
     clearTimeout(question.timer);
-    if (data?.ok === false) question.reject(new LineError(data.error?.code ?? "invalid", data.error?.message ?? "The server refused."));
+    if (data?.ok === false) question.reject(new SocketError(data.error?.code ?? "invalid", data.error?.message ?? "The server refused."));
     else question.resolve(data);
   }
 
@@ -213,15 +213,15 @@ export class Line {
   /** A close handshake over a dead line could take minutes. */
   #abandon() {
     clearTimeout(this.#patience);
-    this.#socket.onopen = this.#socket.onmessage = this.#socket.onclose = null;
-    this.#socket.close();
+    this.#connection.onopen = this.#connection.onmessage = this.#connection.onclose = null;
+    this.#connection.close();
   }
 
   /** Breaks the line as a lost network does, and comes back after so long. */
   break(ms) {
     if (!this.isLive) return;
     this.#hint = ms;
-    this.#onPurpose = "Line broken on purpose";
+    this.#onPurpose = "Socket broken on purpose";
     this.#giveUp();
   }
 
@@ -263,7 +263,7 @@ export class Line {
     this.#asked.clear();
     for (const { reject, timer } of left) {
       clearTimeout(timer);
-      reject(new LineError("offline", "The connection was lost before the answer came."));
+      reject(new SocketError("offline", "The connection was lost before the answer came."));
     }
   }
 
@@ -282,7 +282,7 @@ export class Line {
     for (const timer of [this.#timer, this.#patience, this.#trialTimer]) clearTimeout(timer);
     if (this.#trial) this.#trial.onclose = this.#trial.onmessage = null;
     this.#trial?.close(1000);
-    this.#socket?.close(1000);
+    this.#connection?.close(1000);
     this.#forgetQuestions();
   }
 }

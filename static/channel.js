@@ -1,18 +1,18 @@
-// The link of the page's parts to one namespace: the line; and while that cannot be had, reading REST every few seconds in its place.
+// The channel of the page's parts to one namespace: the line; and while that cannot be had, reading REST every few seconds in its place.
 
-import { Line } from "./line.js";
+import { Socket } from "./socket.js";
 
 /** So long without a line, and polling begins. The line is tried on meanwhile. */
 const GRACE_MS = 3000;
 const POLL_EVERY_MS = 3000;
 
 /**
- * A part has `hear`, a handler for each event that it knows; `ready()`, called after each sign-in on the line; and `refresh()`, which
+ * A part has `handlers`, a handler for each event that it knows; `ready()`, called after each sign-in on the line; and `refresh()`, which
  * reads what is true by REST and resolves to whether the server can be reached.
  */
-export class Link {
+export class Channel {
   #parts = [];
-  #line;
+  #socket;
   #said = { state: "connecting", words: "Connecting" };
   #round = null;
   /** Runs to the begin of polling, and then from round to round. */
@@ -25,7 +25,7 @@ export class Link {
   constructor(namespace, token, { onState, onFrame, onReady, onEnd }) {
     this.namespace = namespace;
     this.onState = onState;
-    this.#line = new Line(namespace, token, {
+    this.#socket = new Socket(namespace, token, {
       onState: (state, words) => this.#say(state, words),
       onFrame: (way, frame) => {
         onFrame(way, frame);
@@ -48,11 +48,11 @@ export class Link {
   }
 
   open() {
-    this.#line.open();
+    this.#socket.open();
   }
 
   get isLive() {
-    return this.#line.isLive;
+    return this.#socket.isLive;
   }
 
   get isPolling() {
@@ -66,7 +66,7 @@ export class Link {
   /** By which way the page hears, or null. */
   get transport() {
     if (this.isPolling && this.#isAnswered) return `REST, every ${POLL_EVERY_MS / 1000} s`;
-    return this.#line.transport;
+    return this.#socket.transport;
   }
 
   get words() {
@@ -75,37 +75,37 @@ export class Link {
 
   /** As the line's. */
   send(event, data, options) {
-    this.#line.send(event, data, options);
+    this.#socket.send(event, data, options);
   }
 
   /** As the line's. */
   ask(event, data) {
-    return this.#line.ask(event, data);
+    return this.#socket.ask(event, data);
   }
 
   /** As the line's. */
   ping() {
-    return this.#line.ping();
+    return this.#socket.ping();
   }
 
   /** As the line's. */
   renew(token) {
-    return this.#line.renew(token);
+    return this.#socket.renew(token);
   }
 
   /** As the line's, without polling meanwhile. */
   break(ms) {
     this.#isBroken = this.isLive;
-    this.#line.break(ms);
+    this.#socket.break(ms);
   }
 
   hurry() {
-    this.#line.hurry();
+    this.#socket.hurry();
   }
 
   close() {
     this.#stopPolling();
-    this.#line.close();
+    this.#socket.close();
   }
 
   #say(state, words) {
@@ -116,7 +116,7 @@ export class Link {
   }
 
   #hand(event, data) {
-    for (const { hear } of this.#parts) if (Object.hasOwn(hear, event)) hear[event](data);
+    for (const { handlers } of this.#parts) if (Object.hasOwn(handlers, event)) handlers[event](data);
   }
 
   async #poll(round) {

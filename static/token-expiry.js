@@ -1,26 +1,26 @@
 // The sign-in that runs out: says so a minute ahead, and goes on with a new token when the password is given again.
 
 import { api, saveToken } from "./api.js";
-import { $, say } from "./dom.js";
+import { $, showText } from "./dom.js";
 import { toast } from "./toasts.js";
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 
-export class Session {
-  #stay;
-  #links;
+export class TokenExpiry {
+  #scope;
+  #channels;
 
-  constructor(stay, links) {
-    this.#stay = stay;
-    this.#links = links;
+  constructor(scope, channels) {
+    this.#scope = scope;
+    this.#channels = channels;
     this.#show(null);
-    stay.listen($("expiring"), "submit", (event) => {
+    scope.listen($("expiring"), "submit", (event) => {
       event.preventDefault();
-      stay.submit($("expiring"), $("expiring-error"), () => this.#renew());
+      scope.submit($("expiring"), $("expiring-error"), () => this.#renew());
     });
   }
 
-  hear = {
+  handlers = {
     "token:expiring": ({ expiresAt }) => this.#show(expiresAt),
   };
 
@@ -33,16 +33,16 @@ export class Session {
   #show(expiresAt) {
     $("expiring").hidden = !expiresAt;
     $("expiring-password").value = "";
-    say($("expiring-error"), null);
+    showText($("expiring-error"), null);
     if (expiresAt) $("expiring-words").textContent = `At ${clock.format(new Date(expiresAt))} this page will be signed out.`;
   }
 
   async #renew() {
-    const body = { email: this.#stay.user.email, password: $("expiring-password").value };
+    const body = { email: this.#scope.user.email, password: $("expiring-password").value };
     const { data } = await api("POST", "/auth/login", { body, isSignIn: true });
-    if (this.#stay.isOver) return;
+    if (this.#scope.isOver) return;
     saveToken(data.accessToken);
-    await Promise.all(this.#links.map((link) => link.renew(data.accessToken)));
+    await Promise.all(this.#channels.map((channel) => channel.renew(data.accessToken)));
     this.#show(null);
     toast("You are still signed in", `Until ${clock.format(new Date(data.expiresAt))}.`);
   }

@@ -1,9 +1,9 @@
-// A stay: the time from signing in to signing out, or a part of it such as one open conversation. What was begun in it ends with it.
+// A scope: the time from signing in to signing out, or a part of it such as one open conversation. What was begun in it ends with it.
 
 import { api } from "./api.js";
-import { say } from "./dom.js";
+import { showText } from "./dom.js";
 
-export class Stay {
+export class Scope {
   #end = new AbortController();
 
   constructor(user, outer) {
@@ -11,9 +11,9 @@ export class Stay {
     this.signal = outer ? AbortSignal.any([outer, this.#end.signal]) : this.#end.signal;
   }
 
-  /** A stay within this one. */
+  /** A scope within this one. */
   branch() {
-    return new Stay(this.user, this.signal);
+    return new Scope(this.user, this.signal);
   }
 
   get isOver() {
@@ -29,7 +29,7 @@ export class Stay {
     target.addEventListener(event, handler, { signal: this.signal });
   }
 
-  /** Runs `work` after that long, unless the stay is over by then. */
+  /** Runs `work` after that long, unless the scope is over by then. */
   after(ms, work) {
     return setTimeout(() => this.isOver || work(), ms);
   }
@@ -38,10 +38,10 @@ export class Stay {
   async attempt(place, work) {
     try {
       await work();
-      if (!this.isOver) say(place, null);
+      if (!this.isOver) showText(place, null);
       return true;
     } catch (error) {
-      if (!this.isOver) say(place, error.message);
+      if (!this.isOver) showText(place, error.message);
       return error.status !== 0;
     }
   }
