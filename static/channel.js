@@ -1,35 +1,37 @@
-// The channel of the page's parts to one namespace: the line; and while that cannot be had, reading REST every few seconds in its place.
+// A channel connects the page's parts to one namespace: by a socket, and while there is none, by
+// reading REST every few seconds.
 
 import { Socket } from "./socket.js";
 
-/** So long without a line, and polling begins. The line is tried on meanwhile. */
+/** Polling by REST starts after this long without a socket, which keeps reconnecting meanwhile. */
 const GRACE_MS = 3000;
 const POLL_EVERY_MS = 3000;
 
 /**
- * A part has `handlers`, a handler for each event that it knows; `ready()`, called after each sign-in on the line; and `refresh()`, which
- * reads what is true by REST and resolves to whether the server can be reached.
+ * A part has `handlers`, a function for each event that it knows; `ready()`, called after each
+ * sign-in of the socket; and `refresh()`, which reads the current state by REST and resolves to
+ * false if the server was unreachable.
  */
 export class Channel {
   #parts = [];
   #socket;
-  #said = { state: "connecting", words: "Connecting" };
+  #socketState = { state: "connecting", words: "Connecting" };
+  /** Identifies the current period of polling; null while the socket is live. */
   #round = null;
-  /** Runs to the begin of polling, and then from round to round. */
   #timer = null;
   #isAnswered = false;
-  /** The line was broken on purpose and is not yet tried again: what is missed is to come by itself, not by polling. */
+  /** The user broke the connection: the missed events have to come by recovery, not by polling. */
   #isBroken = false;
 
-  /** `onState()` when `state` or `words` may have changed, `onFrame(way, frame)`, `onReady(info)`, `onEnd(code, words)` as the line's. */
+  /** `onState()` when `state` or `words` may have changed; the other handlers as the socket's. */
   constructor(namespace, token, { onState, onFrame, onReady, onEnd }) {
     this.namespace = namespace;
     this.onState = onState;
     this.#socket = new Socket(namespace, token, {
-      onState: (state, words) => this.#say(state, words),
-      onFrame: (way, frame) => {
-        onFrame(way, frame);
-        if (way === "in" && frame.event) this.#hand(frame.event, frame.data);
+      onState: (state, words) => this.#setSocketState(state, words),
+      onFrame: (direction, frame) => {
+        onFrame(direction, frame);
+        if (direction === "in" && frame.event) this.#dispatch(frame.event, frame.data);
       },
       onReady: (info) => {
         this.#stopPolling();
@@ -59,41 +61,42 @@ export class Channel {
     return this.#round !== null;
   }
 
-  get state() {
-    return this.isPolling && this.#isAnswered ? "polling" : this.#said.state;
+  get #isPollingWell() {
+    return this.isPolling && this.#isAnswered;
   }
 
-  /** By which way the page hears, or null. */
+  get state() {
+    return this.#isPollingWell ? "polling" : this.#socketState.state;
+  }
+
+  /** The transport for people, or null while there is none. */
   get transport() {
-    if (this.isPolling && this.#isAnswered) return `REST, every ${POLL_EVERY_MS / 1000} s`;
+    if (this.#isPollingWell) return `REST, every ${POLL_EVERY_MS / 1000} s`;
     return this.#socket.transport;
   }
 
   get words() {
-    return this.isPolling && this.#isAnswered ? `Polling every ${POLL_EVERY_MS / 1000} s, not live` : this.#said.words;
+    if (this.#isPollingWell) return `Polling every ${POLL_EVERY_MS / 1000} s, not live`;
+    return this.#socketState.words;
   }
 
-  /** As the line's. */
   send(event, data, options) {
     this.#socket.send(event, data, options);
   }
 
-  /** As the line's. */
-  ask(event, data) {
-    return this.#socket.ask(event, data);
+  request(event, data) {
+    return this.#socket.request(event, data);
   }
 
-  /** As the line's. */
   ping() {
     return this.#socket.ping();
   }
 
-  /** As the line's. */
   renew(token) {
     return this.#socket.renew(token);
   }
 
-  /** As the line's, without polling meanwhile. */
+  /** Breaks the connection for `ms`, without polling meanwhile. */
   break(ms) {
     this.#isBroken = this.isLive;
     this.#socket.break(ms);
@@ -108,19 +111,24 @@ export class Channel {
     this.#socket.close();
   }
 
-  #say(state, words) {
-    this.#said = { state, words };
+  #setSocketState(state, words) {
+    this.#socketState = { state, words };
     if (state !== "waiting") this.#isBroken = false;
-    if ((state === "connecting" || state === "waiting") && !this.#isBroken) this.#timer ??= setTimeout(() => this.#poll((this.#round = Symbol("polling"))), GRACE_MS);
+    const isDown = state === "connecting" || state === "waiting";
+    if (isDown && !this.#isBroken) {
+      this.#timer ??= setTimeout(() => this.#poll((this.#round = Symbol("polling"))), GRACE_MS);
+    }
     this.onState();
   }
 
-  #hand(event, data) {
-    for (const { handlers } of this.#parts) if (Object.hasOwn(handlers, event)) handlers[event](data);
+  #dispatch(event, data) {
+    for (const { handlers } of this.#parts) {
+      if (Object.hasOwn(handlers, event)) handlers[event](data);
+    }
   }
 
   async #poll(round) {
-    // Nobody looks at a hidden page; it reads when it is shown again.
+    // A hidden page has no reader; it polls again when it is shown.
     if (!document.hidden) {
       const answers = await Promise.all(this.#parts.map((part) => part.refresh()));
       if (this.#round !== round) return;

@@ -1,20 +1,21 @@
-// The connection panel: by which way the page hears, how long that takes, and what became of the session when the line broke.
+// The connection in the bar and in the drawer: its transport, its round trip, and the outcome of
+// its last break.
 
-import { $, showText } from "./dom.js";
+import { $, count, showText } from "./dom.js";
 
 const BREAK_MS = 10_000;
-/** The first figure is taken while the page reads everything else. */
+/** The first measurement waits until the page has read its data. */
 const MEASURE_FIRST_MS = 2000;
 const MEASURE_EVERY_MS = 15_000;
-/** The state of several channels is that of the worst. */
+/** With several channels, the page shows the worst state. */
 const WORST_FIRST = ["off", "waiting", "connecting", "polling", "live"];
 
 export class ConnectionPanel {
   #scope;
   #channels = [];
-  /** What has come of the last break, by namespace: {recovered, missed}. */
-  #returns = new Map();
-  /** Of the namespaces that are just back: how many events have come that they had missed. */
+  /** The outcome of the last break, {recovered, missed}, by namespace. */
+  #outcomes = new Map();
+  /** Missed events received so far, by namespace, while its socket comes back. */
   #counts = new Map();
 
   constructor(scope) {
@@ -24,94 +25,97 @@ export class ConnectionPanel {
     delete $("connection-panel").dataset.recovered;
     scope.listen($("measure"), "click", () => this.#measure());
     scope.listen($("break-connection"), "click", () => this.#breakOrHurry());
-    scope.listen($("open-drawer"), "click", () => {
-      $("connection-panel").scrollIntoView({ block: "center" });
-      $("connection-title").focus({ preventScroll: true });
-    });
-    this.#measureNowAndThen(MEASURE_FIRST_MS);
+    this.#measureRegularly(MEASURE_FIRST_MS);
   }
 
-  /** The first one added is the one that is measured. */
+  /** The first channel added is the one that is measured. */
   add(channel) {
     this.#channels.push(channel);
   }
 
   #worst() {
-    return this.#channels.toSorted((one, other) => WORST_FIRST.indexOf(one.state) - WORST_FIRST.indexOf(other.state))[0];
+    const rank = ({ state }) => WORST_FIRST.indexOf(state);
+    return this.#channels.toSorted((one, other) => rank(one) - rank(other))[0];
   }
 
   show() {
     const { state, words, transport, isLive } = this.#worst();
-    if ($("connection").textContent === words && $("connection").dataset.state === state) return;
-    $("connection").dataset.state = $("connection-panel").dataset.state = state;
-    $("connection").textContent = $("connection-state").textContent = words;
+    const status = $("connection");
+    if (status.textContent === words && status.dataset.state === state) return;
+    status.dataset.state = $("connection-panel").dataset.state = state;
+    status.textContent = $("connection-state").textContent = words;
     $("transport").textContent = transport ?? "None";
-    $("break-connection").textContent = state === "waiting" ? "Come back now" : "Break the line";
-    $("break-connection").disabled = !isLive && state !== "waiting";
+    const isWaiting = state === "waiting";
+    $("break-connection").textContent = isWaiting ? "Reconnect now" : "Break the connection";
+    $("break-connection").disabled = !isLive && !isWaiting;
     $("measure").disabled = !this.#channels[0].isLive;
     if (!this.#channels[0].isLive) $("round-trip").textContent = "–";
   }
 
-  /** A frame has come. */
+  /** Counts a frame that came in. */
   count(namespace, { event, offset }) {
-    // The older name of an event has an offset of its own.
-    const isOfLog = offset !== undefined && event !== "session" && event !== "notification:new";
-    if (isOfLog && this.#counts.has(namespace)) this.#counts.set(namespace, this.#counts.get(namespace) + 1);
+    // An alias of an event has an offset of its own, but is not one more event.
+    const isStored = offset !== undefined && event !== "session" && event !== "notification:new";
+    if (!isStored || !this.#counts.has(namespace)) return;
+    this.#counts.set(namespace, this.#counts.get(namespace) + 1);
   }
 
-  /** A channel has signed in. What it has missed comes ahead of the answer to a ping. */
+  /** Called after each sign-in. The missed events come before the answer to a ping. */
   async ready(channel, { recovered, isReturn }) {
     const { namespace } = channel;
     if (isReturn) this.#counts.set(namespace, 0);
     try {
       const took = await channel.ping();
       if (this.#scope.isOver) return;
-      if (channel === this.#channels[0]) this.#showLatency(took);
-      if (isReturn) this.#showReturn(namespace, { recovered, missed: this.#counts.get(namespace) });
+      if (channel === this.#channels[0]) this.#showRoundTrip(took);
+      const missed = this.#counts.get(namespace);
+      if (isReturn) this.#showOutcome(namespace, { recovered, missed });
     } catch {
-      // Gone again: the next sign-in will tell.
+      // Disconnected again; the next sign-in shows the outcome.
     } finally {
       this.#counts.delete(namespace);
     }
   }
 
-  #showReturn(namespace, what) {
-    this.#returns.set(namespace, what);
-    const all = [...this.#returns.values()];
+  #showOutcome(namespace, outcome) {
+    this.#outcomes.set(namespace, outcome);
+    const all = [...this.#outcomes.values()];
     const recovered = all.every((one) => one.recovered);
     const missed = all.reduce((sum, one) => sum + one.missed, 0);
-    const events = `${missed} missed ${missed === 1 ? "event" : "events"}`;
+    const news = missed ? `${count(missed, "missed event")} came after` : "nothing was missed";
     $("connection-panel").dataset.recovered = recovered;
-    $("last-break").textContent = recovered ? `Recovered, ${missed ? `${events} came after` : "nothing was missed"}` : "Not recovered, all was read anew";
+    $("last-break").textContent = recovered
+      ? `Recovered, ${news}`
+      : "Not recovered, everything was read again";
   }
 
   #breakOrHurry() {
-    if (this.#worst().state !== "waiting") {
-      this.#returns.clear();
-      showText($("last-break"), "Broken now");
-      for (const channel of this.#channels) channel.break(BREAK_MS);
-    } else {
+    if (this.#worst().state === "waiting") {
       for (const channel of this.#channels) channel.hurry();
+      return;
     }
+    this.#outcomes.clear();
+    showText($("last-break"), "Broken now");
+    for (const channel of this.#channels) channel.break(BREAK_MS);
   }
 
   async #measure() {
     try {
       const took = await this.#channels[0].ping();
-      if (!this.#scope.isOver) this.#showLatency(took);
+      if (!this.#scope.isOver) this.#showRoundTrip(took);
     } catch {
-      // The state says that there is no line.
+      // The state already says that there is no connection.
     }
   }
 
-  #measureNowAndThen(ms = MEASURE_EVERY_MS) {
+  #measureRegularly(ms = MEASURE_EVERY_MS) {
     this.#scope.after(ms, () => {
       if (!document.hidden && this.#channels[0].isLive) this.#measure();
-      this.#measureNowAndThen();
+      this.#measureRegularly();
     });
   }
 
-  #showLatency(ms) {
+  #showRoundTrip(ms) {
     $("round-trip").textContent = ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`;
   }
 }

@@ -1,4 +1,4 @@
-// The reviews of one product: read when they are opened, and one's own to write.
+// The reviews of one product, read when they are opened, and the form for the user's own.
 
 import { announce, briefly, cloneTemplate, glow, showText } from "./dom.js";
 
@@ -21,7 +21,8 @@ export class Reviews {
     this.#addStars();
     const form = this.#find(".review-form");
     scope.listen(place, "toggle", () => place.open && this.#attempt(() => this.#read()));
-    scope.listen(this.#find(".more"), "click", () => this.#attempt(() => this.#readPage(this.#older)));
+    const readMore = () => this.#attempt(() => this.#readPage(this.#older));
+    scope.listen(this.#find(".more"), "click", readMore);
     scope.listen(form, "submit", (event) => {
       event.preventDefault();
       scope.submit(form, form.querySelector(".error"), () => this.#write(form));
@@ -65,19 +66,24 @@ export class Reviews {
     const row = cloneTemplate("review-row");
     row.dataset.reviewId = id;
     row.dataset.rating = rating;
-    row.querySelector(".given").textContent = "★".repeat(rating) + "☆".repeat(MOST_STARS - rating);
+    const stars = "★".repeat(rating) + "☆".repeat(MOST_STARS - rating);
+    row.querySelector(".given").textContent = stars;
     row.querySelector(".for-readers").textContent = inWords(rating);
-    row.querySelector("b").textContent = userId === this.#scope.user.id ? "You" : (userName ?? `User ${userId}`);
+    const name = userName ?? `User ${userId}`;
+    row.querySelector("b").textContent = userId === this.#scope.user.id ? "You" : name;
     row.querySelector("time").textContent = briefly(createdAt);
     showText(row.querySelector(".text"), comment);
     return row;
   }
 
-  /** Of those that are shown: with more to come it would be no mean. */
+  /** Shows the mean of all reviews; with some not read yet there is none. */
   #showMean() {
-    const ratings = [...this.#find(".review-list").children].map((row) => Number(row.dataset.rating));
+    const rows = [...this.#find(".review-list").children];
+    const ratings = rows.map(({ dataset }) => Number(dataset.rating));
     const mean = ratings.reduce((sum, rating) => sum + rating, 0) / ratings.length;
-    this.#find("summary .hint").textContent = ratings.length > 0 && !this.#older ? ` ★ ${mean.toFixed(1)} (${ratings.length})` : "";
+    const isComplete = ratings.length > 0 && !this.#older;
+    const words = isComplete ? ` ★ ${mean.toFixed(1)} (${ratings.length})` : "";
+    this.#find("summary .hint").textContent = words;
   }
 
   async #write(form) {
@@ -87,8 +93,10 @@ export class Reviews {
       throw new Error("How many stars?");
     }
     const comment = form.querySelector("textarea").value.trim();
-    const { data } = await this.#scope.call("POST", `/products/${this.#productId}/reviews`, { body: { rating, ...(comment && { comment }) } });
-    // Written again, it is the same one.
+    const body = { rating, ...(comment && { comment }) };
+    const path = `/products/${this.#productId}/reviews`;
+    const { data } = await this.#scope.call("POST", path, { body });
+    // A user has one review of a product; writing again changes it.
     this.#find(`[data-review-id="${data.id}"]`)?.remove();
     const row = this.#row(data);
     this.#find(".review-list").prepend(row);

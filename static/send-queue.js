@@ -1,4 +1,5 @@
-// Messages on their way. Each is sent until the server has answered for it, in the order of writing; its clientId makes repeating harmless.
+// Messages that the server has not confirmed yet. Each is sent until it is answered, in the order
+// of writing; its clientId makes repeats harmless.
 
 import { randomKey } from "./api.js";
 
@@ -7,10 +8,13 @@ const TRY_AGAIN_MS = 2000;
 export class SendQueue {
   #scope;
   #channel;
-  #letters = [];
+  #pending = [];
   #isBusy = false;
 
-  /** A letter is {conversationId, clientId, content, fault?}; one with a fault waits for `retry` or `discard`. */
+  /**
+   * A pending message is {conversationId, clientId, content, fault?}. One with a fault waits for
+   * `retry` or `discard`.
+   */
   constructor(scope, channel, { onChange, onDelivered }) {
     this.#scope = scope;
     this.#channel = channel;
@@ -19,62 +23,70 @@ export class SendQueue {
   }
 
   of(conversationId) {
-    return this.#letters.filter((letter) => letter.conversationId === conversationId);
+    return this.#pending.filter((message) => message.conversationId === conversationId);
   }
 
   add(conversationId, content) {
-    this.#letters.push({ conversationId, clientId: randomKey(), content });
+    this.#pending.push({ conversationId, clientId: randomKey(), content });
     this.onChange(conversationId);
     this.flush();
   }
 
-  retry(letter) {
-    delete letter.fault;
-    this.onChange(letter.conversationId);
+  retry(message) {
+    delete message.fault;
+    this.onChange(message.conversationId);
     this.flush();
   }
 
-  discard(letter) {
-    this.#letters = this.#letters.filter((other) => other !== letter);
-    this.onChange(letter.conversationId);
+  discard(message) {
+    this.#pending = this.#pending.filter((other) => other !== message);
+    this.onChange(message.conversationId);
   }
 
-  /** The message has been seen among the others: whatever becomes of the answer, it has arrived. */
+  /** Drops a message that was seen in the conversation: it was stored, even if no answer comes. */
   arrived(clientId) {
-    const letter = clientId && this.#letters.find((letter) => letter.clientId === clientId);
-    if (letter) this.discard(letter);
+    const message = clientId && this.#pending.find((message) => message.clientId === clientId);
+    if (message) this.discard(message);
   }
 
-  /** Sends what waits, by whichever way there is. */
+  /** Sends all that is pending, by socket or by REST. */
   async flush() {
     if (this.#isBusy) return;
     this.#isBusy = true;
     try {
       for (;;) {
-        const letter = this.#letters.find(({ fault }) => !fault);
-        if (!letter || !(this.#channel.isLive || this.#channel.isPolling)) break;
-        await this.#deliver(letter);
+        const message = this.#pending.find(({ fault }) => !fault);
+        if (!message || !(this.#channel.isLive || this.#channel.isPolling)) break;
+        await this.#deliver(message);
       }
     } catch {
-      // A lost line or server brings the next try with its return; a busy server has to be asked again.
+      // Reconnecting flushes again. If the connection is up, the server was busy: ask again later.
       if (this.#channel.isLive) this.#scope.after(TRY_AGAIN_MS, () => this.flush());
     } finally {
       this.#isBusy = false;
     }
   }
 
-  async #deliver(letter) {
-    const { conversationId, clientId, content } = letter;
+  async #deliver(message) {
     try {
-      const message = this.#channel.isLive
-        ? (await this.#channel.ask("message:send", { conversationId, clientId, message: { content, type: "text" } })).message
-        : (await this.#scope.call("POST", `/conversations/${conversationId}/messages`, { body: { clientId, content, type: "text" } })).data;
-      this.discard(letter);
-      this.onDelivered(message);
+      const stored = await (this.#channel.isLive ? this.#emit(message) : this.#post(message));
+      this.discard(message);
+      this.onDelivered(stored);
     } catch (error) {
       if (!error.isFinal) throw error;
-      letter.fault = error.message;
-      this.onChange(conversationId);
+      message.fault = error.message;
+      this.onChange(message.conversationId);
     }
+  }
+
+  async #emit({ conversationId, clientId, content }) {
+    const data = { conversationId, clientId, message: { content, type: "text" } };
+    return (await this.#channel.request("message:send", data)).message;
+  }
+
+  async #post({ conversationId, clientId, content }) {
+    const path = `/conversations/${conversationId}/messages`;
+    const body = { clientId, content, type: "text" };
+    return (await this.#scope.call("POST", path, { body })).data;
   }
 }

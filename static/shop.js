@@ -1,7 +1,8 @@
-// The shop, for customers: a card for each product, with its reviews, and a bell to be told when it is back.
+// The shop, for customers: a card for each product, with its reviews and its waitlist.
 
 import { Basket } from "./basket.js";
 import { $, announce, cloneTemplate, glow, showText } from "./dom.js";
+import { inCurrency } from "./money.js";
 import { insertByNewest, level } from "./products.js";
 import { Reviews } from "./reviews.js";
 
@@ -10,14 +11,15 @@ export class Shop {
   #products;
   #basket;
   #cards = new Map();
-  /** Products for which the user waits, as far as this page knows. */
+  /** Products whose waitlist the user is on, as far as this page knows. */
   #awaited = new Set();
   place = $("shop-error");
 
   constructor(scope, products, orders) {
     this.#scope = scope;
     this.#products = products;
-    this.#basket = new Basket(scope, products, orders);
+    const onChange = () => this.#showBasket();
+    this.#basket = new Basket(scope, products, orders, { onChange });
     $("shop-title").textContent = `Hello, ${scope.user.name}`;
     $("products").replaceChildren();
     showText(this.place, null);
@@ -26,7 +28,6 @@ export class Shop {
     scope.listen($("more-products"), "click", () => products.readOlder());
   }
 
-  /** The view is on the screen. */
   show() {
     this.#products.refresh();
   }
@@ -42,13 +43,14 @@ export class Shop {
     card.dataset.level = level(product);
     card.querySelector(".name").textContent = name;
     showText(card.querySelector(".text"), description);
-    card.querySelector(".price").textContent = price;
-    card.querySelector(".stock").textContent = { out: "Out of stock", low: `Only ${stock} left`, in: `${stock} in stock` }[card.dataset.level];
+    card.querySelector(".price").textContent = inCurrency(price);
+    const words = { out: "Out of stock", low: `Only ${stock} left`, in: `${stock} in stock` };
+    card.querySelector(".stock").textContent = words[card.dataset.level];
     card.querySelector(".buy").hidden = stock <= 0;
     card.querySelector(".buy .for-readers").textContent = `Quantity of ${name}`;
     card.querySelector(".buy button").setAttribute("aria-label", `Add to basket: ${name}`);
     card.querySelector(".buy input").max = stock;
-    // The server has told all who waited, and forgotten them.
+    // The server has notified the waitlist and emptied it.
     if (isBack) this.#awaited.delete(product.id);
     this.#showWaiting(card, product);
     if (isFresh) glow(card);
@@ -80,18 +82,29 @@ export class Shop {
     const product = this.#products.get(id);
     const quantity = Number(input.value);
     const isNumber = Number.isInteger(quantity) && quantity > 0;
-    showText(card.querySelector(".error"), isNumber ? null : "How many? A whole number from 1 on.");
+    const fault = isNumber ? null : "How many? A whole number from 1 on.";
+    showText(card.querySelector(".error"), fault);
     input.ariaInvalid = String(!isNumber);
     if (!isNumber) return input.focus();
     this.#basket.add(id, quantity);
     input.value = "1";
+    glow(card.querySelector(".in-basket"));
     announce(`${quantity} of ${product.name} in the basket`);
+  }
+
+  /** Shows at each card how many of it are in the basket. */
+  #showBasket() {
+    for (const [id, card] of this.#cards) {
+      const quantity = this.#basket.quantityOf(id);
+      showText(card.querySelector(".in-basket"), quantity ? `${quantity} in your basket` : null);
+    }
   }
 
   #showWaiting(card, { id, name, stock }) {
     const button = card.querySelector(".wait");
     const waits = this.#awaited.has(id);
-    if (stock > 0 && document.activeElement === button) card.querySelector(".buy button").focus();
+    const hadFocus = document.activeElement === button;
+    if (stock > 0 && hadFocus) card.querySelector(".buy button").focus();
     button.hidden = stock > 0;
     button.dataset.waits = waits;
     button.textContent = waits ? "You will be told. Forget it" : "Tell me when it is back";
@@ -102,11 +115,14 @@ export class Shop {
     if (card.ariaBusy === "true") return;
     card.ariaBusy = "true";
     await this.#scope.attempt(card.querySelector(".error"), async () => {
-      const waits = this.#awaited.has(id);
-      if (waits) await this.#scope.call("DELETE", `/products/${id}/waitlist`);
-      else await this.#scope.call("POST", `/products/${id}/waitlist`, { body: {} });
-      if (waits) this.#awaited.delete(id);
-      else this.#awaited.add(id);
+      const path = `/products/${id}/waitlist`;
+      if (this.#awaited.has(id)) {
+        await this.#scope.call("DELETE", path);
+        this.#awaited.delete(id);
+      } else {
+        await this.#scope.call("POST", path, { body: {} });
+        this.#awaited.add(id);
+      }
     });
     card.ariaBusy = "false";
     const product = this.#products.get(id);

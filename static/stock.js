@@ -1,12 +1,13 @@
-// The stock, for admins: every product with its price and stock, to be changed where they stand.
+// The stock, for admins: every product with its price and stock, which can be edited in place.
 
 import { $, announce, cloneTemplate, glow, showText } from "./dom.js";
 import { insertByNewest, level } from "./products.js";
 
-/** So long a second press deletes for good. */
-const SURE_MS = 4000;
-/** What a field's text is sent as; the server says what is wrong with it. */
+/** A second press within this time confirms the deletion. */
+const CONFIRM_MS = 4000;
+/** Other texts are sent as they are, and the server says what is wrong with them. */
 const asNumber = (text) => (/^-?\d+$/.test(text) ? Number(text) : text);
+const labelOf = (input) => input.parentElement.firstChild.textContent;
 
 export class Stock {
   #scope;
@@ -38,13 +39,16 @@ export class Stock {
     const row = this.#rows.get(product.id) ?? this.#addRow(product.id);
     row.dataset.level = level(product);
     row.querySelector("b").textContent = product.name;
-    showText(row.querySelector(".level"), { out: "Out of stock", low: "Low", in: null }[row.dataset.level]);
+    const words = { out: "Out of stock", low: "Low", in: null };
+    showText(row.querySelector(".level"), words[row.dataset.level]);
     row.querySelector(".delete").setAttribute("aria-label", `Delete: ${product.name}`);
     for (const input of row.querySelectorAll("input")) {
-      input.setAttribute("aria-label", `${input.parentElement.firstChild.textContent} of ${product.name}`);
-      // What is being written is not taken out of anyone's hands.
-      if (document.activeElement !== input || input.value === input.dataset.was) input.value = product[input.dataset.field];
-      input.dataset.was = product[input.dataset.field];
+      const value = product[input.dataset.field];
+      input.setAttribute("aria-label", `${labelOf(input)} of ${product.name}`);
+      // A field that the user is editing keeps its text.
+      const isEdited = document.activeElement === input && input.value !== input.dataset.was;
+      if (!isEdited) input.value = value;
+      input.dataset.was = value;
     }
     if (isFresh) glow(row);
   }
@@ -77,10 +81,11 @@ export class Stock {
     const fault = row.querySelector(".error");
     await this.#scope.attempt(fault, async () => {
       const value = field === "price" ? text : asNumber(text);
-      const { data } = await this.#scope.call("PATCH", `/products/${id}`, { body: { [field]: value } });
+      const request = { body: { [field]: value } };
+      const { data } = await this.#scope.call("PATCH", `/products/${id}`, request);
       input.dataset.was = input.value = data[field];
       this.#products.put(data, { isFresh: true });
-      announce(`${data.name}: ${input.parentElement.firstChild.textContent} is ${data[field]}`);
+      announce(`${data.name}: ${labelOf(input)} is ${data[field]}`);
     });
     input.ariaInvalid = String(!fault.hidden);
   }
@@ -95,7 +100,7 @@ export class Stock {
     };
     if (button.dataset.sure !== "true") {
       ask(true);
-      this.#scope.after(SURE_MS, () => ask(false));
+      this.#scope.after(CONFIRM_MS, () => ask(false));
       return;
     }
     await this.#scope.attempt(row.querySelector(".error"), async () => {
@@ -109,7 +114,9 @@ export class Stock {
     const field = (name) => $("product-form").elements[name].value.trim();
     const body = { name: field("name"), price: field("price") };
     if (field("description")) body.description = field("description");
-    for (const name of ["stock", "lowStockThreshold"]) if (field(name)) body[name] = asNumber(field(name));
+    for (const name of ["stock", "lowStockThreshold"]) {
+      if (field(name)) body[name] = asNumber(field(name));
+    }
     const { data } = await this.#scope.call("POST", "/products", { body });
     this.#products.put(data, { isFresh: true });
     announce(`${data.name} is for sale`);

@@ -1,4 +1,4 @@
-// The sign-in that runs out: says so a minute ahead, and goes on with a new token when the password is given again.
+// Warns a minute before the token expires, and continues with a new token for the password.
 
 import { api, saveToken } from "./api.js";
 import { $, showText } from "./dom.js";
@@ -34,7 +34,9 @@ export class TokenExpiry {
     $("expiring").hidden = !expiresAt;
     $("expiring-password").value = "";
     showText($("expiring-error"), null);
-    if (expiresAt) $("expiring-words").textContent = `At ${clock.format(new Date(expiresAt))} this page will be signed out.`;
+    if (!expiresAt) return;
+    const time = clock.format(new Date(expiresAt));
+    $("expiring-words").textContent = `At ${time} this page will be signed out.`;
   }
 
   async #renew() {
