@@ -65,7 +65,7 @@ export class MessageList {
     this.#isAtEnd = true;
   }
 
-  /** Adds messages in any order. Scrolls to new ones if the reader is at the end, else offers to. */
+  /** Adds messages in any order. A reader at the end follows new ones; others get a button. */
   put(messages) {
     const known = this.#newest;
     for (const message of messages) if (!this.has(message.seq)) this.#add(message);

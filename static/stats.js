@@ -29,6 +29,9 @@ function peopleInWords(sockets) {
   return `${count(customers, "customer")}, ${count(desks, "desk")}`;
 }
 
+const rateInWords = (rate) =>
+  `${number.format(rate)} ${rate === 1 ? "event" : "events"} a second`;
+
 function durationInWords(seconds) {
   const days = Math.floor(seconds / 86_400);
   const hours = Math.floor(seconds / 3600) % 24;
@@ -43,7 +46,7 @@ const FIGURES = [
   ["connections", "Connections", connectionsInWords],
   ["sockets", "Signed in", peopleInWords],
   ["rooms", "Rooms", (rooms) => `${rooms} in use`],
-  ["eventsPerSecond", "Traffic", (rate) => `${number.format(rate)} events a second`],
+  ["eventsPerSecond", "Traffic", rateInWords],
   ["memoryBytes", "Memory", (bytes) => `${number.format(bytes / 1024 / 1024)} MiB`],
   ["uptimeSeconds", "Running for", durationInWords],
 ];

@@ -91,8 +91,7 @@ impl File {
             Ok(IfNoneMatch::Items(tags)) => tags.iter().any(|tag| tag.weak_eq(&self.tag)),
             Err(_) => false,
         };
-        let mut response =
-            if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+        let mut response = if is_known { HttpResponse::NotModified() } else { HttpResponse::Ok() };
         response
             .insert_header(ETag(self.tag.clone()))
             .insert_header((header::CACHE_CONTROL, "no-cache"))

@@ -141,6 +141,21 @@ for (const screen of Object.keys(SCREENS)) {
       await farewell(bob);
     });
 
+    test("an answer reads what it answers: the badge goes on every page, and stays away", async () => {
+      const { id } = await conversation("Answered");
+      const [bob, other] = await pages(screen, "bob", "bob");
+      const { body: all } = await server.call("bob", "GET", "/conversations");
+      const badge = all.reduce((sum, { unreadCount }) => sum + unreadCount, 0);
+      const before = badge ? String(badge) : null;
+      await say("alice", id, "Tea?");
+      for (const page of [bob, other]) await page.shows("chat-badge", String(badge + 1));
+      await say("bob", id, "Yes, please.");
+      for (const page of [bob, other]) await page.shows("chat-badge", before);
+      await say("alice", id, "Coming.");
+      for (const page of [bob, other]) await page.shows("chat-badge", String(badge + 1));
+      await farewell(bob, other);
+    });
+
     test("a project's stages, status and people are live", async () => {
       const { id } = await create("alice", "/projects", { name: "Kitchen", description: "New counters." });
       await create("alice", `/projects/${id}/members`, { userId: await server.id("bob") });
@@ -274,7 +289,7 @@ describe("the page", () => {
   test("sends any frame from the box, shows its ack, and tells a fault at the box", async () => {
     const [alice] = await pages("desktop", "alice");
     await alice.openSender();
-    const frame = (event, way) => alice.page.locator(`[data-testid="frame"][data-event="${event}"][data-way="${way}"]`);
+    const frame = (event, way) => alice.page.locator(`[data-testid="frame"][data-event="${event}"][data-direction="${way}"]`);
     await alice.on("send-frame").click();
     await alice.shows("send-error", "The event has no name.");
     await alice.on("send-event").fill("message");

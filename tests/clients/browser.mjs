@@ -1,5 +1,5 @@
 // People in front of the page at /: a headless Chromium, and for each visitor a browser context of their own.
-// Leaves pictures of what was seen in target/screenshots; with HUBCAST_SCREENSHOTS set, also takes those that README shows anew.
+// Leaves screenshots in target/screenshots. With HUBCAST_SCREENSHOTS set, also retakes those of README in docs/screenshots: scripts/screenshots does that.
 
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -75,7 +75,7 @@ export class Visitor {
     await this.isLive();
   }
 
-  /** Waits until the line says so. */
+  /** Waits until the bar shows that state of the connection. */
   is(state) {
     return this.on("connection").and(this.page.locator(`[data-state="${state}"]`)).waitFor();
   }
@@ -176,14 +176,20 @@ export class Visitor {
     return this.on(id).locator('[data-here="true"] .name').allTextContents().then((names) => names.toSorted());
   }
 
-  async openFrames() {
-    const panel = this.page.locator("#frames-panel");
-    if (!(await panel.evaluate((details) => details.open))) await panel.locator("summary").first().click();
+  /** Opens the drawer with the debugger, which is closed at first. */
+  async openDrawer() {
+    if (!(await this.on("drawer").isVisible())) await this.on("open-drawer").click();
+    await this.on("drawer").waitFor();
   }
 
-  /** The box that sends any event. */
+  async closeDrawer() {
+    await this.on("close-drawer").click();
+    await this.on("drawer").waitFor({ state: "hidden" });
+  }
+
+  /** Opens the form that sends any event. */
   async openSender() {
-    await this.openFrames();
+    await this.openDrawer();
     await this.on("open-send").click();
   }
 

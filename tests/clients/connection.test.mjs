@@ -46,13 +46,14 @@ for (const screen of Object.keys(SCREENS)) {
       await admin.signInAs("admin");
       await alice.signInAs("alice");
       for (const page of [admin, alice]) {
+        await page.openDrawer();
         await page.shows("transport", "WebSocket");
         await page.shows("connection-state", "Live");
         await page.shows("last-break", "None yet");
         await measured(page);
         await page.on("break-connection").click();
         await page.is("waiting");
-        assert.match(await page.on("connection").textContent(), /^Line broken on purpose\. Trying again in 10 s$/);
+        assert.match(await page.on("connection").textContent(), /^Connection broken on purpose\. Trying again in 10 s$/);
         await page.shows("round-trip", "–");
       }
       await server.call("admin", "PATCH", `/orders/${id}/status`, { status: "paid" });
@@ -70,6 +71,7 @@ for (const screen of Object.keys(SCREENS)) {
       await alice.shows("last-break", "Recovered, 2 missed events came after");
       await admin.shows("last-break", "Recovered, 2 missed events came after");
       await alice.toast(`Order ${id} is paid`);
+      if (screen === "desktop") await admin.pictureForReadme("debugger");
       await alice.picture("31-recovered");
       await farewell(admin, alice);
     });
@@ -90,9 +92,11 @@ for (const screen of Object.keys(SCREENS)) {
       assert.equal(await there.on("connection").getAttribute("data-state"), "live");
 
       await here.signInWith(carol);
+      await here.openDrawer();
       await here.on("sign-out-everywhere").click();
       for (const page of [here, there]) await page.on("login-email").waitFor();
       assert.equal(await here.on("login-error").isVisible(), false);
+      assert.equal(await here.on("drawer").isVisible(), false);
       assert.equal(await there.on("login-error").textContent(), "You have been signed out. Please sign in again.");
       assert.equal(await bob.on("connection").getAttribute("data-state"), "live");
       await there.picture("32-signed-out");
@@ -110,6 +114,13 @@ describe("the page", () => {
     const figures = () => admin.on("stats").locator("div").allInnerTexts();
     const before = await figures();
     assert.match(before.join(" "), /Connections\s+\d/);
+    // The page of the desk has a socket in each namespace.
+    assert.match(before.join(" "), /Connections\s+2 plain WebSockets\s+Signed in\s+0 customers, 1 desk\s/);
+    const alice = await browser.visit("desktop");
+    await alice.signInAs("alice");
+    await until(async () => (await figures()).join(" ").includes("1 customer, 1 desk"), "the customer among the figures");
+    assert.match((await figures()).join(" "), /3 plain WebSockets/);
+    await alice.close();
     await until(async () => (await figures()).join() !== before.join(), "figures that go on");
     assert.equal(await admin.page.locator('[data-testid="frame"][data-event="server:stats"]').count(), 1);
     await admin.picture("35-stats");
@@ -124,6 +135,7 @@ describe("the page", () => {
     for (const [page, name] of [[admin, "admin"], [alice, "alice"]]) {
       await page.on(`login-${name}`).click();
       await page.is("polling");
+      await page.openDrawer();
       await page.shows("transport", "Long-polling");
       await page.shows("connection-state", "Polling, live");
       await measured(page);
@@ -188,6 +200,7 @@ describe("the page", () => {
     await admin.toast("You are still signed in");
     await admin.shows("expiring", null);
     assert.notEqual(await admin.page.evaluate(() => sessionStorage.getItem("token")), before);
+    await admin.openDrawer();
     await admin.on("measure").click();
     await measured(admin);
     await farewell(admin);

@@ -29,7 +29,7 @@ for (const screen of Object.keys(SCREENS)) {
       const bobsBefore = (await server.call("bob", "GET", "/orders")).body.length;
       const id = await alice.place("25.5");
       const atDesk = await admin.order(id, "pending");
-      assert.equal(await atDesk.getByTestId("order-amount").textContent(), "25.50");
+      assert.equal(await atDesk.getByTestId("order-amount").textContent(), "€25.50");
       await until(async () => (await atDesk.getByTestId("order-customer").textContent()) === "Alice", "the customer's name at the desk");
       await admin.picture("2-desk-new-order");
 
@@ -61,16 +61,44 @@ for (const screen of Object.keys(SCREENS)) {
       }
     });
 
-    test("the frames panel shows what came, and never a token", async () => {
+    test("the debugger is closed until it is opened, shows what came, and never a token", async () => {
       const alice = await browser.visit(screen);
       await alice.signInAs("alice");
-      await alice.openFrames();
+      assert.equal(await alice.on("drawer").isVisible(), false);
+      assert.equal(await alice.on("open-drawer").getAttribute("aria-expanded"), "false");
+      await alice.openDrawer();
+      assert.equal(await alice.on("open-drawer").getAttribute("aria-expanded"), "true");
+      assert.equal(await alice.page.evaluate(() => document.activeElement.id), "drawer-title");
       await alice.page.locator('[data-testid="frame"][data-event="session"]').waitFor();
       const text = await alice.on("frames").textContent();
       assert.ok(!text.includes("eyJ"), "a token is shown");
       await alice.picture("5-frames");
       assert.equal(await alice.sidewaysScroll(), 0);
+      await alice.page.keyboard.press("Escape");
+      assert.equal(await alice.on("drawer").isVisible(), false);
+      assert.equal(await alice.page.evaluate(() => document.activeElement.id), "open-drawer");
       assert.deepEqual(alice.complaints, []);
+      await alice.close();
+    });
+
+    test("toasts never cover the open debugger, and do not say their title twice", async () => {
+      const alice = await browser.visit(screen);
+      await alice.signInAs("alice");
+      await alice.openDrawer();
+      const orders = [await server.order("alice", "9.00"), await server.order("alice", "9.00"), await server.order("alice", "9.00")];
+      for (const { id } of orders) await server.call("admin", "PATCH", `/orders/${id}/status`, { status: "paid" });
+      const last = `Order ${orders.at(-1).id} is paid`;
+      await alice.toast(last);
+      assert.equal(await alice.on("toast").filter({ hasText: last }).locator("p").textContent(), "");
+      await alice.on("toast").last().evaluate((toast) => Promise.all(toast.getAnimations().map(({ finished }) => finished)));
+      const drawer = await alice.on("drawer").boundingBox();
+      for (const toast of await alice.on("toast").all()) {
+        const box = await toast.boundingBox();
+        // On a phone only the newest is shown.
+        if (box) assert.ok(box.x + box.width <= drawer.x || box.y + box.height <= drawer.y, "a toast covers the debugger");
+      }
+      await alice.picture("15-toast-and-debugger");
+      assert.equal(await alice.sidewaysScroll(), 0);
       await alice.close();
     });
   });
@@ -142,5 +170,59 @@ describe("the page", () => {
     await admin.isLive();
     await admin.order(id, "pending");
     await admin.close();
+  });
+});
+
+describe("the page by its settings", () => {
+  const production = { HUBCAST_ENV: "production", HUBCAST_DEMO: "false", LOG_FORMAT: "text" };
+  const status = async (own, path) => (await fetch(own.url + path)).status;
+
+  test("is off in production: every file is an unknown path, and the log says how to turn it on", async () => {
+    const own = await Server.start(production);
+    try {
+      for (const path of ["/", "/app.js", "/rows.html", "/style.css", "/favicon.svg"]) {
+        const { status, body } = await own.call(null, "GET", path);
+        assert.deepEqual([status, body], [404, { statusCode: 404, message: `Cannot GET ${path}`, error: "Not Found" }]);
+      }
+      assert.equal(await status(own, "/healthz"), 200);
+      assert.equal(own.log.split("\n").filter((line) => line.includes("TEST_CLIENT=on")).length, 1, own.log);
+    } finally {
+      await own.close();
+    }
+  });
+
+  test("with TEST_CLIENT=on is there in production, offers no demo accounts, and shows prices in CURRENCY", async () => {
+    const own = await Server.start({ ...production, TEST_CLIENT: "on", CURRENCY: "usd" });
+    const ownBrowser = await Browser.launch(own);
+    try {
+      const dana = { email: "dana@x.test", password: PASSWORD };
+      const { accessToken } = await own.post(null, "/auth/register", { ...dana, name: "Dana" });
+      const visitor = await ownBrowser.visit("desktop");
+      await visitor.on("login-email").waitFor();
+      assert.equal(await visitor.page.locator(".person").count(), 0);
+      assert.doesNotMatch(await visitor.page.locator("#sign-in").textContent(), /demo|Alice|Bob/i);
+      await visitor.picture("16-no-demo");
+      await visitor.signInWith(dana);
+      const { id } = await own.order(accessToken, "1234.5");
+      await visitor.on("nav-orders").click();
+      // What was placed by another way is read when the view is opened anew.
+      await visitor.page.reload();
+      const row = await visitor.order(id, "pending");
+      assert.equal(await row.getByTestId("order-amount").textContent(), "$1,234.50");
+      assert.equal(await row.getByTestId("pay").textContent(), "Pay $1,234.50");
+      assert.deepEqual(visitor.complaints, []);
+    } finally {
+      await ownBrowser.close();
+      await own.close();
+    }
+  });
+
+  test("with TEST_CLIENT=off is off everywhere", async () => {
+    const own = await Server.start({ TEST_CLIENT: "off" });
+    try {
+      assert.equal(await status(own, "/"), 404);
+    } finally {
+      await own.close();
+    }
   });
 });

@@ -41,9 +41,13 @@ for (const screen of Object.keys(SCREENS)) {
       const board = await product("Oak tray", "49.90", 12, { description: "Oiled, with two handles" });
       const handle = await product("Brass kettle", "7.50", 3, { lowStockThreshold: 5, description: "It whistles" });
       const [admin, alice] = await pages(screen, "admin", "alice");
+      const [inBasket, others] = [board, handle].map(({ id }) => alice.product(id).getByTestId("in-basket"));
       await alice.toBasket(board.id, 2);
+      await reads(inBasket, "2 in your basket");
+      assert.equal(await others.isVisible(), false);
       await alice.toBasket(handle.id, 1);
-      await alice.shows("basket-total", "107.30");
+      await reads(others, "1 in your basket");
+      await alice.shows("basket-total", "€107.30");
       await alice.shows("basket-count", "3 pieces");
       await alice.on("basket-open").click();
       assert.equal(await alice.on("basket-line").count(), 2);
@@ -51,16 +55,17 @@ for (const screen of Object.keys(SCREENS)) {
       if (screen === "desktop") await alice.pictureForReadme("shop");
       const id = await alice.orderBasket();
       const own = await alice.order(id, "pending");
+      for (const one of [inBasket, others]) await reads(one, "");
       assert.equal(await own.getByTestId("order-items").textContent(), "2 × Oak tray, 1 × Brass kettle");
       const atDesk = await admin.order(id, "pending");
       await reads(atDesk.getByTestId("order-items"), "2 × Oak tray, 1 × Brass kettle");
       await reads(atDesk.getByTestId("order-customer"), "Alice");
-      assert.equal(await atDesk.getByTestId("order-amount").textContent(), "107.30");
+      assert.equal(await atDesk.getByTestId("order-amount").textContent(), "€107.30");
       await admin.on("stats").waitFor();
       await admin.picture("21-desk");
       if (screen === "desktop") await admin.pictureForReadme("desk");
 
-      await reads(own.getByTestId("pay"), "Pay 107.30");
+      await reads(own.getByTestId("pay"), "Pay €107.30");
       await own.getByTestId("pay").click();
       await alice.order(id, "paid");
       await alice.toast(`Order ${id} is paid`);
@@ -98,7 +103,7 @@ for (const screen of Object.keys(SCREENS)) {
       await bob.picture("23-too-late");
       bob.forgive(409);
       await bob.change(bob.on("basket-quantity"), "2");
-      await bob.shows("basket-total", "36.00");
+      await bob.shows("basket-total", "€36.00");
       await bob.order(await bob.orderBasket(), "pending");
       await alice.on("nav-shop").click();
       await reads(hers.getByTestId("product-stock"), "Out of stock");
@@ -107,7 +112,7 @@ for (const screen of Object.keys(SCREENS)) {
       await admin.change(row.getByTestId("edit-stock"), "40");
       await reads(hers.getByTestId("product-stock"), "40 in stock");
       await admin.change(row.getByTestId("edit-price"), "15.50");
-      await reads(hers.getByTestId("product-price"), "15.50");
+      await reads(hers.getByTestId("product-price"), "€15.50");
       await reads(row.getByTestId("stock-level"), "");
       await admin.picture("24-stock");
       if (screen === "desktop") await admin.pictureForReadme("stock");
@@ -183,7 +188,7 @@ for (const screen of Object.keys(SCREENS)) {
       await row.waitFor();
       const card = alice.on("product").filter({ hasText: "Copper kettle" });
       await reads(card.getByTestId("product-stock"), "7 in stock");
-      await reads(card.getByTestId("product-price"), "39.95");
+      await reads(card.getByTestId("product-price"), "€39.95");
 
       await admin.change(row.getByTestId("edit-stock"), "-1");
       await row.getByTestId("stock-fault").waitFor();
@@ -206,7 +211,7 @@ for (const screen of Object.keys(SCREENS)) {
       await admin.on("notify-subject").fill("Half price today");
       await admin.on("notify-message").fill("On all that is made of oak.");
       await admin.on("notify-send").click();
-      await reads(admin.on("notify-error"), "Who? The ids are numbers, with commas between them.");
+      await reads(admin.on("notify-error"), "To whom? The ids are numbers, with commas between them.");
       await admin.on("notify-users").fill(String(await server.id("alice")));
       await admin.on("notify-send").click();
       await reads(admin.on("notify-done"), "Sent to 1 user.");
@@ -230,9 +235,9 @@ describe("the shop", () => {
     const [alice] = await pages("desktop", "alice");
     await alice.on("nav-orders").click();
     const pay = (await alice.order(id, "pending")).getByTestId("pay");
-    await reads(pay, "Pay 10.00");
+    await reads(pay, "Pay €10.00");
     await pay.click();
-    await reads(pay, "Pay 6.00");
+    await reads(pay, "Pay €6.00");
     assert.equal(await alice.on("orders-error").textContent(), `Order with ID ${id} has only 6.00 due`);
     alice.forgive(409);
     await pay.click();
