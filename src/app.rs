@@ -103,12 +103,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let asyncapi = web::Data::new(http::docs::AsyncApi(gateway::asyncapi::document()));
     let metrics = metrics.map(|listener| http::metrics::serve(listener, &server)).transpose()?;
     let own_metrics = metrics.is_some();
-    let pages = if settings.page.is_on(settings.server.environment.environment) {
-        Some(Pages::new(&settings.page.currency, settings.server.demo))
-    } else {
-        tracing::info!("the test page at / is off; TEST_CLIENT=on turns it on");
-        None
-    };
+    let pages = pages(&settings);
     let workers = settings
         .server
         .workers
@@ -163,6 +158,15 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     db.close();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The test page, unless it is off; the log then names the setting that turns it on.
+fn pages(settings: &Settings) -> Option<Pages> {
+    if settings.page.is_on(settings.server.environment.environment) {
+        return Some(Pages::new(&settings.page.currency, settings.server.demo));
+    }
+    tracing::info!("the test page at / is off; TEST_CLIENT=on turns it on");
+    None
 }
 
 /// Says where, for a port that the system has chosen.
