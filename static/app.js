@@ -109,7 +109,7 @@ async function endSession({ everywhere }) {
   signOut();
   const why = await ending;
   if (!why || $("sign-in").hidden) return;
-  showText($("sign-in-error"), `You are signed out here, but the server was not told: ${why}`);
+  showText($("sign-in-error"), `You are signed out here, but your token could not be ended: ${why}`);
 }
 
 // ---- Signed in

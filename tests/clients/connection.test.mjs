@@ -1,4 +1,4 @@
-// The page's connection panel and its sign-in in a real browser: what is told of the line, and what becomes of it when it breaks or may not go on.
+// The connection of the test page in a real browser: its state in the debugger, breaks and recovery, and expiring sign-ins.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -16,7 +16,7 @@ after(async () => {
   await server?.close();
 });
 
-async function farewell(...visitors) {
+async function checkAndClose(...visitors) {
   for (const visitor of visitors) {
     assert.equal(await visitor.sidewaysScroll(), 0, "the page is wider than the screen");
     assert.deepEqual(visitor.complaints, []);
@@ -26,10 +26,10 @@ async function farewell(...visitors) {
 const LATENCY = /^\d+(\.\d)? ms$/;
 const measured = (page) => until(async () => LATENCY.test(await page.on("round-trip").textContent()), "the round trip");
 
-/** No WebSocket gets through to that page. */
+/** Blocks all WebSockets of that page. */
 const block = (page) => page.routeWebSocket(/\/ws/, (socket) => socket.close());
 
-/** A page that comes with a token of its own, `seconds` of which are left. */
+/** Opens a page that is signed in with a token of its own, which expires after `seconds`. */
 async function withToken(name, seconds, prepare = () => {}, role = "customer") {
   const token = sign({ sub: await server.id(name), role, exp: Math.floor(Date.now() / 1000) + seconds });
   const keep = (page) => page.addInitScript((token) => sessionStorage.setItem("token", token), token);
@@ -40,7 +40,7 @@ async function withToken(name, seconds, prepare = () => {}, role = "customer") {
 
 for (const screen of Object.keys(SCREENS)) {
   describe(`on a ${screen}`, () => {
-    test("a line that is broken comes back as the session that it was, with all that was missed", async () => {
+    test("a broken connection resumes its session, with all missed events", async () => {
       const { id } = await server.order("alice", "31.00");
       const [admin, alice] = [await browser.visit(screen), await browser.visit(screen)];
       await admin.signInAs("admin");
@@ -67,17 +67,17 @@ for (const screen of Object.keys(SCREENS)) {
         await until(async () => (await page.on("last-break").textContent()).startsWith("Recovered"), "the recovery");
         await measured(page);
       }
-      // Alice: the order's change and the notification. The admin: the same change as the room of admins hears it, and on the desk's namespace.
+      // Alice missed the order's change and a notification; the admin missed the change in both namespaces.
       await alice.shows("last-break", "Recovered, 2 missed events came after");
       await admin.shows("last-break", "Recovered, 2 missed events came after");
       await alice.toast(`Order ${id} is paid`);
       if (screen === "desktop") await admin.pictureForReadme("debugger");
       await alice.picture("31-recovered");
-      await farewell(admin, alice);
+      await checkAndClose(admin, alice);
     });
 
-    test("to sign out ends the token; to sign out everywhere ends those of other pages too, which say so", async () => {
-      // Somebody of the test's own: the others' tokens are asked for once, and used by all tests.
+    test("signing out ends the token; signing out everywhere ends those of other pages too, which say so", async () => {
+      // An account of this test's own, because the other accounts' tokens are shared by all tests.
       const carol = { email: `carol-${screen}@demo.test`, password: PASSWORD };
       assert.equal((await server.call(null, "POST", "/auth/register", { ...carol, name: "Carol" })).status, 201);
       const [here, there, bob] = [await browser.visit(screen), await browser.visit(screen), await browser.visit(screen)];
@@ -101,20 +101,20 @@ for (const screen of Object.keys(SCREENS)) {
       assert.equal(await bob.on("connection").getAttribute("data-state"), "live");
       await there.picture("32-signed-out");
       await there.signInWith(carol);
-      await farewell(here, there, bob);
+      await checkAndClose(here, there, bob);
     });
   });
 }
 
 describe("the page", () => {
-  test("shows an admin what the server says of itself, and no heap of it among the frames", async () => {
+  test("shows an admin the server's figures in words, and only the latest among the frames", async () => {
     const admin = await browser.visit("desktop");
     await admin.signInAs("admin");
     await admin.on("stats").waitFor();
     const figures = () => admin.on("stats").locator("div").allInnerTexts();
     const before = await figures();
     assert.match(before.join(" "), /Connections\s+\d/);
-    // The page of the desk has a socket in each namespace.
+    // The desk's page has a socket in each namespace.
     assert.match(before.join(" "), /Connections\s+2 plain WebSockets\s+Signed in\s+0 customers, 1 desk\s/);
     const alice = await browser.visit("desktop");
     await alice.signInAs("alice");
@@ -124,10 +124,10 @@ describe("the page", () => {
     await until(async () => (await figures()).join() !== before.join(), "figures that go on");
     assert.equal(await admin.page.locator('[data-testid="frame"][data-event="server:stats"]').count(), 1);
     await admin.picture("35-stats");
-    await farewell(admin);
+    await checkAndClose(admin);
   });
 
-  test("without a WebSocket is live by long-polling, which breaks and comes back too, until a WebSocket gets through", async () => {
+  test("without a WebSocket is live by long-polling, which recovers from breaks too, until a WebSocket gets through", async () => {
     let isBlocked = true;
     const blockAtFirst = (page) => page.routeWebSocket(/\/ws/, (socket) => (isBlocked ? socket.close() : socket.connectToServer()));
     const { id } = await server.order("alice", "12.00");
@@ -156,14 +156,14 @@ describe("the page", () => {
     await alice.shows("last-break", "Recovered, 2 missed events came after");
 
     isBlocked = false;
-    // What a browser tells when its network is back; without it the next try may be half a minute off.
+    // Browsers fire this when the network is back; without it the next try may be half a minute away.
     for (const page of [admin, alice]) await page.page.evaluate(() => dispatchEvent(new Event("online")));
     for (const page of [admin, alice]) await page.isLive();
     await alice.shows("transport", "WebSocket");
     await alice.shows("last-break", "Recovered, nothing was missed");
     await server.call("admin", "PATCH", `/orders/${id}/status`, { status: "delivered" });
     for (const page of [admin, alice]) await page.order(id, "delivered");
-    await farewell(admin, alice);
+    await checkAndClose(admin, alice);
   });
 
   test("without WebSocket and long-polling reads by REST every few seconds, and says that it is not live", async () => {
@@ -183,10 +183,10 @@ describe("the page", () => {
     await server.call("admin", "PATCH", `/orders/${id}/status`, { status: "paid" });
     await alice.order(id, "paid");
     alice.forgive(403);
-    await farewell(alice);
+    await checkAndClose(alice);
   });
 
-  test("a minute before its sign-in runs out says so, and stays when the password is given", async () => {
+  test("warns a minute before its sign-in expires, and stays signed in for the password", async () => {
     const admin = await withToken("admin", 61, undefined, "admin");
     await admin.on("expiring").waitFor({ timeout: 15_000 });
     await admin.picture("34-expiring");
@@ -203,22 +203,22 @@ describe("the page", () => {
     await admin.openDrawer();
     await admin.on("measure").click();
     await measured(admin);
-    await farewell(admin);
+    await checkAndClose(admin);
   });
 
-  test("goes back to the sign-in when its token has run out, and says why", async () => {
+  test("goes back to the sign-in when its token has expired, and says why", async () => {
     const alice = await withToken("alice", 3);
     await alice.on("login-alice").waitFor({ timeout: 15_000 });
     assert.equal(await alice.on("login-error").textContent(), "Your sign-in has run out. Please sign in again.");
     await alice.signInAs("alice");
-    await farewell(alice);
+    await checkAndClose(alice);
   });
 
-  test("by long-polling too hears that it is signed out, and why", async () => {
+  test("is signed out over long-polling too, and says why", async () => {
     const alice = await withToken("alice", 8, block);
     await alice.is("polling");
     await alice.on("login-alice").waitFor({ timeout: 15_000 });
     assert.equal(await alice.on("login-error").textContent(), "Your sign-in has run out. Please sign in again.");
-    await farewell(alice);
+    await checkAndClose(alice);
   });
 });

@@ -1,4 +1,4 @@
-// The page at / in a real browser, on a wide screen and on a phone's: two people, two pages, and no reload.
+// The test page in a real browser, on a desktop and on a phone: sign-in, orders, the debugger, and its settings.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -18,7 +18,7 @@ after(async () => {
 
 for (const screen of Object.keys(SCREENS)) {
   describe(`on a ${screen}`, () => {
-    test("an order placed on one page appears on the other, and each step of the desk shows at the customer's", async () => {
+    test("an order placed on one page appears on the desk, and each step of the desk on the customer's page", async () => {
       const [admin, alice, bob] = await Promise.all([browser.visit(screen), browser.visit(screen), browser.visit(screen)]);
       await alice.picture("1-sign-in");
       await admin.signInAs("admin");
@@ -45,7 +45,7 @@ for (const screen of Object.keys(SCREENS)) {
       await admin.order(id, "delivered");
       assert.deepEqual(await admin.page.locator(`[data-order-id="${id}"] button:visible`).count(), 0);
 
-      // Bob's own order reaches his page after alice's would have.
+      // Bob's own order would reach his page after Alice's, so nothing of hers is still on its way.
       const bobs = await bob.place("7");
       await admin.order(bobs, "pending");
       await admin.page.locator(`[data-order-id="${bobs}"]`).getByTestId("to-cancelled").click();
@@ -61,7 +61,7 @@ for (const screen of Object.keys(SCREENS)) {
       }
     });
 
-    test("the debugger is closed until it is opened, shows what came, and never a token", async () => {
+    test("the debugger is closed until it is opened, and shows frames but never a token", async () => {
       const alice = await browser.visit(screen);
       await alice.signInAs("alice");
       assert.equal(await alice.on("drawer").isVisible(), false);
@@ -94,7 +94,7 @@ for (const screen of Object.keys(SCREENS)) {
       const drawer = await alice.on("drawer").boundingBox();
       for (const toast of await alice.on("toast").all()) {
         const box = await toast.boundingBox();
-        // On a phone only the newest is shown.
+        // On a phone only the newest toast is visible.
         if (box) assert.ok(box.x + box.width <= drawer.x || box.y + box.height <= drawer.y, "a toast covers the debugger");
       }
       await alice.picture("15-toast-and-debugger");
@@ -142,7 +142,7 @@ describe("the page", () => {
     await alice.close();
   });
 
-  test("can be worked by keyboard alone", async () => {
+  test("works by keyboard alone", async () => {
     const admin = await browser.visit("desktop");
     await admin.on("login-admin").focus();
     await admin.page.keyboard.press("Enter");
@@ -158,7 +158,7 @@ describe("the page", () => {
     await admin.close();
   });
 
-  test("says that the line is down, comes back by itself, and shows what it missed", async () => {
+  test("says that the connection is lost, reconnects by itself, and shows the missed order", async () => {
     const admin = await browser.visit("desktop");
     await admin.signInAs("admin");
     await server.kill();
@@ -177,7 +177,7 @@ describe("the page by its settings", () => {
   const production = { HUBCAST_ENV: "production", HUBCAST_DEMO: "false", LOG_FORMAT: "text" };
   const status = async (own, path) => (await fetch(own.url + path)).status;
 
-  test("is off in production: every file is an unknown path, and the log says how to turn it on", async () => {
+  test("is off in production: every path is unknown, and the log names the setting", async () => {
     const own = await Server.start(production);
     try {
       for (const path of ["/", "/app.js", "/rows.html", "/style.css", "/favicon.svg"]) {
@@ -191,7 +191,7 @@ describe("the page by its settings", () => {
     }
   });
 
-  test("with TEST_CLIENT=on is there in production, offers no demo accounts, and shows prices in CURRENCY", async () => {
+  test("is on in production with TEST_CLIENT=on, without demo accounts, with prices in CURRENCY", async () => {
     const own = await Server.start({ ...production, TEST_CLIENT: "on", CURRENCY: "usd" });
     const ownBrowser = await Browser.launch(own);
     try {
@@ -205,7 +205,7 @@ describe("the page by its settings", () => {
       await visitor.signInWith(dana);
       const { id } = await own.order(accessToken, "1234.5");
       await visitor.on("nav-orders").click();
-      // What was placed by another way is read when the view is opened anew.
+      // No event says that a customer's own order was placed by REST; a reload reads it.
       await visitor.page.reload();
       const row = await visitor.order(id, "pending");
       assert.equal(await row.getByTestId("order-amount").textContent(), "$1,234.50");
@@ -217,7 +217,7 @@ describe("the page by its settings", () => {
     }
   });
 
-  test("with TEST_CLIENT=off is off everywhere", async () => {
+  test("is off everywhere with TEST_CLIENT=off", async () => {
     const own = await Server.start({ TEST_CLIENT: "off" });
     try {
       assert.equal(await status(own, "/"), 404);

@@ -1,4 +1,4 @@
-// The page's shop, desk and stock in a real browser, on a wide screen and on a phone's: what one person does, the others see without a reload.
+// The shop, the desk and the stock of the test page in a real browser: each person sees what the others do without a reload.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -16,16 +16,17 @@ after(async () => {
   await server?.close();
 });
 
-/** A product of the test's own, so that one test does not buy what another counts. */
+/** Adds a product for one test, so that no other test changes its stock. */
 const product = (name, price, stock, more) => server.post("admin", "/products", { name, price, stock, lowStockThreshold: 2, ...more });
 
-/** Their pages, signed in; and what every page has to be like at its end. */
+/** Opens a signed-in page for each name. */
 async function pages(screen, ...names) {
   const visitors = await Promise.all(names.map(() => browser.visit(screen)));
   for (const [at, visitor] of visitors.entries()) await visitor.signInAs(names[at]);
   return visitors;
 }
-async function farewell(...visitors) {
+/** Closes the pages after a check that they fit the screen and complained of nothing. */
+async function checkAndClose(...visitors) {
   for (const visitor of visitors) {
     assert.equal(await visitor.sidewaysScroll(), 0, "the page is wider than the screen");
     assert.deepEqual(visitor.complaints, []);
@@ -78,10 +79,10 @@ for (const screen of Object.keys(SCREENS)) {
       await admin.order(id, "delivered");
       await alice.picture("22-delivered");
       assert.equal(await alice.page.locator(`[data-order-id="${id}"] button:visible`).count(), 0);
-      await farewell(admin, alice);
+      await checkAndClose(admin, alice);
     });
 
-    test("stock and prices are live in the shops and at the stock; who is too late is told what is left", async () => {
+    test("stock and prices are live everywhere; an order that comes too late shows what is left", async () => {
       const { id } = await product("Linen cushion", "18.00", 5);
       const [admin, alice, bob] = await pages(screen, "admin", "alice", "bob");
       await admin.on("nav-stock").click();
@@ -117,14 +118,14 @@ for (const screen of Object.keys(SCREENS)) {
       await admin.picture("24-stock");
       if (screen === "desktop") await admin.pictureForReadme("stock");
 
-      // A cancelled order's pieces are back.
+      // The items of a cancelled order go back into the stock.
       await admin.on("nav-orders").click();
       await admin.page.locator(`[data-order-id="${order}"]`).getByTestId("to-cancelled").click();
       await reads(hers.getByTestId("product-stock"), "43 in stock");
-      await farewell(admin, alice, bob);
+      await checkAndClose(admin, alice, bob);
     });
 
-    test("who waits for a product hears when it is back, and who does not wait hears nothing", async () => {
+    test("only customers on the waitlist are notified when a product is back", async () => {
       const { id } = await product("Walnut stool", "120.00", 0);
       const [admin, alice, bob] = await pages(screen, "admin", "alice", "bob");
       const [hers, his] = [alice, bob].map((page) => page.product(id));
@@ -146,10 +147,10 @@ for (const screen of Object.keys(SCREENS)) {
       await hers.getByTestId("add-to-basket").waitFor();
       await his.getByTestId("add-to-basket").waitFor();
       assert.equal(await bob.on("toast").filter({ hasText: "Walnut stool" }).count(), 0);
-      await farewell(admin, alice, bob);
+      await checkAndClose(admin, alice, bob);
     });
 
-    test("a review with its stars is there for the next reader, and the admin's bell rings", async () => {
+    test("a review with its stars appears for others, and notifies the admin", async () => {
       const { id } = await product("Wool blanket", "64.00", 9);
       const [admin, alice, bob] = await pages(screen, "admin", "alice", "bob");
       const reviews = alice.product(id).getByTestId("reviews");
@@ -166,10 +167,10 @@ for (const screen of Object.keys(SCREENS)) {
       await read.locator("summary").click();
       await read.getByTestId("review").waitFor();
       assert.match(await read.getByTestId("review").textContent(), /^\s*★★★★☆4 of 5 stars Alice .*Warm, and it does not itch\.\s*$/s);
-      await farewell(admin, alice, bob);
+      await checkAndClose(admin, alice, bob);
     });
 
-    test("the stock takes a new product, shows why it refuses one, and deletes after asking again", async () => {
+    test("the stock adds a product, shows why one is refused, and deletes after a confirmation", async () => {
       const [admin, alice] = await pages(screen, "admin", "alice");
       await admin.on("nav-stock").click();
       await admin.on("open-add-product").click();
@@ -200,10 +201,10 @@ for (const screen of Object.keys(SCREENS)) {
       await reads(row.getByTestId("delete-product"), "Really delete?");
       await row.getByTestId("delete-product").click();
       for (const one of [row, card]) await until(async () => (await one.count()) === 0, "it to go");
-      await farewell(admin, alice);
+      await checkAndClose(admin, alice);
     });
 
-    test("an admin's notification rings at whom it is for", async () => {
+    test("an admin's notification reaches exactly its receivers", async () => {
       const [admin, alice, bob] = await pages(screen, "admin", "alice", "bob");
       await admin.on("nav-notify").click();
       await admin.on("notify-who").selectOption("users");
@@ -223,13 +224,13 @@ for (const screen of Object.keys(SCREENS)) {
       await admin.on("notify-send").click();
       for (const page of [alice, bob]) await page.toast("Closed on Monday");
       assert.equal(await bob.on("toast").filter({ hasText: "Half price" }).count(), 0);
-      await farewell(admin, alice, bob);
+      await checkAndClose(admin, alice, bob);
     });
   });
 }
 
 describe("the shop", () => {
-  test("asks for what is left when a part was paid elsewhere", async () => {
+  test("asks for the amount due when a part was paid elsewhere", async () => {
     const { id } = await server.order("alice", "10.00");
     await server.post("alice", `/orders/${id}/payments`, { amount: "4.00" });
     const [alice] = await pages("desktop", "alice");
@@ -243,10 +244,10 @@ describe("the shop", () => {
     await pay.click();
     await alice.order(id, "paid");
     assert.equal(await alice.on("orders-error").isVisible(), false);
-    await farewell(alice);
+    await checkAndClose(alice);
   });
 
-  test("is worked by keyboard: from the product to the basket and out of it, without losing the place", async () => {
+  test("works by keyboard: from the product to the basket and out of it, without losing the focus", async () => {
     const { id } = await product("Tea towel", "6.00", 5);
     const [alice] = await pages("desktop", "alice");
     const { keyboard } = alice.page;
@@ -264,6 +265,6 @@ describe("the shop", () => {
     await keyboard.press("Enter");
     await alice.shows("basket", null);
     assert.equal(await alice.page.evaluate(() => document.activeElement.id), "shop-title");
-    await farewell(alice);
+    await checkAndClose(alice);
   });
 });
