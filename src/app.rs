@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::auth::{self, Tokens};
 use crate::config::{self, Rate, Settings};
 use crate::gateway::QueryUser;
+use crate::http::pages::Pages;
 use crate::realtime::admission::{Origins, Policy};
 use crate::realtime::presence::PresenceSettings;
 use crate::realtime::{self, HubHandle, Server};
@@ -102,6 +103,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let asyncapi = web::Data::new(http::docs::AsyncApi(gateway::asyncapi::document()));
     let metrics = metrics.map(|listener| http::metrics::serve(listener, &server)).transpose()?;
     let own_metrics = metrics.is_some();
+    let pages = pages(&settings);
     let workers = settings
         .server
         .workers
@@ -123,6 +125,9 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
             .configure(|app| {
                 if !own_metrics {
                     http::metrics::route(app);
+                }
+                if let Some(pages) = &pages {
+                    pages.route(app);
                 }
             })
     })?;
@@ -153,6 +158,15 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     db.close();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The test page, unless it is off; the log then names the setting that turns it on.
+fn pages(settings: &Settings) -> Option<Pages> {
+    if settings.page.is_on(settings.server.environment.environment) {
+        return Some(Pages::new(&settings.page.currency, settings.server.demo));
+    }
+    tracing::info!("the test page at / is off; TEST_CLIENT=on turns it on");
+    None
 }
 
 /// Says where, for a port that the system has chosen.

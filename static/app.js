@@ -1,37 +1,49 @@
-// The test client: signs in and writes by REST, hears of the rest on the plain WebSocket at /ws (or by long-polling). No library, no build step.
-// Here: signing in and out, which view is shown, and what a stay is made of. The parts are in the files beside this one.
+// The test page: signs in and writes by REST, gets everything else on the plain WebSocket at /ws or
+// by long-polling. No library, no build step. This file signs in and out, shows the view that the
+// address names, and creates the parts of a signed-in page.
 
 import { api, endToken, onRefused, savedToken, saveToken } from "./api.js";
 import { Bell } from "./bell.js";
+import { Channel } from "./channel.js";
 import { Chat } from "./chat.js";
-import { Connection } from "./connection.js";
-import { $, say } from "./dom.js";
+import { ConnectionPanel } from "./connection-panel.js";
+import { $, showText } from "./dom.js";
+import { closeDrawer } from "./drawer.js";
 import { Frames } from "./frames.js";
-import { SESSION_ENDED } from "./line.js";
-import { Link } from "./link.js";
 import { Notify } from "./notify.js";
 import { Orders } from "./orders.js";
 import { Products } from "./products.js";
 import { Projects } from "./projects.js";
-import { Session } from "./session.js";
+import { Scope } from "./scope.js";
+import { isDemo } from "./settings.js";
 import { Shop } from "./shop.js";
+import { SESSION_ENDED } from "./socket.js";
 import { Stats } from "./stats.js";
-import { Stay } from "./stay.js";
 import { Stock } from "./stock.js";
 import { clearToasts, toast } from "./toasts.js";
+import { TokenExpiry } from "./token-expiry.js";
 
 const DEMO_PASSWORD = "demo-password";
-/** Each view, and what is focused when it is come to. */
-const TITLES = { shop: "shop-title", orders: "orders-heading", stock: "stock-title", chat: "chat-title", projects: "projects-title", notify: "notify-title" };
+/** The heading of each view, which gets the focus when the view is opened. */
+const TITLES = {
+  shop: "shop-title",
+  orders: "orders-heading",
+  stock: "stock-title",
+  chat: "chat-title",
+  projects: "projects-title",
+  notify: "notify-title",
+};
+const SIGNED_IN_ONLY = ["desk", "account", "connection-place", "nav"];
 
-// ---- Which view is shown: `#chat/5` is the conversation 5 in the view of chat
+// ---- The views. The address `#chat/5` opens conversation 5 in the view `chat`.
 
 let views = null;
 
-/** The view that the address names; null when it names none of this user's (as the skip link does). */
+/** The view in the address, or null when it is none of this user's views. */
 function route() {
   const [view, id] = location.hash.slice(1).split("/");
-  return views && Object.hasOwn(views, view) ? { view, id: /^\d+$/.test(id) ? Number(id) : null } : null;
+  if (!views || !Object.hasOwn(views, view)) return null;
+  return { view, id: /^\d+$/.test(id) ? Number(id) : null };
 }
 
 function showView({ view, id }) {
@@ -43,7 +55,7 @@ function showView({ view, id }) {
   views[view].show?.(id);
 }
 
-/** From the top, and whoever came by keyboard goes on from here. */
+/** Scrolls to the top and moves the keyboard's focus there. */
 function begin(title) {
   scrollTo(0, 0);
   $(title).focus({ preventScroll: true });
@@ -63,22 +75,24 @@ let leave = () => {};
 
 function showSignIn(message) {
   document.title = "hubcast";
-  for (const id of ["desk", "account", "connection-place", "nav", "expiring"]) $(id).hidden = true;
+  for (const id of [...SIGNED_IN_ONLY, "expiring"]) $(id).hidden = true;
+  closeDrawer();
   $("sign-in").hidden = false;
-  say($("sign-in-error"), message);
+  showText($("sign-in-error"), message);
 }
 
 async function signIn(email, password) {
-  say($("sign-in-error"), null);
+  showText($("sign-in-error"), null);
   try {
-    const { data } = await api("POST", "/auth/login", { body: { email, password }, isSignIn: true });
+    const body = { email, password };
+    const { data } = await api("POST", "/auth/login", { body, isSignIn: true });
     saveToken(data.accessToken);
-    // Where the one before was in this tab is not this one's business.
+    // The view of the previous user in this tab is not the next one's.
     history.replaceState(null, "", location.pathname);
     enter(data.user);
     begin(TITLES[home(data.user)]);
   } catch (error) {
-    say($("sign-in-error"), error.message);
+    showText($("sign-in-error"), error.message);
   }
 }
 
@@ -89,12 +103,13 @@ function signOut(message) {
   begin("sign-in-title");
 }
 
-/** As asked: the server is told, and ends the token, here or everywhere. */
+/** Signs out at once, and ends the token on the server, or all of the user's tokens. */
 async function endSession({ everywhere }) {
-  const told = endToken({ everywhere });
+  const ending = endToken({ everywhere });
   signOut();
-  const why = await told;
-  if (why && !$("sign-in").hidden) say($("sign-in-error"), `You are signed out here, but the server was not told: ${why}`);
+  const why = await ending;
+  if (!why || $("sign-in").hidden) return;
+  showText($("sign-in-error"), `You are signed out here, but your token could not be ended: ${why}`);
 }
 
 // ---- Signed in
@@ -102,59 +117,65 @@ async function endSession({ everywhere }) {
 const home = ({ role }) => (role === "admin" ? "orders" : "shop");
 
 function enter(user) {
-  const asAdmin = user.role === "admin";
+  const isAdmin = user.role === "admin";
   leave();
-  document.title = asAdmin ? "Order desk · hubcast" : `${user.name} · hubcast`;
+  document.title = isAdmin ? "Order desk · hubcast" : `${user.name} · hubcast`;
   $("sign-in").hidden = true;
-  for (const id of ["desk", "account", "connection-place", "nav"]) $(id).hidden = false;
+  for (const id of SIGNED_IN_ONLY) $(id).hidden = false;
   $("who").textContent = user.name;
   document.body.dataset.role = user.role;
 
-  const stay = new Stay(user);
-  const frames = new Frames(stay);
-  const connection = new Connection(stay);
-  const links = [];
-  const link = (namespace) => {
-    const made = new Link(namespace, savedToken(), {
-      onState: () => connection.show(),
-      onFrame: (way, frame) => {
-        frames.show(namespace, way, frame);
-        if (way === "in") connection.count(namespace, frame);
+  const scope = new Scope(user);
+  const frames = new Frames(scope);
+  const panel = new ConnectionPanel(scope);
+  const channels = [];
+  const open = (namespace) => {
+    const channel = new Channel(namespace, savedToken(), {
+      onState: () => panel.show(),
+      onFrame: (direction, frame) => {
+        frames.show(namespace, direction, frame);
+        if (direction === "in") panel.count(namespace, frame);
       },
-      onReady: (info) => connection.ready(made, info),
-      onEnd: (code, words) => (code === 4401 ? signOut(words) : toast("Not connected", words, "fault")),
+      onReady: (info) => panel.ready(channel, info),
+      onEnd: (code, words) =>
+        code === 4401 ? signOut(words) : toast("Not connected", words, "fault"),
     });
-    links.push(made);
-    connection.add(made);
-    frames.offer(made);
-    return made;
+    channels.push(channel);
+    panel.add(channel);
+    frames.offer(channel);
+    return channel;
   };
 
-  // The order desk has a namespace of its own; the rest is everyone's.
-  const main = link("/");
-  const desk = asAdmin ? link("/admin") : main;
-  const products = new Products(stay);
-  const orders = new Orders(stay);
-  const own = asAdmin ? { stock: new Stock(stay, products), notify: new Notify(stay, orders) } : { shop: new Shop(stay, products, orders) };
-  views = { orders, ...own, chat: new Chat(stay, main), projects: new Projects(stay, main) };
-  main.add(new Bell(stay, main), products, views.chat, views.projects, new Session(stay, links), { hear: { error: tellFault }, ready() {}, refresh: () => true });
+  // The order desk has its own namespace; everything else is in the main one.
+  const main = open("/");
+  const desk = isAdmin ? open("/admin") : main;
+  const products = new Products(scope);
+  const orders = new Orders(scope);
+  const own = isAdmin
+    ? { stock: new Stock(scope, products), notify: new Notify(scope, orders) }
+    : { shop: new Shop(scope, products, orders) };
+  const [chat, projects] = [new Chat(scope, main), new Projects(scope, main)];
+  views = { orders, ...own, chat, projects };
+  const errors = { handlers: { error: showFault }, ready() {}, refresh: () => true };
+  main.add(new Bell(scope, main), products, chat, projects);
+  main.add(new TokenExpiry(scope, channels), errors);
   desk.add(orders);
-  if (asAdmin) desk.add(new Stats(stay), products);
+  if (isAdmin) desk.add(new Stats(scope), products);
   showView(route() ?? { view: home(user), id: null });
-  for (const one of links) one.open();
+  for (const channel of channels) channel.open();
 
-  stay.listen(window, "online", () => links.forEach((one) => one.hurry()));
+  scope.listen(window, "online", () => channels.forEach((channel) => channel.hurry()));
   leave = () => {
-    stay.end();
-    for (const one of links) one.close();
+    scope.end();
+    for (const channel of channels) channel.close();
     clearToasts();
     views = null;
     leave = () => {};
   };
 }
 
-function tellFault({ code, event, message }) {
-  // The line ends with it, and the sign-in says why.
+function showFault({ code, event, message }) {
+  // These end the connection, and the sign-in then shows the reason.
   if (["token_expired", "unauthorized"].includes(code) && !event) return;
   toast(event ? `The server refused “${event}”` : "The server complains", message, "fault");
 }
@@ -162,6 +183,10 @@ function tellFault({ code, event, message }) {
 // ---- Start
 
 onRefused(() => signOut(SESSION_ENDED));
+// Without the demo accounts, the page must not offer them.
+for (const element of document.querySelectorAll(`[data-demo="${isDemo ? "off" : "on"}"]`)) {
+  element.remove();
+}
 for (const person of document.querySelectorAll(".person")) {
   person.addEventListener("click", () => signIn(person.dataset.email, DEMO_PASSWORD));
 }
@@ -172,12 +197,13 @@ $("sign-in-form").addEventListener("submit", (event) => {
 });
 $("sign-out").addEventListener("click", () => endSession({ everywhere: false }));
 $("sign-out-everywhere").addEventListener("click", () => endSession({ everywhere: true }));
-// The frames stand open beside the list where there is room, and closed below it where there is not.
-$("frames-panel").open = matchMedia("(min-width: 64rem)").matches;
 
 if (savedToken()) {
-  // A 401 has shown the sign-in already; after anything else the token may still be good, so keep it.
-  api("GET", "/auth/me").then(({ data }) => enter(data), (error) => error.status === 401 || showSignIn(error.message));
+  // A 401 has shown the sign-in already. After another error the token may still be good.
+  api("GET", "/auth/me").then(
+    ({ data }) => enter(data),
+    (error) => error.status === 401 || showSignIn(error.message),
+  );
 } else {
   showSignIn();
 }

@@ -1,35 +1,42 @@
-// The basket: what the customer is about to order, against what is in stock at this moment.
+// The basket: what the customer is about to order, checked against the current stock.
 
 import { randomKey } from "./api.js";
-import { $, announce, arrange, cloneTemplate, listOf, say } from "./dom.js";
-import { asText, hundredths } from "./money.js";
+import { $, announce, arrange, cloneTemplate, count, listOf, showText } from "./dom.js";
+import { asText, hundredths, inCurrency } from "./money.js";
 import { toast } from "./toasts.js";
 
 export class Basket {
-  #stay;
+  #scope;
   #products;
   #orders;
+  #onChange;
   #quantities = new Map();
   #rows = new Map();
-  // The key stays until an answer comes: pressing again after a lost answer does not order twice.
+  // The key is kept until an answer comes: a repeat after a lost answer does not order twice.
   #key = randomKey();
 
-  constructor(stay, products, orders) {
-    this.#stay = stay;
+  /** `onChange()` runs when a quantity has changed. */
+  constructor(scope, products, orders, { onChange }) {
+    this.#scope = scope;
     this.#products = products;
     this.#orders = orders;
+    this.#onChange = onChange;
     $("basket-lines").replaceChildren();
     this.#open(false);
     this.#show();
-    stay.listen($("basket-open"), "click", () => this.#open($("basket-lines").hidden));
-    stay.listen($("basket"), "submit", (event) => {
+    scope.listen($("basket-open"), "click", () => this.#open($("basket-lines").hidden));
+    scope.listen($("basket"), "submit", (event) => {
       event.preventDefault();
-      stay.submit($("basket"), $("basket-error"), () => this.#order());
+      scope.submit($("basket"), $("basket-error"), () => this.#order());
     });
   }
 
+  quantityOf(id) {
+    return this.#quantities.get(id) ?? 0;
+  }
+
   add(id, quantity) {
-    this.#set(id, (this.#quantities.get(id) ?? 0) + quantity);
+    this.#set(id, this.quantityOf(id) + quantity);
   }
 
   productChanged(id) {
@@ -62,33 +69,40 @@ export class Basket {
 
   #changed() {
     this.#key = randomKey();
-    say($("basket-error"), null);
+    showText($("basket-error"), null);
     this.#show();
+    this.#onChange();
   }
 
   #show() {
-    const lines = [...this.#quantities].map(([id, quantity]) => ({ product: this.#products.get(id), quantity }));
-    const count = lines.reduce((sum, { quantity }) => sum + quantity, 0);
-    const total = lines.reduce((sum, { product, quantity }) => sum + hundredths(product.price) * BigInt(quantity), 0n);
+    const lines = [...this.#quantities].map(([id, quantity]) => {
+      const product = this.#products.get(id);
+      return { product, quantity, sum: hundredths(product.price) * BigInt(quantity) };
+    });
+    const pieces = lines.reduce((all, { quantity }) => all + quantity, 0);
+    const total = lines.reduce((all, { sum }) => all + sum, 0n);
     $("basket").hidden = lines.length === 0;
-    $("basket-count").textContent = `${count} ${count === 1 ? "piece" : "pieces"}`;
-    $("basket-total").textContent = asText(total);
+    $("basket-count").textContent = count(pieces, "piece");
+    $("basket-total").textContent = inCurrency(asText(total));
     for (const id of this.#rows.keys()) if (!this.#quantities.has(id)) this.#rows.delete(id);
     arrange($("basket-lines"), lines.map((line) => this.#row(line)));
   }
 
-  #row({ product, quantity }) {
-    const { id, name, price, stock } = product;
+  #row({ product, quantity, sum }) {
+    const { id, name, stock } = product;
     const row = this.#rows.get(id) ?? this.#addRow(id);
     const input = row.querySelector("input");
     row.querySelector(".name").textContent = name;
     row.querySelector(".for-readers").textContent = `Quantity of ${name}`;
     row.querySelector("button").setAttribute("aria-label", `Remove: ${name}`);
-    row.querySelector(".sum").textContent = asText(hundredths(price) * BigInt(quantity));
-    if (document.activeElement !== input || Number(input.value) !== quantity) input.value = quantity;
+    row.querySelector(".sum").textContent = inCurrency(asText(sum));
+    // A field with the focus keeps its text, and with it the cursor, if that says the same.
+    const isSame = document.activeElement === input && Number(input.value) === quantity;
+    if (!isSame) input.value = quantity;
     const isShort = quantity > stock;
     input.ariaInvalid = String(isShort);
-    say(row.querySelector(".short"), isShort ? (stock > 0 ? `Only ${stock} left` : "Out of stock") : null);
+    const fault = stock > 0 ? `Only ${stock} left` : "Out of stock";
+    showText(row.querySelector(".short"), isShort ? fault : null);
     return row;
   }
 
@@ -105,7 +119,7 @@ export class Basket {
     input.addEventListener("change", take);
     input.addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return;
-      // It takes the number; it does not order.
+      // Enter takes the number and must not submit the order.
       event.preventDefault();
       take();
     });
@@ -115,8 +129,9 @@ export class Basket {
 
   async #order() {
     const items = [...this.#quantities].map(([productId, quantity]) => ({ productId, quantity }));
+    const request = { body: { items }, headers: { "Idempotency-Key": this.#key } };
     try {
-      const { data } = await this.#stay.call("POST", "/orders", { body: { items }, headers: { "Idempotency-Key": this.#key } });
+      const { data } = await this.#scope.call("POST", "/orders", request);
       this.#quantities.clear();
       this.#changed();
       this.#open(false);
@@ -126,12 +141,17 @@ export class Basket {
       location.hash = "orders";
     } catch (error) {
       if (error.status !== 409) throw error;
-      // What is left stands at each line.
+      // Each line of the open basket then shows what is left.
       this.#open(true);
       await this.#products.refresh();
-      const short = items.map(({ productId, quantity }) => ({ ...this.#products.get(productId), quantity })).filter(({ stock, quantity }) => stock < quantity);
-      const what = short.length ? `There is not enough left of ${listOf(short.map(({ name }) => name))}` : error.message;
-      throw new Error(`Somebody was faster. ${what}. Please take fewer, or leave it out.`);
+      throw new Error(this.#conflict(items, error.message));
     }
+  }
+
+  #conflict(items, message) {
+    const isShort = ({ productId, quantity }) => this.#products.get(productId)?.stock < quantity;
+    const names = items.filter(isShort).map(({ productId }) => this.#products.get(productId).name);
+    const what = names.length ? `There is not enough left of ${listOf(names)}` : message;
+    return `Somebody was faster. ${what}. Please take fewer, or leave it out.`;
   }
 }

@@ -1,42 +1,66 @@
-// The bell: how many notifications are unread, the list of them, and a toast for each new one.
+// The bell: the number of unread notifications, their list, and a toast for each new one.
 
-import { $, briefly, cloneTemplate, say, showCount } from "./dom.js";
-import { oneAtATime } from "./stay.js";
+import { $, briefly, cloneTemplate, showCount, showText } from "./dom.js";
+import { inCurrency } from "./money.js";
+import { oneAtATime } from "./scope.js";
 import { clearToasts, toast } from "./toasts.js";
 
 const PAGE_SIZE = 20;
 
+/**
+ * The text below a toast's title, for types whose `message` says the title again. A promotion or a
+ * message of an admin is shown as it is.
+ */
+const TOAST_TEXTS = {
+  order_status: () => null,
+  payment_received: ({ amount }) => `${inCurrency(amount)} was paid.`,
+  low_stock: ({ stock }) => `${stock} left.`,
+  back_in_stock: () => "You can order it again.",
+  new_review: ({ rating }) => `${rating} of 5 stars.`,
+};
+
+function toastText({ type, title, message, data }) {
+  if (Object.hasOwn(TOAST_TEXTS, type) && data) return TOAST_TEXTS[type](data);
+  return message === title ? null : message;
+}
+
 export class Bell {
-  #stay;
-  #link;
+  #scope;
+  #channel;
   #known = new Map();
   #rows = new Map();
   #older;
   #highest = 0;
   #wasRead = false;
 
-  constructor(stay, link) {
-    this.#stay = stay;
-    this.#link = link;
+  constructor(scope, channel) {
+    this.#scope = scope;
+    this.#channel = channel;
     clearToasts();
     $("notification-list").replaceChildren();
-    say($("notifications-error"), null);
+    showText($("notifications-error"), null);
     this.#open(false);
-    this.#count(0);
-    stay.listen($("bell"), "click", () => this.#open($("notifications").hidden));
-    stay.listen($("notifications-older"), "click", () => this.#attempt(() => this.#readPage(this.#older)));
-    stay.listen($("read-all"), "click", () => this.#attempt(() => this.#readAll()));
-    stay.listen(document, "keydown", ({ key }) => {
+    this.#showUnread(0);
+    scope.listen($("bell"), "click", () => this.#open($("notifications").hidden));
+    scope.listen($("notifications-older"), "click", () =>
+      this.#attempt(() => this.#readPage(this.#older)),
+    );
+    scope.listen($("read-all"), "click", () => this.#attempt(() => this.#readAll()));
+    scope.listen(document, "keydown", ({ key }) => {
       if (key !== "Escape" || $("notifications").hidden) return;
       this.#open(false);
       $("bell").focus();
     });
-    stay.listen(document, "pointerdown", ({ target }) => $("bell-place").contains(target) || this.#open(false));
+    scope.listen(document, "pointerdown", ({ target }) => {
+      if (!$("bell-place").contains(target)) this.#open(false);
+    });
   }
 
-  hear = {
-    notification: (notification) => this.#put(notification, { isNews: !this.#known.has(notification.id) }),
-    "notifications:unread": ({ count }) => this.#count(count),
+  handlers = {
+    notification: (notification) => {
+      this.#put(notification, { isNews: !this.#known.has(notification.id) });
+    },
+    "notifications:unread": ({ count }) => this.#showUnread(count),
     "notification:read": ({ ids, all }) => {
       for (const id of all ? this.#known.keys() : ids) this.#markRead(id);
     },
@@ -48,37 +72,42 @@ export class Bell {
 
   refresh = oneAtATime(() =>
     this.#attempt(async () => {
-      await Promise.all([this.#readPage(`/notifications?limit=${PAGE_SIZE}`, { isNewest: true }), this.#recount()]);
+      const path = `/notifications?limit=${PAGE_SIZE}`;
+      await Promise.all([this.#readPage(path, { isNewest: true }), this.#recount()]);
     }),
   );
 
   #attempt(work) {
-    return this.#stay.attempt($("notifications-error"), work);
+    return this.#scope.attempt($("notifications-error"), work);
   }
 
   async #readPage(path, { isNewest = false } = {}) {
     const before = [...this.#known.keys()];
-    const { data, next } = await this.#stay.call("GET", path);
+    const { data, next } = await this.#scope.call("GET", path);
     const ids = new Set(data.map(({ id }) => id));
     const leavesGap = next && !before.some((id) => ids.has(id));
     if (isNewest) {
-      // The newest page is the truth from its lowest id on. What lies below a gap is read again by "Show earlier".
+      // The newest page is complete from its lowest id on, so other known ids were deleted.
+      // Everything below a gap is read again by "Show earlier".
       const lowest = next ? data.at(-1).id : 0;
-      for (const id of before) if (leavesGap || (id >= lowest && !ids.has(id))) this.#drop(id);
+      const isGone = (id) => leavesGap || (id >= lowest && !ids.has(id));
+      for (const id of before.filter(isGone)) this.#drop(id);
     }
     if (!isNewest || leavesGap || !this.#wasRead) this.#older = next;
     $("notifications-older").hidden = !this.#older;
     const isNews = ({ id }) => isNewest && this.#wasRead && id > this.#highest;
     // Oldest first, so that the newest toast comes last.
-    for (const notification of data.toReversed()) this.#put(notification, { isNews: isNews(notification) });
+    for (const notification of data.toReversed()) {
+      this.#put(notification, { isNews: isNews(notification) });
+    }
     this.#wasRead = true;
   }
 
   #put(notification, { isNews }) {
     const { id, type, title, message, createdAt } = notification;
-    // Whatever was read stays so, even if an answer that was under way says otherwise.
+    // Once read stays read, even if an answer from before says otherwise.
     const isRead = notification.isRead || Boolean(this.#known.get(id)?.isRead);
-    if (isNews && !isRead) toast(title, message);
+    if (isNews && !isRead) toast(title, toastText(notification));
     this.#highest = Math.max(this.#highest, id);
     this.#known.set(id, { ...notification, isRead });
     const row = this.#rows.get(id) ?? this.#addRow(id);
@@ -91,21 +120,24 @@ export class Bell {
     this.#showRead(row, isRead);
   }
 
-  /** Newest first. */
+  /** Inserts a row, newest first. */
   #addRow(id) {
     const row = cloneTemplate("notification-row");
     row.dataset.notificationId = id;
-    row.querySelector(".mark-read").addEventListener("click", () => this.#attempt(() => this.#read(id)));
-    row.querySelector(".delete").addEventListener("click", () => this.#attempt(() => this.#delete(id)));
+    const onClick = (button, work) =>
+      row.querySelector(button).addEventListener("click", () => this.#attempt(work));
+    onClick(".mark-read", () => this.#read(id));
+    onClick(".delete", () => this.#delete(id));
     this.#rows.set(id, row);
-    const below = [...$("notification-list").children].find((other) => Number(other.dataset.notificationId) < id);
+    const rows = [...$("notification-list").children];
+    const below = rows.find((other) => Number(other.dataset.notificationId) < id);
     $("notification-list").insertBefore(row, below ?? null);
     return row;
   }
 
   #showRead(row, isRead) {
     const button = row.querySelector(".mark-read");
-    // Whoever works the list by keyboard stays in the row.
+    // The keyboard's focus stays in the row when its button disappears.
     if (isRead && document.activeElement === button) row.querySelector(".delete").focus();
     button.hidden = isRead;
     row.dataset.read = isRead;
@@ -126,48 +158,52 @@ export class Bell {
   }
 
   async #read(id) {
-    await this.#stay.call("PATCH", `/notifications/${id}/read`);
+    await this.#scope.call("PATCH", `/notifications/${id}/read`);
     this.#markRead(id);
     await this.#recount();
   }
 
   async #readAll() {
-    // Not what comes meanwhile.
+    // Notifications that arrive during the call stay unread.
     const before = [...this.#known.keys()];
-    await this.#stay.call("PATCH", "/notifications/mark-all-read");
+    await this.#scope.call("PATCH", "/notifications/mark-all-read");
     for (const id of before) this.#markRead(id);
     await this.#recount();
     $("notifications-title").focus();
   }
 
   async #delete(id) {
-    await this.#stay.call("DELETE", `/notifications/${id}`);
+    await this.#scope.call("DELETE", `/notifications/${id}`);
     const row = this.#rows.get(id);
     const next = row?.nextElementSibling ?? row?.previousElementSibling;
-    if (row?.contains(document.activeElement)) (next?.querySelector(".delete") ?? $("notifications-title")).focus();
+    if (row?.contains(document.activeElement)) {
+      (next?.querySelector(".delete") ?? $("notifications-title")).focus();
+    }
     this.#drop(id);
     await this.#recount();
   }
 
-  /** On the line each change of the count is told in its place; an answer by REST might be older than what was heard meanwhile. */
+  /** Reads the count by REST while offline. A live socket gets each change in order instead. */
   async #recount() {
-    if (!this.#link.isLive) this.#count((await this.#stay.call("GET", "/notifications/unread-count")).data.count);
+    if (this.#channel.isLive) return;
+    const { data } = await this.#scope.call("GET", "/notifications/unread-count");
+    this.#showUnread(data.count);
   }
 
-  #count(count) {
+  #showUnread(count) {
     showCount($("bell-badge"), count);
-    $("bell").setAttribute("aria-label", count ? `Notifications, ${count} unread` : "Notifications, none unread");
+    const label = count ? `Notifications, ${count} unread` : "Notifications, none unread";
+    $("bell").setAttribute("aria-label", label);
     $("read-all").disabled = count === 0;
   }
 
   #open(isOpen) {
     $("notifications").hidden = !isOpen;
     $("bell").ariaExpanded = String(isOpen);
-    if (isOpen) {
-      // The list says it all.
-      clearToasts();
-      this.refresh();
-      $("notifications-title").focus();
-    }
+    if (!isOpen) return;
+    // The list has everything that the toasts say.
+    clearToasts();
+    this.refresh();
+    $("notifications-title").focus();
   }
 }

@@ -1,65 +1,70 @@
-// The view of chat: the list of conversations with what is unread in each, and the open one beside it.
+// The chat view: the list of conversations with their unread counts, and the open conversation.
 
-import { $, announce, arrange, briefly, cloneTemplate, say, showCount } from "./dom.js";
-import { Outbox } from "./outbox.js";
+import { $, announce, arrange, briefly, cloneTemplate, showCount, showText } from "./dom.js";
 import { Room } from "./room.js";
-import { oneAtATime } from "./stay.js";
+import { oneAtATime } from "./scope.js";
+import { SendQueue } from "./send-queue.js";
 import { Thread } from "./thread.js";
 
 const PAGE_SIZE = 100;
 
 export class Chat {
-  #stay;
-  #link;
-  #outbox;
+  #scope;
+  #channel;
+  #queue;
   #conversations = new Map();
   #rows = new Map();
   #drafts = new Map();
   #thread = null;
   #isShown = false;
-  /** Messages that came while the list is read, of which the answer may not know; null at other times. */
+  /** Messages that arrive while the list is read, which may miss them; null at other times. */
   #meanwhile = null;
 
-  constructor(stay, link) {
-    this.#stay = stay;
-    this.#link = link;
-    this.#outbox = new Outbox(stay, link, {
-      onChange: (conversationId) => this.#thread?.id === conversationId && this.#thread.showLetters(),
+  constructor(scope, channel) {
+    this.#scope = scope;
+    this.#channel = channel;
+    this.#queue = new SendQueue(scope, channel, {
+      onChange: (conversationId) => {
+        if (this.#thread?.id === conversationId) this.#thread.showPending();
+      },
       onDelivered: (message) => this.#take(message),
     });
     $("conversations").replaceChildren();
     $("message-form").reset();
-    say($("chat-error"), null);
+    showText($("chat-error"), null);
     this.#showOpen();
     this.#showUnread();
-    stay.listen($("message-form"), "submit", (event) => {
+    scope.listen($("message-form"), "submit", (event) => {
       event.preventDefault();
       this.#write();
     });
-    stay.listen($("message-input"), "keydown", (event) => {
+    scope.listen($("message-input"), "keydown", (event) => {
       if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
       event.preventDefault();
       this.#write();
     });
-    stay.listen(document, "visibilitychange", () => {
+    scope.listen(document, "visibilitychange", () => {
       if (document.hidden) return;
       this.#thread?.shown();
-      // What another page of the same user has read meanwhile.
+      // Another page of the same user may have read messages meanwhile.
       this.#read();
     });
   }
 
-  hear = {
+  handlers = {
     "message:new": (message) => this.#take(message),
     messageReceived: (message) => this.#take(message),
-    typing: (data) => this.#ifOpen(data, (thread) => thread.hearTyping(data)),
+    typing: (data) => this.#ifOpen(data, (thread) => thread.showTyping(data)),
     "conversation:read": (data) => {
-      this.#ifOpen(data, (thread) => thread.hearRead(data));
-      // Read by the same user on another page.
-      const conversation = this.#conversations.get(data.conversationId);
-      if (data.userId === this.#stay.user.id && conversation?.lastMessage?.id <= data.messageId) this.#setUnread(data.conversationId, 0);
+      this.#ifOpen(data, (thread) => thread.showReadMark(data));
+      // The same user read it, here or on another page.
+      const { conversationId, userId, messageId } = data;
+      const newest = this.#conversations.get(conversationId)?.lastMessage?.id;
+      if (userId === this.#scope.user.id && newest <= messageId) {
+        this.#setUnread(conversationId, 0);
+      }
     },
-    ...Room.hear(() => this.#thread?.room),
+    ...Room.handlers(() => this.#thread?.room),
   };
 
   #ifOpen({ conversationId }, work) {
@@ -67,28 +72,30 @@ export class Chat {
   }
 
   ready() {
-    this.#outbox.flush();
+    this.#queue.flush();
     this.#thread?.ready();
     this.#read();
   }
 
   async refresh() {
-    this.#outbox.flush();
+    this.#queue.flush();
     const answers = await Promise.all([this.#read(), this.#thread?.refresh() ?? true]);
     return answers.every(Boolean);
   }
 
   #read = oneAtATime(() =>
-    this.#stay.attempt($("chat-error"), async () => {
+    this.#scope.attempt($("chat-error"), async () => {
       this.#meanwhile = [];
-      const { data, next } = await this.#stay.call("GET", `/conversations?limit=${PAGE_SIZE}`);
-      // What is older than the page may be there all the same.
-      const oldest = next ? data.at(-1).id : 0;
-      for (const id of this.#conversations.keys()) if (id >= oldest && !data.some((one) => one.id === id)) this.#drop(id);
+      const { data, next } = await this.#scope.call("GET", `/conversations?limit=${PAGE_SIZE}`);
+      // Conversations below the page's lowest id may still exist, so only those above are dropped.
+      const lowest = next ? data.at(-1).id : 0;
+      const isGone = (id) => id >= lowest && !data.some((one) => one.id === id);
+      for (const id of [...this.#conversations.keys()].filter(isGone)) this.#drop(id);
       for (const conversation of data) {
-        const { lastMessage } = conversation;
-        const isRead = lastMessage && this.#thread?.id === conversation.id && this.#thread.hasMarkedAllTo(lastMessage.seq);
-        this.#conversations.set(conversation.id, isRead ? { ...conversation, unreadCount: 0 } : conversation);
+        const { id, lastMessage } = conversation;
+        const isOpen = lastMessage && this.#thread?.id === id;
+        const isRead = isOpen && this.#thread.hasMarkedAllTo(lastMessage.seq);
+        this.#conversations.set(id, isRead ? { ...conversation, unreadCount: 0 } : conversation);
       }
       for (const message of this.#meanwhile) this.#count(message);
       this.#meanwhile = null;
@@ -105,29 +112,39 @@ export class Chat {
   #take(message) {
     this.#meanwhile?.push(message);
     this.#ifOpen(message, (thread) => thread.take(message));
-    if (!this.#conversations.has(message.conversationId)) return this.#readOne(message.conversationId);
+    if (!this.#conversations.has(message.conversationId)) {
+      return this.#readOne(message.conversationId);
+    }
     this.#count(message);
     this.#showAll();
   }
 
-  /** One that is new, or too old for the list's first page. */
+  /** Reads a conversation that is new, or too old for the list's first page. */
   #readOne(id) {
-    return this.#stay.attempt($("chat-error"), async () => {
-      const { data } = await this.#stay.call("GET", `/conversations/${id}`);
-      // Unless a message has come that the answer does not know of yet.
+    return this.#scope.attempt($("chat-error"), async () => {
+      const { data } = await this.#scope.call("GET", `/conversations/${id}`);
+      // A message that arrived during the call is newer than the answer.
       const known = this.#conversations.get(id);
-      if (!known || (known.lastMessage?.seq ?? 0) <= (data.lastMessage?.seq ?? 0)) this.#conversations.set(id, data);
+      const isNewer = (known?.lastMessage?.seq ?? 0) > (data.lastMessage?.seq ?? 0);
+      if (!isNewer) this.#conversations.set(id, data);
       this.#showAll();
     });
   }
 
-  /** Lays a message over what is known of its conversation; one that was counted already changes nothing. */
+  /** Adds a message to its conversation's count, unless it was counted already. */
   #count(message) {
     const conversation = this.#conversations.get(message.conversationId);
     if (!conversation || message.seq <= (conversation.lastMessage?.seq ?? 0)) return;
-    const isRead = message.senderId === this.#stay.user.id || (this.#thread?.id === conversation.id && this.#thread.isMarked(message));
-    const unreadCount = conversation.unreadCount + (isRead ? 0 : 1);
-    this.#conversations.set(conversation.id, { ...conversation, unreadCount, lastMessage: message });
+    const unreadCount = this.#unreadAfter(message, conversation);
+    const { id } = conversation;
+    this.#conversations.set(id, { ...conversation, unreadCount, lastMessage: message });
+  }
+
+  #unreadAfter(message, { id, unreadCount }) {
+    // Writing in a conversation reads it: the server moves the sender's read mark too.
+    if (message.senderId === this.#scope.user.id) return 0;
+    const isMarked = this.#thread?.id === id && this.#thread.isMarked(message);
+    return isMarked ? unreadCount : unreadCount + 1;
   }
 
   #setUnread(id, unreadCount) {
@@ -137,10 +154,12 @@ export class Chat {
     this.#showAll();
   }
 
-  /** The one that was written in last comes first. */
+  /** Shows all conversations, the one with the newest message first. */
   #showAll() {
     const latest = ({ lastMessage, createdAt }) => lastMessage?.createdAt ?? createdAt;
-    const sorted = [...this.#conversations.values()].sort((one, other) => (latest(one) < latest(other) ? 1 : -1));
+    const sorted = [...this.#conversations.values()].sort((one, other) =>
+      latest(one) < latest(other) ? 1 : -1,
+    );
     arrange($("conversations"), sorted.map((conversation) => this.#row(conversation)));
     this.#showUnread();
   }
@@ -154,8 +173,9 @@ export class Chat {
     link.href = `#chat/${id}`;
     link.ariaCurrent = this.#thread?.id === id ? "true" : null;
     row.querySelector(".title").textContent = title || `Conversation ${id}`;
-    const who = lastMessage?.senderId === this.#stay.user.id ? "You: " : "";
-    row.querySelector(".last").textContent = lastMessage ? who + lastMessage.content.slice(0, 200) : "No messages yet";
+    const sender = lastMessage?.senderId === this.#scope.user.id ? "You: " : "";
+    const last = lastMessage ? sender + lastMessage.content.slice(0, 200) : "No messages yet";
+    row.querySelector(".last").textContent = last;
     row.querySelector("time").textContent = briefly(lastMessage?.createdAt);
     showCount(row.querySelector(".badge"), unreadCount);
     row.querySelector(".for-readers").textContent = unreadCount ? " unread" : "";
@@ -163,14 +183,15 @@ export class Chat {
   }
 
   #showUnread() {
-    const count = [...this.#conversations.values()].reduce((sum, { unreadCount }) => sum + unreadCount, 0);
-    showCount($("chat-badge"), count);
-    $("chat-unread").textContent = count ? " unread" : "";
+    const all = [...this.#conversations.values()];
+    const sum = all.reduce((sum, { unreadCount }) => sum + unreadCount, 0);
+    showCount($("chat-badge"), sum);
+    $("chat-unread").textContent = sum ? " unread" : "";
   }
 
-  /** The view is on the screen, with that conversation open, or none. */
+  /** Shows the view with conversation `id` open, or with none. */
   show(id) {
-    // Nobody tells that one was added to a conversation.
+    // No event says that one was added to a conversation, so the list is read again.
     if (!this.#isShown) this.#read();
     this.#isShown = true;
     if (id !== (this.#thread?.id ?? null)) this.#open(id);
@@ -185,12 +206,12 @@ export class Chat {
     this.#shut();
     if (id !== null) {
       const known = this.#conversations.get(id) ?? { id };
-      this.#thread = new Thread(this.#stay, this.#link, this.#outbox, known, {
+      this.#thread = new Thread(this.#scope, this.#channel, this.#queue, known, {
         isWatched: () => this.#isShown && !document.hidden,
         onRead: (unreadCount) => this.#setUnread(id, unreadCount),
       });
       $("message-input").value = this.#drafts.get(id) ?? "";
-      if (this.#link.isLive) this.#thread.ready();
+      if (this.#channel.isLive) this.#thread.ready();
       else this.#thread.refresh();
     }
     this.#showOpen();
@@ -214,7 +235,8 @@ export class Chat {
     if (!content || !this.#thread) return;
     $("message-input").value = "";
     this.#thread.write(content);
-    if (!this.#link.isLive && !this.#link.isPolling) announce("Not connected. The message goes out later.");
+    const isOffline = !this.#channel.isLive && !this.#channel.isPolling;
+    if (isOffline) announce("Not connected. The message is sent later.");
     $("message-input").focus();
   }
 }

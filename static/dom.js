@@ -1,54 +1,67 @@
-// The page's elements, and the ways in which every part writes to them.
+// Access to the page's elements, and the formats that every part uses.
 
 export const $ = (id) => document.getElementById(id);
 
-// Whatever imports this waits for it: no part has to ask whether there are rows yet.
+// Importing modules wait for this file, so the templates are always loaded when they run.
 const rows = new DOMParser().parseFromString(await (await fetch("/rows.html")).text(), "text/html");
-export const cloneTemplate = (id) => document.importNode(rows.getElementById(id).content.firstElementChild, true);
+export const cloneTemplate = (id) =>
+  document.importNode(rows.getElementById(id).content.firstElementChild, true);
 
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const minutes = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
-const calendar = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+const calendar = new Intl.DateTimeFormat(undefined, {
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+});
 const names = new Intl.ListFormat("en", { type: "conjunction" });
 
-/** The time of day, to the second. */
+/** The time of day with seconds. */
 export const timeOfDay = (when) => clock.format(when);
-/** Day and time, to the minute; nothing for no time. */
+/** Day and time to the minute; empty for a missing time. */
 export const dayAndTime = (text) => (text ? calendar.format(new Date(text)) : "");
-/** As short as it can be told: the time of today, or the day and time of another day. */
+/** The time alone for today, day and time for other days. */
 export function briefly(text) {
   const when = new Date(text ?? NaN);
   if (isNaN(when)) return "";
-  return when.toDateString() === new Date().toDateString() ? minutes.format(when) : calendar.format(when);
+  const isToday = when.toDateString() === new Date().toDateString();
+  return isToday ? minutes.format(when) : calendar.format(when);
 }
 /** "Alice, Bob, and Carol" */
 export const listOf = (words) => names.format(words);
+/** (1, "piece") → "1 piece", (3, "piece") → "3 pieces" */
+export const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
-/** Shows `text` in an element that is hidden while it has nothing to say. */
-export function say(element, text) {
+/** Shows `text` in an element that is hidden while the text is empty. */
+export function showText(element, text) {
   element.textContent = text ?? "";
   element.hidden = !text;
 }
 
-/** Tells it to people who listen to the page instead of looking at it. */
+/** Speaks `text` to people who use a screen reader. */
 export const announce = (text) => ($("announce").textContent = text);
 
-/** A count that is not there while there is nothing to count. */
-export function showCount(element, count) {
-  say(element, count > 99 ? "99+" : count > 0 ? String(count) : null);
+/** Shows a count, or nothing for zero. */
+export function showCount(element, number) {
+  showText(element, number > 99 ? "99+" : number > 0 ? String(number) : null);
 }
 
-/** Lets the animation of "this has just changed" start, also when it is still running. */
+/** Starts the animation for "this has just changed", also while it is still running. */
 export function glow(element) {
   element.classList.remove("changed");
   void element.offsetWidth;
   element.classList.add("changed");
 }
 
-/** Puts `elements` into `list` in this order, moves only what stands elsewhere, and keeps the focus. */
+/** Brings `elements` into this order in `list`, moves only those out of place, keeps the focus. */
 export function arrange(list, elements) {
   const focused = document.activeElement;
-  elements.forEach((element, at) => list.children[at] === element || list.insertBefore(element, list.children[at] ?? null));
+  elements.forEach((element, at) => {
+    if (list.children[at] !== element) list.insertBefore(element, list.children[at] ?? null);
+  });
   while (list.children.length > elements.length) list.lastElementChild.remove();
-  if (focused !== document.activeElement && list.contains(focused)) focused.focus({ preventScroll: true });
+  if (focused !== document.activeElement && list.contains(focused)) {
+    focused.focus({ preventScroll: true });
+  }
 }

@@ -1,44 +1,50 @@
-// The frames panel: what the sockets carry, both ways, and a box to send any event.
+// The frames in the drawer: everything that the sockets carry, and a form to send any event.
 
-import { $, cloneTemplate, say, timeOfDay } from "./dom.js";
+import { $, cloneTemplate, showText, timeOfDay } from "./dom.js";
 
 const FRAMES_KEPT = 200;
 
-/** A token is nobody's business, not even on one's own screen. */
-const withoutSecrets = (key, value) => (/^(access)?token$|^authentication$/i.test(key) ? "…" : value);
+/** A token must not be seen, not even on its owner's screen. */
+const withoutSecrets = (key, value) =>
+  /^(access)?token$|^authentication$/i.test(key) ? "…" : value;
 
 export class Frames {
-  #stay;
-  #links = new Map();
+  #scope;
+  #channels = new Map();
 
-  constructor(stay) {
-    this.#stay = stay;
+  constructor(scope) {
+    this.#scope = scope;
     $("frames").replaceChildren();
     $("send-namespace").replaceChildren();
-    say($("send-error"), null);
-    stay.listen($("send-form"), "submit", (event) => {
+    showText($("send-error"), null);
+    scope.listen($("send-form"), "submit", (event) => {
       event.preventDefault();
       this.#send();
     });
-    for (const id of ["send-event", "send-data"]) stay.listen($(id), "input", () => this.#fault(null));
+    for (const id of ["send-event", "send-data"]) {
+      scope.listen($(id), "input", () => this.#showFault(null));
+    }
   }
 
-  /** Where there is more than one to choose from, the box asks which. */
-  offer(link) {
-    this.#links.set(link.namespace, link);
-    $("send-namespace").add(new Option(link.namespace));
-    $("send-namespace-line").hidden = this.#links.size < 2;
+  /** Offers the channel in the form, which asks for a namespace only when there are several. */
+  offer(channel) {
+    this.#channels.set(channel.namespace, channel);
+    $("send-namespace").add(new Option(channel.namespace));
+    $("send-namespace-field").hidden = this.#channels.size < 2;
   }
 
-  show(namespace, way, { event, data, id, ack }) {
+  show(namespace, direction, { event, data, id, ack }) {
     const row = cloneTemplate("frame-row");
-    // What comes every two seconds would bury the rest: the latest stands for all.
-    if (event === "server:stats") $("frames").querySelector('[data-event="server:stats"]')?.remove();
+    // Statistics come every two seconds and would bury the rest, so only the latest is kept.
+    if (event === "server:stats") {
+      $("frames").querySelector('[data-event="server:stats"]')?.remove();
+    }
     row.dataset.event = event ?? "ack";
-    row.dataset.way = way;
-    row.querySelector(".way").textContent = way === "in" ? "←" : "→";
+    row.dataset.direction = direction;
+    row.querySelector(".direction").textContent = direction === "in" ? "←" : "→";
     row.querySelector("b").textContent = event ?? "ack";
-    const notes = [this.#links.size > 1 && namespace, (id ?? ack) !== undefined && `#${id ?? ack}`];
+    const number = id ?? ack;
+    const notes = [this.#channels.size > 1 && namespace, number !== undefined && `#${number}`];
     row.querySelector(".note").textContent = notes.filter(Boolean).join(" ");
     row.querySelector("time").textContent = timeOfDay(new Date());
     row.querySelector("code").textContent = JSON.stringify(data ?? null, withoutSecrets, 1);
@@ -49,25 +55,26 @@ export class Frames {
   #send() {
     const event = $("send-event").value.trim();
     const text = $("send-data").value.trim();
-    if (!event) return this.#fault("The event has no name.", "send-event");
+    if (!event) return this.#showFault("The event has no name.", "send-event");
     let data;
     try {
       data = text ? JSON.parse(text) : undefined;
     } catch (error) {
-      return this.#fault(`The data is not JSON: ${error.message}`, "send-data");
+      return this.#showFault(`The data is not JSON: ${error.message}`, "send-data");
     }
     try {
-      this.#links.get($("send-namespace").value).send(event, data, { ack: $("send-ack").checked });
-      this.#fault(null);
+      const channel = this.#channels.get($("send-namespace").value);
+      channel.send(event, data, { ack: $("send-ack").checked });
+      this.#showFault(null);
     } catch (error) {
-      this.#fault(error.message);
+      this.#showFault(error.message);
     }
   }
 
-  /** Tells it at the box, and marks the field that it is about. */
-  #fault(words, at) {
-    for (const id of ["send-event", "send-data"]) $(id).ariaInvalid = String(id === at);
-    say($("send-error"), words);
-    if (at) $(at).focus();
+  /** Shows a fault at the form and marks the field that has it. */
+  #showFault(words, field) {
+    for (const id of ["send-event", "send-data"]) $(id).ariaInvalid = String(id === field);
+    showText($("send-error"), words);
+    if (field) $(field).focus();
   }
 }

@@ -1,33 +1,33 @@
-// The list of messages of the open conversation: in the order of seq, each once, then what is still on its way.
+// The messages of the open conversation, in the order of seq, followed by those still pending.
 
-import { $, briefly, cloneTemplate, glow, listOf, say } from "./dom.js";
+import { $, briefly, cloneTemplate, glow, listOf, showText } from "./dom.js";
 
-/** Within so many pixels of the end counts as being there. */
+/** Pixels from the end of the list within which the reader counts as being at its end. */
 const NEAR_END = 48;
 const MOST_KEPT = 500;
 
 export class MessageList {
   #me;
   #nameOf;
-  #onLetter;
+  #onPending;
   #messages = new Map();
   #rows = new Map();
-  #letters = new Map();
+  #pendingRows = new Map();
   #newest = 0;
   #isAtEnd = true;
 
-  /** `onLetter(letter, "retry" | "discard")`, `onEnd()` when the reader has come to the end of the list. */
-  constructor(stay, { nameOf, onLetter, onEnd }) {
-    this.#me = stay.user.id;
+  /** `onPending(message, "retry" | "discard")`; `onEnd()` when the reader reaches the end. */
+  constructor(scope, { nameOf, onPending, onEnd }) {
+    this.#me = scope.user.id;
     this.#nameOf = nameOf;
-    this.#onLetter = onLetter;
+    this.#onPending = onPending;
     $("messages").replaceChildren();
     $("to-end").hidden = true;
-    stay.listen($("to-end"), "click", () => {
+    scope.listen($("to-end"), "click", () => {
       this.toEnd();
       onEnd();
     });
-    stay.listen($("messages-scroll"), "scroll", () => {
+    scope.listen($("messages-scroll"), "scroll", () => {
       const { scrollHeight, scrollTop, clientHeight } = $("messages-scroll");
       const wasAtEnd = this.#isAtEnd;
       this.#isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
@@ -44,14 +44,15 @@ export class MessageList {
     return this.#messages.size;
   }
 
-  /** The highest seq, 0 while there is none. */
+  /** The highest seq, or 0 for an empty list. */
   get newest() {
     return this.#newest;
   }
 
-  /** The newest that `is` holds for. */
+  /** The newest message for which `is` returns true. */
   newestThat(is) {
-    return [...this.#messages.values()].filter(is).reduce((newest, one) => (newest && newest.seq > one.seq ? newest : one), undefined);
+    const found = [...this.#messages.values()].filter(is);
+    return found.reduce((newest, one) => (newest?.seq > one.seq ? newest : one), undefined);
   }
 
   has(seq) {
@@ -64,7 +65,7 @@ export class MessageList {
     this.#isAtEnd = true;
   }
 
-  /** Takes messages in any order. What is new at the end is scrolled to if the reader was there; else a button offers it. */
+  /** Adds messages in any order. A reader at the end follows new ones; others get a button. */
   put(messages) {
     const known = this.#newest;
     for (const message of messages) if (!this.has(message.seq)) this.#add(message);
@@ -72,28 +73,29 @@ export class MessageList {
     else if (known && this.#newest > known) $("to-end").hidden = false;
   }
 
-  /** Takes earlier messages: what the reader looks at stays in its place. */
+  /** Adds earlier messages and keeps the visible ones in their place. */
   putEarlier(messages) {
-    const fromEnd = $("messages-scroll").scrollHeight - $("messages-scroll").scrollTop;
+    const scroll = $("messages-scroll");
+    const fromEnd = scroll.scrollHeight - scroll.scrollTop;
     for (const message of messages) if (!this.has(message.seq)) this.#add(message);
-    $("messages-scroll").scrollTop = $("messages-scroll").scrollHeight - fromEnd;
+    scroll.scrollTop = scroll.scrollHeight - fromEnd;
   }
 
-  /** Forgets whatever lies below the highest gap; whether there was one. */
+  /** Drops all messages below the highest gap. Returns true if there was one. */
   dropBelowGap() {
     let lowest = this.#newest;
     while (this.has(lowest - 1)) lowest -= 1;
     return this.#dropBelow(lowest);
   }
 
-  /** Keeps a page that stays open for days small; gives the earliest message that is left, if there was too much of them. */
+  /** Keeps a page small that stays open for days. Returns the earliest message left, if trimmed. */
   trim() {
     const lowest = this.#newest - MOST_KEPT + 1;
-    // Whoever reads what lies above does not lose it.
+    // A reader further up keeps what they read.
     return this.#isAtEnd && this.#dropBelow(lowest) ? this.#messages.get(lowest) : undefined;
   }
 
-  /** Whether there was something to drop. */
+  /** Returns true if messages were dropped. */
   #dropBelow(lowest) {
     const below = [...this.#messages.keys()].filter((seq) => seq < lowest);
     for (const seq of below) {
@@ -104,9 +106,11 @@ export class MessageList {
     return below.length > 0;
   }
 
-  /** Once the members are known, those who stand there as a number get their names. */
+  /** Shows the senders' names again, once the members are known. */
   nameSenders() {
-    for (const [seq, row] of this.#rows) row.querySelector(".sender").textContent = this.#nameOf(this.#messages.get(seq).senderId);
+    for (const [seq, row] of this.#rows) {
+      row.querySelector(".sender").textContent = this.#nameOf(this.#messages.get(seq).senderId);
+    }
   }
 
   #add(message) {
@@ -122,51 +126,58 @@ export class MessageList {
     this.#messages.set(seq, message);
     this.#rows.set(seq, row);
     this.#newest = Math.max(seq, this.#newest);
-    // Nearly always the last one: look from the end.
-    let after = $("messages").lastElementChild;
-    while (after && (after.dataset.state !== "sent" || Number(after.dataset.seq) > seq)) after = after.previousElementSibling;
-    if (after) after.after(row);
+    // Most messages are the newest, so the search for the place starts at the end.
+    const isBelow = ({ dataset }) => dataset.state !== "sent" || Number(dataset.seq) > seq;
+    let above = $("messages").lastElementChild;
+    while (above && isBelow(above)) above = above.previousElementSibling;
+    if (above) above.after(row);
     else $("messages").prepend(row);
     for (const one of [row, row.nextElementSibling]) this.#group(one);
   }
 
-  /** A row that goes on where the one above left off does not name the sender again. */
+  /** A row from the same sender as the row above does not show the name again. */
   #group(row) {
-    if (row) row.dataset.goesOn = row.previousElementSibling?.dataset.sender === row.dataset.sender;
+    if (!row) return;
+    row.dataset.goesOn = row.previousElementSibling?.dataset.sender === row.dataset.sender;
   }
 
-  /** Marks the newest message of one's own that others have seen; `readers` gives those who have seen the message with that id. */
+  /** Marks the user's newest message that others have read; `readers(id)` returns their ids. */
   showSeen(readers) {
-    for (const old of $("messages").querySelectorAll(".seen:not([hidden])")) say(old, null);
-    const seen = this.newestThat(({ id, senderId }) => senderId === this.#me && readers(id).length > 0);
-    if (seen) say(this.#rows.get(seen.seq).querySelector(".seen"), `Seen by ${listOf(readers(seen.id).map(this.#nameOf))}`);
-    if (seen && this.#isAtEnd) this.toEnd();
+    for (const old of $("messages").querySelectorAll(".seen:not([hidden])")) showText(old, null);
+    const isSeen = ({ id, senderId }) => senderId === this.#me && readers(id).length > 0;
+    const seen = this.newestThat(isSeen);
+    if (!seen) return;
+    const names = listOf(readers(seen.id).map(this.#nameOf));
+    showText(this.#rows.get(seen.seq).querySelector(".seen"), `Seen by ${names}`);
+    if (this.#isAtEnd) this.toEnd();
   }
 
-  /** Shows what is on its way, after all that has arrived. */
-  showLetters(letters) {
-    for (const [letter, row] of this.#letters) {
-      if (letters.includes(letter)) continue;
+  /** Shows the pending messages after all others. */
+  showPending(messages) {
+    for (const [message, row] of this.#pendingRows) {
+      if (messages.includes(message)) continue;
       row.remove();
-      this.#letters.delete(letter);
+      this.#pendingRows.delete(message);
     }
-    for (const letter of letters) {
-      const row = this.#letters.get(letter) ?? this.#addLetter(letter);
-      row.dataset.state = letter.fault ? "failed" : "pending";
-      say(row.querySelector(".fault"), letter.fault);
-      row.querySelector(".actions").hidden = !letter.fault;
+    for (const message of messages) {
+      const row = this.#pendingRows.get(message) ?? this.#addPending(message);
+      row.dataset.state = message.fault ? "failed" : "pending";
+      showText(row.querySelector(".fault"), message.fault);
+      row.querySelector(".actions").hidden = !message.fault;
     }
     if (this.#isAtEnd) this.toEnd();
   }
 
-  #addLetter(letter) {
+  #addPending(message) {
     const row = cloneTemplate("message-row");
     row.dataset.sender = this.#me;
     row.dataset.mine = true;
-    row.querySelector(".content").textContent = letter.content;
+    row.querySelector(".content").textContent = message.content;
     row.querySelector("time").textContent = "Sending…";
-    for (const button of row.querySelectorAll("button")) button.addEventListener("click", () => this.#onLetter(letter, button.dataset.do));
-    this.#letters.set(letter, row);
+    for (const button of row.querySelectorAll("button")) {
+      button.addEventListener("click", () => this.#onPending(message, button.dataset.do));
+    }
+    this.#pendingRows.set(message, row);
     $("messages").append(row);
     this.#group(row);
     glow(row);

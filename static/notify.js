@@ -1,37 +1,37 @@
-// Notifications to users, for admins: to one, to several, to a role, to all.
+// The form with which admins notify one user, several, a role, or everyone.
 
-import { $, say } from "./dom.js";
+import { $, count, showText } from "./dom.js";
 
-/** Above so many, the rest of the known customers is not listed. */
+/** At most this many known customers are listed. */
 const NAMES_SHOWN = 20;
 
 export class Notify {
-  #stay;
+  #scope;
   #orders;
 
-  constructor(stay, orders) {
-    this.#stay = stay;
+  constructor(scope, orders) {
+    this.#scope = scope;
     this.#orders = orders;
     $("notify-form").reset();
-    for (const id of ["notify-error", "notify-done"]) say($(id), null);
+    for (const id of ["notify-error", "notify-done"]) showText($(id), null);
     this.#showUsers();
-    stay.listen($("notify-who"), "change", () => this.#showUsers());
-    stay.listen($("notify-form"), "input", () => say($("notify-done"), null));
-    stay.listen($("notify-form"), "submit", (event) => {
+    scope.listen($("notify-who"), "change", () => this.#showUsers());
+    scope.listen($("notify-form"), "input", () => showText($("notify-done"), null));
+    scope.listen($("notify-form"), "submit", (event) => {
       event.preventDefault();
-      stay.submit($("notify-form"), $("notify-error"), () => this.#send());
+      scope.submit($("notify-form"), $("notify-error"), () => this.#send());
     });
   }
 
-  /** The view is on the screen. */
   show() {
     this.#showUsers();
   }
 
   #showUsers() {
-    $("notify-users-line").hidden = $("notify-who").value !== "users";
-    const known = [...this.#orders.customers()].slice(0, NAMES_SHOWN).map(([id, name]) => `${id} is ${name}`);
-    say($("notify-known"), known.length ? `Who has ordered: ${known.join(", ")}.` : null);
+    $("notify-users-field").hidden = $("notify-who").value !== "users";
+    const customers = [...this.#orders.customers()].slice(0, NAMES_SHOWN);
+    const known = customers.map(([id, name]) => `${id} is ${name}`).join(", ");
+    showText($("notify-known"), known && `Customers with orders: ${known}.`);
   }
 
   #receivers() {
@@ -41,16 +41,21 @@ export class Notify {
     const ids = $("notify-users").value.split(/[\s,]+/).filter(Boolean);
     if (!ids.length || !ids.every((id) => /^\d+$/.test(id))) {
       $("notify-users").focus();
-      throw new Error("Who? The ids are numbers, with commas between them.");
+      throw new Error("To whom? The ids are numbers, with commas between them.");
     }
     return ids.length === 1 ? { userId: Number(ids[0]) } : { userIds: ids.map(Number) };
   }
 
   async #send() {
-    say($("notify-done"), null);
-    const body = { ...this.#receivers(), type: $("notify-type").value, title: $("notify-subject").value.trim(), message: $("notify-message").value.trim() };
-    const { data } = await this.#stay.call("POST", "/notifications", { body });
-    say($("notify-done"), `Sent to ${data.count} ${data.count === 1 ? "user" : "users"}.`);
+    showText($("notify-done"), null);
+    const body = {
+      ...this.#receivers(),
+      type: $("notify-type").value,
+      title: $("notify-subject").value.trim(),
+      message: $("notify-message").value.trim(),
+    };
+    const { data } = await this.#scope.call("POST", "/notifications", { body });
+    showText($("notify-done"), `Sent to ${count(data.count, "user")}.`);
     for (const id of ["notify-subject", "notify-message"]) $(id).value = "";
     $("notify-subject").focus();
   }

@@ -1,44 +1,47 @@
-// The view of orders: the desk of an admin, or a customer's own.
+// The view of orders: the desk of an admin, or a customer's own orders.
 
 import { randomKey } from "./api.js";
-import { $, announce, say } from "./dom.js";
+import { $, announce, showText } from "./dom.js";
+import { inCurrency } from "./money.js";
 import { OrderList } from "./order-list.js";
-import { oneAtATime } from "./stay.js";
+import { oneAtATime } from "./scope.js";
 import { toast } from "./toasts.js";
 
 const PAGE_SIZE = 50;
 
 export class Orders {
-  #stay;
+  #scope;
   #list;
   #older;
   #wasRead = false;
   #isShown = false;
-  // The key stays until an answer comes: pressing again after a lost answer does not order twice.
+  // The key is kept until an answer comes: a repeat after a lost answer does not order twice.
   #key = randomKey();
 
-  constructor(stay) {
-    this.#stay = stay;
-    const asAdmin = stay.user.role === "admin";
-    this.#list = new OrderList(asAdmin ? { step: (id, to) => this.#step(id, to) } : { pay: (id, amount, key) => this.#pay(id, amount, key) });
+  constructor(scope) {
+    this.#scope = scope;
+    const isAdmin = scope.user.role === "admin";
+    const step = (id, to) => this.#step(id, to);
+    const pay = (id, amount, key) => this.#pay(id, amount, key);
+    this.#list = new OrderList(isAdmin ? { step } : { pay });
     $("order-by-total").open = false;
-    for (const id of ["total-error", "orders-error"]) say($(id), null);
+    for (const id of ["total-error", "orders-error"]) showText($(id), null);
     $("older").hidden = true;
-    stay.listen($("older"), "click", () => this.#readPage(this.#older, { isNewest: false }));
-    stay.listen($("total"), "input", () => (this.#key = randomKey()));
-    stay.listen($("order-form"), "submit", async (event) => {
+    scope.listen($("older"), "click", () => this.#readPage(this.#older, { isNewest: false }));
+    scope.listen($("total"), "input", () => (this.#key = randomKey()));
+    scope.listen($("order-form"), "submit", async (event) => {
       event.preventDefault();
-      await stay.submit($("order-form"), $("total-error"), () => this.#place());
+      await scope.submit($("order-form"), $("total-error"), () => this.#place());
       $("total").focus();
     });
   }
 
-  hear = {
+  handlers = {
     new_order: ({ orderId: id, customerId, total, createdAt }) => {
       this.#list.put({ id, customerId, total, createdAt, status: "pending" }, { fresh: true });
-      announce(`New order ${id}, ${total}`);
-      if (!this.#isShown) toast(`New order ${id}`, `${total} in all. It waits at the desk.`);
-      // The frame has neither the customer's name nor what was ordered.
+      announce(`New order ${id}, ${inCurrency(total)}`);
+      if (!this.#isShown) toast(`New order ${id}`, `${inCurrency(total)}, waiting at the desk.`);
+      // The event has neither the customer's name nor the items.
       this.refresh();
     },
     orderUpdate: ({ orderId: id, status, customerId, total, updatedAt }) => {
@@ -49,7 +52,7 @@ export class Orders {
     },
   };
 
-  /** What was sent while the line was down is not seen here: read what is true now. */
+  /** Reads the orders again: events sent while the socket was down may be lost. */
   ready() {
     this.refresh();
   }
@@ -64,51 +67,58 @@ export class Orders {
     this.#isShown = false;
   }
 
-  /** Customers that this page has heard of, [id, name]. */
+  /** The customers of all orders so far, as [id, name]. */
   customers() {
     return this.#list.customers();
   }
 
-  /** One's own new order, from the answer. */
+  /** Takes an order that this page has placed, from the answer. */
   placed(order) {
     this.#list.put(order, { fresh: true });
   }
 
+  #attempt(work) {
+    return this.#scope.attempt($("orders-error"), work);
+  }
+
   #readPage(path, { isNewest }) {
-    return this.#stay.attempt($("orders-error"), async () => {
-      const { data, next } = await this.#stay.call("GET", path);
+    return this.#attempt(async () => {
+      const { data, next } = await this.#scope.call("GET", path);
       const leavesNoGap = data.some(({ id }) => this.#list.has(id));
       for (const order of data) this.#list.put(order, { fresh: isNewest && this.#wasRead });
       this.#wasRead = true;
-      // Reading the newest page again takes "older" back to its end only when orders are missing below it.
+      // The newest page resets "older" to its own end only if orders are missing below it.
       if (!isNewest || !leavesNoGap) this.#older = next;
       $("older").hidden = !this.#older;
     });
   }
 
   #readOne(id) {
-    return this.#stay.attempt($("orders-error"), async () => this.#list.put((await this.#stay.call("GET", `/orders/${id}`)).data));
+    return this.#attempt(async () => {
+      this.#list.put((await this.#scope.call("GET", `/orders/${id}`)).data);
+    });
   }
 
   #step(id, to) {
-    return this.#stay.attempt($("orders-error"), async () => {
+    return this.#attempt(async () => {
       const { data } = await (to === "shipped"
-        ? this.#stay.call("PATCH", `/orders/${id}/ship`)
-        : this.#stay.call("PATCH", `/orders/${id}/status`, { body: { status: to } }));
+        ? this.#scope.call("PATCH", `/orders/${id}/ship`)
+        : this.#scope.call("PATCH", `/orders/${id}/status`, { body: { status: to } }));
       this.#list.put(data, { fresh: true });
     });
   }
 
-  /** Resolves to what is due after it. */
+  /** Resolves to the amount due after the payment. */
   async #pay(id, amount, key) {
     let due;
-    await this.#stay.attempt($("orders-error"), async () => {
+    await this.#attempt(async () => {
       try {
-        const { data } = await this.#stay.call("POST", `/orders/${id}/payments`, { body: { amount }, headers: { "Idempotency-Key": key } });
+        const request = { body: { amount }, headers: { "Idempotency-Key": key } };
+        const { data } = await this.#scope.call("POST", `/orders/${id}/payments`, request);
         due = data.due;
         this.#list.put({ id, status: data.orderStatus }, { fresh: true });
       } catch (error) {
-        // A part was paid elsewhere, and an order does not say how much: only this does.
+        // An order does not say how much of it was paid elsewhere; only this error does.
         due = / only (\d+\.\d\d) due$/.exec(error.message)?.[1];
         throw error;
       }
@@ -118,7 +128,8 @@ export class Orders {
 
   async #place() {
     const body = { total: $("total").value.trim() };
-    const { data } = await this.#stay.call("POST", "/orders", { body, headers: { "Idempotency-Key": this.#key } });
+    const headers = { "Idempotency-Key": this.#key };
+    const { data } = await this.#scope.call("POST", "/orders", { body, headers });
     this.placed(data);
     announce(`Order ${data.id} placed`);
     $("order-form").reset();

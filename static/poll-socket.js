@@ -1,8 +1,9 @@
-// For where no WebSocket gets through: a socket that carries the same frames by Engine.IO's long-polling, so that the line need not know.
-// What is said on it is Socket.IO (https://socket.io/docs/v4/engine-io-protocol/, …/socket-io-protocol/), as far as this page needs it.
+// Carries the frames of the plain protocol over Engine.IO's long-polling, with the interface of a
+// WebSocket. It speaks as much of Socket.IO as this page needs:
+// https://socket.io/docs/v4/engine-io-protocol/ and https://socket.io/docs/v4/socket-io-protocol/
 
 const SEPARATOR = "\x1e";
-/** Close codes for what refuses a CONNECT. */
+/** The close code of the plain protocol for each reason to refuse a CONNECT. */
 const REFUSALS = { unauthorized: 4401, forbidden: 4403, not_found: 4404, token_expired: 4401 };
 
 export class PollSocket {
@@ -15,11 +16,11 @@ export class PollSocket {
   #patience;
   #pid;
   #lastFault;
-  #waiting = [];
+  #queue = [];
   #isPosting = false;
   #end = new AbortController();
 
-  /** `resume` is {session, offset}, of one that is to go on, or empty. */
+  /** `resume` is {session, offset} of a session to resume, or empty. */
   constructor(namespace, resume) {
     this.#prefix = namespace === "/" ? "" : `${namespace},`;
     this.#resume = resume;
@@ -33,15 +34,17 @@ export class PollSocket {
       const { session: pid, offset } = this.#resume;
       return this.#post(`40${this.#prefix}${JSON.stringify({ ...data, pid, offset })}`);
     }
-    this.#post(`42${this.#prefix}${id ?? ""}${JSON.stringify(data === undefined ? [event] : [event, data])}`);
+    const content = JSON.stringify(data === undefined ? [event] : [event, data]);
+    this.#post(`42${this.#prefix}${id ?? ""}${content}`);
   }
 
-  /** With 1000 for good; without a code as a line that is lost, which a broken poll is to the server. */
+  /** Code 1000 ends the session; without a code it stays resumable, as after a lost network. */
   close(code) {
     this.onopen = this.onmessage = this.onclose = null;
     const end = () => this.#end.abort();
     if (code !== 1000 || !this.#patience || this.#end.signal.aborted) return end();
-    fetch(this.#address, { method: "POST", body: `41${this.#prefix}`, keepalive: true }).then(end, end);
+    const disconnect = { method: "POST", body: `41${this.#prefix}`, keepalive: true };
+    fetch(this.#address, disconnect).then(end, end);
   }
 
   async #run() {
@@ -51,29 +54,34 @@ export class PollSocket {
       this.#address += `&sid=${sid}`;
       this.#patience = pingInterval + pingTimeout;
       this.onopen?.();
-      while (!this.#end.signal.aborted) for (const packet of await this.#get()) this.#take(packet);
+      while (!this.#end.signal.aborted) {
+        for (const packet of await this.#get()) this.#take(packet);
+      }
     } catch {
       this.#lost(1006);
     }
   }
 
   async #get() {
-    // A server that is there says so once an interval.
-    const signal = this.#patience ? AbortSignal.any([this.#end.signal, AbortSignal.timeout(this.#patience)]) : this.#end.signal;
+    // The server pings once an interval, so a longer silence means that it is gone.
+    const signal = this.#patience
+      ? AbortSignal.any([this.#end.signal, AbortSignal.timeout(this.#patience)])
+      : this.#end.signal;
     const response = await fetch(this.#address, { signal, cache: "no-store" });
     if (!response.ok) throw new Error(response.statusText);
     return (await response.text()).split(SEPARATOR);
   }
 
-  /** In the order of saying, several at once while a request is under way. */
+  /** Sends packets in order, one request at a time; a request takes all that are queued. */
   async #post(packet) {
-    this.#waiting.push(packet);
+    this.#queue.push(packet);
     if (this.#isPosting) return;
     this.#isPosting = true;
     try {
-      while (this.#waiting.length > 0) {
-        const body = this.#waiting.splice(0).join(SEPARATOR);
-        const response = await fetch(this.#address, { method: "POST", body, signal: this.#end.signal });
+      while (this.#queue.length > 0) {
+        const body = this.#queue.splice(0).join(SEPARATOR);
+        const request = { method: "POST", body, signal: this.#end.signal };
+        const response = await fetch(this.#address, request);
         if (!response.ok) throw new Error(response.statusText);
       }
     } catch {
@@ -91,25 +99,26 @@ export class PollSocket {
     const content = rest ? JSON.parse(rest) : undefined;
     if (type === "0") this.#pid = content.pid;
     if (type === "1") this.#lost(REFUSALS[this.#lastFault] ?? 1000, this.#lastFault);
-    if (type === "2") this.#hear(content);
-    if (type === "3") this.#tell({ ack: Number(id), data: content[0] });
+    if (type === "2") this.#event(content);
+    if (type === "3") this.#deliver({ ack: Number(id), data: content[0] });
     if (type === "4") this.#refused(content);
   }
 
-  #hear([event, data, offset]) {
-    // By the plain protocol the session goes by the name that resumes it.
+  #event([event, data, offset]) {
+    // On the plain protocol the session's name is what resumes it; on Socket.IO that is the pid.
     if (event === "session" && this.#pid) data.session = this.#pid;
     if (event === "error") this.#lastFault = data?.event ? undefined : data?.code;
-    this.#tell({ event, data, ...(typeof offset === "string" && { offset }) });
+    this.#deliver({ event, data, ...(typeof offset === "string" && { offset }) });
   }
 
-  #tell(frame) {
+  #deliver(frame) {
     this.onmessage?.({ data: JSON.stringify(frame) });
   }
 
   #refused({ message, data }) {
-    const code = { Forbidden: 4403, "Invalid namespace": 4404 }[message] ?? REFUSALS[data?.code] ?? 1013;
-    this.#lost(code, data?.reason === "expired" ? "token_expired" : data?.code);
+    const byMessage = { Forbidden: 4403, "Invalid namespace": 4404 }[message];
+    const reason = data?.reason === "expired" ? "token_expired" : data?.code;
+    this.#lost(byMessage ?? REFUSALS[data?.code] ?? 1013, reason);
   }
 
   #lost(code, reason = "") {

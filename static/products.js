@@ -1,26 +1,30 @@
-// The products as this page knows them, for the shop and for the stock: read by REST, kept true by `productUpdated`.
+// The products, for the shop and for the stock: read by REST, kept current by `productUpdated`.
 
-import { oneAtATime } from "./stay.js";
+import { oneAtATime } from "./scope.js";
 
 const PAGE_SIZE = 100;
+const SHOWN_FIELDS = ["name", "description", "price", "stock", "lowStockThreshold"];
 
 export class Products {
-  #stay;
+  #scope;
   #known = new Map();
   #views = [];
-  /** Ids are never given twice: what was deleted stays so, whatever an older answer says. */
+  /** Ids of deleted products. Ids are never reused, so an older answer cannot bring one back. */
   #gone = new Set();
-  /** Heard of while the list is read, of which the answer may not know. */
+  /** Products with an event while the list is read, which may be older than the event. */
   #meanwhile = new Set();
   #older;
   #wasRead = false;
 
-  constructor(stay) {
-    this.#stay = stay;
-    stay.listen(document, "visibilitychange", () => document.hidden || this.refresh());
+  constructor(scope) {
+    this.#scope = scope;
+    scope.listen(document, "visibilitychange", () => document.hidden || this.refresh());
   }
 
-  /** A view has `place`, for words when reading fails; `put(product, {isNew, isFresh})`, `drop(id)`, and `showMore(isMore)`. */
+  /**
+   * Adds a view. A view has `place`, an element for errors; `put(product, {isNew, isFresh})`;
+   * `drop(id)`; and `showMore(isMore)`.
+   */
   watch(view) {
     this.#views.push(view);
   }
@@ -29,13 +33,13 @@ export class Products {
     return this.#known.get(id);
   }
 
-  hear = {
+  handlers = {
     productUpdated: ({ productId, action, product }) => {
       this.#meanwhile.add(productId);
       if (action === "deleted" || !product) this.drop(productId);
       else this.put(product, { isFresh: true });
     },
-    // What orders take from the stock, and what a cancelled one gives back, is told by their own events alone.
+    // Orders change the stock, and only their own events say so.
     new_order: () => this.refresh(),
     orderUpdate: ({ status }) => status === "cancelled" && this.refresh(),
   };
@@ -54,15 +58,16 @@ export class Products {
   }
 
   #attempt(work) {
-    return this.#stay.attempt(this.#views[0].place, work);
+    return this.#scope.attempt(this.#views[0].place, work);
   }
 
   async #readPage(path, { isNewest }) {
-    const { data, next } = await this.#stay.call("GET", path);
+    const { data, next } = await this.#scope.call("GET", path);
     const lowest = next ? data.at(-1).id : 0;
     const leavesGap = next && !data.some(({ id }) => this.#known.has(id));
     if (isNewest) {
-      const isMissing = (id) => id >= lowest && !this.#meanwhile.has(id) && !data.some((product) => product.id === id);
+      const isListed = (id) => data.some((product) => product.id === id);
+      const isMissing = (id) => id >= lowest && !this.#meanwhile.has(id) && !isListed(id);
       for (const id of [...this.#known.keys()].filter(isMissing)) this.drop(id);
     }
     for (const product of data) this.put(product, { isFresh: isNewest && this.#wasRead });
@@ -71,13 +76,14 @@ export class Products {
     for (const view of this.#views) view.showMore(Boolean(this.#older));
   }
 
-  /** Takes a report from REST or from a frame; one that is older than what is known changes nothing. */
+  /** Takes a product from an answer or an event, unless a newer state of it is known. */
   put(product, { isFresh = false } = {}) {
     const known = this.#known.get(product.id);
     if (this.#gone.has(product.id) || known?.updatedAt > product.updatedAt) return;
     this.#known.set(product.id, product);
-    const hasChanged = !known || ["name", "description", "price", "stock", "lowStockThreshold"].some((field) => known[field] !== product[field]);
-    for (const view of this.#views) view.put(product, { isNew: !known, isFresh: isFresh && hasChanged });
+    const hasChanged = !known || SHOWN_FIELDS.some((field) => known[field] !== product[field]);
+    const change = { isNew: !known, isFresh: isFresh && hasChanged };
+    for (const view of this.#views) view.put(product, change);
   }
 
   drop(id) {
@@ -87,13 +93,13 @@ export class Products {
   }
 }
 
-/** "low" at the threshold or below, "out" with nothing left, else "in". */
+/** "out" with nothing left, "low" at the threshold or below, else "in". */
 export function level({ stock, lowStockThreshold }) {
   if (stock <= 0) return "out";
   return stock <= lowStockThreshold ? "low" : "in";
 }
 
-/** The row of `id` into `list`, newest first. */
+/** Inserts the row of product `id` into `list`, newest first. */
 export function insertByNewest(list, row, id) {
   row.dataset.productId = id;
   const below = [...list.children].find((other) => Number(other.dataset.productId) < id);

@@ -1,51 +1,55 @@
-// The open project: its members and who is here, its status, and its stages as they are completed.
+// The open project: its members and their presence, its status, and its stages.
 
-import { $, announce, briefly, cloneTemplate, glow, say } from "./dom.js";
+import { $, announce, briefly, cloneTemplate, glow, showText } from "./dom.js";
 import { Room, showPeople } from "./room.js";
-import { oneAtATime } from "./stay.js";
+import { oneAtATime } from "./scope.js";
 
-/** What the status may be set to here; the server takes any short text. */
+/** The statuses that this page offers; the server accepts any short text. */
 const STATUSES = ["active", "on hold", "done"];
 
 export class Project {
-  #stay;
-  #link;
+  #scope;
+  #channel;
   #members = new Map();
   #stages = new Map();
   #rows = new Map();
 
-  constructor(stay, link, known) {
-    this.#stay = stay.branch();
-    this.#link = link;
+  constructor(scope, channel, known) {
+    this.#scope = scope.branch();
+    this.#channel = channel;
     this.id = known.id;
-    this.room = new Room(this.#stay, link, "project", this.id, () => this.#showPeople());
+    const onChange = () => this.#showPeople();
+    this.room = new Room(this.#scope, channel, "project", this.id, onChange);
     $("stages").replaceChildren();
     $("stage-form").reset();
-    for (const id of ["project-error", "stage-error"]) say($(id), null);
+    for (const id of ["project-error", "stage-error"]) showText($(id), null);
     this.#showDetails(known);
     this.#showPeople();
-    this.#stay.listen($("project-status"), "change", () => this.#attempt(() => this.#setStatus($("project-status").value)));
-    this.#stay.listen($("stage-form"), "submit", async (event) => {
+    this.#scope.listen($("project-status"), "change", ({ target }) =>
+      this.#attempt(() => this.#setStatus(target.value)),
+    );
+    this.#scope.listen($("stage-form"), "submit", async (event) => {
       event.preventDefault();
-      await this.#stay.submit($("stage-form"), $("stage-error"), () => this.#addStage());
+      await this.#scope.submit($("stage-form"), $("stage-error"), () => this.#addStage());
       $("stage-name").focus();
     });
-    this.#stay.listen($("start-chat"), "click", () => this.#attempt(() => this.#startChat()));
-    if (link.isLive) this.ready();
+    const startChat = () => this.#attempt(() => this.#startChat());
+    this.#scope.listen($("start-chat"), "click", startChat);
+    if (channel.isLive) this.ready();
     else this.refresh();
   }
 
-  /** In the room first: what changes while it is read is heard. */
+  /** Joins the room before reading, so that no change falls between the two. */
   async ready() {
     await this.#attempt(() => this.room.join());
-    if (!this.#stay.isOver) await this.refresh();
+    if (!this.#scope.isOver) await this.refresh();
   }
 
   refresh = oneAtATime(() =>
     this.#attempt(async () => {
       const [{ data }] = await Promise.all([
-        this.#stay.call("GET", `/projects/${this.id}`),
-        this.#link.isPolling && !this.#link.isLive && this.room.look(),
+        this.#scope.call("GET", `/projects/${this.id}`),
+        this.#channel.isPolling && !this.#channel.isLive && this.room.look(),
       ]);
       this.#members = new Map(data.members.map((member) => [member.userId, member]));
       this.#showDetails(data);
@@ -55,7 +59,7 @@ export class Project {
   );
 
   #attempt(work) {
-    return this.#stay.attempt($("project-error"), work);
+    return this.#scope.attempt($("project-error"), work);
   }
 
   update({ type, data }) {
@@ -67,23 +71,26 @@ export class Project {
     if (type === "status_change") announce(`The project is now ${data.status}`);
   }
 
-  /** Shows what `details` has of name, description and status. */
+  /** Shows those of name, description and status that the argument has. */
   #showDetails({ id, name, description, status }) {
-    if (name !== undefined || id !== undefined) $("project-name").textContent = name ?? `Project ${id}`;
-    if (description !== undefined || id !== undefined) say($("project-description"), description);
+    const isWhole = id !== undefined;
+    if (name !== undefined || isWhole) $("project-name").textContent = name ?? `Project ${id}`;
+    if (description !== undefined || isWhole) showText($("project-description"), description);
     if (status !== undefined) {
       const values = [...new Set([...STATUSES, status])];
-      $("project-status").replaceChildren(...values.map((value) => new Option(value, value, false, value === status)));
+      const options = values.map((value) => new Option(value, value, false, value === status));
+      $("project-status").replaceChildren(...options);
       $("project-status").dataset.status = status;
     }
     $("project-status").disabled = $("project-status").options.length === 0;
   }
 
   #showPeople() {
-    showPeople("project-people", this.#members.values(), this.room, this.#stay.user.id);
+    const me = this.#scope.user.id;
+    showPeople("project-people", this.#members.values(), this.room, me);
   }
 
-  /** Takes a report on a stage; a completed one stays so. Oldest first. */
+  /** Takes a stage from an answer or an event. A completed stage stays completed. */
   putStage(stage, { fresh = true } = {}) {
     const known = this.#stages.get(stage.id);
     if (known?.completedAt && !stage.completedAt) return;
@@ -92,8 +99,9 @@ export class Project {
     const isDone = Boolean(stage.completedAt);
     row.dataset.done = isDone;
     row.querySelector(".name").textContent = stage.name;
-    const who = this.#members.get(stage.completedBy)?.name;
-    row.querySelector(".meta").textContent = isDone ? `Completed${who ? ` by ${who}` : ""}, ${briefly(stage.completedAt)}` : "Open";
+    const name = this.#members.get(stage.completedBy)?.name;
+    const completed = `Completed${name ? ` by ${name}` : ""}, ${briefly(stage.completedAt)}`;
+    row.querySelector(".meta").textContent = isDone ? completed : "Open";
     const button = row.querySelector("button");
     if (isDone && document.activeElement === button) this.#focusBelow(row);
     button.hidden = isDone;
@@ -104,21 +112,25 @@ export class Project {
     announce(isDone ? `Stage ${stage.name} is completed` : `Stage ${stage.name} was added`);
   }
 
+  /** Inserts a row, oldest first. */
   #addStageRow(id) {
     const row = cloneTemplate("stage-row");
     row.dataset.stageId = id;
-    row.querySelector("button").addEventListener("click", () => this.#attempt(() => this.#complete(row, id)));
+    const complete = () => this.#attempt(() => this.#complete(row, id));
+    row.querySelector("button").addEventListener("click", complete);
     this.#rows.set(id, row);
-    const above = [...$("stages").children].findLast((other) => Number(other.dataset.stageId) < id);
+    const rows = [...$("stages").children];
+    const above = rows.findLast((other) => Number(other.dataset.stageId) < id);
     if (above) above.after(row);
     else $("stages").prepend(row);
     return row;
   }
 
-  /** Whoever works the stages by keyboard goes on with the next open one. */
+  /** Moves the keyboard's focus to the next open stage. */
   #focusBelow(row) {
     const rows = [...$("stages").children];
-    const next = rows.slice(rows.indexOf(row) + 1).concat(rows).find((other) => other !== row && other.dataset.done === "false");
+    const inOrder = rows.slice(rows.indexOf(row) + 1).concat(rows);
+    const next = inOrder.find((other) => other !== row && other.dataset.done === "false");
     (next?.querySelector("button") ?? $("project-name")).focus();
   }
 
@@ -126,45 +138,48 @@ export class Project {
     const stages = [...this.#stages.values()];
     $("progress").max = Math.max(1, stages.length);
     $("progress").value = stages.filter(({ completedAt }) => completedAt).length;
-    $("progress-words").textContent = `${$("progress").value} of ${stages.length} stages completed`;
+    const words = `${$("progress").value} of ${stages.length} stages completed`;
+    $("progress-words").textContent = words;
   }
 
   async #complete(row, id) {
     if (row.ariaBusy === "true") return;
     row.ariaBusy = "true";
     try {
-      this.putStage((await this.#stay.call("POST", `/projects/${this.id}/stages/${id}/complete`)).data);
+      const path = `/projects/${this.id}/stages/${id}/complete`;
+      this.putStage((await this.#scope.call("POST", path)).data);
     } finally {
       row.ariaBusy = "false";
     }
   }
 
   async #addStage() {
-    const { data } = await this.#stay.call("POST", `/projects/${this.id}/stages`, { body: { name: $("stage-name").value.trim() } });
+    const body = { name: $("stage-name").value.trim() };
+    const { data } = await this.#scope.call("POST", `/projects/${this.id}/stages`, { body });
     $("stage-form").reset();
     this.putStage(data);
   }
 
   async #setStatus(status) {
     try {
-      await this.#stay.call("PATCH", `/projects/${this.id}`, { body: { status } });
+      await this.#scope.call("PATCH", `/projects/${this.id}`, { body: { status } });
       $("project-status").dataset.status = status;
     } catch (error) {
-      // The box shows what is, not what was wished for.
+      // The field shows the current status, not the refused one.
       $("project-status").value = $("project-status").dataset.status;
       throw error;
     }
   }
 
-  /** A conversation of all the project's members. */
+  /** Starts a conversation of all the project's members and opens it. */
   async #startChat() {
     const body = { title: $("project-name").textContent, projectId: this.id };
-    const { data } = await this.#stay.call("POST", "/conversations", { body });
+    const { data } = await this.#scope.call("POST", "/conversations", { body });
     location.hash = `chat/${data.id}`;
   }
 
   close() {
     this.room.leave();
-    this.#stay.end();
+    this.#scope.end();
   }
 }

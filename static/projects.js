@@ -1,41 +1,46 @@
-// The view of projects: the user's own, and the chosen one beside them.
+// The view of projects: the list of the user's projects, and the open one.
 
-import { $, arrange, cloneTemplate, say } from "./dom.js";
+import { $, arrange, cloneTemplate, showText } from "./dom.js";
 import { Project } from "./project.js";
 import { Room } from "./room.js";
-import { oneAtATime } from "./stay.js";
+import { oneAtATime } from "./scope.js";
 
 const PAGE_SIZE = 100;
 
 export class Projects {
-  #stay;
-  #link;
+  #scope;
+  #channel;
   #projects = new Map();
   #rows = new Map();
   #open = null;
   #isShown = false;
 
-  constructor(stay, link) {
-    this.#stay = stay;
-    this.#link = link;
+  constructor(scope, channel) {
+    this.#scope = scope;
+    this.#channel = channel;
     $("project-list").replaceChildren();
-    for (const id of ["projects-error", "project-error", "new-project-error", "stage-error"]) say($(id), null);
+    const errors = ["projects-error", "project-error", "new-project-error", "stage-error"];
+    for (const id of errors) showText($(id), null);
     this.#showOpen();
-    stay.listen($("new-project"), "submit", (event) => {
+    scope.listen($("new-project"), "submit", (event) => {
       event.preventDefault();
-      stay.submit($("new-project"), $("new-project-error"), () => this.#create());
+      scope.submit($("new-project"), $("new-project-error"), () => this.#create());
     });
   }
 
-  hear = {
+  handlers = {
     "project:update": (update) => {
       const project = this.#projects.get(update.projectId);
-      if (project && update.type === "status_change") this.#put({ ...project, status: update.data.status });
+      if (project && update.type === "status_change") {
+        this.#put({ ...project, status: update.data.status });
+      }
       if (project && update.type === "details_change") this.#put({ ...project, ...update.data });
       if (this.#open?.id === update.projectId) this.#open.update(update);
     },
-    "stage:completed": ({ projectId, stage }) => this.#open?.id === projectId && this.#open.putStage(stage),
-    ...Room.hear(() => this.#open?.room),
+    "stage:completed": ({ projectId, stage }) => {
+      if (this.#open?.id === projectId) this.#open.putStage(stage);
+    },
+    ...Room.handlers(() => this.#open?.room),
   };
 
   ready() {
@@ -49,8 +54,8 @@ export class Projects {
   }
 
   #read = oneAtATime(() =>
-    this.#stay.attempt($("projects-error"), async () => {
-      const { data } = await this.#stay.call("GET", `/projects?limit=${PAGE_SIZE}`);
+    this.#scope.attempt($("projects-error"), async () => {
+      const { data } = await this.#scope.call("GET", `/projects?limit=${PAGE_SIZE}`);
       this.#projects = new Map(data.map((project) => [project.id, project]));
       this.#show();
     }),
@@ -79,20 +84,22 @@ export class Projects {
   }
 
   async #create() {
-    const { data } = await this.#stay.call("POST", "/projects", { body: { name: $("new-project-name").value.trim() } });
+    const body = { name: $("new-project-name").value.trim() };
+    const { data } = await this.#scope.call("POST", "/projects", { body });
     $("new-project").reset();
     this.#put(data);
     location.hash = `projects/${data.id}`;
   }
 
-  /** The view is on the screen, with that project open, or none. */
+  /** Shows the view with project `id` open, or with none. */
   show(id) {
-    // Nobody tells that one was added to a project.
+    // No event says that one was added to a project, so the list is read again.
     if (!this.#isShown) this.#read();
     this.#isShown = true;
     if (id === (this.#open?.id ?? null)) return;
     this.#open?.close();
-    this.#open = id === null ? null : new Project(this.#stay, this.#link, this.#projects.get(id) ?? { id });
+    const known = this.#projects.get(id) ?? { id };
+    this.#open = id === null ? null : new Project(this.#scope, this.#channel, known);
     this.#showOpen();
     this.#show();
   }

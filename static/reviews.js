@@ -1,6 +1,6 @@
-// The reviews of one product: read when they are opened, and one's own to write.
+// The reviews of one product, read when they are opened, and the form for the user's own.
 
-import { announce, briefly, cloneTemplate, glow, say } from "./dom.js";
+import { announce, briefly, cloneTemplate, glow, showText } from "./dom.js";
 
 const PAGE_SIZE = 10;
 const MOST_STARS = 5;
@@ -8,23 +8,24 @@ const MOST_STARS = 5;
 const inWords = (stars) => `${stars} of ${MOST_STARS} stars`;
 
 export class Reviews {
-  #stay;
+  #scope;
   #place;
   #productId;
   #older = null;
 
   /** `place` is the `details` element. */
-  constructor(stay, place, productId) {
-    this.#stay = stay;
+  constructor(scope, place, productId) {
+    this.#scope = scope;
     this.#place = place;
     this.#productId = productId;
     this.#addStars();
     const form = this.#find(".review-form");
-    stay.listen(place, "toggle", () => place.open && this.#attempt(() => this.#read()));
-    stay.listen(this.#find(".more"), "click", () => this.#attempt(() => this.#readPage(this.#older)));
-    stay.listen(form, "submit", (event) => {
+    scope.listen(place, "toggle", () => place.open && this.#attempt(() => this.#read()));
+    const readMore = () => this.#attempt(() => this.#readPage(this.#older));
+    scope.listen(this.#find(".more"), "click", readMore);
+    scope.listen(form, "submit", (event) => {
       event.preventDefault();
-      stay.submit(form, form.querySelector(".error"), () => this.#write(form));
+      scope.submit(form, form.querySelector(".error"), () => this.#write(form));
     });
   }
 
@@ -33,7 +34,7 @@ export class Reviews {
   }
 
   #attempt(work) {
-    return this.#stay.attempt(this.#find(".error"), work);
+    return this.#scope.attempt(this.#find(".error"), work);
   }
 
   #addStars() {
@@ -54,7 +55,7 @@ export class Reviews {
   }
 
   async #readPage(path) {
-    const { data, next } = await this.#stay.call("GET", path);
+    const { data, next } = await this.#scope.call("GET", path);
     this.#find(".review-list").append(...data.map((review) => this.#row(review)));
     this.#older = next ?? null;
     this.#find(".more").hidden = !this.#older;
@@ -65,19 +66,24 @@ export class Reviews {
     const row = cloneTemplate("review-row");
     row.dataset.reviewId = id;
     row.dataset.rating = rating;
-    row.querySelector(".given").textContent = "★".repeat(rating) + "☆".repeat(MOST_STARS - rating);
+    const stars = "★".repeat(rating) + "☆".repeat(MOST_STARS - rating);
+    row.querySelector(".given").textContent = stars;
     row.querySelector(".for-readers").textContent = inWords(rating);
-    row.querySelector("b").textContent = userId === this.#stay.user.id ? "You" : (userName ?? `User ${userId}`);
+    const name = userName ?? `User ${userId}`;
+    row.querySelector("b").textContent = userId === this.#scope.user.id ? "You" : name;
     row.querySelector("time").textContent = briefly(createdAt);
-    say(row.querySelector(".text"), comment);
+    showText(row.querySelector(".text"), comment);
     return row;
   }
 
-  /** Of those that are shown: with more to come it would be no mean. */
+  /** Shows the mean of all reviews; with some not read yet there is none. */
   #showMean() {
-    const ratings = [...this.#find(".review-list").children].map((row) => Number(row.dataset.rating));
+    const rows = [...this.#find(".review-list").children];
+    const ratings = rows.map(({ dataset }) => Number(dataset.rating));
     const mean = ratings.reduce((sum, rating) => sum + rating, 0) / ratings.length;
-    this.#find("summary .hint").textContent = ratings.length > 0 && !this.#older ? ` ★ ${mean.toFixed(1)} (${ratings.length})` : "";
+    const isComplete = ratings.length > 0 && !this.#older;
+    const words = isComplete ? ` ★ ${mean.toFixed(1)} (${ratings.length})` : "";
+    this.#find("summary .hint").textContent = words;
   }
 
   async #write(form) {
@@ -87,8 +93,10 @@ export class Reviews {
       throw new Error("How many stars?");
     }
     const comment = form.querySelector("textarea").value.trim();
-    const { data } = await this.#stay.call("POST", `/products/${this.#productId}/reviews`, { body: { rating, ...(comment && { comment }) } });
-    // Written again, it is the same one.
+    const body = { rating, ...(comment && { comment }) };
+    const path = `/products/${this.#productId}/reviews`;
+    const { data } = await this.#scope.call("POST", path, { body });
+    // A user has one review of a product; writing again changes it.
     this.#find(`[data-review-id="${data.id}"]`)?.remove();
     const row = this.#row(data);
     this.#find(".review-list").prepend(row);

@@ -1,20 +1,20 @@
-// A room of the server that this page is in: joined again after each reconnect. Knows who else is there, and shows it among the members.
+// A room that this page is in: joined again after each reconnect. Knows which members are present.
 
 import { $, arrange, cloneTemplate } from "./dom.js";
-import { LineError } from "./line.js";
+import { SocketError } from "./socket.js";
 
 export class Room {
-  #stay;
-  #link;
+  #scope;
+  #channel;
   #kind;
   #id;
   #onChange;
   #present = new Set();
 
-  /** `kind` is "conversation" or "project"; `onChange()` when somebody has come or gone. */
-  constructor(stay, link, kind, id, onChange) {
-    this.#stay = stay;
-    this.#link = link;
+  /** `kind` is "conversation" or "project"; `onChange()` runs when somebody comes or leaves. */
+  constructor(scope, channel, kind, id, onChange) {
+    this.#scope = scope;
+    this.#channel = channel;
     this.#kind = kind;
     this.#id = id;
     this.#onChange = onChange;
@@ -25,38 +25,47 @@ export class Room {
     return this.#present.has(userId);
   }
 
-  /** Without a line, or when it breaks meanwhile, there is nothing to do: the next line joins again. */
+  get #target() {
+    return { [`${this.#kind}Id`]: this.#id };
+  }
+
+  /** Joins the room. Does nothing while offline, because the next sign-in joins again. */
   async join() {
     try {
-      const { members } = await this.#link.ask(`join:${this.#kind}`, { [`${this.#kind}Id`]: this.#id });
+      const { members } = await this.#channel.request(`join:${this.#kind}`, this.#target);
       this.#set(members);
     } catch (error) {
-      if (!(error instanceof LineError && error.code === "offline")) throw error;
+      if (!(error instanceof SocketError && error.code === "offline")) throw error;
     }
   }
 
   leave() {
-    if (this.#link.isLive) this.#link.send(`leave:${this.#kind}`, { [`${this.#kind}Id`]: this.#id });
+    if (this.#channel.isLive) this.#channel.send(`leave:${this.#kind}`, this.#target);
   }
 
-  /** Who is there, for a page that is not: without a line. */
+  /** Reads by REST who is present, while this page has no socket to join with. */
   async look() {
-    this.#set((await this.#stay.call("GET", `/presence?room=${this.name}`)).data.members);
+    const { data } = await this.#scope.call("GET", `/presence?room=${this.name}`);
+    this.#set(data.members);
   }
 
-  /** To be laid into the `hear` of the part that owns rooms; `current` gives the room that it is in, if any. */
-  static hear(current) {
-    const change = (change) => ({ room, ...data }) => current()?.name === room && current().#change(change, data);
+  /** Handlers of presence for a part that has rooms; `current()` gives its open room, if any. */
+  static handlers(current) {
+    const change = (apply) => ({ room, ...data }) => {
+      if (current()?.name !== room) return;
+      apply(current().#present, data);
+      current().#onChange();
+    };
     return {
       "presence:join": change((present, { userIds }) => userIds.forEach((id) => present.add(id))),
-      "presence:leave": change((present, { userIds }) => userIds.forEach((id) => present.delete(id))),
-      "presence:state": change((present, { members }) => (present.clear(), members.forEach((id) => present.add(id)))),
+      "presence:leave": change((present, { userIds }) => {
+        userIds.forEach((id) => present.delete(id));
+      }),
+      "presence:state": change((present, { members }) => {
+        present.clear();
+        members.forEach((id) => present.add(id));
+      }),
     };
-  }
-
-  #change(change, data) {
-    change(this.#present, data);
-    this.#onChange();
   }
 
   #set(members) {
@@ -65,11 +74,12 @@ export class Room {
   }
 }
 
-/** Shows `members` ({userId, name}) in the list with that id: who is in the room first, the one who looks by name too. */
+/** Shows `members` ({userId, name}) in the list with that id, present ones first. */
 export function showPeople(id, members, room, me) {
   const list = $(id);
   const chips = [...members].map(({ userId, name }) => {
-    const chip = list.querySelector(`[data-user-id="${userId}"]`) ?? cloneTemplate("person-chip");
+    const known = list.querySelector(`[data-user-id="${userId}"]`);
+    const chip = known ?? cloneTemplate("person-chip");
     const isHere = room.has(userId);
     chip.dataset.userId = userId;
     chip.dataset.here = isHere;
@@ -77,5 +87,6 @@ export function showPeople(id, members, room, me) {
     chip.querySelector(".for-readers").textContent = isHere ? ", here now" : ", away";
     return chip;
   });
-  arrange(list, chips.toSorted((one, other) => (other.dataset.here === "true") - (one.dataset.here === "true")));
+  const isHere = (chip) => Number(chip.dataset.here === "true");
+  arrange(list, chips.toSorted((one, other) => isHere(other) - isHere(one)));
 }

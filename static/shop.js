@@ -1,32 +1,33 @@
-// The shop, for customers: a card for each product, with its reviews, and a bell to be told when it is back.
+// The shop, for customers: a card for each product, with its reviews and its waitlist.
 
 import { Basket } from "./basket.js";
-import { $, announce, cloneTemplate, glow, say } from "./dom.js";
+import { $, announce, cloneTemplate, glow, showText } from "./dom.js";
+import { inCurrency } from "./money.js";
 import { insertByNewest, level } from "./products.js";
 import { Reviews } from "./reviews.js";
 
 export class Shop {
-  #stay;
+  #scope;
   #products;
   #basket;
   #cards = new Map();
-  /** Products for which the user waits, as far as this page knows. */
+  /** Products whose waitlist the user is on, as far as this page knows. */
   #awaited = new Set();
   place = $("shop-error");
 
-  constructor(stay, products, orders) {
-    this.#stay = stay;
+  constructor(scope, products, orders) {
+    this.#scope = scope;
     this.#products = products;
-    this.#basket = new Basket(stay, products, orders);
-    $("shop-title").textContent = `Hello, ${stay.user.name}`;
+    const onChange = () => this.#showBasket();
+    this.#basket = new Basket(scope, products, orders, { onChange });
+    $("shop-title").textContent = `Hello, ${scope.user.name}`;
     $("products").replaceChildren();
-    say(this.place, null);
+    showText(this.place, null);
     this.showMore(false);
     products.watch(this);
-    stay.listen($("more-products"), "click", () => products.readOlder());
+    scope.listen($("more-products"), "click", () => products.readOlder());
   }
 
-  /** The view is on the screen. */
   show() {
     this.#products.refresh();
   }
@@ -41,14 +42,15 @@ export class Shop {
     const isBack = card.dataset.level === "out" && stock > 0;
     card.dataset.level = level(product);
     card.querySelector(".name").textContent = name;
-    say(card.querySelector(".text"), description);
-    card.querySelector(".price").textContent = price;
-    card.querySelector(".stock").textContent = { out: "Out of stock", low: `Only ${stock} left`, in: `${stock} in stock` }[card.dataset.level];
+    showText(card.querySelector(".text"), description);
+    card.querySelector(".price").textContent = inCurrency(price);
+    const words = { out: "Out of stock", low: `Only ${stock} left`, in: `${stock} in stock` };
+    card.querySelector(".stock").textContent = words[card.dataset.level];
     card.querySelector(".buy").hidden = stock <= 0;
     card.querySelector(".buy .for-readers").textContent = `Quantity of ${name}`;
     card.querySelector(".buy button").setAttribute("aria-label", `Add to basket: ${name}`);
     card.querySelector(".buy input").max = stock;
-    // The server has told all who waited, and forgotten them.
+    // The server has notified the waitlist and emptied it.
     if (isBack) this.#awaited.delete(product.id);
     this.#showWaiting(card, product);
     if (isFresh) glow(card);
@@ -66,13 +68,13 @@ export class Shop {
     const card = cloneTemplate("product-card");
     this.#cards.set(id, card);
     insertByNewest($("products"), card, id);
-    new Reviews(this.#stay, card.querySelector(".reviews"), id);
+    new Reviews(this.#scope, card.querySelector(".reviews"), id);
     const form = card.querySelector(".buy");
-    this.#stay.listen(form, "submit", (event) => {
+    this.#scope.listen(form, "submit", (event) => {
       event.preventDefault();
       this.#add(id, card, form.querySelector("input"));
     });
-    this.#stay.listen(card.querySelector(".wait"), "click", () => this.#wait(id, card));
+    this.#scope.listen(card.querySelector(".wait"), "click", () => this.#wait(id, card));
     return card;
   }
 
@@ -80,18 +82,29 @@ export class Shop {
     const product = this.#products.get(id);
     const quantity = Number(input.value);
     const isNumber = Number.isInteger(quantity) && quantity > 0;
-    say(card.querySelector(".error"), isNumber ? null : "How many? A whole number from 1 on.");
+    const fault = isNumber ? null : "How many? A whole number from 1 on.";
+    showText(card.querySelector(".error"), fault);
     input.ariaInvalid = String(!isNumber);
     if (!isNumber) return input.focus();
     this.#basket.add(id, quantity);
     input.value = "1";
+    glow(card.querySelector(".in-basket"));
     announce(`${quantity} of ${product.name} in the basket`);
+  }
+
+  /** Shows at each card how many of it are in the basket. */
+  #showBasket() {
+    for (const [id, card] of this.#cards) {
+      const quantity = this.#basket.quantityOf(id);
+      showText(card.querySelector(".in-basket"), quantity ? `${quantity} in your basket` : null);
+    }
   }
 
   #showWaiting(card, { id, name, stock }) {
     const button = card.querySelector(".wait");
     const waits = this.#awaited.has(id);
-    if (stock > 0 && document.activeElement === button) card.querySelector(".buy button").focus();
+    const hadFocus = document.activeElement === button;
+    if (stock > 0 && hadFocus) card.querySelector(".buy button").focus();
     button.hidden = stock > 0;
     button.dataset.waits = waits;
     button.textContent = waits ? "You will be told. Forget it" : "Tell me when it is back";
@@ -101,12 +114,15 @@ export class Shop {
   async #wait(id, card) {
     if (card.ariaBusy === "true") return;
     card.ariaBusy = "true";
-    await this.#stay.attempt(card.querySelector(".error"), async () => {
-      const waits = this.#awaited.has(id);
-      if (waits) await this.#stay.call("DELETE", `/products/${id}/waitlist`);
-      else await this.#stay.call("POST", `/products/${id}/waitlist`, { body: {} });
-      if (waits) this.#awaited.delete(id);
-      else this.#awaited.add(id);
+    await this.#scope.attempt(card.querySelector(".error"), async () => {
+      const path = `/products/${id}/waitlist`;
+      if (this.#awaited.has(id)) {
+        await this.#scope.call("DELETE", path);
+        this.#awaited.delete(id);
+      } else {
+        await this.#scope.call("POST", path, { body: {} });
+        this.#awaited.add(id);
+      }
     });
     card.ariaBusy = "false";
     const product = this.#products.get(id);

@@ -1,41 +1,73 @@
-// What the server says of itself every few seconds: whatever figures are there.
+// The strip with the server's figures, from `server:stats` every two seconds.
 
-import { $ } from "./dom.js";
-
-/** "openSockets" → "Open sockets" */
-const inWords = (name) => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replace(/^./, (letter) => letter.toUpperCase());
-
-function lasting(seconds) {
-  const [days, hours, minutes] = [Math.floor(seconds / 86_400), Math.floor(seconds / 3600) % 24, Math.floor(seconds / 60) % 60];
-  if (days) return `${days} d ${hours} h`;
-  if (hours) return `${hours} h ${minutes} min`;
-  return minutes ? `${minutes} min` : `${Math.floor(seconds)} s`;
-}
+import { $, count } from "./dom.js";
 
 const number = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
-const UNITS = [
-  [/Seconds$/, lasting],
-  [/Bytes$/, (bytes) => `${number.format(bytes / 1024 / 1024)} MiB`],
-];
 
-/** What a figure is made of, [what, how many]: of a list of counts by kind, or of an object of counts; empty for a plain number. */
-function parts(value) {
-  if (Array.isArray(value)) return value.map(({ count, ...kind }) => [Object.values(kind).join(" "), count]);
-  return typeof value === "object" ? Object.entries(value) : [];
+const KINDS = {
+  "websocket plain": "plain WebSocket",
+  "websocket socketio": "Socket.IO WebSocket",
+  "polling socketio": "Socket.IO poller",
+  // Not in a namespace yet.
+  "websocket engineio": "new WebSocket",
+  "polling engineio": "new poller",
+};
+
+const connectionsInWords = (connections) =>
+  connections
+    .filter((kind) => kind.count > 0)
+    .map((kind) => {
+      const words = `${kind.transport} ${kind.protocol}`;
+      return count(kind.count, KINDS[words] ?? words);
+    })
+    .join(", ") || "0";
+
+/** An order desk has a socket on `/` too, so those are not counted as customers. */
+function peopleInWords(sockets) {
+  const desks = sockets["/admin"] ?? 0;
+  const customers = Math.max(0, (sockets["/"] ?? 0) - desks);
+  return `${count(customers, "customer")}, ${count(desks, "desk")}`;
 }
 
-export class Stats {
-  #shown = new Map();
+const rateInWords = (rate) =>
+  `${number.format(rate)} ${rate === 1 ? "event" : "events"} a second`;
 
-  constructor(stay) {
+function durationInWords(seconds) {
+  const days = Math.floor(seconds / 86_400);
+  const hours = Math.floor(seconds / 3600) % 24;
+  const minutes = Math.floor(seconds / 60) % 60;
+  if (days) return `${count(days, "day")} ${count(hours, "hour")}`;
+  if (hours) return `${count(hours, "hour")} ${count(minutes, "minute")}`;
+  return minutes ? count(minutes, "minute") : count(Math.floor(seconds), "second");
+}
+
+/** Each figure of the strip: its field in the event, its label, and its value in words. */
+const FIGURES = [
+  ["connections", "Connections", connectionsInWords],
+  ["sockets", "Signed in", peopleInWords],
+  ["rooms", "Rooms", (rooms) => `${rooms} in use`],
+  ["eventsPerSecond", "Traffic", rateInWords],
+  ["memoryBytes", "Memory", (bytes) => `${number.format(bytes / 1024 / 1024)} MiB`],
+  ["uptimeSeconds", "Running for", durationInWords],
+];
+
+export class Stats {
+  constructor(scope) {
     this.#clear();
-    stay.signal.addEventListener("abort", () => this.#clear());
+    scope.signal.addEventListener("abort", () => this.#clear());
   }
 
-  hear = {
+  handlers = {
     "server:stats": (stats) => {
+      const known = FIGURES.filter(([field]) => (stats[field] ?? null) !== null);
+      const figures = known.map(([field, label, inWords]) => [label, inWords(stats[field])]);
+      if ($("stats").children.length !== figures.length) this.#build(figures.length);
+      for (const [at, [label, words]] of figures.entries()) {
+        const [term, value] = $("stats").children[at].children;
+        term.textContent = label;
+        value.textContent = words;
+      }
       $("stats").hidden = false;
-      for (const [name, value] of Object.entries(stats)) if (value !== null) this.#show(name, value);
     },
   };
 
@@ -45,27 +77,17 @@ export class Stats {
     return true;
   }
 
-  #show(name, value) {
-    const [unit, write] = UNITS.find(([unit]) => unit.test(name)) ?? [/$/, number.format];
-    const { figure, detail } = this.#shown.get(name) ?? this.#add(name, inWords(name.replace(unit, "")));
-    const sum = typeof value === "number" ? value : parts(value).reduce((sum, [, count]) => sum + count, 0);
-    figure.textContent = write(sum);
-    detail.textContent = parts(value).map(([what, count]) => `${count} ${what}`).join(", ");
-  }
-
-  #add(name, words) {
-    const [place, term, figure, detail] = ["div", "dt", "dd", "dd"].map((tag) => document.createElement(tag));
-    term.textContent = words;
-    detail.className = "hint";
-    place.append(term, figure, detail);
-    $("stats").append(place);
-    this.#shown.set(name, { figure, detail });
-    return this.#shown.get(name);
+  #build(many) {
+    const figures = Array.from({ length: many }, () => {
+      const figure = document.createElement("div");
+      figure.append(document.createElement("dt"), document.createElement("dd"));
+      return figure;
+    });
+    $("stats").replaceChildren(...figures);
   }
 
   #clear() {
     $("stats").replaceChildren();
     $("stats").hidden = true;
-    this.#shown.clear();
   }
 }

@@ -1,32 +1,33 @@
-// The stock, for admins: every product with its price and stock, to be changed where they stand.
+// The stock, for admins: every product with its price and stock, which can be edited in place.
 
-import { $, announce, cloneTemplate, glow, say } from "./dom.js";
+import { $, announce, cloneTemplate, glow, showText } from "./dom.js";
 import { insertByNewest, level } from "./products.js";
 
-/** So long a second press deletes for good. */
-const SURE_MS = 4000;
-/** What a field's text is sent as; the server says what is wrong with it. */
+/** A second press within this time confirms the deletion. */
+const CONFIRM_MS = 4000;
+/** Other texts are sent as they are, and the server says what is wrong with them. */
 const asNumber = (text) => (/^-?\d+$/.test(text) ? Number(text) : text);
+const labelOf = (input) => input.parentElement.firstChild.textContent;
 
 export class Stock {
-  #stay;
+  #scope;
   #products;
   #rows = new Map();
   place = $("stock-error");
 
-  constructor(stay, products) {
-    this.#stay = stay;
+  constructor(scope, products) {
+    this.#scope = scope;
     this.#products = products;
     $("stock").replaceChildren();
     $("product-form").reset();
     $("add-product").open = false;
-    for (const id of ["stock-error", "product-error"]) say($(id), null);
+    for (const id of ["stock-error", "product-error"]) showText($(id), null);
     this.showMore(false);
     products.watch(this);
-    stay.listen($("more-stock"), "click", () => products.readOlder());
-    stay.listen($("product-form"), "submit", (event) => {
+    scope.listen($("more-stock"), "click", () => products.readOlder());
+    scope.listen($("product-form"), "submit", (event) => {
       event.preventDefault();
-      stay.submit($("product-form"), $("product-error"), () => this.#add());
+      scope.submit($("product-form"), $("product-error"), () => this.#add());
     });
   }
 
@@ -38,13 +39,16 @@ export class Stock {
     const row = this.#rows.get(product.id) ?? this.#addRow(product.id);
     row.dataset.level = level(product);
     row.querySelector("b").textContent = product.name;
-    say(row.querySelector(".level"), { out: "Out of stock", low: "Low", in: null }[row.dataset.level]);
+    const words = { out: "Out of stock", low: "Low", in: null };
+    showText(row.querySelector(".level"), words[row.dataset.level]);
     row.querySelector(".delete").setAttribute("aria-label", `Delete: ${product.name}`);
     for (const input of row.querySelectorAll("input")) {
-      input.setAttribute("aria-label", `${input.parentElement.firstChild.textContent} of ${product.name}`);
-      // What is being written is not taken out of anyone's hands.
-      if (document.activeElement !== input || input.value === input.dataset.was) input.value = product[input.dataset.field];
-      input.dataset.was = product[input.dataset.field];
+      const value = product[input.dataset.field];
+      input.setAttribute("aria-label", `${labelOf(input)} of ${product.name}`);
+      // A field that the user is editing keeps its text.
+      const isEdited = document.activeElement === input && input.value !== input.dataset.was;
+      if (!isEdited) input.value = value;
+      input.dataset.was = value;
     }
     if (isFresh) glow(row);
   }
@@ -61,12 +65,12 @@ export class Stock {
     this.#rows.set(id, row);
     insertByNewest($("stock"), row, id);
     for (const input of row.querySelectorAll("input")) {
-      this.#stay.listen(input, "change", () => this.#change(id, row, input));
-      this.#stay.listen(input, "keydown", ({ key }) => {
+      this.#scope.listen(input, "change", () => this.#change(id, row, input));
+      this.#scope.listen(input, "keydown", ({ key }) => {
         if (key === "Escape") input.value = input.dataset.was;
       });
     }
-    this.#stay.listen(row.querySelector(".delete"), "click", () => this.#delete(id, row));
+    this.#scope.listen(row.querySelector(".delete"), "click", () => this.#delete(id, row));
     return row;
   }
 
@@ -75,12 +79,13 @@ export class Stock {
     const text = input.value.trim();
     if (text === was) return;
     const fault = row.querySelector(".error");
-    await this.#stay.attempt(fault, async () => {
+    await this.#scope.attempt(fault, async () => {
       const value = field === "price" ? text : asNumber(text);
-      const { data } = await this.#stay.call("PATCH", `/products/${id}`, { body: { [field]: value } });
+      const request = { body: { [field]: value } };
+      const { data } = await this.#scope.call("PATCH", `/products/${id}`, request);
       input.dataset.was = input.value = data[field];
       this.#products.put(data, { isFresh: true });
-      announce(`${data.name}: ${input.parentElement.firstChild.textContent} is ${data[field]}`);
+      announce(`${data.name}: ${labelOf(input)} is ${data[field]}`);
     });
     input.ariaInvalid = String(!fault.hidden);
   }
@@ -95,11 +100,11 @@ export class Stock {
     };
     if (button.dataset.sure !== "true") {
       ask(true);
-      this.#stay.after(SURE_MS, () => ask(false));
+      this.#scope.after(CONFIRM_MS, () => ask(false));
       return;
     }
-    await this.#stay.attempt(row.querySelector(".error"), async () => {
-      await this.#stay.call("DELETE", `/products/${id}`);
+    await this.#scope.attempt(row.querySelector(".error"), async () => {
+      await this.#scope.call("DELETE", `/products/${id}`);
       this.#products.drop(id);
       announce(`${name} is deleted`);
     });
@@ -109,8 +114,10 @@ export class Stock {
     const field = (name) => $("product-form").elements[name].value.trim();
     const body = { name: field("name"), price: field("price") };
     if (field("description")) body.description = field("description");
-    for (const name of ["stock", "lowStockThreshold"]) if (field(name)) body[name] = asNumber(field(name));
-    const { data } = await this.#stay.call("POST", "/products", { body });
+    for (const name of ["stock", "lowStockThreshold"]) {
+      if (field(name)) body[name] = asNumber(field(name));
+    }
+    const { data } = await this.#scope.call("POST", "/products", { body });
     this.#products.put(data, { isFresh: true });
     announce(`${data.name} is for sale`);
     $("product-form").reset();

@@ -1,74 +1,88 @@
-// The open conversation: its members and who is here, its messages, what is read of it and by whom.
+// The open conversation: its members and their presence, its messages, and who has read them.
 
-import { $, announce, say } from "./dom.js";
+import { $, announce, showText } from "./dom.js";
 import { MessageList } from "./messages.js";
 import { Room, showPeople } from "./room.js";
-import { oneAtATime } from "./stay.js";
+import { oneAtATime } from "./scope.js";
 import { Typing } from "./typing.js";
 
 const PAGE_SIZE = 40;
 
 export class Thread {
-  #stay;
-  #link;
-  #outbox;
+  #scope;
+  #channel;
+  #queue;
   #onRead;
   #isWatched;
   #members = new Map();
-  #marks = new Map();
+  /** The id of the last message that each member has read, as far as this page knows. */
+  #readMarks = new Map();
   #markedUpTo = 0;
   #list;
   #typing;
-  /** Where the messages before the earliest shown are; undefined before anything was read, null when there are none. */
+  /** The address of earlier messages; undefined before the first read, null when there are none. */
   #earlier;
 
-  /** `isWatched()`: the user can see it now. `onRead(unreadCount)` after it was marked read. */
-  constructor(stay, link, outbox, conversation, { isWatched, onRead }) {
-    this.#stay = stay.branch();
-    this.#link = link;
-    this.#outbox = outbox;
+  /** `isWatched()`: the user sees it now. `onRead(unreadCount)` runs after it was marked read. */
+  constructor(scope, channel, queue, conversation, { isWatched, onRead }) {
+    this.#scope = scope.branch();
+    this.#channel = channel;
+    this.#queue = queue;
     this.#isWatched = isWatched;
     this.#onRead = onRead;
     this.id = conversation.id;
-    this.room = new Room(this.#stay, link, "conversation", this.id, () => this.#showPeople());
+    const onChange = () => this.#showPeople();
+    this.room = new Room(this.#scope, channel, "conversation", this.id, onChange);
     const nameOf = (userId) => this.#nameOf(userId);
-    this.#list = new MessageList(this.#stay, { nameOf, onLetter: (letter, what) => outbox[what](letter), onEnd: () => this.markRead() });
-    this.#typing = new Typing(this.#stay, { nameOf, tell: (isTyping) => this.#tellTyping(isTyping) });
+    this.#list = new MessageList(this.#scope, {
+      nameOf,
+      onPending: (message, action) => queue[action](message),
+      onEnd: () => this.markRead(),
+    });
+    const send = (isTyping) => this.#sendTyping(isTyping);
+    this.#typing = new Typing(this.#scope, { nameOf, send });
     this.#showTitle(conversation);
     this.#showPeople();
     this.#showEarlier();
-    say($("thread-error"), null);
-    this.showLetters();
-    this.#stay.listen($("earlier"), "click", () => this.#attempt(() => this.#readEarlier()));
+    showText($("thread-error"), null);
+    this.showPending();
+    this.#scope.listen($("earlier"), "click", () => this.#attempt(() => this.#readEarlier()));
   }
 
-  /** In the room first: what is written while the messages are read is heard. */
+  /** Joins the room before reading, so that no message falls between the two. */
   async ready() {
     await this.#attempt(() => this.room.join());
-    if (!this.#stay.isOver) await this.refresh();
+    if (!this.#scope.isOver) await this.refresh();
   }
 
   refresh = oneAtATime(() =>
-    this.#attempt(() => Promise.all([this.#readDetails(), this.#readNewest(), this.#link.isPolling && !this.#link.isLive && this.room.look()])),
+    this.#attempt(() => {
+      const isPolling = this.#channel.isPolling && !this.#channel.isLive;
+      return Promise.all([
+        this.#readDetails(),
+        this.#readNewest(),
+        isPolling && this.room.look(),
+      ]);
+    }),
   );
 
   #attempt(work) {
-    return this.#stay.attempt($("thread-error"), work);
+    return this.#scope.attempt($("thread-error"), work);
   }
 
   async #readDetails() {
-    const { data } = await this.#stay.call("GET", `/conversations/${this.id}`);
+    const { data } = await this.#scope.call("GET", `/conversations/${this.id}`);
     this.#members = new Map(data.members.map((member) => [member.userId, member]));
     this.#showTitle(data);
     this.#showPeople();
     this.#list.nameSenders();
-    this.#list.showSeen((id) => this.#readersOf(id));
+    this.#showSeen();
   }
 
   async #readNewest() {
-    const { data, next } = await this.#stay.call("GET", `${this.#path}?limit=${PAGE_SIZE}`);
+    const { data, next } = await this.#scope.call("GET", `${this.#path}?limit=${PAGE_SIZE}`);
     this.#put(data);
-    // More was missed than one page holds: "Show earlier" leads there.
+    // If more was missed than one page holds, "Show earlier" leads to the rest.
     if (this.#list.dropBelowGap() || this.#earlier === undefined) this.#earlier = next ?? null;
     this.#showEarlier();
   }
@@ -78,7 +92,7 @@ export class Thread {
   }
 
   async #readEarlier() {
-    const { data, next } = await this.#stay.call("GET", this.#earlier);
+    const { data, next } = await this.#scope.call("GET", this.#earlier);
     this.#list.putEarlier(data);
     this.#earlier = next ?? null;
     this.#showEarlier();
@@ -86,101 +100,121 @@ export class Thread {
   }
 
   #showEarlier() {
-    // The button goes, and the focus with it, unless the list takes it.
+    // The button disappears, so the list takes its focus.
     if (!this.#earlier && document.activeElement === $("earlier")) $("messages-scroll").focus();
     $("earlier").hidden = !this.#earlier;
   }
 
-  /** Takes a message from a frame or an answer. */
+  /** Takes a message from an event or an answer. */
   take(message) {
     const isNew = !this.#list.has(message.seq);
     const isNext = this.#list.size === 0 || this.#list.has(message.seq - 1);
     this.#put([message]);
     if (!isNew) return;
-    if (message.senderId !== this.#stay.user.id) {
-      this.#typing.hear(message.senderId, false);
+    if (message.senderId === this.#me) {
+      // The server moves the sender's read mark with the message.
+      this.#markedUpTo = Math.max(this.#markedUpTo, message.id);
+    } else {
+      this.#typing.set(message.senderId, false);
       if (this.#isWatched()) announce(`${this.#nameOf(message.senderId)}: ${message.content}`);
     }
     if (!isNext && this.#earlier !== undefined) this.refresh();
   }
 
+  get #me() {
+    return this.#scope.user.id;
+  }
+
   #put(messages) {
-    for (const { clientId, senderId } of messages) if (senderId === this.#stay.user.id) this.#outbox.arrived(clientId);
+    for (const { clientId, senderId } of messages) {
+      if (senderId === this.#me) this.#queue.arrived(clientId);
+    }
     this.#list.put(messages);
     const earliest = this.#list.trim();
     if (earliest) {
       this.#earlier = `${this.#path}?limit=${PAGE_SIZE}&before=${earliest.id}`;
       this.#showEarlier();
     }
-    this.#list.showSeen((id) => this.#readersOf(id));
+    this.#showSeen();
     this.markRead();
   }
 
-  hearTyping({ userId, isTyping }) {
-    if (userId !== this.#stay.user.id) this.#typing.hear(userId, isTyping);
+  showTyping({ userId, isTyping }) {
+    if (userId !== this.#me) this.#typing.set(userId, isTyping);
   }
 
-  hearRead({ userId, messageId }) {
-    this.#marks.set(userId, Math.max(messageId, this.#marks.get(userId) ?? 0));
-    this.#list.showSeen((id) => this.#readersOf(id));
+  showReadMark({ userId, messageId }) {
+    this.#readMarks.set(userId, Math.max(messageId, this.#readMarks.get(userId) ?? 0));
+    this.#showSeen();
   }
 
-  #readersOf(messageId) {
-    const me = this.#stay.user.id;
-    return [...this.#marks].filter(([userId, mark]) => userId !== me && mark >= messageId).map(([userId]) => userId);
+  #showSeen() {
+    this.#list.showSeen((messageId) =>
+      [...this.#readMarks]
+        .filter(([userId, mark]) => userId !== this.#me && mark >= messageId)
+        .map(([userId]) => userId),
+    );
   }
 
   #newestOfOthers() {
-    const me = this.#stay.user.id;
-    return this.#list.newestThat(({ senderId }) => senderId !== me);
+    return this.#list.newestThat(({ senderId }) => senderId !== this.#me);
   }
 
-  /** What the user sees is read: the newest message of another, when the end of the list is in sight. */
+  /** Marks the newest message of others as read, if the user sees the end of the list. */
   async markRead() {
     const seen = this.#newestOfOthers();
-    if (!seen || seen.id <= this.#markedUpTo || !this.#list.isAtEnd || !this.#isWatched()) return;
+    if (!seen || seen.id <= this.#markedUpTo) return;
+    if (!this.#list.isAtEnd || !this.#isWatched()) return;
     const before = this.#markedUpTo;
     this.#markedUpTo = seen.id;
     try {
-      const { unreadCount } = this.#link.isLive
-        ? await this.#link.ask("conversation:read", { conversationId: this.id, messageId: seen.id })
-        : (await this.#stay.call("POST", `/conversations/${this.id}/read`, { body: { messageId: seen.id } })).data;
-      this.#onRead(unreadCount);
+      this.#onRead(await this.#sendReadMark(seen.id));
     } catch {
-      // It counts as unread still, and is marked when the page is ready again.
+      // It stays unread, and is marked when the page is ready again.
       if (this.#markedUpTo === seen.id) this.#markedUpTo = before;
     }
   }
 
-  /** Whether nothing up to the message with that seq is left to be marked. */
+  /** Resolves to the number of messages that are still unread. */
+  async #sendReadMark(messageId) {
+    if (this.#channel.isLive) {
+      const data = { conversationId: this.id, messageId };
+      return (await this.#channel.request("conversation:read", data)).unreadCount;
+    }
+    const path = `/conversations/${this.id}/read`;
+    return (await this.#scope.call("POST", path, { body: { messageId } })).data.unreadCount;
+  }
+
+  /** Returns true if all messages up to `seq` are here and marked. */
   hasMarkedAllTo(seq) {
     const seen = this.#newestOfOthers();
     return this.#list.newest >= seq && (!seen || seen.id <= this.#markedUpTo);
   }
 
-  /** Whether this message needs no badge: it is one's own, or marked. */
-  isMarked({ id, senderId }) {
-    return senderId === this.#stay.user.id || id <= this.#markedUpTo;
+  /** Returns true if the message is marked as read. */
+  isMarked({ id }) {
+    return id <= this.#markedUpTo;
   }
 
   write(content) {
     this.#typing.stop();
     this.#list.toEnd();
-    this.#outbox.add(this.id, content);
+    this.#queue.add(this.id, content);
   }
 
-  showLetters() {
-    this.#list.showLetters(this.#outbox.of(this.id));
+  showPending() {
+    this.#list.showPending(this.#queue.of(this.id));
   }
 
-  /** It can be seen again. */
+  /** Called when the user sees the conversation again. */
   shown() {
     if (this.#list.isAtEnd) this.#list.toEnd();
     this.markRead();
   }
 
-  #tellTyping(isTyping) {
-    if (this.#link.isLive) this.#link.send("typing", { conversationId: this.id, isTyping });
+  #sendTyping(isTyping) {
+    if (!this.#channel.isLive) return;
+    this.#channel.send("typing", { conversationId: this.id, isTyping });
   }
 
   #nameOf(userId) {
@@ -188,17 +222,18 @@ export class Thread {
   }
 
   #showTitle({ id, title }) {
-    const others = [...this.#members.values()].filter(({ userId }) => userId !== this.#stay.user.id);
-    $("thread-title").textContent = title || others.map(({ name }) => name).join(", ") || `Conversation ${id}`;
+    const others = [...this.#members.values()].filter(({ userId }) => userId !== this.#me);
+    const names = others.map(({ name }) => name).join(", ");
+    $("thread-title").textContent = title || names || `Conversation ${id}`;
   }
 
   #showPeople() {
-    showPeople("thread-people", this.#members.values(), this.room, this.#stay.user.id);
+    showPeople("thread-people", this.#members.values(), this.room, this.#me);
   }
 
   close() {
     this.#typing.stop();
     this.room.leave();
-    this.#stay.end();
+    this.#scope.end();
   }
 }

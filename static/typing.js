@@ -1,55 +1,65 @@
-// Who is typing in the open conversation; and telling the others when one is oneself.
+// Shows who is typing in the open conversation, and sends the user's own typing.
 
 import { $, listOf } from "./dom.js";
 
-/** Typing on is told again so often; silence for so long ends it; and so long after the last word of it, another's has ended. */
-const TELL_EVERY_MS = 2500;
+/** While the user types, `isTyping` is sent again after this long. */
+const SEND_EVERY_MS = 2500;
+/** The user counts as typing until this long after the last key. */
 const IDLE_MS = 3500;
+/** Others count as typing until this long after their last event. */
 const SHOWN_MS = 5000;
-/** Above so many, a number says more than their names. */
+/** With more people typing, their number is shown instead of their names. */
 const NAMES_SHOWN = 3;
 
 export class Typing {
-  #stay;
-  #tell;
+  #scope;
+  #send;
   #nameOf;
   #others = new Map();
-  #toldAt = 0;
+  #sentAt = 0;
   #idle;
 
-  /** `tell(isTyping)` sends it. */
-  constructor(stay, { tell, nameOf }) {
-    this.#stay = stay;
-    this.#tell = tell;
+  /** `send(isTyping)` sends the event. */
+  constructor(scope, { send, nameOf }) {
+    this.#scope = scope;
+    this.#send = send;
     this.#nameOf = nameOf;
     this.#show();
-    stay.listen($("message-input"), "input", ({ target }) => (target.value.trim() ? this.#wrote() : this.stop()));
+    scope.listen($("message-input"), "input", ({ target }) => {
+      if (target.value.trim()) this.#typed();
+      else this.stop();
+    });
   }
 
-  #wrote() {
+  #typed() {
     clearTimeout(this.#idle);
-    this.#idle = this.#stay.after(IDLE_MS, () => this.stop());
-    if (Date.now() - this.#toldAt < TELL_EVERY_MS) return;
-    this.#toldAt = Date.now();
-    this.#tell(true);
+    this.#idle = this.#scope.after(IDLE_MS, () => this.stop());
+    if (Date.now() - this.#sentAt < SEND_EVERY_MS) return;
+    this.#sentAt = Date.now();
+    this.#send(true);
   }
 
   stop() {
     clearTimeout(this.#idle);
-    if (this.#toldAt) this.#tell(false);
-    this.#toldAt = 0;
+    if (this.#sentAt) this.#send(false);
+    this.#sentAt = 0;
   }
 
-  hear(userId, isTyping) {
+  /** Shows that another user started or stopped typing. */
+  set(userId, isTyping) {
     clearTimeout(this.#others.get(userId));
     this.#others.delete(userId);
-    if (isTyping) this.#others.set(userId, this.#stay.after(SHOWN_MS, () => this.hear(userId, false)));
+    if (isTyping) {
+      const timer = this.#scope.after(SHOWN_MS, () => this.set(userId, false));
+      this.#others.set(userId, timer);
+    }
     this.#show();
   }
 
   #show() {
     const names = [...this.#others.keys()].map(this.#nameOf);
-    const who = names.length > NAMES_SHOWN ? `${names.length} people` : listOf(names);
-    $("typing").textContent = names.length === 0 ? "" : `${who} ${names.length === 1 ? "is" : "are"} typing…`;
+    const people = names.length > NAMES_SHOWN ? `${names.length} people` : listOf(names);
+    const verb = names.length === 1 ? "is" : "are";
+    $("typing").textContent = names.length === 0 ? "" : `${people} ${verb} typing…`;
   }
 }

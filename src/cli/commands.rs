@@ -165,6 +165,8 @@ pub(super) fn check_config(settings: &Settings) -> Result<(), Failure> {
     if let Some(address) = settings.server.metrics_address {
         println!("metrics on  {address}");
     }
+    let page = settings.page.is_on(settings.server.environment.environment);
+    println!("test page   {}", if page { "on" } else { "off" });
     println!(
         "speaks      {}",
         if settings.tls.server()?.is_some() { "https and wss" } else { "http and ws" }

@@ -5,11 +5,12 @@
 //! `app` and the commands are handed the groups that they need. This module knows no other one;
 //! what the values mean in use is said at their fields, how they are written in `parse.rs`,
 //! DATABASE_URL in `database.rs`, the keys of tokens in `auth.rs` and `keys.rs`, the files of TLS
-//! in `tls.rs`.
+//! in `tls.rs`, the test page in `page.rs`.
 
 mod auth;
 mod database;
 mod keys;
+mod page;
 mod parse;
 mod proxies;
 mod tls;
@@ -23,6 +24,7 @@ use clap::{ArgAction, Args, ValueEnum};
 pub use auth::{AuthSettings, KeySource, SECRET_FILE};
 pub use database::{DatabaseUrl, PostgresUrl, Tls};
 pub use keys::{PublicKey, PublicKeys};
+pub use page::{Currency, PageSettings};
 pub use parse::{Origins, Rate, Secret, duration};
 pub use proxies::TrustedProxies;
 pub use tls::TlsSettings;
@@ -60,6 +62,8 @@ pub struct Settings {
     pub realtime: RealtimeSettings,
     #[command(flatten)]
     pub access: AccessSettings,
+    #[command(flatten)]
+    pub page: PageSettings,
     #[command(flatten)]
     pub log: LogSettings,
 }

@@ -20,7 +20,7 @@ pub mod metrics;
 mod notifications;
 pub mod openapi;
 mod orders;
-mod pages;
+pub mod pages;
 mod payments;
 mod presence;
 mod products;
@@ -47,15 +47,12 @@ const BODY_LIMIT: usize = 832 * 1024;
 /// connection break while it sends.
 const READ_LIMIT: usize = 1024 * 1024;
 
-/// Registers every route but that of [`metrics`]. What none of them takes, a known path with
+/// Registers every route but those of [`metrics`] and [`pages`], which can be turned off here. What none of them takes, a known path with
 /// another method too, is 404 in NestJS's shape.
 pub fn routes(config: &mut web::ServiceConfig) {
     config.app_data(web::PayloadConfig::new(READ_LIMIT));
     for endpoint in endpoints::all().into_iter().filter(|endpoint| endpoint.path != metrics::PATH) {
         config.route(endpoint.path, endpoint.route());
-    }
-    for path in pages::PATHS {
-        config.route(path, get().to(pages::page));
     }
     config
         .route("/openapi.json", get().to(docs::openapi))

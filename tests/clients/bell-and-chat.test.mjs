@@ -1,5 +1,5 @@
-// The page's bell, chat and projects in a real browser, on a wide screen and on a phone's: what one person does, the other sees without
-// a reload; and what is left of it without a WebSocket.
+// The bell, the chat and the projects of the test page in a real browser: each person sees what the others do
+// without a reload, also without a WebSocket.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -22,17 +22,18 @@ async function create(who, path, body) {
   assert.equal(answer.status, 201, JSON.stringify(answer.body));
   return answer.body;
 }
-/** A conversation of Alice and Bob, new, so that one test does not read what another wrote. */
+/** Starts a conversation of Alice and Bob for one test. */
 const conversation = async (title) => create("alice", "/conversations", { title, memberIds: [await server.id("bob")] });
 const say = (who, id, content) => create(who, `/conversations/${id}/messages`, { content });
 
-/** Their pages, signed in; and what every page has to be like at its end. */
+/** Opens a signed-in page for each name. */
 async function pages(screen, ...names) {
   const visitors = await Promise.all(names.map(() => browser.visit(screen)));
   for (const [at, visitor] of visitors.entries()) await visitor.signInAs(names[at]);
   return visitors;
 }
-async function farewell(...visitors) {
+/** Closes the pages after a check that they fit the screen and complained of nothing. */
+async function checkAndClose(...visitors) {
   for (const visitor of visitors) {
     assert.equal(await visitor.sidewaysScroll(), 0, "the page is wider than the screen");
     assert.deepEqual(visitor.complaints, []);
@@ -42,7 +43,7 @@ async function farewell(...visitors) {
 
 for (const screen of Object.keys(SCREENS)) {
   describe(`on a ${screen}`, () => {
-    test("two people chat: each sees the other's words, that they type, that they are here, and what they have seen", async () => {
+    test("two people chat: each sees the other's messages, typing, presence and read receipts", async () => {
       const { id } = await conversation("Kitchen");
       const [alice, bob] = await pages(screen, "alice", "bob");
       await alice.openConversation(id);
@@ -66,7 +67,7 @@ for (const screen of Object.keys(SCREENS)) {
       await alice.picture("8-chat");
       await alice.pictureForReadme(screen === "phone" ? "phone" : "chat");
 
-      // Words are words, whatever they look like.
+      // Markup in a message is shown as text.
       await bob.write("<b>Great</b>");
       await alice.message("<b>Great</b>");
       await alice.shows("typing", "");
@@ -78,10 +79,10 @@ for (const screen of Object.keys(SCREENS)) {
       await bob.on("nav-projects").click();
       await bob.openConversation((await conversation("Elsewhere")).id);
       await until(async () => (await alice.here()).join() === "Alice (you)", "bob's leaving at alice's");
-      await farewell(alice, bob);
+      await checkAndClose(alice, bob);
     });
 
-    test("an order's step rings at its customer only, on every page of theirs; reading all on one clears the others", async () => {
+    test("an order's step notifies all pages of its customer only; reading all on one clears the others", async () => {
       const [admin, alice, other, bob] = await pages(screen, "admin", "alice", "alice", "bob");
       for (const name of ["alice", "bob"]) await server.call(name, "PATCH", "/notifications/mark-all-read");
       for (const page of [alice, bob]) await page.shows("bell-badge", null);
@@ -115,10 +116,10 @@ for (const screen of Object.keys(SCREENS)) {
       await until(async () => (await alice.on("notification").count()) === count - 1, "the row to go");
       assert.equal(await bob.on("bell-badge").isVisible(), false);
       assert.equal(await bob.on("toast").count(), 0);
-      await farewell(admin, alice, other, bob);
+      await checkAndClose(admin, alice, other, bob);
     });
 
-    test("what is written in a conversation that is not open is counted, and reading it takes it off", async () => {
+    test("messages of a conversation that is not open are counted until they are read", async () => {
       const { id } = await conversation("Lunch");
       const bob = await browser.visit(screen);
       await bob.signInAs("bob");
@@ -138,7 +139,22 @@ for (const screen of Object.keys(SCREENS)) {
       await bob.message("Or pasta?");
       await bob.shows("chat-badge", badge ? String(badge) : null);
       await until(async () => (await server.call("bob", "GET", "/conversations")).body.find((one) => one.id === id).unreadCount === 0, "the server's count");
-      await farewell(bob);
+      await checkAndClose(bob);
+    });
+
+    test("an answer marks the messages before it as read, on every page of its sender", async () => {
+      const { id } = await conversation("Answered");
+      const [bob, other] = await pages(screen, "bob", "bob");
+      const { body: all } = await server.call("bob", "GET", "/conversations");
+      const badge = all.reduce((sum, { unreadCount }) => sum + unreadCount, 0);
+      const before = badge ? String(badge) : null;
+      await say("alice", id, "Tea?");
+      for (const page of [bob, other]) await page.shows("chat-badge", String(badge + 1));
+      await say("bob", id, "Yes, please.");
+      for (const page of [bob, other]) await page.shows("chat-badge", before);
+      await say("alice", id, "Coming.");
+      for (const page of [bob, other]) await page.shows("chat-badge", String(badge + 1));
+      await checkAndClose(bob, other);
     });
 
     test("a project's stages, status and people are live", async () => {
@@ -160,7 +176,7 @@ for (const screen of Object.keys(SCREENS)) {
       await bob.on("project-status").selectOption("on hold");
       await until(async () => (await alice.on("project-status").inputValue()) === "on hold", "the status at alice's");
       await alice.picture("12-project");
-      await farewell(alice, bob);
+      await checkAndClose(alice, bob);
     });
   });
 }
@@ -182,21 +198,21 @@ describe("the page", () => {
     }
     assert.deepEqual(await seqs(), Array.from({ length: 90 }, (_, at) => at + 1));
 
-    // Who reads far above is not torn away, and what comes meanwhile is not read yet.
+    // A reader further up keeps their place, and new messages stay unread.
     const unread = async () => (await server.call("alice", "GET", "/conversations")).body.find((one) => one.id === id).unreadCount;
     await until(async () => (await unread()) === 0, "all to be read");
     await alice.on("messages").locator("li").first().scrollIntoViewIfNeeded();
-    // The page is told of the scrolling before it next paints.
+    // The scroll event comes before the next frame is painted.
     await alice.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
     await say("bob", id, "Message 91");
     await alice.on("to-end").waitFor();
     assert.equal(await unread(), 1);
     await alice.on("to-end").click();
     await until(async () => (await unread()) === 0, "the new one to be read");
-    await farewell(alice);
+    await checkAndClose(alice);
   });
 
-  test("without a WebSocket polls and says so, still takes and sends messages, and is live again when it can", async () => {
+  test("without a WebSocket polls and says so, still sends and receives messages, and is live again later", async () => {
     const { id } = await conversation("No line");
     let isBlocked = true;
     const block = (page) => page.routeWebSocket(/\/ws/, (socket) => (isBlocked ? socket.close() : socket.connectToServer()));
@@ -220,16 +236,16 @@ describe("the page", () => {
     await alice.on("toast").filter({ hasText: `Order ${order.id} is paid` }).waitFor();
     await alice.picture("13-polling");
     isBlocked = false;
-    // What a browser tells when its network is back; without it the next try may be ten seconds off.
+    // Browsers fire this when the network is back; without it the next try may be ten seconds away.
     await alice.page.evaluate(() => dispatchEvent(new Event("online")));
     await alice.isLive();
     await say("bob", id, "Welcome back.");
     await alice.message("Welcome back.");
     assert.deepEqual((await alice.messages()).map(([seq]) => seq), [1, 2, 3]);
-    await farewell(alice);
+    await checkAndClose(alice);
   });
 
-  test("keeps what was written while the line was down, sends it once, and shows what was missed", async () => {
+  test("keeps messages written while offline, sends them once, and shows the missed ones", async () => {
     const { id } = await conversation("Storm");
     const [alice, bob] = await pages("desktop", "alice", "bob");
     await alice.openConversation(id);
@@ -268,13 +284,13 @@ describe("the page", () => {
     assert.match(await refused.textContent(), new RegExp(`Conversation with ID ${id} not found`));
     await refused.getByText("Discard").click();
     await until(async () => (await bob.on("message").count()) === 1, "the refused message to go");
-    await farewell(bob);
+    await checkAndClose(bob);
   });
 
-  test("sends any frame from the box, shows its ack, and tells a fault at the box", async () => {
+  test("sends any event from the form, shows its ack, and shows faults at the form", async () => {
     const [alice] = await pages("desktop", "alice");
     await alice.openSender();
-    const frame = (event, way) => alice.page.locator(`[data-testid="frame"][data-event="${event}"][data-way="${way}"]`);
+    const frame = (event, way) => alice.page.locator(`[data-testid="frame"][data-event="${event}"][data-direction="${way}"]`);
     await alice.on("send-frame").click();
     await alice.shows("send-error", "The event has no name.");
     await alice.on("send-event").fill("message");
@@ -297,10 +313,10 @@ describe("the page", () => {
     await frame("error", "in").waitFor();
     await alice.on("toast").filter({ hasText: "no such event" }).waitFor();
     await alice.picture("14-frames");
-    await farewell(alice);
+    await checkAndClose(alice);
   });
 
-  test("is worked by keyboard: the views, the bell, the chat", async () => {
+  test("works by keyboard: the views, the bell, the chat", async () => {
     const { id } = await conversation("Keys");
     await create("admin", "/notifications", { userId: await server.id("alice"), type: "promotion", title: "Half price", message: "Today only." });
     const [alice] = await pages("desktop", "alice");
@@ -330,14 +346,14 @@ describe("the page", () => {
     await press("Enter");
     await alice.message("First line");
     assert.deepEqual(await alice.messages(), [[1, "First line\nsecond line"]]);
-    // The address says where one is: the same is open after a reload.
+    // The address names the open conversation, so a reload opens it again.
     await alice.page.reload();
     await alice.isLive();
     await alice.message("First line");
-    await farewell(alice);
+    await checkAndClose(alice);
   });
 
-  test("lets toasts go by themselves, a few at once, and closes one when asked", async () => {
+  test("shows a few toasts at once, which close by themselves or by their button", async () => {
     const [bob] = await pages("desktop", "bob");
     for (let number = 1; number <= 5; number += 1) {
       await create("admin", "/notifications", { userId: await server.id("bob"), type: "promotion", title: `Offer ${number}`, message: "Today only." });
@@ -348,6 +364,6 @@ describe("the page", () => {
     assert.equal(await bob.on("toast").filter({ hasText: "Offer 5" }).count(), 0);
     await bob.page.mouse.move(0, 0);
     await until(async () => (await bob.on("toast").count()) === 0, "the toasts to go", 15_000);
-    await farewell(bob);
+    await checkAndClose(bob);
   });
 });

@@ -1,5 +1,6 @@
-// People in front of the page at /: a headless Chromium, and for each visitor a browser context of their own.
-// Leaves pictures of what was seen in target/screenshots; with HUBCAST_SCREENSHOTS set, also takes those that README shows anew.
+// Visitors of the test page: a headless Chromium with a browser context for each of them.
+// Leaves screenshots in target/screenshots. With HUBCAST_SCREENSHOTS set, as scripts/screenshots does, also
+// retakes those in docs/screenshots.
 
 import { mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -29,7 +30,7 @@ export class Browser {
     return browser;
   }
 
-  /** A person's own browser, on the page. `prepare(page)` runs before the page is opened. */
+  /** Opens the page in a browser context of its own. `prepare(page)` runs before that. */
   async visit(screen, { prepare } = {}) {
     const context = await this.#chromium.newContext(SCREENS[screen]);
     context.setDefaultTimeout(10_000);
@@ -46,9 +47,9 @@ export class Browser {
 }
 
 export class Visitor {
-  /** The console's errors and warnings, and what was thrown. */
+  /** Errors and warnings of the console, and uncaught exceptions. */
   complaints = [];
-  /** The URL of each WebSocket that the page has opened. */
+  /** The URLs of all WebSockets that the page has opened. */
   sockets = [];
 
   constructor(screen, page) {
@@ -75,7 +76,7 @@ export class Visitor {
     await this.isLive();
   }
 
-  /** Waits until the line says so. */
+  /** Waits until the bar shows that state of the connection. */
   is(state) {
     return this.on("connection").and(this.page.locator(`[data-state="${state}"]`)).waitFor();
   }
@@ -84,14 +85,14 @@ export class Visitor {
     return this.is("live");
   }
 
-  /** The row of an order, once it shows that status. */
+  /** Waits until the order shows that status. Returns its row. */
   async order(id, status) {
     const row = this.page.locator(`[data-testid="order"][data-order-id="${id}"][data-status="${status}"]`);
     await row.waitFor();
     return row;
   }
 
-  /** An order without products. */
+  /** Places an order without products. Returns its id. */
   async place(total) {
     const rows = this.on("order");
     await this.on("nav-orders").click();
@@ -113,14 +114,14 @@ export class Visitor {
     await this.product(id).getByTestId("add-to-basket").click();
   }
 
-  /** Orders what is in the basket, and gives the order's id. */
+  /** Places an order for the basket. Returns its id. */
   async orderBasket() {
     const answer = this.page.waitForResponse((response) => response.url().endsWith("/orders") && response.request().method() === "POST");
     await this.on("basket-order").click();
     return (await (await answer).json()).id;
   }
 
-  /** Writes into a field and leaves it, as one does to have it taken. */
+  /** Fills a field and presses Enter. */
   async change(field, value) {
     await field.fill(value);
     await field.press("Enter");
@@ -130,12 +131,12 @@ export class Visitor {
     return this.on("toast").filter({ hasText: text }).first().waitFor();
   }
 
-  /** Takes back the complaint that Chromium makes of an answer which the test wanted. */
+  /** Drops Chromium's complaint about an answer with that status, which the test expects. */
   forgive(status) {
     this.complaints = this.complaints.filter((complaint) => !complaint.includes(`the server responded with a status of ${status} `));
   }
 
-  /** Goes to the view of chat and opens that conversation there. */
+  /** Opens a conversation in the chat view. */
   async openConversation(id) {
     await this.on("nav-chat").click();
     await this.page.locator(`[data-testid="conversation"][data-conversation-id="${id}"] a`).click();
@@ -153,37 +154,43 @@ export class Visitor {
     await this.on("message-send").click();
   }
 
-  /** The message with that text among the others, once it has arrived there. */
+  /** Waits until a stored message has that text. Returns its row. */
   async message(text) {
     const row = this.on("message").and(this.page.locator('[data-state="sent"]')).filter({ hasText: text });
     await row.waitFor();
     return row;
   }
 
-  /** Every message in the open conversation, as [seq, text], in the order of the page. */
+  /** All messages of the open conversation as [seq, text], in the order of the page. */
   messages() {
     return this.on("message").evaluateAll((rows) => rows.map((row) => [Number(row.dataset.seq), row.querySelector(".content").textContent]));
   }
 
-  /** Waits until an element shows exactly that text; `null`: until it is not to be seen. */
+  /** Waits until an element shows exactly that text; for `null`, until it is not visible. */
   shows(id, text) {
     const look = text === null ? async () => !(await this.on(id).isVisible()) : async () => (await this.on(id).allTextContents()).join() === text;
     return until(look, `${id} to show ${text}`);
   }
 
-  /** The names of those who are shown as being in the room, in alphabetical order. */
+  /** The names of the members that are shown as present, in alphabetical order. */
   here(id = "presence") {
     return this.on(id).locator('[data-here="true"] .name').allTextContents().then((names) => names.toSorted());
   }
 
-  async openFrames() {
-    const panel = this.page.locator("#frames-panel");
-    if (!(await panel.evaluate((details) => details.open))) await panel.locator("summary").first().click();
+  /** Opens the drawer with the debugger, which is closed at first. */
+  async openDrawer() {
+    if (!(await this.on("drawer").isVisible())) await this.on("open-drawer").click();
+    await this.on("drawer").waitFor();
   }
 
-  /** The box that sends any event. */
+  async closeDrawer() {
+    await this.on("close-drawer").click();
+    await this.on("drawer").waitFor({ state: "hidden" });
+  }
+
+  /** Opens the form that sends any event. */
   async openSender() {
-    await this.openFrames();
+    await this.openDrawer();
     await this.on("open-send").click();
   }
 
@@ -191,12 +198,12 @@ export class Visitor {
     return this.page.screenshot({ path: picture(PICTURES, `${this.screen}-${name}`) });
   }
 
-  /** One of the pictures in README, taken only when asked for: it would differ by the time of day each time. */
+  /** Retakes a picture of docs/screenshots if asked to. Each run would change it, by its clock. */
   async pictureForReadme(name) {
     if (process.env.HUBCAST_SCREENSHOTS) await this.page.screenshot({ path: picture(README_PICTURES, name), animations: "disabled", caret: "hide" });
   }
 
-  /** By how many pixels the page is wider than the screen. */
+  /** The number of pixels by which the page is wider than the screen. */
   sidewaysScroll() {
     return this.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   }

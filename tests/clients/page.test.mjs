@@ -1,4 +1,4 @@
-// The page at / in a real browser, on a wide screen and on a phone's: two people, two pages, and no reload.
+// The test page in a real browser, on a desktop and on a phone: sign-in, orders, the debugger, and its settings.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -18,7 +18,7 @@ after(async () => {
 
 for (const screen of Object.keys(SCREENS)) {
   describe(`on a ${screen}`, () => {
-    test("an order placed on one page appears on the other, and each step of the desk shows at the customer's", async () => {
+    test("an order placed on one page appears on the desk, and each step of the desk on the customer's page", async () => {
       const [admin, alice, bob] = await Promise.all([browser.visit(screen), browser.visit(screen), browser.visit(screen)]);
       await alice.picture("1-sign-in");
       await admin.signInAs("admin");
@@ -29,7 +29,7 @@ for (const screen of Object.keys(SCREENS)) {
       const bobsBefore = (await server.call("bob", "GET", "/orders")).body.length;
       const id = await alice.place("25.5");
       const atDesk = await admin.order(id, "pending");
-      assert.equal(await atDesk.getByTestId("order-amount").textContent(), "25.50");
+      assert.equal(await atDesk.getByTestId("order-amount").textContent(), "€25.50");
       await until(async () => (await atDesk.getByTestId("order-customer").textContent()) === "Alice", "the customer's name at the desk");
       await admin.picture("2-desk-new-order");
 
@@ -45,7 +45,7 @@ for (const screen of Object.keys(SCREENS)) {
       await admin.order(id, "delivered");
       assert.deepEqual(await admin.page.locator(`[data-order-id="${id}"] button:visible`).count(), 0);
 
-      // Bob's own order reaches his page after alice's would have.
+      // Bob's own order would reach his page after Alice's, so nothing of hers is still on its way.
       const bobs = await bob.place("7");
       await admin.order(bobs, "pending");
       await admin.page.locator(`[data-order-id="${bobs}"]`).getByTestId("to-cancelled").click();
@@ -61,16 +61,44 @@ for (const screen of Object.keys(SCREENS)) {
       }
     });
 
-    test("the frames panel shows what came, and never a token", async () => {
+    test("the debugger is closed until it is opened, and shows frames but never a token", async () => {
       const alice = await browser.visit(screen);
       await alice.signInAs("alice");
-      await alice.openFrames();
+      assert.equal(await alice.on("drawer").isVisible(), false);
+      assert.equal(await alice.on("open-drawer").getAttribute("aria-expanded"), "false");
+      await alice.openDrawer();
+      assert.equal(await alice.on("open-drawer").getAttribute("aria-expanded"), "true");
+      assert.equal(await alice.page.evaluate(() => document.activeElement.id), "drawer-title");
       await alice.page.locator('[data-testid="frame"][data-event="session"]').waitFor();
       const text = await alice.on("frames").textContent();
       assert.ok(!text.includes("eyJ"), "a token is shown");
       await alice.picture("5-frames");
       assert.equal(await alice.sidewaysScroll(), 0);
+      await alice.page.keyboard.press("Escape");
+      assert.equal(await alice.on("drawer").isVisible(), false);
+      assert.equal(await alice.page.evaluate(() => document.activeElement.id), "open-drawer");
       assert.deepEqual(alice.complaints, []);
+      await alice.close();
+    });
+
+    test("toasts never cover the open debugger, and do not say their title twice", async () => {
+      const alice = await browser.visit(screen);
+      await alice.signInAs("alice");
+      await alice.openDrawer();
+      const orders = [await server.order("alice", "9.00"), await server.order("alice", "9.00"), await server.order("alice", "9.00")];
+      for (const { id } of orders) await server.call("admin", "PATCH", `/orders/${id}/status`, { status: "paid" });
+      const last = `Order ${orders.at(-1).id} is paid`;
+      await alice.toast(last);
+      assert.equal(await alice.on("toast").filter({ hasText: last }).locator("p").textContent(), "");
+      await alice.on("toast").last().evaluate((toast) => Promise.all(toast.getAnimations().map(({ finished }) => finished)));
+      const drawer = await alice.on("drawer").boundingBox();
+      for (const toast of await alice.on("toast").all()) {
+        const box = await toast.boundingBox();
+        // On a phone only the newest toast is visible.
+        if (box) assert.ok(box.x + box.width <= drawer.x || box.y + box.height <= drawer.y, "a toast covers the debugger");
+      }
+      await alice.picture("15-toast-and-debugger");
+      assert.equal(await alice.sidewaysScroll(), 0);
       await alice.close();
     });
   });
@@ -114,7 +142,7 @@ describe("the page", () => {
     await alice.close();
   });
 
-  test("can be worked by keyboard alone", async () => {
+  test("works by keyboard alone", async () => {
     const admin = await browser.visit("desktop");
     await admin.on("login-admin").focus();
     await admin.page.keyboard.press("Enter");
@@ -130,7 +158,7 @@ describe("the page", () => {
     await admin.close();
   });
 
-  test("says that the line is down, comes back by itself, and shows what it missed", async () => {
+  test("says that the connection is lost, reconnects by itself, and shows the missed order", async () => {
     const admin = await browser.visit("desktop");
     await admin.signInAs("admin");
     await server.kill();
@@ -142,5 +170,59 @@ describe("the page", () => {
     await admin.isLive();
     await admin.order(id, "pending");
     await admin.close();
+  });
+});
+
+describe("the page by its settings", () => {
+  const production = { HUBCAST_ENV: "production", HUBCAST_DEMO: "false", LOG_FORMAT: "text" };
+  const status = async (own, path) => (await fetch(own.url + path)).status;
+
+  test("is off in production: every path is unknown, and the log names the setting", async () => {
+    const own = await Server.start(production);
+    try {
+      for (const path of ["/", "/app.js", "/rows.html", "/style.css", "/favicon.svg"]) {
+        const { status, body } = await own.call(null, "GET", path);
+        assert.deepEqual([status, body], [404, { statusCode: 404, message: `Cannot GET ${path}`, error: "Not Found" }]);
+      }
+      assert.equal(await status(own, "/healthz"), 200);
+      assert.equal(own.log.split("\n").filter((line) => line.includes("TEST_CLIENT=on")).length, 1, own.log);
+    } finally {
+      await own.close();
+    }
+  });
+
+  test("is on in production with TEST_CLIENT=on, without demo accounts, with prices in CURRENCY", async () => {
+    const own = await Server.start({ ...production, TEST_CLIENT: "on", CURRENCY: "usd" });
+    const ownBrowser = await Browser.launch(own);
+    try {
+      const dana = { email: "dana@x.test", password: PASSWORD };
+      const { accessToken } = await own.post(null, "/auth/register", { ...dana, name: "Dana" });
+      const visitor = await ownBrowser.visit("desktop");
+      await visitor.on("login-email").waitFor();
+      assert.equal(await visitor.page.locator(".person").count(), 0);
+      assert.doesNotMatch(await visitor.page.locator("#sign-in").textContent(), /demo|Alice|Bob/i);
+      await visitor.picture("16-no-demo");
+      await visitor.signInWith(dana);
+      const { id } = await own.order(accessToken, "1234.5");
+      await visitor.on("nav-orders").click();
+      // No event says that a customer's own order was placed by REST; a reload reads it.
+      await visitor.page.reload();
+      const row = await visitor.order(id, "pending");
+      assert.equal(await row.getByTestId("order-amount").textContent(), "$1,234.50");
+      assert.equal(await row.getByTestId("pay").textContent(), "Pay $1,234.50");
+      assert.deepEqual(visitor.complaints, []);
+    } finally {
+      await ownBrowser.close();
+      await own.close();
+    }
+  });
+
+  test("is off everywhere with TEST_CLIENT=off", async () => {
+    const own = await Server.start({ TEST_CLIENT: "off" });
+    try {
+      assert.equal(await status(own, "/"), 404);
+    } finally {
+      await own.close();
+    }
   });
 });

@@ -1,4 +1,4 @@
-// The page's shop, desk and stock in a real browser, on a wide screen and on a phone's: what one person does, the others see without a reload.
+// The shop, the desk and the stock of the test page in a real browser: each person sees what the others do without a reload.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -16,16 +16,17 @@ after(async () => {
   await server?.close();
 });
 
-/** A product of the test's own, so that one test does not buy what another counts. */
+/** Adds a product for one test, so that no other test changes its stock. */
 const product = (name, price, stock, more) => server.post("admin", "/products", { name, price, stock, lowStockThreshold: 2, ...more });
 
-/** Their pages, signed in; and what every page has to be like at its end. */
+/** Opens a signed-in page for each name. */
 async function pages(screen, ...names) {
   const visitors = await Promise.all(names.map(() => browser.visit(screen)));
   for (const [at, visitor] of visitors.entries()) await visitor.signInAs(names[at]);
   return visitors;
 }
-async function farewell(...visitors) {
+/** Closes the pages after a check that they fit the screen and complained of nothing. */
+async function checkAndClose(...visitors) {
   for (const visitor of visitors) {
     assert.equal(await visitor.sidewaysScroll(), 0, "the page is wider than the screen");
     assert.deepEqual(visitor.complaints, []);
@@ -41,9 +42,13 @@ for (const screen of Object.keys(SCREENS)) {
       const board = await product("Oak tray", "49.90", 12, { description: "Oiled, with two handles" });
       const handle = await product("Brass kettle", "7.50", 3, { lowStockThreshold: 5, description: "It whistles" });
       const [admin, alice] = await pages(screen, "admin", "alice");
+      const [inBasket, others] = [board, handle].map(({ id }) => alice.product(id).getByTestId("in-basket"));
       await alice.toBasket(board.id, 2);
+      await reads(inBasket, "2 in your basket");
+      assert.equal(await others.isVisible(), false);
       await alice.toBasket(handle.id, 1);
-      await alice.shows("basket-total", "107.30");
+      await reads(others, "1 in your basket");
+      await alice.shows("basket-total", "€107.30");
       await alice.shows("basket-count", "3 pieces");
       await alice.on("basket-open").click();
       assert.equal(await alice.on("basket-line").count(), 2);
@@ -51,16 +56,17 @@ for (const screen of Object.keys(SCREENS)) {
       if (screen === "desktop") await alice.pictureForReadme("shop");
       const id = await alice.orderBasket();
       const own = await alice.order(id, "pending");
+      for (const one of [inBasket, others]) await reads(one, "");
       assert.equal(await own.getByTestId("order-items").textContent(), "2 × Oak tray, 1 × Brass kettle");
       const atDesk = await admin.order(id, "pending");
       await reads(atDesk.getByTestId("order-items"), "2 × Oak tray, 1 × Brass kettle");
       await reads(atDesk.getByTestId("order-customer"), "Alice");
-      assert.equal(await atDesk.getByTestId("order-amount").textContent(), "107.30");
+      assert.equal(await atDesk.getByTestId("order-amount").textContent(), "€107.30");
       await admin.on("stats").waitFor();
       await admin.picture("21-desk");
       if (screen === "desktop") await admin.pictureForReadme("desk");
 
-      await reads(own.getByTestId("pay"), "Pay 107.30");
+      await reads(own.getByTestId("pay"), "Pay €107.30");
       await own.getByTestId("pay").click();
       await alice.order(id, "paid");
       await alice.toast(`Order ${id} is paid`);
@@ -73,10 +79,10 @@ for (const screen of Object.keys(SCREENS)) {
       await admin.order(id, "delivered");
       await alice.picture("22-delivered");
       assert.equal(await alice.page.locator(`[data-order-id="${id}"] button:visible`).count(), 0);
-      await farewell(admin, alice);
+      await checkAndClose(admin, alice);
     });
 
-    test("stock and prices are live in the shops and at the stock; who is too late is told what is left", async () => {
+    test("stock and prices are live everywhere; an order that comes too late shows what is left", async () => {
       const { id } = await product("Linen cushion", "18.00", 5);
       const [admin, alice, bob] = await pages(screen, "admin", "alice", "bob");
       await admin.on("nav-stock").click();
@@ -98,7 +104,7 @@ for (const screen of Object.keys(SCREENS)) {
       await bob.picture("23-too-late");
       bob.forgive(409);
       await bob.change(bob.on("basket-quantity"), "2");
-      await bob.shows("basket-total", "36.00");
+      await bob.shows("basket-total", "€36.00");
       await bob.order(await bob.orderBasket(), "pending");
       await alice.on("nav-shop").click();
       await reads(hers.getByTestId("product-stock"), "Out of stock");
@@ -107,19 +113,19 @@ for (const screen of Object.keys(SCREENS)) {
       await admin.change(row.getByTestId("edit-stock"), "40");
       await reads(hers.getByTestId("product-stock"), "40 in stock");
       await admin.change(row.getByTestId("edit-price"), "15.50");
-      await reads(hers.getByTestId("product-price"), "15.50");
+      await reads(hers.getByTestId("product-price"), "€15.50");
       await reads(row.getByTestId("stock-level"), "");
       await admin.picture("24-stock");
       if (screen === "desktop") await admin.pictureForReadme("stock");
 
-      // A cancelled order's pieces are back.
+      // The items of a cancelled order go back into the stock.
       await admin.on("nav-orders").click();
       await admin.page.locator(`[data-order-id="${order}"]`).getByTestId("to-cancelled").click();
       await reads(hers.getByTestId("product-stock"), "43 in stock");
-      await farewell(admin, alice, bob);
+      await checkAndClose(admin, alice, bob);
     });
 
-    test("who waits for a product hears when it is back, and who does not wait hears nothing", async () => {
+    test("only customers on the waitlist are notified when a product is back", async () => {
       const { id } = await product("Walnut stool", "120.00", 0);
       const [admin, alice, bob] = await pages(screen, "admin", "alice", "bob");
       const [hers, his] = [alice, bob].map((page) => page.product(id));
@@ -141,10 +147,10 @@ for (const screen of Object.keys(SCREENS)) {
       await hers.getByTestId("add-to-basket").waitFor();
       await his.getByTestId("add-to-basket").waitFor();
       assert.equal(await bob.on("toast").filter({ hasText: "Walnut stool" }).count(), 0);
-      await farewell(admin, alice, bob);
+      await checkAndClose(admin, alice, bob);
     });
 
-    test("a review with its stars is there for the next reader, and the admin's bell rings", async () => {
+    test("a review with its stars appears for others, and notifies the admin", async () => {
       const { id } = await product("Wool blanket", "64.00", 9);
       const [admin, alice, bob] = await pages(screen, "admin", "alice", "bob");
       const reviews = alice.product(id).getByTestId("reviews");
@@ -161,10 +167,10 @@ for (const screen of Object.keys(SCREENS)) {
       await read.locator("summary").click();
       await read.getByTestId("review").waitFor();
       assert.match(await read.getByTestId("review").textContent(), /^\s*★★★★☆4 of 5 stars Alice .*Warm, and it does not itch\.\s*$/s);
-      await farewell(admin, alice, bob);
+      await checkAndClose(admin, alice, bob);
     });
 
-    test("the stock takes a new product, shows why it refuses one, and deletes after asking again", async () => {
+    test("the stock adds a product, shows why one is refused, and deletes after a confirmation", async () => {
       const [admin, alice] = await pages(screen, "admin", "alice");
       await admin.on("nav-stock").click();
       await admin.on("open-add-product").click();
@@ -183,7 +189,7 @@ for (const screen of Object.keys(SCREENS)) {
       await row.waitFor();
       const card = alice.on("product").filter({ hasText: "Copper kettle" });
       await reads(card.getByTestId("product-stock"), "7 in stock");
-      await reads(card.getByTestId("product-price"), "39.95");
+      await reads(card.getByTestId("product-price"), "€39.95");
 
       await admin.change(row.getByTestId("edit-stock"), "-1");
       await row.getByTestId("stock-fault").waitFor();
@@ -195,10 +201,10 @@ for (const screen of Object.keys(SCREENS)) {
       await reads(row.getByTestId("delete-product"), "Really delete?");
       await row.getByTestId("delete-product").click();
       for (const one of [row, card]) await until(async () => (await one.count()) === 0, "it to go");
-      await farewell(admin, alice);
+      await checkAndClose(admin, alice);
     });
 
-    test("an admin's notification rings at whom it is for", async () => {
+    test("an admin's notification reaches exactly its receivers", async () => {
       const [admin, alice, bob] = await pages(screen, "admin", "alice", "bob");
       await admin.on("nav-notify").click();
       await admin.on("notify-who").selectOption("users");
@@ -206,7 +212,7 @@ for (const screen of Object.keys(SCREENS)) {
       await admin.on("notify-subject").fill("Half price today");
       await admin.on("notify-message").fill("On all that is made of oak.");
       await admin.on("notify-send").click();
-      await reads(admin.on("notify-error"), "Who? The ids are numbers, with commas between them.");
+      await reads(admin.on("notify-error"), "To whom? The ids are numbers, with commas between them.");
       await admin.on("notify-users").fill(String(await server.id("alice")));
       await admin.on("notify-send").click();
       await reads(admin.on("notify-done"), "Sent to 1 user.");
@@ -218,30 +224,30 @@ for (const screen of Object.keys(SCREENS)) {
       await admin.on("notify-send").click();
       for (const page of [alice, bob]) await page.toast("Closed on Monday");
       assert.equal(await bob.on("toast").filter({ hasText: "Half price" }).count(), 0);
-      await farewell(admin, alice, bob);
+      await checkAndClose(admin, alice, bob);
     });
   });
 }
 
 describe("the shop", () => {
-  test("asks for what is left when a part was paid elsewhere", async () => {
+  test("asks for the amount due when a part was paid elsewhere", async () => {
     const { id } = await server.order("alice", "10.00");
     await server.post("alice", `/orders/${id}/payments`, { amount: "4.00" });
     const [alice] = await pages("desktop", "alice");
     await alice.on("nav-orders").click();
     const pay = (await alice.order(id, "pending")).getByTestId("pay");
-    await reads(pay, "Pay 10.00");
+    await reads(pay, "Pay €10.00");
     await pay.click();
-    await reads(pay, "Pay 6.00");
+    await reads(pay, "Pay €6.00");
     assert.equal(await alice.on("orders-error").textContent(), `Order with ID ${id} has only 6.00 due`);
     alice.forgive(409);
     await pay.click();
     await alice.order(id, "paid");
     assert.equal(await alice.on("orders-error").isVisible(), false);
-    await farewell(alice);
+    await checkAndClose(alice);
   });
 
-  test("is worked by keyboard: from the product to the basket and out of it, without losing the place", async () => {
+  test("works by keyboard: from the product to the basket and out of it, without losing the focus", async () => {
     const { id } = await product("Tea towel", "6.00", 5);
     const [alice] = await pages("desktop", "alice");
     const { keyboard } = alice.page;
@@ -259,6 +265,6 @@ describe("the shop", () => {
     await keyboard.press("Enter");
     await alice.shows("basket", null);
     assert.equal(await alice.page.evaluate(() => document.activeElement.id), "shop-title");
-    await farewell(alice);
+    await checkAndClose(alice);
   });
 });

@@ -1,9 +1,10 @@
-// A stay: the time from signing in to signing out, or a part of it such as one open conversation. What was begun in it ends with it.
+// A scope: the time from signing in to signing out, or a part of it such as one open conversation.
+// Calls, listeners and timers that start in a scope end with it.
 
 import { api } from "./api.js";
-import { say } from "./dom.js";
+import { showText } from "./dom.js";
 
-export class Stay {
+export class Scope {
   #end = new AbortController();
 
   constructor(user, outer) {
@@ -11,16 +12,16 @@ export class Stay {
     this.signal = outer ? AbortSignal.any([outer, this.#end.signal]) : this.#end.signal;
   }
 
-  /** A stay within this one. */
+  /** A scope within this one, which may end earlier. */
   branch() {
-    return new Stay(this.user, this.signal);
+    return new Scope(this.user, this.signal);
   }
 
   get isOver() {
     return this.signal.aborted;
   }
 
-  /** As `api`. */
+  /** Calls `api`; the call is aborted when the scope ends. */
   call(method, path, options) {
     return api(method, path, { ...options, signal: this.signal });
   }
@@ -29,24 +30,24 @@ export class Stay {
     target.addEventListener(event, handler, { signal: this.signal });
   }
 
-  /** Runs `work` after that long, unless the stay is over by then. */
+  /** Runs `work` after `ms`, unless the scope is over by then. */
   after(ms, work) {
     return setTimeout(() => this.isOver || work(), ms);
   }
 
-  /** Does `work` and shows in `place` why it failed, if it did. Resolves to whether the server can be reached. */
+  /** Runs `work`, shows its error in `place`. Resolves to false if the server was unreachable. */
   async attempt(place, work) {
     try {
       await work();
-      if (!this.isOver) say(place, null);
+      if (!this.isOver) showText(place, null);
       return true;
     } catch (error) {
-      if (!this.isOver) say(place, error.message);
+      if (!this.isOver) showText(place, error.message);
       return error.status !== 0;
     }
   }
 
-  /** For a form's "submit": while `work` runs the form is busy, and pressing again does nothing. */
+  /** Handles a form's "submit": while `work` runs, submitting again does nothing. */
   async submit(form, place, work) {
     if (form.ariaBusy === "true") return;
     form.ariaBusy = "true";
@@ -59,7 +60,10 @@ export class Stay {
   }
 }
 
-/** `work`, of which only one run goes on at a time: a call meanwhile makes it run once more, and gets what that run gives. */
+/**
+ * Wraps `work` so that only one run is active: a call during a run makes it run once more, and
+ * resolves to the result of that later run.
+ */
 export function oneAtATime(work) {
   let running = null;
   let again = false;
