@@ -9,7 +9,7 @@ use super::permissions::{Action, Standing, permit};
 use super::publish::{Manner, NextEvent};
 use crate::auth::Identity;
 use crate::error::Error;
-use crate::event::{self, ADMIN, Foreign, MAIN, Room};
+use crate::event::{ADMIN, ExternalEvent, MAIN, Room};
 use crate::model::fields::{self, Broken, Fields, Given};
 use crate::realtime::Tally;
 use crate::store::{Claim, Db, Once, Tx, idempotency};
@@ -32,7 +32,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// [`Error::Faults`].
-pub fn read(mut fields: Fields<'_>) -> Result<Foreign, Error> {
+pub fn read(mut fields: Fields<'_>) -> Result<ExternalEvent, Error> {
     let namespace = fields.optional("namespace", namespace);
     let rooms = fields.required("rooms", some_rooms);
     let name = fields.required("event", name);
@@ -42,7 +42,7 @@ pub fn read(mut fields: Fields<'_>) -> Result<Foreign, Error> {
     fields.end(|| {
         let data = data?.unwrap_or_else(|| serde_json::value::RawValue::NULL.to_owned());
         let (namespace, except) = (namespace?.unwrap_or(MAIN), except?.unwrap_or_default());
-        Some(Foreign {
+        Some(ExternalEvent {
             namespace,
             name: name?,
             rooms: rooms?,
@@ -109,7 +109,7 @@ fn rooms_of(given: Given<'_>) -> Result<Vec<Room>, Broken> {
 pub async fn emit(
     services: &Services,
     caller: &Identity,
-    event: Foreign,
+    event: ExternalEvent,
     once: Once,
 ) -> Result<usize, Error> {
     permit(caller, Action::EmitEvents, Standing::STRANGER)?;
@@ -119,7 +119,7 @@ pub async fn emit(
     actix_rt::spawn(counting).await.unwrap_or(Err(Error::Internal))
 }
 
-async fn emit_counted(db: Db, next: NextEvent, event: Foreign, once: Once) -> Result<usize, Error> {
+async fn emit_counted(db: Db, next: NextEvent, event: ExternalEvent, once: Once) -> Result<usize, Error> {
     let claim = match &once {
         Once::Key(claim) => Some(claim.clone()),
         Once::No => None,
@@ -128,7 +128,7 @@ async fn emit_counted(db: Db, next: NextEvent, event: Foreign, once: Once) -> Re
     let (bytes, is_volatile) = (event.data.get().len(), event.is_volatile);
     let write = async move |tx: &mut Tx| {
         tx.after_commit(move || next.goes(Manner { tally, is_volatile }));
-        tx.emit(event::foreign(event));
+        tx.emit(event.into());
         Ok(None::<usize>)
     };
     let kept = db.write_large(once, bytes, write).await?;
