@@ -87,9 +87,15 @@ mod tests {
     fn a_read_event_names_one_notification_or_all() {
         let rooms = &[Room::User(UserId(7))][..];
         let one = notification_read(UserId(7), NotificationId(5));
-        assert_eq!(seen(&one), ("/", "notification:read", EventKind::Stored, rooms, r#"{"ids":[5]}"#));
+        assert_eq!(
+            seen(&one),
+            ("/", "notification:read", EventKind::Stored, rooms, r#"{"ids":[5]}"#)
+        );
         let all = notifications_all_read(UserId(7));
-        assert_eq!(seen(&all), ("/", "notification:read", EventKind::Stored, rooms, r#"{"all":true}"#));
+        assert_eq!(
+            seen(&all),
+            ("/", "notification:read", EventKind::Stored, rooms, r#"{"all":true}"#)
+        );
     }
 
     #[test]

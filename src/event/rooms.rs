@@ -34,7 +34,10 @@ mod tests {
     #[test]
     fn typing_goes_to_the_others_and_is_transient() {
         let event = typing(ConversationId(9), UserId(5), true);
-        assert_eq!((event.namespace, &*event.name, event.kind), ("/", "typing", EventKind::Transient));
+        assert_eq!(
+            (event.namespace, &*event.name, event.kind),
+            ("/", "typing", EventKind::Transient)
+        );
         assert_eq!(
             (event.rooms, event.except),
             (vec![Room::Conversation(ConversationId(9))], vec![Room::User(UserId(5))])

@@ -101,8 +101,7 @@ impl Channel {
             EventKind::Transient => "Not stored.",
         };
         let older = event::ALIASES.iter().filter(|(newer, _)| newer == name);
-        let aliases: String =
-            older.map(|(_, older)| format!(" Also sent as `{older}`.")).collect();
+        let aliases: String = older.map(|(_, older)| format!(" Also sent as `{older}`.")).collect();
         let mut message = message(
             name,
             &format!("To {audience}. {kind}{aliases}"),

@@ -91,12 +91,8 @@ pub(super) fn dispatch(
     // Null counts as no payload.
     let payload = event.args.first().map(|payload| payload.get());
     let payload = payload.filter(|payload| *payload != "null").unwrap_or("{}");
-    let call = Call {
-        services: Arc::clone(services),
-        caller,
-        client,
-        attachments: event.attachments,
-    };
+    let call =
+        Call { services: Arc::clone(services), caller, client, attachments: event.attachments };
     match Fields::of_event(payload) {
         Ok(fields) => (declared.handle)(call, fields),
         Err(error) => Box::pin(ready(Err(error))),

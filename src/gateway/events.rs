@@ -157,9 +157,7 @@ async fn join_by_name(call: Call, room: Room) -> Result<RoomUsers, Error> {
 async fn leave_by_name(call: Call, room: Room) -> Result<RoomUsers, Error> {
     match Joinable::try_from(room) {
         Ok(room) => leave(call, room).await,
-        Err(room) => {
-            Err(Error::Conflict(format!("{room} is not left while the socket is there")))
-        }
+        Err(room) => Err(Error::Conflict(format!("{room} is not left while the socket is there"))),
     }
 }
 
@@ -190,8 +188,7 @@ async fn send_message(
     call: Call,
     (conversation, new): (ConversationId, NewMessage),
 ) -> Result<SentMessage, Error> {
-    let message =
-        messages::send(&call.services, &call.caller, conversation, new, Once::No).await?;
+    let message = messages::send(&call.services, &call.caller, conversation, new, Once::No).await?;
     Ok(SentMessage { message })
 }
 
@@ -240,10 +237,7 @@ struct ReadNotification {
     notification: Notification,
 }
 
-async fn mark_notification_read(
-    call: Call,
-    id: NotificationId,
-) -> Result<ReadNotification, Error> {
+async fn mark_notification_read(call: Call, id: NotificationId) -> Result<ReadNotification, Error> {
     let notification = notifications::read(&call.services, &call.caller, id).await?;
     Ok(ReadNotification { notification })
 }

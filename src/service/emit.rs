@@ -119,7 +119,12 @@ pub async fn emit(
     actix_rt::spawn(counting).await.unwrap_or(Err(Error::Internal))
 }
 
-async fn emit_counted(db: Db, next: NextEvent, event: ExternalEvent, once: Once) -> Result<usize, Error> {
+async fn emit_counted(
+    db: Db,
+    next: NextEvent,
+    event: ExternalEvent,
+    once: Once,
+) -> Result<usize, Error> {
     let claim = match &once {
         Once::Key(claim) => Some(claim.clone()),
         Once::No => None,
