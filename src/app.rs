@@ -18,8 +18,8 @@ use crate::gateway::QueryUser;
 use crate::realtime::admission::{Origins, Policy};
 use crate::realtime::presence::PresenceSettings;
 use crate::realtime::{self, HubHandle, Server};
-use crate::service::publish::{HubPublisher, NextEvent};
-use crate::service::recovery::{self, Keeping};
+use crate::service::publish::{HubPublisher, NextEventOptions};
+use crate::service::recovery::{self, RecoverySettings};
 use crate::service::{Services, broadcasts, demo, stats, tokens};
 use crate::store::Db;
 use crate::{event, gateway, http};
@@ -58,12 +58,12 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let scheme = if limits.tls.is_some() { "https" } else { "http" };
     let hub = HubHandle::start(&limits);
     let database = settings.database.clone().locked();
-    let next = NextEvent::default();
+    let next = NextEventOptions::default();
     let publisher = Arc::new(HubPublisher::new(hub.clone(), next.clone()));
     // It blocks, and runs a runtime of its own for migrations: on a thread of its own.
     let opened = std::thread::spawn(move || Db::open(&database, publisher)).join();
     let db = opened.map_err(|_| "opening the database failed")??;
-    let keeping = Keeping {
+    let keeping = RecoverySettings {
         window: settings.realtime.recovery_window,
         retention: settings.realtime.event_retention,
     };

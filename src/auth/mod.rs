@@ -15,7 +15,7 @@ pub use password::{NO_PASSWORD, PasswordHasher};
 pub use secret::{Key, KeyError, load_key};
 pub use token::{Issued, Tokens};
 
-use crate::model::{Outsider, Role, Timestamp, UserId};
+use crate::model::{ExternalUser, Role, Timestamp, UserId};
 
 /// A good token: what it says, and what it takes to end it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub enum Holder {
     /// In ours: whether there is such a user is not known.
     User(UserId),
     /// In those of whoever holds the outside key.
-    Outside(Outsider),
+    Outside(ExternalUser),
 }
 
 impl Claimed {

@@ -13,7 +13,7 @@ use super::keyring::Keyring;
 use super::{Claimed, Holder, Issue, Key, TokenId};
 use crate::config::AuthSettings;
 use crate::error::{AuthFailure, Error};
-use crate::model::{OutsideId, Outsider, Role, Timestamp, UserId};
+use crate::model::{ExternalIdentity, ExternalUser, Role, Timestamp, UserId};
 
 /// Longer ones are not looked at. Ours have about 250 bytes; headers allow a few KiB.
 const MAX_TOKEN: usize = 8 * 1024;
@@ -210,18 +210,19 @@ fn made_at(read: &Read) -> Issue {
 
 /// Who it is for whoever has signed. A name and an e-mail that are no texts are none; so is an
 /// e-mail that is said to be unverified.
-fn outsider(read: &Read) -> Result<Outsider, AuthFailure> {
+fn outsider(read: &Read) -> Result<ExternalUser, AuthFailure> {
     let issuer = match &read.iss {
         None => "",
         Some(issuer) => issuer.as_str().ok_or(AuthFailure::Invalid)?,
     };
-    let id = OutsideId::new(issuer.to_owned(), read.sub.text()).ok_or(AuthFailure::Invalid)?;
+    let id =
+        ExternalIdentity::new(issuer.to_owned(), read.sub.text()).ok_or(AuthFailure::Invalid)?;
     let is_unverified = read
         .email_verified
         .as_ref()
         .is_some_and(|verified| *verified == Value::Bool(false) || verified == "false");
     let email = read.email.as_ref().and_then(Value::as_str).filter(|_| !is_unverified);
-    Ok(Outsider::new(id, read.name.as_ref().and_then(Value::as_str), email))
+    Ok(ExternalUser::new(id, read.name.as_ref().and_then(Value::as_str), email))
 }
 
 #[cfg(test)]
@@ -399,7 +400,7 @@ mod tests {
     }
 
     /// What a token of an outside key with these claims says.
-    fn outside(claims: &Value) -> Result<(Outsider, Issue), AuthFailure> {
+    fn outside(claims: &Value) -> Result<(ExternalUser, Issue), AuthFailure> {
         let file = |name: &str| format!("{}/tests/keys/{name}", env!("CARGO_MANIFEST_DIR"));
         let pem = std::fs::read(file("ed25519.pem")).expect("reads");
         let key = EncodingKey::from_ed_pem(&pem).expect("a key");
@@ -424,7 +425,7 @@ mod tests {
     fn a_token_of_others_says_who_it_is_in_their_words() {
         let exp = now() + 60;
         let id = |issuer: &str, subject: &str| {
-            OutsideId::new(issuer.into(), subject.into()).expect("fits")
+            ExternalIdentity::new(issuer.into(), subject.into()).expect("fits")
         };
         let (outsider, issue) =
             outside(&json!({"sub": 7, "iss": "them", "exp": exp, "iat": 12, "generation": 9, "name": "Eve", "email": "e@b.test"}))
@@ -435,7 +436,7 @@ mod tests {
             let claims = json!({"sub": "x", "exp": exp, "name": 5, "email": "e@b.test", "email_verified": verified});
             assert_eq!(
                 outside(&claims),
-                Ok((Outsider { id: id("", "x"), name: "x".into(), email: None }, Issue::At(0)))
+                Ok((ExternalUser { id: id("", "x"), name: "x".into(), email: None }, Issue::At(0)))
             );
         }
         for claims in [

@@ -13,7 +13,7 @@ use crate::auth::{PasswordHasher, Tokens, load_key};
 use crate::config::{BadSetting, DatabaseUrl, KeySource, Secret, Settings};
 use crate::error::Error;
 use crate::model::fields::{self, Fields};
-use crate::model::{OutsideId, User};
+use crate::model::{ExternalIdentity, User};
 use crate::service::accounts::{self, NewAccount};
 use crate::service::identities;
 use crate::store::users::Account;
@@ -88,7 +88,7 @@ pub(super) fn user_remove(UserRemove { whose, store }: UserRemove) -> Result<(),
 pub(super) fn user_link(
     UserLink { whose, subject, issuer, store }: UserLink,
 ) -> Result<(), Failure> {
-    let id = OutsideId::new(issuer.unwrap_or_default(), subject).ok_or_else(|| {
+    let id = ExternalIdentity::new(issuer.unwrap_or_default(), subject).ok_or_else(|| {
         Failure::Usage(
             "--subject, --issuer: have at most 255 characters, none of them a control character, and a subject is not empty".into(),
         )

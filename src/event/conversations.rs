@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{MAIN, NewEvent, Room, server_events};
-use crate::model::{ConversationId, Message, MessageId, Reading, UserId};
+use crate::model::{ConversationId, Message, MessageId, ReadMark, UserId};
 
 server_events! {
     /// A new message of the conversation.
@@ -41,7 +41,7 @@ pub(super) struct ConversationRead {
 
 /// `conversation:read`.
 #[must_use]
-pub fn conversation_read(reading: &Reading) -> NewEvent {
+pub fn conversation_read(reading: &ReadMark) -> NewEvent {
     let payload = ConversationRead {
         conversation_id: reading.conversation_id,
         user_id: reading.user_id,
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_read_mark_goes_to_the_room_without_the_readers_unread_count() {
-        let reading = Reading {
+        let reading = ReadMark {
             conversation_id: ConversationId(9),
             user_id: UserId(7),
             message_id: MessageId(5),

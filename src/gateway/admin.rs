@@ -12,12 +12,12 @@ use crate::event::{ADMIN, Room};
 use crate::realtime::gateway::LocalBoxFuture;
 use crate::realtime::{Client, Gateway, Handshake, Incoming, Json, Reply, Signal, Welcome};
 use crate::service::Services;
-use crate::service::permissions::{Action, Standing, permit};
+use crate::service::permissions::{Action, Relation, permit};
 
 pub(super) struct Admin(pub(super) Arc<Services>);
 
 pub(super) fn may_enter(identity: &Identity) -> Result<(), Error> {
-    Ok(permit(identity, Action::EnterAdmin, Standing::STRANGER)?)
+    Ok(permit(identity, Action::EnterAdmin, Relation::NONE)?)
 }
 
 impl Gateway for Admin {

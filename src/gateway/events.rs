@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::event::{ADMIN, Joinable, MAIN, Room};
 use crate::model::fields::{self, Fields};
 use crate::model::{
-    ConversationId, Message, MessageId, Notification, NotificationId, ProjectId, Reading,
+    ConversationId, Message, MessageId, Notification, NotificationId, ProjectId, ReadMark,
     Timestamp, UserId,
 };
 use crate::realtime::settings::MAX_ROOMS;
@@ -228,7 +228,7 @@ fn read_typing(mut fields: Fields<'_>) -> Result<(ConversationId, bool), Error> 
 async fn mark_conversation_read(
     call: Call,
     (conversation, message): (ConversationId, MessageId),
-) -> Result<Reading, Error> {
+) -> Result<ReadMark, Error> {
     conversations::mark_read(&call.services, &call.caller, conversation, message, Once::No).await
 }
 

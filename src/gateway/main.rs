@@ -46,7 +46,7 @@ impl Gateway for Main {
                 return;
             }
             let send = move |count: NewEvent| handle.emit(&count.name, Payload::json(count.data));
-            if let Err(error) = notifications::greet(&services, identity.user, send).await {
+            if let Err(error) = notifications::send_count(&services, identity.user, send).await {
                 let user = identity.user.0;
                 tracing::warn!(%error, user, "cannot send a new socket its unread count");
             }

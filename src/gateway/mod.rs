@@ -68,7 +68,7 @@ async fn identify(
             .filter(|_| query_user == QueryUser::Allowed && token.is_none())
     };
     match named() {
-        Some(user) => accounts::believe(services, &user).await,
+        Some(user) => accounts::token_without_proof(services, &user).await,
         None => service::tokens::check(services, token).await,
     }
 }

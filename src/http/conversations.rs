@@ -9,7 +9,7 @@ use super::paging::Paging;
 use crate::error::Error;
 use crate::model::{
     ConversationDetail, ConversationId, ConversationSummary, ConversationWithMembers, Member,
-    Message, MessageId, Reading, UserId,
+    Message, MessageId, ReadMark, UserId,
 };
 use crate::service::Services;
 use crate::service::conversations::{self, NewConversation};
@@ -41,7 +41,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 request_body!(NewConversation = NewConversation::read, optional: true);
 request_body!(NewMessage = NewMessage::read);
-request_body!(ReadMark(MessageId) = conversations::read_mark);
+request_body!(ReadUpTo(MessageId) = conversations::read_mark);
 
 async fn create(
     services: web::Data<Services>,
@@ -112,8 +112,8 @@ async fn mark_read(
     services: web::Data<Services>,
     caller: Caller,
     Id(id): Id<ConversationId>,
-    Body(ReadMark(message)): Body<ReadMark>,
+    Body(ReadUpTo(message)): Body<ReadUpTo>,
     once: Once,
-) -> Result<Json<Reading>, Error> {
+) -> Result<Json<ReadMark>, Error> {
     conversations::mark_read(&services, &caller, id, message, once).await.map(Json)
 }

@@ -9,7 +9,7 @@ use super::paging::Paging;
 use crate::error::Error;
 use crate::model::{Product, ProductId};
 use crate::service::Services;
-use crate::service::products::{self, Change, NewProduct};
+use crate::service::products::{self, NewProduct, ProductPatch};
 use crate::store::Once;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -17,14 +17,18 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         post("/products", "Add a product", create),
         get("/products", "The products, newest first", list),
         get("/products/{id}", "One product", read),
-        patch("/products/{id}", "Change a product, its stock too (its owner, admins)", update)
-            .refuses(&[403]),
+        patch(
+            "/products/{id}",
+            "ProductPatch a product, its stock too (its owner, admins)",
+            update,
+        )
+        .refuses(&[403]),
         delete("/products/{id}", "Remove a product (its owner, admins)", remove).refuses(&[403]),
     ]
 }
 
 request_body!(NewProduct = NewProduct::read);
-request_body!(Change = Change::read);
+request_body!(ProductPatch = ProductPatch::read);
 
 async fn create(
     services: web::Data<Services>,
@@ -56,7 +60,7 @@ async fn update(
     services: web::Data<Services>,
     caller: Caller,
     Id(id): Id<ProductId>,
-    Body(change): Body<Change>,
+    Body(change): Body<ProductPatch>,
 ) -> Result<Json<Product>, Error> {
     products::update(&services, &caller, id, change).await.map(Json)
 }

@@ -9,7 +9,7 @@ use super::paging::Paging;
 use crate::error::Error;
 use crate::model::{Member, Project, ProjectDetail, ProjectId, Stage, StageId, UserId};
 use crate::service::Services;
-use crate::service::projects::{self, Change, NewProject};
+use crate::service::projects::{self, NewProject, ProjectPatch};
 use crate::store::Once;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -17,7 +17,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         post("/projects", "Make a project", create),
         get("/projects", "The caller's projects, newest first", list),
         get("/projects/{id}", "One project, with its members and stages", read),
-        patch("/projects/{id}", "Change a project", update),
+        patch("/projects/{id}", "ProjectPatch a project", update),
         post("/projects/{id}/members", "Add a member (the owner)", add_member).refuses(&[403, 409]),
         delete(
             "/projects/{id}/members/{userId}",
@@ -32,7 +32,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 request_body!(NewProject = NewProject::read);
-request_body!(Change = Change::read);
+request_body!(ProjectPatch = ProjectPatch::read);
 request_body!(NewStage(String) = projects::read_stage);
 
 async fn create(
@@ -65,7 +65,7 @@ async fn update(
     services: web::Data<Services>,
     caller: Caller,
     Id(id): Id<ProjectId>,
-    Body(change): Body<Change>,
+    Body(change): Body<ProjectPatch>,
 ) -> Result<Json<Project>, Error> {
     projects::update(&services, &caller, id, change).await.map(Json)
 }

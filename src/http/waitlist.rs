@@ -6,7 +6,7 @@ use super::answers::{Created, NoContent};
 use super::endpoint::{Endpoint, delete, post};
 use super::extract::{Caller, EmptyBody, Id};
 use crate::error::Error;
-use crate::model::{ProductId, Waiting};
+use crate::model::{ProductId, WaitlistEntry};
 use crate::service::{Services, waitlist};
 use crate::store::Once;
 
@@ -24,7 +24,7 @@ async fn join(
     Id(id): Id<ProductId>,
     _: EmptyBody,
     once: Once,
-) -> Result<Created<Waiting>, Error> {
+) -> Result<Created<WaitlistEntry>, Error> {
     waitlist::join(&services, &caller, id, once).await.map(Created)
 }
 

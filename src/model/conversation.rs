@@ -1,4 +1,4 @@
-//! Conversations: who talks where, and how far each has read.
+//! Conversations, and the read marks of their members.
 
 use diesel::prelude::*;
 use schemars::JsonSchema;
@@ -16,15 +16,15 @@ use crate::schema::conversations;
 pub struct Conversation {
     pub id: ConversationId,
     pub title: Option<String>,
-    /// Then its members are members of that project.
+    /// The project that all its members belong to, if any.
     pub project_id: Option<ProjectId>,
-    /// Who may add and remove members. None when that account is gone.
+    /// The user that may add and remove members. None if that account was removed.
     pub owner_id: Option<UserId>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
-/// A new conversation, with its members as they came.
+/// A new conversation, with its members in the order they joined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConversationWithMembers {
     #[serde(flatten)]
@@ -32,18 +32,18 @@ pub struct ConversationWithMembers {
     pub members: Vec<Member>,
 }
 
-/// A conversation as a member's list gives it.
+/// A conversation in a member's list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConversationSummary {
     #[serde(flatten)]
     pub conversation: Conversation,
-    /// Messages of others that this member has not read.
+    /// Messages of others after this member's read mark.
     pub unread_count: i64,
     pub last_message: Option<Message>,
 }
 
-/// A conversation as a single read gives it to a member.
+/// A single conversation, as a member reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConversationDetail {
     #[serde(flatten)]
@@ -51,15 +51,15 @@ pub struct ConversationDetail {
     pub members: Vec<Member>,
 }
 
-/// How far a member has read.
+/// The read mark of a member, as marking a message as read answers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Reading {
+pub struct ReadMark {
     pub conversation_id: ConversationId,
     pub user_id: UserId,
-    /// The message that it was told to have read.
+    /// The message that was marked as read.
     pub message_id: MessageId,
-    /// Messages of others that are left.
+    /// Messages of others after the read mark.
     pub unread_count: i64,
 }
 
@@ -84,7 +84,8 @@ mod tests {
                 .ok()
                 .as_deref(),
             Some(concat!(
-                r#"{"id":9,"title":null,"projectId":null,"ownerId":null,"createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z","#,
+                r#"{"id":9,"title":null,"projectId":null,"ownerId":null,"#,
+                r#""createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z","#,
                 r#""unreadCount":2,"lastMessage":null,"members":[]}"#
             ))
         );

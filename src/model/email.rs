@@ -1,9 +1,9 @@
-//! E-mail addresses: whether a text could be one. Whether it is, only a letter can tell.
+//! E-mail addresses: the check that a text could be one. Only a sent mail proves an address.
 
 /// RFC 5321, 4.5.3.1: a path has at most 256 octets with its angle brackets.
 const MAX_CHARS: usize = 254;
 
-/// Whether it looks like an address: a local part, an `@`, and a domain of at least two labels.
+/// True for a local part, an `@`, and a domain of at least two labels.
 pub(super) fn is_plausible(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
     let odd = |c: char| c.is_whitespace() || c.is_control() || "@,;:<>()[]\\\"".contains(c);
@@ -29,9 +29,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn emails() {
-        for good in ["a@b.test", "A.b+c@sub.example.com", "jörg@müller.example"] {
-            assert!(is_plausible(good), "{good}");
+    fn an_address_has_a_local_part_and_a_domain() {
+        for valid in ["a@b.test", "A.b+c@sub.example.com", "jörg@müller.example"] {
+            assert!(is_plausible(valid), "{valid}");
         }
         for bad in [
             "",

@@ -1,4 +1,5 @@
-//! Newtype ids: a user's id is never an order's. Integers in JSON and BigInt in both databases.
+//! Newtype ids, so that a user's id cannot be taken for an order's. Integers in JSON, BigInt in
+//! both databases.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +12,7 @@ use diesel::sql_types::BigInt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A text that is no id: ids are positive and consist of digits only.
+/// The fault of a text that is no id: ids are positive and consist of digits only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdFault;
 
@@ -34,7 +35,8 @@ fn parse_digits(text: &str) -> Result<i64, IdFault> {
 macro_rules! id {
     ($(#[$meta:meta])* $name:ident) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, AsExpression, FromSqlRow)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(JsonSchema, AsExpression, FromSqlRow)]
         #[diesel(sql_type = BigInt)]
         #[serde(transparent)]
         #[schemars(inline)]
@@ -77,7 +79,7 @@ macro_rules! id {
 }
 
 id!(
-    /// A user's id; `sub` of our own tokens.
+    /// A user's id; the `sub` of hubcast's own tokens.
     UserId
 );
 id!(
@@ -117,19 +119,19 @@ id!(
     MessageId
 );
 id!(
-    /// The id of a notice that is on its way to many.
+    /// A broadcast's id: a notice to many users.
     BroadcastId
 );
 id!(
-    /// A place in the event log. Gap-free, in commit order.
+    /// A stored event's id: without gaps, in commit order.
     EventId
 );
 id!(
-    /// A stretch of the event log; a random number.
+    /// The random number of a stretch of the log that was never undone.
     Epoch
 );
 
-/// A place in the event log, with the epoch it belongs to: what an offset says.
+/// A place in the log: epoch and id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogPosition {
     pub epoch: Epoch,

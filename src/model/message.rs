@@ -1,4 +1,4 @@
-//! What is said in a conversation.
+//! Messages of conversations.
 
 use diesel::prelude::*;
 use schemars::JsonSchema;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{ConversationId, MessageId, Timestamp, UserId};
 use crate::schema::messages;
 
-/// A message, as it is stored, answered and announced. camelCase on the wire.
+/// A message, the same in the database, in answers and in events. camelCase on the wire.
 #[derive(
     Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable,
 )]
@@ -16,15 +16,15 @@ use crate::schema::messages;
 pub struct Message {
     pub id: MessageId,
     pub conversation_id: ConversationId,
-    /// Its place in the conversation, from 1, without gaps.
+    /// The number of the message in its conversation, from 1, without gaps.
     pub seq: i64,
-    /// None when that account is gone.
+    /// None if that account was removed.
     pub sender_id: Option<UserId>,
     pub content: String,
-    /// Any short text; `text` when the sender says nothing.
+    /// Any short text, by default `text`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The sender's own name for it, so that sending it again does no harm.
+    /// Chosen by the sender, so that sending it again makes no second message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
     pub created_at: Timestamp,
@@ -50,7 +50,10 @@ mod tests {
         let json = serde_json::to_string(&message).expect("plain data serialises");
         assert_eq!(
             json,
-            r#"{"id":5,"conversationId":9,"seq":2,"senderId":7,"content":"Hello!","type":"text","createdAt":"1970-01-01T00:00:00.000Z"}"#
+            concat!(
+                r#"{"id":5,"conversationId":9,"seq":2,"senderId":7,"content":"Hello!","#,
+                r#""type":"text","createdAt":"1970-01-01T00:00:00.000Z"}"#
+            )
         );
         assert_eq!(serde_json::from_str::<Message>(&json).ok().as_ref(), Some(&message));
         let named = Message { client_id: Some("c-1".into()), ..message };

@@ -1,15 +1,17 @@
-//! Data and pure rules: ids, money, time, a file per family of things, and the reading of bodies
-//! and payloads (`fields`).
+//! Data and pure rules: ids, money, time, one file for each kind of thing, and the reading of
+//! bodies and payloads ([`fields`]).
 //!
-//! Everyone above may use it. It knows no query, no transport and no settings; the tables' shape
-//! ([`crate::schema`]) is all it knows of the database.
+//! Every module above uses it. It knows no query, no transport and no settings; of the database it
+//! knows only the shape of the tables ([`crate::schema`]).
 
-/// An enum of words: stored as text, written in lower case on the wire, read back from exactly
-/// those words.
+/// Declares an enum of words: text in the database and on the wire, parsed from exactly these
+/// words.
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema, diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+        #[derive(schemars::JsonSchema)]
+        #[derive(diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
         #[diesel(sql_type = diesel::sql_types::Text)]
         #[schemars(inline)]
         pub enum $name {
@@ -20,7 +22,7 @@ macro_rules! words {
             /// Every value, in the order of its declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The word that stands for it, in the database and on the wire.
+            /// The word in the database and on the wire.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word),+ }
@@ -46,7 +48,10 @@ macro_rules! words {
             DB: diesel::backend::Backend,
             str: diesel::serialize::ToSql<diesel::sql_types::Text, DB>,
         {
-            fn to_sql<'b>(&'b self, out: &mut diesel::serialize::Output<'b, '_, DB>) -> diesel::serialize::Result {
+            fn to_sql<'b>(
+                &'b self,
+                out: &mut diesel::serialize::Output<'b, '_, DB>,
+            ) -> diesel::serialize::Result {
                 self.as_str().to_sql(out)
             }
         }
@@ -65,13 +70,13 @@ macro_rules! words {
 
 mod conversation;
 mod email;
+mod external;
 pub mod fields;
 mod id;
 mod message;
 mod money;
 mod notification;
 mod order;
-mod outside;
 mod payment;
 mod product;
 mod project;
@@ -80,8 +85,9 @@ mod time;
 mod user;
 
 pub use conversation::{
-    Conversation, ConversationDetail, ConversationSummary, ConversationWithMembers, Reading,
+    Conversation, ConversationDetail, ConversationSummary, ConversationWithMembers, ReadMark,
 };
+pub use external::{ExternalIdentity, ExternalUser};
 pub use id::{
     BroadcastId, ConversationId, Epoch, EventId, IdFault, LogPosition, MessageId, NotificationId,
     OrderId, PaymentId, ProductId, ProjectId, ReviewId, StageId, UserId,
@@ -90,15 +96,14 @@ pub use message::Message;
 pub use money::{Money, MoneyFault};
 pub use notification::{JsonObject, Notice, Notification, NotificationType};
 pub use order::{Order, OrderDetail, OrderItem, OrderStatus, WithItems};
-pub use outside::{OutsideId, Outsider};
 pub use payment::Payment;
-pub use product::{Product, Waiting};
+pub use product::{Product, WaitlistEntry};
 pub use project::{Member, Project, ProjectDetail, Stage};
 pub use review::Review;
 pub use time::Timestamp;
 pub use user::{Role, User};
 
-/// A text that names no value of the enum it was read as.
+/// The fault of a text that is no value of the enum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownWord;
 

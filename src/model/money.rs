@@ -12,26 +12,26 @@ use diesel::sql_types::BigInt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Digits allowed before the point; with two behind it every amount fits an `i64` with room to add.
+/// Digits before the point at most: with two behind it, sums of amounts still fit an `i64`.
 const MAX_DIGITS: usize = 14;
-/// The largest amount with so many, in hundredths.
+/// The largest amount with so many digits, in hundredths.
 const MOST: i64 = 9_999_999_999_999_999;
 
-/// An amount in hundredths. Shown, and written to JSON, as a string with two places (`"12.50"`);
-/// BigInt in both databases.
+/// An amount in hundredths. In JSON a string with two decimal places (`"12.50"`); BigInt in both
+/// databases.
 ///
-/// Requests give it as a JSON number or a string; both are read from their text by [`FromStr`],
-/// because a float loses cents at 14 digits.
+/// Requests give a JSON number or a string. [`FromStr`] reads the text of both, because a float
+/// loses cents at 14 digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow)]
 #[diesel(sql_type = BigInt)]
 pub struct Money(i64);
 
-/// Why a text is no amount.
+/// The reason why a text is no amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MoneyFault {
-    /// Not `-`, digits, and maybe a point and digits, as JSON writes a number without exponent.
+    /// Not a number as JSON writes it without an exponent.
     NotDecimal,
-    /// More than two places.
+    /// More than two decimal places.
     TooManyPlaces,
     /// More than 14 digits before the point.
     TooLarge,
@@ -50,7 +50,7 @@ impl fmt::Display for MoneyFault {
 impl std::error::Error for MoneyFault {}
 
 impl Money {
-    /// Nothing.
+    /// No money.
     pub const ZERO: Self = Self(0);
 
     /// From hundredths.
@@ -65,19 +65,19 @@ impl Money {
         self.0
     }
 
-    /// So many times as much; None: that is more than an amount can be.
+    /// Multiplies. None: the product is too large for an amount.
     #[must_use]
     pub fn times(self, count: i64) -> Option<Self> {
         self.0.checked_mul(count).filter(|minor| minor.abs() <= MOST).map(Self)
     }
 
-    /// Both together; None: that is more than an amount can be.
+    /// Adds. None: the sum is too large for an amount.
     #[must_use]
     pub fn plus(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).filter(|minor| minor.abs() <= MOST).map(Self)
     }
 
-    /// Below zero. Such amounts can be read; whether they are allowed is the validator's word.
+    /// True below zero. Such amounts can be parsed; the rules of a field refuse them.
     #[must_use]
     pub const fn is_negative(self) -> bool {
         self.0 < 0
@@ -122,7 +122,7 @@ impl FromStr for Money {
         if whole.len() > MAX_DIGITS {
             return Err(MoneyFault::TooLarge);
         }
-        // At most 16 digits come together here, so this cannot overflow.
+        // Cannot overflow: at most 16 digits.
         let padded = places.bytes().chain(std::iter::repeat(b'0')).take(2);
         let minor = whole
             .bytes()
@@ -146,8 +146,7 @@ impl Serialize for Money {
     }
 }
 
-/// Reads the form that [`Serialize`] writes; a request's number goes through [`FromStr`] with its
-/// own text.
+/// Reads only the form that [`Serialize`] writes; [`FromStr`] reads the numbers of requests.
 impl<'de> Deserialize<'de> for Money {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
@@ -198,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_amount_is_refused_with_its_reason() {
+    fn other_texts_are_refused_with_the_reason() {
         for text in [
             "", "-", ".", ".5", "5.", "1e2", "1E2", "+1", "01", "1,5", " 1", "1 ", "--1", "1.2.3",
             "NaN", "٥", "0x1",
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn an_amount_is_shown_with_two_places() {
+    fn an_amount_is_written_with_two_decimal_places() {
         for (minor, text) in [
             (0, "0.00"),
             (5, "0.05"),

@@ -1,4 +1,4 @@
-//! Notifications: what one says, and how it is kept for its receiver.
+//! Notifications: the notice that many receivers share, and the notification of one receiver.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ use crate::model::{
 use crate::schema::notifications;
 
 words!(
-    /// What a notification is about.
+    /// The subject of a notification.
     NotificationType {
         OrderStatus = "order_status",
         LowStock = "low_stock",
@@ -32,15 +32,14 @@ words!(
     }
 );
 
-/// A JSON object as its text: receivers get what the sender gave, to the last digit and in its
-/// order.
+/// A JSON object as its text: receivers get every digit, and the fields in the sender's order.
 #[derive(Debug, Clone, Serialize, Deserialize, AsExpression, FromSqlRow)]
 #[diesel(sql_type = Text)]
 #[serde(transparent)]
 pub struct JsonObject(Box<RawValue>);
 
 impl JsonObject {
-    /// From its text; `None` when that is no JSON object.
+    /// From its text. None: the text is no JSON object.
     #[must_use]
     pub fn from_text(text: String) -> Option<Self> {
         RawValue::from_string(text).ok().filter(|value| value.get().starts_with('{')).map(Self)
@@ -67,7 +66,7 @@ impl JsonSchema for JsonObject {
     }
 }
 
-/// Two are equal when their texts are.
+/// Compares the texts.
 impl PartialEq for JsonObject {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
@@ -96,18 +95,18 @@ where
     }
 }
 
-/// What a notification says, whoever gets it.
+/// The content of a notification, the same for all receivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     pub kind: NotificationType,
     pub title: String,
     pub message: String,
-    /// For programs: ids and figures behind the text.
+    /// The ids and figures of the text, for programs.
     pub data: Option<JsonObject>,
 }
 
 impl Notice {
-    /// An order has moved on; for its customer.
+    /// An order has a new status; for its customer.
     #[must_use]
     pub fn order_status(order: &Order, previous: OrderStatus) -> Self {
         let Order { id, status, .. } = order;
@@ -134,7 +133,7 @@ impl Notice {
         }
     }
 
-    /// A product's stock has come down to its threshold, or below; for the admins.
+    /// A product's stock has fallen to its threshold or below; for the admins.
     #[must_use]
     pub fn low_stock(product: &Product) -> Self {
         let Product { id, name, stock, low_stock_threshold: threshold, .. } = product;
@@ -148,7 +147,7 @@ impl Notice {
         }
     }
 
-    /// There is something of a product again; for those who wait for it.
+    /// A product is back in stock; for its waitlist.
     #[must_use]
     pub fn back_in_stock(product: &Product) -> Self {
         let Product { id, name, stock, .. } = product;
@@ -160,7 +159,7 @@ impl Notice {
         }
     }
 
-    /// Someone has reviewed a product; for the admins.
+    /// A product has a new review; for the admins.
     #[must_use]
     pub fn new_review(product: &Product, review: &Review) -> Self {
         let Product { name, .. } = product;
@@ -178,7 +177,7 @@ impl Notice {
         }
     }
 
-    /// An order was paid, or a part of it; for the admins.
+    /// An order was paid, fully or in part; for the admins.
     #[must_use]
     pub fn payment_received(payment: &Payment) -> Self {
         let Payment { id, order_id, amount, due, .. } = payment;
@@ -193,7 +192,7 @@ impl Notice {
     }
 }
 
-/// A notification as its receiver has it. camelCase on the wire.
+/// The notification of one receiver. camelCase on the wire.
 #[derive(
     Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable,
 )]
@@ -233,10 +232,14 @@ mod tests {
     fn a_notification_has_the_fields_of_the_contract_and_is_read_back_from_them() {
         let text = |data: &str| {
             format!(
-                r#"{{"id":5,"userId":7,"type":"low_stock","title":"Tea","message":"Two left","data":{data},"isRead":false,"createdAt":"1970-01-01T00:00:00.000Z"}}"#
+                concat!(
+                    r#"{{"id":5,"userId":7,"type":"low_stock","title":"Tea","message":"Two left","#,
+                    r#""data":{data},"isRead":false,"createdAt":"1970-01-01T00:00:00.000Z"}}"#
+                ),
+                data = data
             )
         };
-        // Digits beyond a float's, and an order that is not the alphabet's.
+        // More digits than a float holds, and fields not in alphabetical order.
         let data = r#"{"b":12345678901234567890.123,"a":[null]}"#;
         for (data, text) in [(None, text("null")), (JsonObject::from_text(data.into()), text(data))]
         {
@@ -248,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn data_is_an_object_or_not_taken() {
+    fn data_is_an_object_or_refused() {
         for text in ["", "null", "1", "[]", r#""{}""#, "{", "{}x"] {
             assert_eq!(JsonObject::from_text(text.into()), None, "{text}");
         }
@@ -256,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn an_orders_step_is_told_in_words_and_in_data() {
+    fn an_order_status_is_in_the_text_and_in_the_data() {
         let time = Timestamp::from_unix_seconds(0).expect("the epoch is a time");
         let order = Order {
             id: OrderId(5),
@@ -279,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_completed_stage_is_told_in_words_and_in_data() {
+    fn a_completed_stage_is_in_the_text_and_in_the_data() {
         let time = Timestamp::from_unix_seconds(0).expect("the epoch is a time");
         let project = Project {
             id: ProjectId(3),

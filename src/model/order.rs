@@ -1,4 +1,4 @@
-//! Orders and the rule of their states.
+//! Orders, and the steps of their status.
 
 use diesel::prelude::*;
 use schemars::JsonSchema;
@@ -8,12 +8,19 @@ use crate::model::{Money, OrderId, ProductId, Timestamp, User, UserId};
 use crate::schema::{order_items, orders};
 
 words!(
-    /// Where an order stands. pending → paid → shipped → delivered; cancelled from pending or paid.
-    OrderStatus { Pending = "pending", Paid = "paid", Shipped = "shipped", Delivered = "delivered", Cancelled = "cancelled" }
+    /// The status of an order: pending → paid → shipped → delivered; cancelled from pending or
+    /// paid.
+    OrderStatus {
+        Pending = "pending",
+        Paid = "paid",
+        Shipped = "shipped",
+        Delivered = "delivered",
+        Cancelled = "cancelled",
+    }
 );
 
 impl OrderStatus {
-    /// Whether that step is allowed. Staying is not a step.
+    /// True if the step is allowed. The same status is no step.
     #[must_use]
     pub fn can_become(self, next: Self) -> bool {
         matches!(
@@ -33,7 +40,7 @@ impl OrderStatus {
 #[diesel(table_name = orders)]
 pub struct Order {
     pub id: OrderId,
-    /// None for an order that an admin placed for no one.
+    /// None for an order that an admin has placed for nobody.
     pub customer_id: Option<UserId>,
     #[diesel(column_name = total_minor)]
     pub total: Money,
@@ -43,8 +50,7 @@ pub struct Order {
     pub shipped_at: Option<Timestamp>,
 }
 
-/// An order as lists and single reads give it: its own fields, and `customer` (null when there is
-/// none).
+/// An order as lists and single reads give it: its own fields, and `customer`, or null.
 #[derive(
     Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable,
 )]
@@ -56,31 +62,31 @@ pub struct OrderDetail {
     pub customer: Option<User>,
 }
 
-/// What was ordered of one product, by the name and at the price of then. camelCase on the wire.
+/// One product of an order, with the name and price of that time. camelCase on the wire.
 #[derive(
     Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable,
 )]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = order_items)]
 pub struct OrderItem {
-    /// None when the product is gone.
+    /// None if the product was removed.
     pub product_id: Option<ProductId>,
     pub name: String,
-    /// Pieces.
+    /// In pieces.
     pub quantity: i64,
-    /// Of one piece.
+    /// The price of one piece.
     #[diesel(column_name = price_minor)]
     pub price: Money,
 }
 
-/// An [`Order`] or an [`OrderDetail`], and beside its own fields `items`, empty for one that was
-/// placed for a total alone.
+/// An [`Order`] or an [`OrderDetail`] with `items` beside its own fields; empty for an order that
+/// has only a total.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "{T}WithItems")]
 pub struct WithItems<T> {
     #[serde(flatten)]
     pub order: T,
-    /// An answer that was kept before there were items has none.
+    /// Kept answers of older versions have no items.
     #[serde(default)]
     pub items: Vec<OrderItem>,
 }
@@ -119,7 +125,11 @@ mod tests {
         }
     }
 
-    const BARE: &str = r#"{"id":5,"customerId":null,"total":"12.50","status":"pending","createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z","shippedAt":null"#;
+    const BARE: &str = concat!(
+        r#"{"id":5,"customerId":null,"total":"12.50","status":"pending","#,
+        r#""createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z","#,
+        r#""shippedAt":null"#
+    );
 
     #[test]
     fn an_order_is_written_in_camel_case_with_its_customer_and_its_items_beside_it() {
@@ -131,15 +141,14 @@ mod tests {
         };
         let detail =
             WithItems { order: OrderDetail { order: order(), customer: None }, items: vec![item] };
-        let json = format!(
-            r#"{BARE},"customer":null,"items":[{{"productId":null,"name":"Tea","quantity":2,"price":"6.25"}}]}}"#
-        );
+        let item = r#"{"productId":null,"name":"Tea","quantity":2,"price":"6.25"}"#;
+        let json = format!(r#"{BARE},"customer":null,"items":[{item}]}}"#);
         assert_eq!(serde_json::to_string(&detail).ok(), Some(json.clone()));
         assert_eq!(serde_json::from_str(&json).ok(), Some(detail));
     }
 
     #[test]
-    fn an_answer_from_before_there_were_items_is_read_as_one_with_none() {
+    fn an_answer_of_an_older_version_is_read_without_items() {
         let read: Option<WithItems<Order>> = serde_json::from_str(&format!("{BARE}}}")).ok();
         assert_eq!(read, Some(WithItems { order: order(), items: Vec::new() }));
     }

@@ -5,19 +5,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Money, OrderId, OrderStatus, PaymentId, Timestamp};
 
-/// A payment, and what it has made of its order. camelCase on the wire.
+/// A payment, and the state of its order after it. camelCase on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Payment {
     pub id: PaymentId,
     pub order_id: OrderId,
     pub amount: Money,
-    /// How it was paid, in the payer's words.
+    /// The way of paying, as free text of the payer.
     pub method: Option<String>,
     pub created_at: Timestamp,
-    /// What is still to be paid.
+    /// The amount that is left to pay.
     pub due: Money,
-    /// `paid` when that is nothing.
+    /// `paid` if nothing is due.
     pub order_status: OrderStatus,
 }
 
@@ -36,7 +36,10 @@ mod tests {
             due: Money::ZERO,
             order_status: OrderStatus::Paid,
         };
-        let json = r#"{"id":4,"orderId":5,"amount":"12.50","method":"card","createdAt":"1970-01-01T00:00:00.000Z","due":"0.00","orderStatus":"paid"}"#;
+        let json = concat!(
+            r#"{"id":4,"orderId":5,"amount":"12.50","method":"card","#,
+            r#""createdAt":"1970-01-01T00:00:00.000Z","due":"0.00","orderStatus":"paid"}"#
+        );
         assert_eq!(serde_json::to_string(&payment).ok().as_deref(), Some(json));
         assert_eq!(serde_json::from_str(json).ok(), Some(payment));
     }

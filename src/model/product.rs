@@ -1,4 +1,4 @@
-//! Products.
+//! Products, and the entries of their waitlists.
 
 use diesel::prelude::*;
 use schemars::JsonSchema;
@@ -17,31 +17,31 @@ pub struct Product {
     pub id: ProductId,
     pub name: String,
     pub description: Option<String>,
-    /// Of one piece.
+    /// The price of one piece.
     #[diesel(column_name = price_minor)]
     pub price: Money,
-    /// Pieces, 0 or more.
+    /// In pieces, 0 or more.
     pub stock: i64,
-    /// With so many pieces or fewer, the stock is low.
+    /// A stock of so many pieces or fewer is low.
     pub low_stock_threshold: i64,
-    /// Who may change it, beside the admins. None when that account is gone.
+    /// The user that may change it, beside the admins. None if that account was removed.
     pub owner_id: Option<UserId>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
 impl Product {
-    /// Whether the admins should order more.
+    /// True if the stock is low.
     #[must_use]
     pub const fn is_low(&self) -> bool {
         self.stock <= self.low_stock_threshold
     }
 }
 
-/// One who waits for a product to be in stock again. camelCase on the wire.
+/// A user on a product's waitlist. camelCase on the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable)]
 #[serde(rename_all = "camelCase")]
-pub struct Waiting {
+pub struct WaitlistEntry {
     pub product_id: ProductId,
     pub user_id: UserId,
     pub created_at: Timestamp,
@@ -67,9 +67,11 @@ mod tests {
         };
         assert_eq!(
             serde_json::to_string(&product).ok().as_deref(),
-            Some(
-                r#"{"id":3,"name":"Tea","description":null,"price":"12.50","stock":5,"lowStockThreshold":5,"ownerId":7,"createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z"}"#
-            )
+            Some(concat!(
+                r#"{"id":3,"name":"Tea","description":null,"price":"12.50","stock":5,"#,
+                r#""lowStockThreshold":5,"ownerId":7,"#,
+                r#""createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z"}"#
+            ))
         );
         assert!(product.is_low());
         assert!(!Product { stock: 6, ..product }.is_low());

@@ -17,15 +17,15 @@ pub struct Project {
     pub id: ProjectId,
     pub name: String,
     pub description: Option<String>,
-    /// Any short text; `active` at first.
+    /// Any short text, at first `active`.
     pub status: String,
-    /// Who may add and remove members. None when that account is gone.
+    /// The user that may add and remove members. None if that account was removed.
     pub owner_id: Option<UserId>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
-/// Who is in a project, or in a conversation, and since when.
+/// A member of a project or a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable)]
 #[serde(rename_all = "camelCase")]
 pub struct Member {
@@ -44,14 +44,14 @@ pub struct Stage {
     pub id: StageId,
     pub project_id: ProjectId,
     pub name: String,
-    /// None: it is still to be completed.
+    /// None: not completed.
     pub completed_at: Option<Timestamp>,
     pub completed_by: Option<UserId>,
     pub created_at: Timestamp,
 }
 
-/// A project as a single read gives it: its own fields, its members as they came, and its stages,
-/// oldest first.
+/// A single project, as a member reads it: its own fields, its members in the order they joined,
+/// and its stages, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProjectDetail {
     #[serde(flatten)]
@@ -90,9 +90,11 @@ mod tests {
                 .ok()
                 .as_deref(),
             Some(concat!(
-                r#"{"id":3,"name":"Relaunch","description":null,"status":"active","ownerId":7,"createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z","#,
+                r#"{"id":3,"name":"Relaunch","description":null,"status":"active","ownerId":7,"#,
+                r#""createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z","#,
                 r#""members":[{"userId":7,"name":"Ann","joinedAt":"1970-01-01T00:00:00.000Z"}],"#,
-                r#""stages":[{"id":4,"projectId":3,"name":"Design","completedAt":null,"completedBy":null,"createdAt":"1970-01-01T00:00:00.000Z"}]}"#
+                r#""stages":[{"id":4,"projectId":3,"name":"Design","completedAt":null,"#,
+                r#""completedBy":null,"createdAt":"1970-01-01T00:00:00.000Z"}]}"#
             ))
         );
     }

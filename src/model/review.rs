@@ -12,7 +12,7 @@ use crate::model::{ProductId, ReviewId, Timestamp, UserId};
 pub struct Review {
     pub id: ReviewId,
     pub product_id: ProductId,
-    /// None when that account is gone, and so is its name.
+    /// None if that account was removed; then the name is None too.
     pub user_id: Option<UserId>,
     pub user_name: Option<String>,
     /// 1 to 5.
@@ -38,9 +38,10 @@ mod tests {
         };
         assert_eq!(
             serde_json::to_string(&review).ok().as_deref(),
-            Some(
-                r#"{"id":4,"productId":3,"userId":7,"userName":"Ann","rating":5,"comment":null,"createdAt":"1970-01-01T00:00:00.000Z"}"#
-            )
+            Some(concat!(
+                r#"{"id":4,"productId":3,"userId":7,"userName":"Ann","rating":5,"comment":null,"#,
+                r#""createdAt":"1970-01-01T00:00:00.000Z"}"#
+            ))
         );
     }
 }

@@ -1,5 +1,4 @@
-//! Time: UTC, cut to milliseconds, so that what was answered equals what is read back from either
-//! database.
+//! Time: UTC, cut to milliseconds, so that an answer equals what either database gives back later.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,13 +20,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Timestamp(NaiveDateTime);
 
 impl Timestamp {
-    /// This moment.
+    /// The current time.
     #[must_use]
     pub fn now() -> Self {
         Self::from(Utc::now())
     }
 
-    /// From seconds since 1970, as a token's claims count; `None` past what a calendar can hold.
+    /// From seconds since 1970, as in a token's claims. None: outside the calendar.
     #[must_use]
     pub fn from_unix_seconds(seconds: i64) -> Option<Self> {
         DateTime::from_timestamp(seconds, 0).map(Self::from)
@@ -45,15 +44,14 @@ impl Timestamp {
         self.0.and_utc().timestamp_millis()
     }
 
-    /// That much later; the latest moment there is when the sum passes the calendar's end.
+    /// Adds a span, up to the end of the calendar.
     #[must_use]
     pub fn after(self, span: Duration) -> Self {
         let sum = TimeDelta::from_std(span).ok().and_then(|delta| self.0.checked_add_signed(delta));
         Self(sum.unwrap_or(NaiveDateTime::MAX).trunc_subsecs(3))
     }
 
-    /// That much earlier; the earliest moment there is when the difference passes the calendar's
-    /// start.
+    /// Subtracts a span, down to the start of the calendar.
     #[must_use]
     pub fn before(self, span: Duration) -> Self {
         let difference =
@@ -72,7 +70,8 @@ impl JsonSchema for Timestamp {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "format": "date-time", "examples": ["2026-01-02T03:04:05.678Z"]})
+        let example = "2026-01-02T03:04:05.678Z";
+        json_schema!({"type": "string", "format": "date-time", "examples": [example]})
     }
 }
 
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_seconds_keep_their_three_places() {
+    fn whole_seconds_have_three_decimal_places() {
         assert_eq!(
             Timestamp::from_unix_seconds(0).map(|t| t.to_string()).as_deref(),
             Some("1970-01-01T00:00:00.000Z")

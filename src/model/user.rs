@@ -1,5 +1,4 @@
-//! Users, as the outside may see them: the password's hash is not part of this type, so it cannot
-//! leak through it.
+//! Users, as clients may see them: the type has no password hash, so it cannot leak one.
 
 use diesel::prelude::*;
 use schemars::JsonSchema;
@@ -9,7 +8,7 @@ use crate::model::{Timestamp, UserId};
 use crate::schema::users;
 
 words!(
-    /// What a user may do. A token's `role` claim decides; none is `customer`.
+    /// A user's role. The `role` claim of a token decides; without one it is `customer`.
     Role { Customer = "customer", Admin = "admin" }
 );
 
@@ -21,7 +20,7 @@ words!(
 #[diesel(table_name = users)]
 pub struct User {
     pub id: UserId,
-    /// As it was given; compared without regard to case.
+    /// As the user wrote it; compared without regard to case.
     pub email: String,
     pub name: String,
     pub role: Role,

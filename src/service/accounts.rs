@@ -1,29 +1,25 @@
-//! Accounts: registering, signing in, and who a token belongs to.
+//! Accounts: registering, signing in, and managing users.
 
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Services;
-use super::permissions::{Action, Standing, permit};
+use super::permissions::{Action, Relation, permit};
 use crate::auth::{Identity, Issue, PasswordHasher, Token, TokenId};
-use crate::config::{Rate, Secret};
+use crate::config::Secret;
 use crate::error::{AuthFailure, Error};
 use crate::model::fields::{self, Fields};
 use crate::model::{Role, Timestamp, User};
 use crate::store::users::{self, Account, NewUser};
 use crate::store::{Db, Once, Tx, identities, is_taken, tokens};
 
-/// How long a sign-in is good.
+/// How long the token of a sign-in is valid.
 pub const SESSION: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// What it takes to make an account.
+/// An account to create.
 pub struct NewAccount {
     pub email: String,
     pub name: String,
@@ -32,9 +28,6 @@ pub struct NewAccount {
 
 impl NewAccount {
     /// From `{email, name, password}`.
-    ///
-    /// # Errors
-    /// [`Error::Faults`].
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let email = fields.required("email", fields::email);
         let name = fields.required("name", fields::line);
@@ -43,17 +36,14 @@ impl NewAccount {
     }
 }
 
-/// What it takes to sign in.
+/// What a user signs in with.
 pub struct Credentials {
     pub email: String,
     pub password: Secret,
 }
 
 impl Credentials {
-    /// From `{email, password}`. Whether they could be those of any account is not told.
-    ///
-    /// # Errors
-    /// [`Error::Faults`].
+    /// From `{email, password}`. Any text is accepted, so a fault says nothing about accounts.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let email = fields.required("email", fields::text);
         let password = fields.required("password", fields::text).map(Secret::from);
@@ -70,34 +60,34 @@ pub struct SignedIn {
     pub user: User,
 }
 
-/// Makes a customer's account and signs it in.
+/// Creates a customer's account and signs it in.
 ///
 /// # Errors
-/// [`Error::Conflict`] when the e-mail is taken, [`Error::RateLimited`], [`Error::Unavailable`];
-/// [`Error::NotImplemented`] where others sign.
+/// [`Error::Conflict`] if the e-mail is taken, [`Error::RateLimited`], [`Error::NotImplemented`] if
+/// this server does not sign tokens.
 pub async fn register(
     services: &Services,
     from: IpAddr,
     account: NewAccount,
 ) -> Result<SignedIn, Error> {
     services.tokens.can_sign()?;
-    services.sign_ins.check(&account.email, from)?;
+    services.sign_in_limits.check(&account.email, from)?;
     let user = add_user(&services.db, &services.passwords, account, Role::Customer).await?;
     signed_in(services, user, 0)
 }
 
-/// Signs in. A wrong e-mail and a wrong password cannot be told apart, in text or in time.
+/// Signs in. A wrong e-mail and a wrong password get the same answer after the same time.
 ///
 /// # Errors
-/// [`Error::BadCredentials`], [`Error::RateLimited`], [`Error::Unavailable`];
-/// [`Error::NotImplemented`] where others sign.
+/// [`Error::BadCredentials`], [`Error::RateLimited`], [`Error::NotImplemented`] if this server does
+/// not sign tokens.
 pub async fn login(
     services: &Services,
     from: IpAddr,
     credentials: Credentials,
 ) -> Result<SignedIn, Error> {
     services.tokens.can_sign()?;
-    services.sign_ins.check(&credentials.email, from)?;
+    services.sign_in_limits.check(&credentials.email, from)?;
     let email = credentials.email;
     let found =
         services.db.read(async move |conn| users::credentials_by_email(conn, &email).await).await?;
@@ -106,8 +96,8 @@ pub async fn login(
     if !services.passwords.verify(credentials.password, hash).await? {
         return Err(Error::BadCredentials);
     }
-    // Of what was read with the password: should that change meanwhile, the token has ended with
-    // it.
+    // The generation was read together with the hash: a password that changes meanwhile ends this
+    // token too.
     let (user, generation) = user.ok_or(Error::BadCredentials)?;
     signed_in(services, user, generation)
 }
@@ -117,13 +107,12 @@ fn signed_in(services: &Services, user: User, generation: i64) -> Result<SignedI
     Ok(SignedIn { access_token: issued.token, expires_at: issued.expires_at, user })
 }
 
-/// Whom a socket says that it belongs to, without a proof: for development, where ALLOW_QUERY_USER
-/// is set. A customer, whatever the account is, and as long as a sign-in, as if it had just been
-/// made.
+/// The token of a socket that only names its user, for development with `ALLOW_QUERY_USER`. Always
+/// a customer, even if the account is an admin; valid as long as a sign-in.
 ///
 /// # Errors
-/// [`Error::Unauthorized`] for a user who does not exist.
-pub async fn believe(services: &Services, user: &str) -> Result<Token, Error> {
+/// [`Error::Unauthorized`] for a user that does not exist.
+pub async fn token_without_proof(services: &Services, user: &str) -> Result<Token, Error> {
     let invalid = || Error::Unauthorized(AuthFailure::Invalid);
     let user = user.parse().map_err(|_| invalid())?;
     let generation = services
@@ -136,21 +125,21 @@ pub async fn believe(services: &Services, user: &str) -> Result<Token, Error> {
     Ok(Token { identity, id: TokenId::NONE, issue: Issue::Generation(generation) })
 }
 
-/// The caller's own account.
+/// Gives the caller's own account.
 ///
 /// # Errors
-/// [`Error::Unauthorized`] when it is gone.
+/// [`Error::Unauthorized`] if it no longer exists.
 pub async fn me(services: &Services, identity: &Identity) -> Result<User, Error> {
-    permit(identity, Action::ReadOwnAccount, Standing::own(true))?;
+    permit(identity, Action::ReadOwnAccount, Relation::own(true))?;
     let id = identity.user;
     let user = services.db.read(async move |conn| users::by_id(conn, id).await).await?;
     user.ok_or(Error::Unauthorized(AuthFailure::Invalid))
 }
 
-/// Makes an account. What the caller may has been checked.
+/// Creates an account. The caller checks the permission.
 ///
 /// # Errors
-/// [`Error::Conflict`] when the e-mail is taken, [`Error::Unavailable`].
+/// [`Error::Conflict`] if the e-mail is taken.
 pub async fn add_user(
     db: &Db,
     passwords: &PasswordHasher,
@@ -176,11 +165,7 @@ pub async fn add_user(
     db.write(Once::No, write).await
 }
 
-/// Gives an account another password. All of its tokens end, and whoever is signed in has to do so
-/// again. What the caller may has been checked.
-///
-/// # Errors
-/// [`Error::NotFound`], [`Error::Unavailable`].
+/// Sets an account's password and ends all of its tokens. The caller checks the permission.
 pub async fn set_password(
     db: &Db,
     passwords: &PasswordHasher,
@@ -196,11 +181,8 @@ pub async fn set_password(
     db.write(Once::No, write).await
 }
 
-/// Gives an account another role. All of its tokens end, for they say the one that it had. What the
-/// caller may has been checked.
-///
-/// # Errors
-/// [`Error::NotFound`], [`Error::Unavailable`].
+/// Sets an account's role and ends all of its tokens, because they carry the old role. The caller
+/// checks the permission.
 pub async fn set_role(db: &Db, account: Account, role: Role) -> Result<User, Error> {
     let write = async move |tx: &mut Tx| {
         let (user, _) = tokens::end_all(tx, &account).await?.ok_or_else(|| not_found(&account))?;
@@ -210,10 +192,7 @@ pub async fn set_role(db: &Db, account: Account, role: Role) -> Result<User, Err
     db.write(Once::No, write).await
 }
 
-/// Removes an account, and all that is nobody else's. What the caller may has been checked.
-///
-/// # Errors
-/// [`Error::NotFound`], [`Error::Unavailable`].
+/// Removes an account and everything that belongs only to it. The caller checks the permission.
 pub async fn remove(db: &Db, account: Account) -> Result<User, Error> {
     let write = async move |tx: &mut Tx| {
         let user = users::find(tx.conn(), &account).await?.ok_or_else(|| not_found(&account))?;
@@ -230,63 +209,4 @@ pub(super) fn not_found(account: &Account) -> Error {
         Account::Id(id) => format!("User with ID {id} not found"),
         Account::Email(email) => format!("User with e-mail {email} not found"),
     })
-}
-
-/// The token buckets of RATE_LOGIN, one per account and address, so that neither a stranger who
-/// guesses locks the owner out, nor one address's guesses at one account go on for long.
-pub(super) struct SignIns {
-    buckets: DefaultKeyedRateLimiter<(u64, IpAddr)>,
-    hasher: RandomState,
-    checks: AtomicUsize,
-}
-
-impl SignIns {
-    /// Buckets that are full again are forgotten each time that many sign-ins have come,
-    const TIDY_EVERY: usize = 1024;
-    /// and when this many are still in use, nobody new is let in.
-    const MOST: usize = 100_000;
-
-    pub(super) fn new(rate: Rate) -> Self {
-        // A rate's period is never zero, so there always is a quota of it.
-        let quota = Quota::with_period(rate.period())
-            .unwrap_or(Quota::per_minute(rate.burst))
-            .allow_burst(rate.burst);
-        Self {
-            buckets: RateLimiter::keyed(quota),
-            hasher: RandomState::new(),
-            checks: AtomicUsize::new(0),
-        }
-    }
-
-    fn check(&self, email: &str, from: IpAddr) -> Result<(), Error> {
-        if self.checks.fetch_add(1, Ordering::Relaxed).is_multiple_of(Self::TIDY_EVERY) {
-            self.buckets.retain_recent();
-        }
-        if self.buckets.len() >= Self::MOST {
-            return Err(Error::RateLimited(Duration::from_secs(1)));
-        }
-        let account = self.hasher.hash_one(email.to_lowercase());
-        self.buckets.check_key(&(account, from)).map_err(|until| {
-            Error::RateLimited(until.wait_time_from(DefaultClock::default().now()))
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sign_ins_are_limited_per_account_and_address() {
-        let limits = SignIns::new("2/m".parse().expect("a rate"));
-        let (here, there) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        assert_eq!(limits.check("a@b.test", here), Ok(()));
-        assert_eq!(limits.check("A@b.test", here), Ok(()));
-        let Err(Error::RateLimited(wait)) = limits.check("a@B.test", here) else {
-            panic!("the third is over")
-        };
-        assert!(wait > Duration::from_secs(25) && wait <= Duration::from_secs(30), "{wait:?}");
-        assert_eq!(limits.check("a@b.test", there), Ok(()));
-        assert_eq!(limits.check("c@b.test", here), Ok(()));
-    }
 }

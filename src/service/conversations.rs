@@ -1,33 +1,30 @@
-//! Conversations: making and reading them, their members, and how far each has read. For members
-//! only; members are the owner's matter.
+//! Conversations: creating and reading them, their members, and each member's read mark. For
+//! members only; the owner adds and removes members.
 
-use super::permissions::{Action, Standing, permit};
-use super::{Page, Services, projects, put_out};
+use super::permissions::{Action, Relation, permit};
+use super::{Page, Services, projects, remove_from_rooms};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{self, Room};
 use crate::model::fields::{self, Fields};
 use crate::model::{
     Conversation, ConversationDetail, ConversationId, ConversationSummary, ConversationWithMembers,
-    Member, MessageId, ProjectId, Reading, UserId,
+    Member, MessageId, ProjectId, ReadMark, UserId,
 };
 use crate::store::{
     Once, Tx, conversations as rows, is_taken, messages, projects as project_rows, users,
 };
 
-/// A conversation to be made.
+/// A conversation to create.
 pub struct NewConversation {
     pub title: Option<String>,
     pub project_id: Option<ProjectId>,
-    /// Who is in it beside the caller. None: nobody, or all of the project.
+    /// The members beside the caller. None: all members of the project, or nobody without one.
     pub member_ids: Option<Vec<UserId>>,
 }
 
 impl NewConversation {
     /// From `{title?, projectId?, memberIds?}`.
-    ///
-    /// # Errors
-    /// [`Error::Faults`].
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let title = fields.optional("title", fields::filled);
         let project = fields.optional("projectId", fields::id);
@@ -36,37 +33,31 @@ impl NewConversation {
     }
 }
 
-/// The message up to which was read, from `{messageId}`.
-///
-/// # Errors
-/// [`Error::Faults`].
+/// Reads the id of the newest message that was read, from `{messageId}`.
 pub fn read_mark(mut fields: Fields<'_>) -> Result<MessageId, Error> {
     let message = fields.required("messageId", fields::id);
     fields.end(|| message)
 }
 
-/// As [`read_mark`], from a socket's `{conversationId, messageId}`.
-///
-/// # Errors
-/// [`Error::Faults`].
+/// Like [`read_mark`], from the client event's `{conversationId, messageId}`.
 pub fn read_mark_event(mut fields: Fields<'_>) -> Result<(ConversationId, MessageId), Error> {
     let conversation = fields.required("conversationId", fields::id);
     let message = fields.required("messageId", fields::id);
     fields.end(|| Some((conversation?, message?)))
 }
 
-/// Makes a conversation of the caller's, who is its owner and a member.
+/// Creates a conversation. The caller is its owner and a member.
 ///
 /// # Errors
-/// [`Error::NotFound`] for a project in which the caller is not, [`Error::Faults`] for members who
-/// cannot be.
+/// [`Error::NotFound`] if the caller is not a member of the project, [`Error::Faults`] for members
+/// that do not exist or are not in the project.
 pub async fn create(
     services: &Services,
     caller: &Identity,
     new: NewConversation,
     once: Once,
 ) -> Result<ConversationWithMembers, Error> {
-    permit(caller, Action::MakeConversation, Standing::STRANGER)?;
+    permit(caller, Action::MakeConversation, Relation::NONE)?;
     let (identity, caller) = (*caller, caller.user);
     let write = async move |tx: &mut Tx| {
         if let Some(project) = new.project_id {
@@ -79,7 +70,7 @@ pub async fn create(
             }
             ids
         });
-        let (added, whom) = match (new.project_id, &among) {
+        let (added, fault) = match (new.project_id, &among) {
             (Some(project), among) => {
                 let added =
                     rows::add_project_members(tx, conversation.id, project, among.as_deref())
@@ -93,7 +84,7 @@ pub async fn create(
             (None, None) => (rows::add_users(tx, conversation.id, &[caller]).await?, ""),
         };
         if among.is_some_and(|among| among.len() != added) {
-            return Err(Error::Faults(vec![whom.into()]));
+            return Err(Error::Faults(vec![fault.into()]));
         }
         let members = rows::members(tx.conn(), conversation.id).await?;
         Ok(ConversationWithMembers { conversation, members })
@@ -101,28 +92,28 @@ pub async fn create(
     services.db.write(once, write).await
 }
 
-/// The caller's conversations: at most `limit` of those before `before`.
-///
-/// # Errors
-/// [`Error::Unavailable`].
+/// Lists the caller's conversations: at most `limit` of those before `before`.
 pub async fn list(
     services: &Services,
     caller: &Identity,
     limit: u16,
     before: Option<ConversationId>,
 ) -> Result<Page<ConversationSummary>, Error> {
-    // Only those in which the caller is are asked for.
-    permit(caller, Action::ReadConversation, Standing::member(true))?;
-    let asked =
-        rows::Page { member: caller.user, before, limit: Page::<ConversationSummary>::ask(limit) };
+    // The query gives only conversations of which the caller is a member.
+    permit(caller, Action::ReadConversation, Relation::member(true))?;
+    let asked = rows::Page {
+        member: caller.user,
+        before,
+        limit: Page::<ConversationSummary>::query_limit(limit),
+    };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
-    Ok(Page::of(items, limit))
+    Ok(Page::from_rows(items, limit))
 }
 
-/// One conversation, with its members.
+/// Gives one conversation, with its members.
 ///
 /// # Errors
-/// [`Error::NotFound`], also for one in which the caller is not.
+/// [`Error::NotFound`] also if the caller is not a member.
 pub async fn get(
     services: &Services,
     caller: &Identity,
@@ -135,16 +126,16 @@ pub async fn get(
     });
     let found = read.await?.ok_or_else(|| not_found(id))?;
     let is_member = found.members.iter().any(|member| member.user_id == user);
-    permit(caller, Action::ReadConversation, Standing::member(is_member))
+    permit(caller, Action::ReadConversation, Relation::member(is_member))
         .map_err(|denied| denied.or(|| not_found(id)))?;
     Ok(found)
 }
 
-/// Adds a member. The owner only; to a project's conversation, members of the project only.
+/// Adds a member; for the owner only. A project's conversation takes only members of the project.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Faults`] for a user who cannot be a member,
-/// [`Error::Conflict`] for one who is.
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Faults`] for a user that does not exist or
+/// is not in the project, [`Error::Conflict`] for a user that is a member already.
 pub async fn add_member(
     services: &Services,
     caller: &Identity,
@@ -154,8 +145,8 @@ pub async fn add_member(
 ) -> Result<Member, Error> {
     let caller = *caller;
     let write = async move |tx: &mut Tx| {
-        // The project is held before the conversation, as where a member of the project is removed:
-        // so one of the two sees the other.
+        // Locks the project before the conversation, in the order of `projects::remove_member`: so
+        // one of the two sees the other's change.
         if let Some(project) = rows::project_of(tx.conn(), id).await? {
             project_rows::touch(tx, project).await?;
         }
@@ -180,7 +171,7 @@ pub async fn add_member(
     services.db.write(once, write).await
 }
 
-/// Removes a member, and puts it out of the room. The owner may, and the member itself.
+/// Removes a member, also from the room. For the owner and the member itself.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`] for the owner.
@@ -200,14 +191,14 @@ pub async fn remove_member(
         if rows::remove_member(tx, &[id], user).await? == 0 {
             return Err(Error::NotFound(format!("Member with ID {user} not found")));
         }
-        put_out(tx, hub, user, vec![Room::Conversation(id)]).await?;
+        remove_from_rooms(tx, hub, user, vec![Room::Conversation(id)]).await?;
         Ok(())
     };
     services.db.write(Once::No, write).await
 }
 
-/// Notes that the caller has read up to that message, and tells the room, unless it had read as far
-/// before.
+/// Moves the caller's read mark to that message, and sends `conversation:read` to the room. A mark
+/// never moves back; if it does not move, no event is sent.
 ///
 /// # Errors
 /// [`Error::NotFound`] for the conversation or the message.
@@ -217,29 +208,29 @@ pub async fn mark_read(
     id: ConversationId,
     message: MessageId,
     once: Once,
-) -> Result<Reading, Error> {
+) -> Result<ReadMark, Error> {
     let (caller, user) = (*caller, caller.user);
     let write = async move |tx: &mut Tx| {
-        let standing = Standing::member(rows::is_member(tx.conn(), id, user).await?);
-        permit(&caller, Action::SpeakInConversation, standing)
+        let relation = Relation::member(rows::is_member(tx.conn(), id, user).await?);
+        permit(&caller, Action::SpeakInConversation, relation)
             .map_err(|denied| denied.or(|| not_found(id)))?;
         let missing = || Error::NotFound(format!("Message with ID {message} not found"));
         let seq = messages::seq(tx.conn(), id, message).await?.ok_or_else(missing)?;
         let moved = rows::mark_read(tx, id, user, seq).await?;
         let unread = rows::unread(tx.conn(), user, &[id]).await?;
         let unread_count = unread.get(&id).copied().unwrap_or_default();
-        let reading =
-            Reading { conversation_id: id, user_id: user, message_id: message, unread_count };
+        let mark =
+            ReadMark { conversation_id: id, user_id: user, message_id: message, unread_count };
         if moved {
-            tx.emit(event::conversation_read(&reading));
+            tx.emit(event::conversation_read(&mark));
         }
-        Ok(reading)
+        Ok(mark)
     };
     services.db.write(once, write).await
 }
 
-/// The conversation, to do that with it: it, and who its members are, stay as they are until the
-/// commit. `user`: whom it is about, if that counts.
+/// Locks the conversation and its members until the commit, and checks the caller's permission.
+/// `user` is the user that the action is about, if the permission depends on it.
 async fn hold(
     tx: &mut Tx,
     caller: &Identity,
@@ -250,8 +241,8 @@ async fn hold(
     let conversation = rows::touch(tx, id).await?.ok_or_else(|| not_found(id))?;
     let is_member = rows::is_member(tx.conn(), id, caller.user).await?;
     let (own, owner) = (user == Some(caller.user), conversation.owner_id == Some(caller.user));
-    let standing = Standing::own(own).and(Standing::member(is_member)).and(Standing::owner(owner));
-    permit(caller, action, standing).map_err(|denied| denied.or(|| not_found(id)))?;
+    let relation = Relation::own(own).and(Relation::member(is_member)).and(Relation::owner(owner));
+    permit(caller, action, relation).map_err(|denied| denied.or(|| not_found(id)))?;
     Ok(conversation)
 }
 

@@ -1,12 +1,12 @@
-//! The accounts of `serve --demo`, their products, orders and notifications, a project and a
-//! conversation: made once, and left alone where they exist.
+//! The demo data of `serve --demo`: accounts, products, orders, notifications, a project and a
+//! conversation. Created once; existing accounts stay as they are.
 
 use super::Services;
 use super::accounts::{self, NewAccount};
 use super::conversations::{self, NewConversation};
 use super::messages::{self, NewMessage};
 use super::notifications::{self, NewNotification, Receivers};
-use super::orders::{self, Content, Line, NewOrder};
+use super::orders::{self, NewOrder, OrderContent, OrderLine};
 use super::products::{self, NewProduct};
 use super::projects::{self, NewProject};
 use crate::auth::Identity;
@@ -18,10 +18,7 @@ use crate::store::{Once, users};
 /// The password of every demo account.
 pub const PASSWORD: &str = "demo-password";
 
-/// Makes what is missing. What a customer has is made only together with its account.
-///
-/// # Errors
-/// What a write can fail with.
+/// Creates the missing accounts. A customer's data is created only together with its account.
 pub async fn prepare(services: &Services) -> Result<(), Error> {
     let (admin, _) = account(services, "admin@demo.test", "Ada Admin", Role::Admin).await?;
     let (alice, alice_is_new) =
@@ -69,11 +66,12 @@ async fn account(
 }
 
 async fn order(services: &Services, customer: &User, minor: i64) -> Result<OrderId, Error> {
-    let new = NewOrder { content: Content::Total(Money::from_minor(minor)), customer_id: None };
+    let new =
+        NewOrder { content: OrderContent::Total(Money::from_minor(minor)), customer_id: None };
     orders::create(services, &identity(customer), new, Once::No).await.map(|order| order.order.id)
 }
 
-/// Some products, of one a few, of another none, and an order for the others.
+/// Creates products, one with a low stock and one sold out, and an order.
 async fn shop(services: &Services, admin: &User, customer: &User) -> Result<(), Error> {
     let mut lines = Vec::new();
     for (name, description, minor, stock, ordered) in [
@@ -92,10 +90,10 @@ async fn shop(services: &Services, admin: &User, customer: &User) -> Result<(), 
         };
         let product_id = products::create(services, &identity(admin), new, Once::No).await?.id;
         if ordered > 0 {
-            lines.push(Line { product_id, quantity: ordered });
+            lines.push(OrderLine { product_id, quantity: ordered });
         }
     }
-    let new = NewOrder { content: Content::Items(lines, None), customer_id: None };
+    let new = NewOrder { content: OrderContent::Items(lines, None), customer_id: None };
     orders::create(services, &identity(customer), new, Once::No).await.map(|_| ())
 }
 
@@ -110,7 +108,7 @@ async fn promote(services: &Services, admin: &User, customer: &User) -> Result<(
     notifications::create(services, &identity(admin), new, Once::No).await.map(|_| ())
 }
 
-/// A project that is under way, and the talk about it.
+/// Creates a project with a completed stage, and a conversation about it.
 async fn relaunch(
     services: &Services,
     alice: &User,
@@ -136,7 +134,8 @@ async fn relaunch(
         project_id: Some(project),
         member_ids: None,
     };
-    let talk = conversations::create(services, &owner, new, Once::No).await?.conversation.id;
+    let conversation =
+        conversations::create(services, &owner, new, Once::No).await?.conversation.id;
     for (sender, content) in [
         (alice, "Hello Bob! Is the design ready?"),
         (bob, "It is. I have just completed that stage."),
@@ -144,7 +143,7 @@ async fn relaunch(
     ] {
         let new =
             NewMessage { content: content.into(), kind: messages::TEXT.into(), client_id: None };
-        messages::send(services, &identity(sender), talk, new, Once::No).await?;
+        messages::send(services, &identity(sender), conversation, new, Once::No).await?;
     }
     Ok(())
 }

@@ -1,37 +1,33 @@
-//! Events of other back ends: checked, stored like any other unless they are volatile, and counted
-//! where they go.
+//! Events of other back ends: checked, stored unless they are volatile, and counted: the answer
+//! says how many sockets they were queued for.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use super::Services;
-use super::permissions::{Action, Standing, permit};
-use super::publish::{Manner, NextEvent};
+use super::permissions::{Action, Relation, permit};
+use super::publish::{DeliveryOptions, NextEventOptions};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{ADMIN, ExternalEvent, MAIN, Room};
-use crate::model::fields::{self, Broken, Fields, Given};
+use crate::model::fields::{self, BrokenRules, FieldValue, Fields};
 use crate::realtime::Tally;
 use crate::store::{Claim, Db, Once, Tx, idempotency};
 
 /// Characters of an event's name at most.
 const MOST_NAME: usize = 128;
-/// Rooms of one event at most, and rooms left out.
+/// Rooms of one event at most; as many again to leave out.
 const MOST_ROOMS: usize = 100;
-/// Names that clients of Socket.IO give to what happens to a socket.
+/// Names that Socket.IO clients use for the socket's own events.
 const RESERVED: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
-/// How long a count may take behind the commit: only a database that goes away in between makes it
-/// long.
+/// How long a count may take after the commit. Only a database that fails in between needs it.
 const COUNT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a call with a used key looks whether the first one has been counted.
+/// How often a repeated call looks for the count of the first one.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// An event to be sent, from `{namespace?, rooms, event, data?, except?, volatile?}`; data that is
-/// left out is null.
-///
-/// # Errors
-/// [`Error::Faults`].
+/// Reads an event to send, from `{namespace?, rooms, event, data?, except?, volatile?}`. Without
+/// `data` it is null.
 pub fn read(mut fields: Fields<'_>) -> Result<ExternalEvent, Error> {
     let namespace = fields.optional("namespace", namespace);
     let rooms = fields.required("rooms", some_rooms);
@@ -53,7 +49,7 @@ pub fn read(mut fields: Fields<'_>) -> Result<ExternalEvent, Error> {
     })
 }
 
-fn namespace(given: Given<'_>) -> Result<&'static str, Broken> {
+fn namespace(given: FieldValue<'_>) -> Result<&'static str, BrokenRules> {
     let named = fields::text(given)
         .ok()
         .and_then(|text| [MAIN, ADMIN].into_iter().find(|name| *name == text));
@@ -62,7 +58,7 @@ fn namespace(given: Given<'_>) -> Result<&'static str, Broken> {
     })
 }
 
-fn name(given: Given<'_>) -> Result<String, Broken> {
+fn name(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     let name = fields::at_most(MOST_NAME)(given)?;
     let is_reserved = RESERVED.contains(&&*name);
     if is_reserved {
@@ -75,14 +71,14 @@ fn name(given: Given<'_>) -> Result<String, Broken> {
     }
 }
 
-fn some_rooms(given: Given<'_>) -> Result<Vec<Room>, Broken> {
+fn some_rooms(given: FieldValue<'_>) -> Result<Vec<Room>, BrokenRules> {
     rooms_of(given).and_then(|rooms| {
         if rooms.is_empty() { Err(vec!["should not be empty".into()]) } else { Ok(rooms) }
     })
 }
 
-/// One that comes twice counts once.
-fn rooms_of(given: Given<'_>) -> Result<Vec<Room>, Broken> {
+/// Reads names of rooms; a repeated name counts once.
+fn rooms_of(given: FieldValue<'_>) -> Result<Vec<Room>, BrokenRules> {
     let bad =
         || vec!["must be an array of rooms: user:ID, admin, project:ID or conversation:ID".into()];
     let list = fields::anything(given).map_err(|_| bad())?;
@@ -100,28 +96,24 @@ fn rooms_of(given: Given<'_>) -> Result<Vec<Room>, Broken> {
     Ok(rooms)
 }
 
-/// Sends an event to rooms, and gives to how many sockets of this process it was queued. Admins
-/// only. With a key the first count is given again; where the server died before it was known, it
-/// is 0.
-///
-/// # Errors
-/// [`Error::Forbidden`].
+/// Sends an event to rooms, and gives the number of this process's sockets it was queued for; for
+/// admins only. A repeated idempotency key gives the first count again, or 0 if the server died
+/// before it knew the count.
 pub async fn emit(
     services: &Services,
     caller: &Identity,
     event: ExternalEvent,
     once: Once,
 ) -> Result<usize, Error> {
-    permit(caller, Action::EmitEvents, Standing::STRANGER)?;
-    let counting = emit_counted(services.db.clone(), services.next.clone(), event, once);
-    // On its own: a caller that goes away leaves its count behind, for when it comes again with its
-    // key.
+    permit(caller, Action::EmitEvents, Relation::NONE)?;
+    let counting = emit_counted(services.db.clone(), services.next_event.clone(), event, once);
+    // In a task of its own: if the caller disconnects, its count is still kept for its key.
     actix_rt::spawn(counting).await.unwrap_or(Err(Error::Internal))
 }
 
 async fn emit_counted(
     db: Db,
-    next: NextEvent,
+    next: NextEventOptions,
     event: ExternalEvent,
     once: Once,
 ) -> Result<usize, Error> {
@@ -132,7 +124,7 @@ async fn emit_counted(
     let (tally, counted) = Tally::start();
     let (bytes, is_volatile) = (event.data.get().len(), event.is_volatile);
     let write = async move |tx: &mut Tx| {
-        tx.after_commit(move || next.goes(Manner { tally, is_volatile }));
+        tx.after_commit(move || next.set(DeliveryOptions { tally, is_volatile }));
         tx.emit(event.into());
         Ok(None::<usize>)
     };
@@ -147,7 +139,7 @@ async fn emit_counted(
             }
             Ok(count)
         }
-        // It was no event of this call's: the first one with this key may be counted just now.
+        // This call has sent no event: the first call with the key may be counting right now.
         _ => Ok(match claim {
             Some(claim) => first_count(&db, claim).await?,
             None => 0,
@@ -155,13 +147,13 @@ async fn emit_counted(
     }
 }
 
-/// Puts the count in the place of the answer that the write has kept.
+/// Replaces the answer that the write has kept for the key by the count.
 async fn keep(db: &Db, claim: Claim, count: usize) {
     let write = async move |tx: &mut Tx| {
         Ok(idempotency::keep_answer(tx, &claim, &count.to_string()).await?)
     };
     if let Err(error) = db.write(Once::No, write).await {
-        tracing::warn!(%error, "a count was not kept for its Idempotency-Key");
+        tracing::warn!(%error, "cannot keep the count of an event for its Idempotency-Key");
     }
 }
 
@@ -173,7 +165,7 @@ async fn first_count(db: &Db, claim: Claim) -> Result<usize, Error> {
         match kept.and_then(|json| serde_json::from_str(&json).ok()) {
             Some(Some(count)) => return Ok(count),
             Some(None) | None if tokio::time::Instant::now() < end => {
-                tokio::time::sleep(LOOK_EVERY).await
+                tokio::time::sleep(LOOK_EVERY).await;
             }
             _ => return Ok(0),
         }

@@ -1,39 +1,36 @@
-//! Users whose tokens others sign: who is one, by the token's issuer and subject, how one comes to
-//! be, and how an account is made somebody's.
+//! External users, whose tokens another program signs: creating an account at the first token, and
+//! linking an existing account to an external identity.
 
 use super::accounts::not_found;
 use crate::auth::{Claimed, Issue, NO_PASSWORD};
 use crate::error::{AuthFailure, Error};
-use crate::model::{OutsideId, Outsider, Role, User, UserId};
+use crate::model::{ExternalIdentity, ExternalUser, Role, User, UserId};
 use crate::store::users::{self, Account, NewUser};
 use crate::store::{Db, Once, Tx, identities, is_taken};
 
-/// How often it is tried to make a user, while others take the identity or the e-mail.
+/// Attempts to create a user while other writes take the identity or the e-mail.
 const ATTEMPTS: usize = 4;
 
-/// Makes a user of one who was not known when it was looked. It may be another's doing by now.
+/// Creates the account of an external user, unless another write has created it meanwhile.
 ///
-/// An account that has the e-mail is left alone, and the new one gets a made-up address: who has
-/// signed the token need not be asked for each address that it writes into one.
+/// If an account has the e-mail already, the new account gets an invented address: the issuer of a
+/// token does not have to prove the address in it.
 ///
 /// # Errors
-/// [`Error::Unauthorized`] when the token ended with a user who has been removed;
-/// [`Error::Unavailable`].
-pub async fn provision(db: &Db, outsider: &Outsider, token: &Claimed) -> Result<(), Error> {
+/// [`Error::Unauthorized`] if the token has ended with a removed account, [`Error::Unavailable`]
+/// after too many conflicts.
+pub async fn provision(db: &Db, external: &ExternalUser, token: &Claimed) -> Result<(), Error> {
     let (role, issue) = (token.role, token.issue);
     for _ in 0..ATTEMPTS {
-        let outsider = outsider.clone();
+        let external = external.clone();
         match db
-            .write(Once::No, async move |tx: &mut Tx| make(tx, &outsider, role, issue).await)
+            .write(Once::No, async move |tx: &mut Tx| make(tx, &external, role, issue).await)
             .await
         {
-            // Another was quicker, with the identity or with the e-mail.
+            // Another write has taken the identity or the e-mail.
             Err(Error::Conflict(_)) => {}
             Ok(Some(user)) => {
-                tracing::info!(
-                    user = user.0,
-                    "made an account for one whose token was seen for the first time"
-                );
+                tracing::info!(user = user.0, "created an account for an external user");
                 return Ok(());
             }
             Ok(None) => return Ok(()),
@@ -43,33 +40,33 @@ pub async fn provision(db: &Db, outsider: &Outsider, token: &Claimed) -> Result<
     Err(Error::Unavailable("Too many accounts are made at once"))
 }
 
-/// None: there is a user by now.
+/// Creates the account. None: it exists already.
 async fn make(
     tx: &mut Tx,
-    outsider: &Outsider,
+    external: &ExternalUser,
     role: Role,
     issue: Issue,
 ) -> Result<Option<UserId>, Error> {
-    if identities::owner(tx.conn(), &outsider.id).await?.is_some() {
+    if identities::owner(tx.conn(), &external.id).await?.is_some() {
         return Ok(None);
     }
-    if identities::last_end(tx.conn(), &outsider.id)
+    if identities::last_end(tx.conn(), &external.id)
         .await?
         .is_some_and(|end| issue.is_before(0, end))
     {
         return Err(Error::Unauthorized(AuthFailure::Invalid));
     }
-    let free = match &outsider.email {
+    let free = match &external.email {
         Some(email) if users::find(tx.conn(), &Account::Email(email.clone())).await?.is_none() => {
             Some(email.clone())
         }
         _ => None,
     };
-    // RFC 2606, 2: a domain that never is one.
+    // RFC 2606, 2: `.invalid` never is a domain.
     let email = free.unwrap_or_else(|| format!("{:032x}@unknown.invalid", rand::random::<u128>()));
-    let new = NewUser { email: &email, name: &outsider.name, password_hash: NO_PASSWORD, role };
+    let new = NewUser { email: &email, name: &external.name, password_hash: NO_PASSWORD, role };
     let user = users::insert(tx, &new).await.map_err(taken)?;
-    identities::insert(tx, &outsider.id, user.id).await.map_err(taken)?;
+    identities::insert(tx, &external.id, user.id).await.map_err(taken)?;
     Ok(Some(user.id))
 }
 
@@ -81,12 +78,12 @@ fn taken(error: diesel::result::Error) -> Error {
     }
 }
 
-/// From now on that account is who this is. Again it changes nothing. What the caller may has been
-/// checked.
+/// Links an account to an external identity; a second call changes nothing. The caller checks the
+/// permission.
 ///
 /// # Errors
-/// [`Error::NotFound`]; [`Error::Conflict`] when it is another account's; [`Error::Unavailable`].
-pub async fn link(db: &Db, account: Account, id: OutsideId) -> Result<User, Error> {
+/// [`Error::NotFound`], [`Error::Conflict`] if the identity is another account's.
+pub async fn link(db: &Db, account: Account, id: ExternalIdentity) -> Result<User, Error> {
     let write = async move |tx: &mut Tx| {
         let user = users::find(tx.conn(), &account).await?.ok_or_else(|| not_found(&account))?;
         match identities::owner(tx.conn(), &id).await? {

@@ -1,11 +1,11 @@
-//! Messages: sending them, and reading what was said. For the conversation's members only.
+//! Messages: sending them, and reading the history. For the conversation's members only.
 
 use std::collections::HashMap;
 
 use diesel::QueryResult;
 
 use super::conversations::not_found;
-use super::permissions::{Action, Standing, permit};
+use super::permissions::{Action, Relation, permit};
 use super::{Page, Services};
 use crate::auth::Identity;
 use crate::error::Error;
@@ -15,35 +15,30 @@ use crate::model::{ConversationId, Message, MessageId, UserId};
 use crate::store::messages::{self as rows, Name};
 use crate::store::{Batched, Once, Tx, conversations};
 
-/// Longest content, in characters.
+/// Characters of a message's content at most.
 const MAX_CONTENT: usize = 65_536;
-/// What a message is, when its sender does not say.
+/// The type of a message whose sender gives none.
 pub const TEXT: &str = "text";
 
-/// A message to be sent.
+/// A message to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMessage {
     pub content: String,
     pub kind: String,
-    /// The sender's own name for it: the same again, in the same conversation, is the same message.
+    /// Chosen by the sender. A second message with the same id in the same conversation is not
+    /// sent again.
     pub client_id: Option<String>,
 }
 
 impl NewMessage {
     /// From `{content, type?, clientId?}`.
-    ///
-    /// # Errors
-    /// [`Error::Faults`].
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let body = Body::take(&mut fields);
         let client_id = fields.optional("clientId", fields::filled);
         fields.end(|| Some(body?.with(client_id?)))
     }
 
-    /// From a socket's `{conversationId, message: {content, type?}, clientId?}`.
-    ///
-    /// # Errors
-    /// [`Error::Faults`].
+    /// From the client event's `{conversationId, message: {content, type?}, clientId?}`.
     pub fn read_event(mut fields: Fields<'_>) -> Result<(ConversationId, Self), Error> {
         let conversation = fields.required("conversationId", fields::id);
         let body = fields.nested("message", |mut inner| {
@@ -55,7 +50,7 @@ impl NewMessage {
     }
 }
 
-/// What both forms have.
+/// The fields of both forms.
 struct Body {
     content: String,
     kind: Option<String>,
@@ -77,11 +72,12 @@ impl Body {
     }
 }
 
-/// Sends a message to the conversation's room, and to its members who are elsewhere. With a client
-/// id that the caller has used there before it gives the first message, and nothing is sent.
+/// Sends a message to the conversation's room, and to its members outside the room. Moves the
+/// sender's read mark to the message before its own, without an event. With a client id that the
+/// caller has used before it returns the first message, and sends nothing.
 ///
 /// # Errors
-/// [`Error::NotFound`], also for a conversation in which the caller is not.
+/// [`Error::NotFound`] also if the caller is not a member.
 pub async fn send(
     services: &Services,
     caller: &Identity,
@@ -89,35 +85,39 @@ pub async fn send(
     new: NewMessage,
     once: Once,
 ) -> Result<Message, Error> {
-    // It is announced twice.
+    // Two events carry the content.
     let bytes = fields::json_len(&new.content) * 2;
-    services.db.write_batched(once, bytes, Send { conversation: id, caller: *caller, new }).await
+    services
+        .db
+        .write_batched(once, bytes, SendMessage { conversation: id, caller: *caller, new })
+        .await
 }
 
-struct Send {
+struct SendMessage {
     conversation: ConversationId,
     caller: Identity,
     new: NewMessage,
 }
 
-/// Where one of a batch is to be found.
-enum Place {
-    /// Among the new ones; with the conversation's members.
+/// Where the message of one call of a batch comes from.
+enum BatchSlot {
+    /// It is new: its index among the new messages, and the conversation's members.
     New(usize, Vec<UserId>),
-    /// There too, by the same name.
-    Again(usize),
-    /// It was there.
-    Before(Message),
+    /// An earlier call of the batch has the same client id: the index of its message.
+    Repeated(usize),
+    /// An earlier batch has stored it.
+    Stored(Message),
 }
 
-/// What became of one.
-enum Sent {
-    /// With the conversation's members.
+/// The message of one call.
+enum SendOutcome {
+    /// With the conversation's members, to announce it to.
     New(Message, Vec<UserId>),
-    Before(Message),
+    /// It was announced before.
+    Known(Message),
 }
 
-impl Send {
+impl SendMessage {
     fn name(&self) -> Option<Name> {
         Some((self.conversation, self.caller.user, self.new.client_id.clone()?))
     }
@@ -135,11 +135,14 @@ impl Send {
     }
 }
 
-impl Batched for Send {
+impl Batched for SendMessage {
     type Answer = Message;
-    type Done = Sent;
+    type Done = SendOutcome;
 
-    async fn together(tx: &mut Tx, batch: &[&Self]) -> QueryResult<Vec<Result<Sent, Error>>> {
+    async fn together(
+        tx: &mut Tx,
+        batch: &[&Self],
+    ) -> QueryResult<Vec<Result<SendOutcome, Error>>> {
         let mut conversations: Vec<_> = batch.iter().map(|send| send.conversation).collect();
         conversations.sort_unstable();
         conversations.dedup();
@@ -147,55 +150,55 @@ impl Batched for Send {
         let names: Vec<_> = batch.iter().filter_map(|send| send.name()).collect();
         let before = rows::by_names(tx.conn(), &names).await?;
 
-        let (mut new, mut places_by_name) = (Vec::new(), HashMap::new());
-        let mut place = |send: &Self| {
+        let (mut new, mut slots_by_name) = (Vec::new(), HashMap::new());
+        let mut slot = |send: &Self| {
             let missing = || not_found(send.conversation);
             let held = held.get_mut(&send.conversation).ok_or_else(missing)?;
-            let standing = Standing::member(held.members.contains(&send.caller.user));
-            permit(&send.caller, Action::SpeakInConversation, standing)
+            let relation = Relation::member(held.members.contains(&send.caller.user));
+            permit(&send.caller, Action::SpeakInConversation, relation)
                 .map_err(|denied| denied.or(missing))?;
             let name = send.name();
             if let Some(message) = name.as_ref().and_then(|name| before.get(name)) {
-                return Ok(Place::Before(message.clone()));
+                return Ok(BatchSlot::Stored(message.clone()));
             }
-            if let Some(first) = name.as_ref().and_then(|name| places_by_name.get(name)) {
-                return Ok(Place::Again(*first));
+            if let Some(first) = name.as_ref().and_then(|name| slots_by_name.get(name)) {
+                return Ok(BatchSlot::Repeated(*first));
             }
             held.last_seq += 1;
-            places_by_name.extend(name.map(|name| (name, new.len())));
+            slots_by_name.extend(name.map(|name| (name, new.len())));
             new.push(send.row(held.last_seq));
-            Ok(Place::New(new.len() - 1, held.members.clone()))
+            Ok(BatchSlot::New(new.len() - 1, held.members.clone()))
         };
-        let places: Vec<Result<Place, Error>> = batch.iter().map(|send| place(send)).collect();
+        let slots: Vec<Result<BatchSlot, Error>> = batch.iter().map(|send| slot(send)).collect();
 
         let messages = rows::insert_all(tx, new).await?;
-        // As many as were given.
+        // `insert_all` gives one message for each new one.
         let written = |at: usize| messages.get(at).cloned().ok_or(Error::Internal);
-        let sent = |place: Result<Place, Error>| match place? {
-            Place::New(at, members) => Ok(Sent::New(written(at)?, members)),
-            Place::Again(at) => written(at).map(Sent::Before),
-            Place::Before(message) => Ok(Sent::Before(message)),
+        let sent = |slot: Result<BatchSlot, Error>| match slot? {
+            BatchSlot::New(at, members) => Ok(SendOutcome::New(written(at)?, members)),
+            BatchSlot::Repeated(at) => written(at).map(SendOutcome::Known),
+            BatchSlot::Stored(message) => Ok(SendOutcome::Known(message)),
         };
-        Ok(places.into_iter().map(sent).collect())
+        Ok(slots.into_iter().map(sent).collect())
     }
 
-    fn announce(sent: Sent, tx: &mut Tx) -> Message {
+    fn announce(sent: SendOutcome, tx: &mut Tx) -> Message {
         match sent {
-            Sent::New(message, members) => {
+            SendOutcome::New(message, members) => {
                 for event in event::new_message(&message, members) {
                     tx.emit(event);
                 }
                 message
             }
-            Sent::Before(message) => message,
+            SendOutcome::Known(message) => message,
         }
     }
 }
 
-/// What was said, newest first: at most `limit` messages of those before `before`.
+/// Lists the messages, newest first: at most `limit` of those before `before`.
 ///
 /// # Errors
-/// [`Error::NotFound`], also for a conversation in which the caller is not.
+/// [`Error::NotFound`] also if the caller is not a member.
 pub async fn history(
     services: &Services,
     caller: &Identity,
@@ -204,15 +207,15 @@ pub async fn history(
     before: Option<MessageId>,
 ) -> Result<Page<Message>, Error> {
     let user = caller.user;
-    let asked = rows::Page { conversation: id, before, limit: Page::<Message>::ask(limit) };
+    let asked = rows::Page { conversation: id, before, limit: Page::<Message>::query_limit(limit) };
     let read = services.db.read(async move |conn| {
         let is_member = conversations::is_member(conn, id, user).await?;
         Ok((is_member, if is_member { rows::list(conn, &asked).await? } else { Vec::new() }))
     });
     let (is_member, items) = read.await?;
-    permit(caller, Action::ReadConversation, Standing::member(is_member))
+    permit(caller, Action::ReadConversation, Relation::member(is_member))
         .map_err(|denied| denied.or(|| not_found(id)))?;
-    Ok(Page::of(items, limit))
+    Ok(Page::from_rows(items, limit))
 }
 
 #[cfg(test)]
@@ -236,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn both_doors_read_the_same_message() {
+    fn rest_and_sockets_read_the_same_message() {
         assert_eq!(of_body(r#"{"content":"Hello!"}"#), Ok(message("Hello!", "text", None)));
         assert_eq!(
             of_body(r#"{"content":"x","type":"image","clientId":"c-1"}"#),
@@ -271,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_of_the_message_within_an_event_are_told_by_their_place() {
+    fn faults_of_a_nested_message_carry_its_name() {
         let faults =
             of_event(r#"{"conversationId":9,"message":{"content":5,"clientId":"c"},"to":1}"#)
                 .expect_err("is refused");

@@ -1,9 +1,9 @@
-//! The verbs, and who may. Both doors call the same functions here, with the caller's
-//! [`Identity`](crate::auth::Identity) first.
+//! The service functions: the rules of every operation. REST and sockets call the same functions,
+//! with the caller's [`Identity`](crate::auth::Identity) first.
 //!
-//! A verb checks what the caller may, opens one transaction, writes rows and emits events in it,
-//! and returns the answer. It knows no HTTP, and of a socket only the handle by which it joins;
-//! what goes out, and when, is the store's and the publisher's matter.
+//! A service function checks the permission, opens one transaction, writes rows and emits events in
+//! it, and returns the answer. It knows no HTTP, and of a socket only the handle that joins a room.
+//! The store and the publisher decide when its events are sent.
 
 pub mod accounts;
 pub mod broadcasts;
@@ -13,6 +13,7 @@ pub mod emit;
 pub mod identities;
 pub mod messages;
 pub mod notifications;
+mod notify;
 pub mod orders;
 pub mod payments;
 pub mod permissions;
@@ -22,6 +23,7 @@ pub mod publish;
 pub mod recovery;
 pub mod reviews;
 pub mod rooms;
+mod sign_in_limits;
 pub mod stats;
 mod stock;
 pub mod tokens;
@@ -36,37 +38,37 @@ use crate::model::fields::{self, Fields};
 use crate::realtime::HubHandle;
 use crate::store::{Db, Tx, sessions};
 
-/// What the verbs work with. One per process, shared by both doors.
+/// What service functions need. One per process, shared by all entry points.
 pub struct Services {
     pub db: Db,
     pub tokens: Tokens,
     pub passwords: PasswordHasher,
     pub hub: HubHandle,
-    broadcasts: broadcasts::Bell,
-    next: publish::NextEvent,
-    sign_ins: accounts::SignIns,
+    broadcasts: broadcasts::BroadcastWakeup,
+    next_event: publish::NextEventOptions,
+    sign_in_limits: sign_in_limits::SignInLimits,
 }
 
 impl Services {
-    /// `next` is what the publisher of the same database has, `rate_login` bounds sign-ins and
+    /// `next_event` is shared with the database's publisher; `rate_login` limits sign-ins and
     /// registrations per account and address.
     #[must_use]
     pub fn new(
         db: Db,
         tokens: Tokens,
         hub: HubHandle,
-        next: publish::NextEvent,
+        next_event: publish::NextEventOptions,
         rate_login: Rate,
     ) -> Self {
-        let sign_ins = accounts::SignIns::new(rate_login);
+        let sign_in_limits = sign_in_limits::SignInLimits::new(rate_login);
         Self {
             db,
             tokens,
             passwords: PasswordHasher::default(),
             hub,
-            broadcasts: broadcasts::Bell::default(),
-            next,
-            sign_ins,
+            broadcasts: broadcasts::BroadcastWakeup::default(),
+            next_event,
+            sign_in_limits,
         }
     }
 }
@@ -74,39 +76,41 @@ impl Services {
 /// One page of a list, newest first.
 pub struct Page<T> {
     pub items: Vec<T>,
-    /// There are older ones.
+    /// True if older items exist.
     pub more: bool,
 }
 
 impl<T> Page<T> {
-    /// How many rows to ask for: one more than wanted tells whether there is another page.
+    /// The number of rows to query: one more than wanted shows whether another page exists.
     #[must_use]
-    pub fn ask(limit: u16) -> i64 {
+    pub fn query_limit(limit: u16) -> i64 {
         i64::from(limit) + 1
     }
 
-    /// From what was found when [`Page::ask`] rows were asked for.
+    /// From the rows of a query with [`Page::query_limit`].
     #[must_use]
-    pub fn of(mut items: Vec<T>, limit: u16) -> Self {
+    pub fn from_rows(mut items: Vec<T>, limit: u16) -> Self {
         let more = items.len() > usize::from(limit);
         items.truncate(usize::from(limit));
         Self { items, more }
     }
 }
 
-/// Who is to become a member, from `{userId}`.
-///
-/// # Errors
-/// [`Error::Faults`].
+/// Reads the user to add as a member, from `{userId}`.
 pub fn read_member(mut fields: Fields<'_>) -> Result<UserId, Error> {
     let user = fields.required("userId", fields::id);
     fields.end(|| user)
 }
 
-/// Puts one who is no longer a member out of those rooms: behind what this write has announced so
-/// far, ahead of what it announces from here on. A session of that user that is resumed later is
-/// not in them any more.
-async fn put_out(tx: &mut Tx, hub: HubHandle, user: UserId, rooms: Vec<Room>) -> Result<(), Error> {
+/// Removes the sockets of a former member from these rooms. They still get the events that this
+/// write has emitted so far, and none that it emits later. A session that is resumed later is not
+/// in the rooms either.
+async fn remove_from_rooms(
+    tx: &mut Tx,
+    hub: HubHandle,
+    user: UserId,
+    rooms: Vec<Room>,
+) -> Result<(), Error> {
     for room in &rooms {
         sessions::put_out(tx, user, &room.to_string()).await?;
     }

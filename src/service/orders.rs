@@ -3,9 +3,9 @@
 use diesel::QueryResult;
 use diesel::result::Error as DieselError;
 
-use super::notifications::{self, Notices, Whom};
-use super::permissions::{Action, Standing, permit};
-pub use super::stock::Line;
+use super::notify::{self, NoticeReceivers, Notices};
+use super::permissions::{Action, Relation, permit};
+pub use super::stock::OrderLine;
 use super::{Page, Services, stock};
 use crate::auth::Identity;
 use crate::error::Error;
@@ -17,29 +17,26 @@ use crate::model::{
 use crate::store::broadcasts::{self, Audience};
 use crate::store::{Batched, Once, Tx, is_missing_reference, orders as rows, waitlist};
 
-/// Different products of one order at most.
+/// Products of one order at most.
 const MOST_ITEMS: usize = 100;
 
-/// An order to be placed.
+/// An order to place.
 pub struct NewOrder {
-    pub content: Content,
-    /// None: the caller's own, and an admin's for no one.
+    pub content: OrderContent,
+    /// None: the caller, or nobody if the caller is an admin.
     pub customer_id: Option<UserId>,
 }
 
-/// What an order is for.
-pub enum Content {
-    /// Something that this server does not know.
+/// The content of an order.
+pub enum OrderContent {
+    /// An amount alone, for goods that are no products here.
     Total(Money),
-    /// Products, and what they cost together; None: as many times as their price.
-    Items(Vec<Line>, Option<Money>),
+    /// Products, and the total; None: the sum of their prices.
+    Items(Vec<OrderLine>, Option<Money>),
 }
 
 impl NewOrder {
     /// From `{total, customerId?, items?}`; with items the total may be left out.
-    ///
-    /// # Errors
-    /// [`Error::Faults`].
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let total = if fields.has("items") {
             fields.optional("total", fields::amount)
@@ -47,33 +44,30 @@ impl NewOrder {
             fields.required("total", fields::amount).map(Some)
         };
         let customer = fields.optional("customerId", fields::id);
-        let items = fields.list("items", MOST_ITEMS, Line::read);
+        let items = fields.list("items", MOST_ITEMS, OrderLine::read);
         fields.end(|| {
             let content = match items? {
-                Some(lines) => Content::Items(lines, total?),
-                None => Content::Total(total??),
+                Some(lines) => OrderContent::Items(lines, total?),
+                None => OrderContent::Total(total??),
             };
             Some(Self { content, customer_id: customer? })
         })
     }
 }
 
-/// The status that an order is to take, from `{status}`.
-///
-/// # Errors
-/// [`Error::Faults`].
+/// Reads the new status of an order, from `{status}`.
 pub fn read_status(mut fields: Fields<'_>) -> Result<OrderStatus, Error> {
     let status = fields.required("status", fields::word(OrderStatus::ALL));
     fields.end(|| status)
 }
 
-/// Places an order, takes its items from their stock, and tells the admins, also of what there is
-/// little left of. A customer may only for itself, an admin for anyone or no one.
+/// Places an order, takes its items from the stock, and sends the events to the admins, also about
+/// a low stock. A customer orders for itself, an admin for any customer or nobody.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::Faults`] for a customer or a product that does not exist and for
-/// a customer's total that the items do not come to, [`Error::Conflict`] when there is not enough
-/// of a product.
+/// a customer's total that is not the sum of the items, [`Error::Conflict`] if the stock of a
+/// product is too small.
 pub async fn create(
     services: &Services,
     caller: &Identity,
@@ -82,23 +76,23 @@ pub async fn create(
 ) -> Result<WithItems<Order>, Error> {
     let is_admin = caller.is_admin();
     let customer_id = new.customer_id.or((!is_admin).then_some(caller.user));
-    permit(caller, Action::PlaceOrder, Standing::own(customer_id == Some(caller.user)))?;
+    permit(caller, Action::PlaceOrder, Relation::own(customer_id == Some(caller.user)))?;
     let (lines, given) = match new.content {
-        Content::Total(total) => {
+        OrderContent::Total(total) => {
             return services
                 .db
-                .write_batched(once, 0, Place(rows::NewOrder { customer_id, total }))
+                .write_batched(once, 0, OrderPlacement(rows::NewOrder { customer_id, total }))
                 .await;
         }
-        Content::Items(lines, total) => (lines, total),
+        OrderContent::Items(lines, total) => (lines, total),
     };
     let admins = services
         .db
         .read(async |conn| Ok(broadcasts::count(conn, Audience::Role(Role::Admin)).await?.0))
         .await?;
-    // As many as can be told of what there is little left of.
-    let told = admins.min(notifications::MOST_RECEIVERS.into())
-        * i64::try_from(lines.len()).unwrap_or(i64::MAX);
+    // Each item can notify every admin of a low stock.
+    let most_notices =
+        admins.min(notify::MOST_RECEIVERS.into()) * i64::try_from(lines.len()).unwrap_or(i64::MAX);
     let write = async move |tx: &mut Tx| {
         let (items, notices) = stock::take(tx, &lines).await?;
         let sum = items
@@ -115,18 +109,18 @@ pub async fn create(
         }
         let order = rows::insert(tx, &rows::NewOrder { customer_id, total })
             .await
-            .map_err(Place::refused)?;
+            .map_err(OrderPlacement::refused)?;
         rows::insert_items(tx, order.id, &items).await?;
         tx.emit(event::new_order(&order));
-        notifications::notify(tx, notices).await?;
+        notify::send(tx, notices).await?;
         Ok(WithItems { order, items })
     };
-    services.db.write_large(once, notifications::share(told), write).await
+    services.db.write_large(once, notify::notices_len(most_notices), write).await
 }
 
-struct Place(rows::NewOrder);
+struct OrderPlacement(rows::NewOrder);
 
-impl Batched for Place {
+impl Batched for OrderPlacement {
     type Answer = WithItems<Order>;
     type Done = Order;
 
@@ -151,21 +145,19 @@ impl Batched for Place {
 
 type Detail = WithItems<OrderDetail>;
 
-/// Own orders, all for an admin, each with its items: at most `limit` of those before `before`.
-///
-/// # Errors
-/// [`Error::Unavailable`].
+/// Lists the caller's orders, or all orders for an admin, each with its items: at most `limit` of
+/// those before `before`.
 pub async fn list(
     services: &Services,
     caller: &Identity,
     limit: u16,
     before: Option<OrderId>,
 ) -> Result<Page<Detail>, Error> {
-    let reads_all = permit(caller, Action::ReadOrder, Standing::STRANGER).is_ok();
+    let reads_all = permit(caller, Action::ReadOrder, Relation::NONE).is_ok();
     let asked = rows::Page {
         customer_id: (!reads_all).then_some(caller.user),
         before,
-        limit: Page::<Detail>::ask(limit),
+        limit: Page::<Detail>::query_limit(limit),
     };
     let found = services.db.read(async move |conn| {
         let orders = rows::list(conn, &asked).await?;
@@ -177,13 +169,10 @@ pub async fn list(
         };
         Ok(orders.into_iter().map(whole).collect())
     });
-    Ok(Page::of(found.await?, limit))
+    Ok(Page::from_rows(found.await?, limit))
 }
 
-/// One order, with its items. Another's is not found.
-///
-/// # Errors
-/// [`Error::NotFound`].
+/// Gives one order, with its items. The orders of others are not found.
 pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<Detail, Error> {
     let found = services.db.read(async move |conn| {
         let Some(order) = rows::by_id(conn, id).await? else { return Ok(None) };
@@ -191,13 +180,13 @@ pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<
         Ok(Some(WithItems { order, items }))
     });
     let found = found.await?.ok_or_else(|| not_found(id))?;
-    permit(caller, Action::ReadOrder, standing(caller, &found.order.order))
+    permit(caller, Action::ReadOrder, relation(caller, &found.order.order))
         .map_err(|denied| denied.or(|| not_found(id)))?;
     Ok(found)
 }
 
-/// Moves an order on, tells its customer and the admins, and notifies the customer. What is
-/// cancelled goes back into its stock. Admins only.
+/// Sets the next status of an order, sends the events to its customer and the admins, and notifies
+/// the customer. Cancelling gives the items back to the stock. For admins only.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::NotFound`], [`Error::Conflict`] for a step that is not allowed.
@@ -207,7 +196,7 @@ pub async fn set_status(
     id: OrderId,
     next: OrderStatus,
 ) -> Result<Order, Error> {
-    permit(caller, Action::MoveOrder, Standing::STRANGER)?;
+    permit(caller, Action::MoveOrder, Relation::NONE)?;
     let waiting = match next {
         OrderStatus::Cancelled => {
             services.db.read(async move |conn| waitlist::count_behind(conn, id).await).await?
@@ -221,20 +210,20 @@ pub async fn set_status(
         if !previous.can_become(next) {
             return Err(refused());
         }
-        // None: another writer was faster, and the order is no longer what it was a moment ago.
+        // None: another writer has changed the status since the read above.
         let order = rows::advance(tx, id, previous, next).await?.ok_or_else(refused)?;
-        let mut notices = moved(tx, &order, previous);
+        let mut notices = announce_status(tx, &order, previous);
         if next == OrderStatus::Cancelled {
             stock::give_back(tx, id, &mut notices).await?;
         }
-        notifications::notify(tx, notices).await?;
+        notify::send(tx, notices).await?;
         Ok(order)
     };
-    services.db.write_large(Once::No, notifications::share(waiting), write).await
+    services.db.write_large(Once::No, notify::notices_len(waiting), write).await
 }
 
-/// Tells of an order's step, whatever made it, and gives the notice that is to follow.
-pub(super) fn moved(tx: &mut Tx, order: &Order, previous: OrderStatus) -> Notices {
+/// Emits the events of an order's new status, and gives the notice for its customer.
+pub(super) fn announce_status(tx: &mut Tx, order: &Order, previous: OrderStatus) -> Notices {
     for update in event::order_update(order, previous) {
         tx.emit(update);
     }
@@ -243,13 +232,13 @@ pub(super) fn moved(tx: &mut Tx, order: &Order, previous: OrderStatus) -> Notice
     }
     order
         .customer_id
-        .map(|customer| (Whom::User(customer), Notice::order_status(order, previous)))
+        .map(|customer| (NoticeReceivers::User(customer), Notice::order_status(order, previous)))
         .into_iter()
         .collect()
 }
 
-pub(super) fn standing(caller: &Identity, order: &Order) -> Standing {
-    Standing::own(order.customer_id == Some(caller.user))
+pub(super) fn relation(caller: &Identity, order: &Order) -> Relation {
+    Relation::own(order.customer_id == Some(caller.user))
 }
 
 pub(super) fn not_found(id: OrderId) -> Error {

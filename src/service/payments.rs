@@ -1,6 +1,6 @@
-//! Payments: an order is paid in one or several, and moves on when nothing is due any more.
+//! Payments: an order is paid in one or more of them, and becomes paid when nothing is due.
 
-use super::notifications::{self, Whom};
+use super::notify::{self, NoticeReceivers};
 use super::permissions::{Action, permit};
 use super::{Services, orders};
 use crate::auth::Identity;
@@ -9,7 +9,7 @@ use crate::model::fields::{self, Fields};
 use crate::model::{Money, Notice, OrderId, OrderStatus, Payment};
 use crate::store::{Once, Tx, orders as order_rows, payments as rows};
 
-/// A payment to be made.
+/// A payment to make.
 pub struct NewPayment {
     pub amount: Money,
     pub method: Option<String>,
@@ -17,9 +17,6 @@ pub struct NewPayment {
 
 impl NewPayment {
     /// From `{amount, method?}`.
-    ///
-    /// # Errors
-    /// [`Error::Faults`].
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let amount = fields.required("amount", fields::positive_amount);
         let method = fields.optional("method", fields::filled);
@@ -27,12 +24,12 @@ impl NewPayment {
     }
 }
 
-/// Pays an order, or a part of it, and notifies the admins. When it is paid in full it becomes
-/// paid, and that is told as any step is. Whose order it is, and the admins.
+/// Pays an order or a part of it, and notifies the admins; for the customer of the order and the
+/// admins. With nothing left to pay, the order becomes paid, with the events of any new status.
 ///
 /// # Errors
-/// [`Error::NotFound`], also for another's, [`Error::Conflict`] for an order that is not pending,
-/// and for more than is due.
+/// [`Error::NotFound`] also for another user's order, [`Error::Conflict`] for an order that is not
+/// pending, and for more than is due.
 pub async fn create(
     services: &Services,
     caller: &Identity,
@@ -45,7 +42,7 @@ pub async fn create(
     let write = async move |tx: &mut Tx| {
         let missing = || orders::not_found(id);
         let order = order_rows::by_id(tx.conn(), id).await?.ok_or_else(missing)?.order;
-        permit(&caller, Action::PayOrder, orders::standing(&caller, &order))
+        permit(&caller, Action::PayOrder, orders::relation(&caller, &order))
             .map_err(|denied| denied.or(missing))?;
         let Some(due) = rows::pay(tx, id, amount).await? else {
             return Err(Error::Conflict(match rows::due(tx.conn(), id).await? {
@@ -63,16 +60,16 @@ pub async fn create(
             due,
             order_status: OrderStatus::Pending,
         };
-        let mut notices = vec![(Whom::Admins, Notice::payment_received(&payment))];
+        let mut notices = vec![(NoticeReceivers::Admins, Notice::payment_received(&payment))];
         if due == Money::ZERO {
-            // It was pending a moment ago, and is locked.
+            // `pay` has locked the pending order, so this finds it.
             let order = order_rows::advance(tx, id, OrderStatus::Pending, OrderStatus::Paid)
                 .await?
                 .ok_or(Error::Internal)?;
             payment.order_status = order.status;
-            notices.extend(orders::moved(tx, &order, OrderStatus::Pending));
+            notices.extend(orders::announce_status(tx, &order, OrderStatus::Pending));
         }
-        notifications::notify(tx, notices).await?;
+        notify::send(tx, notices).await?;
         Ok(payment)
     };
     services.db.write(once, write).await

@@ -1,8 +1,9 @@
-//! Who may do what: one table, which every verb asks. What no line allows is refused.
+//! The permissions: one table that every service function asks. An action that no row allows is
+//! refused.
 //!
-//! A verb finds out how the caller stands to the thing ([`Standing`]) and asks [`permit`], within
-//! its transaction where that can change meanwhile. Who does not even see the thing is told that it
-//! is not there; who sees it, but may not, is told so.
+//! A service function finds the caller's [`Relation`] to the thing and calls [`permit`], inside its
+//! transaction if the relation can change meanwhile. A caller that may not see the thing gets the
+//! error of a missing thing; one that sees it but may not act gets [`Error::Forbidden`].
 
 use crate::auth::Identity;
 use crate::error::Error;
@@ -11,21 +12,21 @@ use crate::model::Role;
 /// Something that a caller may want to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Be in `/admin`, and in the room `admin`.
+    /// Connect to `/admin`, and see the room `admin`.
     EnterAdmin,
     ReadOwnAccount,
     EndOwnTokens,
     ReadProduct,
     AddProduct,
-    /// Its fields and its stock, and removing it.
+    /// Change its fields and its stock, or remove it.
     ChangeProduct,
     ReviewProduct,
-    /// Be told when it is in stock again.
+    /// Join or leave its waitlist.
     AwaitProduct,
-    /// For the caller itself, or for another or no one.
+    /// For the caller, for another user or for nobody.
     PlaceOrder,
     ReadOrder,
-    /// To its next status.
+    /// Set its next status.
     MoveOrder,
     PayOrder,
     /// Read, mark and delete.
@@ -33,52 +34,52 @@ pub enum Action {
     SendNotifications,
     MakeProject,
     ReadProject,
-    /// Its fields and its stages.
+    /// Change its fields and its stages.
     ChangeProject,
     AddProjectMember,
-    /// Another, or the caller itself.
+    /// Another member, or the caller.
     RemoveProjectMember,
     MakeConversation,
     ReadConversation,
     /// Send, type, mark as read.
     SpeakInConversation,
     AddConversationMember,
-    /// Another, or the caller itself.
+    /// Another member, or the caller.
     RemoveConversationMember,
-    /// Be in a project's or a conversation's room, stay there over a resume, and see who is there;
-    /// or in one's own.
+    /// Join a project's or a conversation's room, keep it over a recovery, and see its presence.
+    /// Also for the user's own room.
     JoinRoom,
-    /// Events of other back ends.
+    /// Send events of other back ends.
     EmitEvents,
 }
 
-/// How a caller can stand to a thing.
+/// A kind of caller, by its relation to the thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Who {
-    /// Anyone with a good token.
+enum Party {
+    /// Anyone with a valid token.
     SignedIn,
-    /// Whose it is, or who it is about.
+    /// The user that the thing belongs to, or is about.
     Own,
-    /// Of its project or conversation.
+    /// A member of its project or conversation.
     Member,
-    /// Who made it, or to whom it was passed on.
+    /// The user that made it, or inherited it.
     Owner,
-    /// By the token's claim.
+    /// By the role in the token.
     Admin,
 }
 
-/// A line of the table.
+/// A row of the table.
 struct Rule {
-    /// To all others it is not there.
-    sees: &'static [Who],
-    /// Of those, the others are refused.
-    may: &'static [Who],
+    /// For all others the thing does not exist.
+    visible_to: &'static [Party],
+    /// All others that see the thing are refused.
+    allowed_to: &'static [Party],
 }
 
-/// The table.
+/// The table: visible to, allowed to.
 const fn rule(action: Action) -> Rule {
-    use Who::{Admin, Member, Own, Owner, SignedIn};
-    let (sees, may): (&[Who], &[Who]) = match action {
+    use Party::{Admin, Member, Own, Owner, SignedIn};
+    let (visible_to, allowed_to): (&[Party], &[Party]) = match action {
         Action::EnterAdmin => (&[SignedIn], &[Admin]),
         Action::ReadOwnAccount => (&[SignedIn], &[Own]),
         Action::EndOwnTokens => (&[SignedIn], &[Own]),
@@ -106,41 +107,40 @@ const fn rule(action: Action) -> Rule {
         Action::JoinRoom => (&[Member, Own], &[Member, Own]),
         Action::EmitEvents => (&[SignedIn], &[Admin]),
     };
-    Rule { sees, may }
+    Rule { visible_to, allowed_to }
 }
 
-/// How the caller stands to a thing, beside being signed in and perhaps an admin. What is not said
-/// is not so.
+/// The caller's relation to a thing. Role and sign-in are not part of it.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Standing {
+pub struct Relation {
     own: bool,
     member: bool,
     owner: bool,
 }
 
-impl Standing {
-    /// A stranger to it, or there is no thing.
-    pub const STRANGER: Self = Self { own: false, member: false, owner: false };
+impl Relation {
+    /// No relation, or no thing.
+    pub const NONE: Self = Self { own: false, member: false, owner: false };
 
-    /// Whether it is the caller's own, or about the caller.
+    /// `own`: the thing belongs to the caller, or is about the caller.
     #[must_use]
     pub const fn own(own: bool) -> Self {
-        Self { own, ..Self::STRANGER }
+        Self { own, ..Self::NONE }
     }
 
-    /// Whether the caller is a member of its project or conversation.
+    /// `member`: the caller is a member of its project or conversation.
     #[must_use]
     pub const fn member(member: bool) -> Self {
-        Self { member, ..Self::STRANGER }
+        Self { member, ..Self::NONE }
     }
 
-    /// Whether the caller owns it.
+    /// `owner`: the caller owns it.
     #[must_use]
     pub const fn owner(owner: bool) -> Self {
-        Self { owner, ..Self::STRANGER }
+        Self { owner, ..Self::NONE }
     }
 
-    /// Both.
+    /// Both relations together.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self {
@@ -150,27 +150,27 @@ impl Standing {
         }
     }
 
-    fn is(self, who: Who, role: Role) -> bool {
-        match who {
-            Who::SignedIn => true,
-            Who::Own => self.own,
-            Who::Member => self.member,
-            Who::Owner => self.owner,
-            Who::Admin => role == Role::Admin,
+    fn is(self, party: Party, role: Role) -> bool {
+        match party {
+            Party::SignedIn => true,
+            Party::Own => self.own,
+            Party::Member => self.member,
+            Party::Owner => self.owner,
+            Party::Admin => role == Role::Admin,
         }
     }
 }
 
-/// Why not.
+/// The reason of a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
-    /// To this caller the thing is not there.
+    /// The caller must not learn that the thing exists.
     Hidden,
     Forbidden,
 }
 
 impl Denied {
-    /// As an error; `missing` is what one gets who asks for what is not there.
+    /// The error for the caller; `missing` makes the one of a thing that does not exist.
     pub fn or(self, missing: impl FnOnce() -> Error) -> Error {
         match self {
             Self::Hidden => missing(),
@@ -179,29 +179,23 @@ impl Denied {
     }
 }
 
-/// For verbs whose thing everyone sees.
+/// For things that everyone sees.
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
         denied.or(|| Self::Forbidden)
     }
 }
 
-/// Whether the caller may.
-///
-/// # Errors
-/// Why not.
-pub fn permit(caller: &Identity, action: Action, standing: Standing) -> Result<(), Denied> {
-    permit_role(caller.role, action, standing)
+/// Checks the action against the table.
+pub fn permit(caller: &Identity, action: Action, relation: Relation) -> Result<(), Denied> {
+    permit_role(caller.role, action, relation)
 }
 
-/// As [`permit`], where a caller's role is all that is known beside the standing.
-///
-/// # Errors
-/// Why not.
-pub fn permit_role(role: Role, action: Action, standing: Standing) -> Result<(), Denied> {
-    let Rule { sees, may } = rule(action);
-    let any = |whos: &[Who]| whos.iter().any(|who| standing.is(*who, role));
-    match (any(sees), any(may)) {
+/// Like [`permit`], for a caller without an [`Identity`].
+pub fn permit_role(role: Role, action: Action, relation: Relation) -> Result<(), Denied> {
+    let Rule { visible_to, allowed_to } = rule(action);
+    let any = |parties: &[Party]| parties.iter().any(|party| relation.is(*party, role));
+    match (any(visible_to), any(allowed_to)) {
         (true, true) => Ok(()),
         (true, false) => Err(Denied::Forbidden),
         (false, _) => Err(Denied::Hidden),
@@ -218,25 +212,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_anothers_is_hidden_and_what_only_some_may_is_forbidden() {
+    fn things_of_others_are_hidden_and_actions_of_some_are_forbidden() {
         let (customer, admin) = (caller(Role::Customer), caller(Role::Admin));
-        assert_eq!(permit(&customer, Action::ReadOrder, Standing::own(true)), Ok(()));
-        assert_eq!(permit(&customer, Action::ReadOrder, Standing::own(false)), Err(Denied::Hidden));
-        assert_eq!(permit(&admin, Action::ReadOrder, Standing::STRANGER), Ok(()));
+        assert_eq!(permit(&customer, Action::ReadOrder, Relation::own(true)), Ok(()));
+        assert_eq!(permit(&customer, Action::ReadOrder, Relation::own(false)), Err(Denied::Hidden));
+        assert_eq!(permit(&admin, Action::ReadOrder, Relation::NONE), Ok(()));
         assert_eq!(
-            permit(&customer, Action::MoveOrder, Standing::own(true)),
+            permit(&customer, Action::MoveOrder, Relation::own(true)),
             Err(Denied::Forbidden)
         );
-        let member = Standing::member(true);
+        let member = Relation::member(true);
         assert_eq!(permit(&customer, Action::AddProjectMember, member), Err(Denied::Forbidden));
         assert_eq!(
-            permit(&customer, Action::AddProjectMember, member.and(Standing::owner(true))),
+            permit(&customer, Action::AddProjectMember, member.and(Relation::owner(true))),
             Ok(())
         );
-        assert_eq!(
-            permit(&admin, Action::AddProjectMember, Standing::STRANGER),
-            Err(Denied::Hidden)
-        );
-        assert_eq!(permit(&admin, Action::JoinRoom, Standing::STRANGER), Err(Denied::Hidden));
+        assert_eq!(permit(&admin, Action::AddProjectMember, Relation::NONE), Err(Denied::Hidden));
+        assert_eq!(permit(&admin, Action::JoinRoom, Relation::NONE), Err(Denied::Hidden));
     }
 }

@@ -1,9 +1,10 @@
-//! Products: adding, reading, changing and removing them. Anyone may add one, and then changes it;
-//! so do the admins.
+//! Products: adding, reading, changing and removing them. Every user may add one; its owner and the
+//! admins may change it.
 
-use super::notifications::{self, Notices};
-use super::permissions::{Action, Standing, permit};
-use super::{Page, Services, stock};
+use super::notify::{self, Notices};
+use super::permissions::{Action, Relation, permit};
+use super::stock::{self, MAX_PIECES};
+use super::{Page, Services};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{self, ProductAction};
@@ -11,14 +12,12 @@ use crate::model::fields::{self, Fields};
 use crate::model::{Money, Product, ProductId};
 use crate::store::{Once, Tx, products as rows, waitlist};
 
-/// Longest description, in characters.
+/// Characters of a description at most.
 const MAX_DESCRIPTION: usize = 10_000;
-/// Most pieces that can be named at once, of a stock or of an order.
-pub(super) const MAX_PIECES: i64 = i32::MAX as i64;
-/// Where the stock of a product begins to be low, when it was not said.
+/// The default of a product's low-stock threshold.
 const LOW_STOCK_THRESHOLD: i64 = 5;
 
-/// A product to be added.
+/// A product to add.
 pub struct NewProduct {
     pub name: String,
     pub description: Option<String>,
@@ -29,9 +28,6 @@ pub struct NewProduct {
 
 impl NewProduct {
     /// From `{name, price, description?, stock?, lowStockThreshold?}`.
-    ///
-    /// # Errors
-    /// [`Error::Faults`].
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let name = fields.required("name", fields::line);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
@@ -50,28 +46,25 @@ impl NewProduct {
     }
 }
 
-/// What is to change of a product; None leaves it.
-pub struct Change {
+/// The fields of a product to change; None leaves a field as it is.
+pub struct ProductPatch {
     pub name: Option<String>,
-    /// An empty one becomes none.
+    /// An empty text removes the description.
     pub description: Option<String>,
     pub price: Option<Money>,
     pub stock: Option<i64>,
     pub low_stock_threshold: Option<i64>,
 }
 
-impl Change {
-    /// From `{name?, description?, price?, stock?, lowStockThreshold?}`, at least one of them.
-    ///
-    /// # Errors
-    /// [`Error::Faults`].
+impl ProductPatch {
+    /// From `{name?, description?, price?, stock?, lowStockThreshold?}`, with at least one of them.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let name = fields.optional("name", fields::filled);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
         let price = fields.optional("price", fields::amount);
         let stock = fields.optional("stock", fields::integer(0, MAX_PIECES));
         let threshold = fields.optional("lowStockThreshold", fields::integer(0, MAX_PIECES));
-        let change = fields.end(|| {
+        let patch = fields.end(|| {
             Some(Self {
                 name: name?,
                 description: description?,
@@ -86,28 +79,25 @@ impl Change {
             price: None,
             stock: None,
             low_stock_threshold: None,
-        } = change
+        } = patch
         {
             return Err(Error::Faults(vec![
                 "one of name, description, price, stock, lowStockThreshold should not be empty"
                     .into(),
             ]));
         }
-        Ok(change)
+        Ok(patch)
     }
 }
 
-/// Adds a product of the caller's, and tells everyone.
-///
-/// # Errors
-/// [`Error::Unavailable`].
+/// Adds a product that the caller owns, and sends the event to everyone.
 pub async fn create(
     services: &Services,
     caller: &Identity,
     new: NewProduct,
     once: Once,
 ) -> Result<Product, Error> {
-    permit(caller, Action::AddProduct, Standing::STRANGER)?;
+    permit(caller, Action::AddProduct, Relation::NONE)?;
     let caller = caller.user;
     let bytes = new.description.as_deref().map_or(0, fields::json_len);
     let write = async move |tx: &mut Tx| {
@@ -126,28 +116,22 @@ pub async fn create(
     services.db.write_large(once, bytes, write).await
 }
 
-/// The products: at most `limit` of those before `before`.
-///
-/// # Errors
-/// [`Error::Unavailable`].
+/// Lists the products: at most `limit` of those before `before`.
 pub async fn list(
     services: &Services,
     caller: &Identity,
     limit: u16,
     before: Option<ProductId>,
 ) -> Result<Page<Product>, Error> {
-    permit(caller, Action::ReadProduct, Standing::STRANGER)?;
-    let asked = rows::Page { before, limit: Page::<Product>::ask(limit) };
+    permit(caller, Action::ReadProduct, Relation::NONE)?;
+    let asked = rows::Page { before, limit: Page::<Product>::query_limit(limit) };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
-    Ok(Page::of(items, limit))
+    Ok(Page::from_rows(items, limit))
 }
 
-/// One product.
-///
-/// # Errors
-/// [`Error::NotFound`].
+/// Gives one product.
 pub async fn get(services: &Services, caller: &Identity, id: ProductId) -> Result<Product, Error> {
-    permit(caller, Action::ReadProduct, Standing::STRANGER)?;
+    permit(caller, Action::ReadProduct, Relation::NONE)?;
     services
         .db
         .read(async move |conn| rows::by_id(conn, id).await)
@@ -155,57 +139,51 @@ pub async fn get(services: &Services, caller: &Identity, id: ProductId) -> Resul
         .ok_or_else(|| not_found(id))
 }
 
-/// An empty description is none.
+/// Turns an empty description into none.
 fn filled(description: String) -> Option<String> {
     Some(description).filter(|text| !text.is_empty())
 }
 
-/// Changes a product, and tells everyone. Its owner and the admins.
-///
-/// # Errors
-/// [`Error::NotFound`], [`Error::Forbidden`].
+/// Changes a product, and sends the event to everyone; for its owner and the admins.
 pub async fn update(
     services: &Services,
     caller: &Identity,
     id: ProductId,
-    change: Change,
+    patch: ProductPatch,
 ) -> Result<Product, Error> {
     let caller = *caller;
-    let waiting = match change.stock {
+    let waiting = match patch.stock {
         Some(1..) => services.db.read(async move |conn| waitlist::count(conn, id).await).await?,
         _ => 0,
     };
-    // What it has may be said again, and is not known yet.
-    let bytes = change.description.as_deref().map_or(MAX_DESCRIPTION, fields::json_len)
-        + notifications::share(waiting);
+    // An unchanged description is part of the event, and is not known yet.
+    let bytes = patch.description.as_deref().map_or(MAX_DESCRIPTION, fields::json_len)
+        + notify::notices_len(waiting);
     let write = async move |tx: &mut Tx| {
-        let before = enter(tx, &caller, id).await?;
+        let before = hold(tx, &caller, id).await?;
         let content = rows::Content {
-            name: change.name.unwrap_or_else(|| before.name.clone()),
-            description: change.description.map_or_else(|| before.description.clone(), filled),
-            price: change.price.unwrap_or(before.price),
-            stock: change.stock.unwrap_or(before.stock),
-            low_stock_threshold: change.low_stock_threshold.unwrap_or(before.low_stock_threshold),
+            name: patch.name.unwrap_or_else(|| before.name.clone()),
+            description: patch.description.map_or_else(|| before.description.clone(), filled),
+            price: patch.price.unwrap_or(before.price),
+            stock: patch.stock.unwrap_or(before.stock),
+            low_stock_threshold: patch.low_stock_threshold.unwrap_or(before.low_stock_threshold),
         };
         let product = rows::change(tx, id, content).await?;
         tx.emit(event::product_updated(ProductAction::Updated(&product)));
         let mut notices = Notices::new();
         stock::changed(tx, &before, &product, &mut notices).await?;
-        notifications::notify(tx, notices).await?;
+        notify::send(tx, notices).await?;
         Ok(product)
     };
     services.db.write_large(Once::No, bytes, write).await
 }
 
-/// Removes a product, with its reviews and its waitlist, and tells everyone. Its owner and the
-/// admins.
-///
-/// # Errors
-/// [`Error::NotFound`], [`Error::Forbidden`].
+/// Removes a product, its reviews and its waitlist, and sends the event to everyone; for its owner
+/// and the admins.
 pub async fn delete(services: &Services, caller: &Identity, id: ProductId) -> Result<(), Error> {
     let caller = *caller;
     let write = async move |tx: &mut Tx| {
-        enter(tx, &caller, id).await?;
+        hold(tx, &caller, id).await?;
         rows::delete(tx, id).await?;
         tx.emit(event::product_updated(ProductAction::Deleted(id)));
         Ok(())
@@ -213,10 +191,10 @@ pub async fn delete(services: &Services, caller: &Identity, id: ProductId) -> Re
     services.db.write(Once::No, write).await
 }
 
-/// The product, to change it: it stays as it is until the commit.
-async fn enter(tx: &mut Tx, caller: &Identity, id: ProductId) -> Result<Product, Error> {
+/// Locks the product until the commit, and checks that the caller may change it.
+async fn hold(tx: &mut Tx, caller: &Identity, id: ProductId) -> Result<Product, Error> {
     let product = rows::touch(tx, id).await?.ok_or_else(|| not_found(id))?;
-    permit(caller, Action::ChangeProduct, Standing::owner(product.owner_id == Some(caller.user)))?;
+    permit(caller, Action::ChangeProduct, Relation::owner(product.owner_id == Some(caller.user)))?;
     Ok(product)
 }
 
@@ -229,19 +207,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_names_at_least_one_thing_and_empties_no_name() {
-        let change = |body: &str| {
-            Fields::parse(body.as_bytes()).and_then(Change::read).map_err(|error| error.messages())
+    fn a_patch_has_at_least_one_field_and_empties_no_name() {
+        let patch = |body: &str| {
+            Fields::parse(body.as_bytes())
+                .and_then(ProductPatch::read)
+                .map_err(|error| error.messages())
         };
         assert!(matches!(
-            change(r#"{"stock":0}"#),
-            Ok(Change { name: None, description: None, price: None, stock: Some(0), .. })
+            patch(r#"{"stock":0}"#),
+            Ok(ProductPatch { name: None, description: None, price: None, stock: Some(0), .. })
         ));
-        assert!(matches!(change(r#"{"description":""}"#), Ok(Change { description: Some(_), .. })));
+        assert!(matches!(
+            patch(r#"{"description":""}"#),
+            Ok(ProductPatch { description: Some(_), .. })
+        ));
         for body in ["{}", r#"{"name":null}"#] {
             let nothing =
                 "one of name, description, price, stock, lowStockThreshold should not be empty";
-            assert_eq!(change(body).err(), Some(vec![nothing.into()]), "{body}");
+            assert_eq!(patch(body).err(), Some(vec![nothing.into()]), "{body}");
         }
         let faults = [
             "property ownerId should not exist",
@@ -249,7 +232,7 @@ mod tests {
             "stock must not be less than 0",
         ];
         assert_eq!(
-            change(r#"{"name":"","stock":-1,"ownerId":1}"#).err(),
+            patch(r#"{"name":"","stock":-1,"ownerId":1}"#).err(),
             Some(faults.map(Into::into).into())
         );
     }

@@ -1,10 +1,10 @@
-//! Projects: making and changing them, their members, their stages. For members only; members are
-//! the owner's matter.
+//! Projects: creating and changing them, their members, their stages. For members only; the owner
+//! adds and removes members.
 
 use super::broadcasts;
-use super::notifications::MOST_RECEIVERS;
-use super::permissions::{Action, Standing, permit};
-use super::{Page, Services, put_out};
+use super::notify::MOST_RECEIVERS;
+use super::permissions::{Action, Relation, permit};
+use super::{Page, Services, remove_from_rooms};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{self, ProjectChange, Room};
@@ -13,12 +13,12 @@ use crate::model::{Member, Notice, Project, ProjectDetail, ProjectId, Stage, Sta
 use crate::store::broadcasts::Audience;
 use crate::store::{Once, Tx, conversations, is_taken, projects as rows, users};
 
-/// Longest description, in characters.
+/// Characters of a description at most.
 const MAX_DESCRIPTION: usize = 10_000;
-/// Bytes that telling one member of a stage comes to.
-const STAGE_SHARE: usize = 1024;
+/// Bytes that one member's notification about a stage takes.
+const STAGE_NOTICE_BYTES: usize = 1024;
 
-/// A project to be made.
+/// A project to create.
 pub struct NewProject {
     pub name: String,
     pub description: Option<String>,
@@ -26,9 +26,6 @@ pub struct NewProject {
 
 impl NewProject {
     /// From `{name, description?}`.
-    ///
-    /// # Errors
-    /// [`Error::Faults`].
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let name = fields.required("name", fields::line);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
@@ -36,53 +33,44 @@ impl NewProject {
     }
 }
 
-/// What is to change of a project; None leaves it.
-pub struct Change {
+/// The fields of a project to change; None leaves a field as it is.
+pub struct ProjectPatch {
     pub name: Option<String>,
     pub description: Option<String>,
     pub status: Option<String>,
 }
 
-impl Change {
-    /// From `{name?, description?, status?}`, at least one of them.
-    ///
-    /// # Errors
-    /// [`Error::Faults`].
+impl ProjectPatch {
+    /// From `{name?, description?, status?}`, with at least one of them.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let name = fields.optional("name", fields::filled);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
         let status = fields.optional("status", fields::filled);
-        let change = fields
+        let patch = fields
             .end(|| Some(Self { name: name?, description: description?, status: status? }))?;
-        if let Self { name: None, description: None, status: None } = change {
+        if let Self { name: None, description: None, status: None } = patch {
             return Err(Error::Faults(vec![
                 "one of name, description, status should not be empty".into(),
             ]));
         }
-        Ok(change)
+        Ok(patch)
     }
 }
 
-/// A stage's name, from `{name}`.
-///
-/// # Errors
-/// [`Error::Faults`].
+/// Reads a stage's name, from `{name}`.
 pub fn read_stage(mut fields: Fields<'_>) -> Result<String, Error> {
     let name = fields.required("name", fields::line);
     fields.end(|| name)
 }
 
-/// Makes a project of the caller's, who is its owner and first member.
-///
-/// # Errors
-/// [`Error::Unavailable`].
+/// Creates a project. The caller is its owner and first member.
 pub async fn create(
     services: &Services,
     caller: &Identity,
     new: NewProject,
     once: Once,
 ) -> Result<Project, Error> {
-    permit(caller, Action::MakeProject, Standing::STRANGER)?;
+    permit(caller, Action::MakeProject, Relation::NONE)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
         let content = rows::Content {
@@ -97,27 +85,25 @@ pub async fn create(
     services.db.write(once, write).await
 }
 
-/// The caller's projects: at most `limit` of those before `before`.
-///
-/// # Errors
-/// [`Error::Unavailable`].
+/// Lists the caller's projects: at most `limit` of those before `before`.
 pub async fn list(
     services: &Services,
     caller: &Identity,
     limit: u16,
     before: Option<ProjectId>,
 ) -> Result<Page<Project>, Error> {
-    // Only those in which the caller is are asked for.
-    permit(caller, Action::ReadProject, Standing::member(true))?;
-    let asked = rows::Page { member: caller.user, before, limit: Page::<Project>::ask(limit) };
+    // The query gives only projects of which the caller is a member.
+    permit(caller, Action::ReadProject, Relation::member(true))?;
+    let asked =
+        rows::Page { member: caller.user, before, limit: Page::<Project>::query_limit(limit) };
     let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
-    Ok(Page::of(items, limit))
+    Ok(Page::from_rows(items, limit))
 }
 
-/// One project, with its members and stages.
+/// Gives one project, with its members and stages.
 ///
 /// # Errors
-/// [`Error::NotFound`], also for one in which the caller is not.
+/// [`Error::NotFound`] also if the caller is not a member.
 pub async fn get(
     services: &Services,
     caller: &Identity,
@@ -128,7 +114,7 @@ pub async fn get(
         let Some(project) = rows::by_id(conn, id).await? else { return Ok(None) };
         let members = rows::members(conn, id).await?;
         let is_member = members.iter().any(|member| member.user_id == caller.user);
-        if permit(&caller, Action::ReadProject, Standing::member(is_member)).is_err() {
+        if permit(&caller, Action::ReadProject, Relation::member(is_member)).is_err() {
             return Ok(None);
         }
         Ok(Some(ProjectDetail { project, members, stages: rows::stages(conn, id).await? }))
@@ -136,29 +122,26 @@ pub async fn get(
     read.await?.ok_or_else(|| not_found(id))
 }
 
-/// An empty description is none.
+/// Turns an empty description into none.
 fn filled(description: String) -> Option<String> {
     Some(description).filter(|text| !text.is_empty())
 }
 
-/// Changes a project, and tells its room what became different.
-///
-/// # Errors
-/// [`Error::NotFound`].
+/// Changes a project, and sends the changes to its room.
 pub async fn update(
     services: &Services,
     caller: &Identity,
     id: ProjectId,
-    change: Change,
+    patch: ProjectPatch,
 ) -> Result<Project, Error> {
     let caller = *caller;
-    let bytes = change.description.as_deref().map_or(0, fields::json_len);
+    let bytes = patch.description.as_deref().map_or(0, fields::json_len);
     let write = async move |tx: &mut Tx| {
         let before = hold(tx, &caller, id, Action::ChangeProject, None).await?;
         let content = rows::Content {
-            name: change.name.unwrap_or_else(|| before.name.clone()),
-            description: change.description.map_or_else(|| before.description.clone(), filled),
-            status: change.status.unwrap_or_else(|| before.status.clone()),
+            name: patch.name.unwrap_or_else(|| before.name.clone()),
+            description: patch.description.map_or_else(|| before.description.clone(), filled),
+            status: patch.status.unwrap_or_else(|| before.status.clone()),
         };
         let project = rows::change(tx, id, content).await?;
         if project.status != before.status {
@@ -180,11 +163,11 @@ pub async fn update(
     services.db.write_large(Once::No, bytes, write).await
 }
 
-/// Adds a member, and tells the project's room. The owner only.
+/// Adds a member, and sends the event to the project's room; for the owner only.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Faults`] for a user who does not exist,
-/// [`Error::Conflict`] for one who is in already.
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Faults`] for a user that does not exist,
+/// [`Error::Conflict`] for a user that is a member already.
 pub async fn add_member(
     services: &Services,
     caller: &Identity,
@@ -211,8 +194,8 @@ pub async fn add_member(
     services.db.write(once, write).await
 }
 
-/// Removes a member, from the project's conversations too, puts it out of their rooms, and tells
-/// those who stay. The owner may, and the member.
+/// Removes a member from the project, its conversations and all their rooms, and sends the event to
+/// the members that stay. For the owner and the member itself.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`] for the owner.
@@ -235,17 +218,14 @@ pub async fn remove_member(
         conversations::remove_member(tx, &joint, user).await?;
         conversations::pass_on(tx, &joint, user).await?;
         let rooms = joint.into_iter().map(Room::Conversation).chain([Room::Project(id)]).collect();
-        put_out(tx, hub, user, rooms).await?;
+        remove_from_rooms(tx, hub, user, rooms).await?;
         tx.emit(event::project_update(&project, ProjectChange::MemberRemoved { user_id: user }));
         Ok(())
     };
     services.db.write(Once::No, write).await
 }
 
-/// Adds a stage, and tells the project's room.
-///
-/// # Errors
-/// [`Error::NotFound`].
+/// Adds a stage, and sends the event to the project's room.
 pub async fn add_stage(
     services: &Services,
     caller: &Identity,
@@ -263,12 +243,11 @@ pub async fn add_stage(
     services.db.write(once, write).await
 }
 
-/// Completes a stage, tells the project's room, and notifies each other member.
+/// Completes a stage, sends the event to the project's room, and notifies the other members.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Conflict`] for one that is completed already,
-/// [`Error::Unavailable`] for a project of very many when too many notices are on their way
-/// already.
+/// [`Error::NotFound`], [`Error::Conflict`] for a stage that is completed already,
+/// [`Error::Unavailable`] for a large project if too many broadcasts are running.
 pub async fn complete_stage(
     services: &Services,
     caller: &Identity,
@@ -276,11 +255,11 @@ pub async fn complete_stage(
     stage: StageId,
     once: Once,
 ) -> Result<Stage, Error> {
-    let (caller, bell) = (*caller, services.broadcasts.clone());
-    // What will be announced, roughly: who comes or goes until the write runs makes no difference.
+    let (caller, wakeup) = (*caller, services.broadcasts.clone());
+    // Roughly the size of the events: members that change before the write hardly matter.
     let members = services.db.read(async move |conn| rows::member_count(conn, id).await).await?;
-    let bytes =
-        usize::try_from(members).unwrap_or_default().min(usize::from(MOST_RECEIVERS)) * STAGE_SHARE;
+    let bytes = usize::try_from(members).unwrap_or_default().min(usize::from(MOST_RECEIVERS))
+        * STAGE_NOTICE_BYTES;
     let write = async move |tx: &mut Tx| {
         let project = hold(tx, &caller, id, Action::ChangeProject, None).await?;
         let missing = || Error::NotFound(format!("Stage with ID {stage} not found"));
@@ -291,14 +270,14 @@ pub async fn complete_stage(
         })?;
         tx.emit(event::stage_completed(&done));
         let others = Audience::OtherMembers(id, caller.user);
-        broadcasts::send(tx, &bell, others, &Notice::stage_completed(&project, &done)).await?;
+        broadcasts::send(tx, &wakeup, others, &Notice::stage_completed(&project, &done)).await?;
         Ok(done)
     };
     services.db.write_large(once, bytes, write).await
 }
 
-/// The project, to do that with it: it, and who its members are, stay as they are until the commit.
-/// `user`: whom it is about, if that counts.
+/// Locks the project and its members until the commit, and checks the caller's permission. `user`
+/// is the user that the action is about, if the permission depends on it.
 pub(super) async fn hold(
     tx: &mut Tx,
     caller: &Identity,
@@ -308,10 +287,10 @@ pub(super) async fn hold(
 ) -> Result<Project, Error> {
     let project = rows::touch(tx, id).await?.ok_or_else(|| not_found(id))?;
     let is_member = rows::is_member(tx.conn(), id, caller.user).await?;
-    let standing = Standing::own(user == Some(caller.user))
-        .and(Standing::member(is_member))
-        .and(Standing::owner(project.owner_id == Some(caller.user)));
-    permit(caller, action, standing).map_err(|denied| denied.or(|| not_found(id)))?;
+    let relation = Relation::own(user == Some(caller.user))
+        .and(Relation::member(is_member))
+        .and(Relation::owner(project.owner_id == Some(caller.user)));
+    permit(caller, action, relation).map_err(|denied| denied.or(|| not_found(id)))?;
     Ok(project)
 }
 
@@ -323,19 +302,26 @@ pub(super) fn not_found(id: ProjectId) -> Error {
 mod tests {
     use super::*;
 
-    fn change(body: &str) -> Result<Change, Vec<String>> {
-        Fields::parse(body.as_bytes()).and_then(Change::read).map_err(|error| error.messages())
+    fn patch(body: &str) -> Result<ProjectPatch, Vec<String>> {
+        Fields::parse(body.as_bytes())
+            .and_then(ProjectPatch::read)
+            .map_err(|error| error.messages())
     }
 
     #[test]
-    fn a_change_names_at_least_one_thing_and_empties_no_name() {
-        assert!(
-            matches!(change(r#"{"status":"done"}"#), Ok(Change { name: None, description: None, status: Some(status) }) if status == "done")
-        );
-        assert!(matches!(change(r#"{"description":""}"#), Ok(Change { description: Some(_), .. })));
+    fn a_patch_has_at_least_one_field_and_empties_no_name() {
+        assert!(matches!(
+            patch(r#"{"status":"done"}"#),
+            Ok(ProjectPatch { name: None, description: None, status: Some(status) })
+                if status == "done"
+        ));
+        assert!(matches!(
+            patch(r#"{"description":""}"#),
+            Ok(ProjectPatch { description: Some(_), .. })
+        ));
         for body in ["{}", r#"{"name":null}"#] {
             assert_eq!(
-                change(body).err(),
+                patch(body).err(),
                 Some(vec!["one of name, description, status should not be empty".into()]),
                 "{body}"
             );
@@ -345,7 +331,7 @@ mod tests {
             "name should not be empty".into(),
             "status must be a string".into(),
         ];
-        let found = change(r#"{"name":"","status":5,"ownerId":1}"#).err().map(|mut faults| {
+        let found = patch(r#"{"name":"","status":5,"ownerId":1}"#).err().map(|mut faults| {
             faults.retain(|fault| !fault.contains("shorter"));
             faults
         });

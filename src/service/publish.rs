@@ -1,4 +1,5 @@
-//! From committed rows to the hub: the one place where the store's events become the sockets'.
+//! The publisher: hands the store's committed events to the hub. The one place that turns them into
+//! the hub's events.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,45 +10,45 @@ use crate::realtime::hub::Share;
 use crate::realtime::{Event, HubHandle, Payload, Position, Tally};
 use crate::store::{Committed, CommittedEvent, Publisher, Ticket};
 
-/// Hands committed events to the hub, with the shares of its budget that their writers took.
+/// Hands committed events to the hub, with the budget that their writers took.
 pub struct HubPublisher {
     hub: HubHandle,
-    next: NextEvent,
+    next: NextEventOptions,
 }
 
 impl HubPublisher {
-    /// Verbs say by `next` how an event of theirs is to be sent.
+    /// `next` is shared with the service functions, which set the options of their event by it.
     #[must_use]
-    pub fn new(hub: HubHandle, next: NextEvent) -> Self {
+    pub fn new(hub: HubHandle, next: NextEventOptions) -> Self {
         Self { hub, next }
     }
 }
 
-/// How an event is to be sent, other than the others.
-pub(super) struct Manner {
+/// How one event is delivered, if not like the others.
+pub(super) struct DeliveryOptions {
+    /// Counts the sockets that the event is queued for.
     pub(super) tally: Arc<Tally>,
     pub(super) is_volatile: bool,
 }
 
-/// What a write says of the event behind it: [`Tx::after_commit`](crate::store::Tx::after_commit)
-/// runs right ahead of that event's publishing, with none of another write's in between. So this
-/// holds one at most, and none that is another's.
+/// The options of the next event. A write sets them in
+/// [`Tx::after_commit`](crate::store::Tx::after_commit), which runs right before its event is
+/// published, with no other write in between: so they never meet another write's event.
 #[derive(Clone, Default)]
-pub struct NextEvent(Arc<Mutex<Option<Manner>>>);
+pub struct NextEventOptions(Arc<Mutex<Option<DeliveryOptions>>>);
 
-impl NextEvent {
-    /// The next event goes so. To be called by what a write does ahead of its event.
-    pub(super) fn goes(&self, manner: Manner) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(manner);
+impl NextEventOptions {
+    /// Sets the options of the next event.
+    pub(super) fn set(&self, options: DeliveryOptions) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(options);
     }
 
-    fn take(&self) -> Option<Manner> {
+    fn take(&self) -> Option<DeliveryOptions> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
-/// Sends an event that belongs to no write: it is not stored, and has no place among those that
-/// are.
+/// Sends a transient event that belongs to no write, in no fixed order to the stored events.
 pub(super) async fn announce(hub: &HubHandle, new: NewEvent) {
     let names = |rooms: Vec<Room>| rooms.into_iter().map(|room| room.to_string());
     let NewEvent { namespace, name, rooms, except, data, .. } = new;
@@ -59,17 +60,17 @@ pub(super) async fn announce(hub: &HubHandle, new: NewEvent) {
     .await;
 }
 
-/// A place in the log, in the sockets' words.
-fn position(place: LogPosition) -> Position {
-    Position { epoch: place.epoch.0, id: place.id.0 }
+/// The hub's form of a position in the log.
+fn position(stored: LogPosition) -> Position {
+    Position { epoch: stored.epoch.0, id: stored.id.0 }
 }
 
-/// A committed event, in the sockets' words.
+/// The hub's form of a committed event.
 pub(super) fn to_send(event: CommittedEvent) -> Event {
     let sent = Event::new(event.namespace, event.name, Payload::json(event.data), event.rooms)
         .except(event.except);
     match event.position {
-        Some(place) => sent.stored(position(place)),
+        Some(stored) => sent.stored(position(stored)),
         None => sent,
     }
 }
@@ -84,11 +85,11 @@ impl Publisher for HubPublisher {
     }
 
     fn publish(&self, mut committed: Committed, routed: Box<dyn FnOnce() + Send>) {
-        // The batch's shares go back together, when its last event has left the outlets.
+        // The budget of the batch is given back when its last event is in the sockets' queues.
         let share: Share = Arc::new(std::sync::Mutex::new(committed.take_tickets()));
         let publish = |events: Vec<CommittedEvent>, routed: Box<dyn FnOnce() + Send>| {
             let (mut events, mut share) = (events.into_iter().map(to_send), Arc::clone(&share));
-            let first = self.next.take().and_then(|Manner { tally, is_volatile }| {
+            let first = self.next.take().and_then(|DeliveryOptions { tally, is_volatile }| {
                 let first = events.next()?.counted(&tally);
                 share = Arc::new((Arc::clone(&share), tally));
                 Some(if is_volatile { first.volatile() } else { first })

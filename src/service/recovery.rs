@@ -1,9 +1,9 @@
-//! What outlives a connection: the sockets' [`Log`], kept in the database. Sessions that can be
-//! resumed, the events that they have missed, and the end of both when they are old.
+//! The hub's [`Log`], kept in the database: sessions that can be resumed, the events that they have
+//! missed, and the removal of both when they are old.
 //!
-//! What becomes of a session goes through one queue, in the order in which it was said, that of
-//! many sessions in one write. While the database is away, who comes is refused and who goes is
-//! remembered.
+//! All changes of one session go through one queue, in order; one write takes the changes of many
+//! sessions. While the database fails, new and resumed sessions are refused, and ended sessions are
+//! remembered and written later.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use super::permissions::{Action, Standing, permit_role};
+use super::permissions::{Action, Relation, permit_role};
 use super::publish;
 use super::rooms::is_member;
 use crate::error::Error;
@@ -25,73 +25,69 @@ use crate::store::history::{self, Audience};
 use crate::store::sessions::SessionRoom;
 use crate::store::{Db, Once, Tx, idempotency, secrets, sessions, tokens};
 
-/// Sessions that begin, are resumed or end in one write, at most: other writes wait meanwhile.
+/// Changes of sessions in one write at most: other writes wait for it.
 const PER_WRITE: usize = 64;
-/// Writes of that kind at one time. What becomes of one session always goes the same way.
+/// Such writes at the same time. All changes of one session use the same lane.
 const LANES: usize = 8;
-/// Ends that are remembered while they can not be written.
+/// Ended sessions that are remembered while the database fails.
 const MOST_KEPT: usize = 4096;
-/// Pause before what could not be written is tried again.
-const AGAIN: Duration = Duration::from_millis(500);
-/// How often what is too old is removed.
+/// The pause before a failed write is repeated.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// How often old rows are removed.
 const UPKEEP_EVERY: Duration = Duration::from_secs(15);
-/// Rows removed in one write, so that no other write waits long, and the pause between two such
-/// writes.
+/// Rows removed in one write, so that no other write waits long; and the pause between two of them.
 const UPKEEP_STEP: i64 = 200;
 const UPKEEP_PAUSE: Duration = Duration::from_millis(20);
 
 const CLOSING: Error = Error::Unavailable("The server is shutting down");
 
-/// How long things are kept.
+/// How long sessions and events are kept.
 #[derive(Debug, Clone, Copy)]
-pub struct Keeping {
+pub struct RecoverySettings {
     /// How long a lost session can be resumed.
     pub window: Duration,
     /// How long events are kept.
     pub retention: Duration,
 }
 
-/// The sockets' log.
+/// The log of sessions and events in the database.
 pub struct SessionLog {
     db: Db,
-    lanes: [mpsc::UnboundedSender<Change>; LANES],
+    lanes: [mpsc::UnboundedSender<QueuedChange>; LANES],
 }
 
-/// Something that becomes of a session.
-enum Change {
+/// A change of a session, and the caller that waits for it.
+enum QueuedChange {
     Open(Attachment, oneshot::Sender<Result<(), Error>>),
     Resume(Attachment, Claim, oneshot::Sender<Result<Option<Resumed>, Error>>),
     End { sid: Arc<str>, attachment: i64, end: End },
 }
 
-/// Starts what keeps sessions and events: what was open when the server died is lost from now on,
-/// and what is too old is removed from time to time. To be called before anyone can connect.
-///
-/// # Errors
-/// As the database's.
-pub async fn start(db: &Db, keeping: Keeping) -> Result<(Arc<dyn Log>, PidKey), Error> {
+/// Starts the log and the removal of old rows. Sessions that were open when the server died count
+/// as lost from now on. Called once, before the first connection.
+pub async fn start(db: &Db, settings: RecoverySettings) -> Result<(Arc<dyn Log>, PidKey), Error> {
     let key = db.write(Once::No, async |tx| {
         sessions::close_all(tx).await?;
         Ok(secrets::key(tx, "pid").await?)
     });
     let key = <[u8; secrets::LENGTH]>::try_from(key.await?).map_err(|_| Error::Internal)?;
-    // Bounded by the sockets: each that comes waits for its turn, and goes once.
+    // Bounded by the number of sockets: each has one change in the queue, and at last its end.
     let lanes = std::array::from_fn(|_| {
-        let (lane, changes) = mpsc::unbounded_channel();
-        actix_rt::spawn(write_changes(db.clone(), changes, keeping.window));
+        let (lane, queue) = mpsc::unbounded_channel();
+        actix_rt::spawn(write_changes(db.clone(), queue, settings.window));
         lane
     });
-    actix_rt::spawn(upkeep(db.clone(), keeping));
+    actix_rt::spawn(upkeep(db.clone(), settings));
     Ok((Arc::new(SessionLog { db: db.clone(), lanes }), PidKey::new(key)))
 }
 
 impl SessionLog {
-    fn send(&self, sid: &str, change: Change) {
+    fn send(&self, sid: &str, change: QueuedChange) {
         let mut hasher = DefaultHasher::new();
         sid.hash(&mut hasher);
         let lane = usize::try_from(hasher.finish() % LANES as u64).unwrap_or_default();
-        // Without anyone to write it, the server is going down: who waits is told by the answer's
-        // end, and its end ends every stay.
+        // A send fails only while the server shuts down: the dropped answer refuses the caller, and
+        // the next start ends the session.
         let _ = self.lanes[lane].send(change);
     }
 }
@@ -99,18 +95,18 @@ impl SessionLog {
 impl Log for SessionLog {
     fn open(&self, session: Attachment) -> LogFuture<()> {
         let (caller, answer) = oneshot::channel();
-        self.send(&session.sid.clone(), Change::Open(session, caller));
+        self.send(&session.sid.clone(), QueuedChange::Open(session, caller));
         Box::pin(async move { answer.await.unwrap_or(Err(CLOSING)) })
     }
 
     fn resume(&self, session: Attachment, claim: Claim) -> LogFuture<Option<Resumed>> {
         let (caller, answer) = oneshot::channel();
-        self.send(&session.sid.clone(), Change::Resume(session, claim, caller));
+        self.send(&session.sid.clone(), QueuedChange::Resume(session, claim, caller));
         Box::pin(async move { answer.await.unwrap_or(Err(CLOSING)) })
     }
 
     fn end(&self, sid: Arc<str>, attachment: i64, end: End) {
-        self.send(&sid.clone(), Change::End { sid, attachment, end });
+        self.send(&sid.clone(), QueuedChange::End { sid, attachment, end });
     }
 
     fn page(
@@ -123,12 +119,12 @@ impl Log for SessionLog {
         let (db, user, namespace) =
             (self.db.clone(), user_of(session), session.namespace.to_string());
         Box::pin(async move {
-            let stay = |stay: Stay| SessionRoom {
+            let stored = |stay: Stay| SessionRoom {
                 room: stay.room.to_string(),
                 since: EventId(stay.since),
                 until: stay.until.map(EventId),
             };
-            let stays = rooms.into_iter().map(stay).collect();
+            let stays = rooms.into_iter().map(stored).collect();
             let audience = Audience { namespace, user: user?, stays };
             let read = db.read(async move |conn| {
                 history::page(conn, &audience, EventId(after), EventId(up_to)).await
@@ -141,14 +137,14 @@ impl Log for SessionLog {
     }
 }
 
-/// The product's identities are user ids.
+/// Gives the session's user: the product's identities are user ids.
 fn user_of(session: &Attachment) -> Result<UserId, Error> {
     session.user.parse().map_err(|_| Error::Internal)
 }
 
-/// What one change came to, as the write answers it.
+/// The result of a change, as the write gives it.
 #[derive(Serialize, Deserialize)]
-enum Outcome {
+enum ChangeOutcome {
     Done,
     NotResumed,
     /// `confirmed`: epoch and id.
@@ -158,41 +154,41 @@ enum Outcome {
     },
 }
 
-/// A change without whoever waits for it.
-enum Work {
+/// A change without its caller: the part that a write needs.
+enum SessionChange {
     Open(Attachment),
     Resume(Attachment, Claim),
     End { sid: Arc<str>, attachment: i64, end: End },
 }
 
-async fn write_changes(db: Db, mut changes: mpsc::UnboundedReceiver<Change>, window: Duration) {
+async fn write_changes(db: Db, mut queue: mpsc::UnboundedReceiver<QueuedChange>, window: Duration) {
     let mut batch = Vec::new();
     loop {
         let kept = batch.len();
         if kept > 0 {
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY_PAUSE).await;
             while batch.len() < kept + PER_WRITE
-                && let Ok(change) = changes.try_recv()
+                && let Ok(change) = queue.try_recv()
             {
                 batch.push(change);
             }
-        } else if changes.recv_many(&mut batch, PER_WRITE).await == 0 {
+        } else if queue.recv_many(&mut batch, PER_WRITE).await == 0 {
             return;
         }
-        let work: Vec<Work> = batch.iter().map(work).collect();
+        let changes: Vec<SessionChange> = batch.iter().map(session_change).collect();
         let outcomes = db.write(Once::No, async move |tx| {
-            let mut outcomes = Vec::with_capacity(work.len());
-            for work in &work {
-                outcomes.push(apply(tx, work, window).await?);
+            let mut outcomes = Vec::with_capacity(changes.len());
+            for change in &changes {
+                outcomes.push(apply(tx, change, window).await?);
             }
             Ok(outcomes)
         });
         match outcomes.await {
             Ok(outcomes) => {
-                batch.drain(..).zip(outcomes).for_each(|(change, outcome)| answer(change, outcome))
+                batch.drain(..).zip(outcomes).for_each(|(change, outcome)| answer(change, outcome));
             }
-            // Who waits is told; who has gone is tried again, but for the oldest when they become
-            // too many: those end with the next start.
+            // Waiting callers are refused. Ends are tried again; if they become too many, the
+            // oldest are dropped, and the next start ends those sessions.
             Err(error) => {
                 batch = batch.into_iter().filter_map(|change| refuse(change, &error)).collect();
                 batch.drain(..batch.len().saturating_sub(MOST_KEPT));
@@ -201,22 +197,22 @@ async fn write_changes(db: Db, mut changes: mpsc::UnboundedReceiver<Change>, win
     }
 }
 
-fn work(change: &Change) -> Work {
+fn session_change(change: &QueuedChange) -> SessionChange {
     match change {
-        Change::Open(session, _) => Work::Open(session.clone()),
-        Change::Resume(session, claim, _) => Work::Resume(session.clone(), *claim),
-        Change::End { sid, attachment, end } => {
-            Work::End { sid: Arc::clone(sid), attachment: *attachment, end: *end }
+        QueuedChange::Open(session, _) => SessionChange::Open(session.clone()),
+        QueuedChange::Resume(session, claim, _) => SessionChange::Resume(session.clone(), *claim),
+        QueuedChange::End { sid, attachment, end } => {
+            SessionChange::End { sid: Arc::clone(sid), attachment: *attachment, end: *end }
         }
     }
 }
 
-fn answer(change: Change, outcome: Outcome) {
-    // Who asked may have gone; then its end is on the way.
+fn answer(change: QueuedChange, outcome: ChangeOutcome) {
+    // A send fails if the caller's socket is closed; its end is in the queue then.
     match change {
-        Change::Open(_, caller) => drop(caller.send(Ok(()))),
-        Change::Resume(_, _, caller) => drop(caller.send(Ok(match outcome {
-            Outcome::Resumed { rooms, confirmed } => {
+        QueuedChange::Open(_, caller) => drop(caller.send(Ok(()))),
+        QueuedChange::Resume(_, _, caller) => drop(caller.send(Ok(match outcome {
+            ChangeOutcome::Resumed { rooms, confirmed } => {
                 let stay = |own: SessionRoom| Stay {
                     room: own.room.into(),
                     since: own.since.0,
@@ -225,45 +221,49 @@ fn answer(change: Change, outcome: Outcome) {
                 let confirmed = confirmed.map(|(epoch, id)| Position { epoch: epoch.0, id: id.0 });
                 Some(Resumed { rooms: rooms.into_iter().map(stay).collect(), confirmed })
             }
-            Outcome::Done | Outcome::NotResumed => None,
+            ChangeOutcome::Done | ChangeOutcome::NotResumed => None,
         }))),
-        Change::End { .. } => {}
+        QueuedChange::End { .. } => {}
     }
 }
 
-fn refuse(change: Change, error: &Error) -> Option<Change> {
+fn refuse(change: QueuedChange, error: &Error) -> Option<QueuedChange> {
     match change {
-        Change::Open(_, caller) => drop(caller.send(Err(error.clone()))),
-        Change::Resume(_, _, caller) => drop(caller.send(Err(error.clone()))),
-        end @ Change::End { .. } => return Some(end),
+        QueuedChange::Open(_, caller) => drop(caller.send(Err(error.clone()))),
+        QueuedChange::Resume(_, _, caller) => drop(caller.send(Err(error.clone()))),
+        end @ QueuedChange::End { .. } => return Some(end),
     }
     None
 }
 
-async fn apply(tx: &mut Tx, work: &Work, window: Duration) -> Result<Outcome, Error> {
-    match work {
-        Work::Open(session) => {
-            sessions::open(tx, &stay(session)?).await?;
-            Ok(Outcome::Done)
+async fn apply(
+    tx: &mut Tx,
+    change: &SessionChange,
+    window: Duration,
+) -> Result<ChangeOutcome, Error> {
+    match change {
+        SessionChange::Open(session) => {
+            sessions::open(tx, &stored(session)?).await?;
+            Ok(ChangeOutcome::Done)
         }
-        Work::Resume(session, claim) => resume(tx, session, *claim, window).await,
-        Work::End { sid, attachment, end: End::Lost { confirmed } } => {
-            sessions::close(tx, sid, *attachment, confirmed.map(place)).await?;
-            Ok(Outcome::Done)
+        SessionChange::Resume(session, claim) => resume(tx, session, *claim, window).await,
+        SessionChange::End { sid, attachment, end: End::Lost { confirmed } } => {
+            sessions::close(tx, sid, *attachment, confirmed.map(log_position)).await?;
+            Ok(ChangeOutcome::Done)
         }
-        Work::End { sid, attachment, end: End::Final } => {
+        SessionChange::End { sid, attachment, end: End::Final } => {
             sessions::end(tx, sid, *attachment).await?;
-            Ok(Outcome::Done)
+            Ok(ChangeOutcome::Done)
         }
     }
 }
 
-fn stay(session: &Attachment) -> Result<sessions::Stay<'_>, Error> {
+fn stored(session: &Attachment) -> Result<sessions::Stay<'_>, Error> {
     let Attachment { sid, namespace, attachment, .. } = session;
     Ok(sessions::Stay { sid, namespace, user: user_of(session)?, attachment: *attachment })
 }
 
-fn place(position: Position) -> LogPosition {
+fn log_position(position: Position) -> LogPosition {
     LogPosition { epoch: Epoch(position.epoch), id: EventId(position.id) }
 }
 
@@ -272,49 +272,49 @@ async fn resume(
     session: &Attachment,
     claim: Claim,
     window: Duration,
-) -> Result<Outcome, Error> {
+) -> Result<ChangeOutcome, Error> {
     let since = Timestamp::now().before(window);
-    let Some(confirmed) = sessions::reopen(tx, &stay(session)?, since).await? else {
-        return Ok(Outcome::NotResumed);
+    let Some(confirmed) = sessions::reopen(tx, &stored(session)?, since).await? else {
+        return Ok(ChangeOutcome::NotResumed);
     };
     let confirmed = match confirmed {
         Some(confirmed) if history::is_good(tx.conn(), confirmed).await? => Some(confirmed),
         _ => None,
     };
-    let offset = claim.offset.map(|offset| place(offset.position));
-    // Of an event that is half there, all that follows its predecessor is wanted.
-    let half = claim.offset.map_or(0, |offset| offset.position.id - i64::from(offset.half));
-    let has = half.max(claim.first.id).max(confirmed.map_or(0, |confirmed| confirmed.id.0));
-    if !history::continues(tx.conn(), place(claim.first), offset, EventId(has)).await? {
+    let offset = claim.offset.map(|offset| log_position(offset.position));
+    // An event that was received in part is sent again, so its predecessor counts.
+    let claimed = claim.offset.map_or(0, |offset| offset.position.id - i64::from(offset.half));
+    let has = claimed.max(claim.first.id).max(confirmed.map_or(0, |confirmed| confirmed.id.0));
+    if !history::continues(tx.conn(), log_position(claim.first), offset, EventId(has)).await? {
         sessions::end(tx, &session.sid, session.attachment).await?;
-        return Ok(Outcome::NotResumed);
+        return Ok(ChangeOutcome::NotResumed);
     }
     let mut rooms = sessions::rooms(tx.conn(), &session.sid).await?;
     let user = user_of(session)?;
     for own in rooms.iter_mut().filter(|own| own.until.is_none()) {
-        let standing = match Joinable::by_name(&own.room) {
-            Some(room) => Standing::member(is_member(tx.conn(), user, room).await?),
-            None => Standing::STRANGER,
+        let relation = match Joinable::by_name(&own.room) {
+            Some(room) => Relation::member(is_member(tx.conn(), user, room).await?),
+            None => Relation::NONE,
         };
-        // Being an admin opens no room, so the least role is enough to know.
-        let may = permit_role(Role::Customer, Action::JoinRoom, standing);
-        own.until = may.is_err().then_some(EventId(has));
+        // An admin may join no more rooms than a customer, so the role does not matter.
+        let allowed = permit_role(Role::Customer, Action::JoinRoom, relation);
+        own.until = allowed.is_err().then_some(EventId(has));
     }
-    Ok(Outcome::Resumed {
+    Ok(ChangeOutcome::Resumed {
         rooms,
         confirmed: confirmed.map(|LogPosition { epoch, id }| (epoch, id)),
     })
 }
 
-/// Removes what is too old, in small steps, for as long as the server runs.
-async fn upkeep(db: Db, keeping: Keeping) {
+/// Removes old rows in small steps, until it is aborted.
+async fn upkeep(db: Db, settings: RecoverySettings) {
     loop {
         tokio::time::sleep(UPKEEP_EVERY).await;
         let removed = tokio::try_join!(
             in_steps(async || db
                 .write(Once::No, async move |tx| Ok(history::prune(
                     tx,
-                    Timestamp::now().before(keeping.retention),
+                    Timestamp::now().before(settings.retention),
                     UPKEEP_STEP
                 )
                 .await?))
@@ -322,7 +322,7 @@ async fn upkeep(db: Db, keeping: Keeping) {
             in_steps(async || db
                 .write(Once::No, async move |tx| Ok(sessions::purge(
                     tx,
-                    Timestamp::now().before(keeping.window),
+                    Timestamp::now().before(settings.window),
                     UPKEEP_STEP
                 )
                 .await?))
@@ -335,7 +335,7 @@ async fn upkeep(db: Db, keeping: Keeping) {
                 .await),
         );
         if let Err(error) = removed {
-            tracing::warn!(%error, "what is too old was not removed; the next round tries again");
+            tracing::warn!(%error, "cannot remove old rows; the next round tries again");
         }
     }
 }

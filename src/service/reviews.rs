@@ -1,7 +1,7 @@
-//! Reviews: writing and reading them. Anyone may, and more than once.
+//! Reviews: writing and reading them. Every user may review a product, also more than once.
 
-use super::notifications::{self, Whom};
-use super::permissions::{Action, Standing, permit};
+use super::notify::{self, NoticeReceivers};
+use super::permissions::{Action, Relation, permit};
 use super::products::not_found;
 use super::{Page, Services};
 use crate::auth::Identity;
@@ -12,10 +12,10 @@ use crate::store::{Once, Tx, is_missing_reference, products, reviews as rows, us
 
 /// The best rating; the worst is 1.
 const BEST: i64 = 5;
-/// Longest comment, in characters.
+/// Characters of a comment at most.
 const MAX_COMMENT: usize = 4096;
 
-/// A review to be written.
+/// A review to write.
 pub struct NewReview {
     /// 1 to 5.
     pub rating: i64,
@@ -24,9 +24,6 @@ pub struct NewReview {
 
 impl NewReview {
     /// From `{rating, comment?}`.
-    ///
-    /// # Errors
-    /// [`Error::Faults`].
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let rating = fields.required("rating", fields::integer(1, BEST));
         let comment = fields.optional("comment", fields::at_most(MAX_COMMENT));
@@ -37,9 +34,6 @@ impl NewReview {
 }
 
 /// Writes a review, and notifies the admins.
-///
-/// # Errors
-/// [`Error::NotFound`].
 pub async fn create(
     services: &Services,
     caller: &Identity,
@@ -47,7 +41,7 @@ pub async fn create(
     new: NewReview,
     once: Once,
 ) -> Result<Review, Error> {
-    permit(caller, Action::ReviewProduct, Standing::STRANGER)?;
+    permit(caller, Action::ReviewProduct, Relation::NONE)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
         let product = products::by_id(tx.conn(), id).await?.ok_or_else(|| not_found(id))?;
@@ -60,17 +54,14 @@ pub async fn create(
         let review = review.map_err(|fault| {
             if is_missing_reference(&fault) { not_found(id) } else { fault.into() }
         })?;
-        notifications::notify(tx, vec![(Whom::Admins, Notice::new_review(&product, &review))])
+        notify::send(tx, vec![(NoticeReceivers::Admins, Notice::new_review(&product, &review))])
             .await?;
         Ok(review)
     };
     services.db.write(once, write).await
 }
 
-/// A product's reviews: at most `limit` of those before `before`.
-///
-/// # Errors
-/// [`Error::NotFound`].
+/// Lists a product's reviews: at most `limit` of those before `before`.
 pub async fn list(
     services: &Services,
     caller: &Identity,
@@ -78,13 +69,13 @@ pub async fn list(
     limit: u16,
     before: Option<ReviewId>,
 ) -> Result<Page<Review>, Error> {
-    permit(caller, Action::ReadProduct, Standing::STRANGER)?;
-    let asked = rows::Page { product_id: id, before, limit: Page::<Review>::ask(limit) };
+    permit(caller, Action::ReadProduct, Relation::NONE)?;
+    let asked = rows::Page { product_id: id, before, limit: Page::<Review>::query_limit(limit) };
     let found = services.db.read(async move |conn| {
         let reviews = rows::list(conn, &asked).await?;
-        // What has reviews is there.
-        let is_there = !reviews.is_empty() || products::by_id(conn, id).await?.is_some();
-        Ok(is_there.then_some(reviews))
+        // A product with reviews exists.
+        let exists = !reviews.is_empty() || products::by_id(conn, id).await?.is_some();
+        Ok(exists.then_some(reviews))
     });
-    found.await?.map(|reviews| Page::of(reviews, limit)).ok_or_else(|| not_found(id))
+    found.await?.map(|reviews| Page::from_rows(reviews, limit)).ok_or_else(|| not_found(id))
 }

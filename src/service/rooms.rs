@@ -1,5 +1,5 @@
-//! Rooms that clients join by themselves, projects and conversations: who may, who is there, and
-//! what is said there without being kept.
+//! Rooms that clients join themselves, of projects and conversations: joining, leaving, presence
+//! and typing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use diesel::QueryResult;
 use tokio::sync::oneshot;
 
-use super::permissions::{Action, Standing, permit};
+use super::permissions::{Action, Relation, permit};
 use super::{Services, conversations, projects, publish};
 use crate::auth::Identity;
 use crate::error::Error;
@@ -17,14 +17,10 @@ use crate::realtime::presence::MOST_NAMED;
 use crate::realtime::{ClientHandle, Present, Whom};
 use crate::store::{self, Conn, Once, Tx, sessions};
 
-/// Puts a socket of the caller into a room; who is there then. Members only.
+/// Puts a socket of the caller into a room, and gives the presence in it; for members only.
 ///
-/// The membership is held where writes are made until the commit, and the socket enters behind that
-/// in the order of commits: so a removal comes either before the look, or after the socket is in
-/// and puts it out again.
-///
-/// # Errors
-/// [`Error::NotFound`].
+/// The write locks the membership, and the socket enters in the order of commits. So a removal of
+/// the member either commits before the check, or finds the socket in the room and removes it.
 pub async fn join(
     services: &Services,
     caller: &Identity,
@@ -34,34 +30,34 @@ pub async fn join(
     let caller = *caller;
     let (done, present) = oneshot::channel();
     let look = async move |tx: &mut Tx| {
-        let standing = Standing::member(hold_member(tx, caller.user, room).await?);
-        permit(&caller, Action::JoinRoom, standing)
+        let relation = Relation::member(hold_member(tx, caller.user, room).await?);
+        permit(&caller, Action::JoinRoom, relation)
             .map_err(|denied| denied.or(|| not_found(room)))?;
         if let Some((session, stay)) = client.session() {
             sessions::join(tx, session, stay, &room.to_string()).await?;
         }
         tx.after_commit(move || {
             client.enter(room.to_string(), move |present| {
-                // The socket may have gone meanwhile.
+                // The socket may be closed meanwhile.
                 let _ = done.send(present);
             });
         });
         Ok(())
     };
     services.db.write(Once::No, look).await?;
-    // None: the socket has gone, and nobody reads this.
+    // Without an answer the socket is closed, and nobody reads this.
     Ok(present.await.unwrap_or_default())
 }
 
-/// Who is in a room that nobody joins: the caller's own, or, for an admin, the admins'. Its sockets
-/// are in it from the start.
+/// Gives the presence in a room that sockets are in from the start: the caller's own, or for an
+/// admin the room `admin`.
 ///
 /// # Errors
-/// [`Error::NotFound`] for another user's, [`Error::Forbidden`] for the admins'.
+/// [`Error::NotFound`] for another user's room, [`Error::Forbidden`] for the room `admin`.
 pub async fn own(services: &Services, caller: &Identity, room: Room) -> Result<Present, Error> {
     let action = if room == Room::Admin { Action::EnterAdmin } else { Action::JoinRoom };
     let missing = || Error::NotFound(format!("Room {room} not found"));
-    permit(caller, action, Standing::own(room == Room::User(caller.user)))
+    permit(caller, action, Relation::own(room == Room::User(caller.user)))
         .map_err(|denied| denied.or(missing))?;
     let sockets = services.hub.sockets(event::MAIN, Whom::room(&room.to_string())).await;
     let users: BTreeSet<&str> = sockets.iter().filter_map(ClientHandle::user).collect();
@@ -71,10 +67,8 @@ pub async fn own(services: &Services, caller: &Identity, room: Room) -> Result<P
     })
 }
 
-/// Takes a socket of the caller out of a room; who is still there, if it was in it.
-///
-/// # Errors
-/// [`Error::Unavailable`].
+/// Takes a socket of the caller out of a room, and gives the presence that is left if the socket
+/// was in it.
 pub async fn leave(
     services: &Services,
     room: Joinable,
@@ -87,7 +81,7 @@ pub async fn leave(
         }
         tx.after_commit(move || {
             client.leave(room.to_string(), move |present| {
-                // The socket may have gone meanwhile.
+                // The socket may be closed meanwhile.
                 let _ = done.send(present);
             });
         });
@@ -97,10 +91,7 @@ pub async fn leave(
     Ok(present.await.unwrap_or_default())
 }
 
-/// Who is in a room. For those who may join it.
-///
-/// # Errors
-/// [`Error::NotFound`].
+/// Gives the presence in a room, for callers that may join it.
 pub async fn present(
     services: &Services,
     caller: &Identity,
@@ -108,16 +99,13 @@ pub async fn present(
 ) -> Result<Present, Error> {
     let user = caller.user;
     let is_member = services.db.read(async move |conn| is_member(conn, user, room).await).await?;
-    permit(caller, Action::JoinRoom, Standing::member(is_member))
+    permit(caller, Action::JoinRoom, Relation::member(is_member))
         .map_err(|denied| denied.or(|| not_found(room)))?;
     Ok(services.hub.present(event::MAIN, &room.to_string()).await)
 }
 
-/// Tells the others in a conversation that the caller types, or has stopped. `is_in`: the caller's
-/// socket is in its room, which only members are.
-///
-/// # Errors
-/// [`Error::NotFound`].
+/// Sends `typing` to the others in a conversation. `is_in`: the caller's socket is in the room,
+/// which proves the membership without a query.
 pub async fn typing(
     services: &Services,
     caller: &Identity,
@@ -128,7 +116,7 @@ pub async fn typing(
     let (user, room) = (caller.user, Joinable::Conversation(conversation));
     let is_member =
         is_in || services.db.read(async move |conn| is_member(conn, user, room).await).await?;
-    permit(caller, Action::SpeakInConversation, Standing::member(is_member))
+    permit(caller, Action::SpeakInConversation, Relation::member(is_member))
         .map_err(|denied| denied.or(|| not_found(room)))?;
     publish::announce(&services.hub, event::typing(conversation, user, is_typing)).await;
     Ok(())

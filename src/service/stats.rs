@@ -1,5 +1,5 @@
-//! The server's figures, told every two seconds to who is on `/admin`. They cost a message to the
-//! hub; with nobody there, nothing is told.
+//! The server's statistics, sent to `/admin` every two seconds. They cost one message to the hub;
+//! without a socket on `/admin` nothing is sent.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,10 @@ use super::publish::announce;
 use crate::event::{self, ConnectionCount, ServerStats};
 use crate::realtime::Server;
 
-/// How often they are told.
+/// How often they are sent.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Tells them for as long as the server runs. It can be aborted at any time.
+/// Sends them until it is aborted; that is safe at any time.
 pub async fn run(server: Server) {
     let started = Instant::now();
     let (mut seen, mut at) = (0, started);
@@ -40,22 +40,22 @@ pub async fn run(server: Server) {
             memory_bytes: memory(),
         };
         announce(server.hub(), event::server_stats(&stats)).await;
-        // It does not count itself.
+        // The statistics do not count their own event.
         seen += 1;
     }
 }
 
-/// To one place.
+/// Events per second, rounded to one decimal place.
 fn per_second(events: u64, time: Duration) -> f64 {
     #[expect(
         clippy::cast_precision_loss,
-        reason = "as many as a float cannot count are not routed in two seconds"
+        reason = "two seconds never route more events than a float counts exactly"
     )]
     let events = events as f64;
     (events * 10.0 / time.as_secs_f64().max(1e-3)).round() / 10.0
 }
 
-/// Resident bytes, as Linux tells them.
+/// The resident memory in bytes, on Linux.
 fn memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_has_one_place() {
+    fn a_rate_has_one_decimal_place() {
         assert_eq!(per_second(3, Duration::from_secs(2)).to_string(), "1.5");
         assert_eq!(per_second(1, Duration::from_secs(3)).to_string(), "0.3");
         assert_eq!(per_second(0, Duration::ZERO).to_string(), "0");

@@ -1,27 +1,27 @@
-//! What orders do to the stock of products, and who is notified when it changes: the admins when
-//! there is little left, those who wait when there is something again. For the verbs of orders and
-//! products, within their transactions.
+//! The stock of products: what orders take from it and give back, and the notices of a change. The
+//! admins are notified of a low stock, the waitlist of a product that is back in stock.
+//!
+//! [`super::orders`] and [`super::products`] call this inside their transactions.
 
 use std::collections::BTreeMap;
 
-use super::notifications::{Notices, Whom};
-use super::products::MAX_PIECES;
+use super::notify::{NoticeReceivers, Notices};
 use crate::error::Error;
 use crate::model::fields::{self, Fields};
 use crate::model::{Notice, OrderId, OrderItem, Product, ProductId};
 use crate::store::{Tx, orders, products as rows, waitlist};
 
-/// So many pieces of a product, to be ordered.
-pub struct Line {
+/// Pieces of a stock or of an order line at most.
+pub(super) const MAX_PIECES: i64 = i32::MAX as i64;
+
+/// A product to order, and the number of pieces.
+pub struct OrderLine {
     pub product_id: ProductId,
     pub quantity: i64,
 }
 
-impl Line {
+impl OrderLine {
     /// From `{productId, quantity}`.
-    ///
-    /// # Errors
-    /// [`Error::Faults`].
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let product = fields.required("productId", fields::id);
         let quantity = fields.required("quantity", fields::integer(1, MAX_PIECES));
@@ -29,16 +29,19 @@ impl Line {
     }
 }
 
-/// Takes what is ordered from its stock: one item for each product, in the order of the lines, and
-/// the notices that are to follow.
+/// Takes the ordered pieces from the stock. Gives one item for each product, in the order of the
+/// lines, and the notices to send.
 ///
 /// # Errors
-/// [`Error::Faults`] for products that do not exist, [`Error::Conflict`] when there is not enough
-/// of one.
-pub(super) async fn take(tx: &mut Tx, lines: &[Line]) -> Result<(Vec<OrderItem>, Notices), Error> {
+/// [`Error::Faults`] for products that do not exist, [`Error::Conflict`] if the stock of one is too
+/// small.
+pub(super) async fn take(
+    tx: &mut Tx,
+    lines: &[OrderLine],
+) -> Result<(Vec<OrderItem>, Notices), Error> {
     let mut wanted: BTreeMap<ProductId, (usize, i64)> = BTreeMap::new();
     for (at, line) in lines.iter().enumerate() {
-        // At most a hundred times MAX_PIECES.
+        // Cannot overflow: at most a hundred times MAX_PIECES.
         wanted.entry(line.product_id).or_insert((at, 0)).1 += line.quantity;
     }
     let ids: Vec<ProductId> = wanted.keys().copied().collect();
@@ -49,7 +52,7 @@ pub(super) async fn take(tx: &mut Tx, lines: &[Line]) -> Result<(Vec<OrderItem>,
         return Err(Error::Faults(faults));
     }
     let (mut items, mut notices) = (Vec::with_capacity(wanted.len()), Notices::new());
-    // In the order of ids, so that no two orders wait for each other.
+    // Locks in the order of ids, so that no two orders wait for each other.
     for (id, (at, quantity)) in wanted {
         let Some(product) = rows::take(tx, id, quantity).await? else {
             let product = rows::by_id(tx.conn(), id)
@@ -75,17 +78,14 @@ fn missing(at: usize) -> String {
     format!("items.{at}.productId must refer to an existing product")
 }
 
-/// Gives what was ordered back to its stock, as far as the products are still there.
-///
-/// # Errors
-/// The database's.
+/// Gives the pieces of an order back to the stock of the products that still exist.
 pub(super) async fn give_back(
     tx: &mut Tx,
     id: OrderId,
     notices: &mut Notices,
 ) -> Result<(), Error> {
     let items = orders::items(tx.conn(), &[id]).await?.remove(&id).unwrap_or_default();
-    // As in `take`.
+    // In the order of ids, as in `take`.
     let given: BTreeMap<ProductId, i64> =
         items.into_iter().filter_map(|item| Some((item.product_id?, item.quantity))).collect();
     for (id, quantity) in given {
@@ -96,11 +96,8 @@ pub(super) async fn give_back(
     Ok(())
 }
 
-/// The product was changed, and is locked: adds the notices that its stock calls for. Who waited
-/// for it waits no longer when it is there again.
-///
-/// # Errors
-/// The database's.
+/// Adds the notices for a change of a product's stock. A product that is back in stock empties its
+/// waitlist. The caller has changed the product in this transaction, and so holds its lock.
 pub(super) async fn changed(
     tx: &mut Tx,
     before: &Product,
@@ -108,11 +105,11 @@ pub(super) async fn changed(
     notices: &mut Notices,
 ) -> Result<(), Error> {
     if product.is_low() && !before.is_low() {
-        notices.push((Whom::Admins, Notice::low_stock(product)));
+        notices.push((NoticeReceivers::Admins, Notice::low_stock(product)));
     }
     if before.stock == 0 && product.stock > 0 {
         let waiting = waitlist::empty(tx, product.id).await?;
-        notices.push((Whom::Users(waiting), Notice::back_in_stock(product)));
+        notices.push((NoticeReceivers::Users(waiting), Notice::back_in_stock(product)));
     }
     Ok(())
 }

@@ -1,14 +1,13 @@
-//! The life of a token: whether it is good, its end ahead of its time, and that its sockets hear of
-//! that.
+//! Tokens: checking them, ending them early, and disconnecting their sockets.
 //!
-//! Who ends tokens says so to the sockets of this server behind the commit. A socket that was asked
-//! about before, and comes in behind that, asks once more when it is in: so it is either told or
-//! sees the end. What ends elsewhere, by a command or another server, is looked for once a second.
+//! A write that ends tokens signals the sockets of this server after its commit. A socket that is
+//! being connected at that moment checks its token once more when it is in: so it either gets the
+//! signal or sees the end. Ends by a command or another server are polled once a second.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::permissions::{Action, Standing, permit};
+use super::permissions::{Action, Relation, permit};
 use super::{Services, identities};
 use crate::auth::{Claimed, Ended, Holder, Token};
 use crate::error::{AuthFailure, Error};
@@ -20,25 +19,25 @@ use crate::store::tokens as rows;
 use crate::store::users::Account;
 use crate::store::{Once, Tx};
 
-/// How often ends are looked for that others have made.
+/// How often the database is polled for ends.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How far a look goes back behind the last: another's clock may be late, and so may its commit.
+/// How far a poll looks back before the last one: another server's clock and commit may be late.
 const LOOK_BACK: Duration = Duration::from_secs(60);
 
-/// Whose token this is. Both doors ask here, whatever place the token came from. It costs one
-/// query, but for one who is to become a user with it.
+/// Checks a token, and gives its user's identity. REST and sockets call this. One query, except for
+/// an external user whose account is created here.
 ///
 /// # Errors
-/// [`Error::Unauthorized`] for none, a bad one, one that has ended, and one of a user who does not
-/// exist; [`Error::Unavailable`].
+/// [`Error::Unauthorized`] for no token, an invalid one, one that has ended, and one of a user that
+/// does not exist.
 pub async fn check(services: &Services, token: Option<&str>) -> Result<Token, Error> {
     let token = token.ok_or(Error::Unauthorized(AuthFailure::Missing))?;
     let token = services.tokens.verify(token).map_err(Error::Unauthorized)?;
     let mut found = standing(services, &token).await?;
-    if let (None, Holder::Outside(outsider)) = (&found, &token.holder)
+    if let (None, Holder::Outside(external)) = (&found, &token.holder)
         && services.tokens.provisions()
     {
-        identities::provision(&services.db, outsider, &token).await?;
+        identities::provision(&services.db, external, &token).await?;
         found = standing(services, &token).await?;
     }
     let standing = found.ok_or(Error::Unauthorized(AuthFailure::Invalid))?;
@@ -51,10 +50,10 @@ async fn standing(services: &Services, token: &Claimed) -> Result<Option<rows::S
     services.db.read(async move |conn| rows::standing(conn, &holder, &id).await).await
 }
 
-/// Whether a token that was good has not ended meanwhile.
+/// Checks a valid token once more.
 ///
 /// # Errors
-/// [`Error::Unauthorized`] when it has.
+/// [`Error::Unauthorized`] if it has ended meanwhile.
 pub async fn recheck(services: &Services, token: &Token) -> Result<(), Error> {
     let (holder, id) = (Holder::User(token.identity.user), token.id);
     let found =
@@ -73,22 +72,15 @@ fn is_good(token: &Token, standing: &rows::Standing) -> Result<(), Error> {
     }
 }
 
-/// Whether all of the user's tokens are to end, from `{everywhere?}`.
-///
-/// # Errors
-/// [`Error::Faults`].
+/// Reads whether all tokens of the user are to end, from `{everywhere?}`.
 pub fn read_logout(mut fields: Fields<'_>) -> Result<bool, Error> {
     let everywhere = fields.optional("everywhere", fields::flag);
     fields.end(|| Some(everywhere?.unwrap_or(false)))
 }
 
-/// Ends this token, or all of its user's: from the commit on it is no good, and its sockets are
-/// told.
-///
-/// # Errors
-/// [`Error::Unavailable`].
+/// Ends this token, or all tokens of its user, and signals their sockets after the commit.
 pub async fn end(services: &Services, token: &Token, everywhere: bool) -> Result<(), Error> {
-    permit(&token.identity, Action::EndOwnTokens, Standing::own(true))?;
+    permit(&token.identity, Action::EndOwnTokens, Relation::own(true))?;
     let (hub, token) = (services.hub.clone(), *token);
     let user = token.identity.user;
     let write = async move |tx: &mut Tx| {
@@ -98,26 +90,25 @@ pub async fn end(services: &Services, token: &Token, everywhere: bool) -> Result
             rows::end(tx, user, &token.id, token.identity.expires_at).await?;
             Some(Ended::One(token.id))
         };
-        // None: the user has been removed meanwhile, and the tokens have ended with that.
+        // None: the user was removed meanwhile, which has ended the tokens.
         if let Some(ended) = ended {
-            tx.after_commit(move || tell(&hub, user, ended));
+            tx.after_commit(move || signal_end(&hub, user, ended));
         }
         Ok(())
     };
     services.db.write(Once::No, write).await
 }
 
-/// Each socket of the user compares it with its own token.
-fn tell(hub: &HubHandle, user: UserId, ended: Ended) {
+/// Signals all sockets of the user; each compares the end with its own token.
+fn signal_end(hub: &HubHandle, user: UserId, ended: Ended) {
     let signal: Signal = Arc::new(ended);
     for namespace in [MAIN, ADMIN] {
         hub.signal(namespace, Whom::user(user.0), Arc::clone(&signal));
     }
 }
 
-/// Tells the sockets what has ended, whoever has ended it, for as long as the server runs. They are
-/// told more than once, and again what this server has told them itself: that is for nobody any
-/// more.
+/// Polls for ended tokens and signals their sockets, until it is aborted. An end is signalled more
+/// than once; later signals find no socket any more.
 pub async fn watch(services: Arc<Services>) {
     let mut last = Timestamp::now();
     let mut has_failed = false;
@@ -127,13 +118,13 @@ pub async fn watch(services: Arc<Services>) {
         match services.db.read(async move |conn| rows::since(conn, from).await).await {
             Ok(ends) => {
                 for (user, ended) in ends {
-                    tell(&services.hub, user, ended);
+                    signal_end(&services.hub, user, ended);
                 }
                 (last, has_failed) = (now, false);
             }
             Err(error) => {
                 if !has_failed {
-                    tracing::warn!(%error, "ends of tokens are not seen; the next look goes back as far");
+                    tracing::warn!(%error, "cannot poll for ended tokens; trying again");
                 }
                 has_failed = true;
             }

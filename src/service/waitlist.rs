@@ -1,33 +1,33 @@
-//! Waitlists: who is to be told when a product is in stock again. Who empties them is `stock`.
+//! Waitlists: the users to notify when a product is back in stock. [`super::stock`] notifies them
+//! and empties the list.
 
 use super::Services;
-use super::permissions::{Action, Standing, permit};
+use super::permissions::{Action, Relation, permit};
 use super::products::not_found;
 use crate::auth::Identity;
 use crate::error::Error;
-use crate::model::{ProductId, Waiting};
+use crate::model::{ProductId, WaitlistEntry};
 use crate::store::{Once, Tx, products, waitlist as rows};
 
-/// Users on one list at most: so many are notified, for each product that is there again, in one
-/// write.
+/// Users on one list at most: one write notifies them all.
 const MOST_WAITING: i64 = 1000;
 
-/// Puts the caller on a product's list. Again it gives the same answer.
+/// Puts the caller on a product's waitlist. A second call gives the same answer.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Conflict`] when the list is full.
+/// [`Error::NotFound`], [`Error::Conflict`] if the list is full.
 pub async fn join(
     services: &Services,
     caller: &Identity,
     id: ProductId,
     once: Once,
-) -> Result<Waiting, Error> {
-    permit(caller, Action::AwaitProduct, Standing::STRANGER)?;
+) -> Result<WaitlistEntry, Error> {
+    permit(caller, Action::AwaitProduct, Relation::NONE)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
         products::hold(tx, id).await?.ok_or_else(|| not_found(id))?;
-        if let Some(waiting) = rows::of(tx, id, caller).await? {
-            return Ok(waiting);
+        if let Some(entry) = rows::of(tx, id, caller).await? {
+            return Ok(entry);
         }
         if rows::count(tx.conn(), id).await? >= MOST_WAITING {
             return Err(Error::Conflict(format!("The waitlist of product with ID {id} is full")));
@@ -37,12 +37,12 @@ pub async fn join(
     services.db.write(once, write).await
 }
 
-/// Takes the caller from a product's list.
+/// Removes the caller from a product's waitlist.
 ///
 /// # Errors
-/// [`Error::NotFound`], also when the caller is not on it.
+/// [`Error::NotFound`] also if the caller is not on the list.
 pub async fn leave(services: &Services, caller: &Identity, id: ProductId) -> Result<(), Error> {
-    permit(caller, Action::AwaitProduct, Standing::STRANGER)?;
+    permit(caller, Action::AwaitProduct, Relation::NONE)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
         products::by_id(tx.conn(), id).await?.ok_or_else(|| not_found(id))?;

@@ -7,19 +7,19 @@
 
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
 
-use crate::model::{OutsideId, Timestamp, UserId};
+use crate::model::{ExternalIdentity, Timestamp, UserId};
 use crate::schema::{identities, identity_ends};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
 /// Whose identity that is.
-pub async fn owner(conn: &mut Conn, id: &OutsideId) -> QueryResult<Option<UserId>> {
+pub async fn owner(conn: &mut Conn, id: &ExternalIdentity) -> QueryResult<Option<UserId>> {
     query!(conn, c => identities::table.find((id.issuer(), id.subject())).select(identities::user_id).first(c)).optional()
 }
 
 /// Makes it that user's. One that is somebody's is a unique violation
 /// ([`is_taken`](crate::store::is_taken)).
-pub async fn insert(tx: &mut Tx, id: &OutsideId, user: UserId) -> QueryResult<()> {
+pub async fn insert(tx: &mut Tx, id: &ExternalIdentity, user: UserId) -> QueryResult<()> {
     let row = (
         identities::issuer.eq(id.issuer()),
         identities::subject.eq(id.subject()),
@@ -30,7 +30,7 @@ pub async fn insert(tx: &mut Tx, id: &OutsideId, user: UserId) -> QueryResult<()
 }
 
 /// When the last user was removed that it was.
-pub async fn last_end(conn: &mut Conn, id: &OutsideId) -> QueryResult<Option<Timestamp>> {
+pub async fn last_end(conn: &mut Conn, id: &ExternalIdentity) -> QueryResult<Option<Timestamp>> {
     query!(conn, c => identity_ends::table.find((id.issuer(), id.subject())).select(identity_ends::ended_at).first(c)).optional()
 }
 

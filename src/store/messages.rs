@@ -14,7 +14,7 @@ use diesel::sqlite::SqliteConnection;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
 use crate::model::{ConversationId, Message, MessageId, Timestamp, UserId};
-use crate::schema::{conversations, messages};
+use crate::schema::{conversation_members, conversations, messages};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
@@ -42,7 +42,8 @@ pub struct Page {
     pub limit: i64,
 }
 
-/// Adds messages, in that order, and moves their conversations' counts on.
+/// Adds messages, in that order, moves their conversations' counts on, and the read mark of each
+/// sender up to the message before its own: an answer reads all that comes before it.
 pub async fn insert_all(tx: &mut Tx, new: Vec<NewMessage>) -> QueryResult<Vec<Message>> {
     if new.is_empty() {
         return Ok(Vec::new());
@@ -89,6 +90,12 @@ fn insert(conn: &mut SqliteConnection, new: &NewMessage, now: Timestamp) -> Quer
     let count = diesel::update(conversations::table.find(new.conversation))
         .set(conversations::last_seq.eq(new.seq));
     diesel::RunQueryDsl::execute(count, conn)?;
+    // `InsertAll` is the same for PostgreSQL.
+    let before = new.seq - 1;
+    let mark = diesel::update(conversation_members::table.find((new.conversation, new.sender)))
+        .filter(conversation_members::read_seq.lt(before))
+        .set(conversation_members::read_seq.eq(before));
+    diesel::RunQueryDsl::execute(mark, conn)?;
     diesel::RunQueryDsl::get_result(
         diesel::insert_into(messages::table).values(row).returning(messages::id),
         conn,
@@ -148,6 +155,11 @@ impl QueryFragment<Pg> for InsertAll<'_> {
              counted AS ( \
                  UPDATE conversations SET last_seq = last FROM (SELECT conversation, max(seq) AS last FROM line GROUP BY conversation) AS counts \
                  WHERE id = conversation \
+             ), \
+             marked AS ( \
+                 UPDATE conversation_members SET read_seq = own.up_to \
+                 FROM (SELECT conversation, sender, max(seq) - 1 AS up_to FROM line GROUP BY conversation, sender) AS own \
+                 WHERE conversation_id = own.conversation AND user_id = own.sender AND read_seq < own.up_to \
              ) \
              INSERT INTO messages (conversation_id, seq, sender_id, content, kind, client_id, created_at) \
              SELECT conversation, seq, sender, content, kind, client_id, ",

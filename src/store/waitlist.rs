@@ -10,13 +10,17 @@ use diesel::{
     ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult,
 };
 
-use crate::model::{OrderId, ProductId, Timestamp, UserId, Waiting};
+use crate::model::{OrderId, ProductId, Timestamp, UserId, WaitlistEntry};
 use crate::schema::{order_items, waitlist};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx};
 
 /// Puts a user on the list.
-pub async fn add(tx: &mut Tx, product_id: ProductId, user_id: UserId) -> QueryResult<Waiting> {
+pub async fn add(
+    tx: &mut Tx,
+    product_id: ProductId,
+    user_id: UserId,
+) -> QueryResult<WaitlistEntry> {
     let created_at = Timestamp::now();
     let row = (
         waitlist::product_id.eq(product_id),
@@ -24,11 +28,15 @@ pub async fn add(tx: &mut Tx, product_id: ProductId, user_id: UserId) -> QueryRe
         waitlist::created_at.eq(created_at),
     );
     query!(tx.conn(), c => diesel::insert_into(waitlist::table).values(row).execute(c))?;
-    Ok(Waiting { product_id, user_id, created_at })
+    Ok(WaitlistEntry { product_id, user_id, created_at })
 }
 
 /// The user's place on the list.
-pub async fn of(tx: &mut Tx, product: ProductId, user: UserId) -> QueryResult<Option<Waiting>> {
+pub async fn of(
+    tx: &mut Tx,
+    product: ProductId,
+    user: UserId,
+) -> QueryResult<Option<WaitlistEntry>> {
     query!(tx.conn(), c => waitlist::table.find((product, user)).first(c)).optional()
 }
 

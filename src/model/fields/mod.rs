@@ -1,8 +1,7 @@
-//! The reading of request bodies: one pass over a JSON object gives every fault in it, in
-//! class-validator's words, as NestJS's pipe lists them.
+//! The reading of request bodies and event payloads: one pass over a JSON object gives all of its
+//! faults, in the words and the order of NestJS with class-validator.
 //!
-//! Both doors use it. A reader takes the fields that it knows, and ends with [`Fields::end`], which
-//! refuses the ones it does not:
+//! A reader takes its known fields, and ends with [`Fields::end`], which refuses the unknown ones:
 //!
 //! ```
 //! use hubcast::model::fields::{Fields, amount, id};
@@ -12,12 +11,13 @@
 //! let total = fields.required("total", amount);
 //! let customer = fields.optional("customerId", id::<UserId>);
 //! let faults = fields.end(|| Some((total?, customer?))).unwrap_err();
-//! assert_eq!(faults.messages(), ["property foo should not exist", "total must not be less than 0"]);
+//! let expected = ["property foo should not exist", "total must not be less than 0"];
+//! assert_eq!(faults.messages(), expected);
 //! ```
 //!
-//! Faults come in the order that NestJS gives: unknown fields first, then the known ones as they
-//! are read; for one field the rules from the last decorator to the first, so `should not be empty`
-//! is last. A missing field breaks all of its rules.
+//! The order: unknown fields first, then the known ones as they are read; for one field the rules
+//! from the last decorator to the first, so `should not be empty` is last. A missing field breaks
+//! all of its rules.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -34,94 +34,96 @@ mod rules;
 mod tests;
 
 pub use rules::{
-    Broken, Given, amount, anything, at_most, email, filled, flag, id, ids, integer, json_len,
-    line, object, password, positive_amount, text, word,
+    BrokenRules, FieldValue, amount, anything, at_most, email, filled, flag, id, ids, integer,
+    json_len, line, object, password, positive_amount, text, word,
 };
 
 use crate::error::Error;
 
-/// Where a body came from: what is allowed depends on it.
+/// The source of an object; the forms of an id depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Door {
+enum BodySource {
     Rest,
     Socket,
 }
 
-/// A JSON object whose fields are still to be taken. Numbers keep their text.
+/// The fields of a JSON object that are not read yet. Numbers keep their text.
 #[derive(Debug)]
 pub struct Fields<'a> {
     values: IndexMap<Cow<'a, str>, &'a RawValue>,
-    door: Door,
+    source: BodySource,
     faults: Vec<String>,
-    /// What is asked for, when there is no object and only that is wanted.
-    sketch: Option<Rc<RefCell<Sketch>>>,
+    /// Set while a reader is run without an object, to collect its JSON Schema.
+    collected: Option<Rc<RefCell<ObjectSchema>>>,
 }
 
-/// Fields as JSON Schema.
+/// The JSON Schema of the fields that a reader takes.
 #[derive(Debug, Default)]
-struct Sketch {
+struct ObjectSchema {
     properties: Map<String, Value>,
     required: Vec<String>,
 }
 
 impl<'a> Fields<'a> {
-    /// Of a REST body. One that is empty reads as `{}`, so that the faults say what is missing.
+    /// Parses a REST body. An empty one reads as `{}`, so that the faults name the missing fields.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] when it is not JSON, or not an object.
+    /// [`Error::BadRequest`] if the body is no JSON object.
     pub fn parse(body: &'a [u8]) -> Result<Self, Error> {
         let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
         let text = std::str::from_utf8(body)
             .map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?;
-        Self::read(text, Door::Rest)
+        Self::read(text, BodySource::Rest)
     }
 
-    /// Of a socket event's payload, JSON text: there an id may also be a string of digits.
+    /// Parses the payload of a client event, in which an id may also be a string of digits.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] when it is not an object.
+    /// [`Error::BadRequest`] if the payload is no JSON object.
     pub fn of_event(payload: &'a str) -> Result<Self, Error> {
-        Self::read(payload, Door::Socket)
+        Self::read(payload, BodySource::Socket)
     }
 
-    fn read(text: &'a str, door: Door) -> Result<Self, Error> {
+    fn read(text: &'a str, source: BodySource) -> Result<Self, Error> {
         let value: &RawValue = serde_json::from_str(text)
             .map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?;
         if !value.get().starts_with('{') {
             return Err(Error::BadRequest("Body must be a JSON object".into()));
         }
-        // What is an object of raw values by now cannot fail to be read as one, but for names that
-        // are broken UTF-16.
+        // Valid JSON by now: only names in broken UTF-16 still fail.
         let values = serde_json::Deserializer::from_str(value.get()).deserialize_map(Object);
         Ok(Self {
             values: values.map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?,
-            door,
+            source,
             faults: Vec::new(),
-            sketch: None,
+            collected: None,
         })
     }
 
-    /// What a reader of REST bodies takes, as JSON Schema (2020-12): the reader is run, and each
-    /// rule says what it is.
+    /// The JSON Schema (2020-12) of a reader of REST bodies: runs the reader without an object, and
+    /// collects the schema of each rule.
     pub fn schema<T>(read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Value {
-        Self::sketched(Door::Rest, read)
+        Self::collect_schema(BodySource::Rest, read)
     }
 
-    /// As [`Fields::schema`], of a reader of socket events.
+    /// Like [`Fields::schema`], for a reader of client events.
     pub fn schema_of_event<T>(read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Value {
-        Self::sketched(Door::Socket, read)
+        Self::collect_schema(BodySource::Socket, read)
     }
 
-    fn sketched<T>(door: Door, read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Value {
-        let sketch = Rc::new(RefCell::new(Sketch::default()));
-        // It always fails: there are no values.
+    fn collect_schema<T>(
+        source: BodySource,
+        read: impl FnOnce(Fields<'_>) -> Result<T, Error>,
+    ) -> Value {
+        let collected = Rc::new(RefCell::new(ObjectSchema::default()));
+        // Always fails: there are no values.
         let _ = read(Fields {
             values: IndexMap::new(),
-            door,
+            source,
             faults: Vec::new(),
-            sketch: Some(Rc::clone(&sketch)),
+            collected: Some(Rc::clone(&collected)),
         });
-        let Sketch { properties, required } = sketch.take();
+        let ObjectSchema { properties, required } = collected.take();
         let mut schema =
             json!({"type": "object", "properties": properties, "additionalProperties": false});
         if !required.is_empty() {
@@ -130,18 +132,18 @@ impl<'a> Fields<'a> {
         schema
     }
 
-    /// In a description: notes what a field takes.
+    /// While a schema is collected: adds the field to it, and returns true.
     fn describe<T>(
         &self,
         name: &str,
         required: bool,
-        rule: impl FnOnce(Given<'_>) -> Result<T, Broken>,
+        rule: impl FnOnce(FieldValue<'_>) -> Result<T, BrokenRules>,
     ) -> bool {
-        let Some(sketch) = &self.sketch else { return false };
+        let Some(collected) = &self.collected else { return false };
         let schema = RefCell::new(json!({}));
-        let _ = rule(Given { value: None, door: self.door, sketch: Some(&schema) });
+        let _ = rule(FieldValue { value: None, source: self.source, collected: Some(&schema) });
         let mut schema = schema.into_inner();
-        let mut sketch = sketch.borrow_mut();
+        let mut collected = collected.borrow_mut();
         if required {
             if schema["type"] == "string"
                 && schema.get("enum").is_none()
@@ -149,27 +151,27 @@ impl<'a> Fields<'a> {
             {
                 schema["minLength"] = 1.into();
             }
-            sketch.required.push(name.to_owned());
+            collected.required.push(name.to_owned());
         } else {
             schema = json!({"anyOf": [schema, {"type": "null"}]});
         }
-        sketch.properties.insert(name.to_owned(), schema);
+        collected.properties.insert(name.to_owned(), schema);
         true
     }
 
-    /// A field that has to be there; `null` and the empty string count as missing. None: the fault
-    /// is noted.
+    /// Reads a required field; `null` and the empty string count as missing. None: a fault is
+    /// noted.
     pub fn required<T>(
         &mut self,
         name: &str,
-        rule: impl Fn(Given<'_>) -> Result<T, Broken>,
+        rule: impl Fn(FieldValue<'_>) -> Result<T, BrokenRules>,
     ) -> Option<T> {
         if self.describe(name, true, &rule) {
             return None;
         }
         let value = self.values.shift_remove(name).filter(|value| value.get() != "null");
         let empty = value.is_none_or(|value| value.get() == "\"\"");
-        match rule(Given { value, door: self.door, sketch: None }) {
+        match rule(FieldValue { value, source: self.source, collected: None }) {
             Ok(value) if !empty => Some(value),
             broken => {
                 self.note(name, broken.err().unwrap_or_default());
@@ -181,11 +183,11 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A field that may be left out or be `null`. None on the outside: the fault is noted.
+    /// Reads a field that may be left out or `null`. Outer None: a fault is noted.
     pub fn optional<T>(
         &mut self,
         name: &str,
-        rule: impl Fn(Given<'_>) -> Result<T, Broken>,
+        rule: impl Fn(FieldValue<'_>) -> Result<T, BrokenRules>,
     ) -> Option<Option<T>> {
         if self.describe(name, false, &rule) {
             return None;
@@ -194,7 +196,7 @@ impl<'a> Fields<'a> {
         else {
             return Some(None);
         };
-        match rule(Given { value: Some(value), door: self.door, sketch: None }) {
+        match rule(FieldValue { value: Some(value), source: self.source, collected: None }) {
             Ok(value) => Some(Some(value)),
             Err(broken) => {
                 self.note(name, broken);
@@ -203,16 +205,16 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// An object within, read by `read`; its faults are told with its name before theirs. None on
-    /// the outside: a fault is noted.
+    /// Reads a nested object with `read`; its faults get the name of the field. None: a fault is
+    /// noted.
     pub fn nested<T>(
         &mut self,
         name: &str,
         read: impl FnOnce(Fields<'_>) -> Result<T, Error>,
     ) -> Option<T> {
-        if self.sketch.is_some() {
-            let schema = Self::sketched(self.door, read);
-            self.describe(name, true, |given: Given<'_>| given.describe(|| schema));
+        if self.collected.is_some() {
+            let schema = Self::collect_schema(self.source, read);
+            self.describe(name, true, |given: FieldValue<'_>| given.describe(|| schema));
             return None;
         }
         let Some(value) =
@@ -221,7 +223,7 @@ impl<'a> Fields<'a> {
             self.note(name, vec![Cow::Borrowed("must be an object")]);
             return None;
         };
-        match Self::read(value.get(), self.door).and_then(read) {
+        match Self::read(value.get(), self.source).and_then(read) {
             Ok(value) => Some(value),
             Err(error) => {
                 self.note_within(name, &error);
@@ -230,18 +232,17 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A list of objects that may be left out or be `null`, but not be empty, each read by `read`;
-    /// their faults are told with the list's name and their place in it before them. None on the
-    /// outside: a fault is noted.
+    /// Reads each object of a list with `read`. The list may be left out or `null`, but not be
+    /// empty. Faults get the name of the field and the index. Outer None: a fault is noted.
     pub fn list<T>(
         &mut self,
         name: &str,
         most: usize,
         mut read: impl FnMut(Fields<'_>) -> Result<T, Error>,
     ) -> Option<Option<Vec<T>>> {
-        if self.sketch.is_some() {
-            let items = Self::sketched(self.door, read);
-            self.describe(name, false, |given: Given<'_>| {
+        if self.collected.is_some() {
+            let items = Self::collect_schema(self.source, read);
+            self.describe(name, false, |given: FieldValue<'_>| {
                 given.describe(
                     || json!({"type": "array", "items": items, "minItems": 1, "maxItems": most}),
                 )
@@ -253,7 +254,7 @@ impl<'a> Fields<'a> {
             return Some(None);
         };
         let values = match rules::elements(
-            Given { value: Some(value), door: self.door, sketch: None },
+            FieldValue { value: Some(value), source: self.source, collected: None },
             most,
         ) {
             Ok(values) => values,
@@ -270,7 +271,7 @@ impl<'a> Fields<'a> {
                 ));
                 continue;
             }
-            match Self::read(value.get(), self.door).and_then(&mut read) {
+            match Self::read(value.get(), self.source).and_then(&mut read) {
                 Ok(value) => list.push(value),
                 Err(error) => self.note_within(&format!("{name}.{at}"), &error),
             }
@@ -278,24 +279,24 @@ impl<'a> Fields<'a> {
         Some(Some(list))
     }
 
-    /// Whether a field is there, and not `null`.
+    /// True if a field is given, and not `null`.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        // In a description every field is.
-        self.sketch.is_some() || self.values.get(name).is_some_and(|value| value.get() != "null")
+        // A schema has every field.
+        self.collected.is_some() || self.values.get(name).is_some_and(|value| value.get() != "null")
     }
 
-    /// Notes a fault that is of more than one field.
+    /// Notes a fault of more than one field.
     pub fn refuse(&mut self, fault: impl Into<String>) {
         self.faults.push(fault.into());
     }
 
-    /// Refuses what was not taken, and gives what `build` makes of the rest.
+    /// Refuses the fields that were not read, or gives the result of `build`.
     ///
     /// # Errors
-    /// [`Error::Faults`] with everything that was found.
+    /// [`Error::Faults`] with all faults.
     pub fn end<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T, Error> {
-        if self.sketch.is_some() {
+        if self.collected.is_some() {
             return Err(Error::Internal);
         }
         let unknown = self.values.keys().map(|name| format!("property {name} should not exist"));
@@ -303,11 +304,11 @@ impl<'a> Fields<'a> {
         if !faults.is_empty() {
             return Err(Error::Faults(faults));
         }
-        // `build` fails only for a field whose fault was noted above.
+        // `build` gives None only for a field with a fault, and there is none.
         build().ok_or(Error::Internal)
     }
 
-    /// The faults of an object within.
+    /// Notes the faults of a nested object.
     fn note_within(&mut self, name: &str, error: &Error) {
         self.faults.extend(error.messages().into_iter().map(|fault| {
             match fault.strip_prefix("property ") {
@@ -317,15 +318,12 @@ impl<'a> Fields<'a> {
         }));
     }
 
-    fn note(&mut self, name: &str, broken: Broken) {
+    fn note(&mut self, name: &str, broken: BrokenRules) {
         self.faults.extend(broken.into_iter().map(|rule| format!("{name} {rule}")));
     }
 }
 
-/// A body or a payload that says nothing.
-///
-/// # Errors
-/// [`Error::Faults`] for whatever it says.
+/// Reads a body or a payload without fields.
 pub fn nothing(fields: Fields<'_>) -> Result<(), Error> {
     fields.end(|| Some(()))
 }
@@ -341,7 +339,7 @@ impl<'a> Visitor<'a> for Object {
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut values = IndexMap::new();
-        // Of a name that comes twice the last value counts, as with JSON.parse.
+        // The last value of a repeated name counts, as with `JSON.parse`.
         while let Some((name, value)) = map.next_entry::<String, &'a RawValue>()? {
             values.insert(Cow::Owned(name), value);
         }

@@ -1,4 +1,4 @@
-//! The rules of single values, in class-validator's words.
+//! The rules of single values, with class-validator's messages.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::Door;
+use super::BodySource;
 use crate::model::{Money, email as address};
 
 /// The rules that a value breaks.
@@ -17,26 +17,26 @@ macro_rules! broken {
 }
 
 /// The rules that a value breaks, without the field's name.
-pub type Broken = Vec<Cow<'static, str>>;
+pub type BrokenRules = Vec<Cow<'static, str>>;
 
-/// What a rule is asked about: a value, or that there is none.
+/// The value of a field that a rule checks, or its absence.
 #[derive(Debug, Clone, Copy)]
-pub struct Given<'a> {
+pub struct FieldValue<'a> {
     pub(super) value: Option<&'a RawValue>,
-    pub(super) door: Door,
-    /// Where a rule says what it takes, when that is what is asked.
-    pub(super) sketch: Option<&'a RefCell<Value>>,
+    pub(super) source: BodySource,
+    /// Set while a schema is collected: the rule writes its schema here.
+    pub(super) collected: Option<&'a RefCell<Value>>,
 }
 
-impl Given<'_> {
-    /// What each rule begins with: what it takes, as JSON Schema (2020-12).
+impl FieldValue<'_> {
+    /// Gives the JSON Schema (2020-12) of a rule; every rule calls this first.
     ///
     /// # Errors
-    /// When only that was asked.
-    pub fn describe(&self, schema: impl FnOnce() -> Value) -> Result<(), Broken> {
-        match self.sketch {
-            Some(sketch) => {
-                sketch.replace(schema());
+    /// While a schema is collected, so that the rule ends here.
+    pub fn describe(&self, schema: impl FnOnce() -> Value) -> Result<(), BrokenRules> {
+        match self.collected {
+            Some(collected) => {
+                collected.replace(schema());
                 Err(Vec::new())
             }
             None => Ok(()),
@@ -45,9 +45,11 @@ impl Given<'_> {
 
     fn id_schema(&self) -> Value {
         let number = json!({"type": "integer", "minimum": 1, "maximum": i64::MAX});
-        match self.door {
-            Door::Rest => number,
-            Door::Socket => json!({"anyOf": [number, {"type": "string", "pattern": r"^\d+$"}]}),
+        match self.source {
+            BodySource::Rest => number,
+            BodySource::Socket => {
+                json!({"anyOf": [number, {"type": "string", "pattern": r"^\d+$"}]})
+            }
         }
     }
 
@@ -58,8 +60,8 @@ impl Given<'_> {
             .filter(|text| text.starts_with(|c: char| c == '-' || c.is_ascii_digit()))
     }
 
-    /// As [`Given::number`], of a whole number without its point: 5.0 is the same as 5 (JSON
-    /// Schema, and every JavaScript).
+    /// Like [`FieldValue::number`], with the point of a whole number cut off: 5.0 is 5, as in JSON
+    /// Schema and JavaScript.
     fn whole(&self) -> Option<&str> {
         let whole = |text| {
             str::split_once(text, '.').filter(|(_, places)| places.bytes().all(|byte| byte == b'0'))
@@ -67,7 +69,7 @@ impl Given<'_> {
         self.number().map(|text| whole(text).map_or(text, |(whole, _)| whole))
     }
 
-    /// A JSON string. One with U+0000 in it is none: PostgreSQL could not store it.
+    /// A JSON string. U+0000 is refused, because PostgreSQL cannot store it.
     fn string(&self) -> Option<String> {
         self.value
             .and_then(|value| serde_json::from_str(value.get()).ok())
@@ -87,26 +89,22 @@ const ARRAY: &str = "must be an array";
 const OBJECT: &str = "must be an object";
 const EMPTY: &str = "should not be empty";
 const IDS: &str = "must be an array of positive integer numbers";
-/// Of [`line`].
+/// Characters of a [`line`] at most.
 const MAX_LINE: usize = 255;
-/// Of [`ids`].
+/// Ids of a list of [`ids`] at most.
 const MAX_IDS: usize = 1000;
-/// Of [`password`].
+/// Characters of a [`password`] at least.
 const MIN_PASSWORD: usize = 8;
 
-/// An amount of money, zero or more: a number, exactly as it is written, or a string of one.
-///
-/// # Errors
-/// The rules it breaks.
-pub fn amount(given: Given<'_>) -> Result<Money, Broken> {
+/// An amount of money, zero or more: a number, read exactly, or a string of one.
+pub fn amount(given: FieldValue<'_>) -> Result<Money, BrokenRules> {
     given.describe(|| amount_schema("minimum"))?;
     let string = given.string();
     let text = string.as_deref().or(given.number());
     match text.map(Money::from_str) {
         Some(Ok(amount)) if !amount.is_negative() => Ok(amount),
         Some(Ok(_)) => Err(broken![NOT_NEGATIVE]),
-        // A number all the same (an exponent, too many places or digits): a float is enough to know
-        // its sign.
+        // An exponent, or too many places or digits. A float is enough to find the sign.
         Some(Err(_)) => match text.and_then(|text| text.parse::<f64>().ok()) {
             Some(number) if number >= 0.0 => Err(broken![NUMBER]),
             _ => Err(broken![NOT_NEGATIVE, NUMBER]),
@@ -115,7 +113,7 @@ pub fn amount(given: Given<'_>) -> Result<Money, Broken> {
     }
 }
 
-/// With at most two places, which JSON Schema cannot say of a number.
+/// JSON Schema cannot express the two decimal places of a number.
 fn amount_schema(least: &str) -> Value {
     json!({"anyOf": [
         {"type": "number", least: 0, "exclusiveMaximum": 1e14},
@@ -123,11 +121,8 @@ fn amount_schema(least: &str) -> Value {
     ]})
 }
 
-/// As [`amount`], but more than zero.
-///
-/// # Errors
-/// The rules it breaks.
-pub fn positive_amount(given: Given<'_>) -> Result<Money, Broken> {
+/// Like [`amount`], but more than zero.
+pub fn positive_amount(given: FieldValue<'_>) -> Result<Money, BrokenRules> {
     given.describe(|| amount_schema("exclusiveMinimum"))?;
     match amount(given) {
         Ok(Money::ZERO) => Err(broken![POSITIVE]),
@@ -139,11 +134,8 @@ pub fn positive_amount(given: Given<'_>) -> Result<Money, Broken> {
     }
 }
 
-/// The elements of a list that is not empty.
-///
-/// # Errors
-/// The rules it breaks.
-pub(super) fn elements(given: Given<'_>, most: usize) -> Result<Vec<&RawValue>, Broken> {
+/// The elements of a list with 1 to `most` elements.
+pub(super) fn elements(given: FieldValue<'_>, most: usize) -> Result<Vec<&RawValue>, BrokenRules> {
     let values: Vec<&RawValue> = given
         .value
         .and_then(|value| serde_json::from_str(value.get()).ok())
@@ -158,12 +150,9 @@ pub(super) fn elements(given: Given<'_>, most: usize) -> Result<Vec<&RawValue>, 
 }
 
 /// An id: a positive integer.
-///
-/// # Errors
-/// The rules it breaks.
-pub fn id<T: FromStr>(given: Given<'_>) -> Result<T, Broken> {
+pub fn id<T: FromStr>(given: FieldValue<'_>) -> Result<T, BrokenRules> {
     given.describe(|| given.id_schema())?;
-    let string = given.string().filter(|_| given.door == Door::Socket);
+    let string = given.string().filter(|_| given.source == BodySource::Socket);
     let Some(text) = string.as_deref().or(given.whole()) else {
         return Err(broken![POSITIVE, NUMBER]);
     };
@@ -175,7 +164,7 @@ pub fn id<T: FromStr>(given: Given<'_>) -> Result<T, Broken> {
 }
 
 /// An integer from `least` to `most`.
-pub fn integer(least: i64, most: i64) -> impl Fn(Given<'_>) -> Result<i64, Broken> {
+pub fn integer(least: i64, most: i64) -> impl Fn(FieldValue<'_>) -> Result<i64, BrokenRules> {
     move |given| {
         given.describe(|| json!({"type": "integer", "minimum": least, "maximum": most}))?;
         let too_large = || Cow::Owned(format!("must not be greater than {most}"));
@@ -187,7 +176,7 @@ pub fn integer(least: i64, most: i64) -> impl Fn(Given<'_>) -> Result<i64, Broke
             Ok(integer) if integer > most => Err(vec![too_large()]),
             Ok(integer) if integer < least => Err(vec![too_small()]),
             Ok(integer) => Ok(integer),
-            // A number all the same: a float is enough to know where it lies.
+            // A number, but no integer: a float is enough to compare it with the bounds.
             Err(_) => match text.parse::<f64>() {
                 Ok(number) if number > most as f64 => {
                     Err(vec![too_large(), Cow::Borrowed(INTEGER)])
@@ -202,34 +191,25 @@ pub fn integer(least: i64, most: i64) -> impl Fn(Given<'_>) -> Result<i64, Broke
 }
 
 /// Any string.
-///
-/// # Errors
-/// The rule it breaks.
-pub fn text(given: Given<'_>) -> Result<String, Broken> {
+pub fn text(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "string"}))?;
     given.string().ok_or_else(|| broken![STRING])
 }
 
 /// A short string, such as a name.
-///
-/// # Errors
-/// The rules it breaks.
-pub fn line(given: Given<'_>) -> Result<String, Broken> {
+pub fn line(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     at_most(MAX_LINE)(given)
 }
 
-/// As [`line`](line()), but not an empty one: for what may be left out, but not emptied.
-///
-/// # Errors
-/// The rules it breaks.
-pub fn filled(given: Given<'_>) -> Result<String, Broken> {
+/// Like [`line`](line()), but not empty: for fields that may be left out, but not emptied.
+pub fn filled(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "string", "minLength": 1, "maxLength": MAX_LINE}))?;
     let text = line(given)?;
     if text.is_empty() { Err(broken![EMPTY]) } else { Ok(text) }
 }
 
-/// A string of at most so many characters.
-pub fn at_most(most: usize) -> impl Fn(Given<'_>) -> Result<String, Broken> {
+/// A string of at most `most` characters.
+pub fn at_most(most: usize) -> impl Fn(FieldValue<'_>) -> Result<String, BrokenRules> {
     move |given| {
         given.describe(|| json!({"type": "string", "maxLength": most}))?;
         let too_long = || Cow::Owned(format!("must be shorter than or equal to {most} characters"));
@@ -238,21 +218,18 @@ pub fn at_most(most: usize) -> impl Fn(Given<'_>) -> Result<String, Broken> {
     }
 }
 
-/// Any value, as it is written.
-///
-/// # Errors
-/// None by itself; a field that has to be there can be missing.
-pub fn anything(given: Given<'_>) -> Result<Box<RawValue>, Broken> {
+/// Any value, as its JSON text.
+pub fn anything(given: FieldValue<'_>) -> Result<Box<RawValue>, BrokenRules> {
     given.describe(|| json!({}))?;
     given.value.map(ToOwned::to_owned).ok_or_else(Vec::new)
 }
 
-/// How many bytes a text takes within JSON: what announcing it costs.
+/// Bytes of a text inside JSON, for the budget of its events.
 #[must_use]
 pub fn json_len(text: &str) -> usize {
     let cost = |byte: u8| match byte {
         b'"' | b'\\' => 2,
-        // As \u0001; some have a shorter form.
+        // \u0001; some have a shorter form.
         0..0x20 => 6,
         _ => 1,
     };
@@ -260,19 +237,13 @@ pub fn json_len(text: &str) -> usize {
 }
 
 /// True or false.
-///
-/// # Errors
-/// The rule it breaks.
-pub fn flag(given: Given<'_>) -> Result<bool, Broken> {
+pub fn flag(given: FieldValue<'_>) -> Result<bool, BrokenRules> {
     given.describe(|| json!({"type": "boolean"}))?;
     given.value.and_then(|value| value.get().parse().ok()).ok_or_else(|| broken![BOOLEAN])
 }
 
-/// A list of at most 1000 ids. One that comes twice counts once.
-///
-/// # Errors
-/// The rules it breaks.
-pub fn ids<T: FromStr + PartialEq>(given: Given<'_>) -> Result<Vec<T>, Broken> {
+/// A list of at most 1000 ids. A repeated id counts once.
+pub fn ids<T: FromStr + PartialEq>(given: FieldValue<'_>) -> Result<Vec<T>, BrokenRules> {
     given.describe(|| json!({"type": "array", "items": given.id_schema(), "maxItems": MAX_IDS}))?;
     let values: Vec<&RawValue> = given
         .value
@@ -283,7 +254,7 @@ pub fn ids<T: FromStr + PartialEq>(given: Given<'_>) -> Result<Vec<T>, Broken> {
     }
     let mut ids = Vec::with_capacity(values.len());
     for value in values {
-        let one = id(Given { value: Some(value), ..given }).map_err(|_| broken![IDS])?;
+        let one = id(FieldValue { value: Some(value), ..given }).map_err(|_| broken![IDS])?;
         if !ids.contains(&one) {
             ids.push(one);
         }
@@ -292,30 +263,21 @@ pub fn ids<T: FromStr + PartialEq>(given: Given<'_>) -> Result<Vec<T>, Broken> {
 }
 
 /// Any JSON object, as its text.
-///
-/// # Errors
-/// The rule it breaks.
-pub fn object(given: Given<'_>) -> Result<String, Broken> {
+pub fn object(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "object"}))?;
     let text = given.value.map(RawValue::get).filter(|text| text.starts_with('{'));
     text.map(ToOwned::to_owned).ok_or_else(|| broken![OBJECT])
 }
 
-/// A password that is to be set.
-///
-/// # Errors
-/// The rules it breaks.
-pub fn password(given: Given<'_>) -> Result<String, Broken> {
+/// A new password.
+pub fn password(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "string", "minLength": MIN_PASSWORD}))?;
     let text = given.string().ok_or_else(|| broken![PASSWORD, STRING])?;
     if text.chars().count() < MIN_PASSWORD { Err(broken![PASSWORD]) } else { Ok(text) }
 }
 
-/// An e-mail address that could be one; whether it is, only a letter can tell.
-///
-/// # Errors
-/// The rule it breaks.
-pub fn email(given: Given<'_>) -> Result<String, Broken> {
+/// A plausible e-mail address.
+pub fn email(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "string", "format": "email"}))?;
     given.string().filter(|text| address::is_plausible(text)).ok_or_else(|| broken![EMAIL])
 }
@@ -323,11 +285,12 @@ pub fn email(given: Given<'_>) -> Result<String, Broken> {
 /// One of a few words.
 pub fn word<T: FromStr + fmt::Display>(
     words: &'static [T],
-) -> impl Fn(Given<'_>) -> Result<T, Broken> {
+) -> impl Fn(FieldValue<'_>) -> Result<T, BrokenRules> {
     move |given| {
-        given.describe(|| json!({"type": "string", "enum": words.iter().map(ToString::to_string).collect::<Vec<_>>()}))?;
+        let texts = || words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        given.describe(|| json!({"type": "string", "enum": texts()}))?;
         given.string().and_then(|text| text.parse().ok()).ok_or_else(|| {
-            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            let words = texts();
             vec![Cow::Owned(format!("must be one of the following values: {}", words.join(", ")))]
         })
     }

@@ -1,4 +1,4 @@
-//! What is read from bodies, and every fault in the words that it has.
+//! The values that are read from bodies, and the message of every fault.
 
 use super::*;
 use crate::model::{Money, OrderStatus, UserId};
@@ -110,9 +110,10 @@ fn texts_passwords_and_words() {
     });
     assert_eq!(
         status,
-        [
-            "status must be one of the following values: pending, paid, shipped, delivered, cancelled"
-        ]
+        [concat!(
+            "status must be one of the following values: ",
+            "pending, paid, shipped, delivered, cancelled"
+        )]
     );
 }
 
@@ -137,7 +138,7 @@ fn a_body_that_is_no_object_has_one_text() {
 }
 
 #[test]
-fn of_a_name_that_comes_twice_the_last_counts() {
+fn the_last_value_of_a_repeated_name_counts() {
     let mut fields = Fields::parse(br#"{"total":1,"total":2}"#).expect("an object");
     assert_eq!(fields.required("total", amount), Some(Money::from_minor(200)));
 }
@@ -152,7 +153,8 @@ fn flags_lists_objects_and_long_texts() {
             fields.optional("content", at_most(3));
         })
     };
-    assert_eq!(all(r#"{"all":true,"userIds":[1,2,1],"data":{"a":[1]},"content":"äöü"}"#), [""; 0]);
+    let valid = r#"{"all":true,"userIds":[1,2,1],"data":{"a":[1]},"content":"äöü"}"#;
+    assert_eq!(all(valid), [""; 0]);
     assert_eq!(
         all(r#"{"all":"true","userIds":[1,"2"],"data":[],"content":"four"}"#),
         [
@@ -169,7 +171,7 @@ fn flags_lists_objects_and_long_texts() {
 }
 
 #[test]
-fn faults_of_an_object_within_have_its_name() {
+fn faults_of_a_nested_object_have_its_name() {
     let message = |body: &str| {
         faults(body, |fields| {
             fields.nested("message", |mut inner| {
@@ -188,7 +190,7 @@ fn faults_of_an_object_within_have_its_name() {
 }
 
 #[test]
-fn what_a_text_takes_within_json() {
+fn the_bytes_of_a_text_inside_json_are_counted() {
     for (text, bytes) in [("", 0), ("abc", 3), ("ä", 2), (r#"a"\"#, 5), ("\u{1}", 6)] {
         assert_eq!(json_len(text), bytes, "{text:?}");
         assert_eq!(
@@ -228,7 +230,7 @@ fn integers_have_a_range() {
 }
 
 #[test]
-fn an_amount_can_have_to_be_positive() {
+fn an_amount_can_be_required_to_be_positive() {
     let pay = |text: &str| {
         faults(&format!(r#"{{"amount":{text}}}"#), |fields| {
             fields.required("amount", positive_amount);

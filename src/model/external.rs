@@ -1,19 +1,19 @@
-//! Who a user is for another program that signs tokens.
+//! External users: users whose tokens another program signs.
 
-/// Characters of an issuer and of a subject, at most: OpenID Connect, 2, has as many for a subject.
+/// Characters of an issuer, a subject and a name at most; OpenID Connect, 2, bounds a subject so.
 const MOST: usize = 255;
 
-/// A user as whoever signs its tokens names it: `iss` (empty when a token has none) and `sub`. It
-/// is never one of our ids, whatever it looks like.
+/// The name of a user at the signer of its tokens: `iss` (empty if the token has none) and `sub`.
+/// Never one of hubcast's own ids, even if it is a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutsideId {
+pub struct ExternalIdentity {
     issuer: String,
     subject: String,
 }
 
-impl OutsideId {
-    /// None: one of them is longer than 255 characters or has control characters, or the subject is
-    /// empty.
+impl ExternalIdentity {
+    /// None: one of them is longer than 255 characters or has control characters, or the subject
+    /// is empty.
     #[must_use]
     pub fn new(issuer: String, subject: String) -> Option<Self> {
         let is_fit = |text: &str| text.chars().count() <= MOST && !text.contains(char::is_control);
@@ -32,20 +32,20 @@ impl OutsideId {
     }
 }
 
-/// What a token says of a user beside that, as far as an account can be made of it.
+/// An external user, with the claims that its account is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outsider {
-    pub id: OutsideId,
+pub struct ExternalUser {
+    pub id: ExternalIdentity,
     /// At most 255 characters.
     pub name: String,
-    /// Plausible, and not said to be unverified. Whether it is free is not known.
+    /// Plausible, and not marked as unverified. An account may have it already.
     pub email: Option<String>,
 }
 
-impl Outsider {
-    /// With the name and the e-mail that the token claims, if it does.
+impl ExternalUser {
+    /// With the name and the e-mail of the token. Without a usable name the subject is the name.
     #[must_use]
-    pub fn new(id: OutsideId, name: Option<&str>, email: Option<&str>) -> Self {
+    pub fn new(id: ExternalIdentity, name: Option<&str>, email: Option<&str>) -> Self {
         let name =
             name.map(str::trim).filter(|name| !name.is_empty() && !name.contains(char::is_control));
         let name = name.unwrap_or(&id.subject).chars().take(MOST).collect();
@@ -58,8 +58,8 @@ impl Outsider {
 mod tests {
     use super::*;
 
-    fn id(issuer: &str, subject: &str) -> Option<OutsideId> {
-        OutsideId::new(issuer.into(), subject.into())
+    fn id(issuer: &str, subject: &str) -> Option<ExternalIdentity> {
+        ExternalIdentity::new(issuer.into(), subject.into())
     }
 
     #[test]
@@ -80,8 +80,8 @@ mod tests {
     #[test]
     fn a_name_is_bounded_and_an_email_plausible() {
         let of = |name: Option<&str>, email: Option<&str>| {
-            let outsider = Outsider::new(id("", "sub").expect("fits"), name, email);
-            (outsider.name, outsider.email)
+            let user = ExternalUser::new(id("", "sub").expect("fits"), name, email);
+            (user.name, user.email)
         };
         assert_eq!(
             of(Some(" Eve "), Some("eve@shop.test")),
