@@ -70,7 +70,10 @@ mod tests {
             created_at: Timestamp::from_unix_seconds(0).expect("the epoch is a time"),
         };
         let [new, received] = new_message(&message, vec![UserId(7), UserId(8)]);
-        let data = r#"{"id":5,"conversationId":9,"seq":2,"senderId":7,"content":"Hello!","type":"text","clientId":"c-1","createdAt":"1970-01-01T00:00:00.000Z"}"#;
+        let data = concat!(
+            r#"{"id":5,"conversationId":9,"seq":2,"senderId":7,"content":"Hello!","type":"text","#,
+            r#""clientId":"c-1","createdAt":"1970-01-01T00:00:00.000Z"}"#,
+        );
         assert_eq!((new.namespace, &*new.name, &*new.data), ("/", "message:new", data));
         assert_eq!((new.rooms, new.except, new.members), (vec![ROOM], vec![], vec![]));
         assert_eq!(

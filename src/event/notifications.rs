@@ -76,7 +76,11 @@ mod tests {
             is_read: false,
             created_at: Timestamp::from_unix_seconds(0).expect("the epoch is a time"),
         };
-        let data = r#"{"id":5,"userId":7,"type":"promotion","title":"Tea","message":"At half the price","data":null,"isRead":false,"createdAt":"1970-01-01T00:00:00.000Z"}"#;
+        let data = concat!(
+            r#"{"id":5,"userId":7,"type":"promotion","title":"Tea","#,
+            r#""message":"At half the price","data":null,"isRead":false,"#,
+            r#""createdAt":"1970-01-01T00:00:00.000Z"}"#,
+        );
         assert_eq!(
             seen(&notification(&new)),
             ("/", "notification", EventKind::Stored, &[Room::User(UserId(7))][..], data)

@@ -119,14 +119,20 @@ mod tests {
             "/admin",
             "new_order",
             vec![Room::Admin],
-            r#"{"orderId":5,"customerId":7,"total":"12.50","createdAt":"1970-01-01T00:00:00.000Z"}"#,
+            concat!(
+                r#"{"orderId":5,"customerId":7,"total":"12.50","#,
+                r#""createdAt":"1970-01-01T00:00:00.000Z"}"#,
+            ),
         );
         assert_eq!(new_order(&order(Some(UserId(7)))), expected);
     }
 
     #[test]
     fn order_update_reaches_the_customer_and_admins_on_both_namespaces() {
-        let data = r#"{"orderId":5,"status":"shipped","previousStatus":"paid","customerId":7,"total":"12.50","updatedAt":"1970-01-01T00:00:00.000Z"}"#;
+        let data = concat!(
+            r#"{"orderId":5,"status":"shipped","previousStatus":"paid","customerId":7,"#,
+            r#""total":"12.50","updatedAt":"1970-01-01T00:00:00.000Z"}"#,
+        );
         let main = event("/", "orderUpdate", vec![Room::User(UserId(7)), Room::Admin], data);
         let admin = event("/admin", "orderUpdate", vec![Room::Admin], data);
         assert_eq!(order_update(&order(Some(UserId(7))), OrderStatus::Paid), [main, admin]);

@@ -66,7 +66,11 @@ mod tests {
             created_at: time,
             updated_at: time,
         };
-        let json = r#"{"id":3,"name":"Tea","description":"Green","price":"0.05","stock":0,"lowStockThreshold":5,"ownerId":null,"createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z"}"#;
+        let json = concat!(
+            r#"{"id":3,"name":"Tea","description":"Green","price":"0.05","stock":0,"#,
+            r#""lowStockThreshold":5,"ownerId":null,"createdAt":"1970-01-01T00:00:00.000Z","#,
+            r#""updatedAt":"1970-01-01T00:00:00.000Z"}"#,
+        );
         for (action, word, json) in [
             (ProductAction::Created(&product), "created", json),
             (ProductAction::Updated(&product), "updated", json),

@@ -100,7 +100,10 @@ mod tests {
         }
     }
 
-    const STAGE: &str = r#"{"id":4,"projectId":3,"name":"Design","completedAt":"1970-01-01T00:00:00.000Z","completedBy":7,"createdAt":"1970-01-01T00:00:00.000Z"}"#;
+    const STAGE: &str = concat!(
+        r#"{"id":4,"projectId":3,"name":"Design","completedAt":"1970-01-01T00:00:00.000Z","#,
+        r#""completedBy":7,"createdAt":"1970-01-01T00:00:00.000Z"}"#,
+    );
 
     #[test]
     fn a_project_update_goes_to_the_projects_room_with_the_change() {

@@ -71,7 +71,11 @@ mod tests {
             (event.namespace, &*event.name, event.kind, event.rooms),
             ("/admin", "server:stats", EventKind::Transient, vec![Room::Admin])
         );
-        let data = r#"{"uptimeSeconds":5,"connections":[{"transport":"websocket","protocol":"plain","count":2}],"sockets":{"/":1,"/admin":1},"rooms":3,"eventsPerSecond":1.5,"memoryBytes":null}"#;
+        let data = concat!(
+            r#"{"uptimeSeconds":5,"connections":[{"transport":"websocket","protocol":"plain","#,
+            r#""count":2}],"sockets":{"/":1,"/admin":1},"rooms":3,"eventsPerSecond":1.5,"#,
+            r#""memoryBytes":null}"#,
+        );
         assert_eq!(event.data, data);
     }
 }

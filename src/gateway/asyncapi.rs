@@ -47,8 +47,8 @@ pub fn document() -> Value {
         "info": {
             "title": "hubcast",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "What clients send and receive. An operation is the client's: it sends, and \
-                            it receives.",
+            "description": "What clients send and receive. An operation is the client's: it \
+                            sends, and it receives.",
             "license": {"name": "MIT OR Apache-2.0"}
         },
         "defaultContentType": "application/json",

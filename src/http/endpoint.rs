@@ -29,7 +29,7 @@ pub(super) struct Endpoint {
     route: Box<dyn Fn(Access) -> Route>,
 }
 
-/// What the types of a handler say about its endpoint.
+/// The description of an endpoint by the types of its handler.
 #[derive(Default)]
 pub(super) struct Signature {
     /// The handler needs a caller.
@@ -58,7 +58,7 @@ pub(super) struct BodySchema {
     pub(super) is_required: bool,
 }
 
-/// What is needed of a request before a handler's arguments are extracted.
+/// Says which parts of a request [`Request::receive`] needs.
 #[derive(Clone, Copy)]
 pub(super) struct Access {
     pub(super) is_open: bool,
@@ -92,7 +92,7 @@ impl Endpoint {
     }
 
     /// The endpoint's entry in the router. Unless the endpoint is open, a request without a good
-    /// token gets 401 before anything else is looked at.
+    /// token gets 401, whatever else is wrong with it.
     pub(super) fn route(&self) -> Route {
         let has_body = self.signature.body.is_some();
         (self.route)(Access { is_open: self.is_open, has_body })

@@ -98,7 +98,10 @@ mod tests {
             r#"{"statusCode":404,"message":"Order with ID 5 not found","error":"Not Found"}"#;
         assert_eq!(rendered(missing).await, (404, body.into()));
         let faults = Error::Faults(vec!["total must not be less than 0".into()]);
-        let body = r#"{"statusCode":400,"message":["total must not be less than 0"],"error":"Bad Request"}"#;
+        let body = concat!(
+            r#"{"statusCode":400,"message":["total must not be less than 0"],"#,
+            r#""error":"Bad Request"}"#,
+        );
         assert_eq!(rendered(faults).await, (400, body.into()));
         let body = r#"{"statusCode":401,"message":"Unauthorized","error":"Unauthorized"}"#;
         assert_eq!(rendered(Error::Unauthorized(AuthFailure::Expired)).await, (401, body.into()));

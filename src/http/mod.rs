@@ -5,8 +5,8 @@
 //! shape in `error.rs` here.
 //!
 //! `app` builds the actix-web App with the shared parts ([`Services`](crate::service::Services),
-//! [`Policy`], [`Server`], [`Readiness`]) as `web::Data`, and calls [`routes`]. This module knows no
-//! SQL and sends nothing to a socket.
+//! [`Policy`], [`Server`], [`Readiness`]) as `web::Data`, and calls [`routes`]. This module knows
+//! no SQL and sends nothing to a socket.
 
 mod accounts;
 mod answers;
