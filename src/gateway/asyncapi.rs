@@ -101,7 +101,8 @@ impl Channel {
             EventKind::Transient => "Not stored.",
         };
         let older = event::ALIASES.iter().filter(|(newer, _)| newer == name);
-        let aliases: String = older.map(|(_, older)| format!(" Also sent as `{older}`.")).collect();
+        let aliases =
+            older.fold(String::new(), |text, (_, older)| text + " Also sent as `" + older + "`.");
         let mut message = message(
             name,
             &format!("To {audience}. {kind}{aliases}"),

@@ -13,7 +13,7 @@ use crate::model::{Timestamp, UserId};
 
 server_events! {
     /// The first event of each socket.
-    SESSION: transient Session = [MAIN, ADMIN] "session" to "each socket, first of all";
+    SESSION: transient SessionStart = [MAIN, ADMIN] "session" to "each socket, first of all";
     /// An event without an ack has failed, or the socket's token has ended.
     ERROR: transient Failed = [MAIN, ADMIN] "error"
         to "the socket whose event has failed, or whose token has ended";
@@ -32,7 +32,8 @@ server_events! {
 
 #[derive(JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Session {
+#[schemars(rename = "Session")]
+pub(super) struct SessionStart {
     /// The value for `?resume=` of the plain protocol.
     session: String,
     user_id: UserId,

@@ -35,8 +35,10 @@ pub(super) struct ClientEvent {
     pub(super) payload: Value,
     /// Makes the JSON Schema of the ack, without its `ok`.
     pub(super) ack: fn(&mut SchemaGenerator) -> Schema,
-    handle: Box<dyn Fn(Call, Fields<'_>) -> LocalBoxFuture<Reply> + Send + Sync>,
+    handle: Box<Handle>,
 }
+
+type Handle = dyn Fn(Call, Fields<'_>) -> LocalBoxFuture<Reply> + Send + Sync;
 
 impl ClientEvent {
     /// `read` validates the payload; its result goes to `handler`, whose answer is the ack.
