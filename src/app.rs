@@ -119,7 +119,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
             .app_data(asyncapi.clone())
             .wrap(from_fn(http::log_request))
             .wrap(http::cors::cors(&policy))
-            .wrap(from_fn(http::cors::reticent))
+            .wrap(from_fn(http::cors::strip_cors_headers))
             .configure(sockets)
             .configure(http::routes)
             .configure(|app| {

@@ -1,45 +1,45 @@
-//! Conversations: messages, and how far a member has read.
+//! Events of conversations: new messages, and read marks.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{MAIN, NewEvent, Room, Told};
+use super::{MAIN, NewEvent, Room, server_events};
 use crate::model::{ConversationId, Message, MessageId, ReadMark, UserId};
 
-/// What this file makes.
-pub(super) const TOLD: &[Told] = &[
-    Told::stored::<Message>("message:new", "the room conversation:ID"),
-    Told::stored::<Message>(
-        "messageReceived",
-        "members of the conversation, but not their sockets in conversation:ID",
-    ),
-    Told::stored::<ConversationRead>("conversation:read", "the room conversation:ID"),
-];
+server_events! {
+    /// A new message of the conversation.
+    MESSAGE_NEW: stored Message = [MAIN] "message:new" to "the room conversation:ID";
+    /// The same message, for the members that are not in the room.
+    MESSAGE_RECEIVED: stored Message = [MAIN] "messageReceived"
+        to "members of the conversation, but not their sockets in conversation:ID";
+    /// A member has read the conversation up to that message.
+    CONVERSATION_READ: stored ConversationRead = [MAIN] "conversation:read"
+        to "the room conversation:ID";
+}
 
-/// `message:new`, to the conversation's room, and `messageReceived`, to the sockets of its members
-/// that are not in there.
+/// `message:new` and `messageReceived` of one message.
 #[must_use]
 pub fn new_message(message: &Message, members: Vec<UserId>) -> [NewEvent; 2] {
-    let room = Room::Conversation(message.conversation_id);
-    let new = NewEvent::stored(MAIN, "message:new", vec![room], message);
-    let elsewhere = NewEvent {
-        name: "messageReceived".into(),
-        rooms: vec![Room::Members(message.conversation_id)],
-        ..new.clone()
-    };
-    [new, elsewhere.with_members(members).except(vec![room])]
+    let id = message.conversation_id;
+    let room = Room::Conversation(id);
+    let new = MESSAGE_NEW.to(vec![room], message);
+    let received = MESSAGE_RECEIVED
+        .with_data(vec![Room::Members(id)], new.data.clone())
+        .with_members(members)
+        .except(vec![room]);
+    [new, received]
 }
 
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::struct_field_names, reason = "the names that clients see")]
-struct ConversationRead {
+pub(super) struct ConversationRead {
     conversation_id: ConversationId,
     user_id: UserId,
     message_id: MessageId,
 }
 
-/// `conversation:read`, to the conversation's room.
+/// `conversation:read`.
 #[must_use]
 pub fn conversation_read(reading: &ReadMark) -> NewEvent {
     let payload = ConversationRead {
@@ -47,12 +47,7 @@ pub fn conversation_read(reading: &ReadMark) -> NewEvent {
         user_id: reading.user_id,
         message_id: reading.message_id,
     };
-    NewEvent::stored(
-        MAIN,
-        "conversation:read",
-        vec![Room::Conversation(reading.conversation_id)],
-        &payload,
-    )
+    CONVERSATION_READ.to(vec![Room::Conversation(reading.conversation_id)], &payload)
 }
 
 #[cfg(test)]
@@ -75,7 +70,10 @@ mod tests {
             created_at: Timestamp::from_unix_seconds(0).expect("the epoch is a time"),
         };
         let [new, received] = new_message(&message, vec![UserId(7), UserId(8)]);
-        let data = r#"{"id":5,"conversationId":9,"seq":2,"senderId":7,"content":"Hello!","type":"text","clientId":"c-1","createdAt":"1970-01-01T00:00:00.000Z"}"#;
+        let data = concat!(
+            r#"{"id":5,"conversationId":9,"seq":2,"senderId":7,"content":"Hello!","type":"text","#,
+            r#""clientId":"c-1","createdAt":"1970-01-01T00:00:00.000Z"}"#,
+        );
         assert_eq!((new.namespace, &*new.name, &*new.data), ("/", "message:new", data));
         assert_eq!((new.rooms, new.except, new.members), (vec![ROOM], vec![], vec![]));
         assert_eq!(
@@ -90,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_mark_is_told_to_the_room_without_what_only_its_owner_needs() {
+    fn a_read_mark_goes_to_the_room_without_the_readers_unread_count() {
         let reading = ReadMark {
             conversation_id: ConversationId(9),
             user_id: UserId(7),

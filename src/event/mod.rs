@@ -1,49 +1,61 @@
-//! Every event of the product, one constructor each: its name, its audience and its payload,
-//! exactly as the contract writes them.
+//! Every server event of hubcast: its declaration, its audience and its payload.
 //!
-//! Services build events here and give them to a transaction. This module knows no query, no socket
-//! and no wire format. A file per family of verbs.
+//! Service functions build events here and hand them to a transaction. This module knows no query,
+//! no socket and no wire format. One file per domain; each declares its events with
+//! `server_events!` and has one function per event that fills the payload.
 
 mod conversations;
-mod emit;
+mod external;
 mod notifications;
 mod orders;
 mod products;
 mod projects;
 mod rooms;
+mod server_event;
 mod stats;
 mod tokens;
-mod told;
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Serialize;
-
-pub use conversations::{conversation_read, new_message};
-pub use emit::{Foreign, foreign};
-pub use notifications::{
-    notification, notification_read, notifications_all_read, notifications_unread,
-};
-pub use orders::{new_order, order_shipped, order_update};
-pub use products::{ProductAction, product_updated};
-pub use projects::{ProjectChange, project_update, stage_completed};
-pub use rooms::typing;
-pub use stats::{ConnectionCount, ServerStats, server_stats};
-pub use tokens::token_expiring;
-pub use told::{Told, schema_of, told};
+pub use conversations::*;
+pub use external::*;
+pub use notifications::*;
+pub use orders::*;
+pub use products::*;
+pub use projects::*;
+pub use rooms::*;
+pub(crate) use server_event::server_events;
+pub use server_event::{EventDescription, ServerEvent, schema_of};
+pub use stats::*;
+pub use tokens::*;
 
 use crate::model::{ConversationId, ProjectId, UserId};
 
-/// Where customers and admins meet.
+/// The namespace of customers and admins.
 pub const MAIN: &str = "/";
-/// Admins only.
+/// The namespace of admins only.
 pub const ADMIN: &str = "/admin";
 
-/// The older names: who listens for one of these hears the event under it too. `EVENT_ALIASES=off`
-/// stops that.
+/// Events that are sent a second time under an older name, unless `EVENT_ALIASES=off`.
 pub const ALIASES: &[(&str, &str)] =
     &[("notification", "notification:new"), ("error", "exception")];
+
+/// Every event that a service function sends.
+pub fn all() -> impl Iterator<Item = &'static EventDescription> {
+    [
+        products::EVENTS,
+        orders::EVENTS,
+        notifications::EVENTS,
+        projects::EVENTS,
+        conversations::EVENTS,
+        rooms::EVENTS,
+        stats::EVENTS,
+        tokens::EVENTS,
+    ]
+    .into_iter()
+    .flatten()
+}
 
 /// An audience within a namespace. [`Display`](fmt::Display) gives the name that clients see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,18 +64,17 @@ pub enum Room {
     User(UserId),
     /// All sockets of all admins.
     Admin,
-    /// Those who joined a project.
+    /// The sockets that joined a project.
     Project(ProjectId),
-    /// Those who joined a conversation.
+    /// The sockets that joined a conversation.
     Conversation(ConversationId),
-    /// All sockets of a conversation's members, wherever they are. Nobody joins it: who they are is
-    /// told with the event ([`NewEvent::members`]), and found again from the membership when the
-    /// log is read.
+    /// All sockets of a conversation's members. No socket joins this room: the event names the
+    /// members ([`NewEvent::members`]), and a replay reads them from the database.
     Members(ConversationId),
 }
 
 impl Room {
-    /// The one of that name; None also for [`Room::Members`], in which no socket is.
+    /// The room of that name; None also for [`Room::Members`], which has no sockets.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         match name.split_once(':') {
@@ -74,7 +85,7 @@ impl Room {
     }
 }
 
-/// A room that clients join and leave by themselves.
+/// A room that a client may join and leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Joinable {
     Project(ProjectId),
@@ -82,7 +93,7 @@ pub enum Joinable {
 }
 
 impl Joinable {
-    /// The one of that name.
+    /// The room of that name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         let (kind, id) = name.split_once(':')?;
@@ -94,7 +105,7 @@ impl Joinable {
     }
 }
 
-/// The room itself, when it is none that clients join.
+/// Fails with the room itself when clients cannot join it.
 impl TryFrom<Room> for Joinable {
     type Error = Room;
 
@@ -134,13 +145,13 @@ impl fmt::Display for Room {
     }
 }
 
-/// Whether an event is kept.
+/// What happens to an event besides its delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// In the log, with its write's rows: who is away gets it later.
+pub enum EventKind {
+    /// Written to the log in the transaction of its write; a resumed socket gets it later.
     Stored,
-    /// For who is there now: the next one says all that this one says.
-    Ephemeral,
+    /// Not stored: it reaches the sockets that are connected now.
+    Transient,
 }
 
 /// An event of a write that is not committed yet. A socket in several of the rooms gets it once.
@@ -150,47 +161,18 @@ pub struct NewEvent {
     pub namespace: &'static str,
     /// The name that clients listen for.
     pub name: Cow<'static, str>,
-    pub kind: Kind,
-    /// None: it is for all sockets of the namespace.
+    pub kind: EventKind,
+    /// Empty for all sockets of the namespace.
     pub rooms: Vec<Room>,
-    /// Sockets in one of these do not get it.
+    /// Sockets in one of these rooms do not get the event.
     pub except: Vec<Room>,
-    /// Whom [`Room::Members`] stands for at this moment.
+    /// The members that [`Room::Members`] means.
     pub members: Vec<UserId>,
-    /// JSON text.
+    /// The payload as JSON text.
     pub data: String,
 }
 
 impl NewEvent {
-    fn stored(
-        namespace: &'static str,
-        name: &'static str,
-        rooms: Vec<Room>,
-        payload: &impl Serialize,
-    ) -> Self {
-        // Payloads are the plain structs of these files, with text keys and nothing that can fail
-        // to serialise.
-        let data = serde_json::to_string(payload).unwrap_or_else(|_| "null".into());
-        Self {
-            namespace,
-            name: name.into(),
-            kind: Kind::Stored,
-            rooms,
-            except: Vec::new(),
-            members: Vec::new(),
-            data,
-        }
-    }
-
-    fn ephemeral(
-        namespace: &'static str,
-        name: &'static str,
-        rooms: Vec<Room>,
-        payload: &impl Serialize,
-    ) -> Self {
-        Self { kind: Kind::Ephemeral, ..Self::stored(namespace, name, rooms, payload) }
-    }
-
     fn except(self, except: Vec<Room>) -> Self {
         Self { except, ..self }
     }

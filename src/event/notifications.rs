@@ -1,72 +1,71 @@
-//! Notifications: a new one, what was read, how many are not. All of them to every socket of their
-//! receiver in `/`.
+//! Events of notifications, each to all sockets of its receiver in `/`.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{MAIN, NewEvent, Room, Told};
+use super::{MAIN, NewEvent, Room, server_events};
 use crate::model::{Notification, NotificationId, UserId};
 
-/// What this file makes.
-pub(super) const TOLD: &[Told] = &[
-    Told::stored::<Notification>("notification", "its receiver"),
-    Told::stored::<Read>("notification:read", "whose notifications they are"),
-    Told::passing::<Unread>(
-        "notifications:unread",
-        "whose notifications they are; each socket when it comes in, and with every change",
-    ),
-];
+server_events! {
+    /// A new notification.
+    NOTIFICATION: stored Notification = [MAIN] "notification" to "its receiver";
+    /// The user has read one notification (`ids`), or all of them (`all`).
+    NOTIFICATION_READ: stored NotificationRead = [MAIN] "notification:read"
+        to "the receiver of the notifications";
+    /// The number of unread notifications.
+    NOTIFICATIONS_UNREAD: transient Unread = [MAIN] "notifications:unread"
+        to "the receiver of the notifications: a socket when it enters, all with every change";
+}
 
-/// `notification`: a new one.
+/// `notification`.
 #[must_use]
 pub fn notification(notification: &Notification) -> NewEvent {
-    NewEvent::stored(MAIN, "notification", vec![Room::User(notification.user_id)], notification)
+    NOTIFICATION.to(vec![Room::User(notification.user_id)], notification)
 }
 
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
-enum Read {
+pub(super) enum NotificationRead {
     These { ids: [NotificationId; 1] },
     All { all: bool },
 }
 
-/// `notification:read` {ids}: this one has been read.
+/// `notification:read` of one notification.
 #[must_use]
 pub fn notification_read(user: UserId, id: NotificationId) -> NewEvent {
-    NewEvent::stored(MAIN, "notification:read", vec![Room::User(user)], &Read::These { ids: [id] })
+    NOTIFICATION_READ.to(vec![Room::User(user)], &NotificationRead::These { ids: [id] })
 }
 
-/// `notification:read` {all}: all that there were have been read.
+/// `notification:read` of all notifications.
 #[must_use]
 pub fn notifications_all_read(user: UserId) -> NewEvent {
-    NewEvent::stored(MAIN, "notification:read", vec![Room::User(user)], &Read::All { all: true })
+    NOTIFICATION_READ.to(vec![Room::User(user)], &NotificationRead::All { all: true })
 }
 
 #[derive(Serialize, JsonSchema)]
-struct Unread {
+pub(super) struct Unread {
     count: i64,
 }
 
-/// `notifications:unread`: how many are unread. Not stored: the next one says all that this one
-/// says.
+/// `notifications:unread`. Transient: the next count replaces this one.
 #[must_use]
 pub fn notifications_unread(user: UserId, count: i64) -> NewEvent {
-    NewEvent::ephemeral(MAIN, "notifications:unread", vec![Room::User(user)], &Unread { count })
+    NOTIFICATIONS_UNREAD.to(vec![Room::User(user)], &Unread { count })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Kind;
+    use crate::event::EventKind;
     use crate::model::{NotificationType, Timestamp};
 
-    fn seen(event: &NewEvent) -> (&str, &str, Kind, &[Room], &str) {
+    fn seen(event: &NewEvent) -> (&str, &str, EventKind, &[Room], &str) {
         assert_eq!((&event.except, &event.members), (&Vec::new(), &Vec::new()));
         (event.namespace, &event.name, event.kind, &event.rooms, &event.data)
     }
 
     #[test]
-    fn a_new_one_is_stored_for_all_sockets_of_its_receiver() {
+    fn a_new_notification_is_stored_for_all_sockets_of_its_receiver() {
         let new = Notification {
             id: NotificationId(5),
             user_id: UserId(7),
@@ -77,20 +76,30 @@ mod tests {
             is_read: false,
             created_at: Timestamp::from_unix_seconds(0).expect("the epoch is a time"),
         };
-        let data = r#"{"id":5,"userId":7,"type":"promotion","title":"Tea","message":"At half the price","data":null,"isRead":false,"createdAt":"1970-01-01T00:00:00.000Z"}"#;
+        let data = concat!(
+            r#"{"id":5,"userId":7,"type":"promotion","title":"Tea","#,
+            r#""message":"At half the price","data":null,"isRead":false,"#,
+            r#""createdAt":"1970-01-01T00:00:00.000Z"}"#,
+        );
         assert_eq!(
             seen(&notification(&new)),
-            ("/", "notification", Kind::Stored, &[Room::User(UserId(7))][..], data)
+            ("/", "notification", EventKind::Stored, &[Room::User(UserId(7))][..], data)
         );
     }
 
     #[test]
-    fn reading_names_the_one_or_all() {
+    fn a_read_event_names_one_notification_or_all() {
         let rooms = &[Room::User(UserId(7))][..];
         let one = notification_read(UserId(7), NotificationId(5));
-        assert_eq!(seen(&one), ("/", "notification:read", Kind::Stored, rooms, r#"{"ids":[5]}"#));
+        assert_eq!(
+            seen(&one),
+            ("/", "notification:read", EventKind::Stored, rooms, r#"{"ids":[5]}"#)
+        );
         let all = notifications_all_read(UserId(7));
-        assert_eq!(seen(&all), ("/", "notification:read", Kind::Stored, rooms, r#"{"all":true}"#));
+        assert_eq!(
+            seen(&all),
+            ("/", "notification:read", EventKind::Stored, rooms, r#"{"all":true}"#)
+        );
     }
 
     #[test]
@@ -101,7 +110,7 @@ mod tests {
             (
                 "/",
                 "notifications:unread",
-                Kind::Ephemeral,
+                EventKind::Transient,
                 &[Room::User(UserId(7))][..],
                 r#"{"count":3}"#
             )

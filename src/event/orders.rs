@@ -1,29 +1,33 @@
-//! Orders: placed, moved on, shipped.
+//! Events of orders.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ADMIN, MAIN, NewEvent, Room, Told};
+use super::{ADMIN, MAIN, NewEvent, Room, server_events};
 use crate::model::{Money, Order, OrderId, OrderStatus, Timestamp, UserId};
 
-/// What this file makes.
-pub(super) const TOLD: &[Told] = &[
-    Told::stored::<NewOrder>("new_order", "").on_admin(),
-    Told::stored::<OrderUpdate>("orderUpdate", "the order's customer, and admins"),
-    Told::stored::<OrderUpdate>("orderUpdate", "").on_admin(),
-    Told::stored::<OrderShipped>("order_shipped", "").on_admin(),
-];
+server_events! {
+    /// An order was placed.
+    NEW_ORDER: stored NewOrder = [ADMIN] "new_order" to "all of /admin";
+    /// An order has another status.
+    ORDER_UPDATE: stored OrderUpdate = [MAIN] "orderUpdate"
+        to "the order's customer, and admins";
+    /// An order has another status.
+    ORDER_UPDATE_ON_ADMIN: stored OrderUpdate = [ADMIN] "orderUpdate" to "all of /admin";
+    /// An order was shipped.
+    ORDER_SHIPPED: stored OrderShipped = [ADMIN] "order_shipped" to "all of /admin";
+}
 
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct NewOrder {
+pub(super) struct NewOrder {
     order_id: OrderId,
     customer_id: Option<UserId>,
     total: Money,
     created_at: Timestamp,
 }
 
-/// `new_order`, to all of `/admin`.
+/// `new_order`.
 #[must_use]
 pub fn new_order(order: &Order) -> NewEvent {
     let payload = NewOrder {
@@ -32,12 +36,12 @@ pub fn new_order(order: &Order) -> NewEvent {
         total: order.total,
         created_at: order.created_at,
     };
-    NewEvent::stored(ADMIN, "new_order", vec![Room::Admin], &payload)
+    NEW_ORDER.to(vec![Room::Admin], &payload)
 }
 
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct OrderUpdate {
+pub(super) struct OrderUpdate {
     order_id: OrderId,
     status: OrderStatus,
     previous_status: OrderStatus,
@@ -46,8 +50,7 @@ struct OrderUpdate {
     updated_at: Timestamp,
 }
 
-/// `orderUpdate`: once to each socket of `/` that is the customer's or an admin's, and to all of
-/// `/admin`.
+/// `orderUpdate` for `/` and for `/admin`.
 #[must_use]
 pub fn order_update(order: &Order, previous: OrderStatus) -> [NewEvent; 2] {
     let payload = OrderUpdate {
@@ -59,20 +62,19 @@ pub fn order_update(order: &Order, previous: OrderStatus) -> [NewEvent; 2] {
         updated_at: order.updated_at,
     };
     let rooms = order.customer_id.map(Room::User).into_iter().chain([Room::Admin]).collect();
-    let main = NewEvent::stored(MAIN, "orderUpdate", rooms, &payload);
-    let admin = NewEvent { namespace: ADMIN, rooms: vec![Room::Admin], ..main.clone() };
-    [main, admin]
+    let admin = ORDER_UPDATE_ON_ADMIN.to(vec![Room::Admin], &payload);
+    [ORDER_UPDATE.to(rooms, &payload), admin]
 }
 
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct OrderShipped {
+pub(super) struct OrderShipped {
     order_id: OrderId,
     customer_id: Option<UserId>,
     shipped_at: Option<Timestamp>,
 }
 
-/// `order_shipped`, to all of `/admin`.
+/// `order_shipped`.
 #[must_use]
 pub fn order_shipped(order: &Order) -> NewEvent {
     let payload = OrderShipped {
@@ -80,12 +82,13 @@ pub fn order_shipped(order: &Order) -> NewEvent {
         customer_id: order.customer_id,
         shipped_at: order.shipped_at,
     };
-    NewEvent::stored(ADMIN, "order_shipped", vec![Room::Admin], &payload)
+    ORDER_SHIPPED.to(vec![Room::Admin], &payload)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::EventKind;
 
     fn event(
         namespace: &'static str,
@@ -93,7 +96,8 @@ mod tests {
         rooms: Vec<Room>,
         data: &str,
     ) -> NewEvent {
-        NewEvent { data: data.into(), ..NewEvent::stored(namespace, name, rooms, &()) }
+        let (name, data, kind) = (name.into(), data.into(), EventKind::Stored);
+        NewEvent { namespace, name, kind, rooms, except: Vec::new(), members: Vec::new(), data }
     }
 
     fn order(customer_id: Option<UserId>) -> Order {
@@ -115,14 +119,20 @@ mod tests {
             "/admin",
             "new_order",
             vec![Room::Admin],
-            r#"{"orderId":5,"customerId":7,"total":"12.50","createdAt":"1970-01-01T00:00:00.000Z"}"#,
+            concat!(
+                r#"{"orderId":5,"customerId":7,"total":"12.50","#,
+                r#""createdAt":"1970-01-01T00:00:00.000Z"}"#,
+            ),
         );
         assert_eq!(new_order(&order(Some(UserId(7)))), expected);
     }
 
     #[test]
     fn order_update_reaches_the_customer_and_admins_on_both_namespaces() {
-        let data = r#"{"orderId":5,"status":"shipped","previousStatus":"paid","customerId":7,"total":"12.50","updatedAt":"1970-01-01T00:00:00.000Z"}"#;
+        let data = concat!(
+            r#"{"orderId":5,"status":"shipped","previousStatus":"paid","customerId":7,"#,
+            r#""total":"12.50","updatedAt":"1970-01-01T00:00:00.000Z"}"#,
+        );
         let main = event("/", "orderUpdate", vec![Room::User(UserId(7)), Room::Admin], data);
         let admin = event("/admin", "orderUpdate", vec![Room::Admin], data);
         assert_eq!(order_update(&order(Some(UserId(7))), OrderStatus::Paid), [main, admin]);
@@ -136,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn order_shipped_says_when() {
+    fn order_shipped_has_the_time() {
         let expected = event(
             "/admin",
             "order_shipped",

@@ -1,12 +1,12 @@
-//! Products: added, changed, removed.
+//! Events of products.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{MAIN, NewEvent, Told};
+use super::{MAIN, NewEvent, server_events};
 use crate::model::{Product, ProductId};
 
-/// What became of a product.
+/// A change of a product.
 #[derive(Debug, Clone, Copy)]
 pub enum ProductAction<'a> {
     Created(&'a Product),
@@ -14,20 +14,22 @@ pub enum ProductAction<'a> {
     Deleted(ProductId),
 }
 
-/// What this file makes.
-pub(super) const TOLD: &[Told] =
-    &[Told::stored::<ProductUpdated<'static>>("productUpdated", "every socket of the namespace")];
+server_events! {
+    /// A product was added, changed or removed.
+    PRODUCT_UPDATED: stored ProductUpdated<'static> = [MAIN] "productUpdated"
+        to "every socket of the namespace";
+}
 
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ProductUpdated<'a> {
+pub(super) struct ProductUpdated<'a> {
     product_id: ProductId,
     action: &'static str,
-    /// Null when it is gone.
+    /// Null when it was removed.
     product: Option<&'a Product>,
 }
 
-/// `productUpdated`, to every socket of `/`.
+/// `productUpdated`.
 #[must_use]
 pub fn product_updated(action: ProductAction<'_>) -> NewEvent {
     let payload = match action {
@@ -41,17 +43,17 @@ pub fn product_updated(action: ProductAction<'_>) -> NewEvent {
             ProductUpdated { product_id, action: "deleted", product: None }
         }
     };
-    NewEvent::stored(MAIN, "productUpdated", Vec::new(), &payload)
+    PRODUCT_UPDATED.to(Vec::new(), &payload)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Kind, Room};
+    use crate::event::{EventKind, Room};
     use crate::model::{Money, Timestamp};
 
     #[test]
-    fn a_change_is_for_all_of_the_namespace_and_says_what_the_product_is_now() {
+    fn a_change_goes_to_the_whole_namespace_with_the_product() {
         let time = Timestamp::from_unix_seconds(0).expect("the epoch is a time");
         let product = Product {
             id: ProductId(3),
@@ -64,7 +66,11 @@ mod tests {
             created_at: time,
             updated_at: time,
         };
-        let json = r#"{"id":3,"name":"Tea","description":"Green","price":"0.05","stock":0,"lowStockThreshold":5,"ownerId":null,"createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z"}"#;
+        let json = concat!(
+            r#"{"id":3,"name":"Tea","description":"Green","price":"0.05","stock":0,"#,
+            r#""lowStockThreshold":5,"ownerId":null,"createdAt":"1970-01-01T00:00:00.000Z","#,
+            r#""updatedAt":"1970-01-01T00:00:00.000Z"}"#,
+        );
         for (action, word, json) in [
             (ProductAction::Created(&product), "created", json),
             (ProductAction::Updated(&product), "updated", json),
@@ -73,7 +79,7 @@ mod tests {
             let event = product_updated(action);
             assert_eq!(
                 (event.namespace, &*event.name, event.kind),
-                ("/", "productUpdated", Kind::Stored)
+                ("/", "productUpdated", EventKind::Stored)
             );
             assert_eq!(event.rooms, Vec::<Room>::new());
             assert_eq!(

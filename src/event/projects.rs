@@ -1,18 +1,21 @@
-//! Projects: changed, and stages completed. For those who joined the project's room.
+//! Events of projects, to the sockets in the project's room.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{MAIN, NewEvent, Room, Told};
+use super::{MAIN, NewEvent, Room, server_events};
 use crate::model::{Member, Project, ProjectId, Stage, Timestamp, UserId};
 
-/// What this file makes.
-pub(super) const TOLD: &[Told] = &[
-    Told::stored::<ProjectUpdate<'static>>("project:update", "the room project:ID"),
-    Told::stored::<StageCompleted<'static>>("stage:completed", "the room project:ID"),
-];
+server_events! {
+    /// A project has changed: its status, its details, its members or its stages.
+    PROJECT_UPDATE: stored ProjectUpdate<'static> = [MAIN] "project:update"
+        to "the room project:ID";
+    /// A stage of a project was completed.
+    STAGE_COMPLETED: stored StageCompleted<'static> = [MAIN] "stage:completed"
+        to "the room project:ID";
+}
 
-/// What has changed of a project.
+/// A change of a project.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 pub enum ProjectChange<'a> {
@@ -49,32 +52,32 @@ impl<'a> ProjectChange<'a> {
 
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ProjectUpdate<'a> {
+pub(super) struct ProjectUpdate<'a> {
     project_id: ProjectId,
     #[serde(flatten)]
     change: ProjectChange<'a>,
     updated_at: Timestamp,
 }
 
-/// `project:update`, to the project's room.
+/// `project:update`.
 #[must_use]
 pub fn project_update(project: &Project, change: ProjectChange<'_>) -> NewEvent {
     let payload = ProjectUpdate { project_id: project.id, change, updated_at: project.updated_at };
-    NewEvent::stored(MAIN, "project:update", vec![Room::Project(project.id)], &payload)
+    PROJECT_UPDATE.to(vec![Room::Project(project.id)], &payload)
 }
 
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct StageCompleted<'a> {
+pub(super) struct StageCompleted<'a> {
     project_id: ProjectId,
     stage: &'a Stage,
 }
 
-/// `stage:completed`, to the project's room.
+/// `stage:completed`.
 #[must_use]
 pub fn stage_completed(stage: &Stage) -> NewEvent {
     let payload = StageCompleted { project_id: stage.project_id, stage };
-    NewEvent::stored(MAIN, "stage:completed", vec![Room::Project(stage.project_id)], &payload)
+    STAGE_COMPLETED.to(vec![Room::Project(stage.project_id)], &payload)
 }
 
 #[cfg(test)]
@@ -97,10 +100,13 @@ mod tests {
         }
     }
 
-    const STAGE: &str = r#"{"id":4,"projectId":3,"name":"Design","completedAt":"1970-01-01T00:00:00.000Z","completedBy":7,"createdAt":"1970-01-01T00:00:00.000Z"}"#;
+    const STAGE: &str = concat!(
+        r#"{"id":4,"projectId":3,"name":"Design","completedAt":"1970-01-01T00:00:00.000Z","#,
+        r#""completedBy":7,"createdAt":"1970-01-01T00:00:00.000Z"}"#,
+    );
 
     #[test]
-    fn a_project_update_says_what_has_changed_to_the_projects_room() {
+    fn a_project_update_goes_to_the_projects_room_with_the_change() {
         let project = Project {
             id: ProjectId(3),
             name: "Relaunch".into(),
@@ -149,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_completed_stage_is_told_whole_to_the_projects_room() {
+    fn a_completed_stage_goes_whole_to_the_projects_room() {
         let event = stage_completed(&stage());
         assert_eq!(
             (event.namespace, &*event.name, event.rooms),

@@ -1,31 +1,33 @@
-//! What the server says of itself on `/admin`.
+//! The server's own figures, on `/admin`.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ADMIN, NewEvent, Room, Told};
+use super::{ADMIN, NewEvent, Room, server_events};
 
-/// What this file makes.
-pub(super) const TOLD: &[Told] = &[Told::passing::<ServerStats>("server:stats", "").on_admin()];
+server_events! {
+    /// The server's figures, every two seconds.
+    SERVER_STATS: transient ServerStats = [ADMIN] "server:stats" to "all of /admin";
+}
 
-/// The server at one moment.
+/// The server's figures at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerStats {
     /// Whole seconds since its start.
     pub uptime_seconds: u64,
-    /// Open connections by kind, those that there are.
+    /// Open connections by kind; a kind without connections is left out.
     pub connections: Vec<ConnectionCount>,
     /// Sockets by namespace.
     pub sockets: BTreeMap<String, usize>,
-    /// Rooms with someone in them.
+    /// Rooms that have a socket.
     pub rooms: usize,
-    /// Events routed since the last one of these, a second, to one place: stored and other ones,
-    /// each once, however many sockets get it.
+    /// Events routed per second since the figures before, stored or not, rounded to one decimal.
+    /// An event counts once, however many sockets get it.
     pub events_per_second: f64,
-    /// Resident memory of the process; null where the system does not tell.
+    /// Resident memory of the process; null on systems that do not report it.
     pub memory_bytes: Option<u64>,
 }
 
@@ -39,19 +41,19 @@ pub struct ConnectionCount {
     pub count: usize,
 }
 
-/// `server:stats`, to `/admin`. Not stored: the next one says all that this one says.
+/// `server:stats`. Transient: the next figures replace these.
 #[must_use]
 pub fn server_stats(stats: &ServerStats) -> NewEvent {
-    NewEvent::ephemeral(ADMIN, "server:stats", vec![Room::Admin], stats)
+    SERVER_STATS.to(vec![Room::Admin], stats)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Kind;
+    use crate::event::EventKind;
 
     #[test]
-    fn figures_are_for_the_admins_and_not_kept() {
+    fn figures_go_to_the_admins_and_are_transient() {
         let stats = ServerStats {
             uptime_seconds: 5,
             connections: vec![ConnectionCount {
@@ -67,9 +69,13 @@ mod tests {
         let event = server_stats(&stats);
         assert_eq!(
             (event.namespace, &*event.name, event.kind, event.rooms),
-            ("/admin", "server:stats", Kind::Ephemeral, vec![Room::Admin])
+            ("/admin", "server:stats", EventKind::Transient, vec![Room::Admin])
         );
-        let data = r#"{"uptimeSeconds":5,"connections":[{"transport":"websocket","protocol":"plain","count":2}],"sockets":{"/":1,"/admin":1},"rooms":3,"eventsPerSecond":1.5,"memoryBytes":null}"#;
+        let data = concat!(
+            r#"{"uptimeSeconds":5,"connections":[{"transport":"websocket","protocol":"plain","#,
+            r#""count":2}],"sockets":{"/":1,"/admin":1},"rooms":3,"eventsPerSecond":1.5,"#,
+            r#""memoryBytes":null}"#,
+        );
         assert_eq!(event.data, data);
     }
 }

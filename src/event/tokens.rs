@@ -1,29 +1,26 @@
-//! Tokens: a word of warning to a socket whose time is nearly over.
+//! The warning before a socket's token expires.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{MAIN, NewEvent, Told};
+use super::{ADMIN, MAIN, NewEvent, server_events};
 use crate::model::Timestamp;
 
-/// What this file makes.
-pub(super) const TOLD: &[Told] = &[
-    Told::passing::<Expiring>("token:expiring", "a socket whose token ends in a minute or less"),
-    Told {
-        to: "a socket whose token ends in a minute or less",
-        ..Told::passing::<Expiring>("token:expiring", "").on_admin()
-    },
-];
+server_events! {
+    /// The token of the socket expires soon. The socket is disconnected then, unless it sends
+    /// another token with `auth:refresh`.
+    TOKEN_EXPIRING: transient Expiring = [MAIN, ADMIN] "token:expiring"
+        to "a socket whose token ends in a minute or less";
+}
 
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Expiring {
+pub(super) struct Expiring {
     expires_at: Timestamp,
 }
 
-/// `token:expiring`: the socket is ended then, unless it gives another token by `auth:refresh`. To
-/// one socket, in whichever namespace it is.
+/// `token:expiring`, for one socket of either namespace.
 #[must_use]
 pub fn token_expiring(expires_at: Timestamp) -> NewEvent {
-    NewEvent::ephemeral(MAIN, "token:expiring", Vec::new(), &Expiring { expires_at })
+    TOKEN_EXPIRING.to(Vec::new(), &Expiring { expires_at })
 }

@@ -1,14 +1,14 @@
-//! `/admin`: admins only, all in the room `admin` and in no user's. It listens; what an admin does
-//! goes by REST.
+//! The gateway of `/admin`. Its sockets are admins' only, all in the room `admin`; an admin acts
+//! through REST.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{QueryUser, events, identify, tokens, unknown, welcome};
+use super::client_event::dispatch;
+use super::{QueryUser, events, identify, tokens, welcome};
 use crate::auth::Identity;
 use crate::error::Error;
-use crate::event::Room;
-use crate::model::fields::Fields;
+use crate::event::{ADMIN, Room};
 use crate::realtime::gateway::LocalBoxFuture;
 use crate::realtime::{Client, Gateway, Handshake, Incoming, Json, Reply, Signal, Welcome};
 use crate::service::Services;
@@ -16,7 +16,7 @@ use crate::service::permissions::{Action, Relation, permit};
 
 pub(super) struct Admin(pub(super) Arc<Services>);
 
-fn may_enter(identity: &Identity) -> Result<(), Error> {
+pub(super) fn may_enter(identity: &Identity) -> Result<(), Error> {
     Ok(permit(identity, Action::EnterAdmin, Relation::NONE)?)
 }
 
@@ -44,18 +44,7 @@ impl Gateway for Admin {
     }
 
     fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply> {
-        let services = Arc::clone(&self.0);
-        Box::pin(async move {
-            match event.name.as_str() {
-                "auth:refresh" => {
-                    let fields = Fields::of_event(events::payload(&event))?;
-                    events::refreshed(
-                        &tokens::refresh(&services, &client, fields, may_enter).await?,
-                    )
-                }
-                _ => Err(unknown(&event)),
-            }
-        })
+        dispatch(events::of(ADMIN), &self.0, client, event)
     }
 
     fn woken(&self, client: &Client) {

@@ -1,13 +1,13 @@
-//! `/`: everyone who is signed in. A socket is in its user's room from the start, an admin's also
-//! in `admin`.
+//! The gateway of `/`, for every signed-in user. A socket is in its user's room from the start, an
+//! admin's also in `admin`.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::events::Call;
-use super::{QueryUser, identify, tokens, welcome};
+use super::client_event::dispatch;
+use super::{QueryUser, events, identify, tokens, welcome};
 use crate::error::Error;
-use crate::event::{NewEvent, Room};
+use crate::event::{MAIN, NewEvent, Room};
 use crate::realtime::gateway::LocalBoxFuture;
 use crate::realtime::{
     Client, Gateway, Handshake, Incoming, Json, Payload, Reply, Signal, Welcome,
@@ -34,8 +34,8 @@ impl Gateway for Main {
         })
     }
 
-    /// How many notifications are unread, in its place among what changes that number; then what
-    /// there is to say of the token.
+    /// Sends the number of unread notifications, in commit order with the events that change it,
+    /// and then any warning about the token.
     fn entered(&self, client: Client) -> LocalBoxFuture<()> {
         let services = Arc::clone(&self.services);
         Box::pin(async move {
@@ -45,20 +45,17 @@ impl Gateway for Main {
             if !tokens::entered(&services, &client).await {
                 return;
             }
-            let tell = move |count: NewEvent| handle.emit(&count.name, Payload::json(count.data));
-            if let Err(error) = notifications::send_count(&services, identity.user, tell).await {
-                tracing::warn!(%error, user = identity.user.0, "a socket was not told its unread count");
+            let send = move |count: NewEvent| handle.emit(&count.name, Payload::json(count.data));
+            if let Err(error) = notifications::send_count(&services, identity.user, send).await {
+                let user = identity.user.0;
+                tracing::warn!(%error, user, "cannot send a new socket its unread count");
             }
             tokens::watch(&client);
         })
     }
 
     fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply> {
-        let services = Arc::clone(&self.services);
-        Box::pin(async move {
-            let caller = tokens::identity(&client)?;
-            Call { services: &services, caller: &caller, client: &client }.handle(event).await
-        })
+        dispatch(events::of(MAIN), &self.services, client, event)
     }
 
     fn woken(&self, client: &Client) {

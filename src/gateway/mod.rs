@@ -1,12 +1,14 @@
-//! The sockets' door: one [`Gateway`] per namespace, each event handed to the verb in `service/`
-//! that REST uses too. It holds no rules and no SQL.
+//! The entry point of sockets: one [`Gateway`] per namespace, and the table of client events.
+//!
+//! A handler of a client event calls the service function that REST also calls. `app` hands the
+//! gateways to `realtime`. This module has no rules and no SQL.
 
 mod admin;
 pub mod asyncapi;
+mod builtin;
+mod client_event;
 mod events;
-mod heard;
 mod main;
-mod spoken;
 mod tokens;
 
 use std::rc::Rc;
@@ -19,10 +21,10 @@ use crate::auth::credentials::Places;
 use crate::error::Error;
 use crate::event::{self, Room};
 use crate::realtime::gateway::query_value;
-use crate::realtime::{Gateway, Handshake, Incoming, Json, Welcome};
+use crate::realtime::{Gateway, Handshake, Json, Welcome};
 use crate::service::{self, Services, accounts};
 
-/// Whether `?userId=` is believed of a socket that has no token.
+/// Says if `?userId=` identifies a socket that has no token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueryUser {
     Refused,
@@ -30,7 +32,7 @@ pub enum QueryUser {
     Allowed,
 }
 
-/// The product's namespaces, by name.
+/// The gateway of each namespace.
 #[must_use]
 pub fn all(
     services: &Arc<Services>,
@@ -41,22 +43,22 @@ pub fn all(
     vec![(event::MAIN, Arc::new(main)), (event::ADMIN, Arc::new(admin))]
 }
 
-/// Who this is, from the first place that holds a token; with none, who it says it is, if that is
-/// allowed.
+/// Checks the first token that the handshake has. Without a token, `?userId=` names the user if
+/// that is allowed.
 async fn identify(
     services: &Services,
     handshake: &Handshake,
     auth: Option<Json>,
     query_user: QueryUser,
 ) -> Result<Token, Error> {
-    // What can not be read is a bad token, and not saved by a later place.
+    // Unreadable `auth` counts as a bad token, so that no other place is asked for one.
     let auth = auth
         .map(|auth| serde_json::from_str(auth.get()).unwrap_or_else(|_| json!({"token": false})));
     let places = Places {
         auth: auth.as_ref(),
         authorization: handshake.authorization.as_deref(),
         cookie: handshake.cookie.as_deref(),
-        // The handshake keeps a cookie only when its origin's cookies count.
+        // The handshake has a cookie only if cookies of its origin are allowed.
         cookie_allowed: true,
         query: Some(&handshake.query),
     };
@@ -76,10 +78,6 @@ fn welcome(token: Token, rooms: impl IntoIterator<Item = Room>) -> Welcome {
         identity: json!(token.identity.user),
         rooms: rooms.into_iter().map(|room| room.to_string().into()).collect(),
         wake_at: Some(tokens::moment(token.identity.expires_at)),
-        data: Rc::new(tokens::Held::new(token)),
+        data: Rc::new(tokens::SocketToken::new(token)),
     }
-}
-
-fn unknown(event: &Incoming) -> Error {
-    Error::BadRequest(format!("unknown event {}", event.shown()))
 }

@@ -1,5 +1,5 @@
-//! The token that a socket belongs to: looked at when it comes in, warned of ahead of its end,
-//! replaced by `auth:refresh`, and its end the socket's.
+//! The token behind a socket: checked when the socket enters, replaced by `auth:refresh`. The
+//! socket is warned before the token expires, and disconnected when the token ends.
 
 use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,60 +12,61 @@ use crate::model::fields::{self, Fields};
 use crate::realtime::{Client, Payload, Signal};
 use crate::service::{Services, tokens};
 
-/// How long before its end a token's socket is warned.
+/// The time between the warning and the end of a token.
 const WARNING: Duration = Duration::from_secs(60);
 
-/// What the gateways keep of a socket.
-pub(super) struct Held {
+/// The gateways' own data of a socket.
+pub(super) struct SocketToken {
     token: Cell<Token>,
-    /// Of this token's end.
+    /// True once the socket was warned of this token's end.
     is_warned: Cell<bool>,
 }
 
-impl Held {
+impl SocketToken {
     pub(super) fn new(token: Token) -> Self {
         Self { token: Cell::new(token), is_warned: Cell::new(false) }
     }
 }
 
-/// Who a socket is now.
+/// The identity behind a socket.
 pub(super) fn identity(client: &Client) -> Result<Identity, Error> {
-    held(client).map(|held| held.token.get().identity)
+    data(client).map(|data| data.token.get().identity)
 }
 
-fn held(client: &Client) -> Result<&Held, Error> {
-    // What `connect` put there.
+fn data(client: &Client) -> Result<&SocketToken, Error> {
+    // `welcome` put it there.
     client.data().ok_or(Error::Internal)
 }
 
-/// The socket is in: whether its token is good still. One that ended on the way is seen here, and
-/// the socket has to leave.
+/// Returns true if the token is still good now that the socket has entered. Disconnects the socket
+/// if not: its token ended between the check in `connect` and now.
 pub(super) async fn entered(services: &Services, client: &Client) -> bool {
-    let Ok(held) = held(client) else { return false };
-    is_still_good(services, client, held).await
+    let Ok(data) = data(client) else { return false };
+    is_still_good(services, client, data).await
 }
 
-async fn is_still_good(services: &Services, client: &Client, held: &Held) -> bool {
-    let token = held.token.get();
+async fn is_still_good(services: &Services, client: &Client, data: &SocketToken) -> bool {
+    let token = data.token.get();
     match tokens::recheck(services, &token).await {
         Err(Error::Unauthorized(_)) => {
-            expel(client);
+            disconnect(client);
             return false;
         }
         Err(error) => {
-            // What ended a moment ago is told again for a minute.
-            tracing::warn!(%error, user = token.identity.user.0, "a socket's token was not looked at again");
+            // Harmless: ended tokens are signalled again for a minute.
+            let user = token.identity.user.0;
+            tracing::warn!(%error, user, "cannot check a socket's token again");
         }
         Ok(()) => {}
     }
     true
 }
 
-/// Warns of the token's end when that is near, ends the socket when it is there, and comes again
-/// when the next of the two is due.
+/// Warns the socket if its token expires soon, disconnects it if the token has expired, and sets
+/// the alarm for the next of the two.
 pub(super) fn watch(client: &Client) {
-    let Ok(held) = held(client) else { return };
-    let (end, now) = (held.token.get().identity.expires_at, Timestamp::now());
+    let Ok(data) = data(client) else { return };
+    let (end, now) = (data.token.get().identity.expires_at, Timestamp::now());
     if end <= now {
         client.expel(Error::TokenExpired);
         return;
@@ -75,7 +76,7 @@ pub(super) fn watch(client: &Client) {
         client.wake_at(moment(warning));
         return;
     }
-    if !held.is_warned.replace(true) {
+    if !data.is_warned.replace(true) {
         let expiring = event::token_expiring(end);
         client.emit(&expiring.name, Payload::json(expiring.data));
     }
@@ -86,44 +87,42 @@ pub(super) fn moment(at: Timestamp) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(u64::try_from(at.unix_millis()).unwrap_or_default())
 }
 
-/// Tokens of this user have ended; perhaps the socket's.
+/// Disconnects the socket if the tokens that have ended include its own.
 pub(super) fn signalled(client: &Client, signal: &Signal) {
-    if let (Ok(held), Some(ended)) = (held(client), signal.downcast_ref::<Ended>())
-        && ended.ends(&held.token.get())
+    if let (Ok(data), Some(ended)) = (data(client), signal.downcast_ref::<Ended>())
+        && ended.ends(&data.token.get())
     {
-        expel(client);
+        disconnect(client);
     }
 }
 
-fn expel(client: &Client) {
+fn disconnect(client: &Client) {
     client.expel(Error::Unauthorized(AuthFailure::Invalid));
 }
 
-/// A token, from `{token}`.
+/// The payload of `auth:refresh`: `{token}`.
 pub(super) fn read(mut fields: Fields<'_>) -> Result<String, Error> {
     let token = fields.required("token", fields::text);
     fields.end(|| token)
 }
 
-/// `auth:refresh` {token}: from here on the socket belongs to that one, which has to be its user's.
-/// `may`: whether such a one may be here.
+/// Gives the socket another token of the same user, if `may` accepts the new identity.
 pub(super) async fn refresh(
     services: &Services,
     client: &Client,
-    fields: Fields<'_>,
+    token: &str,
     may: impl FnOnce(&Identity) -> Result<(), Error>,
 ) -> Result<Identity, Error> {
-    let token = read(fields)?;
-    let held = held(client)?;
-    let token = tokens::check(services, Some(&token)).await?;
-    if token.identity.user != held.token.get().identity.user {
+    let data = data(client)?;
+    let token = tokens::check(services, Some(token)).await?;
+    if token.identity.user != data.token.get().identity.user {
         return Err(Error::Unauthorized(AuthFailure::Invalid));
     }
     may(&token.identity)?;
-    held.token.set(token);
-    held.is_warned.set(false);
-    // It may have ended since, when the socket was still another's.
-    if !is_still_good(services, client, held).await {
+    data.token.set(token);
+    data.is_warned.set(false);
+    // The token may have ended since the check, before signals of its end reached this socket.
+    if !is_still_good(services, client, data).await {
         return Err(Error::Unauthorized(AuthFailure::Invalid));
     }
     watch(client);

@@ -1,58 +1,71 @@
-//! `/auth`: registering, signing in and out, and who one is.
+//! `/auth`: accounts, signing in and out.
 
-use actix_web::http::header;
-use actix_web::{HttpResponse, HttpResponseBuilder, web};
+use actix_web::web;
 
-use super::answers::Done;
-use super::extract::{Body, Caller, From, Held};
+use super::answers::{Created, Done, Json, NoStore};
+use super::endpoint::{Endpoint, get, post};
+use super::extract::{Body, Caller, CallerToken, ClientAddress, Extract, Request, request_body};
 use crate::error::Error;
+use crate::model::User;
 use crate::service::Services;
 use crate::service::accounts::{self, Credentials, NewAccount, SignedIn};
 use crate::service::tokens;
 
-/// `POST /auth/register {email, name, password}` → 201
-pub async fn register(
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post("/auth/register", "Register a customer and sign in", register)
+            .open()
+            .refuses(&[409, 429, 501]),
+        post("/auth/login", "Sign in", login).open().refuses(&[401, 429, 501]),
+        post(
+            "/auth/logout",
+            "End this token, or all tokens of the caller, and their sockets",
+            logout,
+        ),
+        get("/auth/me", "The caller's account", me),
+    ]
+}
+
+request_body!(NewAccount = NewAccount::read);
+request_body!(Credentials = Credentials::read);
+request_body!(Everywhere(bool) = tokens::read_logout, optional: true);
+
+/// The proof that this server signs tokens itself. Fails with 501 otherwise, whatever the body is.
+struct SigningServer;
+
+impl Extract for SigningServer {
+    fn extract(request: &Request) -> Result<Self, Error> {
+        web::Data::<Services>::extract(request)?.tokens.can_sign().map(|()| Self)
+    }
+}
+
+async fn register(
     services: web::Data<Services>,
-    from: From,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    // Ahead of the body: where others sign, no other one would do.
-    services.tokens.can_sign()?;
-    let account = NewAccount::read(body.fields()?)?;
-    let signed_in = accounts::register(&services, from.0, account).await?;
-    Ok(answer(HttpResponse::Created(), &signed_in))
+    _: SigningServer,
+    ClientAddress(address): ClientAddress,
+    Body(account): Body<NewAccount>,
+) -> Result<NoStore<Created<SignedIn>>, Error> {
+    accounts::register(&services, address, account).await.map(Created).map(NoStore)
 }
 
-/// `POST /auth/login {email, password}` → 200
-pub async fn login(
+async fn login(
     services: web::Data<Services>,
-    from: From,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    services.tokens.can_sign()?;
-    let credentials = Credentials::read(body.fields()?)?;
-    let signed_in = accounts::login(&services, from.0, credentials).await?;
-    Ok(answer(HttpResponse::Ok(), &signed_in))
+    _: SigningServer,
+    ClientAddress(address): ClientAddress,
+    Body(credentials): Body<Credentials>,
+) -> Result<NoStore<Json<SignedIn>>, Error> {
+    accounts::login(&services, address, credentials).await.map(Json).map(NoStore)
 }
 
-/// `GET /auth/me` → 200
-pub async fn me(services: web::Data<Services>, caller: Caller) -> Result<HttpResponse, Error> {
-    let user = accounts::me(&services, &caller.0).await?;
-    Ok(HttpResponse::Ok().json(user))
+async fn me(services: web::Data<Services>, caller: Caller) -> Result<Json<User>, Error> {
+    accounts::me(&services, &caller).await.map(Json)
 }
 
-/// `POST /auth/logout {everywhere?}` → 200 `{ok: true}`
-pub async fn logout(
+async fn logout(
     services: web::Data<Services>,
-    held: Held,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let everywhere = tokens::read_logout(body.fields()?)?;
-    tokens::end(&services, &held.0, everywhere).await?;
-    Ok(HttpResponse::Ok().json(Done { ok: true }))
-}
-
-/// Holds a token, so nobody may keep it (RFC 6749, 5.1).
-fn answer(mut response: HttpResponseBuilder, signed_in: &SignedIn) -> HttpResponse {
-    response.insert_header((header::CACHE_CONTROL, "no-store")).json(signed_in)
+    CallerToken(token): CallerToken,
+    Body(Everywhere(everywhere)): Body<Everywhere>,
+) -> Result<Json<Done>, Error> {
+    tokens::end(&services, &token, everywhere).await?;
+    Ok(Json(Done { ok: true }))
 }

@@ -1,48 +1,145 @@
-//! Answers that are no thing of the model's.
+//! Answers of handlers. The type gives both the response and its part of the OpenAPI document.
 
-use schemars::JsonSchema;
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
+use super::endpoint::Signature;
+use crate::event::schema_of;
 use crate::model::UserId;
 
-/// How many.
+/// A handler's success.
+pub(super) trait Answer {
+    /// Adds the status and the content to the document's operation.
+    fn describe(signature: &mut Signature);
+
+    fn respond(self, request: &HttpRequest) -> HttpResponse;
+}
+
+/// The content of an answer, for the document.
+#[derive(Default)]
+pub(super) enum Content {
+    #[default]
+    Nothing,
+    Json(fn(&mut SchemaGenerator) -> Schema),
+    /// An array, and a Link header to the next page.
+    Page(fn(&mut SchemaGenerator) -> Schema),
+    /// Text of this media type.
+    Text(&'static str),
+}
+
+/// 200 with JSON.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: Serialize + JsonSchema> Answer for Json<T> {
+    fn describe(signature: &mut Signature) {
+        (signature.status, signature.content) = (StatusCode::OK, Content::Json(schema_of::<T>));
+    }
+
+    fn respond(self, _: &HttpRequest) -> HttpResponse {
+        HttpResponse::Ok().json(self.0)
+    }
+}
+
+/// 201 with JSON.
+pub(super) struct Created<T>(pub(super) T);
+
+impl<T: Serialize + JsonSchema> Answer for Created<T> {
+    fn describe(signature: &mut Signature) {
+        signature.status = StatusCode::CREATED;
+        signature.content = Content::Json(schema_of::<T>);
+    }
+
+    fn respond(self, _: &HttpRequest) -> HttpResponse {
+        HttpResponse::Created().json(self.0)
+    }
+}
+
+/// 204.
+pub(super) struct NoContent;
+
+impl Answer for NoContent {
+    fn describe(signature: &mut Signature) {
+        (signature.status, signature.content) = (StatusCode::NO_CONTENT, Content::Nothing);
+    }
+
+    fn respond(self, _: &HttpRequest) -> HttpResponse {
+        HttpResponse::NoContent().finish()
+    }
+}
+
+/// An answer that no cache may keep, such as one with a token (RFC 6749, 5.1).
+pub(super) struct NoStore<A>(pub(super) A);
+
+impl<A: Answer> Answer for NoStore<A> {
+    fn describe(signature: &mut Signature) {
+        A::describe(signature);
+    }
+
+    fn respond(self, request: &HttpRequest) -> HttpResponse {
+        let mut response = self.0.respond(request);
+        let no_store = header::HeaderValue::from_static("no-store");
+        response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+        response
+    }
+}
+
+/// One page of a list: an array, with a Link header to the next page if there is one (RFC 8288).
+pub(super) struct ListPage<T> {
+    pub(super) items: Vec<T>,
+    /// `limit` and `before` of the next page.
+    pub(super) next: Option<(u16, String)>,
+}
+
+impl<T: Serialize + JsonSchema> Answer for ListPage<T> {
+    fn describe(signature: &mut Signature) {
+        (signature.status, signature.content) = (StatusCode::OK, Content::Page(schema_of::<T>));
+    }
+
+    fn respond(self, request: &HttpRequest) -> HttpResponse {
+        let mut response = HttpResponse::Ok();
+        if let Some((limit, before)) = self.next {
+            // The other parameters stay as they are.
+            let pairs = form_urlencoded::parse(request.query_string().as_bytes());
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.extend_pairs(pairs.filter(|(name, _)| name != "limit" && name != "before"));
+            let query =
+                query.append_pair("limit", &limit.to_string()).append_pair("before", &before);
+            let next = format!("<{}?{}>; rel=\"next\"", request.path(), query.finish());
+            response.insert_header((header::LINK, next));
+        }
+        response.json(self.items)
+    }
+}
+
+/// A number of things.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Count {
     pub(super) count: i64,
 }
 
-/// How many became different.
+/// The number of things that have changed.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Updated {
     pub(super) updated: usize,
 }
 
-/// It is done.
+/// Success.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Done {
     pub(super) ok: bool,
 }
 
-/// To how many sockets of this server an event was queued.
+/// The number of this server's sockets to which an event was queued.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Delivered {
     pub(super) delivered: usize,
 }
 
-/// Whether all is well.
+/// The users in a room; at most 200 are listed.
 #[derive(Serialize, JsonSchema)]
-pub(super) struct Health {
-    /// `ok` or `unavailable`.
-    pub(super) status: &'static str,
-    /// Why not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<String>,
-}
-
-/// Who is in a room: at most 200 are named.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "said to be so in the document; the hub writes it")]
 pub(super) struct Presence {
-    room: String,
-    members: Vec<UserId>,
+    pub(super) members: Vec<UserId>,
+    pub(super) room: String,
 }

@@ -1,114 +1,119 @@
-//! `/conversations`, and what is said in them.
+//! `/conversations`, and their messages.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web;
 
-use super::extract::{Body, Caller, Id, Paging, once};
+use super::answers::{Created, Json, ListPage, NoContent};
+use super::endpoint::{Endpoint, delete, get, post};
+use super::extract::{Body, Caller, Id, NewMember, request_body};
+use super::paging::Paging;
 use crate::error::Error;
-use crate::model::{ConversationId, UserId};
+use crate::model::{
+    ConversationDetail, ConversationId, ConversationSummary, ConversationWithMembers, Member,
+    Message, MessageId, ReadMark, UserId,
+};
+use crate::service::Services;
 use crate::service::conversations::{self, NewConversation};
 use crate::service::messages::{self, NewMessage};
-use crate::service::{Services, read_member};
+use crate::store::Once;
 
-/// `POST /conversations {title?, projectId?, memberIds?}` → 201, with its members
-pub async fn create(
-    services: web::Data<Services>,
-    caller: Caller,
-    request: HttpRequest,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let new = NewConversation::read(body.fields()?)?;
-    let once = once(&request, caller.0.user, &body)?;
-    let conversation = conversations::create(&services, &caller.0, new, once).await?;
-    Ok(HttpResponse::Created().json(conversation))
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post("/conversations", "Make a conversation", create).refuses(&[404]),
+        get("/conversations", "The caller's conversations, newest first", list),
+        get("/conversations/{id}", "One conversation, with its members", read),
+        post("/conversations/{id}/members", "Add a member (the owner)", add_member)
+            .refuses(&[403, 409]),
+        delete(
+            "/conversations/{id}/members/{userId}",
+            "Remove a member (the owner), or leave",
+            remove_member,
+        )
+        .refuses(&[403, 409]),
+        post("/conversations/{id}/messages", "Send a message", send_message),
+        get(
+            "/conversations/{id}/messages",
+            "The messages of a conversation, newest first",
+            list_messages,
+        ),
+        post("/conversations/{id}/read", "Mark messages as read up to this one", mark_read),
+    ]
 }
 
-/// `GET /conversations?limit=&before=` → 200, newest first, each with `unreadCount` and
-/// `lastMessage`
-pub async fn list(
+request_body!(NewConversation = NewConversation::read, optional: true);
+request_body!(NewMessage = NewMessage::read);
+request_body!(ReadUpTo(MessageId) = conversations::read_mark);
+
+async fn create(
     services: web::Data<Services>,
     caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let paging = Paging::of(&request)?;
-    let page = conversations::list(&services, &caller.0, paging.limit, paging.before).await?;
-    Ok(paging.answer(&request, page, |summary| summary.conversation.id))
+    Body(new): Body<NewConversation>,
+    once: Once,
+) -> Result<Created<ConversationWithMembers>, Error> {
+    conversations::create(&services, &caller, new, once).await.map(Created)
 }
 
-/// `GET /conversations/{id}` → 200, with its members
-pub async fn get(
+async fn list(
     services: web::Data<Services>,
     caller: Caller,
-    id: Id<ConversationId>,
-) -> Result<HttpResponse, Error> {
-    let conversation = conversations::get(&services, &caller.0, id.get()?).await?;
-    Ok(HttpResponse::Ok().json(conversation))
+    paging: Paging<ConversationId>,
+) -> Result<ListPage<ConversationSummary>, Error> {
+    let page = conversations::list(&services, &caller, paging.limit, paging.before).await?;
+    Ok(paging.answer(page, |summary| summary.conversation.id))
 }
 
-/// `POST /conversations/{id}/members {userId}` → 201
-pub async fn add_member(
+async fn read(
     services: web::Data<Services>,
     caller: Caller,
-    request: HttpRequest,
-    id: Id<ConversationId>,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let id = id.get()?;
-    let user = read_member(body.fields()?)?;
-    let once = once(&request, caller.0.user, &body)?;
-    let member = conversations::add_member(&services, &caller.0, id, user, once).await?;
-    Ok(HttpResponse::Created().json(member))
+    Id(id): Id<ConversationId>,
+) -> Result<Json<ConversationDetail>, Error> {
+    conversations::get(&services, &caller, id).await.map(Json)
 }
 
-/// `DELETE /conversations/{id}/members/{userId}` → 204
-pub async fn remove_member(
+async fn add_member(
     services: web::Data<Services>,
     caller: Caller,
-    id: Id<ConversationId>,
-    user: Id<UserId>,
-) -> Result<HttpResponse, Error> {
-    conversations::remove_member(&services, &caller.0, id.get()?, user.get()?).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Id(id): Id<ConversationId>,
+    Body(NewMember(user)): Body<NewMember>,
+    once: Once,
+) -> Result<Created<Member>, Error> {
+    conversations::add_member(&services, &caller, id, user, once).await.map(Created)
 }
 
-/// `POST /conversations/{id}/messages {content, type?, clientId?}` → 201
-pub async fn send(
+async fn remove_member(
     services: web::Data<Services>,
     caller: Caller,
-    request: HttpRequest,
-    id: Id<ConversationId>,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let id = id.get()?;
-    let new = NewMessage::read(body.fields()?)?;
-    let once = once(&request, caller.0.user, &body)?;
-    let message = messages::send(&services, &caller.0, id, new, once).await?;
-    Ok(HttpResponse::Created().json(message))
+    Id(id): Id<ConversationId>,
+    Id(user): Id<UserId>,
+) -> Result<NoContent, Error> {
+    conversations::remove_member(&services, &caller, id, user).await.map(|()| NoContent)
 }
 
-/// `GET /conversations/{id}/messages?limit=&before=` → 200, newest first
-pub async fn history(
+async fn send_message(
     services: web::Data<Services>,
     caller: Caller,
-    request: HttpRequest,
-    id: Id<ConversationId>,
-) -> Result<HttpResponse, Error> {
-    let id = id.get()?;
-    let paging = Paging::of(&request)?;
-    let page = messages::history(&services, &caller.0, id, paging.limit, paging.before).await?;
-    Ok(paging.answer(&request, page, |message| message.id))
+    Id(id): Id<ConversationId>,
+    Body(new): Body<NewMessage>,
+    once: Once,
+) -> Result<Created<Message>, Error> {
+    messages::send(&services, &caller, id, new, once).await.map(Created)
 }
 
-/// `POST /conversations/{id}/read {messageId}` → 200
-pub async fn mark_read(
+async fn list_messages(
     services: web::Data<Services>,
     caller: Caller,
-    request: HttpRequest,
-    id: Id<ConversationId>,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let id = id.get()?;
-    let message = conversations::read_mark(body.fields()?)?;
-    let once = once(&request, caller.0.user, &body)?;
-    let reading = conversations::mark_read(&services, &caller.0, id, message, once).await?;
-    Ok(HttpResponse::Ok().json(reading))
+    Id(id): Id<ConversationId>,
+    paging: Paging<MessageId>,
+) -> Result<ListPage<Message>, Error> {
+    let page = messages::history(&services, &caller, id, paging.limit, paging.before).await?;
+    Ok(paging.answer(page, |message| message.id))
+}
+
+async fn mark_read(
+    services: web::Data<Services>,
+    caller: Caller,
+    Id(id): Id<ConversationId>,
+    Body(ReadUpTo(message)): Body<ReadUpTo>,
+    once: Once,
+) -> Result<Json<ReadMark>, Error> {
+    conversations::mark_read(&services, &caller, id, message, once).await.map(Json)
 }

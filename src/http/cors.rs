@@ -1,5 +1,5 @@
-//! CORS for REST, by the one policy that sockets obey too. A foreign Origin that is not allowed
-//! gets its answer without CORS headers, so that a browser keeps it from the page.
+//! CORS for REST, by the policy that sockets obey too. A foreign Origin that is not allowed gets an
+//! answer without CORS headers, which a browser hides from the page.
 
 use std::net::IpAddr;
 
@@ -13,11 +13,11 @@ use crate::realtime::admission::{Origins, Policy};
 
 /// The middleware for one application.
 pub fn cors(policy: &Policy) -> Cors {
-    let asked = policy.clone();
+    let allowed = policy.clone();
     let cors = Cors::default()
         .allowed_origin_fn(move |_, head| {
             let peer = head.peer_addr.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip());
-            asked.origin(peer, &head.headers).allowed
+            allowed.origin(peer, &head.headers).allowed
         })
         .block_on_origin_mismatch(false)
         .allow_any_method()
@@ -31,12 +31,9 @@ pub fn cors(policy: &Policy) -> Cors {
     }
 }
 
-/// Middleware around [`cors`], which tells every Origin what it would be allowed: one that is not
-/// allowed is told nothing.
-///
-/// # Errors
-/// Those of the handler, unchanged.
-pub async fn reticent(
+/// Middleware around [`cors`] that strips the remaining CORS headers for an Origin that is not
+/// allowed; [`Cors`] sends them to every Origin.
+pub async fn strip_cors_headers(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {

@@ -1,5 +1,4 @@
-//! The documents, and Swagger UI to read and try them: `/openapi.json`, `/asyncapi.json`, `/docs/`.
-//! All of it is compiled in; nothing comes from elsewhere.
+//! `/openapi.json`, `/asyncapi.json`, and Swagger UI at `/docs/`. All files are compiled in.
 
 use std::sync::{Arc, LazyLock};
 
@@ -11,10 +10,11 @@ use utoipa_swagger_ui::Config;
 use super::openapi;
 use crate::error::Error;
 
-/// Swagger UI has styles of its own in its elements, and pictures in its styles.
-const CSP: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";
+/// Swagger UI has inline styles, and images in its styles.
+const CSP: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+    base-uri 'none'; frame-ancestors 'none'";
 
-/// The AsyncAPI document; `app` has it from the sockets' door.
+/// The AsyncAPI document, which `app` gets from `gateway`.
 pub struct AsyncApi(pub Value);
 
 static OPENAPI: LazyLock<String> = LazyLock::new(|| openapi::document().to_string());
@@ -27,15 +27,12 @@ pub async fn asyncapi(document: web::Data<AsyncApi>) -> HttpResponse {
     HttpResponse::Ok().json(&document.0)
 }
 
-/// `/docs` itself: its files are named relative to `/docs/`.
+/// Redirects `/docs` to `/docs/`, to which Swagger UI's links are relative.
 pub async fn begin() -> HttpResponse {
     HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/docs/")).finish()
 }
 
 /// A file of Swagger UI.
-///
-/// # Errors
-/// [`Error::NotFound`] for a name that it has not.
 pub async fn file(request: HttpRequest) -> Result<HttpResponse, Error> {
     static CONFIG: LazyLock<Arc<Config<'static>>> =
         LazyLock::new(|| Arc::new(Config::from("/openapi.json").use_base_layout()));
@@ -48,7 +45,7 @@ pub async fn file(request: HttpRequest) -> Result<HttpResponse, Error> {
             .body(file.bytes.into_owned())),
         Ok(None) => Err(super::unknown(request).await),
         Err(error) => {
-            tracing::error!(%error, "a file of the documents' page can not be made");
+            tracing::error!(%error, "cannot make a file of Swagger UI");
             Err(Error::Internal)
         }
     }

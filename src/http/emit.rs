@@ -1,21 +1,30 @@
 //! `/emit`.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web;
 
-use super::answers::Delivered;
-use super::extract::{Body, Caller, once};
+use super::answers::{Delivered, Json};
+use super::endpoint::{Endpoint, post};
+use super::extract::{Body, Caller, request_body};
 use crate::error::Error;
+use crate::event::ExternalEvent;
 use crate::service::{Services, emit};
+use crate::store::Once;
 
-/// `POST /emit {namespace?, rooms, event, data, except?, volatile?}` → 200 {delivered}
-pub async fn create(
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post("/emit", "Send an event of another back end to rooms (admins)", create)
+            .refuses(&[403]),
+    ]
+}
+
+request_body!(ExternalEvent = emit::read);
+
+async fn create(
     services: web::Data<Services>,
     caller: Caller,
-    request: HttpRequest,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let event = emit::read(body.fields()?)?;
-    let once = once(&request, caller.0.user, &body)?;
-    let delivered = emit::emit(&services, &caller.0, event, once).await?;
-    Ok(HttpResponse::Ok().json(Delivered { delivered }))
+    Body(event): Body<ExternalEvent>,
+    once: Once,
+) -> Result<Json<Delivered>, Error> {
+    let delivered = emit::emit(&services, &caller, event, once).await?;
+    Ok(Json(Delivered { delivered }))
 }

@@ -1,17 +1,19 @@
-//! One REST call: its way to a handler, and what there is to say about it. The router and the
-//! OpenAPI document are made of the same list of these.
+//! The declaration of an endpoint: method, path, summary and handler.
+//!
+//! The router and the OpenAPI document are made from the same list of endpoints. The document's
+//! parameters, body, statuses and schemas come from the handler's signature: each argument is an
+//! [`Extract`], and the result an [`Answer`].
 
-use actix_web::http::Method;
-use actix_web::{FromRequest, Handler, Responder, Route, web};
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde_json::{Value, json};
+use std::future::{Future, ready};
+use std::pin::Pin;
 
+use actix_web::http::{Method, StatusCode};
+use actix_web::{HttpRequest, HttpResponse, Route, web};
+use serde_json::Value;
+
+use super::answers::{Answer, Content};
+use super::extract::{Extract, Request};
 use crate::error::Error;
-use crate::event::schema_of;
-use crate::model::fields::{Fields, nothing};
-
-/// Builds the schema of an answer.
-pub(super) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 /// A method on a path.
 pub(super) struct Endpoint {
@@ -19,168 +21,154 @@ pub(super) struct Endpoint {
     /// With its parameters in braces: `/orders/{id}`.
     pub(super) path: &'static str,
     pub(super) summary: &'static str,
-    /// A token is needed.
-    pub(super) signed_in: bool,
-    /// JSON Schema of its body.
-    pub(super) body: Option<Value>,
-    /// The body may be left out.
-    pub(super) bare: bool,
-    /// It takes an Idempotency-Key.
-    pub(super) once: bool,
-    pub(super) query: Vec<Parameter>,
-    pub(super) status: u16,
-    pub(super) answer: Answer,
-    /// Statuses of failures, beside those that its form brings with it.
+    /// True: callers need no token.
+    pub(super) is_open: bool,
+    pub(super) signature: Signature,
+    /// Statuses of failures that the signature does not imply.
     pub(super) refusals: Vec<u16>,
-    route: Box<dyn Fn() -> Route>,
+    route: Box<dyn Fn(Access) -> Route>,
+}
+
+/// The description of an endpoint by the types of its handler.
+#[derive(Default)]
+pub(super) struct Signature {
+    /// The handler needs a caller.
+    pub(super) has_caller: bool,
+    /// Names of the path's parameters.
+    pub(super) path: Vec<&'static str>,
+    pub(super) query: Vec<Parameter>,
+    /// The handler takes an Idempotency-Key.
+    pub(super) has_key: bool,
+    pub(super) body: Option<BodySchema>,
+    pub(super) status: StatusCode,
+    pub(super) content: Content,
 }
 
 /// A parameter of the query.
 pub(super) struct Parameter {
     pub(super) name: &'static str,
-    pub(super) required: bool,
+    pub(super) is_required: bool,
     pub(super) schema: Value,
-    pub(super) about: &'static str,
+    pub(super) description: &'static str,
 }
 
-/// What comes with success.
-pub(super) enum Answer {
-    Nothing,
-    Json(SchemaOf),
-    /// A bare array, and a Link header to the next page when there is one.
-    Page(SchemaOf),
-    /// Another type of content.
-    Other(&'static str),
+/// JSON Schema of a request body.
+pub(super) struct BodySchema {
+    pub(super) schema: Value,
+    pub(super) is_required: bool,
+}
+
+/// Says which parts of a request [`Request::receive`] needs.
+#[derive(Clone, Copy)]
+pub(super) struct Access {
+    pub(super) is_open: bool,
+    pub(super) has_body: bool,
 }
 
 impl Endpoint {
-    fn new<F, A>(method: Method, path: &'static str, summary: &'static str, handler: F) -> Self
+    fn new<H, A>(method: Method, path: &'static str, summary: &'static str, handler: H) -> Self
     where
-        F: Handler<A, Output: Responder + 'static>,
-        A: FromRequest + 'static,
+        H: Handler<A>,
+        A: 'static,
     {
-        let verb = method.clone();
-        let route = move || {
-            let route = if verb == Method::GET { super::get() } else { web::method(verb.clone()) };
-            route.to(handler.clone())
+        let on = method.clone();
+        let route = move |access| {
+            let route = if on == Method::GET { super::get() } else { web::method(on.clone()) };
+            let handler = handler.clone();
+            route.to(move |http: HttpRequest, payload: web::Payload| {
+                let handler = handler.clone();
+                async move { handler.call(Request::receive(http, payload, access).await?).await }
+            })
         };
         Self {
             method,
             path,
             summary,
-            signed_in: true,
-            body: None,
-            bare: false,
-            once: false,
-            query: Vec::new(),
-            status: 200,
-            answer: Answer::Nothing,
+            is_open: false,
+            signature: H::signature(),
             refusals: Vec::new(),
             route: Box::new(route),
         }
     }
 
-    /// Its entry in the router.
+    /// The endpoint's entry in the router. Unless the endpoint is open, a request without a good
+    /// token gets 401, whatever else is wrong with it.
     pub(super) fn route(&self) -> Route {
-        (self.route)()
+        let has_body = self.signature.body.is_some();
+        (self.route)(Access { is_open: self.is_open, has_body })
     }
 
-    /// For anyone.
-    pub(super) fn open(mut self) -> Self {
-        self.signed_in = false;
-        self
+    /// Lets everyone call the endpoint, also without a token.
+    pub(super) fn open(self) -> Self {
+        Self { is_open: true, ..self }
     }
 
-    /// What its body is read by.
-    pub(super) fn takes<T>(mut self, read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Self {
-        self.body = Some(Fields::schema(read));
-        self
-    }
-
-    /// As [`Endpoint::takes`], and the body may be left out.
-    pub(super) fn may_take<T>(mut self, read: impl FnOnce(Fields<'_>) -> Result<T, Error>) -> Self {
-        self.bare = true;
-        self.takes(read)
-    }
-
-    /// Its body may be left out, or say nothing: `{}` or `null`.
-    pub(super) fn takes_nothing(self) -> Self {
-        let empty = json!({"anyOf": [Fields::schema(nothing), {"type": "null"}]});
-        Self { body: Some(empty), bare: true, ..self }
-    }
-
-    /// It takes an Idempotency-Key.
-    pub(super) fn once(mut self) -> Self {
-        self.once = true;
-        self
-    }
-
-    /// 200 with this.
-    pub(super) fn answers<T: JsonSchema>(mut self) -> Self {
-        self.answer = Answer::Json(schema_of::<T>);
-        self
-    }
-
-    /// 201 with this.
-    pub(super) fn creates<T: JsonSchema>(mut self) -> Self {
-        self.status = 201;
-        self.answers::<T>()
-    }
-
-    /// 204.
-    pub(super) fn removes(mut self) -> Self {
-        self.status = 204;
-        self
-    }
-
-    /// 200 with content of another type.
-    pub(super) fn gives(mut self, content: &'static str) -> Self {
-        self.answer = Answer::Other(content);
-        self
-    }
-
-    /// 200 with a page of these, by `?limit=&before=`.
-    pub(super) fn pages<T: JsonSchema>(self) -> Self {
-        let limit = json!({"type": "integer", "minimum": 1, "maximum": 200, "default": 50});
-        let before = json!({"type": "integer", "minimum": 1, "maximum": i64::MAX});
-        let paged = self.asks("limit", limit, "How many at most").asks(
-            "before",
-            before,
-            "Only those with a lower id: the last one's of the page before",
-        );
-        Self { answer: Answer::Page(schema_of::<T>), ..paged }
-    }
-
-    /// An optional parameter of its query.
-    pub(super) fn asks(mut self, name: &'static str, schema: Value, about: &'static str) -> Self {
-        self.query.push(Parameter { name, required: false, schema, about });
-        self
-    }
-
-    /// A parameter that its query must have.
-    pub(super) fn requires(
-        mut self,
-        name: &'static str,
-        schema: Value,
-        about: &'static str,
-    ) -> Self {
-        self.query.push(Parameter { name, required: true, schema, about });
-        self
-    }
-
-    /// Statuses of failures that its form does not tell of.
+    /// Adds statuses of failures to the document.
     pub(super) fn refuses(mut self, statuses: &[u16]) -> Self {
         self.refusals.extend_from_slice(statuses);
         self
     }
 }
 
+type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
+
+/// An async function of extractors that returns `Result<impl Answer, Error>`.
+pub(super) trait Handler<Arguments>: Clone + 'static {
+    fn signature() -> Signature;
+
+    /// Extracts the arguments in their order, so the first one that fails decides the error.
+    fn call(&self, request: Request) -> LocalBoxFuture<Result<HttpResponse, Error>>;
+}
+
+macro_rules! handler {
+    ($($argument:ident),*) => {
+        impl<H, F, R, $($argument),*> Handler<($($argument,)*)> for H
+        where
+            H: Fn($($argument),*) -> F + Clone + 'static,
+            F: Future<Output = Result<R, Error>> + 'static,
+            R: Answer,
+            $($argument: Extract,)*
+        {
+            fn signature() -> Signature {
+                let mut signature = Signature::default();
+                $($argument::describe(&mut signature);)*
+                R::describe(&mut signature);
+                signature
+            }
+
+            fn call(&self, request: Request) -> LocalBoxFuture<Result<HttpResponse, Error>> {
+                $(
+                    #[expect(non_snake_case, reason = "named as its type")]
+                    let $argument = match $argument::extract(&request) {
+                        Ok(argument) => argument,
+                        Err(error) => return Box::pin(ready(Err(error))),
+                    };
+                )*
+                let answer = self($($argument),*);
+                Box::pin(async move { Ok(answer.await?.respond(&request.http)) })
+            }
+        }
+    };
+}
+
+handler!();
+handler!(A);
+handler!(A, B);
+handler!(A, B, C);
+handler!(A, B, C, D);
+handler!(A, B, C, D, E);
+handler!(A, B, C, D, E, G);
+
 macro_rules! methods {
     ($($name:ident: $method:ident),+) => {
-        $(pub(super) fn $name<F, A>(path: &'static str, summary: &'static str, handler: F) -> Endpoint
+        $(pub(super) fn $name<H, A>(
+            path: &'static str,
+            summary: &'static str,
+            handler: H,
+        ) -> Endpoint
         where
-            F: Handler<A, Output: Responder + 'static>,
-            A: FromRequest + 'static,
+            H: Handler<A>,
+            A: 'static,
         {
             Endpoint::new(Method::$method, path, summary, handler)
         })+

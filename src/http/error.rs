@@ -1,7 +1,7 @@
-//! The one place where a failure becomes a response, in NestJS's shape:
+//! The response for an [`Error`], in NestJS's shape:
 //! `{"statusCode":404,"message":"…","error":"Not Found"}`.
 //!
-//! `message` is a list exactly for faults of validation.
+//! `message` is a list for faults of validation, and a text for all others.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder, Responder, ResponseError};
@@ -10,17 +10,17 @@ use serde::Serialize;
 
 use crate::error::Error;
 
-/// What every failure is answered with.
+/// The body of every failure.
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Failure<'a> {
     status_code: u16,
     message: Message<'a>,
-    /// The status in words.
+    /// The reason phrase of the status.
     error: &'a str,
 }
 
-/// One text, or every fault that a body has.
+/// One text, or all faults of a body.
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 enum Message<'a> {
@@ -41,7 +41,7 @@ impl ResponseError for Error {
         };
         let mut response = HttpResponse::build(status);
         response.insert_header((header::CACHE_CONTROL, "no-store"));
-        advise(self, &mut response);
+        add_advice(self, &mut response);
         response.json(Failure {
             status_code: status.as_u16(),
             message,
@@ -50,14 +50,14 @@ impl ResponseError for Error {
     }
 }
 
-/// What a client can do about it, where HTTP has a header for that.
-fn advise(error: &Error, response: &mut HttpResponseBuilder) {
+/// Adds the headers by which a client knows what to do about the failure.
+fn add_advice(error: &Error, response: &mut HttpResponseBuilder) {
     match error {
         Error::Unauthorized(_) | Error::TokenExpired | Error::BadCredentials => {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
         }
         Error::RateLimited(wait) => {
-            // In whole seconds, so that a retry then is not too early by a fraction.
+            // Rounded up, so that a retry is not early by a fraction of a second.
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.insert_header((header::RETRY_AFTER, seconds.max(1)));
         }
@@ -68,7 +68,7 @@ fn advise(error: &Error, response: &mut HttpResponseBuilder) {
     }
 }
 
-/// So that a handler that only fails can be one.
+/// Lets a handler return an error only.
 impl Responder for Error {
     type Body = actix_web::body::BoxBody;
 
@@ -98,14 +98,17 @@ mod tests {
             r#"{"statusCode":404,"message":"Order with ID 5 not found","error":"Not Found"}"#;
         assert_eq!(rendered(missing).await, (404, body.into()));
         let faults = Error::Faults(vec!["total must not be less than 0".into()]);
-        let body = r#"{"statusCode":400,"message":["total must not be less than 0"],"error":"Bad Request"}"#;
+        let body = concat!(
+            r#"{"statusCode":400,"message":["total must not be less than 0"],"#,
+            r#""error":"Bad Request"}"#,
+        );
         assert_eq!(rendered(faults).await, (400, body.into()));
         let body = r#"{"statusCode":401,"message":"Unauthorized","error":"Unauthorized"}"#;
         assert_eq!(rendered(Error::Unauthorized(AuthFailure::Expired)).await, (401, body.into()));
     }
 
     #[test]
-    fn a_rate_limit_says_when_to_come_back() {
+    fn a_rate_limit_has_a_retry_after_header() {
         let response = Error::RateLimited(Duration::from_millis(1_200)).error_response();
         assert_eq!(
             response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()),

@@ -1,14 +1,18 @@
-//! Whether the process lives, and whether it should be sent work.
+//! The probes of an orchestrator: `/healthz` says if the process lives, `/readyz` if it takes work.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use actix_web::http::header;
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::answers::Health;
+use super::answers::{Answer, Json, NoStore};
+use super::endpoint::{Endpoint, Signature, get};
+use crate::error::Error;
 use crate::service::Services;
 
-/// Whether the server takes work. `app` turns it off at the first sign of the end.
+/// Says if the server takes work. `app` turns it off first of all when the server stops.
 #[derive(Debug)]
 pub struct Readiness(AtomicBool);
 
@@ -19,7 +23,7 @@ impl Default for Readiness {
 }
 
 impl Readiness {
-    /// From now on `/readyz` fails.
+    /// Makes `/readyz` fail from now on.
     pub fn stop(&self) {
         self.0.store(false, Ordering::Release);
     }
@@ -30,25 +34,58 @@ impl Readiness {
     }
 }
 
-pub async fn alive() -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(Health { status: "ok", reason: None })
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        get("/healthz", "Succeeds while the process lives", alive).open(),
+        get("/readyz", "Succeeds while the server takes work", ready).open(),
+    ]
 }
 
-pub async fn ready(readiness: web::Data<Readiness>, services: web::Data<Services>) -> HttpResponse {
+/// The state of the server.
+#[derive(Serialize, JsonSchema)]
+struct Health {
+    /// `ok` or `unavailable`.
+    status: &'static str,
+    /// The reason, if the server is unavailable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// 200, or 503 when the server is unavailable.
+impl Answer for Health {
+    fn describe(signature: &mut Signature) {
+        Json::<Self>::describe(signature);
+    }
+
+    fn respond(self, request: &HttpRequest) -> HttpResponse {
+        let is_well = self.reason.is_none();
+        let mut response = NoStore(Json(self)).respond(request);
+        if !is_well {
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        }
+        response
+    }
+}
+
+const HEALTHY: Health = Health { status: "ok", reason: None };
+
+async fn alive() -> Result<Health, Error> {
+    Ok(HEALTHY)
+}
+
+async fn ready(
+    readiness: web::Data<Readiness>,
+    services: web::Data<Services>,
+) -> Result<Health, Error> {
     if !readiness.is_ready() {
-        return unavailable("shutting down");
+        return Ok(unavailable("shutting down".into()));
     }
     match services.db.ready().await {
-        Ok(()) => alive().await,
-        Err(error) => unavailable(&error.message()),
+        Ok(()) => Ok(HEALTHY),
+        Err(error) => Ok(unavailable(error.message())),
     }
 }
 
-fn unavailable(reason: &str) -> HttpResponse {
-    let mut response = HttpResponse::ServiceUnavailable();
-    response
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(Health { status: "unavailable", reason: Some(reason.to_owned()) })
+fn unavailable(reason: String) -> Health {
+    Health { status: "unavailable", reason: Some(reason) }
 }

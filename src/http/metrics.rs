@@ -1,29 +1,35 @@
-//! What the server says of itself in numbers, in Prometheus' text format.
+//! The server's figures in Prometheus' text format.
 
 use std::fmt::Write;
 use std::net::TcpListener;
 
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::web::ServiceConfig;
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 
+use super::answers::{Answer, Content};
+use super::endpoint::{Endpoint, Signature, get};
+use crate::error::Error;
 use crate::realtime::Server;
 
-/// Where it is.
 pub(super) const PATH: &str = "/metrics";
-/// How long a request may still take when the server stops.
+/// Seconds that a request may still take when the server stops.
 const STOP_TIMEOUT: u64 = 1;
+
+pub(super) fn endpoint() -> Endpoint {
+    get(PATH, "Figures for Prometheus; with METRICS_ADDR, on that address instead", figures).open()
+}
 
 /// Registers `/metrics`.
 pub fn route(config: &mut ServiceConfig) {
-    config.route(PATH, super::get().to(get));
+    config.route(PATH, endpoint().route());
 }
 
 /// Serves `/metrics` and nothing else, over HTTP, on a listener and a thread of its own. It handles
 /// no signals.
 ///
 /// # Errors
-/// When the listener can not be used.
+/// When the listener cannot be used.
 pub fn serve(listener: TcpListener, server: &Server) -> std::io::Result<actix_web::dev::Server> {
     let server = web::Data::new(server.clone());
     let app = move || {
@@ -40,7 +46,23 @@ pub fn serve(listener: TcpListener, server: &Server) -> std::io::Result<actix_we
         .run())
 }
 
-pub(super) async fn get(server: web::Data<Server>) -> HttpResponse {
+/// Text of Prometheus.
+struct Figures(String);
+
+impl Answer for Figures {
+    fn describe(signature: &mut Signature) {
+        (signature.status, signature.content) = (StatusCode::OK, Content::Text("text/plain"));
+    }
+
+    fn respond(self, _: &HttpRequest) -> HttpResponse {
+        HttpResponse::Ok()
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .content_type("text/plain; version=0.0.4; charset=utf-8")
+            .body(self.0)
+    }
+}
+
+async fn figures(server: web::Data<Server>) -> Result<Figures, Error> {
     let mut text =
         "# HELP hubcast_connections Open connections.\n# TYPE hubcast_connections gauge\n"
             .to_owned();
@@ -51,9 +73,5 @@ pub(super) async fn get(server: web::Data<Server>) -> HttpResponse {
             "hubcast_connections{{transport=\"{transport}\",protocol=\"{protocol}\"}} {count}"
         );
     }
-    let mut response = HttpResponse::Ok();
-    response
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(text)
+    Ok(Figures(text))
 }

@@ -1,9 +1,12 @@
-//! The REST door. A handler reads like a list: extract, call, answer; the rules are the verbs' in
-//! `service`, the texts of failures are the catalogue's, their shape is `error.rs`'s here.
+//! The entry point of REST: endpoints, their handlers, and the OpenAPI document.
 //!
-//! `app` builds the actix-web App, gives it the shared parts
-//! ([`Services`](crate::service::Services), [`Policy`], [`Server`], [`Readiness`]) as `web::Data`,
-//! and calls [`routes`]. This module knows no SQL and sends nothing to a socket.
+//! A domain's file lists its endpoints and has their handlers: extract, call a service function,
+//! answer. The rules are in `service`, the texts of failures in [`crate::error`], and their JSON
+//! shape in `error.rs` here.
+//!
+//! `app` builds the actix-web App with the shared parts ([`Services`](crate::service::Services),
+//! [`Policy`], [`Server`], [`Readiness`]) as `web::Data`, and calls [`routes`]. This module knows
+//! no SQL and sends nothing to a socket.
 
 mod accounts;
 mod answers;
@@ -21,6 +24,7 @@ mod notifications;
 pub mod openapi;
 mod orders;
 pub mod pages;
+mod paging;
 mod payments;
 mod presence;
 mod products;
@@ -40,15 +44,15 @@ use crate::error::Error;
 #[cfg(doc)]
 use crate::realtime::{Server, admission::Policy};
 
-/// Largest body that a route takes: the longest message, also when each of its characters is
-/// written as an escaped pair.
+/// The largest body that is accepted: the longest message with each character written as an
+/// escaped surrogate pair.
 const BODY_LIMIT: usize = 832 * 1024;
-/// How much of one is read: who sends a little too much is then told so, instead of seeing the
-/// connection break while it sends.
+/// The largest body that is read. A body between the two limits gets a proper 413; a larger one may
+/// break the connection while the client sends.
 const READ_LIMIT: usize = 1024 * 1024;
 
-/// Registers every route but those of [`metrics`] and [`pages`], which can be turned off here. What none of them takes, a known path with
-/// another method too, is 404 in NestJS's shape.
+/// Registers every route but those of [`metrics`] and [`pages`], which the settings place. Any other
+/// request, also a known path with another method, gets 404 in NestJS's shape.
 pub fn routes(config: &mut web::ServiceConfig) {
     config.app_data(web::PayloadConfig::new(READ_LIMIT));
     for endpoint in endpoints::all().into_iter().filter(|endpoint| endpoint.path != metrics::PATH) {
@@ -62,7 +66,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .default_service(web::to(unknown));
 }
 
-/// GET, and HEAD with it (RFC 9110, 9.1: both are a server's duty).
+/// GET and HEAD, which a server must both support (RFC 9110, 9.1).
 fn get() -> actix_web::Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
@@ -72,11 +76,8 @@ async fn unknown(request: HttpRequest) -> Error {
     Error::NotFound(format!("Cannot {method} {}", request.path()))
 }
 
-/// Middleware: one line per request, at debug. Path and ids, never a query string, a token or a
+/// Middleware that logs each request at debug: path and ids, never a query string, a token or a
 /// body.
-///
-/// # Errors
-/// Those of the handler, unchanged.
 pub async fn log_request(
     request: ServiceRequest,
     next: Next<impl MessageBody>,

@@ -1,79 +1,99 @@
 //! `/notifications`.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web;
 
-use super::answers::{Count, Updated};
-use super::extract::{Body, Caller, Id, Paging, once};
+use super::answers::{Count, Created, Json, ListPage, NoContent, Updated};
+use super::endpoint::{Endpoint, delete, get, patch, post};
+use super::extract::{Body, Caller, EmptyBody, Id, request_body};
+use super::paging::{Filter, Paging};
 use crate::error::Error;
-use crate::model::NotificationId;
+use crate::model::{Notification, NotificationId};
 use crate::service::Services;
 use crate::service::notifications::{self, NewNotification};
+use crate::store::Once;
 
-/// `POST /notifications {userId | userIds | role | all:true, type, title, message, data?}` → 201
-/// {count}
-pub async fn create(
-    services: web::Data<Services>,
-    caller: Caller,
-    request: HttpRequest,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let new = NewNotification::read(body.fields()?)?;
-    let once = once(&request, caller.0.user, &body)?;
-    let count = notifications::create(&services, &caller.0, new, once).await?;
-    Ok(HttpResponse::Created().json(Count { count: i64::try_from(count).unwrap_or(i64::MAX) }))
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post("/notifications", "Notify one user, some, a role or all (admins)", create)
+            .refuses(&[403]),
+        get("/notifications", "The caller's notifications, newest first", list),
+        get(
+            "/notifications/unread-count",
+            "The number of the caller's unread notifications",
+            unread_count,
+        ),
+        patch(
+            "/notifications/mark-all-read",
+            "Mark all of the caller's notifications as read",
+            mark_all_read,
+        ),
+        patch("/notifications/{id}/read", "Mark a notification as read", mark_read),
+        delete("/notifications/{id}", "Remove a notification", remove),
+    ]
 }
 
-/// `GET /notifications?unreadOnly=&limit=&before=` → 200, newest first
-pub async fn list(
+request_body!(NewNotification = NewNotification::read);
+
+#[derive(Default)]
+struct UnreadOnly(bool);
+
+impl Filter for UnreadOnly {
+    const NAME: &'static str = "unreadOnly";
+    const DESCRIPTION: &'static str = "Unread notifications only";
+
+    fn set(&mut self, value: bool) {
+        self.0 = value;
+    }
+}
+
+async fn create(
     services: web::Data<Services>,
     caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let (paging, [unread_only]) = Paging::with_flags(&request, ["unreadOnly"])?;
+    Body(new): Body<NewNotification>,
+    once: Once,
+) -> Result<Created<Count>, Error> {
+    let count = notifications::create(&services, &caller, new, once).await?;
+    Ok(Created(Count { count: i64::try_from(count).unwrap_or(i64::MAX) }))
+}
+
+async fn list(
+    services: web::Data<Services>,
+    caller: Caller,
+    paging: Paging<NotificationId, UnreadOnly>,
+) -> Result<ListPage<Notification>, Error> {
+    let UnreadOnly(unread_only) = paging.filter;
     let page =
-        notifications::list(&services, &caller.0, unread_only, paging.limit, paging.before).await?;
-    Ok(paging.answer(&request, page, |notification| notification.id))
+        notifications::list(&services, &caller, unread_only, paging.limit, paging.before).await?;
+    Ok(paging.answer(page, |notification| notification.id))
 }
 
-/// `GET /notifications/unread-count` → 200 {count}
-pub async fn unread_count(
-    services: web::Data<Services>,
-    caller: Caller,
-) -> Result<HttpResponse, Error> {
-    let count = notifications::unread_count(&services, &caller.0).await?;
-    Ok(HttpResponse::Ok().json(Count { count }))
+async fn unread_count(services: web::Data<Services>, caller: Caller) -> Result<Json<Count>, Error> {
+    let count = notifications::unread_count(&services, &caller).await?;
+    Ok(Json(Count { count }))
 }
 
-/// `PATCH /notifications/{id}/read` → 200
-pub async fn read(
+async fn mark_read(
     services: web::Data<Services>,
     caller: Caller,
-    id: Id<NotificationId>,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let id = id.get()?;
-    body.nothing()?;
-    let notification = notifications::read(&services, &caller.0, id).await?;
-    Ok(HttpResponse::Ok().json(notification))
+    Id(id): Id<NotificationId>,
+    _: EmptyBody,
+) -> Result<Json<Notification>, Error> {
+    notifications::read(&services, &caller, id).await.map(Json)
 }
 
-/// `PATCH /notifications/mark-all-read` → 200 {updated}
-pub async fn read_all(
+async fn mark_all_read(
     services: web::Data<Services>,
     caller: Caller,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    body.nothing()?;
-    let updated = notifications::read_all(&services, &caller.0).await?;
-    Ok(HttpResponse::Ok().json(Updated { updated }))
+    _: EmptyBody,
+) -> Result<Json<Updated>, Error> {
+    let updated = notifications::read_all(&services, &caller).await?;
+    Ok(Json(Updated { updated }))
 }
 
-/// `DELETE /notifications/{id}` → 204
-pub async fn delete(
+async fn remove(
     services: web::Data<Services>,
     caller: Caller,
-    id: Id<NotificationId>,
-) -> Result<HttpResponse, Error> {
-    notifications::delete(&services, &caller.0, id.get()?).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Id(id): Id<NotificationId>,
+) -> Result<NoContent, Error> {
+    notifications::delete(&services, &caller, id).await.map(|()| NoContent)
 }

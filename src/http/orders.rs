@@ -1,69 +1,75 @@
 //! `/orders`.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web;
 
-use super::extract::{Body, Caller, Id, Paging, once};
+use super::answers::{Created, Json, ListPage};
+use super::endpoint::{Endpoint, get, patch, post};
+use super::extract::{Body, Caller, EmptyBody, Id, request_body};
+use super::paging::Paging;
 use crate::error::Error;
-use crate::model::{OrderId, OrderStatus};
+use crate::model::{Order, OrderDetail, OrderId, OrderStatus, WithItems};
 use crate::service::Services;
 use crate::service::orders::{self, NewOrder};
+use crate::store::Once;
 
-/// `POST /orders {total, customerId?, items?: [{productId, quantity}]}` → 201, with its items
-pub async fn create(
-    services: web::Data<Services>,
-    caller: Caller,
-    request: HttpRequest,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let new = NewOrder::read(body.fields()?)?;
-    let once = once(&request, caller.0.user, &body)?;
-    let order = orders::create(&services, &caller.0, new, once).await?;
-    Ok(HttpResponse::Created().json(order))
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post("/orders", "Place an order", create).refuses(&[403, 409]),
+        get(
+            "/orders",
+            "The caller's orders, all for an admin, newest first, with customer and items",
+            list,
+        ),
+        get("/orders/{id}", "One order, with its customer and items", read),
+        patch("/orders/{id}/status", "Give an order its next status (admins)", set_status)
+            .refuses(&[403, 409]),
+        patch("/orders/{id}/ship", "Ship an order (admins)", ship).refuses(&[403, 409]),
+    ]
 }
 
-/// `GET /orders?limit=&before=` → 200, newest first, each with its customer and its items
-pub async fn list(
+request_body!(NewOrder = NewOrder::read);
+request_body!(NewStatus(OrderStatus) = orders::read_status);
+
+async fn create(
     services: web::Data<Services>,
     caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let paging = Paging::of(&request)?;
-    let page = orders::list(&services, &caller.0, paging.limit, paging.before).await?;
-    Ok(paging.answer(&request, page, |order| order.order.order.id))
+    Body(new): Body<NewOrder>,
+    once: Once,
+) -> Result<Created<WithItems<Order>>, Error> {
+    orders::create(&services, &caller, new, once).await.map(Created)
 }
 
-/// `GET /orders/{id}` → 200, with its customer and its items
-pub async fn get(
+async fn list(
     services: web::Data<Services>,
     caller: Caller,
-    id: Id<OrderId>,
-) -> Result<HttpResponse, Error> {
-    let order = orders::get(&services, &caller.0, id.get()?).await?;
-    Ok(HttpResponse::Ok().json(order))
+    paging: Paging<OrderId>,
+) -> Result<ListPage<WithItems<OrderDetail>>, Error> {
+    let page = orders::list(&services, &caller, paging.limit, paging.before).await?;
+    Ok(paging.answer(page, |order| order.order.order.id))
 }
 
-/// `PATCH /orders/{id}/status {status}` → 200
-pub async fn set_status(
+async fn read(
     services: web::Data<Services>,
     caller: Caller,
-    id: Id<OrderId>,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let id = id.get()?;
-    let status = orders::read_status(body.fields()?)?;
-    let order = orders::set_status(&services, &caller.0, id, status).await?;
-    Ok(HttpResponse::Ok().json(order))
+    Id(id): Id<OrderId>,
+) -> Result<Json<WithItems<OrderDetail>>, Error> {
+    orders::get(&services, &caller, id).await.map(Json)
 }
 
-/// `PATCH /orders/{id}/ship` → 200
-pub async fn ship(
+async fn set_status(
     services: web::Data<Services>,
     caller: Caller,
-    id: Id<OrderId>,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let id = id.get()?;
-    body.nothing()?;
-    let order = orders::set_status(&services, &caller.0, id, OrderStatus::Shipped).await?;
-    Ok(HttpResponse::Ok().json(order))
+    Id(id): Id<OrderId>,
+    Body(NewStatus(status)): Body<NewStatus>,
+) -> Result<Json<Order>, Error> {
+    orders::set_status(&services, &caller, id, status).await.map(Json)
+}
+
+async fn ship(
+    services: web::Data<Services>,
+    caller: Caller,
+    Id(id): Id<OrderId>,
+    _: EmptyBody,
+) -> Result<Json<Order>, Error> {
+    orders::set_status(&services, &caller, id, OrderStatus::Shipped).await.map(Json)
 }

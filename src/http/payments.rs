@@ -1,24 +1,28 @@
 //! `/orders/{id}/payments`.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web;
 
-use super::extract::{Body, Caller, Id, once};
+use super::answers::Created;
+use super::endpoint::{Endpoint, post};
+use super::extract::{Body, Caller, Id, request_body};
 use crate::error::Error;
-use crate::model::OrderId;
+use crate::model::{OrderId, Payment};
 use crate::service::Services;
 use crate::service::payments::{self, NewPayment};
+use crate::store::Once;
 
-/// `POST /orders/{id}/payments {amount, method?}` → 201, with what is still due
-pub async fn create(
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![post("/orders/{id}/payments", "Pay an order, in whole or in part", create).refuses(&[409])]
+}
+
+request_body!(NewPayment = NewPayment::read);
+
+async fn create(
     services: web::Data<Services>,
     caller: Caller,
-    request: HttpRequest,
-    id: Id<OrderId>,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let id = id.get()?;
-    let new = NewPayment::read(body.fields()?)?;
-    let once = once(&request, caller.0.user, &body)?;
-    let payment = payments::create(&services, &caller.0, id, new, once).await?;
-    Ok(HttpResponse::Created().json(payment))
+    Id(id): Id<OrderId>,
+    Body(new): Body<NewPayment>,
+    once: Once,
+) -> Result<Created<Payment>, Error> {
+    payments::create(&services, &caller, id, new, once).await.map(Created)
 }

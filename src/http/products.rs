@@ -1,66 +1,74 @@
 //! `/products`.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web;
 
-use super::extract::{Body, Caller, Id, Paging, once};
+use super::answers::{Created, Json, ListPage, NoContent};
+use super::endpoint::{Endpoint, delete, get, patch, post};
+use super::extract::{Body, Caller, Id, request_body};
+use super::paging::Paging;
 use crate::error::Error;
-use crate::model::ProductId;
+use crate::model::{Product, ProductId};
 use crate::service::Services;
 use crate::service::products::{self, NewProduct, ProductPatch};
+use crate::store::Once;
 
-/// `POST /products {name, price, description?, stock?, lowStockThreshold?}` → 201
-pub async fn create(
-    services: web::Data<Services>,
-    caller: Caller,
-    request: HttpRequest,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let new = NewProduct::read(body.fields()?)?;
-    let once = once(&request, caller.0.user, &body)?;
-    let product = products::create(&services, &caller.0, new, once).await?;
-    Ok(HttpResponse::Created().json(product))
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post("/products", "Add a product", create),
+        get("/products", "The products, newest first", list),
+        get("/products/{id}", "One product", read),
+        patch(
+            "/products/{id}",
+            "ProductPatch a product, its stock too (its owner, admins)",
+            update,
+        )
+        .refuses(&[403]),
+        delete("/products/{id}", "Remove a product (its owner, admins)", remove).refuses(&[403]),
+    ]
 }
 
-/// `GET /products?limit=&before=` → 200, newest first
-pub async fn list(
+request_body!(NewProduct = NewProduct::read);
+request_body!(ProductPatch = ProductPatch::read);
+
+async fn create(
     services: web::Data<Services>,
     caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let paging = Paging::of(&request)?;
-    let page = products::list(&services, &caller.0, paging.limit, paging.before).await?;
-    Ok(paging.answer(&request, page, |product| product.id))
+    Body(new): Body<NewProduct>,
+    once: Once,
+) -> Result<Created<Product>, Error> {
+    products::create(&services, &caller, new, once).await.map(Created)
 }
 
-/// `GET /products/{id}` → 200
-pub async fn get(
+async fn list(
     services: web::Data<Services>,
     caller: Caller,
-    id: Id<ProductId>,
-) -> Result<HttpResponse, Error> {
-    let product = products::get(&services, &caller.0, id.get()?).await?;
-    Ok(HttpResponse::Ok().json(product))
+    paging: Paging<ProductId>,
+) -> Result<ListPage<Product>, Error> {
+    let page = products::list(&services, &caller, paging.limit, paging.before).await?;
+    Ok(paging.answer(page, |product| product.id))
 }
 
-/// `PATCH /products/{id} {name?, description?, price?, stock?, lowStockThreshold?}` → 200
-pub async fn update(
+async fn read(
     services: web::Data<Services>,
     caller: Caller,
-    id: Id<ProductId>,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let id = id.get()?;
-    let change = ProductPatch::read(body.fields()?)?;
-    let product = products::update(&services, &caller.0, id, change).await?;
-    Ok(HttpResponse::Ok().json(product))
+    Id(id): Id<ProductId>,
+) -> Result<Json<Product>, Error> {
+    products::get(&services, &caller, id).await.map(Json)
 }
 
-/// `DELETE /products/{id}` → 204
-pub async fn delete(
+async fn update(
     services: web::Data<Services>,
     caller: Caller,
-    id: Id<ProductId>,
-) -> Result<HttpResponse, Error> {
-    products::delete(&services, &caller.0, id.get()?).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Id(id): Id<ProductId>,
+    Body(change): Body<ProductPatch>,
+) -> Result<Json<Product>, Error> {
+    products::update(&services, &caller, id, change).await.map(Json)
+}
+
+async fn remove(
+    services: web::Data<Services>,
+    caller: Caller,
+    Id(id): Id<ProductId>,
+) -> Result<NoContent, Error> {
+    products::delete(&services, &caller, id).await.map(|()| NoContent)
 }

@@ -1,113 +1,111 @@
 //! `/projects`.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web;
 
-use super::extract::{Body, Caller, Id, Paging, once};
+use super::answers::{Created, Json, ListPage, NoContent};
+use super::endpoint::{Endpoint, delete, get, patch, post};
+use super::extract::{Body, Caller, EmptyBody, Id, NewMember, request_body};
+use super::paging::Paging;
 use crate::error::Error;
-use crate::model::{ProjectId, StageId, UserId};
+use crate::model::{Member, Project, ProjectDetail, ProjectId, Stage, StageId, UserId};
+use crate::service::Services;
 use crate::service::projects::{self, NewProject, ProjectPatch};
-use crate::service::{Services, read_member};
+use crate::store::Once;
 
-/// `POST /projects {name, description?}` → 201
-pub async fn create(
-    services: web::Data<Services>,
-    caller: Caller,
-    request: HttpRequest,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let new = NewProject::read(body.fields()?)?;
-    let once = once(&request, caller.0.user, &body)?;
-    let project = projects::create(&services, &caller.0, new, once).await?;
-    Ok(HttpResponse::Created().json(project))
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post("/projects", "Make a project", create),
+        get("/projects", "The caller's projects, newest first", list),
+        get("/projects/{id}", "One project, with its members and stages", read),
+        patch("/projects/{id}", "ProjectPatch a project", update),
+        post("/projects/{id}/members", "Add a member (the owner)", add_member).refuses(&[403, 409]),
+        delete(
+            "/projects/{id}/members/{userId}",
+            "Remove a member (the owner), or leave",
+            remove_member,
+        )
+        .refuses(&[403, 409]),
+        post("/projects/{id}/stages", "Add a stage", add_stage),
+        post("/projects/{id}/stages/{stageId}/complete", "Complete a stage", complete_stage)
+            .refuses(&[409]),
+    ]
 }
 
-/// `GET /projects?limit=&before=` → 200, newest first
-pub async fn list(
+request_body!(NewProject = NewProject::read);
+request_body!(ProjectPatch = ProjectPatch::read);
+request_body!(NewStage(String) = projects::read_stage);
+
+async fn create(
     services: web::Data<Services>,
     caller: Caller,
-    request: HttpRequest,
-) -> Result<HttpResponse, Error> {
-    let paging = Paging::of(&request)?;
-    let page = projects::list(&services, &caller.0, paging.limit, paging.before).await?;
-    Ok(paging.answer(&request, page, |project| project.id))
+    Body(new): Body<NewProject>,
+    once: Once,
+) -> Result<Created<Project>, Error> {
+    projects::create(&services, &caller, new, once).await.map(Created)
 }
 
-/// `GET /projects/{id}` → 200, with its members and stages
-pub async fn get(
+async fn list(
     services: web::Data<Services>,
     caller: Caller,
-    id: Id<ProjectId>,
-) -> Result<HttpResponse, Error> {
-    let project = projects::get(&services, &caller.0, id.get()?).await?;
-    Ok(HttpResponse::Ok().json(project))
+    paging: Paging<ProjectId>,
+) -> Result<ListPage<Project>, Error> {
+    let page = projects::list(&services, &caller, paging.limit, paging.before).await?;
+    Ok(paging.answer(page, |project| project.id))
 }
 
-/// `PATCH /projects/{id} {name?, description?, status?}` → 200
-pub async fn update(
+async fn read(
     services: web::Data<Services>,
     caller: Caller,
-    id: Id<ProjectId>,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let id = id.get()?;
-    let change = ProjectPatch::read(body.fields()?)?;
-    let project = projects::update(&services, &caller.0, id, change).await?;
-    Ok(HttpResponse::Ok().json(project))
+    Id(id): Id<ProjectId>,
+) -> Result<Json<ProjectDetail>, Error> {
+    projects::get(&services, &caller, id).await.map(Json)
 }
 
-/// `POST /projects/{id}/members {userId}` → 201
-pub async fn add_member(
+async fn update(
     services: web::Data<Services>,
     caller: Caller,
-    request: HttpRequest,
-    id: Id<ProjectId>,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let id = id.get()?;
-    let user = read_member(body.fields()?)?;
-    let once = once(&request, caller.0.user, &body)?;
-    let member = projects::add_member(&services, &caller.0, id, user, once).await?;
-    Ok(HttpResponse::Created().json(member))
+    Id(id): Id<ProjectId>,
+    Body(change): Body<ProjectPatch>,
+) -> Result<Json<Project>, Error> {
+    projects::update(&services, &caller, id, change).await.map(Json)
 }
 
-/// `DELETE /projects/{id}/members/{userId}` → 204
-pub async fn remove_member(
+async fn add_member(
     services: web::Data<Services>,
     caller: Caller,
-    id: Id<ProjectId>,
-    user: Id<UserId>,
-) -> Result<HttpResponse, Error> {
-    projects::remove_member(&services, &caller.0, id.get()?, user.get()?).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Id(id): Id<ProjectId>,
+    Body(NewMember(user)): Body<NewMember>,
+    once: Once,
+) -> Result<Created<Member>, Error> {
+    projects::add_member(&services, &caller, id, user, once).await.map(Created)
 }
 
-/// `POST /projects/{id}/stages {name}` → 201
-pub async fn add_stage(
+async fn remove_member(
     services: web::Data<Services>,
     caller: Caller,
-    request: HttpRequest,
-    id: Id<ProjectId>,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let id = id.get()?;
-    let name = projects::read_stage(body.fields()?)?;
-    let once = once(&request, caller.0.user, &body)?;
-    let stage = projects::add_stage(&services, &caller.0, id, name, once).await?;
-    Ok(HttpResponse::Created().json(stage))
+    Id(id): Id<ProjectId>,
+    Id(user): Id<UserId>,
+) -> Result<NoContent, Error> {
+    projects::remove_member(&services, &caller, id, user).await.map(|()| NoContent)
 }
 
-/// `POST /projects/{id}/stages/{stageId}/complete` → 200
-pub async fn complete_stage(
+async fn add_stage(
     services: web::Data<Services>,
     caller: Caller,
-    request: HttpRequest,
-    id: Id<ProjectId>,
-    stage: Id<StageId>,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let (id, stage) = (id.get()?, stage.get()?);
-    body.nothing()?;
-    let once = once(&request, caller.0.user, &body)?;
-    let stage = projects::complete_stage(&services, &caller.0, id, stage, once).await?;
-    Ok(HttpResponse::Ok().json(stage))
+    Id(id): Id<ProjectId>,
+    Body(NewStage(name)): Body<NewStage>,
+    once: Once,
+) -> Result<Created<Stage>, Error> {
+    projects::add_stage(&services, &caller, id, name, once).await.map(Created)
+}
+
+async fn complete_stage(
+    services: web::Data<Services>,
+    caller: Caller,
+    Id(id): Id<ProjectId>,
+    Id(stage): Id<StageId>,
+    _: EmptyBody,
+    once: Once,
+) -> Result<Json<Stage>, Error> {
+    projects::complete_stage(&services, &caller, id, stage, once).await.map(Json)
 }

@@ -1,37 +1,42 @@
 //! `/products/{id}/reviews`.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web;
 
-use super::extract::{Body, Caller, Id, Paging, once};
+use super::answers::{Created, ListPage};
+use super::endpoint::{Endpoint, get, post};
+use super::extract::{Body, Caller, Id, request_body};
+use super::paging::Paging;
 use crate::error::Error;
-use crate::model::ProductId;
+use crate::model::{ProductId, Review, ReviewId};
 use crate::service::Services;
 use crate::service::reviews::{self, NewReview};
+use crate::store::Once;
 
-/// `POST /products/{id}/reviews {rating, comment?}` → 201
-pub async fn create(
-    services: web::Data<Services>,
-    caller: Caller,
-    request: HttpRequest,
-    id: Id<ProductId>,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let id = id.get()?;
-    let new = NewReview::read(body.fields()?)?;
-    let once = once(&request, caller.0.user, &body)?;
-    let review = reviews::create(&services, &caller.0, id, new, once).await?;
-    Ok(HttpResponse::Created().json(review))
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post("/products/{id}/reviews", "Review a product", create),
+        get("/products/{id}/reviews", "The reviews of a product, newest first", list),
+    ]
 }
 
-/// `GET /products/{id}/reviews?limit=&before=` → 200, newest first
-pub async fn list(
+request_body!(NewReview = NewReview::read);
+
+async fn create(
     services: web::Data<Services>,
     caller: Caller,
-    request: HttpRequest,
-    id: Id<ProductId>,
-) -> Result<HttpResponse, Error> {
-    let id = id.get()?;
-    let paging = Paging::of(&request)?;
-    let page = reviews::list(&services, &caller.0, id, paging.limit, paging.before).await?;
-    Ok(paging.answer(&request, page, |review| review.id))
+    Id(id): Id<ProductId>,
+    Body(new): Body<NewReview>,
+    once: Once,
+) -> Result<Created<Review>, Error> {
+    reviews::create(&services, &caller, id, new, once).await.map(Created)
+}
+
+async fn list(
+    services: web::Data<Services>,
+    caller: Caller,
+    Id(id): Id<ProductId>,
+    paging: Paging<ReviewId>,
+) -> Result<ListPage<Review>, Error> {
+    let page = reviews::list(&services, &caller, id, paging.limit, paging.before).await?;
+    Ok(paging.answer(page, |review| review.id))
 }

@@ -1,33 +1,37 @@
 //! `/products/{id}/waitlist`.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web;
 
-use super::extract::{Body, Caller, Id, once};
+use super::answers::{Created, NoContent};
+use super::endpoint::{Endpoint, delete, post};
+use super::extract::{Caller, EmptyBody, Id};
 use crate::error::Error;
-use crate::model::ProductId;
+use crate::model::{ProductId, WaitlistEntry};
 use crate::service::{Services, waitlist};
+use crate::store::Once;
 
-/// `POST /products/{id}/waitlist` → 201
-pub async fn join(
-    services: web::Data<Services>,
-    caller: Caller,
-    request: HttpRequest,
-    id: Id<ProductId>,
-    body: Body,
-) -> Result<HttpResponse, Error> {
-    let id = id.get()?;
-    body.nothing()?;
-    let once = once(&request, caller.0.user, &body)?;
-    let waiting = waitlist::join(&services, &caller.0, id, once).await?;
-    Ok(HttpResponse::Created().json(waiting))
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post("/products/{id}/waitlist", "Get a notification when a product is in stock", join)
+            .refuses(&[409]),
+        delete("/products/{id}/waitlist", "Leave the waitlist", leave),
+    ]
 }
 
-/// `DELETE /products/{id}/waitlist` → 204
-pub async fn leave(
+async fn join(
     services: web::Data<Services>,
     caller: Caller,
-    id: Id<ProductId>,
-) -> Result<HttpResponse, Error> {
-    waitlist::leave(&services, &caller.0, id.get()?).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Id(id): Id<ProductId>,
+    _: EmptyBody,
+    once: Once,
+) -> Result<Created<WaitlistEntry>, Error> {
+    waitlist::join(&services, &caller, id, once).await.map(Created)
+}
+
+async fn leave(
+    services: web::Data<Services>,
+    caller: Caller,
+    Id(id): Id<ProductId>,
+) -> Result<NoContent, Error> {
+    waitlist::leave(&services, &caller, id).await.map(|()| NoContent)
 }

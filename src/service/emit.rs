@@ -9,7 +9,7 @@ use super::permissions::{Action, Relation, permit};
 use super::publish::{DeliveryOptions, NextEventOptions};
 use crate::auth::Identity;
 use crate::error::Error;
-use crate::event::{self, ADMIN, Foreign, MAIN, Room};
+use crate::event::{ADMIN, ExternalEvent, MAIN, Room};
 use crate::model::fields::{self, BrokenRules, FieldValue, Fields};
 use crate::realtime::Tally;
 use crate::store::{Claim, Db, Once, Tx, idempotency};
@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Reads an event to send, from `{namespace?, rooms, event, data?, except?, volatile?}`. Without
 /// `data` it is null.
-pub fn read(mut fields: Fields<'_>) -> Result<Foreign, Error> {
+pub fn read(mut fields: Fields<'_>) -> Result<ExternalEvent, Error> {
     let namespace = fields.optional("namespace", namespace);
     let rooms = fields.required("rooms", some_rooms);
     let name = fields.required("event", name);
@@ -38,7 +38,7 @@ pub fn read(mut fields: Fields<'_>) -> Result<Foreign, Error> {
     fields.end(|| {
         let data = data?.unwrap_or_else(|| serde_json::value::RawValue::NULL.to_owned());
         let (namespace, except) = (namespace?.unwrap_or(MAIN), except?.unwrap_or_default());
-        Some(Foreign {
+        Some(ExternalEvent {
             namespace,
             name: name?,
             rooms: rooms?,
@@ -102,7 +102,7 @@ fn rooms_of(given: FieldValue<'_>) -> Result<Vec<Room>, BrokenRules> {
 pub async fn emit(
     services: &Services,
     caller: &Identity,
-    event: Foreign,
+    event: ExternalEvent,
     once: Once,
 ) -> Result<usize, Error> {
     permit(caller, Action::EmitEvents, Relation::NONE)?;
@@ -114,7 +114,7 @@ pub async fn emit(
 async fn emit_counted(
     db: Db,
     next: NextEventOptions,
-    event: Foreign,
+    event: ExternalEvent,
     once: Once,
 ) -> Result<usize, Error> {
     let claim = match &once {
@@ -125,7 +125,7 @@ async fn emit_counted(
     let (bytes, is_volatile) = (event.data.get().len(), event.is_volatile);
     let write = async move |tx: &mut Tx| {
         tx.after_commit(move || next.set(DeliveryOptions { tally, is_volatile }));
-        tx.emit(event::foreign(event));
+        tx.emit(event.into());
         Ok(None::<usize>)
     };
     let kept = db.write_large(once, bytes, write).await?;

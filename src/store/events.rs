@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use diesel::{ExpressionMethods, QueryDsl, QueryResult};
 
-use crate::event::{Kind, NewEvent, Room};
+use crate::event::{EventKind, NewEvent, Room};
 use crate::model::{Epoch, EventId, LogPosition, Timestamp};
 use crate::schema::{event_rooms, events, log_head};
 use crate::store::conn::query;
@@ -42,7 +42,7 @@ pub(super) async fn append(
     let mut steps = Vec::with_capacity(new.len());
     for step in new {
         steps.push(match step {
-            Step::Event(event) if event.kind == Kind::Stored => {
+            Step::Event(event) if event.kind == EventKind::Stored => {
                 let id = EventId(next);
                 next += 1;
                 append_one(conn, id, &event, now).await?;
@@ -69,7 +69,7 @@ pub(super) async fn head(tx: &mut Tx) -> QueryResult<EventId> {
 }
 
 fn is_stored(step: &Step<NewEvent>) -> bool {
-    matches!(step, Step::Event(NewEvent { kind: Kind::Stored, .. }))
+    matches!(step, Step::Event(NewEvent { kind: EventKind::Stored, .. }))
 }
 
 /// Takes `count` ids, and returns the first of them.

@@ -17,7 +17,7 @@ use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
 
-use crate::event::{Kind, NewEvent};
+use crate::event::{EventKind, NewEvent};
 use crate::store::CommittedEvent;
 use crate::store::events::{committed, except_json};
 use crate::store::tx::Step;
@@ -87,7 +87,7 @@ impl OutboxInsert {
         let mut ahead = Vec::new();
         for step in steps {
             let own = match step {
-                Step::Event(event) if event.kind == Kind::Stored => {
+                Step::Event(event) if event.kind == EventKind::Stored => {
                     self.push(origin, event);
                     local.push_back(LocalSteps {
                         before: std::mem::take(&mut ahead),

@@ -3,7 +3,7 @@
 use diesel::{ExpressionMethods, QueryDsl};
 
 use super::*;
-use crate::event::{Kind, NewEvent, ProductAction, Room};
+use crate::event::{EventKind, NewEvent, ProductAction, Room};
 use crate::model::{ConversationId, EventId, ProductId};
 use crate::schema::{event_rooms, events};
 use crate::store::conn::query;
@@ -122,7 +122,7 @@ fn a_transient_event_is_announced_in_order_without_an_id() {
     run(async {
         let order = db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
         db.write(Once::No, async move |tx| {
-            tx.emit(NewEvent { kind: Kind::Ephemeral, ..event::new_order(&order) });
+            tx.emit(NewEvent { kind: EventKind::Transient, ..event::new_order(&order) });
             place(tx, 2).await
         })
         .await
