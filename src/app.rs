@@ -68,7 +68,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         retention: settings.realtime.event_retention,
     };
     let (log, pid_key) = recovery::start(&db, keeping).await?;
-    let checker = Tokens::new(&key, &settings.auth);
+    let checker = Tokens::new(&key, &settings.auth)?;
     let services =
         Arc::new(Services::new(db.clone(), checker, hub.clone(), next, settings.access.rate_login));
     let watching = actix_rt::spawn(tokens::watch(Arc::clone(&services)));

@@ -133,7 +133,7 @@ fn a_token_cannot_choose_how_it_is_checked() {
         jsonwebtoken::encode(
             &Header::new(Algorithm::HS256),
             &claims(&eve),
-            &EncodingKey::from_secret(secret),
+            &EncodingKey::from_secret(secret).unwrap(),
         )
         .unwrap()
     };

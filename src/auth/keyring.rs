@@ -8,7 +8,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde::de::DeserializeOwned;
 
-use super::Key;
+use super::{Key, KeyError};
 use crate::config::AuthSettings;
 use crate::error::AuthFailure;
 
@@ -27,7 +27,7 @@ struct CheckingKey {
 }
 
 impl Keyring {
-    pub(super) fn new(key: &Key, settings: &AuthSettings) -> Self {
+    pub(super) fn new(key: &Key, settings: &AuthSettings) -> Result<Self, KeyError> {
         let checking = |id, algorithm, key| CheckingKey {
             id,
             algorithm,
@@ -38,7 +38,8 @@ impl Keyring {
             Key::Own(secret) => vec![checking(
                 None,
                 Algorithm::HS256,
-                DecodingKey::from_secret(secret.expose().as_bytes()),
+                DecodingKey::from_secret(secret.expose().as_bytes())
+                    .map_err(|_| KeyError::Empty)?,
             )],
             Key::Outside(keys) => keys
                 .keys()
@@ -46,14 +47,15 @@ impl Keyring {
                 .map(|key| checking(key.id.clone(), key.algorithm, key.key.clone()))
                 .collect(),
         };
-        Self { are_named: keys.iter().any(|key| key.id.is_some()), keys }
+        Ok(Self { are_named: keys.iter().any(|key| key.id.is_some()), keys })
     }
 
     /// The claims of a token with a good signature, in its time, and from whom and for whom it has
     /// to be.
     pub(super) fn decode<T: DeserializeOwned>(&self, token: &str) -> Result<T, AuthFailure> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| AuthFailure::Invalid)?;
-        // An extension that has to be understood (RFC 7515, 4.1.11); we understand none.
+        // RFC 7515, 4.1.11: refuse an extension that has to be understood and is not. The library
+        // takes `b64`; this server supports none.
         if header.crit.is_some() {
             return Err(AuthFailure::Invalid);
         }
@@ -123,7 +125,7 @@ mod tests {
             jwt_audience: None,
             jwt_provision: false,
         };
-        Keyring::new(&Key::Outside(path(file).parse().expect("keys")), &settings)
+        Keyring::new(&Key::Outside(path(file).parse().expect("keys")), &settings).expect("keys")
     }
 
     /// Another of the library's formats for each.
@@ -247,8 +249,19 @@ mod tests {
         }
         // Beside a good signature they change nothing.
         assert!(is_good(&ring("ed25519-public.pem"), &sign(&brought, &own)));
-        let critical = Header { crit: Some(vec!["b64".into()]), ..Header::new(Algorithm::EdDSA) };
-        assert!(!is_good(&ring("ed25519-public.pem"), &sign(&critical, &own)));
+    }
+
+    #[test]
+    fn a_critical_extension_is_refused_even_one_that_the_library_knows() {
+        let own = signing("ed25519");
+        let ring = ring("ed25519-public.pem");
+        for crit in [&["b64"][..], &["exp"], &["b64", "exp"], &["b64", "b64"], &[]] {
+            let crit = crit.iter().map(|name| (*name).to_owned()).collect();
+            let mut header = Header { crit: Some(crit), ..Header::new(Algorithm::EdDSA) };
+            assert!(!is_good(&ring, &sign(&header, &own)), "{header:?}");
+            header.extras.insert("b64", true);
+            assert!(!is_good(&ring, &sign(&header, &own)), "{header:?}");
+        }
     }
 
     #[test]

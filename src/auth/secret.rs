@@ -23,21 +23,25 @@ pub enum Key {
     Outside(PublicKeys),
 }
 
-/// The file of the key could not be read or made.
+/// Why there is no key to sign or check tokens with.
 #[derive(Debug)]
-pub struct KeyError {
-    file: PathBuf,
-    error: io::Error,
+pub enum KeyError {
+    /// The file of the random secret can be neither read nor written.
+    File { file: PathBuf, error: io::Error },
+    /// The secret has no characters: anyone could sign with it.
+    Empty,
 }
 
 impl std::fmt::Display for KeyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "the signing key in {} cannot be used: {}; set JWT_SECRET or mend the file",
-            self.file.display(),
-            self.error
-        )
+        match self {
+            Self::File { file, error } => write!(
+                f,
+                "the signing key in {} cannot be used: {error}; set JWT_SECRET or mend the file",
+                file.display()
+            ),
+            Self::Empty => f.write_str("the signing key is empty; set JWT_SECRET"),
+        }
     }
 }
 
@@ -66,7 +70,7 @@ pub fn load_key(source: KeySource) -> Result<Key, KeyError> {
                 tracing::info!(file = %file.display(), "JWT_SECRET is not set: {done}");
                 Ok(Key::Own(secret))
             }
-            Err(error) => Err(KeyError { file, error }),
+            Err(error) => Err(KeyError::File { file, error }),
         },
         KeySource::Outside(keys) => {
             for skipped in keys.skipped() {

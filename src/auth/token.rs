@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::keyring::Keyring;
-use super::{Claimed, Holder, Issue, Key, TokenId};
+use super::{Claimed, Holder, Issue, Key, KeyError, TokenId};
 use crate::config::AuthSettings;
 use crate::error::{AuthFailure, Error};
 use crate::model::{OutsideId, Outsider, Role, Timestamp, UserId};
@@ -76,19 +76,23 @@ enum Subject {
 }
 
 impl Tokens {
-    #[must_use]
-    pub fn new(key: &Key, settings: &AuthSettings) -> Self {
+    /// # Errors
+    /// [`KeyError::Empty`] for a secret without characters.
+    pub fn new(key: &Key, settings: &AuthSettings) -> Result<Self, KeyError> {
         let signing = match key {
-            Key::Own(secret) => Some(EncodingKey::from_secret(secret.expose().as_bytes())),
+            Key::Own(secret) => {
+                let key = EncodingKey::from_secret(secret.expose().as_bytes());
+                Some(key.map_err(|_| KeyError::Empty)?)
+            }
             Key::Outside(_) => None,
         };
-        Self {
+        Ok(Self {
             signing,
-            checking: Keyring::new(key, settings),
+            checking: Keyring::new(key, settings)?,
             issuer: settings.jwt_issuer.clone(),
             audience: settings.jwt_audience.clone(),
             provision: settings.jwt_provision,
-        }
+        })
     }
 
     /// Asked by what ends with a token of ours, ahead of its work.
@@ -248,12 +252,15 @@ mod tests {
     }
 
     fn tokens() -> Tokens {
-        Tokens::new(&own_key(), &settings(None, None))
+        Tokens::new(&own_key(), &settings(None, None)).expect("a key")
+    }
+
+    fn secret(text: &str) -> EncodingKey {
+        EncodingKey::from_secret(text.as_bytes()).expect("is not empty")
     }
 
     fn sign(claims: &Value, header: &Header) -> String {
-        jsonwebtoken::encode(header, claims, &EncodingKey::from_secret(KEY.as_bytes()))
-            .expect("signs")
+        jsonwebtoken::encode(header, claims, &secret(KEY)).expect("signs")
     }
 
     fn check(claims: &Value) -> Result<(i64, Role), AuthFailure> {
@@ -348,8 +355,7 @@ mod tests {
     fn a_foreign_key_another_algorithm_or_none_is_invalid() {
         let claims = json!({"sub": "7", "exp": now() + 60});
         let foreign =
-            jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(b"other"))
-                .expect("signs");
+            jsonwebtoken::encode(&Header::default(), &claims, &secret("other")).expect("signs");
         let hs512 = sign(&claims, &Header::new(Algorithm::HS512));
         // {"alg":"none"}.{"sub":"7","exp":9999999999}.
         let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiI3IiwiZXhwIjo5OTk5OTk5OTk5fQ.";
@@ -371,7 +377,7 @@ mod tests {
 
     #[test]
     fn issuer_and_audience_are_checked_when_set() {
-        let strict = Tokens::new(&own_key(), &settings(Some("us"), Some("hub")));
+        let strict = Tokens::new(&own_key(), &settings(Some("us"), Some("hub"))).expect("a key");
         let verify = |claims: Value| {
             strict.verify(&sign(&claims, &Header::default())).map(|token| user(&token))
         };
@@ -398,6 +404,27 @@ mod tests {
         assert!(strict.verify(&own.token).is_ok());
     }
 
+    #[test]
+    fn an_issuer_or_audience_of_another_type_is_refused_when_it_is_checked() {
+        let strict = Tokens::new(&own_key(), &settings(Some("7"), Some("8"))).expect("a key");
+        let verify = |iss: Value, aud: Value| {
+            let claims = json!({"sub": 7, "exp": now() + 60, "iss": iss, "aud": aud});
+            strict.verify(&sign(&claims, &Header::default())).map(|token| user(&token))
+        };
+        assert_eq!(verify(json!("7"), json!("8")), Ok(7));
+        for odd in [json!(null), json!(7), json!(8), json!(true), json!({"7": 7}), json!([7, 8])] {
+            assert_eq!(verify(odd.clone(), json!("8")), Err(AuthFailure::Invalid), "iss {odd}");
+            assert_eq!(verify(json!("7"), odd.clone()), Err(AuthFailure::Invalid), "aud {odd}");
+        }
+    }
+
+    #[test]
+    fn an_empty_secret_is_no_key() {
+        let empty = Key::Own(Secret::from(String::new()));
+        let refused = Tokens::new(&empty, &settings(None, None)).err();
+        assert!(matches!(refused, Some(KeyError::Empty)));
+    }
+
     /// What a token of an outside key with these claims says.
     fn outside(claims: &Value) -> Result<(Outsider, Issue), AuthFailure> {
         let file = |name: &str| format!("{}/tests/keys/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -408,7 +435,8 @@ mod tests {
         let tokens = Tokens::new(
             &Key::Outside(file("ed25519-public.pem").parse().expect("a key")),
             &settings(None, None),
-        );
+        )
+        .expect("a key");
         assert!(matches!(tokens.can_sign(), Err(Error::NotImplemented(_))));
         assert!(matches!(
             tokens.issue(UserId(1), Role::Admin, 0, Duration::from_secs(1)),

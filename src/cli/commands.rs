@@ -147,13 +147,10 @@ pub(super) fn token(args: &TokenArgs) -> Result<(), Failure> {
     })?;
     let (user, generation) =
         found.ok_or_else(|| Failure::Failed(format!("User with ID {id} not found")))?;
-    let key = load_key(source).map_err(|error| Failure::Failed(error.to_string()))?;
-    let issued = Tokens::new(&key, &args.auth).issue(
-        user.id,
-        args.role.unwrap_or(user.role),
-        generation,
-        args.ttl,
-    );
+    let tokens = load_key(source)
+        .and_then(|key| Tokens::new(&key, &args.auth))
+        .map_err(|error| Failure::Failed(error.to_string()))?;
+    let issued = tokens.issue(user.id, args.role.unwrap_or(user.role), generation, args.ttl);
     println!("{}", issued.map_err(|error| Failure::Failed(error.to_string()))?.token);
     Ok(())
 }

@@ -122,7 +122,7 @@ fn of_der(der: &[u8]) -> Result<PublicKey, String> {
     let (kind, curve) = (info.algorithm.oid, info.algorithm.parameters_oid().ok());
     match (kind, curve) {
         (RSA, _) => {
-            let key = pkcs1::RsaPublicKey::try_from(bytes).map_err(|_| broken)?;
+            let key = pkcs1::RsaPublicKeyRef::try_from(bytes).map_err(|_| broken)?;
             rsa(key.modulus.as_bytes(), key.public_exponent.as_bytes())
         }
         (EC, Some(P256)) => checked(Algorithm::ES256, DecodingKey::from_ec_der(bytes)),
