@@ -1,8 +1,8 @@
-//! The keys that tokens are checked with, and which of them one is tried against.
+//! The keys that check tokens.
 //!
-//! A key is for one algorithm, which it says itself (RFC 8725, 3.1): what a token's header says of
-//! its algorithm and its key only picks among those that are here. A key that a token brings along
-//! (`jwk`, `jku`, `x5c`) is not looked at.
+//! Each key has one algorithm, whatever a token's header names (RFC 8725, 3.1). The header's `alg`
+//! and `kid` only choose among the known keys. A key inside the token (`jwk`, `jku`, `x5c`) is
+//! never used.
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
@@ -14,15 +14,15 @@ use crate::error::AuthFailure;
 
 pub(super) struct Keyring {
     keys: Vec<CheckingKey>,
-    /// With none that has a name, the one that a token gives says nothing.
-    are_named: bool,
+    /// True if any key has an id. Without ids, a token's `kid` is ignored.
+    have_ids: bool,
 }
 
 struct CheckingKey {
     id: Option<String>,
     algorithm: Algorithm,
     key: DecodingKey,
-    /// For this algorithm alone.
+    /// The checks of claims, with this algorithm only.
     rules: Validation,
 }
 
@@ -47,11 +47,10 @@ impl Keyring {
                 .map(|key| checking(key.id.clone(), key.algorithm, key.key.clone()))
                 .collect(),
         };
-        Ok(Self { are_named: keys.iter().any(|key| key.id.is_some()), keys })
+        Ok(Self { have_ids: keys.iter().any(|key| key.id.is_some()), keys })
     }
 
-    /// The claims of a token with a good signature, in its time, and from whom and for whom it has
-    /// to be.
+    /// The claims of a token, after all checks: signature, `exp`, `nbf`, issuer and audience.
     pub(super) fn decode<T: DeserializeOwned>(&self, token: &str) -> Result<T, AuthFailure> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| AuthFailure::Invalid)?;
         // RFC 7515, 4.1.11: refuse an extension that has to be understood and is not. The library
@@ -59,7 +58,7 @@ impl Keyring {
         if header.crit.is_some() {
             return Err(AuthFailure::Invalid);
         }
-        for key in self.keys.iter().filter(|key| self.is_meant(key, &header)) {
+        for key in self.keys.iter().filter(|key| self.fits(key, &header)) {
             match jsonwebtoken::decode(token, &key.key, &key.rules) {
                 Ok(data) => return Ok(data.claims),
                 Err(error) => match error.kind() {
@@ -72,9 +71,9 @@ impl Keyring {
         Err(AuthFailure::Invalid)
     }
 
-    fn is_meant(&self, key: &CheckingKey, header: &Header) -> bool {
-        let is_named = !self.are_named || header.kid.is_none() || header.kid == key.id;
-        is_named && key.algorithm == header.alg
+    fn fits(&self, key: &CheckingKey, header: &Header) -> bool {
+        let has_id = !self.have_ids || header.kid.is_none() || header.kid == key.id;
+        has_id && key.algorithm == header.alg
     }
 }
 
@@ -82,7 +81,7 @@ fn rules(algorithm: Algorithm, settings: &AuthSettings) -> Validation {
     let mut rules = Validation::new(algorithm);
     rules.leeway = 0;
     rules.validate_nbf = true;
-    // `sub` is asked for where claims are read: the library knows it as a string only.
+    // `claims.rs` requires `sub`: the library would accept strings only.
     let mut required = vec!["exp"];
     if let Some(issuer) = &settings.jwt_issuer {
         rules.set_issuer(&[issuer]);
@@ -128,7 +127,7 @@ mod tests {
         Keyring::new(&Key::Outside(path(file).parse().expect("keys")), &settings).expect("keys")
     }
 
-    /// Another of the library's formats for each.
+    /// The private key of one of the fixtures.
     fn signing(name: &str) -> EncodingKey {
         let pem = pem(&format!("{name}.pem"));
         let key = match name {
@@ -162,7 +161,7 @@ mod tests {
         [("rsa", Algorithm::RS256), ("p256", Algorithm::ES256), ("ed25519", Algorithm::EdDSA)];
 
     #[test]
-    fn each_kind_of_key_takes_its_own_tokens_and_no_others() {
+    fn each_kind_of_key_accepts_only_its_own_tokens() {
         for (name, _) in EACH {
             let ring = ring(&format!("{name}-public.pem"));
             for (signer, algorithm) in EACH {
@@ -234,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_a_token_brings_along_is_not_looked_at() {
+    fn a_key_inside_the_token_is_not_used() {
         let own = signing("ed25519");
         let jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&own, Algorithm::EdDSA).expect("a JWK");
         let brought = Header {
@@ -247,7 +246,7 @@ mod tests {
         for file in ["rsa-public.pem", "p256-public.pem", "jwks.json"] {
             assert!(!is_good(&ring(file), &sign(&brought, &own)), "{file}");
         }
-        // Beside a good signature they change nothing.
+        // With a valid signature they are ignored.
         assert!(is_good(&ring("ed25519-public.pem"), &sign(&brought, &own)));
     }
 
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_picks_the_key_and_without_one_each_of_the_algorithm_is_tried() {
+    fn a_kid_chooses_the_key_and_without_one_each_of_the_algorithm_is_tried() {
         let ring = ring("jwks.json");
         for (id, name, algorithm) in
             [("first", "rsa", Algorithm::RS256), ("second", "p256", Algorithm::ES256)]

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::auth::Token;
-use crate::auth::credentials::Places;
+use crate::auth::credentials::TokenSources;
 use crate::error::Error;
 use crate::event::{self, Room};
 use crate::realtime::gateway::query_value;
@@ -52,7 +52,7 @@ async fn identify(
     // What can not be read is a bad token, and not saved by a later place.
     let auth = auth
         .map(|auth| serde_json::from_str(auth.get()).unwrap_or_else(|_| json!({"token": false})));
-    let places = Places {
+    let places = TokenSources {
         auth: auth.as_ref(),
         authorization: handshake.authorization.as_deref(),
         cookie: handshake.cookie.as_deref(),

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::auth::{Ended, Identity, Token};
+use crate::auth::{EndedTokens, Identity, Token};
 use crate::error::{AuthFailure, Error};
 use crate::event;
 use crate::model::Timestamp;
@@ -88,7 +88,7 @@ pub(super) fn moment(at: Timestamp) -> SystemTime {
 
 /// Tokens of this user have ended; perhaps the socket's.
 pub(super) fn signalled(client: &Client, signal: &Signal) {
-    if let (Ok(held), Some(ended)) = (held(client), signal.downcast_ref::<Ended>())
+    if let (Ok(held), Some(ended)) = (held(client), signal.downcast_ref::<EndedTokens>())
         && ended.ends(&held.token.get())
     {
         expel(client);

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::Services;
 use super::permissions::{Action, Standing, permit};
-use crate::auth::{Identity, Issue, PasswordHasher, Token, TokenId};
+use crate::auth::{Identity, IssuedAt, PasswordHasher, Token, TokenId};
 use crate::config::{Rate, Secret};
 use crate::error::{AuthFailure, Error};
 use crate::model::fields::{self, Fields};
@@ -133,7 +133,7 @@ pub async fn believe(services: &Services, user: &str) -> Result<Token, Error> {
         .ok_or_else(invalid)?;
     let identity =
         Identity { user, role: Role::Customer, expires_at: Timestamp::now().after(SESSION) };
-    Ok(Token { identity, id: TokenId::NONE, issue: Issue::Generation(generation) })
+    Ok(Token { identity, id: TokenId::NONE, issued_at: IssuedAt::Generation(generation) })
 }
 
 /// The caller's own account.

@@ -2,7 +2,7 @@
 //! be, and how an account is made somebody's.
 
 use super::accounts::not_found;
-use crate::auth::{Claimed, Issue, NO_PASSWORD};
+use crate::auth::{IssuedAt, NO_PASSWORD, VerifiedToken};
 use crate::error::{AuthFailure, Error};
 use crate::model::{OutsideId, Outsider, Role, User, UserId};
 use crate::store::users::{self, Account, NewUser};
@@ -19,12 +19,12 @@ const ATTEMPTS: usize = 4;
 /// # Errors
 /// [`Error::Unauthorized`] when the token ended with a user who has been removed;
 /// [`Error::Unavailable`].
-pub async fn provision(db: &Db, outsider: &Outsider, token: &Claimed) -> Result<(), Error> {
-    let (role, issue) = (token.role, token.issue);
+pub async fn provision(db: &Db, outsider: &Outsider, token: &VerifiedToken) -> Result<(), Error> {
+    let (role, issued_at) = (token.role, token.issued_at);
     for _ in 0..ATTEMPTS {
         let outsider = outsider.clone();
         match db
-            .write(Once::No, async move |tx: &mut Tx| make(tx, &outsider, role, issue).await)
+            .write(Once::No, async move |tx: &mut Tx| make(tx, &outsider, role, issued_at).await)
             .await
         {
             // Another was quicker, with the identity or with the e-mail.
@@ -48,14 +48,14 @@ async fn make(
     tx: &mut Tx,
     outsider: &Outsider,
     role: Role,
-    issue: Issue,
+    issued_at: IssuedAt,
 ) -> Result<Option<UserId>, Error> {
     if identities::owner(tx.conn(), &outsider.id).await?.is_some() {
         return Ok(None);
     }
     if identities::last_end(tx.conn(), &outsider.id)
         .await?
-        .is_some_and(|end| issue.is_before(0, end))
+        .is_some_and(|end| issued_at.is_before(0, end))
     {
         return Err(Error::Unauthorized(AuthFailure::Invalid));
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::permissions::{Action, Standing, permit};
 use super::{Services, identities};
-use crate::auth::{Claimed, Ended, Holder, Token};
+use crate::auth::{EndedTokens, Token, TokenHolder, VerifiedToken};
 use crate::error::{AuthFailure, Error};
 use crate::event::{ADMIN, MAIN};
 use crate::model::fields::{self, Fields};
@@ -35,7 +35,7 @@ pub async fn check(services: &Services, token: Option<&str>) -> Result<Token, Er
     let token = token.ok_or(Error::Unauthorized(AuthFailure::Missing))?;
     let token = services.tokens.verify(token).map_err(Error::Unauthorized)?;
     let mut found = standing(services, &token).await?;
-    if let (None, Holder::Outside(outsider)) = (&found, &token.holder)
+    if let (None, TokenHolder::Outside(outsider)) = (&found, &token.holder)
         && services.tokens.provisions()
     {
         identities::provision(&services.db, outsider, &token).await?;
@@ -46,7 +46,10 @@ pub async fn check(services: &Services, token: Option<&str>) -> Result<Token, Er
     is_good(&token, &standing).map(|()| token)
 }
 
-async fn standing(services: &Services, token: &Claimed) -> Result<Option<rows::Standing>, Error> {
+async fn standing(
+    services: &Services,
+    token: &VerifiedToken,
+) -> Result<Option<rows::Standing>, Error> {
     let (holder, id) = (token.holder.clone(), token.id);
     services.db.read(async move |conn| rows::standing(conn, &holder, &id).await).await
 }
@@ -56,7 +59,7 @@ async fn standing(services: &Services, token: &Claimed) -> Result<Option<rows::S
 /// # Errors
 /// [`Error::Unauthorized`] when it has.
 pub async fn recheck(services: &Services, token: &Token) -> Result<(), Error> {
-    let (holder, id) = (Holder::User(token.identity.user), token.id);
+    let (holder, id) = (TokenHolder::User(token.identity.user), token.id);
     let found =
         services.db.read(async move |conn| rows::standing(conn, &holder, &id).await).await?;
     is_good(token, &found.ok_or(Error::Unauthorized(AuthFailure::Invalid))?)
@@ -65,7 +68,7 @@ pub async fn recheck(services: &Services, token: &Token) -> Result<(), Error> {
 fn is_good(token: &Token, standing: &rows::Standing) -> Result<(), Error> {
     let all_ended = standing
         .ended_at
-        .is_some_and(|at| Ended::Before { generation: standing.generation, at }.ends(token));
+        .is_some_and(|at| EndedTokens::Before { generation: standing.generation, at }.cover(token));
     if standing.has_ended || all_ended {
         Err(Error::Unauthorized(AuthFailure::Invalid))
     } else {
@@ -96,7 +99,7 @@ pub async fn end(services: &Services, token: &Token, everywhere: bool) -> Result
             rows::end_all(tx, &Account::Id(user)).await?.map(|(_, ended)| ended)
         } else {
             rows::end(tx, user, &token.id, token.identity.expires_at).await?;
-            Some(Ended::One(token.id))
+            Some(EndedTokens::One(token.id))
         };
         // None: the user has been removed meanwhile, and the tokens have ended with that.
         if let Some(ended) = ended {
@@ -108,7 +111,7 @@ pub async fn end(services: &Services, token: &Token, everywhere: bool) -> Result
 }
 
 /// Each socket of the user compares it with its own token.
-fn tell(hub: &HubHandle, user: UserId, ended: Ended) {
+fn tell(hub: &HubHandle, user: UserId, ended: EndedTokens) {
     let signal: Signal = Arc::new(ended);
     for namespace in [MAIN, ADMIN] {
         hub.signal(namespace, Whom::user(user.0), Arc::clone(&signal));

@@ -11,7 +11,7 @@ use diesel::{
     QueryResult, SelectableHelper,
 };
 
-use crate::auth::{Ended, Holder, TokenId};
+use crate::auth::{EndedTokens, TokenHolder, TokenId};
 use crate::model::{Timestamp, User, UserId};
 use crate::schema::{identities, identity_ends, token_ends, users};
 use crate::store::conn::query;
@@ -39,7 +39,7 @@ pub struct Standing {
 /// user.
 pub async fn standing(
     conn: &mut Conn,
-    holder: &Holder,
+    holder: &TokenHolder,
     token: &TokenId,
 ) -> QueryResult<Option<Standing>> {
     type Row = (UserId, i64, Option<Timestamp>, bool, Option<Timestamp>);
@@ -47,11 +47,11 @@ pub async fn standing(
         let ended = exists(token_ends::table.filter(token_ends::digest.eq(token.0.as_slice())));
         let all = (users::token_generation, users::tokens_ended_at);
         match holder {
-            Holder::User(user) => {
+            TokenHolder::User(user) => {
                 let columns = (users::id, all.0, all.1, ended, None::<Timestamp>.into_sql::<Nullable<diesel::sql_types::Timestamp>>());
                 users::table.find(user).select(columns).first(c)
             }
-            Holder::Outside(outsider) => {
+            TokenHolder::Outside(outsider) => {
                 let name = (outsider.id.issuer(), outsider.id.subject());
                 let before = identity_ends::table.find(name).select(identity_ends::ended_at.nullable()).single_value();
                 identities::table.find(name).inner_join(users::table).select((users::id, all.0, all.1, ended, before)).first(c)
@@ -92,7 +92,7 @@ pub async fn end(tx: &mut Tx, user: UserId, token: &TokenId, until: Timestamp) -
 }
 
 /// Ends all tokens of a user. `None`: there is no such user.
-pub async fn end_all(tx: &mut Tx, account: &Account) -> QueryResult<Option<(User, Ended)>> {
+pub async fn end_all(tx: &mut Tx, account: &Account) -> QueryResult<Option<(User, EndedTokens)>> {
     let Some(user) = super::users::find(tx.conn(), account).await? else { return Ok(None) };
     let now = Timestamp::now();
     let raised: Option<i64> = query!(tx.conn(), c => {
@@ -102,7 +102,7 @@ pub async fn end_all(tx: &mut Tx, account: &Account) -> QueryResult<Option<(User
     .optional()?;
     let Some(generation) = raised else { return Ok(None) };
     note(tx, user.id, Some(generation), now).await?;
-    Ok(Some((user, Ended::Before { generation, at: now })))
+    Ok(Some((user, EndedTokens::Before { generation, at: now })))
 }
 
 /// All tokens of a user who has been removed have ended.
@@ -127,16 +127,16 @@ async fn note(
 }
 
 /// What has ended since then.
-pub async fn since(conn: &mut Conn, moment: Timestamp) -> QueryResult<Vec<(UserId, Ended)>> {
+pub async fn since(conn: &mut Conn, moment: Timestamp) -> QueryResult<Vec<(UserId, EndedTokens)>> {
     type Row = (UserId, Option<Vec<u8>>, Option<i64>, Timestamp);
     let rows: Vec<Row> = query!(conn, c => {
         let columns = (token_ends::user_id, token_ends::digest, token_ends::generation, token_ends::ended_at);
         token_ends::table.filter(token_ends::ended_at.gt(moment)).order(token_ends::ended_at.desc()).select(columns).limit(MOST).load(c)
     })?;
     let ended = |(user, digest, generation, at): Row| match (digest, generation) {
-        (Some(digest), _) => Some((user, Ended::One(TokenId(digest.try_into().ok()?)))),
-        (None, Some(generation)) => Some((user, Ended::Before { generation, at })),
-        (None, None) => Some((user, Ended::All)),
+        (Some(digest), _) => Some((user, EndedTokens::One(TokenId(digest.try_into().ok()?)))),
+        (None, Some(generation)) => Some((user, EndedTokens::Before { generation, at })),
+        (None, None) => Some((user, EndedTokens::All)),
     };
     Ok(rows.into_iter().filter_map(ended).collect())
 }
