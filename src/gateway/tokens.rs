@@ -89,7 +89,7 @@ pub(super) fn moment(at: Timestamp) -> SystemTime {
 /// Tokens of this user have ended; perhaps the socket's.
 pub(super) fn signalled(client: &Client, signal: &Signal) {
     if let (Ok(held), Some(ended)) = (held(client), signal.downcast_ref::<EndedTokens>())
-        && ended.ends(&held.token.get())
+        && ended.cover(&held.token.get())
     {
         expel(client);
     }

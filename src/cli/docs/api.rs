@@ -53,10 +53,7 @@ pub(super) fn page(document: &Value) -> String {
 fn row(method: &str, path: &str, operation: &Value) -> Vec<String> {
     let summary = operation.get("summary").and_then(Value::as_str).unwrap_or_default();
     let description = operation.get("description").and_then(Value::as_str).unwrap_or_default();
-    let is_open = operation
-        .get("security")
-        .and_then(Value::as_array)
-        .is_some_and(|schemes| schemes.is_empty());
+    let is_open = operation.get("security").and_then(Value::as_array).is_some_and(Vec::is_empty);
     let failures: Vec<&str> = failures(operation)
         .filter(|(.., is_everywhere)| !is_everywhere)
         .map(|(status, ..)| status)

@@ -85,7 +85,7 @@ fn without_null(notation: &str) -> &str {
 pub(super) fn types(document: &Value) -> String {
     let schemas = document.pointer("/components/schemas").and_then(Value::as_object);
     let sections = schemas.into_iter().flatten().map(|(name, schema)| {
-        let about = sentence(description(schema));
+        let about = sentence(&description(schema));
         let about = if about.is_empty() { about } else { format!("{about}\n\n") };
         format!("\n### {name}\n\n{about}{}", type_table(schema))
     });
@@ -98,13 +98,15 @@ fn type_table(schema: &Value) -> String {
     };
     let rows = properties.iter().map(|(name, field)| {
         let name = if is_required(schema, name) { code(name) } else { code(&format!("{name}?")) };
-        vec![name, code(&notation(field)), sentence(description(field))]
+        vec![name, code(&notation(field)), sentence(&description(field))]
     });
     table(&["field", "type", "meaning"], rows)
 }
 
-fn description(schema: &Value) -> &str {
-    schema.get("description").and_then(Value::as_str).unwrap_or_default()
+/// The description, without the brackets of Rust's links.
+fn description(schema: &Value) -> String {
+    let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+    text.replace("[`", "`").replace("`]", "`")
 }
 
 #[cfg(test)]
