@@ -1,5 +1,5 @@
-//! Puts the parts together, and takes them apart again: database, hub, services, gateways, REST,
-//! listener; and on a signal the reverse.
+//! Starts the parts in order (database, hub, services, gateways, REST, listener), and on a signal
+//! stops them in reverse.
 
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::process::ExitCode;
@@ -25,16 +25,16 @@ use crate::service::{Services, broadcasts, demo, stats, tokens};
 use crate::store::Db;
 use crate::{event, gateway, http};
 
-/// Sockets are closed in batches over up to this long; REST requests in hand have two seconds more.
+/// Time over which sockets are closed in batches. Running REST requests have two seconds more.
 const DRAIN: Duration = Duration::from_secs(7);
-/// Bytes of events between their writes and the sockets, at least: a small OUTBOX_LIMIT would let
-/// hardly two writes run at once.
-const LEAST_BUDGET: usize = 64 << 10;
-/// Connections that may wait to be accepted; the kernel has a bound of its own.
+/// Least bytes of events between their writes and the sockets. A small OUTBOX_LIMIT alone would
+/// serialize the writes.
+const MIN_BUDGET: usize = 64 << 10;
+/// Most connections that wait to be accepted. The kernel may have a lower limit.
 const BACKLOG: i32 = 4096;
 
-/// Runs the server until SIGTERM or SIGINT. Exit code 0 after a clean stop, 1 after a failure,
-/// which the log names.
+/// Runs the server until SIGTERM or SIGINT. The exit code is 0 after a clean stop, and 1 after a
+/// failure, which is logged.
 #[must_use]
 pub fn serve(settings: Settings) -> ExitCode {
     let outcome = actix_rt::System::new().block_on(run(settings));
@@ -61,7 +61,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let database = settings.database.clone().locked();
     let next = NextEventOptions::default();
     let publisher = Arc::new(HubPublisher::new(hub.clone(), next.clone()));
-    // It blocks, and runs a runtime of its own for migrations: on a thread of its own.
+    // Blocks and starts a runtime for migrations, so a separate thread is needed.
     let opened = std::thread::spawn(move || Db::open(&database, publisher)).join();
     let db = opened.map_err(|_| "opening the database failed")??;
     let keeping = RecoverySettings {
@@ -69,25 +69,27 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         retention: settings.realtime.event_retention,
     };
     let (log, pid_key) = recovery::start(&db, keeping).await?;
-    let checker = Tokens::new(&key, &settings.auth);
+    let checker = Tokens::new(&key, &settings.auth)?;
     let services =
         Arc::new(Services::new(db.clone(), checker, hub.clone(), next, settings.access.rate_login));
-    let watching = actix_rt::spawn(tokens::watch(Arc::clone(&services)));
+    let watching_tokens = actix_rt::spawn(tokens::watch(Arc::clone(&services)));
     if settings.server.demo {
         demo::prepare(&services).await?;
         if services.tokens.can_sign().is_err() {
             tracing::warn!(
-                "nobody can sign in to the demo accounts: JWT_PUBLIC_KEY_FILE is set; `hubcast user link` makes one somebody's"
+                "nobody can sign in to the demo accounts, because JWT_PUBLIC_KEY_FILE is set; \
+                 `hubcast user link` links a token's subject to one of them"
             );
         }
     }
-    let broadcasting = actix_rt::spawn(broadcasts::run(Arc::clone(&services)));
+    let sending_broadcasts = actix_rt::spawn(broadcasts::run(Arc::clone(&services)));
 
     let query_user =
         if settings.access.allow_query_user { QueryUser::Allowed } else { QueryUser::Refused };
     if query_user == QueryUser::Allowed {
         tracing::warn!(
-            "ALLOW_QUERY_USER is set: any socket can be any customer by ?userId=; never do this where others can connect"
+            "ALLOW_QUERY_USER is set: any socket can be any customer by ?userId=; never use this \
+             where others can connect"
         );
     }
     let policy = policy(&settings, scheme);
@@ -133,7 +135,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     })?;
     let handle = running.handle();
     let metrics = metrics.map(|server| (server.handle(), actix_rt::spawn(server)));
-    let telling = actix_rt::spawn(stats::run(server.clone()));
+    let broadcasting_stats = actix_rt::spawn(stats::run(server.clone()));
     let mut running = actix_rt::spawn(running);
     tracing::info!(workers, "listening on {scheme}://{address}");
 
@@ -142,19 +144,21 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-        ended = &mut running => return Err(format!("the listener ended by itself: {ended:?}").into()),
+        ended = &mut running => {
+            return Err(format!("the listener ended by itself: {ended:?}").into());
+        }
     }
     tracing::info!("stopping");
     readiness.stop();
-    telling.abort();
+    broadcasting_stats.abort();
     server.drain(DRAIN).await;
     handle.stop(true).await;
     if let Some((handle, _)) = metrics {
         handle.stop(true).await;
     }
-    broadcasting.abort();
-    watching.abort();
-    // Waits for the writer's last batch; nothing else runs any more that it could hold up.
+    sending_broadcasts.abort();
+    watching_tokens.abort();
+    // Blocks until the writer's last batch is written. Nothing else runs any more.
     db.close();
     tracing::info!("stopped");
     Ok(())
@@ -169,7 +173,7 @@ fn pages(settings: &Settings) -> Option<Pages> {
     None
 }
 
-/// Says where, for a port that the system has chosen.
+/// Binds the listener for /metrics, and logs its address, which the system chooses for port 0.
 fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, String> {
     let failed = |error| format!("cannot listen on METRICS_ADDR {address}: {error}");
     let listener = bind(&address.ip().to_string(), address.port()).map_err(failed)?;
@@ -177,7 +181,7 @@ fn listen_for_metrics(address: SocketAddr) -> Result<TcpListener, String> {
     Ok(listener)
 }
 
-/// Listens with a long queue: after a restart, all clients come at once.
+/// Binds with a long backlog: after a restart, all clients connect at once.
 fn bind(host: &str, port: u16) -> std::io::Result<TcpListener> {
     let mut last = std::io::Error::from(std::io::ErrorKind::AddrNotAvailable);
     for address in (host, port).to_socket_addrs()? {
@@ -196,7 +200,7 @@ fn bind(host: &str, port: u16) -> std::io::Result<TcpListener> {
     Err(last)
 }
 
-/// The settings in the words of `realtime`, which knows no other module.
+/// Translates the settings for `realtime`, which knows no other module.
 fn limits(settings: &Settings) -> realtime::Settings {
     let sockets = &settings.realtime;
     realtime::Settings {
@@ -205,8 +209,8 @@ fn limits(settings: &Settings) -> realtime::Settings {
         max_payload: sockets.max_payload,
         connect_timeout: sockets.connect_timeout,
         outbox_limit: sockets.outbox_limit,
-        // So that a socket that reads is not cut for what many say at once.
-        publish_budget: (sockets.outbox_limit / 2).max(LEAST_BUDGET),
+        // Half of the limit, so that a burst of events does not disconnect a socket that reads.
+        publish_budget: (sockets.outbox_limit / 2).max(MIN_BUDGET),
         stall_timeout: sockets.stall_timeout,
         event_rate: quota(&settings.access.rate_events),
         connect_rate: quota(&settings.access.rate_connect),

@@ -1,18 +1,19 @@
-//! The command line: reads the settings, does what is asked, and says how it went by the exit code:
-//! 0 done, 1 failed, 2 not understood.
+//! The command line: reads the settings and runs a command. Exit codes: 0 for success, 1 for a
+//! failure, 2 for bad usage or a bad setting.
 //!
-//! Answers go to stdout, logs and complaints to stderr. Commands that touch the database work
-//! beside a running server.
+//! Results go to stdout, logs and errors to stderr. Commands that use the database can run beside a
+//! server.
 
 mod commands;
+mod docs;
 mod usage;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{
@@ -22,8 +23,8 @@ use crate::config::{
 use crate::model::{Role, UserId};
 use crate::{app, gateway, http, load};
 
-/// A realtime hub: REST writes to the database, and every socket that should know hears of it at
-/// once.
+/// A realtime hub server: REST calls write to the database, and the sockets concerned get an event
+/// at once.
 #[derive(Debug, Parser)]
 #[command(name = "hubcast", version, about, long_about = None)]
 struct Cli {
@@ -33,29 +34,32 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server (what a bare `hubcast` does)
+    /// Run the server; also the default without a command
     Serve(Box<Settings>),
     /// Bring the database's schema up to date
-    Migrate(Store),
+    Migrate(DatabaseArgs),
     /// Manage accounts
     #[command(subcommand)]
     User(UserCommand),
     /// Print a token for a user
     Token(Box<TokenArgs>),
-    /// Check the settings that `serve` would take, and say what they come to
+    /// Check the settings of `serve`, and print what they mean
     CheckConfig(Box<Settings>),
     /// Print the OpenAPI document of the REST calls, as `/openapi.json` gives it
     Openapi,
-    /// Print the AsyncAPI document of what sockets send and hear, as `/asyncapi.json` gives it
+    /// Print the AsyncAPI document of the events that sockets send and receive, as `/asyncapi.json`
+    /// gives it
     Asyncapi,
+    /// Write the reference pages settings.md, api.md and events.md
+    Docs(DocsArgs),
     /// Put load on a running server
     #[command(subcommand)]
     Load(load::Command),
 }
 
-/// What commands need that touch the database.
+/// The settings of a command that uses the database.
 #[derive(Debug, Args)]
-struct Store {
+struct DatabaseArgs {
     #[command(flatten)]
     database: DatabaseSettings,
     #[command(flatten)]
@@ -64,29 +68,29 @@ struct Store {
 
 #[derive(Debug, Subcommand)]
 enum UserCommand {
-    /// Make an account; prints its id, role, e-mail and name
+    /// Make an account, and print its id, role, e-mail and name
     Add(UserAdd),
-    /// List all accounts: id, role, e-mail and name
-    List(Store),
-    /// Give an account another password; its tokens end, and its sockets with them
+    /// List all accounts with id, role, e-mail and name
+    List(DatabaseArgs),
+    /// Change an account's password, and end its tokens and sockets
     Passwd(UserPasswd),
-    /// Give an account another role; its tokens end, and its sockets with them
+    /// Change an account's role, and end its tokens and sockets
     Role(UserRole),
-    /// Remove an account with all that is nobody else's; its tokens end, and its sockets with them
+    /// Remove an account with the data that only it has, and end its tokens and sockets
     Remove(UserRemove),
-    /// Say whose account a token's issuer and subject are, where others sign the tokens
+    /// Link a token's issuer and subject to an account, if another program signs the tokens
     /// (JWT_PUBLIC_KEY_FILE)
     Link(UserLink),
 }
 
-/// Which account.
+/// The account that a command is about.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-struct Whose {
-    /// Id of the user; `hubcast user list` shows it
+struct AccountArgs {
+    /// Id of the user, as `hubcast user list` shows it
     #[arg(long, value_name = "ID", value_parser = usage::user)]
     user: Option<UserId>,
-    /// E-mail of the user, in any case
+    /// E-mail of the user; upper and lower case are the same
     #[arg(long)]
     email: Option<String>,
 }
@@ -94,66 +98,67 @@ struct Whose {
 #[derive(Debug, Args)]
 struct UserPasswd {
     #[command(flatten)]
-    whose: Whose,
+    account: AccountArgs,
     #[command(flatten)]
-    password: Password,
+    password: PasswordArgs,
     #[command(flatten)]
-    store: Store,
+    store: DatabaseArgs,
 }
 
 #[derive(Debug, Args)]
 struct UserRole {
     #[command(flatten)]
-    whose: Whose,
+    account: AccountArgs,
     /// `customer` or `admin`
     #[arg(value_parser = usage::role)]
     role: Role,
     #[command(flatten)]
-    store: Store,
+    store: DatabaseArgs,
 }
 
 #[derive(Debug, Args)]
 struct UserRemove {
     #[command(flatten)]
-    whose: Whose,
+    account: AccountArgs,
     #[command(flatten)]
-    store: Store,
+    store: DatabaseArgs,
 }
 
 #[derive(Debug, Args)]
 struct UserLink {
     #[command(flatten)]
-    whose: Whose,
-    /// `sub` of the tokens
+    account: AccountArgs,
+    /// The `sub` of the tokens
     #[arg(long, value_name = "SUB")]
     subject: String,
-    /// `iss` of the tokens; empty when they have none [default: JWT_ISSUER, else empty]
+    /// The `iss` of the tokens; empty if they have none [default: JWT_ISSUER, else empty]
     #[arg(long, env = "JWT_ISSUER", value_name = "ISS", hide_env = true)]
     issuer: Option<String>,
     #[command(flatten)]
-    store: Store,
+    store: DatabaseArgs,
 }
 
 #[derive(Debug, Args)]
 struct UserAdd {
-    /// Unique without regard to case
+    /// E-mail for signing in; upper and lower case are the same
     #[arg(long)]
     email: String,
+    /// Name that other users see
     #[arg(long)]
     name: String,
     /// `customer` or `admin`
     #[arg(long, default_value_t = Role::Customer, value_parser = usage::role)]
     role: Role,
     #[command(flatten)]
-    password: Password,
+    password: PasswordArgs,
     #[command(flatten)]
-    store: Store,
+    store: DatabaseArgs,
 }
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-struct Password {
-    /// The password; others on this machine can see it while the command runs
+struct PasswordArgs {
+    /// The password. Other users of this machine can see it while the command runs
     #[arg(long)]
     password: Option<Secret>,
     /// Read the password from the first line of stdin
@@ -163,13 +168,13 @@ struct Password {
 
 #[derive(Debug, Args)]
 struct TokenArgs {
-    /// Id of the user; `hubcast user list` shows it
+    /// Id of the user, as `hubcast user list` shows it
     #[arg(long, value_name = "ID", value_parser = usage::user)]
     user: UserId,
     /// `customer` or `admin` [default: the user's own]
     #[arg(long, value_parser = usage::role)]
     role: Option<Role>,
-    /// How long it is good: ms, s, m or h
+    /// Time until the token expires: ms, s, m or h
     #[arg(long, default_value = "1h", value_parser = crate::config::duration)]
     ttl: std::time::Duration,
     #[command(flatten)]
@@ -177,10 +182,17 @@ struct TokenArgs {
     #[command(flatten)]
     environment: EnvironmentSetting,
     #[command(flatten)]
-    store: Store,
+    store: DatabaseArgs,
 }
 
-/// Why a command did not do its work.
+#[derive(Debug, Args)]
+struct DocsArgs {
+    /// Folder for the pages; files with their names are overwritten
+    #[arg(long, default_value = "docs", value_name = "FOLDER")]
+    out: PathBuf,
+}
+
+/// Why a command failed.
 enum Failure {
     /// Exit code 2.
     Usage(String),
@@ -194,13 +206,13 @@ impl From<BadSetting> for Failure {
     }
 }
 
-/// Runs the command that these arguments ask for, the program's name first.
+/// Parses the arguments, the program's name first, and runs the command.
 #[must_use]
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let parsed = read_dotenv(Path::new(".env")).and_then(|()| usage::parse::<Cli>(args));
     let outcome = match parsed {
         Ok(usage::Parsed::Command(cli)) => dispatch(cli.command),
-        Ok(usage::Parsed::Answered) => Ok(ExitCode::SUCCESS),
+        Ok(usage::Parsed::Printed) => Ok(ExitCode::SUCCESS),
         Err(failure) => Err(failure),
     };
     let (text, code) = match outcome {
@@ -231,17 +243,26 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Token(args) => commands::token(&args).map(done),
         Command::Openapi => commands::print(&http::openapi::document()).map(done),
         Command::Asyncapi => commands::print(&gateway::asyncapi::document()).map(done),
+        Command::Docs(args) => write_docs(&args.out).map(done).map_err(Failure::Failed),
         Command::Load(command) => load::run(command).map(done).map_err(Failure::Failed),
     }
 }
 
-/// Settings from `.env` in the working directory; what is in the environment already stays. No
-/// thread runs yet.
+fn write_docs(folder: &Path) -> Result<(), String> {
+    let (mut cli, openapi, asyncapi) =
+        (Cli::command(), http::openapi::document(), gateway::asyncapi::document());
+    cli.build();
+    let serve = cli.find_subcommand("serve").ok_or("there is no command `serve`")?;
+    docs::write(folder, &docs::Sources { serve, openapi: &openapi, asyncapi: &asyncapi })
+}
+
+/// Reads settings from `.env` in the working directory. Variables that are set stay as they are.
+/// Runs before any thread starts, as changing the environment requires.
 fn read_dotenv(file: &Path) -> Result<(), Failure> {
     match dotenvy::from_path(file) {
         Ok(()) => Ok(()),
         Err(error) if error.not_found() => Ok(()),
-        // Not the library's own text: it repeats the line, which can hold a secret.
+        // The library's text repeats the line, which can hold a secret.
         Err(dotenvy::Error::LineParse(..)) => Err(Failure::Usage(
             ".env: has a line that is not NAME=value; quote values with spaces".into(),
         )),
@@ -264,8 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
-        use clap::CommandFactory;
+    fn the_command_line_has_no_conflicts() {
         Cli::command().debug_assert();
     }
 

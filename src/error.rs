@@ -1,22 +1,22 @@
-//! The one error catalogue. Every verb, door and socket speaks of a failure in these terms; nothing
-//! else names a status or a code.
+//! The error catalogue. All service functions and entry points report failures as [`Error`]; no
+//! other module names a status or a code.
 //!
-//! [`Error::code`] is what sockets get (`{ok:false, error:{code, message}}`), [`Error::status`]
-//! what REST gets, in NestJS's shape (`http/error.rs` renders it). This module knows no transport,
-//! no database and no domain.
+//! Sockets get [`Error::code`] (`{ok:false, error:{code, message}}`), REST gets [`Error::status`]
+//! in NestJS's format, which `http/error.rs` writes. This module knows no transport, no database
+//! and no domain.
 
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-/// Why no identity could be had from a request. On the wire: `reason` of CONNECT_ERROR.
+/// Why a request has no valid identity. On the wire: `reason` of CONNECT_ERROR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthFailure {
-    /// No token in any of the places.
+    /// The request has no token.
     Missing,
-    /// The token was ours once; its `exp` has passed.
+    /// The token is valid but for its `exp`, which has passed.
     Expired,
-    /// Anything else: bad signature, bad claims, unknown user.
+    /// Any other fault: the signature, the claims, an unknown user.
     Invalid,
 }
 
@@ -32,7 +32,7 @@ impl AuthFailure {
     }
 }
 
-/// The codes that sockets see. One list; the contract names the same ones.
+/// The error codes that sockets get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     Unauthorized,
@@ -44,12 +44,12 @@ pub enum Code {
     TooLarge,
     Unavailable,
     TokenExpired,
-    /// In the close reason only: who reads too slowly is told nothing more.
+    /// Only as a close reason: nothing more is sent to a client that reads too slowly.
     SlowConsumer,
 }
 
 impl Code {
-    /// Every one, in the order of its declaration.
+    /// All codes, in the order of their declaration.
     pub const ALL: [Self; 10] = [
         Self::Unauthorized,
         Self::Forbidden,
@@ -87,42 +87,42 @@ impl Serialize for Code {
     }
 }
 
-/// What can go wrong for a caller. Texts are for people and never hold a token, a password or
-/// another's data.
+/// A failure, as a caller sees it. The texts are for people, and never contain a token, a password
+/// or another user's data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
     /// 401. No valid identity.
     Unauthorized(AuthFailure),
-    /// 401. The time of a socket's token is over.
+    /// 401. The token of a socket has expired.
     TokenExpired,
-    /// 401 on login. A wrong e-mail and a wrong password read the same.
+    /// 401 on login. The same for a wrong e-mail and a wrong password.
     BadCredentials,
-    /// 403. Known, but not allowed.
+    /// 403. The caller is known, but not allowed to do this.
     Forbidden,
-    /// 404. Also what another's thing looks like.
+    /// 404. Also for things of other users, so that their existence is not revealed.
     NotFound(String),
-    /// 400 with every fault found, as NestJS's validation pipe lists them.
+    /// 400 with a text for each fault, like NestJS's validation pipe.
     Faults(Vec<String>),
-    /// 400 with one text: a path parameter, a body that is not JSON.
+    /// 400 with one text, for a path parameter or a body that is not JSON.
     BadRequest(String),
-    /// 409. The state does not allow it.
+    /// 409. The present state does not allow this.
     Conflict(String),
     /// 413.
     TooLarge,
-    /// 422. The same Idempotency-Key with another body.
+    /// 422. The Idempotency-Key was used before, with another body.
     KeyReused,
-    /// 429, with the time after which a retry can succeed.
+    /// 429, with the time to wait before a retry.
     RateLimited(Duration),
     /// 503. Nothing was written; a retry can succeed.
     Unavailable(&'static str),
-    /// 501. This server is set up without it.
+    /// 501. This server's settings exclude the operation.
     NotImplemented(&'static str),
-    /// 500. A fault of ours; the log has it.
+    /// 500. A fault of the server, which is in the log.
     Internal,
 }
 
 impl Error {
-    /// The socket code.
+    /// The code for sockets.
     #[must_use]
     pub fn code(&self) -> Code {
         match self {
@@ -156,7 +156,7 @@ impl Error {
         }
     }
 
-    /// Each text on its own: all the faults, else the one [`Error::message`].
+    /// The texts of all faults, or else the one [`Error::message`].
     #[must_use]
     pub fn messages(&self) -> Vec<String> {
         match self {
@@ -165,7 +165,7 @@ impl Error {
         }
     }
 
-    /// The text for people; several faults are joined.
+    /// The text for people, with several faults joined by commas.
     #[must_use]
     pub fn message(&self) -> String {
         match self {

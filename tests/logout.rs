@@ -227,7 +227,7 @@ fn a_token_of_another_program_is_good_again_when_it_was_made_later_than_the_end(
         jsonwebtoken::encode(
             &Header::default(),
             &claims,
-            &EncodingKey::from_secret(secret.as_bytes()),
+            &EncodingKey::from_secret(secret.as_bytes()).unwrap(),
         )
         .unwrap()
     };

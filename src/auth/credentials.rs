@@ -1,34 +1,33 @@
-//! Where a token is looked for: one order for every door. Pure functions on what the request
-//! brought.
+//! Finds the token in a request, in the same order for REST and for sockets. Pure functions.
 //!
-//! The first place that holds a token decides, good or bad; a later one does not save it. A place
-//! that holds nothing (absent, null, the empty string) is passed over. One that holds something
-//! unreadable counts as a bad token: it yields `UNREADABLE`, which no check accepts.
+//! The first place that holds a token decides, even if that token is invalid. An empty place
+//! (absent, null, the empty string) is skipped. A place with something else than text counts as an
+//! invalid token: the result is `UNREADABLE`, which no check accepts.
 
 use serde_json::Value;
 
-/// Stands for a token that is there but is no text.
+/// Stands for a token that is not text.
 const UNREADABLE: &str = "\u{fffd}";
-/// The cookie that holds a token.
+/// Name of the cookie for a token.
 const COOKIE: &str = "Authentication";
 
-/// What a request brought, place by place. What a door does not take, it leaves out.
+/// The places of a request, in their order. A caller leaves out those that it does not accept.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Places<'a> {
+pub struct TokenSources<'a> {
     /// The handshake's `auth` (sockets only).
     pub auth: Option<&'a Value>,
     /// The Authorization header.
     pub authorization: Option<&'a [u8]>,
     /// The Cookie header.
     pub cookie: Option<&'a [u8]>,
-    /// Whether the request comes from an origin whose cookies count.
+    /// True if the request comes from an origin whose cookies are accepted.
     pub cookie_allowed: bool,
     /// The query string, without `?` (sockets only).
     pub query: Option<&'a str>,
 }
 
-impl<'a> Places<'a> {
-    /// The token from the first place that has one.
+impl<'a> TokenSources<'a> {
+    /// The token in the first place that holds one.
     #[must_use]
     pub fn token(&self) -> Option<&'a str> {
         let cookie = self.cookie.filter(|_| self.cookie_allowed);
@@ -40,7 +39,7 @@ impl<'a> Places<'a> {
     }
 }
 
-/// `token`, else `Authentication`, which is a string or `{value}`.
+/// Reads `token`, or else `Authentication`, which is a string or `{value}`.
 fn from_auth(auth: &Value) -> Option<&str> {
     let older = || {
         let value = auth.get("Authentication")?;
@@ -57,7 +56,7 @@ fn text(value: &Value) -> Option<&str> {
     }
 }
 
-/// `Bearer TOKEN` (RFC 6750, 2.1). Another scheme is no token of ours, and none at all.
+/// Reads `Bearer TOKEN` (RFC 6750, 2.1). A header of another scheme counts as empty.
 fn from_header(value: &[u8]) -> Option<&str> {
     let (scheme, token) = value.trim_ascii().split_at_checked(b"Bearer".len())?;
     if !scheme.eq_ignore_ascii_case(b"Bearer") || !token.first().is_none_or(u8::is_ascii_whitespace)
@@ -73,7 +72,7 @@ fn from_cookies(value: &[u8]) -> Option<&str> {
     readable(token.strip_prefix(b"\"").and_then(|token| token.strip_suffix(b"\"")).unwrap_or(token))
 }
 
-/// `token=…`. A token consists of characters that need no escape, so what is escaped is none.
+/// Reads `token=…` without unescaping: a JWT has no character that needs an escape.
 fn from_query(query: &str) -> Option<&str> {
     query.split('&').find_map(|pair| pair.strip_prefix("token=")).filter(|token| !token.is_empty())
 }
@@ -87,8 +86,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn all(auth: &Value) -> Places<'_> {
-        Places {
+    fn all(auth: &Value) -> TokenSources<'_> {
+        TokenSources {
             auth: Some(auth),
             authorization: Some(b"Bearer header"),
             cookie: Some(b"a=b; Authentication=cookie; c=d"),
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_places_are_looked_at_in_order() {
+    fn the_first_place_with_a_token_decides() {
         let both = json!({"token": "first", "Authentication": "second"});
         let mut places = all(&both);
         assert_eq!(places.token(), Some("first"));
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_holds_nothing_is_passed_over() {
+    fn an_empty_place_is_skipped() {
         for auth in [
             json!({}),
             json!(null),
@@ -128,7 +127,10 @@ mod tests {
             assert_eq!(all(&auth).token(), Some("header"), "{auth}");
         }
         for header in [&b""[..], b"Bearer", b"bearer  ", b"Basic abc", b"Bearerabc"] {
-            assert_eq!(Places { authorization: Some(header), ..Places::default() }.token(), None);
+            assert_eq!(
+                TokenSources { authorization: Some(header), ..TokenSources::default() }.token(),
+                None
+            );
         }
         for cookie in [
             &b""[..],
@@ -138,15 +140,23 @@ mod tests {
             b"authentication=a",
         ] {
             assert_eq!(
-                Places { cookie: Some(cookie), cookie_allowed: true, ..Places::default() }.token(),
+                TokenSources {
+                    cookie: Some(cookie),
+                    cookie_allowed: true,
+                    ..TokenSources::default()
+                }
+                .token(),
                 None
             );
         }
-        assert_eq!(Places { query: Some("token=&tokens=a"), ..Places::default() }.token(), None);
+        assert_eq!(
+            TokenSources { query: Some("token=&tokens=a"), ..TokenSources::default() }.token(),
+            None
+        );
     }
 
     #[test]
-    fn what_cannot_be_read_is_a_bad_token_and_not_saved_by_a_later_place() {
+    fn an_unreadable_token_is_not_replaced_by_a_later_one() {
         for auth in [
             json!({"token": 5}),
             json!({"token": {"value": "x"}}),
@@ -156,10 +166,10 @@ mod tests {
             assert_eq!(all(&auth).token(), Some(UNREADABLE), "{auth}");
         }
         assert_eq!(
-            Places {
+            TokenSources {
                 authorization: Some(b"Bearer \xff"),
                 query: Some("token=q"),
-                ..Places::default()
+                ..TokenSources::default()
             }
             .token(),
             Some(UNREADABLE)
@@ -167,16 +177,17 @@ mod tests {
     }
 
     #[test]
-    fn spellings_that_clients_use() {
+    fn common_spellings_are_accepted() {
         assert_eq!(
-            Places { authorization: Some(b"bearer\tabc "), ..Places::default() }.token(),
+            TokenSources { authorization: Some(b"bearer\tabc "), ..TokenSources::default() }
+                .token(),
             Some("abc")
         );
         assert_eq!(
-            Places {
+            TokenSources {
                 cookie: Some(b"Authentication=\"abc\""),
                 cookie_allowed: true,
-                ..Places::default()
+                ..TokenSources::default()
             }
             .token(),
             Some("abc")

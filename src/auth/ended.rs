@@ -1,67 +1,66 @@
-//! Ends of tokens ahead of their time, the pure part: which tokens an end is about.
+//! Tokens that end before their `exp`: which tokens a logout or a changed account ends. Pure rules;
+//! `store` keeps the ends.
 
 use sha2::{Digest, Sha256};
 
 use super::Token;
 use crate::model::Timestamp;
 
-/// Tells one token from all others: the SHA-256 of what is signed (`header.payload`). The signature
-/// does not count: its last character has bits that mean nothing, so one token can be written in
-/// more than one way.
+/// Identifies one token: the SHA-256 of its signed part (`header.payload`). The signature is left
+/// out, because its last character has unused bits: one token has more than one spelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenId(pub [u8; 32]);
 
 impl TokenId {
-    /// Of who has come without a token, and is believed.
+    /// Stands for a socket without a token (ALLOW_QUERY_USER).
     pub const NONE: Self = Self([0; 32]);
 
-    /// Of a token whose signature is good.
+    /// The id of a token with a valid signature.
     pub(super) fn of(token: &str) -> Self {
         let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
         Self(Sha256::digest(signed).into())
     }
 }
 
-/// When a token was made, in the words that it has for that.
+/// When a token was issued, as far as the token tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Issue {
-    /// Ours: when its user's tokens had that generation.
+pub enum IssuedAt {
+    /// Issued by hubcast, when the tokens of its user had this generation.
     Generation(i64),
-    /// Another program's that holds the key, ours or an outside one: its `iat`, in milliseconds
-    /// since 1970; with none, at the beginning.
-    At(i64),
+    /// Issued by another program: its `iat`, in milliseconds since 1970, or 0 without one.
+    Time(i64),
 }
 
-impl Issue {
-    /// Whether it was made before all of its user's tokens ended at `at`, from when on they have
-    /// that generation.
+impl IssuedAt {
+    /// Returns true if the token was issued before all tokens of its user ended at `at`. Later
+    /// tokens have `generation`.
     #[must_use]
     pub fn is_before(self, generation: i64, at: Timestamp) -> bool {
         match self {
             Self::Generation(own) => own < generation,
-            Self::At(made) => made <= at.unix_millis(),
+            Self::Time(made) => made <= at.unix_millis(),
         }
     }
 }
 
-/// Tokens of one user that have ended.
+/// The tokens of one user that have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// This one.
+pub enum EndedTokens {
+    /// One token, after a logout.
     One(TokenId),
-    /// All of an older generation, and of another program's all that were not made later than `at`.
+    /// All of an older generation, and those of other programs that were not issued after `at`.
     Before { generation: i64, at: Timestamp },
-    /// All: the user is gone.
+    /// All, because the user was removed.
     All,
 }
 
-impl Ended {
-    /// Whether it is about this token, which is that user's.
+impl EndedTokens {
+    /// Returns true if this token of the same user has ended.
     #[must_use]
-    pub fn ends(&self, token: &Token) -> bool {
+    pub fn cover(&self, token: &Token) -> bool {
         match self {
             Self::One(id) => token.id == *id,
-            Self::Before { generation, at } => token.issue.is_before(*generation, *at),
+            Self::Before { generation, at } => token.issued_at.is_before(*generation, *at),
             Self::All => true,
         }
     }
@@ -74,35 +73,35 @@ mod tests {
     use crate::model::{Role, UserId};
 
     #[test]
-    fn an_end_is_about_what_was_made_before_it() {
+    fn tokens_that_were_issued_before_an_end_have_ended() {
         let at: Timestamp = "2026-01-02T03:04:05.500Z".parse().expect("a time");
         let second = at.unix_seconds() * 1000;
-        let token = |issue| Token {
+        let token = |issued_at| Token {
             identity: Identity { user: UserId(1), role: Role::Customer, expires_at: at },
             id: TokenId([1; 32]),
-            issue,
+            issued_at,
         };
-        let ended = Ended::Before { generation: 3, at };
+        let ended = EndedTokens::Before { generation: 3, at };
         let cases = [
-            (Issue::Generation(2), true),
-            (Issue::Generation(3), false),
-            (Issue::At(0), true),
-            // Within its second nobody can tell; the next one is later.
-            (Issue::At(second), true),
-            (Issue::At(second + 1000), false),
+            (IssuedAt::Generation(2), true),
+            (IssuedAt::Generation(3), false),
+            (IssuedAt::Time(0), true),
+            // `iat` has whole seconds: the second of the end counts as before.
+            (IssuedAt::Time(second), true),
+            (IssuedAt::Time(second + 1000), false),
         ];
-        for (issue, ends) in cases {
-            assert_eq!(ended.ends(&token(issue)), ends, "{issue:?}");
-            assert!(Ended::All.ends(&token(issue)));
+        for (issued_at, has_ended) in cases {
+            assert_eq!(ended.cover(&token(issued_at)), has_ended, "{issued_at:?}");
+            assert!(EndedTokens::All.cover(&token(issued_at)));
             assert!(
-                Ended::One(TokenId([1; 32])).ends(&token(issue))
-                    && !Ended::One(TokenId([2; 32])).ends(&token(issue))
+                EndedTokens::One(TokenId([1; 32])).cover(&token(issued_at))
+                    && !EndedTokens::One(TokenId([2; 32])).cover(&token(issued_at))
             );
         }
     }
 
     #[test]
-    fn a_token_is_the_same_however_its_signature_is_written() {
+    fn the_id_does_not_depend_on_the_signature() {
         assert_eq!(TokenId::of("head.body.sigA"), TokenId::of("head.body.sigB"));
         assert_ne!(TokenId::of("head.body.sig"), TokenId::of("head.body2.sig"));
     }

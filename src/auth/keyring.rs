@@ -1,33 +1,33 @@
-//! The keys that tokens are checked with, and which of them one is tried against.
+//! The keys that check tokens.
 //!
-//! A key is for one algorithm, which it says itself (RFC 8725, 3.1): what a token's header says of
-//! its algorithm and its key only picks among those that are here. A key that a token brings along
-//! (`jwk`, `jku`, `x5c`) is not looked at.
+//! Each key has one algorithm, whatever a token's header names (RFC 8725, 3.1). The header's `alg`
+//! and `kid` only choose among the known keys. A key inside the token (`jwk`, `jku`, `x5c`) is
+//! never used.
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde::de::DeserializeOwned;
 
-use super::Key;
+use super::{Key, KeyError};
 use crate::config::AuthSettings;
 use crate::error::AuthFailure;
 
 pub(super) struct Keyring {
     keys: Vec<CheckingKey>,
-    /// With none that has a name, the one that a token gives says nothing.
-    are_named: bool,
+    /// True if any key has an id. Without ids, a token's `kid` is ignored.
+    have_ids: bool,
 }
 
 struct CheckingKey {
     id: Option<String>,
     algorithm: Algorithm,
     key: DecodingKey,
-    /// For this algorithm alone.
+    /// The checks of claims, with this algorithm only.
     rules: Validation,
 }
 
 impl Keyring {
-    pub(super) fn new(key: &Key, settings: &AuthSettings) -> Self {
+    pub(super) fn new(key: &Key, settings: &AuthSettings) -> Result<Self, KeyError> {
         let checking = |id, algorithm, key| CheckingKey {
             id,
             algorithm,
@@ -38,7 +38,8 @@ impl Keyring {
             Key::Own(secret) => vec![checking(
                 None,
                 Algorithm::HS256,
-                DecodingKey::from_secret(secret.expose().as_bytes()),
+                DecodingKey::from_secret(secret.expose().as_bytes())
+                    .map_err(|_| KeyError::Empty)?,
             )],
             Key::Outside(keys) => keys
                 .keys()
@@ -46,18 +47,18 @@ impl Keyring {
                 .map(|key| checking(key.id.clone(), key.algorithm, key.key.clone()))
                 .collect(),
         };
-        Self { are_named: keys.iter().any(|key| key.id.is_some()), keys }
+        Ok(Self { have_ids: keys.iter().any(|key| key.id.is_some()), keys })
     }
 
-    /// The claims of a token with a good signature, in its time, and from whom and for whom it has
-    /// to be.
+    /// The claims of a token, after all checks: signature, `exp`, `nbf`, issuer and audience.
     pub(super) fn decode<T: DeserializeOwned>(&self, token: &str) -> Result<T, AuthFailure> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| AuthFailure::Invalid)?;
-        // An extension that has to be understood (RFC 7515, 4.1.11); we understand none.
+        // RFC 7515, 4.1.11: refuse an extension that has to be understood and is not. The library
+        // takes `b64`; this server supports none.
         if header.crit.is_some() {
             return Err(AuthFailure::Invalid);
         }
-        for key in self.keys.iter().filter(|key| self.is_meant(key, &header)) {
+        for key in self.keys.iter().filter(|key| self.fits(key, &header)) {
             match jsonwebtoken::decode(token, &key.key, &key.rules) {
                 Ok(data) => return Ok(data.claims),
                 Err(error) => match error.kind() {
@@ -70,9 +71,9 @@ impl Keyring {
         Err(AuthFailure::Invalid)
     }
 
-    fn is_meant(&self, key: &CheckingKey, header: &Header) -> bool {
-        let is_named = !self.are_named || header.kid.is_none() || header.kid == key.id;
-        is_named && key.algorithm == header.alg
+    fn fits(&self, key: &CheckingKey, header: &Header) -> bool {
+        let has_id = !self.have_ids || header.kid.is_none() || header.kid == key.id;
+        has_id && key.algorithm == header.alg
     }
 }
 
@@ -80,7 +81,7 @@ fn rules(algorithm: Algorithm, settings: &AuthSettings) -> Validation {
     let mut rules = Validation::new(algorithm);
     rules.leeway = 0;
     rules.validate_nbf = true;
-    // `sub` is asked for where claims are read: the library knows it as a string only.
+    // `claims.rs` requires `sub`: the library would accept strings only.
     let mut required = vec!["exp"];
     if let Some(issuer) = &settings.jwt_issuer {
         rules.set_issuer(&[issuer]);
@@ -101,8 +102,11 @@ fn rules(algorithm: Algorithm, settings: &AuthSettings) -> Validation {
 mod tests {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use hmac::digest::KeyInit;
+    use hmac::{Hmac, Mac};
     use jsonwebtoken::EncodingKey;
     use serde_json::{Value, json};
+    use sha2::{Sha256, Sha384, Sha512};
 
     use super::*;
     use crate::model::Timestamp;
@@ -123,10 +127,10 @@ mod tests {
             jwt_audience: None,
             jwt_provision: false,
         };
-        Keyring::new(&Key::Outside(path(file).parse().expect("keys")), &settings)
+        Keyring::new(&Key::Outside(path(file).parse().expect("keys")), &settings).expect("keys")
     }
 
-    /// Another of the library's formats for each.
+    /// The private key of one of the fixtures.
     fn signing(name: &str) -> EncodingKey {
         let pem = pem(&format!("{name}.pem"));
         let key = match name {
@@ -140,6 +144,25 @@ mod tests {
     fn sign(header: &Header, key: &EncodingKey) -> String {
         let claims = json!({"sub": "eve", "exp": Timestamp::now().unix_seconds() + 60});
         jsonwebtoken::encode(header, &claims, key).expect("signs")
+    }
+
+    /// Signs without the library, which refuses an empty secret.
+    fn sign_hmac(algorithm: Algorithm, secret: &[u8]) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let claims = json!({"sub": "eve", "exp": Timestamp::now().unix_seconds() + 60});
+        let signed = format!("{}.{}", part(&json!({"alg": algorithm})), part(&claims));
+        let signature = match algorithm {
+            Algorithm::HS256 => mac::<Hmac<Sha256>>(secret, &signed),
+            Algorithm::HS384 => mac::<Hmac<Sha384>>(secret, &signed),
+            _ => mac::<Hmac<Sha512>>(secret, &signed),
+        };
+        format!("{signed}.{signature}")
+    }
+
+    fn mac<M: Mac + KeyInit>(secret: &[u8], signed: &str) -> String {
+        let mut mac = <M as KeyInit>::new_from_slice(secret).expect("any length is good");
+        mac.update(signed.as_bytes());
+        URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())
     }
 
     fn named(algorithm: Algorithm, id: &str) -> Header {
@@ -160,7 +183,7 @@ mod tests {
         [("rsa", Algorithm::RS256), ("p256", Algorithm::ES256), ("ed25519", Algorithm::EdDSA)];
 
     #[test]
-    fn each_kind_of_key_takes_its_own_tokens_and_no_others() {
+    fn each_kind_of_key_accepts_only_its_own_tokens() {
         for (name, _) in EACH {
             let ring = ring(&format!("{name}-public.pem"));
             for (signer, algorithm) in EACH {
@@ -192,13 +215,7 @@ mod tests {
             let only_pem = &public[begins..];
             for secret in [&public, only_pem, only_pem.trim_ascii(), b""] {
                 for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
-                    assert!(
-                        !is_good(
-                            &ring,
-                            &sign(&Header::new(algorithm), &EncodingKey::from_secret(secret))
-                        ),
-                        "{name}"
-                    );
+                    assert!(!is_good(&ring, &sign_hmac(algorithm, secret)), "{name} {algorithm:?}");
                 }
             }
             let good = sign(&Header::new(own), &signing(name));
@@ -232,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_a_token_brings_along_is_not_looked_at() {
+    fn a_key_inside_the_token_is_not_used() {
         let own = signing("ed25519");
         let jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&own, Algorithm::EdDSA).expect("a JWK");
         let brought = Header {
@@ -245,14 +262,25 @@ mod tests {
         for file in ["rsa-public.pem", "p256-public.pem", "jwks.json"] {
             assert!(!is_good(&ring(file), &sign(&brought, &own)), "{file}");
         }
-        // Beside a good signature they change nothing.
+        // With a valid signature they are ignored.
         assert!(is_good(&ring("ed25519-public.pem"), &sign(&brought, &own)));
-        let critical = Header { crit: Some(vec!["b64".into()]), ..Header::new(Algorithm::EdDSA) };
-        assert!(!is_good(&ring("ed25519-public.pem"), &sign(&critical, &own)));
     }
 
     #[test]
-    fn a_name_picks_the_key_and_without_one_each_of_the_algorithm_is_tried() {
+    fn a_critical_extension_is_refused_even_one_that_the_library_knows() {
+        let own = signing("ed25519");
+        let ring = ring("ed25519-public.pem");
+        for crit in [&["b64"][..], &["exp"], &["b64", "exp"], &["b64", "b64"], &[]] {
+            let crit = crit.iter().map(|name| (*name).to_owned()).collect();
+            let mut header = Header { crit: Some(crit), ..Header::new(Algorithm::EdDSA) };
+            assert!(!is_good(&ring, &sign(&header, &own)), "{header:?}");
+            header.extras.insert("b64", true);
+            assert!(!is_good(&ring, &sign(&header, &own)), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn a_kid_chooses_the_key_and_without_one_each_of_the_algorithm_is_tried() {
         let ring = ring("jwks.json");
         for (id, name, algorithm) in
             [("first", "rsa", Algorithm::RS256), ("second", "p256", Algorithm::ES256)]

@@ -1,8 +1,9 @@
-//! Who is calling: tokens, passwords, and the places where a token is looked for.
+//! Tokens, passwords, and the places of a request that can hold a token.
 //!
-//! Both doors and the accounts service use it. It knows no database and no transport: whether a
-//! token's user still exists is asked above.
+//! `http`, `gateway` and `service` use this module. It knows no database and no transport;
+//! `service` checks whether a token's user still exists and whether the token has ended.
 
+mod claims;
 pub mod credentials;
 mod ended;
 mod keyring;
@@ -10,59 +11,59 @@ mod password;
 mod secret;
 mod token;
 
-pub use ended::{Ended, Issue, TokenId};
+pub use ended::{EndedTokens, IssuedAt, TokenId};
 pub use password::{NO_PASSWORD, PasswordHasher};
 pub use secret::{Key, KeyError, load_key};
-pub use token::{Issued, Tokens};
+pub use token::{NewToken, Tokens};
 
 use crate::model::{ExternalUser, Role, Timestamp, UserId};
 
-/// A good token: what it says, and what it takes to end it.
+/// A valid token of a known user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
     pub identity: Identity,
     pub id: TokenId,
-    pub issue: Issue,
+    pub issued_at: IssuedAt,
 }
 
-/// A token with a good signature. Whose it is has still to be looked up.
+/// A token with a valid signature and valid claims. Its user is still to be looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claimed {
-    pub holder: Holder,
+pub struct VerifiedToken {
+    pub holder: TokenHolder,
     pub role: Role,
     pub expires_at: Timestamp,
     pub id: TokenId,
-    pub issue: Issue,
+    pub issued_at: IssuedAt,
 }
 
-/// In whose words a token says whose it is.
+/// The user of a token, as the token names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Holder {
-    /// In ours: whether there is such a user is not known.
+pub enum TokenHolder {
+    /// A user id of this server; the user may not exist.
     User(UserId),
-    /// In those of whoever holds the outside key.
+    /// A subject of another issuer.
     Outside(ExternalUser),
 }
 
-impl Claimed {
-    /// The token, now that its user is known.
+impl VerifiedToken {
+    /// The token with its user.
     #[must_use]
     pub fn of(&self, user: UserId) -> Token {
         Token {
             identity: Identity { user, role: self.role, expires_at: self.expires_at },
             id: self.id,
-            issue: self.issue,
+            issued_at: self.issued_at,
         }
     }
 }
 
-/// What a good token says.
+/// The caller, as a valid token describes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     pub user: UserId,
-    /// The token's claim; what the database says does not count.
+    /// From the token's claim; the role in the database does not count.
     pub role: Role,
-    /// From this moment on the token is no longer good.
+    /// The token is invalid from this moment on.
     pub expires_at: Timestamp,
 }
 

@@ -1,13 +1,12 @@
-//! Passwords: argon2id, off the event loop, as many at a time as there are cores.
+//! Passwords: argon2id, on blocking threads, one hash per core at a time.
 //!
-//! A hash costs about 19 MiB and 20 ms of a core on purpose, so both are bounded here: whoever
-//! comes when a hundred wait already is sent away with 503 instead of making all wait longer.
+//! A hash deliberately costs about 19 MiB and 20 ms of a core, so both are bounded: when a hundred
+//! callers wait for a core, the next one gets 503 instead of a longer queue.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
-use argon2::password_hash::rand_core::OsRng;
 use argon2::password_hash::{self, Output, ParamsString, PasswordHash, Salt, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -15,22 +14,24 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::config::Secret;
 use crate::error::Error;
 
-/// How many may wait for a core.
+/// Most callers that wait for a core.
 const MAX_WAITING: usize = 100;
-/// The hash of a password that nobody knows, with the parameters of all the others: of an account
-/// that has none, and verified when there is no such user, so that time does not tell.
-pub const NO_PASSWORD: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm8tc3VjaC11c2VyLWhlcg$4Tk0hHbtLZ8sdUfPzMFzWpoWxsNPA2NVr3PJH0CQj2U";
+/// The hash of a password that nobody knows, with the usual parameters. Accounts without a password
+/// have this hash; it is also verified for unknown users, so that the time of the answer does not
+/// reveal whether a user exists.
+pub const NO_PASSWORD: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm8tc3VjaC11c2VyLWhlcg$\
+                               4Tk0hHbtLZ8sdUfPzMFzWpoWxsNPA2NVr3PJH0CQj2U";
 
-/// Hashes and verifies. One per process: the bounds are its own.
+/// Hashes and verifies passwords. One per process, because the bounds belong to it.
 pub struct PasswordHasher {
     cores: Arc<Semaphore>,
     waiting: AtomicUsize,
-    /// Kept for the next hash, at most one a core: given back to the allocator, it would stay with
-    /// whichever thread freed it.
+    /// Kept for the next hash, at most one per core: the allocator would keep freed blocks in the
+    /// arena of one thread.
     memories: Arc<Mutex<Vec<Memory>>>,
 }
 
-/// What argon2 fills: 19 MiB.
+/// The 19 MiB of working memory of one hash.
 type Memory = Vec<Block>;
 
 impl Default for PasswordHasher {
@@ -45,19 +46,19 @@ impl Default for PasswordHasher {
 }
 
 impl PasswordHasher {
-    /// The hash to store, as a PHC string with a fresh salt.
+    /// Returns the hash to store: a PHC string with a fresh salt.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when too many wait already.
+    /// [`Error::Unavailable`] when too many callers wait.
     pub async fn hash(&self, password: Secret) -> Result<String, Error> {
         self.run(move |memory| hash(&password, memory)).await?.map_err(broken)
     }
 
-    /// Whether this is the password. Without a stored hash (there is no such user) it takes as
-    /// long, and is not.
+    /// Returns true if this is the password. Without a stored hash (an unknown user) the answer is
+    /// false and takes as long.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when too many wait already.
+    /// [`Error::Unavailable`] when too many callers wait.
     pub async fn verify(&self, password: Secret, stored: Option<String>) -> Result<bool, Error> {
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| NO_PASSWORD.to_owned());
@@ -72,7 +73,7 @@ impl PasswordHasher {
     ) -> Result<T, Error> {
         let core = self.core().await?;
         let memories = Arc::clone(&self.memories);
-        // The work holds its core until it is done, also when nobody waits for it any more.
+        // The permit moves into the task, which may outlive this future.
         let task = tokio::task::spawn_blocking(move || {
             let mut memory = lock(&memories).pop().unwrap_or_default();
             let result = work(&mut memory);
@@ -90,38 +91,38 @@ impl PasswordHasher {
         if let Ok(core) = Arc::clone(&self.cores).try_acquire_owned() {
             return Ok(core);
         }
-        let _place = Place::take(&self.waiting)?;
+        let _slot = WaitingSlot::take(&self.waiting)?;
         Arc::clone(&self.cores).acquire_owned().await.map_err(|_| Error::Internal)
     }
 }
 
-/// A place among those who wait, given back however the waiting ends.
-struct Place<'a>(&'a AtomicUsize);
+/// One of the [`MAX_WAITING`] slots, returned on drop.
+struct WaitingSlot<'a>(&'a AtomicUsize);
 
-impl<'a> Place<'a> {
+impl<'a> WaitingSlot<'a> {
     fn take(waiting: &'a AtomicUsize) -> Result<Self, Error> {
-        let place = Self(waiting);
+        let slot = Self(waiting);
         if waiting.fetch_add(1, Ordering::Relaxed) < MAX_WAITING {
-            Ok(place)
+            Ok(slot)
         } else {
             Err(Error::Unavailable("Too many sign-ins at once"))
         }
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for WaitingSlot<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 fn lock(memories: &Mutex<Vec<Memory>>) -> MutexGuard<'_, Vec<Memory>> {
-    // A list of buffers is whole whoever panicked.
+    // A panic elsewhere cannot leave a list of buffers half changed.
     memories.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn hash(password: &Secret, memory: &mut Memory) -> Result<String, password_hash::Error> {
-    let salt = SaltString::generate(&mut OsRng);
+    let salt = SaltString::encode_b64(&rand::random::<[u8; Salt::RECOMMENDED_LENGTH]>())?;
     let params = Params::default();
     let hash = PasswordHash {
         algorithm: Algorithm::Argon2id.ident(),
@@ -165,7 +166,7 @@ fn output(
     }
     Output::init_with(length, |out| {
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-        // `blocks` is at most the length: it was made so above.
+        // Cannot be out of bounds: `resize` above made the memory long enough.
         Ok(argon2.hash_password_into_with_memory(
             password.expose().as_bytes(),
             salt,
@@ -175,9 +176,9 @@ fn output(
     })
 }
 
-/// A stored hash that cannot be read, or parameters that do not fit: never the caller's fault.
+/// A stored hash or parameters that do not work are an internal error, not the caller's.
 fn broken(error: password_hash::Error) -> Error {
-    tracing::error!(%error, "a password's hash cannot be worked with");
+    tracing::error!(%error, "a stored password hash cannot be used");
     Error::Internal
 }
 
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_for_nobody_costs_what_the_others_cost() {
+    fn no_password_costs_as_much_as_other_hashes() {
         let cost = |text: &str| {
             let hash = PasswordHash::new(text).expect("a PHC string");
             (
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn past_a_hundred_waiting_it_is_unavailable() {
+    async fn with_a_hundred_callers_waiting_the_next_gets_unavailable() {
         let hasher = PasswordHasher {
             cores: Arc::new(Semaphore::new(0)),
             waiting: AtomicUsize::new(MAX_WAITING - 1),

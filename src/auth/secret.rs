@@ -1,5 +1,5 @@
-//! The key of tokens from its source. One that the server makes for itself when it is given none:
-//! random, made once, kept in a file that only its owner reads.
+//! Loads the key of tokens from its source. Without a configured key, the server makes a random one
+//! once and keeps it in a file that only its owner can read.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -11,48 +11,51 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::config::{KeySource, PublicKeys, Secret};
 
-/// RFC 7518, 3.2: a key for HS256 has at least as many bits as the hash.
-const STRONG: usize = 32;
+/// Least bytes of a strong secret (RFC 7518, 3.2: HS256 needs as many bits as its hash has).
+const MIN_SECRET: usize = 32;
 
-/// What tokens are checked with.
+/// The key that tokens are checked with.
 #[derive(Debug, Clone)]
 pub enum Key {
-    /// They are signed with it too.
+    /// A secret that also signs.
     Own(Secret),
-    /// Others sign.
+    /// Public keys; another program signs.
     Outside(PublicKeys),
 }
 
-/// The file of the key could not be read or made.
+/// Why there is no key to sign or check tokens with.
 #[derive(Debug)]
-pub struct KeyError {
-    file: PathBuf,
-    error: io::Error,
+pub enum KeyError {
+    /// The file of the random secret can be neither read nor written.
+    File { file: PathBuf, error: io::Error },
+    /// The secret has no characters: anyone could sign with it.
+    Empty,
 }
 
 impl std::fmt::Display for KeyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "the signing key in {} cannot be used: {}; set JWT_SECRET or mend the file",
-            self.file.display(),
-            self.error
-        )
+        match self {
+            Self::File { file, error } => write!(
+                f,
+                "the signing key in {} cannot be used: {error}; set JWT_SECRET or mend the file",
+                file.display()
+            ),
+            Self::Empty => f.write_str("the signing key is empty; set JWT_SECRET"),
+        }
     }
 }
 
 impl std::error::Error for KeyError {}
 
-/// The key from its source; a file is made when it is not there. Blocks, and says in the log what
-/// was done.
-///
-/// # Errors
-/// When the file can neither be read nor made, or holds no key.
+/// Loads the key, and makes the file of the random secret if it is missing. Blocks, and logs the
+/// source.
 pub fn load_key(source: KeySource) -> Result<Key, KeyError> {
     match source {
-        KeySource::Given(secret) => {
-            if secret.expose().len() < STRONG {
-                tracing::warn!("JWT_SECRET has fewer than {STRONG} characters and can be guessed");
+        KeySource::Setting(secret) => {
+            if secret.expose().len() < MIN_SECRET {
+                tracing::warn!(
+                    "JWT_SECRET has fewer than {MIN_SECRET} characters and can be guessed"
+                );
             }
             Ok(Key::Own(secret))
         }
@@ -66,7 +69,7 @@ pub fn load_key(source: KeySource) -> Result<Key, KeyError> {
                 tracing::info!(file = %file.display(), "JWT_SECRET is not set: {done}");
                 Ok(Key::Own(secret))
             }
-            Err(error) => Err(KeyError { file, error }),
+            Err(error) => Err(KeyError::File { file, error }),
         },
         KeySource::Outside(keys) => {
             for skipped in keys.skipped() {
@@ -85,8 +88,8 @@ fn read_or_make(file: &Path) -> io::Result<(Secret, bool)> {
     if let Some(directory) = file.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     }
-    // Written whole under another name first, then linked, which fails when the name is taken: two
-    // processes that start together end with the same key, and nobody reads half of one.
+    // Written under another name first, then linked, which fails if the name exists: two processes
+    // that start together use the same key, and none reads half a file.
     let draft = file.with_extension(format!("{}.draft", std::process::id()));
     let mut out =
         OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
@@ -112,11 +115,14 @@ fn read(file: &Path) -> io::Result<Option<Secret>> {
         Err(error) => return Err(error),
     };
     let text = text.trim();
-    if text.len() < STRONG {
+    if text.len() < MIN_SECRET {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it holds no key"));
     }
     if fs::metadata(file)?.permissions().mode() & 0o077 != 0 {
-        tracing::warn!(file = %file.display(), "others could read the signing key; closed to them now");
+        tracing::warn!(
+            file = %file.display(),
+            "other users could read the signing key; its permissions are now 0600"
+        );
         fs::set_permissions(file, Permissions::from_mode(0o600))?;
     }
     Ok(Some(Secret::from(text.to_owned())))
@@ -127,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_is_made_once_and_is_its_owners_only() {
+    fn the_key_is_made_once_and_only_its_owner_can_read_it() {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("new/hubcast.jwt-secret");
         let load = || match load_key(KeySource::File(file.clone())) {
@@ -137,12 +143,12 @@ mod tests {
         let first = load();
         assert_eq!(fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(load(), first);
-        assert!(first.expose().len() >= STRONG);
+        assert!(first.expose().len() >= MIN_SECRET);
         assert_eq!(fs::read_dir(directory.path().join("new")).expect("lists").count(), 1);
     }
 
     #[test]
-    fn a_file_without_a_key_is_refused_and_a_readable_one_closed() {
+    fn a_file_without_a_key_is_refused_and_loose_permissions_are_tightened() {
         let directory = tempfile::tempdir().expect("a directory");
         let file = directory.path().join("hubcast.jwt-secret");
         fs::write(&file, "").expect("writes");

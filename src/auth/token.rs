@@ -1,29 +1,25 @@
-//! Tokens: JWT (RFC 7519), signed with HS256 by us, or with a key of theirs by others.
+//! Tokens: JWT (RFC 7519), signed by this server with HS256, or by another program with its key.
 //!
-//! The library's defaults are not ours: no leeway, `nbf` counts, `aud` and `iss` are asked for
-//! exactly when they are set, and a token is over *at* its `exp`, not one second after it.
+//! The checks differ from the library's defaults: there is no leeway, `nbf` is checked, `aud` and
+//! `iss` are required if they are configured, and a token ends at its `exp`, not a second later.
 
 use std::time::Duration;
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use super::claims::{ReceivedClaims, SignedClaims};
 use super::keyring::Keyring;
-use super::{Claimed, Holder, Issue, Key, TokenId};
+use super::{Key, KeyError, TokenHolder, TokenId, VerifiedToken};
 use crate::config::AuthSettings;
 use crate::error::{AuthFailure, Error};
-use crate::model::{ExternalIdentity, ExternalUser, Role, Timestamp, UserId};
+use crate::model::{Role, Timestamp, UserId};
 
-/// Longer ones are not looked at. Ours have about 250 bytes; headers allow a few KiB.
+/// Most bytes of a token. This server's tokens have about 250; headers have room for a few KiB.
 const MAX_TOKEN: usize = 8 * 1024;
-/// The last second of the year 9999: RFC 3339 has no later year, so no token ends later for us.
-const LAST_SECOND: f64 = 253_402_300_799.0;
 
-/// Signs and checks tokens with the key that this server was given; with an outside one it only
-/// checks.
+/// Signs and checks tokens. With public keys, only checks.
 pub struct Tokens {
-    /// None: others sign.
+    /// `None` if another program signs.
     signing: Option<EncodingKey>,
     checking: Keyring,
     issuer: Option<String>,
@@ -31,75 +27,42 @@ pub struct Tokens {
     provision: bool,
 }
 
-/// A fresh token.
+/// A token that was just signed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Issued {
+pub struct NewToken {
     pub token: String,
     pub expires_at: Timestamp,
 }
 
-#[derive(Serialize)]
-struct Claims<'a> {
-    sub: String,
-    role: Role,
-    iat: i64,
-    exp: i64,
-    jti: String,
-    /// How many times all of the user's tokens have ended before.
-    generation: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    iss: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    aud: Option<&'a str>,
-}
-
-/// What is read of a token, ours or another's that holds the key. The registered claims are checked
-/// by the library besides.
-#[derive(Deserialize)]
-struct Read {
-    sub: Subject,
-    role: Option<Role>,
-    exp: f64,
-    iat: Option<f64>,
-    generation: Option<Value>,
-    iss: Option<Value>,
-    name: Option<Value>,
-    email: Option<Value>,
-    email_verified: Option<Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Subject {
-    Number(u64),
-    Text(String),
-}
-
 impl Tokens {
-    #[must_use]
-    pub fn new(key: &Key, settings: &AuthSettings) -> Self {
+    /// # Errors
+    /// [`KeyError::Empty`] for a secret without characters.
+    pub fn new(key: &Key, settings: &AuthSettings) -> Result<Self, KeyError> {
         let signing = match key {
-            Key::Own(secret) => Some(EncodingKey::from_secret(secret.expose().as_bytes())),
+            Key::Own(secret) => {
+                let key = EncodingKey::from_secret(secret.expose().as_bytes());
+                Some(key.map_err(|_| KeyError::Empty)?)
+            }
             Key::Outside(_) => None,
         };
-        Self {
+        Ok(Self {
             signing,
-            checking: Keyring::new(key, settings),
+            checking: Keyring::new(key, settings)?,
             issuer: settings.jwt_issuer.clone(),
             audience: settings.jwt_audience.clone(),
             provision: settings.jwt_provision,
-        }
+        })
     }
 
-    /// Asked by what ends with a token of ours, ahead of its work.
+    /// Lets a caller fail early, before the work that ends with a new token.
     ///
     /// # Errors
-    /// [`Error::NotImplemented`] where others sign.
+    /// [`Error::NotImplemented`] if another program signs.
     pub fn can_sign(&self) -> Result<(), Error> {
         self.signing().map(drop)
     }
 
-    /// Whether one who is seen for the first time becomes a user.
+    /// Returns true if a token with a new issuer and subject makes an account (JWT_PROVISION).
     #[must_use]
     pub fn provisions(&self) -> bool {
         self.provision
@@ -109,25 +72,24 @@ impl Tokens {
         self.signing.as_ref().ok_or(Error::NotImplemented("Tokens are issued elsewhere"))
     }
 
-    /// A token for this user that is good for `ttl`. `generation`: as the user's tokens have it
-    /// now.
+    /// Signs a token for this user that is valid for `ttl`, at least one second. `generation` is
+    /// the present one of the user's tokens.
     ///
     /// # Errors
-    /// [`Error::NotImplemented`] where others sign; [`Error::Internal`] when it cannot be signed,
-    /// which HMAC does not do.
+    /// [`Error::NotImplemented`] if another program signs.
     pub fn issue(
         &self,
         user: UserId,
         role: Role,
         generation: i64,
         ttl: Duration,
-    ) -> Result<Issued, Error> {
+    ) -> Result<NewToken, Error> {
         let signing = self.signing()?;
         let iat = Timestamp::now().unix_seconds();
         let ttl = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX).max(1);
         let expires_at =
             Timestamp::from_unix_seconds(iat.saturating_add(ttl)).ok_or(Error::Internal)?;
-        let claims = Claims {
+        let claims = SignedClaims {
             sub: user.to_string(),
             role,
             iat,
@@ -142,95 +104,44 @@ impl Tokens {
                 tracing::error!(%error, "a token could not be signed");
                 Error::Internal
             })?;
-        Ok(Issued { token, expires_at })
+        Ok(NewToken { token, expires_at })
     }
 
-    /// Checks signature and claims. Whose it is, and that it was not ended, is for the caller to
-    /// look up.
+    /// Checks the signature and the claims. The caller looks up the user, and whether the token has
+    /// ended.
     ///
     /// # Errors
-    /// [`AuthFailure::Expired`] for a token that was good once, [`AuthFailure::Invalid`] for
-    /// everything else.
-    pub fn verify(&self, token: &str) -> Result<Claimed, AuthFailure> {
+    /// [`AuthFailure::Expired`] if only `exp` has passed, [`AuthFailure::Invalid`] otherwise.
+    pub fn verify(&self, token: &str) -> Result<VerifiedToken, AuthFailure> {
         if token.len() > MAX_TOKEN {
             return Err(AuthFailure::Invalid);
         }
-        let read: Read = self.checking.decode(token)?;
-        let expires_at = expires_at(&read, Timestamp::now())?;
-        let (holder, issue) = if self.signing.is_some() {
-            (
-                Holder::User(read.sub.text().parse().map_err(|_| AuthFailure::Invalid)?),
-                issue(&read)?,
-            )
+        let claims: ReceivedClaims = self.checking.decode(token)?;
+        let expires_at = claims.expires_at(Timestamp::now())?;
+        let (holder, issued_at) = if self.signing.is_some() {
+            let user = claims.subject().parse().map_err(|_| AuthFailure::Invalid)?;
+            (TokenHolder::User(user), claims.generation_or_time()?)
         } else {
-            (Holder::Outside(outsider(&read)?), made_at(&read))
+            (TokenHolder::Outside(claims.outsider()?), claims.time())
         };
-        Ok(Claimed {
+        Ok(VerifiedToken {
             holder,
-            role: read.role.unwrap_or(Role::Customer),
+            role: claims.role.unwrap_or(Role::Customer),
             expires_at,
             id: TokenId::of(token),
-            issue,
+            issued_at,
         })
     }
 }
 
-impl Subject {
-    fn text(&self) -> String {
-        match self {
-            Self::Number(number) => number.to_string(),
-            Self::Text(text) => text.clone(),
-        }
-    }
-}
-
-fn expires_at(read: &Read, now: Timestamp) -> Result<Timestamp, AuthFailure> {
-    #[expect(clippy::cast_possible_truncation, reason = "a whole number between 0 and LAST_SECOND")]
-    let exp = read.exp.clamp(0.0, LAST_SECOND).floor() as i64;
-    let expires_at = Timestamp::from_unix_seconds(exp).ok_or(AuthFailure::Invalid)?;
-    if expires_at <= now { Err(AuthFailure::Expired) } else { Ok(expires_at) }
-}
-
-/// Of a token that is signed with our secret, by us or by another program that has it.
-fn issue(read: &Read) -> Result<Issue, AuthFailure> {
-    match &read.generation {
-        None => Ok(made_at(read)),
-        Some(generation) => generation.as_i64().map(Issue::Generation).ok_or(AuthFailure::Invalid),
-    }
-}
-
-fn made_at(read: &Read) -> Issue {
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "a number between 0 and LAST_SECOND, in milliseconds"
-    )]
-    let made = (read.iat.unwrap_or_default().clamp(0.0, LAST_SECOND) * 1000.0).floor() as i64;
-    Issue::At(made)
-}
-
-/// Who it is for whoever has signed. A name and an e-mail that are no texts are none; so is an
-/// e-mail that is said to be unverified.
-fn outsider(read: &Read) -> Result<ExternalUser, AuthFailure> {
-    let issuer = match &read.iss {
-        None => "",
-        Some(issuer) => issuer.as_str().ok_or(AuthFailure::Invalid)?,
-    };
-    let id =
-        ExternalIdentity::new(issuer.to_owned(), read.sub.text()).ok_or(AuthFailure::Invalid)?;
-    let is_unverified = read
-        .email_verified
-        .as_ref()
-        .is_some_and(|verified| *verified == Value::Bool(false) || verified == "false");
-    let email = read.email.as_ref().and_then(Value::as_str).filter(|_| !is_unverified);
-    Ok(ExternalUser::new(id, read.name.as_ref().and_then(Value::as_str), email))
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::auth::IssuedAt;
     use crate::config::Secret;
+    use crate::model::{ExternalIdentity, ExternalUser};
 
     const KEY: &str = "a key for tests";
 
@@ -249,22 +160,25 @@ mod tests {
     }
 
     fn tokens() -> Tokens {
-        Tokens::new(&own_key(), &settings(None, None))
+        Tokens::new(&own_key(), &settings(None, None)).expect("a key")
+    }
+
+    fn secret(text: &str) -> EncodingKey {
+        EncodingKey::from_secret(text.as_bytes()).expect("is not empty")
     }
 
     fn sign(claims: &Value, header: &Header) -> String {
-        jsonwebtoken::encode(header, claims, &EncodingKey::from_secret(KEY.as_bytes()))
-            .expect("signs")
+        jsonwebtoken::encode(header, claims, &secret(KEY)).expect("signs")
     }
 
     fn check(claims: &Value) -> Result<(i64, Role), AuthFailure> {
         tokens().verify(&sign(claims, &Header::default())).map(|token| (user(&token), token.role))
     }
 
-    fn user(token: &Claimed) -> i64 {
+    fn user(token: &VerifiedToken) -> i64 {
         match &token.holder {
-            Holder::User(user) => user.0,
-            Holder::Outside(outsider) => panic!("{outsider:?}"),
+            TokenHolder::User(user) => user.0,
+            TokenHolder::Outside(outsider) => panic!("{outsider:?}"),
         }
     }
 
@@ -273,22 +187,22 @@ mod tests {
     }
 
     #[test]
-    fn what_was_issued_is_good() {
+    fn an_issued_token_is_valid() {
         let issued =
             tokens().issue(UserId(7), Role::Admin, 5, Duration::from_secs(60)).expect("issues");
-        let (id, issue) = (TokenId::of(&issued.token), Issue::Generation(5));
-        let token = Claimed {
-            holder: Holder::User(UserId(7)),
+        let (id, issued_at) = (TokenId::of(&issued.token), IssuedAt::Generation(5));
+        let token = VerifiedToken {
+            holder: TokenHolder::User(UserId(7)),
             role: Role::Admin,
             expires_at: issued.expires_at,
             id,
-            issue,
+            issued_at,
         };
         assert_eq!(tokens().verify(&issued.token), Ok(token));
     }
 
     #[test]
-    fn sub_is_a_string_or_a_number_and_no_role_is_customer() {
+    fn sub_is_a_string_or_a_number_and_without_a_role_it_is_customer() {
         let exp = now() + 60;
         assert_eq!(check(&json!({"sub": "7", "exp": exp})), Ok((7, Role::Customer)));
         assert_eq!(check(&json!({"sub": 7, "exp": exp, "role": "admin"})), Ok((7, Role::Admin)));
@@ -305,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_ends_at_exp_without_leeway_and_needs_one() {
+    fn a_token_needs_exp_and_ends_then_without_leeway() {
         assert_eq!(check(&json!({"sub": "7", "exp": now()})), Err(AuthFailure::Expired));
         assert_eq!(check(&json!({"sub": "7", "exp": now() - 1})), Err(AuthFailure::Expired));
         assert_eq!(check(&json!({"sub": "7"})), Err(AuthFailure::Invalid));
@@ -314,27 +228,30 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_when_it_was_made_by_generation_or_iat() {
-        let issue = |claims: Value| {
-            tokens().verify(&sign(&claims, &Header::default())).map(|token| token.issue)
+    fn generation_or_iat_say_when_a_token_was_issued() {
+        let issued_at = |claims: Value| {
+            tokens().verify(&sign(&claims, &Header::default())).map(|token| token.issued_at)
         };
         let exp = now() + 60;
         assert_eq!(
-            issue(json!({"sub": 7, "exp": exp, "iat": 12, "generation": 3})),
-            Ok(Issue::Generation(3))
+            issued_at(json!({"sub": 7, "exp": exp, "iat": 12, "generation": 3})),
+            Ok(IssuedAt::Generation(3))
         );
-        assert_eq!(issue(json!({"sub": 7, "exp": exp, "iat": 12.5})), Ok(Issue::At(12_500)));
-        assert_eq!(issue(json!({"sub": 7, "exp": exp})), Ok(Issue::At(0)));
+        assert_eq!(
+            issued_at(json!({"sub": 7, "exp": exp, "iat": 12.5})),
+            Ok(IssuedAt::Time(12_500))
+        );
+        assert_eq!(issued_at(json!({"sub": 7, "exp": exp})), Ok(IssuedAt::Time(0)));
         for claims in [
             json!({"sub": 7, "exp": exp, "generation": "3"}),
             json!({"sub": 7, "exp": exp, "iat": "12"}),
         ] {
-            assert_eq!(issue(claims), Err(AuthFailure::Invalid));
+            assert_eq!(issued_at(claims), Err(AuthFailure::Invalid));
         }
     }
 
     #[test]
-    fn nbf_counts() {
+    fn nbf_is_checked() {
         assert_eq!(
             check(&json!({"sub": "7", "exp": now() + 60, "nbf": now() + 30})),
             Err(AuthFailure::Invalid)
@@ -349,8 +266,7 @@ mod tests {
     fn a_foreign_key_another_algorithm_or_none_is_invalid() {
         let claims = json!({"sub": "7", "exp": now() + 60});
         let foreign =
-            jsonwebtoken::encode(&Header::default(), &claims, &EncodingKey::from_secret(b"other"))
-                .expect("signs");
+            jsonwebtoken::encode(&Header::default(), &claims, &secret("other")).expect("signs");
         let hs512 = sign(&claims, &Header::new(Algorithm::HS512));
         // {"alg":"none"}.{"sub":"7","exp":9999999999}.
         let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiI3IiwiZXhwIjo5OTk5OTk5OTk5fQ.";
@@ -372,7 +288,7 @@ mod tests {
 
     #[test]
     fn issuer_and_audience_are_checked_when_set() {
-        let strict = Tokens::new(&own_key(), &settings(Some("us"), Some("hub")));
+        let strict = Tokens::new(&own_key(), &settings(Some("us"), Some("hub"))).expect("a key");
         let verify = |claims: Value| {
             strict.verify(&sign(&claims, &Header::default())).map(|token| user(&token))
         };
@@ -399,8 +315,29 @@ mod tests {
         assert!(strict.verify(&own.token).is_ok());
     }
 
-    /// What a token of an outside key with these claims says.
-    fn outside(claims: &Value) -> Result<(ExternalUser, Issue), AuthFailure> {
+    #[test]
+    fn an_issuer_or_audience_of_another_type_is_refused_when_it_is_checked() {
+        let strict = Tokens::new(&own_key(), &settings(Some("7"), Some("8"))).expect("a key");
+        let verify = |iss: Value, aud: Value| {
+            let claims = json!({"sub": 7, "exp": now() + 60, "iss": iss, "aud": aud});
+            strict.verify(&sign(&claims, &Header::default())).map(|token| user(&token))
+        };
+        assert_eq!(verify(json!("7"), json!("8")), Ok(7));
+        for odd in [json!(null), json!(7), json!(8), json!(true), json!({"7": 7}), json!([7, 8])] {
+            assert_eq!(verify(odd.clone(), json!("8")), Err(AuthFailure::Invalid), "iss {odd}");
+            assert_eq!(verify(json!("7"), odd.clone()), Err(AuthFailure::Invalid), "aud {odd}");
+        }
+    }
+
+    #[test]
+    fn an_empty_secret_is_no_key() {
+        let empty = Key::Own(Secret::from(String::new()));
+        let refused = Tokens::new(&empty, &settings(None, None)).err();
+        assert!(matches!(refused, Some(KeyError::Empty)));
+    }
+
+    /// Verifies a token of another program with these claims.
+    fn outside(claims: &Value) -> Result<(ExternalUser, IssuedAt), AuthFailure> {
         let file = |name: &str| format!("{}/tests/keys/{name}", env!("CARGO_MANIFEST_DIR"));
         let pem = std::fs::read(file("ed25519.pem")).expect("reads");
         let key = EncodingKey::from_ed_pem(&pem).expect("a key");
@@ -409,34 +346,42 @@ mod tests {
         let tokens = Tokens::new(
             &Key::Outside(file("ed25519-public.pem").parse().expect("a key")),
             &settings(None, None),
-        );
+        )
+        .expect("a key");
         assert!(matches!(tokens.can_sign(), Err(Error::NotImplemented(_))));
         assert!(matches!(
             tokens.issue(UserId(1), Role::Admin, 0, Duration::from_secs(1)),
             Err(Error::NotImplemented(_))
         ));
         tokens.verify(&token).map(|token| match token.holder {
-            Holder::Outside(outsider) => (outsider, token.issue),
-            Holder::User(user) => panic!("{user}"),
+            TokenHolder::Outside(outsider) => (outsider, token.issued_at),
+            TokenHolder::User(user) => panic!("{user}"),
         })
     }
 
     #[test]
-    fn a_token_of_others_says_who_it_is_in_their_words() {
+    fn a_token_of_another_program_names_a_subject_of_its_issuer() {
         let exp = now() + 60;
         let id = |issuer: &str, subject: &str| {
             ExternalIdentity::new(issuer.into(), subject.into()).expect("fits")
         };
-        let (outsider, issue) =
-            outside(&json!({"sub": 7, "iss": "them", "exp": exp, "iat": 12, "generation": 9, "name": "Eve", "email": "e@b.test"}))
-                .expect("good");
-        assert_eq!((outsider.id, issue), (id("them", "7"), Issue::At(12_000)));
+        let (outsider, issued_at) = outside(&json!({
+            "sub": 7, "iss": "them", "exp": exp, "iat": 12, "generation": 9, "name": "Eve",
+            "email": "e@b.test"
+        }))
+        .expect("good");
+        assert_eq!((outsider.id, issued_at), (id("them", "7"), IssuedAt::Time(12_000)));
         assert_eq!((outsider.name.as_str(), outsider.email.as_deref()), ("Eve", Some("e@b.test")));
         for verified in [json!(false), json!("false")] {
-            let claims = json!({"sub": "x", "exp": exp, "name": 5, "email": "e@b.test", "email_verified": verified});
+            let claims = json!({
+                "sub": "x", "exp": exp, "name": 5, "email": "e@b.test", "email_verified": verified
+            });
             assert_eq!(
                 outside(&claims),
-                Ok((ExternalUser { id: id("", "x"), name: "x".into(), email: None }, Issue::At(0)))
+                Ok((
+                    ExternalUser { id: id("", "x"), name: "x".into(), email: None },
+                    IssuedAt::Time(0)
+                ))
             );
         }
         for claims in [

@@ -1,4 +1,4 @@
-//! The commands that do their work and end: accounts, tokens, migrations, a look at the settings.
+//! The commands that end by themselves: accounts, tokens, migrations, a check of the settings.
 
 use std::io::BufRead;
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{
-    Failure, Password, Store, TokenArgs, UserAdd, UserLink, UserPasswd, UserRemove, UserRole,
-    Whose, start_log,
+    AccountArgs, DatabaseArgs, Failure, PasswordArgs, TokenArgs, UserAdd, UserLink, UserPasswd,
+    UserRemove, UserRole, start_log,
 };
 use crate::auth::{PasswordHasher, Tokens, load_key};
 use crate::config::{BadSetting, DatabaseUrl, KeySource, Secret, Settings};
@@ -19,12 +19,12 @@ use crate::service::identities;
 use crate::store::users::Account;
 use crate::store::{Db, NullPublisher, tokens, users};
 
-/// Users read at a time.
-const PAGE: i64 = 500;
+/// Users that one query reads.
+const USERS_PER_QUERY: i64 = 500;
 
-/// Opens the database, works with it, and closes it.
+/// Opens the database, runs `work` and closes the database.
 fn with_db<T>(
-    store: &Store,
+    store: &DatabaseArgs,
     work: impl AsyncFnOnce(&Db) -> Result<T, Error>,
 ) -> Result<T, Failure> {
     start_log(store.log);
@@ -41,13 +41,13 @@ fn with_db<T>(
     outcome
 }
 
-pub(super) fn migrate(store: &Store) -> Result<(), Failure> {
+pub(super) fn migrate(store: &DatabaseArgs) -> Result<(), Failure> {
     with_db(store, async |_| Ok(()))
 }
 
 pub(super) fn user_add(add: UserAdd) -> Result<(), Failure> {
-    let password = given(add.password)?;
-    // The same rules and words as at POST /auth/register.
+    let password = read_password(add.password)?;
+    // POST /auth/register has the same rules and texts.
     let body =
         json!({"email": add.email, "name": add.name, "password": password.expose()}).to_string();
     let account = Fields::parse(body.as_bytes()).and_then(NewAccount::read);
@@ -60,14 +60,14 @@ pub(super) fn user_add(add: UserAdd) -> Result<(), Failure> {
 }
 
 pub(super) fn user_passwd(passwd: UserPasswd) -> Result<(), Failure> {
-    let password = given(passwd.password)?;
+    let password = read_password(passwd.password)?;
     let body = json!({"password": password.expose()}).to_string();
     let checked = Fields::parse(body.as_bytes()).and_then(|mut fields| {
         let password = fields.required("password", fields::password);
         fields.end(|| password)
     });
     let password = Secret::from(checked.map_err(|faults| Failure::Usage(faults.to_string()))?);
-    let account = account(passwd.whose);
+    let account = selected(passwd.account);
     let user = with_db(&passwd.store, async |db| {
         accounts::set_password(db, &PasswordHasher::default(), account, password).await
     })?;
@@ -75,34 +75,36 @@ pub(super) fn user_passwd(passwd: UserPasswd) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(super) fn user_role(UserRole { whose, role, store }: UserRole) -> Result<(), Failure> {
-    show(&with_db(&store, async |db| accounts::set_role(db, account(whose), role).await)?);
+pub(super) fn user_role(UserRole { account, role, store }: UserRole) -> Result<(), Failure> {
+    show(&with_db(&store, async |db| accounts::set_role(db, selected(account), role).await)?);
     Ok(())
 }
 
-pub(super) fn user_remove(UserRemove { whose, store }: UserRemove) -> Result<(), Failure> {
-    show(&with_db(&store, async |db| accounts::remove(db, account(whose)).await)?);
+pub(super) fn user_remove(UserRemove { account, store }: UserRemove) -> Result<(), Failure> {
+    show(&with_db(&store, async |db| accounts::remove(db, selected(account)).await)?);
     Ok(())
 }
 
 pub(super) fn user_link(
-    UserLink { whose, subject, issuer, store }: UserLink,
+    UserLink { account, subject, issuer, store }: UserLink,
 ) -> Result<(), Failure> {
     let id = ExternalIdentity::new(issuer.unwrap_or_default(), subject).ok_or_else(|| {
         Failure::Usage(
-            "--subject, --issuer: have at most 255 characters, none of them a control character, and a subject is not empty".into(),
+            "--subject, --issuer: have at most 255 characters, none of them a control character, \
+             and a subject is not empty"
+                .into(),
         )
     })?;
-    show(&with_db(&store, async |db| identities::link(db, account(whose), id).await)?);
+    show(&with_db(&store, async |db| identities::link(db, selected(account), id).await)?);
     Ok(())
 }
 
-fn account(Whose { user, email }: Whose) -> Account {
-    // One of the two is given.
+fn selected(AccountArgs { user, email }: AccountArgs) -> Account {
+    // The group of arguments has exactly one of the two.
     user.map_or_else(|| Account::Email(email.unwrap_or_default()), Account::Id)
 }
 
-fn given(Password { password, .. }: Password) -> Result<Secret, Failure> {
+fn read_password(PasswordArgs { password, .. }: PasswordArgs) -> Result<Secret, Failure> {
     password.map_or_else(first_line, Ok)
 }
 
@@ -115,11 +117,12 @@ fn first_line() -> Result<Secret, Failure> {
     Ok(Secret::from(line.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
-pub(super) fn user_list(store: &Store) -> Result<(), Failure> {
+pub(super) fn user_list(store: &DatabaseArgs) -> Result<(), Failure> {
     with_db(store, async |db| {
         let mut after = None;
         loop {
-            let users = db.read(async move |conn| users::list(conn, after, PAGE).await).await?;
+            let users =
+                db.read(async move |conn| users::list(conn, after, USERS_PER_QUERY).await).await?;
             users.iter().for_each(show);
             match users.last() {
                 Some(last) => after = Some(last.id),
@@ -147,13 +150,10 @@ pub(super) fn token(args: &TokenArgs) -> Result<(), Failure> {
     })?;
     let (user, generation) =
         found.ok_or_else(|| Failure::Failed(format!("User with ID {id} not found")))?;
-    let key = load_key(source).map_err(|error| Failure::Failed(error.to_string()))?;
-    let issued = Tokens::new(&key, &args.auth).issue(
-        user.id,
-        args.role.unwrap_or(user.role),
-        generation,
-        args.ttl,
-    );
+    let tokens = load_key(source)
+        .and_then(|key| Tokens::new(&key, &args.auth))
+        .map_err(|error| Failure::Failed(error.to_string()))?;
+    let issued = tokens.issue(user.id, args.role.unwrap_or(user.role), generation, args.ttl);
     println!("{}", issued.map_err(|error| Failure::Failed(error.to_string()))?.token);
     Ok(())
 }
@@ -176,7 +176,7 @@ pub(super) fn check_config(settings: &Settings) -> Result<(), Failure> {
         DatabaseUrl::Postgres(url) => println!("database    PostgreSQL, sslmode={}", url.tls),
     }
     match settings.auth.key(settings.server.environment.environment, url)? {
-        KeySource::Given(_) => println!("signs with  JWT_SECRET"),
+        KeySource::Setting(_) => println!("signs with  JWT_SECRET"),
         KeySource::File(file) => println!("signs with  a random secret in {}", file.display()),
         KeySource::Outside(keys) => {
             println!("checks with JWT_PUBLIC_KEY_FILE, keys: {}; signs nothing", keys.keys().len());
@@ -187,7 +187,7 @@ pub(super) fn check_config(settings: &Settings) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints a document, indented. A reader that hangs up is no failure.
+/// Prints a document, indented. A closed pipe is no failure.
 pub(super) fn print(document: &serde_json::Value) -> Result<(), Failure> {
     use std::io::Write;
     match writeln!(std::io::stdout(), "{document:#}") {

@@ -1,4 +1,4 @@
-//! Reading the arguments, and saying in one line what is wrong with them.
+//! Parses the arguments, and describes a mistake in one line.
 
 use std::error::Error as _;
 use std::ffi::OsString;
@@ -11,11 +11,11 @@ use crate::model::{Role, UserId};
 
 pub(super) enum Parsed<T> {
     Command(T),
-    /// It was --help or --version, and stdout has the answer.
-    Answered,
+    /// --help or --version, which were printed.
+    Printed,
 }
 
-/// Reads the arguments; a bare program, or one with flags only, is `serve`.
+/// Parses the arguments. Without a command, the command is `serve`.
 pub(super) fn parse<T: Parser>(args: impl Iterator<Item = OsString>) -> Result<Parsed<T>, Failure> {
     let mut args: Vec<OsString> = args.collect();
     let first = args.get(1).and_then(|arg| arg.to_str());
@@ -23,33 +23,33 @@ pub(super) fn parse<T: Parser>(args: impl Iterator<Item = OsString>) -> Result<P
     if first.is_none_or(|arg| arg.starts_with('-')) && !asks {
         args.insert(args.len().min(1), "serve".into());
     }
-    let command = settle_env(T::command());
+    let command = prepare_env(T::command());
     let matches = command
         .try_get_matches_from(args)
         .and_then(|mut matches| T::from_arg_matches_mut(&mut matches));
     match matches {
         Ok(parsed) => Ok(Parsed::Command(parsed)),
         Err(error) if !error.use_stderr() => {
-            // Nobody to tell when stdout is closed.
+            // Fails only if stdout is closed, and then there is no reader.
             let _ = error.print();
-            Ok(Parsed::Answered)
+            Ok(Parsed::Printed)
         }
         Err(error) => Err(Failure::Usage(one_line(&error, &T::command()))),
     }
 }
 
-/// Values that the environment happens to hold do not belong into --help; and a variable that is
-/// empty counts as not set, which is how many a process manager passes on what it was not given.
-fn settle_env(command: clap::Command) -> clap::Command {
-    let settle = |arg: Arg| {
+/// Hides the environment's values in --help, and ignores empty variables: process managers often
+/// pass a setting without a value as an empty one.
+fn prepare_env(command: clap::Command) -> clap::Command {
+    let prepare = |arg: Arg| {
         let empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
         if empty { arg.env(None) } else { arg.hide_env_values(true) }
     };
-    command.mut_args(settle).mut_subcommands(settle_env)
+    command.mut_args(prepare).mut_subcommands(prepare_env)
 }
 
-/// The setting and the mend. Never the value: it can be a secret; a parser that knows that it is
-/// none puts it into its own text.
+/// Names the setting and the remedy. The value is left out, because it can be a secret; the parser
+/// of a setting that is none repeats it in its own text.
 fn one_line(error: &clap::Error, command: &clap::Command) -> String {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -74,7 +74,7 @@ fn one_line(error: &clap::Error, command: &clap::Command) -> String {
     }
 }
 
-/// `PORT (--port)` for `--port <PORT>`.
+/// Gives `PORT (--port)` for `--port <PORT>`.
 fn name(arg: &str, command: &clap::Command) -> String {
     let flag = arg.split([' ', '=']).next().unwrap_or(arg);
     let is_it =
@@ -108,13 +108,13 @@ mod tests {
         let args = ["hubcast"].iter().chain(args).map(OsString::from);
         match parse::<Cli>(args) {
             Ok(Parsed::Command(cli)) => Ok(cli.command),
-            Ok(Parsed::Answered) => Err("answered".into()),
+            Ok(Parsed::Printed) => Err("printed".into()),
             Err(Failure::Usage(text) | Failure::Failed(text)) => Err(text),
         }
     }
 
     #[test]
-    fn a_bare_program_serves() {
+    fn without_a_command_it_serves() {
         assert!(matches!(parsed(&[]), Ok(Command::Serve(_))));
         assert!(
             matches!(parsed(&["--demo"]), Ok(Command::Serve(settings)) if settings.server.demo)
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_in_one_line_with_the_settings_name() {
+    fn a_mistake_is_described_in_one_line_with_the_settings_name() {
         let cases = [
             (
                 &["serve", "--port", "99999"][..],
@@ -139,15 +139,18 @@ mod tests {
             ),
             (
                 &["migrate", "--database-url", "postgres://u:hush@h/d?sslmode=on"],
-                "DATABASE_URL (--database-url): sslmode has to be one of disable, prefer, require, verify-ca, verify-full",
+                "DATABASE_URL (--database-url): sslmode has to be one of disable, prefer, require, \
+                 verify-ca, verify-full",
             ),
             (
                 &["--rate-events", "fast"],
-                "RATE_EVENTS (--rate-events): \"fast\" is not a rate; write N/s or N/m, optionally with ,BURST, such as 100/s,200",
+                "RATE_EVENTS (--rate-events): \"fast\" is not a rate; write N/s or N/m, optionally \
+                 with ,BURST, such as 100/s,200",
             ),
             (
                 &["token"],
-                "the following required arguments were not provided: --user <ID>; see hubcast --help",
+                "the following required arguments were not provided: --user <ID>; see hubcast \
+                 --help",
             ),
             (&["--nonsense"], "unexpected argument '--nonsense' found; see hubcast --help"),
             (
@@ -161,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_given_one_way() {
+    fn a_password_comes_from_exactly_one_source() {
         let add = ["user", "add", "--email", "a@b.test", "--name", "A"];
         assert!(parsed(&add).is_err());
         assert!(parsed(&[&add[..], &["--password", "12345678"]].concat()).is_ok());

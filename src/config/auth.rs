@@ -1,5 +1,5 @@
-//! The settings of tokens, and where the key comes from: a secret of our own, or the public keys of
-//! whoever signs instead of us.
+//! The settings of tokens, and the source of the key: a secret of this server, or the public keys
+//! of another issuer.
 
 use std::path::PathBuf;
 
@@ -7,50 +7,57 @@ use clap::{ArgAction, Args};
 
 use super::{BadSetting, DatabaseUrl, Environment, PublicKeys, Secret, parse};
 
-/// How tokens are signed and checked.
+/// Signing and checking of tokens.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Tokens")]
 pub struct AuthSettings {
-    /// Secret for HS256. Without one, a random secret is made once and kept beside the SQLite file;
-    /// refused in production and on PostgreSQL
+    /// Secret for HS256, at least 32 random characters; another program that has it may sign tokens
+    /// too. If unset, a random secret is made once and kept beside the SQLite file. Required in
+    /// production and on PostgreSQL, unless JWT_PUBLIC_KEY_FILE is set
     #[arg(long, env = "JWT_SECRET")]
     pub jwt_secret: Option<Secret>,
-    /// Instead of JWT_SECRET, a file of the public key of whoever signs the tokens: PEM (RSA for
-    /// RS256, P-256 for ES256, Ed25519 for EdDSA) or a JWKS, read at the start. This server then
-    /// signs nothing: there is no registration and no login [default: none]
+    /// Instead of JWT_SECRET: a file with the public keys of the program that signs the tokens, as
+    /// PEM (RSA for RS256, P-256 for ES256, Ed25519 for EdDSA) or as a JWKS, read at the start.
+    /// This server then signs no tokens and has no registration and no login [default: none]
     #[arg(long, env = "JWT_PUBLIC_KEY_FILE", value_name = "PATH")]
     pub jwt_public_key_file: Option<PublicKeys>,
-    /// `iss` of our tokens; when set, a token must carry it
+    /// The `iss` of tokens. If set, a token with another issuer, or with none, is refused
     #[arg(long, env = "JWT_ISSUER", value_parser = parse::claim)]
     pub jwt_issuer: Option<String>,
-    /// `aud` of our tokens; when set, a token must carry it
+    /// The `aud` of tokens. If set, a token for another audience, or for none, is refused
     #[arg(long, env = "JWT_AUDIENCE", value_parser = parse::claim)]
     pub jwt_audience: Option<String>,
-    /// With JWT_PUBLIC_KEY_FILE, whether a token's issuer and subject that are seen for the first
-    /// time become a user: on or off. When off, `hubcast user link` says whose they are
-    #[arg(long, env = "JWT_PROVISION", default_value = "off", value_parser = parse::flag, action = ArgAction::Set)]
+    /// With JWT_PUBLIC_KEY_FILE: make an account for a token whose issuer and subject are new, on
+    /// or off. If off, an operator links the token's subject to an account with `hubcast user link`
+    #[arg(
+        long, env = "JWT_PROVISION", default_value = "off", value_parser = parse::flag,
+        action = ArgAction::Set
+    )]
     pub jwt_provision: bool,
 }
 
-/// Where the key of tokens is to be had.
+/// The source of the key of tokens.
 #[derive(Debug, Clone)]
 pub enum KeySource {
-    Given(Secret),
-    /// A file that is made, with a random secret in it, when it is not there.
+    /// JWT_SECRET, not empty.
+    Setting(Secret),
+    /// A file with a random secret; a missing file is made.
     File(PathBuf),
-    /// Others sign; we can only check.
+    /// Another program signs, and this server can only check.
     Outside(PublicKeys),
 }
 
-/// Name of the file that keeps the random secret, in the directory of the SQLite file.
+/// The file of the random secret, in the folder of the SQLite file.
 pub const SECRET_FILE: &str = "hubcast.jwt-secret";
 
 impl AuthSettings {
-    /// Decides where the key comes from; an empty JWT_SECRET counts as none.
+    /// Decides on the source of the key. An empty JWT_SECRET counts as unset.
     ///
     /// # Errors
-    /// No key, where only one that all hubs share, or one that was chosen on purpose, will do; two;
-    /// or JWT_PROVISION with a key of our own.
+    /// - Both keys are set.
+    /// - JWT_PROVISION is on without JWT_PUBLIC_KEY_FILE.
+    /// - No key is set, in production or on PostgreSQL, where a random one per machine would not
+    ///   do.
     pub fn key(
         &self,
         environment: Option<Environment>,
@@ -72,12 +79,13 @@ impl AuthSettings {
                     "is for tokens that others sign; set JWT_PUBLIC_KEY_FILE too, or leave it out",
                 );
             }
-            (None, Some(secret)) => return Ok(KeySource::Given(secret.clone())),
+            (None, Some(secret)) => return Ok(KeySource::Setting(secret.clone())),
             (None, None) => {}
         }
         let missing = |because: &str| {
             let mend = format!(
-                "has to be set {because}; give at least 32 random characters, e.g. from `openssl rand -base64 32`, or set JWT_PUBLIC_KEY_FILE"
+                "has to be set {because}; give at least 32 random characters, e.g. from `openssl \
+                 rand -base64 32`, or set JWT_PUBLIC_KEY_FILE"
             );
             Err(BadSetting { setting: "JWT_SECRET", mend })
         };
@@ -93,6 +101,8 @@ impl AuthSettings {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use clap::Parser;
 
     use super::super::Settings;
@@ -128,7 +138,7 @@ mod tests {
     fn a_missing_secret_is_made_beside_the_sqlite_file() {
         let key = key(&["--database-url", "sqlite://some/where.db", "--jwt-secret", ""]);
         assert!(
-            matches!(key, Ok(KeySource::File(file)) if file == std::path::Path::new("some/hubcast.jwt-secret"))
+            matches!(key, Ok(KeySource::File(file)) if file == Path::new("some/hubcast.jwt-secret"))
         );
     }
 

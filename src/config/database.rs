@@ -1,10 +1,10 @@
-//! DATABASE_URL: which database, where, and how far a PostgreSQL is trusted that answers there.
+//! DATABASE_URL: the kind and place of the database, and TLS to PostgreSQL.
 //!
-//! `sslmode` and `sslrootcert` mean what they mean to libpq
-//! (<https://www.postgresql.org/docs/current/libpq-ssl.html>), but that `~/.postgresql` is not
-//! looked at: without `sslrootcert`, `verify-…` goes by the system's roots. They are read here and
-//! not by the driver, which knows no `verify-…`; the file is read at once, so that whatever is
-//! wrong with the setting is found with it. The connections are `store`'s.
+//! `sslmode` and `sslrootcert` have libpq's meaning
+//! (<https://www.postgresql.org/docs/current/libpq-ssl.html>), except that `~/.postgresql` is not
+//! read: without `sslrootcert`, the `verify` modes use the system's roots. They are parsed here,
+//! because the driver has no `verify` modes. The file of roots is read here too, so a mistake in it
+//! ends the start like any other bad setting. `store` opens the connections.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,7 +18,7 @@ use rustls::pki_types::{CertificateDer, TrustAnchor};
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode, SslNegotiation};
 
-/// Which database, and where.
+/// The kind and place of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// Path of the file.
@@ -50,10 +50,10 @@ impl FromStr for DatabaseUrl {
     }
 }
 
-/// A `postgres://` URL, read. It can hold a password, and so cannot be printed.
+/// A parsed `postgres://` URL. `Debug` hides everything, because there can be a password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl {
-    /// What the driver needs; its `ssl_mode` is [`PostgresUrl::tls`] as far as the driver knows it.
+    /// The driver's settings. Their `ssl_mode` is the nearest that the driver has to `tls`.
     pub config: Config,
     pub tls: Tls,
 }
@@ -67,19 +67,19 @@ impl fmt::Debug for PostgresUrl {
 /// libpq's `sslmode`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tls {
-    /// In the clear.
+    /// No TLS.
     Disable,
-    /// TLS with anyone; in the clear when that cannot be had.
+    /// TLS without a check of the certificate; no TLS if the server has none.
     Prefer,
-    /// TLS with anyone.
+    /// TLS without a check of the certificate.
     Require,
-    /// TLS with who has a certificate from one of these roots, for whatever name.
+    /// TLS with a certificate from one of these roots, for any name.
     VerifyCa(Roots),
-    /// TLS with who has a certificate from one of these roots for the host's name.
+    /// TLS with a certificate from one of these roots for the host's name.
     VerifyFull(Roots),
 }
 
-/// Certificates that are trusted to speak for others; at least one.
+/// Trusted root certificates; at least one.
 pub type Roots = Vec<TrustAnchor<'static>>;
 
 impl fmt::Display for Tls {
@@ -105,7 +105,7 @@ impl FromStr for PostgresUrl {
         let tls = tls(sslmode.as_deref(), sslrootcert.as_deref())?;
         let mut config = Config::from_str(&rest).map_err(|fault| unreadable(&fault))?;
         if config.get_hosts().is_empty() {
-            // What certificates are compared with, then.
+            // The address stands in for the host name when certificates are checked.
             for address in config.get_hostaddrs().to_vec() {
                 config.host(address.to_string());
             }
@@ -117,7 +117,7 @@ impl FromStr for PostgresUrl {
         if nameless {
             return Err(format!("names no host; {FORM}"));
         }
-        // PostgreSQL has no TLS on a socket of the file system, and libpq does not ask for it.
+        // PostgreSQL has no TLS on a Unix socket, and libpq does not ask for it there.
         let tls = if local { Tls::Disable } else { tls };
         config.ssl_mode(match tls {
             Tls::Disable => SslMode::Disable,
@@ -125,14 +125,16 @@ impl FromStr for PostgresUrl {
             Tls::Require | Tls::VerifyCa(_) | Tls::VerifyFull(_) => SslMode::Require,
         });
         if config.get_ssl_negotiation() == SslNegotiation::Direct && tls == Tls::Prefer {
-            return Err("sslnegotiation=direct leaves no way back; write sslmode=require or a stricter one with it".into());
+            return Err("sslnegotiation=direct leaves no way back; write sslmode=require or a \
+                        stricter one with it"
+                .into());
         }
         Ok(Self { config, tls })
     }
 }
 
-/// The driver's own text only where it is known to repeat nothing: of a password that was not
-/// escaped, a part can look like a parameter.
+/// Uses the driver's text only if it cannot repeat a secret: a part of a password that is not
+/// escaped can look like a parameter.
 fn unreadable(fault: &tokio_postgres::Error) -> String {
     let cause = std::error::Error::source(fault).map(ToString::to_string).unwrap_or_default();
     match cause {
@@ -144,7 +146,7 @@ fn unreadable(fault: &tokio_postgres::Error) -> String {
     }
 }
 
-/// The URL without what is read here, and that.
+/// The parameters that are parsed here, and the rest of the URL for the driver.
 struct Parameters<'a> {
     rest: String,
     sslmode: Option<Cow<'a, str>>,
@@ -154,8 +156,7 @@ struct Parameters<'a> {
 impl<'a> Parameters<'a> {
     fn take(url: &'a str) -> Result<Self, String> {
         let (mut sslmode, mut sslrootcert) = (None, None);
-        // As the driver sees it, what is before the first @ is name and password, whatever they are
-        // made of.
+        // Like the driver, takes everything before the first @ as name and password.
         let credentials = url.find('@').unwrap_or(0);
         let mark = url.match_indices('?').map(|(at, _)| at).find(|at| *at > credentials);
         let (base, query) = url.split_at(mark.unwrap_or(url.len()));
@@ -166,7 +167,9 @@ impl<'a> Parameters<'a> {
                 "sslmode" => sslmode = Some(decoded(value)?),
                 "sslrootcert" => sslrootcert = Some(decoded(value)?),
                 "sslcert" | "sslkey" => {
-                    return Err("sslcert and sslkey: client certificates are not supported; leave them out, and give a password".into());
+                    return Err("sslcert and sslkey: client certificates are not supported; \
+                                leave them out, and give a password"
+                        .into());
                 }
                 _ => kept.push(parameter),
             }
@@ -180,24 +183,32 @@ fn decoded(text: &str) -> Result<Cow<'_, str>, String> {
 }
 
 fn tls(mode: Option<&str>, roots: Option<&str>) -> Result<Tls, String> {
-    // An empty value is none, as to libpq.
+    // Like libpq, takes an empty value as unset.
     let (mode, roots) =
         (mode.filter(|mode| !mode.is_empty()), roots.filter(|roots| !roots.is_empty()));
     match (mode, roots) {
         (Some("disable"), _) => Ok(Tls::Disable),
-        (Some("verify-full"), None | Some("system")) | (None, Some("system")) => system_roots().map(Tls::VerifyFull),
+        (Some("verify-full"), None | Some("system")) | (None, Some("system")) => {
+            system_roots().map(Tls::VerifyFull)
+        }
         (Some("prefer" | "require" | "verify-ca"), Some("system")) => {
-            Err("sslrootcert=system goes with sslmode=verify-full only: anyone can have a certificate for some name".into())
+            Err("sslrootcert=system goes with sslmode=verify-full only: anyone can have a \
+                 certificate for some name"
+                .into())
         }
         (None | Some("prefer"), None) => Ok(Tls::Prefer),
         (None | Some("prefer"), Some(_)) => {
-            Err("sslrootcert would not be asked for with sslmode=prefer, the default; write sslmode=verify-full or verify-ca".into())
+            Err("sslrootcert would not be asked for with sslmode=prefer, the default; write \
+                 sslmode=verify-full or verify-ca"
+                .into())
         }
         (Some("require"), None) => Ok(Tls::Require),
         (Some("verify-ca"), None) => system_roots().map(Tls::VerifyCa),
         (Some("require" | "verify-ca"), Some(path)) => roots_in(path).map(Tls::VerifyCa),
         (Some("verify-full"), Some(path)) => roots_in(path).map(Tls::VerifyFull),
-        (Some(_), _) => Err("sslmode has to be one of disable, prefer, require, verify-ca, verify-full".into()),
+        (Some(_), _) => {
+            Err("sslmode has to be one of disable, prefer, require, verify-ca, verify-full".into())
+        }
     }
 }
 
@@ -206,7 +217,9 @@ fn system_roots() -> Result<Roots, String> {
     // Of so many some may be odd.
     store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if store.is_empty() {
-        return Err("the system trusts no certificates; install its ca-certificates, or write sslrootcert=PATH".into());
+        return Err("the system trusts no certificates; install its ca-certificates, or \
+                    write sslrootcert=PATH"
+            .into());
     }
     Ok(store.roots)
 }
@@ -217,7 +230,7 @@ fn roots_in(path: &str) -> Result<Roots, String> {
     };
     let odd = |fault: PemError| match fault {
         PemError::Io(fault) => bad(&fault.to_string()),
-        // Its text repeats lines, and the file may be another than was meant.
+        // PemError's own text repeats lines of the file, which may be the wrong, secret one.
         _ => bad("is not PEM"),
     };
     let mut store = RootCertStore::empty();
@@ -259,7 +272,7 @@ mod tests {
         text
     }
 
-    /// A folder with a file of that text, and the file's path.
+    /// A file with this text, and its folder, which has to outlive the test.
     fn file(text: &str) -> (tempfile::TempDir, String) {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a root+.crt");
@@ -269,10 +282,11 @@ mod tests {
     }
 
     #[test]
-    fn the_driver_gets_the_url_without_what_is_read_here() {
+    fn the_driver_gets_the_url_without_the_parameters_of_tls() {
         let plain = read("postgres://u:p%40ss?&=@h:1234/d?connect_timeout=3&application_name=shop");
         let among = read(
-            "postgres://u:p%40ss?&=@h:1234/d?connect_timeout=3&sslmode=prefer&application_name=shop",
+            "postgres://u:p%40ss?&=@h:1234/d?connect_timeout=3&sslmode=prefer\
+             &application_name=shop",
         );
         assert_eq!(plain, among);
         assert_eq!(plain.config.get_password(), Some(&b"p@ss?&="[..]));
@@ -281,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_no_certificate() {
+    fn modes_without_a_certificate() {
         let mode = |parameters: &str| {
             let url = read(&format!("postgres://h/d{parameters}"));
             (url.config.get_ssl_mode(), url.tls)
@@ -340,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_a_secret() {
+    fn a_refusal_repeats_no_secret() {
         let cases = [
             ("postgres://u:hush@h/d?sslmode=allow", "sslmode has to be one of"),
             ("postgres://u:hush@h/d?sslmode=hush", "sslmode has to be one of"),
@@ -372,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_of_the_file_system_have_no_tls_and_addresses_stand_for_names() {
+    fn unix_sockets_have_no_tls_and_an_address_stands_for_a_name() {
         assert_eq!(read("postgres:///d?host=/run/postgresql&sslmode=require").tls, Tls::Disable);
         let url = read("postgres:///d?hostaddr=10.0.0.1&sslmode=require");
         assert_eq!(

@@ -1,5 +1,5 @@
-//! How the values of settings are written: sizes, durations, rates, addresses. Errors say what to
-//! write instead, and never repeat a value that can hold a secret.
+//! The notations of values: sizes, durations, rates, addresses. An error says what to write
+//! instead, and never repeats a value that can be a secret.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// A text that cannot be printed. [`Secret::expose`] is the one way to it.
+/// A text that `Debug` does not print. Only [`Secret::expose`] gives the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -41,17 +41,17 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A token bucket: it holds `burst`, and one token comes back every [`Rate::period`].
+/// A token bucket of size `burst` that regains one token every [`Rate::period`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     per_window: NonZeroU32,
     window: Duration,
-    /// How many may come at once.
+    /// Most at once.
     pub burst: NonZeroU32,
 }
 
 impl Rate {
-    /// Time after which one more is allowed; at least a nanosecond.
+    /// Time in which one token comes back; at least 1 ns.
     #[must_use]
     pub fn period(&self) -> Duration {
         (self.window / self.per_window.get()).max(Duration::from_nanos(1))
@@ -76,20 +76,25 @@ impl FromStr for Rate {
                 .map_or(Some(per_window), |burst| digits(burst.trim()).and_then(NonZeroU32::new))?;
             Some(Self { per_window, window, burst })
         };
-        parse().ok_or_else(|| format!("{text:?} is not a rate; write N/s or N/m, optionally with ,BURST, such as 100/s,200"))
+        parse().ok_or_else(|| {
+            format!(
+                "{text:?} is not a rate; write N/s or N/m, optionally with ,BURST, such as \
+                 100/s,200"
+            )
+        })
     }
 }
 
-/// Which foreign origins may call.
+/// The origins whose pages may call.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Origins {
-    /// None but our own.
+    /// Only the server's own.
     #[default]
     Same,
-    /// Our own and these, as browsers write them: lower case, without a default port and a trailing
-    /// slash.
+    /// Also these, in the form of an Origin header: lower case, without a default port and a
+    /// trailing slash.
     List(Vec<String>),
-    /// Any, but without credentials.
+    /// Any origin, but without credentials.
     Any,
 }
 
@@ -109,7 +114,8 @@ impl FromStr for Origins {
 fn origin(text: &str) -> Result<String, String> {
     let bad = || {
         format!(
-            "{text:?} is not an origin; write it as https://shop.example or http://localhost:5173, or * alone"
+            "{text:?} is not an origin; write it as https://shop.example or \
+             http://localhost:5173, or * alone"
         )
     };
     let lower = text.trim_end_matches('/').to_ascii_lowercase();
@@ -126,12 +132,12 @@ fn origin(text: &str) -> Result<String, String> {
     Ok(format!("{scheme}://{authority}"))
 }
 
-/// The entries of a comma list, empty ones left out.
+/// The entries of a comma list, without empty ones.
 pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
 }
 
-/// Digits only: `str::parse` would also take a sign.
+/// Takes digits only, unlike `str::parse`, which also takes a sign.
 fn digits<N: FromStr>(text: &str) -> Option<N> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
@@ -180,7 +186,7 @@ pub(super) fn claim(text: &str) -> Result<String, String> {
     }
 }
 
-/// Bytes, `KiB` or `MiB`; from 1 byte to 1 GiB.
+/// A size in bytes, `KiB` or `MiB`; from 1 byte to 1 GiB.
 pub(super) fn size(text: &str) -> Result<usize, String> {
     let (number, unit) = match text {
         _ if text.ends_with("KiB") => (text.trim_end_matches("KiB"), 1 << 10),
@@ -189,13 +195,15 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
     };
     let bytes = digits(number.trim_end()).and_then(|number: usize| number.checked_mul(unit));
     let bytes = bytes.filter(|bytes| (1..=1 << 30).contains(bytes));
-    bytes.ok_or_else(|| format!("{text:?} is not a size; write bytes, KiB or MiB, such as 1000000 or 64KiB, up to 1024MiB"))
+    bytes.ok_or_else(|| {
+        format!(
+            "{text:?} is not a size; write bytes, KiB or MiB, such as 1000000 or 64KiB, up to \
+             1024MiB"
+        )
+    })
 }
 
-/// `ms`, `s`, `m` or `h`; from 1 ms to a year.
-///
-/// # Errors
-/// One line that says what to write.
+/// A whole number with `ms`, `s`, `m` or `h`; from 1 ms to a year. The error says what to write.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(at);
@@ -210,7 +218,12 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .zip(digits::<u64>(number))
         .and_then(|(unit, number)| number.checked_mul(unit))
         .and_then(within_a_year);
-    duration.ok_or_else(|| format!("{text:?} is not a duration; write a whole number with ms, s, m or h, such as 10s, up to a year"))
+    duration.ok_or_else(|| {
+        format!(
+            "{text:?} is not a duration; write a whole number with ms, s, m or h, such as 10s, up \
+             to a year"
+        )
+    })
 }
 
 /// A bare number of milliseconds, as in Socket.IO, or a [`duration`].

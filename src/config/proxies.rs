@@ -1,11 +1,11 @@
-//! TRUSTED_PROXIES: whose word on a client's address and scheme counts.
+//! TRUSTED_PROXIES: the peers whose X-Forwarded headers are believed.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use super::parse::list;
 
-/// Addresses and networks of reverse proxies. Empty: every peer speaks for itself.
+/// Addresses and networks of reverse proxies. If empty, no peer's headers are believed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TrustedProxies(Vec<Network>);
 
@@ -16,7 +16,7 @@ struct Network {
 }
 
 impl TrustedProxies {
-    /// Whether what this peer says of its client counts.
+    /// Returns true if this peer's headers about its client are believed.
     #[must_use]
     pub fn trusts(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();

@@ -1,5 +1,5 @@
-//! TLS_CERT_FILE and TLS_KEY_FILE: what clients are shown. The files are read at once, so that
-//! whatever is wrong with them is found with the setting.
+//! TLS_CERT_FILE and TLS_KEY_FILE: the server's certificate. The files are read while the settings
+//! are parsed, so a mistake in them ends the start like any other bad setting.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,27 +15,29 @@ use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 
 use super::BadSetting;
 
-/// What is spoken within TLS; a client that offers protocols, and not this one, is refused.
+/// The only protocol within TLS. A client that offers others only is refused.
 const ALPN: &[u8] = b"http/1.1";
 
-/// TLS to clients: both settings, or none.
+/// TLS to clients: both settings or neither.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "TLS")]
 pub struct TlsSettings {
-    /// PEM file of the server's certificate, and behind it those that lead from it to its root.
-    /// With TLS_KEY_FILE, https and wss are served, and http and ws no more [default: none]
+    /// PEM file with the server's certificate, followed by the intermediate certificates up to its
+    /// root. With TLS_KEY_FILE, the port serves https and wss (TLS 1.2 or 1.3) instead of http and
+    /// ws. Read at the start only [default: none]
     #[arg(long = "tls-cert-file", env = "TLS_CERT_FILE", value_name = "PATH")]
     pub certificate: Option<Certificate>,
-    /// PEM file of that certificate's private key, not encrypted [default: none]
+    /// PEM file with the certificate's private key, not encrypted. Read at the start only
+    /// [default: none]
     #[arg(long = "tls-key-file", env = "TLS_KEY_FILE", value_name = "PATH")]
     pub key: Option<Key>,
 }
 
-/// The server's certificate, then those that lead from it to its root; at least one.
+/// The server's certificate, then the intermediate ones; at least one.
 #[derive(Debug, Clone)]
 pub struct Certificate(Vec<CertificateDer<'static>>);
 
-/// A private key. It cannot be printed, and signs only.
+/// A private key. `Debug` does not print it.
 #[derive(Clone)]
 pub struct Key(Arc<dyn SigningKey>);
 
@@ -46,10 +48,10 @@ impl fmt::Debug for Key {
 }
 
 impl TlsSettings {
-    /// How clients are spoken to; `None`: in the clear.
+    /// The configuration for clients, or `None` for plain http.
     ///
     /// # Errors
-    /// One of the settings without the other, or a key that is not the certificate's.
+    /// One setting without the other, or a key that does not belong to the certificate.
     pub fn server(&self) -> Result<Option<Arc<ServerConfig>>, BadSetting> {
         let bad = |setting, mend: &str| Err(BadSetting { setting, mend: mend.to_owned() });
         let certified = match (&self.certificate, &self.key) {
@@ -57,7 +59,8 @@ impl TlsSettings {
             (Some(_), None) => {
                 return bad(
                     "TLS_KEY_FILE",
-                    "has to be set with TLS_CERT_FILE; name a PEM file of the certificate's private key",
+                    "has to be set with TLS_CERT_FILE; name a PEM file of the certificate's \
+                     private key",
                 );
             }
             (None, Some(_)) => {
@@ -73,12 +76,13 @@ impl TlsSettings {
         if certified.keys_match().is_err() {
             return bad(
                 "TLS_KEY_FILE",
-                "is not the key of the first certificate in TLS_CERT_FILE; name the one that it was made for",
+                "is not the key of the first certificate in TLS_CERT_FILE; name the one that it \
+                 was made for",
             );
         }
         let versions = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions();
-        // That provider has suites for both versions.
+        // Cannot fail: the provider has suites for both versions.
         let Ok(versions) = versions else {
             return bad("TLS_CERT_FILE", "cannot be used: this build has no version of TLS");
         };
@@ -96,7 +100,8 @@ impl FromStr for Certificate {
     fn from_str(path: &str) -> Result<Self, String> {
         let bad = |what: &str| {
             format!(
-                "{path}: {what}; name a PEM file of the server's certificate, and behind it those that lead from it to its root"
+                "{path}: {what}; name a PEM file of the server's certificate, followed by the \
+                 intermediate certificates up to its root"
             )
         };
         let odd = |fault| bad(&why(&fault));
@@ -131,7 +136,7 @@ impl FromStr for Key {
     }
 }
 
-/// Not PEM's own words: they repeat lines of the file, which may be the key.
+/// Avoids [`PemError`]'s text, which repeats lines of the file: these may be the key.
 fn why(fault: &PemError) -> String {
     match fault {
         PemError::Io(fault) => fault.to_string(),
@@ -154,7 +159,7 @@ mod tests {
         TlsSettings { certificate, key: key.map(|path| path.parse().expect("a key")) }
     }
 
-    /// What is said of a file of that text, without the file's name.
+    /// The refusal of a file with this text, without the file's name.
     fn refusal<T: FromStr<Err = String>>(text: &str) -> String {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("some.pem");
@@ -166,14 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn both_make_https_and_none_http() {
+    fn with_both_files_the_port_serves_https_and_without_http() {
         let config = settings(Some(BOTH), Some(BOTH)).server().expect("good").expect("TLS");
         assert_eq!(config.alpn_protocols, [b"http/1.1"]);
         assert!(settings(None, None).server().expect("good").is_none());
     }
 
     #[test]
-    fn one_alone_or_of_another_pair_is_refused() {
+    fn one_file_alone_or_of_another_pair_is_refused() {
         let refused =
             |certificate, key| settings(certificate, key).server().expect_err("refused").setting;
         assert_eq!(refused(Some(BOTH), None), "TLS_KEY_FILE");
@@ -182,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_file_is_said_without_its_text() {
+    fn a_refusal_repeats_no_text_of_the_file() {
         let pem = fs::read_to_string(BOTH).expect("reads");
         let key = pem.split("-----BEGIN CERTIFICATE").next().expect("the key").to_owned();
         let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
@@ -213,7 +218,7 @@ mod tests {
     fn a_key_is_not_printed() {
         assert_eq!(format!("{:?}", settings(None, Some(BOTH)).key), "Some(Key(…))");
         let config = settings(Some(BOTH), Some(BOTH)).server().expect("good").expect("TLS");
-        // The key's first bytes of its own, behind what says its kind.
+        // The first bytes of the key itself, after the header.
         assert!(!format!("{config:?}").contains("91, 173, 83, 223"));
     }
 }

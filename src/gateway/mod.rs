@@ -17,7 +17,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::auth::Token;
-use crate::auth::credentials::Places;
+use crate::auth::credentials::TokenSources;
 use crate::error::Error;
 use crate::event::{self, Room};
 use crate::realtime::gateway::query_value;
@@ -54,7 +54,7 @@ async fn identify(
     // Unreadable `auth` counts as a bad token, so that no other place is asked for one.
     let auth = auth
         .map(|auth| serde_json::from_str(auth.get()).unwrap_or_else(|_| json!({"token": false})));
-    let places = Places {
+    let places = TokenSources {
         auth: auth.as_ref(),
         authorization: handshake.authorization.as_deref(),
         cookie: handshake.cookie.as_deref(),

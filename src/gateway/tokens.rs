@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::auth::{Ended, Identity, Token};
+use crate::auth::{EndedTokens, Identity, Token};
 use crate::error::{AuthFailure, Error};
 use crate::event;
 use crate::model::Timestamp;
@@ -89,8 +89,8 @@ pub(super) fn moment(at: Timestamp) -> SystemTime {
 
 /// Disconnects the socket if the tokens that have ended include its own.
 pub(super) fn signalled(client: &Client, signal: &Signal) {
-    if let (Ok(data), Some(ended)) = (data(client), signal.downcast_ref::<Ended>())
-        && ended.ends(&data.token.get())
+    if let (Ok(data), Some(ended)) = (data(client), signal.downcast_ref::<EndedTokens>())
+        && ended.cover(&data.token.get())
     {
         disconnect(client);
     }

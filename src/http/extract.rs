@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::BODY_LIMIT;
 use super::endpoint::{Access, BodySchema, Signature};
-use crate::auth::credentials::Places;
+use crate::auth::credentials::TokenSources;
 use crate::auth::{Identity, Token};
 use crate::error::Error;
 use crate::model::fields::{Fields, nothing};
@@ -118,12 +118,12 @@ async fn check_token(request: &HttpRequest) -> Result<Token, Error> {
     let services: &web::Data<Services> = request.app_data().ok_or(Error::Internal)?;
     let headers = request.headers();
     let bytes = |name| headers.get(name).map(header::HeaderValue::as_bytes);
-    let places = Places {
+    let places = TokenSources {
         authorization: bytes(header::AUTHORIZATION),
         cookie: bytes(header::COOKIE),
         cookie_allowed: policy(request)
             .is_some_and(|policy| policy.origin(peer(request), headers).cookies),
-        ..Places::default()
+        ..TokenSources::default()
     };
     let token = tokens::check(services, places.token()).await?;
     request.extensions_mut().insert(token.identity);

@@ -1,29 +1,30 @@
-//! Just enough HTTP/1.1 for a load: keep-alive, Content-Length, one request at a time.
+//! A minimal HTTP/1.1 client: keep-alive, Content-Length, one request at a time.
 
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// More than any answer to a load is long.
-const LARGEST: usize = 1 << 20;
+/// Most bytes of a response.
+const MAX_RESPONSE: usize = 1 << 20;
 
 pub(super) struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
 }
 
-/// A whole POST request.
+/// Formats a POST request.
 pub(super) fn post(address: SocketAddr, path: &str, token: Option<&str>, body: &str) -> String {
     let token = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
     let length = body.len();
     format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{token}\r\n{body}"
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n{token}\r\n{body}"
     )
 }
 
@@ -35,8 +36,8 @@ impl Connection {
         Ok(Self { stream, buffer: Vec::with_capacity(2048) })
     }
 
-    /// Sends a request and waits for the whole answer.
-    pub(super) async fn call(&mut self, request: &str) -> Result<Answer, String> {
+    /// Sends a request and waits for the whole response.
+    pub(super) async fn call(&mut self, request: &str) -> Result<Response, String> {
         self.stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
         loop {
             if let Some((status, head, length)) = head(&self.buffer)?
@@ -45,9 +46,9 @@ impl Connection {
                 let rest = self.buffer.split_off(head + length);
                 let body = self.buffer.split_off(head);
                 self.buffer = rest;
-                return Ok(Answer { status, body });
+                return Ok(Response { status, body });
             }
-            if self.buffer.len() > LARGEST {
+            if self.buffer.len() > MAX_RESPONSE {
                 return Err("the answer is too long".into());
             }
             if self.stream.read_buf(&mut self.buffer).await.map_err(|error| error.to_string())? == 0
@@ -58,7 +59,7 @@ impl Connection {
     }
 }
 
-/// Status, length of the head, length of the body; `None` while the head is not whole.
+/// Parses the status, the length of the head and that of the body; `None` for a partial head.
 fn head(bytes: &[u8]) -> Result<Option<(u16, usize, usize)>, String> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);

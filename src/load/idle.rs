@@ -1,4 +1,4 @@
-//! Idle signed-in sockets, and what one costs the server in memory.
+//! Idle signed-in sockets, and the server's memory for each.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -7,26 +7,29 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::sockets::{Protocol, Socket};
-use super::{Target, polling};
+use super::{Target, polling, process};
 
 #[derive(Debug, Args)]
 pub struct Idle {
     #[command(flatten)]
     target: Target,
-    /// Sockets to open
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    /// Number of sockets to open
+    #[arg(
+        long, default_value_t = 10_000,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000)
+    )]
     count: u32,
-    /// What they speak
+    /// Protocol of the sockets
     #[arg(long, value_enum, default_value_t = Protocol::Socketio)]
     protocol: Protocol,
-    /// Socket.IO sessions that have polled and are about to poll again, instead; they end when a
-    /// ping stays unanswered, so hold them for less
+    /// Open Socket.IO polling sessions instead, between two polls. They end when a ping stays
+    /// unanswered, so hold them for less than that
     #[arg(long, conflicts_with = "protocol")]
     polling: bool,
-    /// How long to hold them; their pings are answered
+    /// Time to hold the sockets, whose pings are answered: ms, s, m or h
     #[arg(long, default_value = "5s", value_parser = crate::config::duration)]
     hold: Duration,
-    /// Process id of the server, to read its memory (Linux)
+    /// Process id of the server, to measure its memory (Linux only)
     #[arg(long)]
     pid: Option<u32>,
 }
@@ -34,7 +37,7 @@ pub struct Idle {
 impl Idle {
     pub(super) async fn run(self) -> Result<(), String> {
         let (address, token) = self.target.sign_in().await?;
-        // One first, so that what the first of all needs is not counted.
+        // The first socket is opened before the measurement, which leaves out one-time costs.
         if self.polling {
             polling::open(address, &token).await?;
         } else {
@@ -69,13 +72,8 @@ impl Idle {
         if ended.get() > 0 { Err(format!("{} sockets were closed", ended.get())) } else { Ok(()) }
     }
 
-    /// The server's resident memory in KiB, when its process id is known.
+    /// The server's resident memory in KiB, if its process id is known.
     fn memory(&self) -> Result<Option<u64>, String> {
-        let Some(pid) = self.pid else { return Ok(None) };
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))
-            .map_err(|error| format!("--pid {pid}: {error}"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        kib.map(Some).ok_or_else(|| format!("--pid {pid}: its memory cannot be read"))
+        self.pid.map(process::memory_kib).transpose()
     }
 }

@@ -1,13 +1,14 @@
-//! The load generator, `hubcast load`: orders or messages by REST with sockets that listen, and
-//! idle sockets. It shares a machine with the server it drives, so it spends little: one thread,
-//! raw keep-alive HTTP, and no parsing beyond the head.
+//! The load generator, `hubcast load`: orders or messages by REST with sockets that receive their
+//! events, and idle sockets. It often shares a machine with the server, so it uses little CPU: one
+//! thread, raw keep-alive HTTP, and no parsing beyond the head.
 //!
-//! Every count and time is bounded by a flag. It talks to servers, never to this crate's other
-//! modules.
+//! A flag bounds each count and each time. The generator uses the server's ports only, and no other
+//! module of this crate but the notation of durations.
 
 mod http;
 mod idle;
 mod polling;
+mod process;
 mod sockets;
 mod writes;
 
@@ -15,21 +16,18 @@ use std::net::SocketAddr;
 
 use clap::Subcommand;
 
-/// What to load a server with.
+/// The kinds of load.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Places orders for a while, and counts what admin sockets hear of them
+    /// Place orders, and count the events that admin sockets receive
     Orders(writes::Writes),
-    /// Sends messages for a while, and counts what their conversation's members hear of them
+    /// Send messages, and count the events that members of the conversation receive
     Messages(writes::Writes),
-    /// Opens signed-in sockets, holds them, and says what one costs the server
+    /// Open signed-in sockets, hold them, and measure the server's memory for each
     Idle(idle::Idle),
 }
 
-/// Runs it and prints the figures.
-///
-/// # Errors
-/// One line that says what went wrong.
+/// Runs the load and prints the figures. The error is one line.
 pub fn run(command: Command) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -38,29 +36,29 @@ pub fn run(command: Command) -> Result<(), String> {
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async move {
         match command {
-            Command::Orders(writes) => writes.run(writes::What::Orders).await,
-            Command::Messages(writes) => writes.run(writes::What::Messages).await,
+            Command::Orders(writes) => writes.run(writes::WriteKind::Orders).await,
+            Command::Messages(writes) => writes.run(writes::WriteKind::Messages).await,
             Command::Idle(idle) => idle.run().await,
         }
     })
 }
 
-/// Where the server is, and who signs in.
+/// The server, and the account that signs in.
 #[derive(Debug, Clone, clap::Args)]
 struct Target {
-    /// Base address of the server, plain http
+    /// Base URL of the server, http only
     #[arg(long, default_value = "http://127.0.0.1:3000")]
     url: String,
-    /// Who signs in
+    /// E-mail of the account that signs in
     #[arg(long, default_value = "admin@demo.test")]
     email: String,
-    /// Their password
+    /// Password of the account
     #[arg(long, default_value = "demo-password")]
     password: String,
 }
 
 impl Target {
-    /// Resolves the address and signs in: gives both, and the token.
+    /// Resolves the server's address and signs in. Returns the address and the token.
     async fn sign_in(&self) -> Result<(SocketAddr, String), String> {
         let host = self
             .url

@@ -1,5 +1,4 @@
-//! Sessions between two polls: joined, told all that there was to tell, and without a request under
-//! way.
+//! Polling sessions between two polls: in their namespace, with no event left and no request open.
 
 use std::net::SocketAddr;
 
@@ -7,7 +6,7 @@ use super::http::Connection;
 
 const PATH: &str = "/socket.io/?EIO=4&transport=polling";
 
-/// Opens one in `/`. Its HTTP connection is closed again; the session lives until the answer to its
+/// Opens a session in `/` and closes its HTTP connection. The session lives until the pong to its
 /// next ping is overdue.
 pub(super) async fn open(address: SocketAddr, token: &str) -> Result<(), String> {
     let mut connection = Connection::open(address).await?;

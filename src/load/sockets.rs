@@ -1,4 +1,4 @@
-//! Sockets that listen: they answer pings and count events.
+//! Sockets that answer pings and count events.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -12,8 +12,8 @@ use futures_core::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Connections from one loopback address, before the next one is taken: an address has some 28,000
-/// ports.
+/// Most connections from one loopback address, which has about 28,000 ports. Then comes the next
+/// address.
 const PER_ADDRESS: usize = 20_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -22,14 +22,14 @@ pub(super) enum Protocol {
     Socketio,
 }
 
-/// A socket that has had its `session` event.
+/// A socket that has received its `session` event.
 pub(super) struct Socket {
     frames: Framed<TcpStream, Codec>,
     protocol: Protocol,
 }
 
 impl Socket {
-    /// `number` chooses the source address when the server is on loopback.
+    /// Opens a socket. `number` chooses the source address if the server is on loopback.
     pub(super) async fn open(
         address: SocketAddr,
         protocol: Protocol,
@@ -40,8 +40,7 @@ impl Socket {
         let text = |error: std::io::Error| format!("socket {number}: {error}");
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
             .map_err(text)?;
-        // The first ones leave the choice to the kernel: without an address of their own it finds
-        // them a port faster.
+        // The first ones are not bound: the kernel then finds a port faster.
         if number >= PER_ADDRESS && address.is_ipv4() && address.ip().is_loopback() {
             let last = u8::try_from(1 + number / PER_ADDRESS).map_err(|_| "too many sockets")?;
             socket.bind(SocketAddr::from(([127, 0, 0, last], 0))).map_err(text)?;
@@ -52,13 +51,14 @@ impl Socket {
             Protocol::Socketio => "/socket.io/?EIO=4&transport=websocket".to_owned(),
         };
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nAuthorization: Bearer {token}\r\n\r\n"
         );
         stream.write_all(request.as_bytes()).await.map_err(text)?;
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            // Byte by byte, so that no frame behind the head is taken with it.
+            // Byte by byte, so that the first frame stays in the stream.
             head.push(stream.read_u8().await.map_err(text)?);
         }
         if !head.starts_with(b"HTTP/1.1 101 ") {
@@ -73,21 +73,21 @@ impl Socket {
             let connect =
                 if namespace == "/" { "40".to_owned() } else { format!("40{namespace},") };
             socket.next().await?;
-            socket.say(Message::Text(connect.into())).await?;
+            socket.send(Message::Text(connect.into())).await?;
         }
         while !socket.next().await?.contains("\"session\"") {}
         Ok(socket)
     }
 
-    /// The next text; pings are answered on the way.
+    /// Waits for the next text and answers pings meanwhile.
     async fn next(&mut self) -> Result<String, String> {
         loop {
             let frame =
                 std::future::poll_fn(|cx| std::pin::Pin::new(&mut self.frames).poll_next(cx)).await;
             match frame.ok_or("closed")?.map_err(|error| error.to_string())? {
-                Frame::Ping(payload) => self.say(Message::Pong(payload)).await?,
+                Frame::Ping(payload) => self.send(Message::Pong(payload)).await?,
                 Frame::Text(text) if self.protocol == Protocol::Socketio && &text[..] == b"2" => {
-                    self.say(Message::Text("3".into())).await?;
+                    self.send(Message::Text("3".into())).await?;
                 }
                 Frame::Text(text) => {
                     return String::from_utf8(text.to_vec()).map_err(|error| error.to_string());
@@ -98,18 +98,18 @@ impl Socket {
         }
     }
 
-    async fn say(&mut self, message: Message) -> Result<(), String> {
+    async fn send(&mut self, message: Message) -> Result<(), String> {
         std::pin::Pin::new(&mut self.frames).write(message).map_err(|error| error.to_string())?;
         std::future::poll_fn(|cx| std::pin::Pin::new(&mut self.frames).flush::<Message>(cx))
             .await
             .map_err(|error| error.to_string())
     }
 
-    /// Counts events with `needle` in them, until the socket ends.
-    pub(super) async fn count(mut self, needle: &'static str, heard: Rc<Cell<u64>>) {
+    /// Counts texts that contain `needle`, until the socket ends.
+    pub(super) async fn count(mut self, needle: &'static str, received: Rc<Cell<u64>>) {
         while let Ok(text) = self.next().await {
             if text.contains(needle) {
-                heard.set(heard.get() + 1);
+                received.set(received.get() + 1);
             }
         }
     }

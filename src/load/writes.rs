@@ -1,4 +1,4 @@
-//! Orders or messages by REST, as many in flight as asked for, and what sockets hear of them.
+//! Orders or messages by REST, a fixed number in flight, and the events that sockets get from them.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -6,21 +6,21 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use super::Target;
 use super::http::{Connection, post};
 use super::sockets::{Protocol, Socket};
+use super::{Target, process};
 
-/// How long the sockets may take to hear of the last write.
-const HEARING: Duration = Duration::from_secs(5);
-/// Latencies that are kept; the percentiles of a longer run are those of its beginning.
-const KEPT: usize = 10_000_000;
+/// Time that the events of the last writes may take to arrive.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most latencies that are kept. The percentiles of a longer run are those of its beginning.
+const MAX_LATENCIES: usize = 10_000_000;
 
-/// What is written.
+/// The kind of writes.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum What {
-    /// Heard as `new_order` on `/admin`.
+pub(super) enum WriteKind {
+    /// The event is `new_order` on `/admin`.
     Orders,
-    /// All in one conversation; heard as `messageReceived` on `/`.
+    /// All in one conversation. The event is `messageReceived` on `/`.
     Messages,
 }
 
@@ -28,29 +28,32 @@ pub(super) enum What {
 pub struct Writes {
     #[command(flatten)]
     target: Target,
-    /// Writes that are under way at once, each on a connection of its own
+    /// Number of requests in flight, each on a connection of its own
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     in_flight: u16,
-    /// For how long
+    /// Length of the run: ms, s, m or h
     #[arg(long, default_value = "10s", value_parser = crate::config::duration)]
     duration: Duration,
-    /// Sockets that count the frames
+    /// Number of sockets that count the events
     #[arg(long, default_value_t = 1)]
     sockets: u16,
-    /// What the sockets speak
+    /// Protocol of the sockets
     #[arg(long, value_enum, default_value_t = Protocol::Socketio)]
     protocol: Protocol,
-    /// Process whose CPU time is counted, with that of its children; can be given more than once
+    /// Process id whose CPU time is measured, with that of its children (Linux only); can be given
+    /// more than once
     #[arg(long)]
     pid: Vec<u32>,
 }
 
 impl Writes {
-    pub(super) async fn run(self, what: What) -> Result<(), String> {
+    pub(super) async fn run(self, kind: WriteKind) -> Result<(), String> {
         let (address, token) = self.target.sign_in().await?;
-        let (path, body, namespace, event) = match what {
-            What::Orders => ("/orders".to_owned(), r#"{"total":19.9}"#, "/admin", "\"new_order\""),
-            What::Messages => {
+        let (path, body, namespace, event) = match kind {
+            WriteKind::Orders => {
+                ("/orders".to_owned(), r#"{"total":19.9}"#, "/admin", "\"new_order\"")
+            }
+            WriteKind::Messages => {
                 let made = Connection::open(address)
                     .await?
                     .call(&post(address, "/conversations", Some(&token), "{}"))
@@ -65,11 +68,11 @@ impl Writes {
                 )
             }
         };
-        let heard = Rc::new(Cell::new(0));
+        let received = Rc::new(Cell::new(0));
         for number in 0..self.sockets {
             let socket =
                 Socket::open(address, self.protocol, namespace, &token, number.into()).await?;
-            tokio::task::spawn_local(socket.count(event, Rc::clone(&heard)));
+            tokio::task::spawn_local(socket.count(event, Rc::clone(&received)));
         }
         let request: Rc<str> = post(address, &path, Some(&token), body).into();
         let before = self.cpu()?;
@@ -92,8 +95,8 @@ impl Writes {
         let elapsed = began.elapsed().as_secs_f64();
         let spent = self.cpu()?;
         let expected = latencies.len() as u64 * u64::from(self.sockets);
-        let end = Instant::now() + HEARING;
-        while heard.get() < expected && Instant::now() < end {
+        let end = Instant::now() + EVENT_TIMEOUT;
+        while received.get() < expected && Instant::now() < end {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         latencies.sort_unstable();
@@ -115,7 +118,7 @@ impl Writes {
                 after.saturating_sub(before).as_secs_f64() * 1e6 / latencies.len() as f64
             );
         }
-        println!("frames heard on {} sockets: {} of {expected}", self.sockets, heard.get());
+        println!("frames heard on {} sockets: {} of {expected}", self.sockets, received.get());
         match failures.first() {
             Some(first) => {
                 Err(format!("{} senders failed, the first with: {first}", failures.len()))
@@ -124,39 +127,14 @@ impl Writes {
         }
     }
 
-    /// Of each process, the time that it has spent.
+    /// The CPU time of each process.
     fn cpu(&self) -> Result<Vec<Duration>, String> {
-        let of = |pid: &u32| cpu_time(*pid).map_err(|error| format!("--pid {pid}: {error}"));
-        self.pid.iter().map(of).collect()
+        self.pid.iter().map(|pid| process::cpu_time(*pid)).collect()
     }
 }
 
-/// By Linux's `schedstat`, of all threads, and of all children.
-fn cpu_time(pid: u32) -> std::io::Result<Duration> {
-    let mut time = Duration::ZERO;
-    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread or child may end meanwhile.
-        let read = |file| {
-            std::fs::read_to_string(
-                thread.as_ref().map(|thread| thread.path().join(file)).unwrap_or_default(),
-            )
-            .unwrap_or_default()
-        };
-        time += Duration::from_nanos(
-            read("schedstat")
-                .split(' ')
-                .next()
-                .and_then(|nanos| nanos.parse().ok())
-                .unwrap_or_default(),
-        );
-        for child in read("children").split_whitespace().filter_map(|child| child.parse().ok()) {
-            time += cpu_time(child).unwrap_or_default();
-        }
-    }
-    Ok(time)
-}
-
-/// One after another, until `end` or the first failure; gives the latencies in microseconds.
+/// Sends one request after another until `end` or the first failure. Returns the latencies in
+/// microseconds, and the failure.
 async fn send(
     mut connection: Connection,
     request: Rc<str>,
@@ -165,7 +143,7 @@ async fn send(
     let mut times = Vec::new();
     loop {
         let began = Instant::now();
-        if began >= end || times.len() >= KEPT {
+        if began >= end || times.len() >= MAX_LATENCIES {
             return (times, None);
         }
         match connection.call(&request).await {

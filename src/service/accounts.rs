@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Services;
 use super::permissions::{Action, Relation, permit};
-use crate::auth::{Identity, Issue, PasswordHasher, Token, TokenId};
+use crate::auth::{Identity, IssuedAt, PasswordHasher, Token, TokenId};
 use crate::config::Secret;
 use crate::error::{AuthFailure, Error};
 use crate::model::fields::{self, Fields};
@@ -122,7 +122,7 @@ pub async fn token_without_proof(services: &Services, user: &str) -> Result<Toke
         .ok_or_else(invalid)?;
     let identity =
         Identity { user, role: Role::Customer, expires_at: Timestamp::now().after(SESSION) };
-    Ok(Token { identity, id: TokenId::NONE, issue: Issue::Generation(generation) })
+    Ok(Token { identity, id: TokenId::NONE, issued_at: IssuedAt::Generation(generation) })
 }
 
 /// Gives the caller's own account.

@@ -2,7 +2,7 @@
 //! linking an existing account to an external identity.
 
 use super::accounts::not_found;
-use crate::auth::{Claimed, Issue, NO_PASSWORD};
+use crate::auth::{VerifiedToken, IssuedAt, NO_PASSWORD};
 use crate::error::{AuthFailure, Error};
 use crate::model::{ExternalIdentity, ExternalUser, Role, User, UserId};
 use crate::store::users::{self, Account, NewUser};
@@ -19,8 +19,8 @@ const ATTEMPTS: usize = 4;
 /// # Errors
 /// [`Error::Unauthorized`] if the token has ended with a removed account, [`Error::Unavailable`]
 /// after too many conflicts.
-pub async fn provision(db: &Db, external: &ExternalUser, token: &Claimed) -> Result<(), Error> {
-    let (role, issue) = (token.role, token.issue);
+pub async fn provision(db: &Db, external: &ExternalUser, token: &VerifiedToken) -> Result<(), Error> {
+    let (role, issue) = (token.role, token.issued_at);
     for _ in 0..ATTEMPTS {
         let external = external.clone();
         match db
@@ -45,7 +45,7 @@ async fn make(
     tx: &mut Tx,
     external: &ExternalUser,
     role: Role,
-    issue: Issue,
+    issued_at: IssuedAt,
 ) -> Result<Option<UserId>, Error> {
     if identities::owner(tx.conn(), &external.id).await?.is_some() {
         return Ok(None);

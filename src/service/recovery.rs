@@ -29,7 +29,7 @@ use crate::store::{Db, Once, Tx, idempotency, secrets, sessions, tokens};
 const PER_WRITE: usize = 64;
 /// Such writes at the same time. All changes of one session use the same lane.
 const LANES: usize = 8;
-/// Ended sessions that are remembered while the database fails.
+/// EndedTokens sessions that are remembered while the database fails.
 const MOST_KEPT: usize = 4096;
 /// The pause before a failed write is repeated.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::permissions::{Action, Relation, permit};
 use super::{Services, identities};
-use crate::auth::{Claimed, Ended, Holder, Token};
+use crate::auth::{VerifiedToken, EndedTokens, TokenHolder, Token};
 use crate::error::{AuthFailure, Error};
 use crate::event::{ADMIN, MAIN};
 use crate::model::fields::{self, Fields};
@@ -34,7 +34,7 @@ pub async fn check(services: &Services, token: Option<&str>) -> Result<Token, Er
     let token = token.ok_or(Error::Unauthorized(AuthFailure::Missing))?;
     let token = services.tokens.verify(token).map_err(Error::Unauthorized)?;
     let mut found = standing(services, &token).await?;
-    if let (None, Holder::Outside(external)) = (&found, &token.holder)
+    if let (None, TokenHolder::Outside(external)) = (&found, &token.holder)
         && services.tokens.provisions()
     {
         identities::provision(&services.db, external, &token).await?;
@@ -47,7 +47,7 @@ pub async fn check(services: &Services, token: Option<&str>) -> Result<Token, Er
 
 async fn standing(
     services: &Services,
-    token: &Claimed,
+    token: &VerifiedToken,
 ) -> Result<Option<rows::TokenStatus>, Error> {
     let (holder, id) = (token.holder.clone(), token.id);
     services.db.read(async move |conn| rows::token_status(conn, &holder, &id).await).await
@@ -58,7 +58,7 @@ async fn standing(
 /// # Errors
 /// [`Error::Unauthorized`] if it has ended meanwhile.
 pub async fn recheck(services: &Services, token: &Token) -> Result<(), Error> {
-    let (holder, id) = (Holder::User(token.identity.user), token.id);
+    let (holder, id) = (TokenHolder::User(token.identity.user), token.id);
     let found =
         services.db.read(async move |conn| rows::token_status(conn, &holder, &id).await).await?;
     is_good(token, &found.ok_or(Error::Unauthorized(AuthFailure::Invalid))?)
@@ -67,7 +67,7 @@ pub async fn recheck(services: &Services, token: &Token) -> Result<(), Error> {
 fn is_good(token: &Token, standing: &rows::TokenStatus) -> Result<(), Error> {
     let all_ended = standing
         .ended_at
-        .is_some_and(|at| Ended::Before { generation: standing.generation, at }.ends(token));
+        .is_some_and(|at| EndedTokens::Before { generation: standing.generation, at }.cover(token));
     if standing.has_ended || all_ended {
         Err(Error::Unauthorized(AuthFailure::Invalid))
     } else {
@@ -91,7 +91,7 @@ pub async fn end(services: &Services, token: &Token, everywhere: bool) -> Result
             rows::end_all(tx, &Account::Id(user)).await?.map(|(_, ended)| ended)
         } else {
             rows::end(tx, user, &token.id, token.identity.expires_at).await?;
-            Some(Ended::One(token.id))
+            Some(EndedTokens::One(token.id))
         };
         // None: the user was removed meanwhile, which has ended the tokens.
         if let Some(ended) = ended {
@@ -103,7 +103,7 @@ pub async fn end(services: &Services, token: &Token, everywhere: bool) -> Result
 }
 
 /// Signals all sockets of the user; each compares the end with its own token.
-fn signal_end(hub: &HubHandle, user: UserId, ended: Ended) {
+fn signal_end(hub: &HubHandle, user: UserId, ended: EndedTokens) {
     let signal: Signal = Arc::new(ended);
     for namespace in [MAIN, ADMIN] {
         hub.signal(namespace, Whom::user(user.0), Arc::clone(&signal));

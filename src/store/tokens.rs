@@ -9,7 +9,7 @@ use diesel::{
     QueryResult, SelectableHelper,
 };
 
-use crate::auth::{Ended, Holder, TokenId};
+use crate::auth::{EndedTokens, TokenHolder, TokenId};
 use crate::model::{Timestamp, User, UserId};
 use crate::schema::{identities, identity_ends, token_ends, users};
 use crate::store::conn::query;
@@ -36,7 +36,7 @@ pub struct TokenStatus {
 /// The state of the holder's tokens, and of this one. `None` if there is no such user.
 pub async fn token_status(
     conn: &mut Conn,
-    holder: &Holder,
+    holder: &TokenHolder,
     token: &TokenId,
 ) -> QueryResult<Option<TokenStatus>> {
     type Row = (UserId, i64, Option<Timestamp>, bool, Option<Timestamp>);
@@ -44,7 +44,7 @@ pub async fn token_status(
         let ended = exists(token_ends::table.filter(token_ends::digest.eq(token.0.as_slice())));
         let all = (users::token_generation, users::tokens_ended_at);
         match holder {
-            Holder::User(user) => {
+            TokenHolder::User(user) => {
                 let columns = (
                     users::id,
                     all.0,
@@ -54,7 +54,7 @@ pub async fn token_status(
                 );
                 users::table.find(user).select(columns).first(c)
             }
-            Holder::Outside(outsider) => {
+            TokenHolder::Outside(outsider) => {
                 let name = (outsider.id.issuer(), outsider.id.subject());
                 let before = identity_ends::table
                     .find(name)
@@ -110,7 +110,7 @@ pub async fn end(tx: &mut Tx, user: UserId, token: &TokenId, until: Timestamp) -
 }
 
 /// Ends all tokens of a user. `None` if there is no such user.
-pub async fn end_all(tx: &mut Tx, account: &Account) -> QueryResult<Option<(User, Ended)>> {
+pub async fn end_all(tx: &mut Tx, account: &Account) -> QueryResult<Option<(User, EndedTokens)>> {
     let Some(user) = super::users::find(tx.conn(), account).await? else { return Ok(None) };
     let now = Timestamp::now();
     let raised: Option<i64> = query!(tx.conn(), |c| {
@@ -126,7 +126,7 @@ pub async fn end_all(tx: &mut Tx, account: &Account) -> QueryResult<Option<(User
     .optional()?;
     let Some(generation) = raised else { return Ok(None) };
     insert_end(tx, user.id, Some(generation), now).await?;
-    Ok(Some((user, Ended::Before { generation, at: now })))
+    Ok(Some((user, EndedTokens::Before { generation, at: now })))
 }
 
 /// Ends all tokens of a user who has been removed.
@@ -150,7 +150,7 @@ async fn insert_end(
 }
 
 /// The ends since that moment.
-pub async fn since(conn: &mut Conn, moment: Timestamp) -> QueryResult<Vec<(UserId, Ended)>> {
+pub async fn since(conn: &mut Conn, moment: Timestamp) -> QueryResult<Vec<(UserId, EndedTokens)>> {
     type Row = (UserId, Option<Vec<u8>>, Option<i64>, Timestamp);
     let rows: Vec<Row> = query!(conn, |c| {
         let columns =
@@ -163,9 +163,9 @@ pub async fn since(conn: &mut Conn, moment: Timestamp) -> QueryResult<Vec<(UserI
             .load(c)
     })?;
     let ended = |(user, digest, generation, at): Row| match (digest, generation) {
-        (Some(digest), _) => Some((user, Ended::One(TokenId(digest.try_into().ok()?)))),
-        (None, Some(generation)) => Some((user, Ended::Before { generation, at })),
-        (None, None) => Some((user, Ended::All)),
+        (Some(digest), _) => Some((user, EndedTokens::One(TokenId(digest.try_into().ok()?)))),
+        (None, Some(generation)) => Some((user, EndedTokens::Before { generation, at })),
+        (None, None) => Some((user, EndedTokens::All)),
     };
     Ok(rows.into_iter().filter_map(ended).collect())
 }

@@ -1,7 +1,7 @@
 use actix_web::test::TestRequest;
 
 use super::*;
-use crate::auth::{Issue, TokenId};
+use crate::auth::{IssuedAt, TokenId};
 use crate::model::{Role, Timestamp};
 
 #[test]
@@ -33,7 +33,7 @@ fn a_key_is_visible_ascii() {
             .to_http_request();
         let identity =
             Identity { user: UserId(7), role: Role::Customer, expires_at: Timestamp::now() };
-        let token = Token { identity, id: TokenId::NONE, issue: Issue::At(0) };
+        let token = Token { identity, id: TokenId::NONE, issued_at: IssuedAt::Time(0) };
         let body = Ok(web::Bytes::from_static(b"{}"));
         Once::extract(&Request { http, token: Some(token), body })
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::auth::{Ended, Holder, TokenId};
+use crate::auth::{EndedTokens, TokenHolder, TokenId};
 use crate::model::Timestamp;
 use crate::store::tokens::{self, TokenStatus};
 use crate::store::users::Account;
@@ -13,7 +13,7 @@ const OTHER: TokenId = TokenId([2; 32]);
 
 async fn status(db: &Db, user: UserId, token: TokenId) -> Option<(i64, bool, bool)> {
     let found = db
-        .read(async move |conn| tokens::token_status(conn, &Holder::User(user), &token).await)
+        .read(async move |conn| tokens::token_status(conn, &TokenHolder::User(user), &token).await)
         .await
         .expect("reads");
     found.map(|TokenStatus { generation, ended_at, has_ended, .. }| {
@@ -81,15 +81,15 @@ fn ends_are_found_by_other_servers_and_removed_after_expiry() {
         let found = async |moment| {
             db.read(async move |conn| tokens::since(conn, moment).await).await.expect("reads")
         };
-        let kinds = |found: Vec<(UserId, Ended)>| {
+        let kinds = |found: Vec<(UserId, EndedTokens)>| {
             assert!(found.iter().all(|(user, _)| *user == ann.id));
             let count =
-                |is: fn(&Ended) -> bool| found.iter().filter(|(_, ended)| is(ended)).count();
+                |is: fn(&EndedTokens) -> bool| found.iter().filter(|(_, ended)| is(ended)).count();
             [
-                count(|ended| *ended == Ended::One(ONE)),
-                count(|ended| *ended == Ended::One(OTHER)),
-                count(|ended| matches!(ended, Ended::Before { generation: 1, .. })),
-                count(|ended| *ended == Ended::All),
+                count(|ended| *ended == EndedTokens::One(ONE)),
+                count(|ended| *ended == EndedTokens::One(OTHER)),
+                count(|ended| matches!(ended, EndedTokens::Before { generation: 1, .. })),
+                count(|ended| *ended == EndedTokens::All),
             ]
         };
         assert_eq!(kinds(found(now.before(minute)).await), [1, 1, 1, 1]);
