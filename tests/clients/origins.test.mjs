@@ -1,4 +1,5 @@
-// What a page of another Origin may do, by CORS_ORIGINS: over REST, at the handshake of both transports, on the plain WebSocket, and with a cookie.
+// The rights of a page of another Origin, by CORS_ORIGINS: over REST, at the handshake of both
+// transports, on the plain WebSocket, and with a cookie.
 
 import assert from "node:assert/strict";
 import http from "node:http";
@@ -75,12 +76,12 @@ for (const [setting, [origins, more]] of Object.entries(SETTINGS)) {
         const me = JSON.parse(body);
         if (may === "all") assert.deepEqual([status, me.id], [200, await server.id("alice")]);
         else assert.deepEqual([status, me], [401, UNAUTHORIZED]);
-        // A token in the header is nothing that a browser adds by itself.
+        // A browser never adds a token to the header by itself.
         assert.equal((await request(server, "GET", "/auth/me", { ...headersOf(server), authorization: `Bearer ${token}` })).status, 200);
       });
 
       if (may === "nothing") {
-        test(`${who} is refused at every socket's door, also with a token`, async () => {
+        test(`${who} is refused by every socket transport, even with a token`, async () => {
           const headers = { ...headersOf(server), authorization: `Bearer ${token}` };
           for (const path of ["/ws", `${SOCKET}websocket`]) assert.equal(await upgrade(server, path, headers), 403, path);
           const { status, body, cors } = await request(server, "GET", `${SOCKET}polling`, headers);
@@ -131,7 +132,7 @@ describe("CORS headers", () => {
       }
     });
 
-    test(`${who} asks ahead, and may ${cors ? "send a token and a key" : "not"}`, async () => {
+    test(`${who} sends a preflight, and may ${cors ? "send a token and a key" : "not"}`, async () => {
       const headers = { origin, "access-control-request-method": "PATCH", "access-control-request-headers": "authorization,idempotency-key" };
       for (const path of ["/orders/1/status", `${SOCKET}polling`]) {
         const answer = await request(servers[name], "OPTIONS", path, headers);
@@ -146,7 +147,7 @@ describe("CORS headers", () => {
     });
 
     if (cors) {
-      test(`${who} is let in on what a poll is answered`, async () => {
+      test(`${who} is allowed on the answers to polls`, async () => {
         const answer = await request(servers[name], "GET", `${SOCKET}polling`, { origin });
         assert.deepEqual([answer.status, answer.cors], [200, { ...cors, ...EXPOSED }]);
       });
