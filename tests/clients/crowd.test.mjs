@@ -7,7 +7,7 @@ import { Server, until } from "./harness.mjs";
 
 const PASSWORD = "long-enough";
 
-/** A server that lets a socket send as fast as it can. */
+/** A server without a practical rate limit. */
 async function withServer(use) {
   const server = await Server.start({ RATE_EVENTS: "100000/s", RATE_LOGIN: "1000/s" });
   try {
@@ -23,7 +23,7 @@ async function post(server, who, path, body) {
   return answer.body;
 }
 
-/** So many new customers, {id, token} each, and a conversation of them all. */
+/** Registers new customers, {id, token} of each, and creates a conversation of them all. */
 async function crowd(server, size) {
   const people = [];
   for (let n = 0; n < size; n += 1) {
@@ -34,7 +34,7 @@ async function crowd(server, size) {
   return { people, talk };
 }
 
-/** All that was said, oldest first. */
+/** All messages, oldest first. */
 async function history(server, who, talk) {
   const messages = [];
   let path = `/conversations/${talk}/messages?limit=200`;

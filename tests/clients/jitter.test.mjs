@@ -11,7 +11,7 @@ const CLIENTS = 200;
 const USERS = 20;
 const MINUTE_MS = 60_000;
 const REFUSAL_MS = 2_000;
-/** Messages a second, each to all clients. */
+/** Messages per second, each to all clients. */
 const RATE = 10;
 
 test(`${CLIENTS} clients on unreliable connections for a minute: each receives everything once and in order, and every reconnect is recovered`, {

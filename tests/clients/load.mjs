@@ -21,8 +21,8 @@ export async function register(server, many) {
 }
 
 /**
- * 8 senders of messages, 2 of orders and 2 of notifications, and 4 readers: sockets of four users in one conversation, to whom the
- * notifications go too, and two of an admin on `/admin`. All by official clients, all over the same server, which may die meanwhile.
+ * 8 senders of messages, 2 of orders and 2 of notifications, and readers: sockets of four users in one conversation, who also receive
+ * the notifications, and two of an admin on `/admin`. All use official clients and the same server, which may be killed meanwhile.
  */
 export class Load {
   /** Every write that was acked or answered 201. */

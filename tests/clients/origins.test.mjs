@@ -11,13 +11,13 @@ const LISTED = "https://shop.test";
 const FOREIGN = "https://elsewhere.test";
 const UNAUTHORIZED = { statusCode: 401, message: "Unauthorized", error: "Unauthorized" };
 const MISSING = { message: "Unauthorized", data: { code: "unauthorized", reason: "missing" } };
-/** Without it a browser keeps an answer from the page. */
+/** Without this header a browser hides an answer from the page. */
 const ALLOW = "access-control-allow-origin";
 const EXPOSE = "access-control-expose-headers";
 const EXPOSED = { [EXPOSE]: new Set(["link", "retry-after"]) };
 const SOCKET = "/socket.io/?EIO=4&transport=";
 
-/** One request: {status, body, cors}, `cors` being what it allows to another Origin, lists as sets. */
+/** Sends one request. Returns {status, body, cors}: `cors` holds the CORS headers, with lists as sets. */
 function request(server, method, path, headers) {
   const answered = new Promise((resolve, reject) => {
     const sent = http.request(server.url + path, { method, headers, agent: false }, async (answer) => {
@@ -31,7 +31,7 @@ function request(server, method, path, headers) {
   return within(answered, `${method} ${path}`);
 }
 
-/** What an upgrade was answered: 101 or a refusal's status. */
+/** The status of the answer to an upgrade. */
 function upgrade(server, path, headers) {
   const socket = new WebSocket(server.url.replace("http", "ws") + path, { headers });
   const answered = new Promise((resolve, reject) => {
@@ -43,7 +43,7 @@ function upgrade(server, path, headers) {
 }
 
 const own = ({ url }) => url;
-/** [who calls, its headers, what it may do: `all`, `no cookie`, or nothing]. */
+/** [caller, its headers, its rights: `all`, `no cookie` or `nothing`]. */
 const EVERYWHERE = [
   ["no Origin", () => ({}), "all"],
   ["no Origin, Sec-Fetch-Site: same-origin", () => ({ "sec-fetch-site": "same-origin" }), "all"],
@@ -122,7 +122,7 @@ describe("CORS headers", () => {
   ]) {
     const who = `${{ same: "no CORS_ORIGINS", list: `CORS_ORIGINS=${LISTED}`, any: "CORS_ORIGINS=*" }[name]}: ${origin}`;
 
-    test(`${who} is ${cors ? "" : "not "}let in on REST's answers, good and bad`, async () => {
+    test(`${who} is ${cors ? "" : "not "}allowed on REST's answers, success or error`, async () => {
       const server = servers[name];
       const authorization = `Bearer ${await server.token("alice")}`;
       for (const [status, path, headers] of [[200, "/orders", { origin, authorization }], [401, "/orders", { origin }], [404, "/nowhere", { origin }]]) {

@@ -16,17 +16,17 @@ before(async () => {
 });
 after(() => server?.close());
 
-/** A line that is gone when the test is over. */
+/** A connection that ends with the test. */
 async function enter(t, query, at = server) {
   const line = await PlainLine.enter(at, query);
   t.after(() => line.cut());
   return line;
 }
 
-/** Bob's next line after one that is gone. */
+/** Bob's next connection after a lost one. */
 const back = (t, line, at = server) => enter(t, { token: tokens.bob, ...line.pass }, at);
 
-/** A notification to that user, as it is stored. */
+/** Sends a notification to this user, and returns it as stored. */
 async function notify(title, who = "bob", on = server) {
   await on.post("admin", "/notifications", { userId: await on.id(who), type: "promotion", title, message: "Half the price" });
   return (await on.call(who, "GET", "/notifications?limit=1")).body[0];
@@ -43,7 +43,7 @@ async function say(talk, many, on = server) {
 const names = ["notification", "notification:new"];
 const notified = (line) => line.frames.filter(({ event }) => names.includes(event));
 
-/** Asserts that this is all of that event that ever came on these lines together, when all that was on its way has come. */
+/** Asserts that these are all events of this name on these connections together, after all events in flight have arrived. */
 async function assertHeard(lines, event, expected) {
   const all = () => lines.flatMap((line) => line.all(event));
   await until(() => all().length >= expected.length, `${expected.length} of ${event}; came so far: ${JSON.stringify(lines.at(-1).frames)}`);
@@ -67,12 +67,12 @@ test("after a lost connection, missed events arrive once and in order, and then 
   const first = await enter(t, { token: tokens.bob });
   assert.equal((await first.ask("join:conversation", { conversationId: talk })).ok, true);
   const said = await say(talk, 3);
-  await until(() => first.all("message:new").length === 3, "what is live");
+  await until(() => first.all("message:new").length === 3, "the live events");
   first.cut();
   said.push(...(await say(talk, 20)));
   const second = await back(t, first);
   assert.deepEqual(second.session, { ...first.session, recovered: true, serverTime: second.session.serverTime });
-  await until(() => second.all("presence:state").length === 1, "who is there");
+  await until(() => second.all("presence:state").length === 1, "the presence list");
   assert.deepEqual(second.all("presence:state"), [{ room: `conversation:${talk}`, members: [ids.bob] }]);
   said.push(...(await say(talk, 3)));
   await assertHeard([first, second], "message:new", said);
@@ -87,7 +87,7 @@ test("a client that had only its session event, also on /admin, and three times 
     orders.push((await server.order("alice", "1.00")).id);
     lines.push(await enter(t, { ...query, ...lines.at(-1).pass }));
     assert.deepEqual(lines.at(-1).session, { ...lines[0].session, recovered: true, serverTime: lines.at(-1).session.serverTime });
-    await until(() => lines.at(-1).all("new_order").length >= 1, "what was missed");
+    await until(() => lines.at(-1).all("new_order").length >= 1, "the missed events");
   }
   assert.deepEqual(lines.flatMap((line) => line.all("new_order")).map(({ orderId }) => orderId), orders);
 });
@@ -154,7 +154,7 @@ for (const [how, end] of [["kill -9", "kill"], ["SIGTERM", "stop"]]) {
     away.cut();
     const said = await say(talk, 3, mortal);
     await mortal[end]();
-    const code = await within(there.closed, "the line's end");
+    const code = await within(there.closed, "the end of the connection");
     assert.equal(code, end === "kill" ? 1006 : 1001);
     assert.equal(there.all("server:shutdown").length, end === "kill" ? 0 : 1);
     await mortal.start();
@@ -171,12 +171,12 @@ for (const [what, end, recovered] of [
   ["close frame 1000 ends the session", (line) => line.socket.close(1000), false],
   ["close frame 1001, of a page that is left, does not", (line) => line.socket.close(1001), true],
   ["close frame without a code does not", (line) => line.socket.close(), true],
-  ["broken line does not", (line) => line.cut(), true],
+  ["broken connection does not", (line) => line.cut(), true],
 ]) {
   test(`a ${what}`, async (t) => {
     const first = await enter(t, { token: tokens.bob });
     end(first);
-    await within(first.closed, "the line's end");
+    await within(first.closed, "the end of the connection");
     const told = await notify("Missed");
     const second = await back(t, first);
     assert.equal(second.session.recovered, recovered);
@@ -234,7 +234,7 @@ test("a hanging connection is taken over: it is closed, and the events that it s
   const told = [await notify("Swallowed"), await notify("Swallowed too")];
   const second = await back(t, first, proxy);
   assert.equal(second.session.recovered, true);
-  await within(left, "the server to cut the old line");
+  await within(left, "the server to close the old connection");
   told.push(await notify("Live"));
   await assertHeard([first, second], "notification", told);
 });
@@ -280,5 +280,5 @@ test("an invalid session or offset is no error", async (t) => {
     next.cut();
   }
   const ahead = await enter(t, { token: tokens.bob, resume, offset: `${offset.split(".")[0]}.${2n ** 62n}` });
-  assert.equal(ahead.session.recovered, false, "what the log can not have given is told as a gap");
+  assert.equal(ahead.session.recovered, false, "an offset that the log cannot have given is reported as a gap");
 });

@@ -11,7 +11,7 @@ before(async () => {
 });
 after(() => server?.close());
 
-/** A plain socket: `read()` gives the next frame, `closed` the close code. */
+/** A plain socket: `read()` resolves to the next frame, `closed` to the close code. */
 function open(path, options = {}) {
   const socket = new WebSocket(server.url.replace("http", "ws") + path, options);
   const frames = [];
@@ -33,7 +33,7 @@ function open(path, options = {}) {
   };
 }
 
-/** Signed in by its first frame; the session has been told, and on `/` how many notifications are unread. */
+/** Signs in by the first frame, and reads the session event and, on `/`, the count of unread notifications. */
 async function enter(who, path = "/ws") {
   const line = open(path);
   await line.opened;

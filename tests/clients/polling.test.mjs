@@ -17,7 +17,7 @@ after(() => server?.close());
 const agent = new http.Agent({ keepAlive: true });
 after(() => agent.destroy());
 
-/** One request: {status, body, headers}. `at`: what comes behind `/socket.io/?EIO=4&transport=polling`. */
+/** Sends one request. Returns {status, body, headers}. `at` is appended to `/socket.io/?EIO=4&transport=polling`. */
 function request(method, at = "", { body, headers, query = "EIO=4&transport=polling", signal } = {}) {
   return new Promise((resolve, reject) => {
     const sent = http.request(`${server.url}/socket.io/?${query}${at}`, { method, agent, headers, signal }, (answer) => {
@@ -33,14 +33,14 @@ function request(method, at = "", { body, headers, query = "EIO=4&transport=poll
 const poll = (sid, options) => request("GET", `&sid=${sid}`, options);
 const post = (sid, body, options) => request("POST", `&sid=${sid}`, { body, ...options });
 
-/** Opens a session, and gives its sid. */
+/** Opens a session, and returns its sid. */
 async function open() {
   const { status, body } = await request("GET");
   assert.equal(status, 200);
   return JSON.parse(body.slice(1)).sid;
 }
 
-/** One that has joined `/`, and what it was greeted with. */
+/** Opens a session that joins `/`. Returns it with its first packets. */
 async function join() {
   const sid = await open();
   assert.deepEqual(await post(sid, `40{"token":"${token}"}`).then(({ status, body }) => [status, body]), [200, "ok"]);
@@ -161,7 +161,7 @@ describe("a session", () => {
   });
 });
 
-/** A raw WebSocket to that session, with what came on it. */
+/** A raw WebSocket to this session, which records its packets. */
 function socket(sid, query = "EIO=4&transport=websocket") {
   const ws = new WebSocket(`${server.url.replace("http", "ws")}/socket.io/?${query}&sid=${sid}`);
   const heard = [];

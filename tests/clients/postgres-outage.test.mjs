@@ -11,13 +11,13 @@ import { Postgres, programs } from "./postgres.mjs";
 
 const OUTAGE_MS = 20_000;
 
-/** Why not to run, or false. */
+/** The reason to skip, or false. */
 function skip() {
   if (!process.env.HUBCAST_TEST_POSTGRES) return "HUBCAST_TEST_POSTGRES runs it";
   return !programs() && "PostgreSQL's programs are not here; HUBCAST_PG_BIN can name their directory";
 }
 
-/** Looks again and again with GET requests, until stopped: which statuses came of `/orders`, and which answers of `/readyz`. */
+/** Polls by GET until it is stopped: records the statuses of `/orders` and the answers of `/readyz`. */
 function watch(server, token) {
   const seen = { statuses: new Set(), ready: [] };
   let isOn = true;
