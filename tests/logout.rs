@@ -36,7 +36,7 @@ fn is_valid(server: &Server, token: &str) -> bool {
     answer.status == 200
 }
 
-fn is_open(socket: &mut Socket) {
+fn assert_open(socket: &mut Socket) {
     assert_eq!(socket.heard().iter().filter(|frame| frame["event"] != "server:stats").count(), 0);
 }
 
@@ -67,7 +67,7 @@ fn a_logout_ends_its_token_and_exactly_the_sockets_of_that_token() {
     }
     assert_eq!([raw.text(), raw.text(), raw.text()], end_events(ENDED.0, ENDED.1));
     polling.hears(r#"42["error",{"code":"unauthorized","#);
-    there.iter_mut().for_each(is_open);
+    there.iter_mut().for_each(assert_open);
     let mut refused = server.upgrade("/ws", &ended);
     assert_eq!(refused.close_code(), 4401);
 }
@@ -87,7 +87,7 @@ fn a_logout_everywhere_ends_all_tokens_of_the_user_and_no_others() {
         assert_eq!(socket.close_code(), 4401);
     }
     assert!(is_valid(&server, &bob));
-    is_open(&mut bobs);
+    assert_open(&mut bobs);
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_login_directly_after_a_logout_is_valid() {
         assert!(!is_valid(&server, &token));
         token = server.sign_in("alice").0;
         assert!(is_valid(&server, &token));
-        is_open(&mut server.plain("/", &token));
+        assert_open(&mut server.plain("/", &token));
     }
     assert!(is_valid(&server, &token_of(&home, id, &[])));
     let mut socket = server.plain("/", &token);
@@ -110,7 +110,7 @@ fn a_login_directly_after_a_logout_is_valid() {
     let mut bobs = server.plain("/", &bob);
     assert!(home.run(&["user", "role", "--user", &bob_id.to_string(), "admin"]).status.success());
     assert_eq!(bobs.close_code(), 4401);
-    is_open(&mut socket);
+    assert_open(&mut socket);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_socket_belongs_to_the_token_of_its_last_refresh() {
     assert_eq!(moved.next()["data"]["ok"], true);
     logout(&server, &first, &json!({}));
     assert_eq!(stayed.close_code(), 4401);
-    is_open(&mut moved);
+    assert_open(&mut moved);
     logout(&server, &second, &json!({}));
     assert_eq!(moved.close_code(), 4401);
 }
@@ -268,5 +268,5 @@ fn a_logout_on_another_server_soon_ends_exactly_its_sockets() {
     ));
     assert!(!is_valid(&server, &ended));
     assert_eq!(gone.close_code(), 4401);
-    is_open(&mut there);
+    assert_open(&mut there);
 }

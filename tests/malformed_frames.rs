@@ -41,7 +41,7 @@ fn both(address: SocketAddr, name: &str, bytes: &[u8], check: impl Fn(&mut Raw))
     }
 }
 
-fn is_open(raw: &mut Raw) {
+fn assert_open(raw: &mut Raw) {
     raw.send(0x89, b"alive");
     assert_eq!(raw.frame(), (0x8a, b"alive".to_vec()));
 }
@@ -237,9 +237,14 @@ fn unusual_frames_that_are_accepted() {
     let most = [b'x'; 125];
     both(server.address, "a ping of 125 bytes", &masked(0x89, &most), |raw| {
         assert_eq!(raw.frame(), (0x8a, most.to_vec()));
-        is_open(raw);
+        assert_open(raw);
     });
-    both(server.address, "pongs that nobody asked for", &masked(0x8a, b"what").repeat(3), is_open);
+    both(
+        server.address,
+        "pongs that nobody asked for",
+        &masked(0x8a, b"what").repeat(3),
+        assert_open,
+    );
     both(
         server.address,
         "a ping between fragments",
@@ -346,7 +351,7 @@ fn plain_protocol_frames() {
         let mut raw = Raw::plain(server.address);
         raw.say(&text);
         assert_eq!(raw.text(), answer, "{text}");
-        is_open(&mut raw);
+        assert_open(&mut raw);
     }
     fresh_clients_are_served(&server);
 }

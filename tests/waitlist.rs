@@ -99,7 +99,7 @@ fn each_waiting_user_is_notified_once_when_stock_returns() {
         }
         assert_eq!(frames(&mut alices), expected, "{change}");
         for socket in &mut others {
-            // Stock 0 is below the threshold, which notifies the admins.
+            // Stock 0 is at the threshold, which notifies the admins.
             let mut heard = frames(socket);
             heard.retain(|(_, data)| data["type"] != "low_stock" && data.get("count").is_none());
             assert_eq!(heard, std::slice::from_ref(&updated), "{change}");
