@@ -75,7 +75,7 @@ impl World {
         match std::mem::replace(&mut connection.stage, Stage::Live) {
             Stage::Live => {}
             Stage::CatchingUp(replay) if !replay.is_behind(head) => {
-                connection.stage = Stage::Entered(replay, head, Vec::new())
+                connection.stage = Stage::Entered(replay, head, Vec::new());
             }
             Stage::CatchingUp(mut replay) => {
                 let most = self.random.random_range(1..4);

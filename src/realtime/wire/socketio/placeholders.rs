@@ -161,7 +161,7 @@ fn find(json: &str) -> Result<Vec<Placeholder>, Fault> {
                 at = end_of_string(bytes, at);
                 match open.last_mut() {
                     Some(container) if container.at_key => {
-                        container.key = key(json.get(start..at).unwrap_or_default())
+                        container.key = key(json.get(start..at).unwrap_or_default());
                     }
                     container => note(container, json, start..at),
                 }
