@@ -1,7 +1,7 @@
-//! The smallest server on `hubcast::realtime`: rooms, and what is said in them. `PORT=3000 cargo
-//! run --example chat`
+//! The smallest server on `hubcast::realtime`: rooms, and messages to them. `PORT=3000 cargo run
+//! --example chat`
 //!
-//! A client emits `join` "room", then `say` "room" anything; everyone in the room gets `said`
+//! A client emits `join` "room", then `say` "room" anything. Everyone in the room receives `said`
 //! anything.
 
 use std::net::TcpListener;
