@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::App;
-use hubcast::error::Error;
+use hubcast::realtime::Error;
 use hubcast::realtime::gateway::{LocalBoxFuture, query_value};
 use hubcast::realtime::{
     Client, Close, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server,

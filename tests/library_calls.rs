@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::App;
-use hubcast::error::{AuthFailure, Error};
 use hubcast::realtime::gateway::{LocalBoxFuture, query_value};
+use hubcast::realtime::{AuthFailure, Error};
 use hubcast::realtime::{
     Client, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings,
     Signal, Welcome, Whom,

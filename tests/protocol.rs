@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use actix_web::App;
 use governor::Quota;
-use hubcast::error::{AuthFailure, Error};
 use hubcast::realtime::admission::{Origins, Policy};
 use hubcast::realtime::gateway::LocalBoxFuture;
+use hubcast::realtime::{AuthFailure, Error};
 use hubcast::realtime::{
     Client, Gateway, Handshake, HubHandle, Incoming, Json, Reply, Server, Settings, Welcome,
 };

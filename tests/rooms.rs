@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::App;
-use hubcast::error::Error;
+use hubcast::realtime::Error;
 use hubcast::realtime::gateway::{LocalBoxFuture, query_value};
 use hubcast::realtime::presence::PresenceSettings;
 use hubcast::realtime::{

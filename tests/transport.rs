@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix_web::{App, HttpResponse, web};
-use hubcast::error::Error;
+use hubcast::realtime::Error;
 use hubcast::realtime::gateway::LocalBoxFuture;
 use hubcast::realtime::{
     Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reason, Reply, Server,

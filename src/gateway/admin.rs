@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::event::Room;
 use crate::model::fields::Fields;
 use crate::realtime::gateway::LocalBoxFuture;
-use crate::realtime::{Client, Gateway, Handshake, Incoming, Json, Reply, Signal, Welcome};
+use crate::realtime::{self, Client, Gateway, Handshake, Incoming, Json, Reply, Signal, Welcome};
 use crate::service::Services;
 use crate::service::permissions::{Action, Standing, permit};
 
@@ -25,7 +25,7 @@ impl Gateway for Admin {
         &self,
         handshake: Rc<Handshake>,
         auth: Option<Json>,
-    ) -> LocalBoxFuture<Result<Welcome, Error>> {
+    ) -> LocalBoxFuture<Result<Welcome, realtime::Error>> {
         let services = Arc::clone(&self.0);
         Box::pin(async move {
             let token = identify(&services, &handshake, auth, QueryUser::Refused).await?;
@@ -49,11 +49,10 @@ impl Gateway for Admin {
             match event.name.as_str() {
                 "auth:refresh" => {
                     let fields = Fields::of_event(events::payload(&event))?;
-                    events::refreshed(
-                        &tokens::refresh(&services, &client, fields, may_enter).await?,
-                    )
+                    let identity = tokens::refresh(&services, &client, fields, may_enter).await?;
+                    Ok(events::refreshed(&identity)?)
                 }
-                _ => Err(unknown(&event)),
+                _ => Err(unknown(&event).into()),
             }
         })
     }

@@ -8,14 +8,14 @@ use serde::Serialize;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{tokens, unknown};
+use super::{Reply, tokens, unknown};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{Joinable, Room};
 use crate::model::fields::{self, Fields};
 use crate::model::{ConversationId, Message, Notification, ProjectId, Timestamp, UserId};
 use crate::realtime::settings::MAX_ROOMS;
-use crate::realtime::{Client, Incoming, Payload, Present, Reply};
+use crate::realtime::{Client, Incoming, Payload, Present};
 use crate::service::messages::{self, NewMessage};
 use crate::service::{Services, conversations, notifications, rooms};
 use crate::store::Once;

@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use super::events::Call;
 use super::{QueryUser, identify, tokens, welcome};
-use crate::error::Error;
 use crate::event::{NewEvent, Room};
 use crate::realtime::gateway::LocalBoxFuture;
 use crate::realtime::{
-    Client, Gateway, Handshake, Incoming, Json, Payload, Reply, Signal, Welcome,
+    self, Client, Gateway, Handshake, Incoming, Json, Payload, Reply, Signal, Welcome,
 };
 use crate::service::{Services, notifications};
 
@@ -24,7 +23,7 @@ impl Gateway for Main {
         &self,
         handshake: Rc<Handshake>,
         auth: Option<Json>,
-    ) -> LocalBoxFuture<Result<Welcome, Error>> {
+    ) -> LocalBoxFuture<Result<Welcome, realtime::Error>> {
         let (services, query_user) = (Arc::clone(&self.services), self.query_user);
         Box::pin(async move {
             let token = identify(&services, &handshake, auth, query_user).await?;
@@ -57,7 +56,10 @@ impl Gateway for Main {
         let services = Arc::clone(&self.services);
         Box::pin(async move {
             let caller = tokens::identity(&client)?;
-            Call { services: &services, caller: &caller, client: &client }.handle(event).await
+            Call { services: &services, caller: &caller, client: &client }
+                .handle(event)
+                .await
+                .map_err(Into::into)
         })
     }
 

@@ -3,6 +3,7 @@
 
 mod admin;
 pub mod asyncapi;
+mod error;
 mod events;
 mod heard;
 mod main;
@@ -19,8 +20,11 @@ use crate::auth::credentials::Places;
 use crate::error::Error;
 use crate::event::{self, Room};
 use crate::realtime::gateway::query_value;
-use crate::realtime::{Gateway, Handshake, Incoming, Json, Welcome};
+use crate::realtime::{Gateway, Handshake, Incoming, Json, Payload, Welcome};
 use crate::service::{self, Services, accounts};
+
+/// The answer to an event: the arguments of its ack.
+type Reply = Result<Payload, Error>;
 
 /// Whether `?userId=` is believed of a socket that has no token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

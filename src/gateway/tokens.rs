@@ -67,7 +67,7 @@ pub(super) fn watch(client: &Client) {
     let Ok(held) = held(client) else { return };
     let (end, now) = (held.token.get().identity.expires_at, Timestamp::now());
     if end <= now {
-        client.expel(Error::TokenExpired);
+        client.expel(Error::TokenExpired.into());
         return;
     }
     let warning = end.before(WARNING);
@@ -96,7 +96,7 @@ pub(super) fn signalled(client: &Client, signal: &Signal) {
 }
 
 fn expel(client: &Client) {
-    client.expel(Error::Unauthorized(AuthFailure::Invalid));
+    client.expel(Error::Unauthorized(AuthFailure::Invalid).into());
 }
 
 /// A token, from `{token}`.

@@ -100,13 +100,13 @@ impl Log for SessionLog {
     fn open(&self, session: Attachment) -> LogFuture<()> {
         let (caller, answer) = oneshot::channel();
         self.send(&session.sid.clone(), Change::Open(session, caller));
-        Box::pin(async move { answer.await.unwrap_or(Err(CLOSING)) })
+        Box::pin(async move { Ok(answer.await.unwrap_or(Err(CLOSING))?) })
     }
 
     fn resume(&self, session: Attachment, claim: Claim) -> LogFuture<Option<Resumed>> {
         let (caller, answer) = oneshot::channel();
         self.send(&session.sid.clone(), Change::Resume(session, claim, caller));
-        Box::pin(async move { answer.await.unwrap_or(Err(CLOSING)) })
+        Box::pin(async move { Ok(answer.await.unwrap_or(Err(CLOSING))?) })
     }
 
     fn end(&self, sid: Arc<str>, attachment: i64, end: End) {

@@ -1,0 +1,173 @@
+//! What both doors ask of a request before it may open a session, or reach one: the upgrade and
+//! long-polling.
+
+use std::net::{IpAddr, SocketAddr};
+
+use actix_http::header::{self, HeaderMap};
+use actix_http::{Method, StatusCode};
+
+use crate::frame::Protocol;
+use crate::gateway::{Handshake, query_value};
+use crate::server::Shared;
+use crate::wire::engineio::HandshakeFault;
+
+const SOCKET_PATHS: [&str; 2] = ["/socket.io/", "/socket.io"];
+const ENGINE_PATHS: [&str; 2] = ["/engine.io/", "/engine.io"];
+
+/// Where Engine.IO is spoken.
+pub(super) fn paths(shared: &Shared) -> impl Iterator<Item = &'static str> {
+    SOCKET_PATHS.into_iter().chain(ENGINE_PATHS.into_iter().filter(|_| shared.has_engine()))
+}
+
+/// Bytes of the request that a session may keep.
+const MAX_KEPT: usize = 16 * 1024;
+
+/// An answer instead of what was asked for.
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) body: String,
+    pub(super) header: Option<(&'static str, String)>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: u16, message: &str) -> Self {
+        let body = serde_json::json!({"statusCode": status, "message": message, "error": reason_phrase(status)}).to_string();
+        Self { status, body, header: None }
+    }
+
+    pub(super) fn with(self, name: &'static str, value: impl Into<String>) -> Self {
+        Self { header: Some((name, value.into())), ..self }
+    }
+}
+
+impl From<HandshakeFault> for Refusal {
+    fn from(fault: HandshakeFault) -> Self {
+        let (status, body) = fault.answer();
+        Self { status, body: body.to_owned(), header: None }
+    }
+}
+
+pub(super) fn reason_phrase(status: u16) -> &'static str {
+    StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Error")
+}
+
+/// The head of a request.
+pub(super) struct Head<'a> {
+    pub(super) method: &'a Method,
+    pub(super) query: &'a str,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) peer: Option<SocketAddr>,
+}
+
+impl Head<'_> {
+    /// Engine.IO's own questions, in the reference server's order. The session that is asked for;
+    /// none asks for a new one.
+    pub(super) fn engine(&self, transport: &str) -> Result<Option<String>, HandshakeFault> {
+        let asked = query_value(self.query, "transport");
+        if !matches!(asked.as_deref(), Some("polling" | "websocket")) {
+            return Err(HandshakeFault::TransportUnknown);
+        }
+        let is_own = asked.as_deref() == Some(transport);
+        if let Some(sid) = query_value(self.query, "sid") {
+            return if is_own { Ok(Some(sid)) } else { Err(HandshakeFault::BadRequest) };
+        }
+        if self.method != Method::GET {
+            return Err(HandshakeFault::BadMethod);
+        }
+        if !is_own {
+            return Err(HandshakeFault::BadRequest);
+        }
+        if query_value(self.query, "EIO").as_deref() != Some("4") {
+            return Err(HandshakeFault::UnsupportedVersion);
+        }
+        Ok(None)
+    }
+
+    /// Whether its Origin may call, and whether its cookies count.
+    pub(super) fn admit(&self, shared: &Shared, protocol: Protocol) -> Result<Cookies, Refusal> {
+        let verdict = shared.policy.origin(self.address(), self.headers);
+        if verdict.allowed {
+            return Ok(if verdict.cookies { Cookies::Count } else { Cookies::DoNot });
+        }
+        Err(match protocol {
+            Protocol::SocketIo { .. } | Protocol::EngineIo => HandshakeFault::Forbidden.into(),
+            Protocol::Plain => Refusal::new(403, "This Origin is not allowed"),
+        })
+    }
+
+    /// Counts a new session, and gives what it keeps of this.
+    pub(super) fn open(&self, shared: &Shared, cookies: Cookies) -> Result<Handshake, Refusal> {
+        let peer = shared.policy.client_address(self.address(), self.headers);
+        if let Err(wait) = shared.count_connect(peer) {
+            return Err(Refusal::new(429, "Too many connections")
+                .with("Retry-After", (wait.as_secs() + 1).to_string()));
+        }
+        let bytes = |name| self.headers.get(name).map(|value| Box::from(value.as_bytes()));
+        let cookie = bytes(header::COOKIE).filter(|_| cookies == Cookies::Count);
+        let handshake = Handshake {
+            peer,
+            query: self.query.into(),
+            authorization: bytes(header::AUTHORIZATION),
+            cookie,
+        };
+        let kept = [
+            Some(handshake.query.len()),
+            handshake.authorization.as_deref().map(<[u8]>::len),
+            handshake.cookie.as_deref().map(<[u8]>::len),
+        ];
+        if kept.into_iter().flatten().sum::<usize>() > MAX_KEPT {
+            return Err(Refusal::new(431, "Query and headers are too long"));
+        }
+        Ok(handshake)
+    }
+
+    /// A peer that is gone already has no address; it will not read our answer either.
+    fn address(&self) -> IpAddr {
+        self.peer.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip())
+    }
+
+    /// What is spoken at one of [`paths`], and how this client speaks it.
+    pub(super) fn protocol(&self, path: &str, shared: &Shared) -> Protocol {
+        if ENGINE_PATHS.contains(&path) {
+            return Protocol::EngineIo;
+        }
+        // python-socketio hands the trailing offset to its handlers, which do not expect it.
+        let takes_offsets =
+            !self.is_python() && query_value(self.query, "recovery").as_deref() != Some("0");
+        Protocol::SocketIo { offsets: takes_offsets && shared.recovery.is_some() }
+    }
+
+    /// Packets that this client takes in one payload: python-engineio drops a connection over more.
+    pub(super) fn packets_a_poll(&self) -> usize {
+        if self.is_python() { 16 } else { usize::MAX }
+    }
+
+    /// The Python client's time stamp is a decimal number, and its HTTP libraries name themselves.
+    fn is_python(&self) -> bool {
+        let is_decimal = |text: String| {
+            text.split_once('.')
+                .is_some_and(|(whole, part)| [whole, part].iter().all(|digits| is_digits(digits)))
+        };
+        let agent = self
+            .headers
+            .get(header::USER_AGENT)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        query_value(self.query, "t").is_some_and(is_decimal)
+            || agent.get(..6).is_some_and(|first| first.eq_ignore_ascii_case("python"))
+    }
+}
+
+/// Whether a request's cookies say who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cookies {
+    Count,
+    DoNot,
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
