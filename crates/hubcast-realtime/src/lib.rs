@@ -1,73 +1,55 @@
-//! A Socket.IO and plain WebSocket server on actix. It knows no shop, no chat and no database: a
-//! program registers a [`Gateway`] per namespace and publishes [`Event`]s through a [`HubHandle`];
-//! with a [`Log`], clients that lost their line resume.
+#![doc = include_str!("../README.md")]
 //!
-//! | part | owns |
-//! | --- | --- |
-//! | [`server`] | the listener, the worker threads, the end |
-//! | `transport` | bytes in: TLS, the upgrade request, long-polling, the stream of frames |
-//! | [`wire`] | packets, pure: Engine.IO, Socket.IO, the plain JSON protocol, WebSocket frames |
-//! | `session`, `socket` | one actor a connection: its namespaces, its events one after another, its one exit |
-//! | [`Client`], `asks` | a gateway's handle on one socket; acks that the server asks for |
-//! | [`Payload`] | any arguments of an event or an ack, bytes too |
-//! | `arrival` | how a socket comes in: afresh, or resumed, with what it has missed |
-//! | [`recovery`], `replay` | resuming, the pure part: offsets, the signed `pid`; which events and frames a client has missed |
-//! | [`log`], `tail` | what keeps sessions and events: the program's, and the last events in memory |
-//! | `link`, `polls` | the write side of one connection: a bounded queue of shared frames; what long-polling has of it |
-//! | `outlet` | one actor a worker thread: that thread's sockets by room, and their writes |
-//! | [`hub`] | one actor a process: who is where, and the routing |
-//! | [`presence`] | which users are in a room, and who is told |
-//! | `connections`, [`Tally`] | how many there are; how many an event was queued to |
-//! | `deadlines`, `alarms` | every timer of a worker's connections in one heap; the moments that its sockets' gateways wait for |
-//! | [`admission`] | who may open a connection at all: Origin, rate, draining |
+//! # Floors
 //!
-//! Waiting goes one way, upward (session → gateway → hub). Downward nobody waits, so two full
-//! queues can not lock each other; the bound is the hub's budget of bytes in flight, taken before
-//! an event is made.
+//! A file imports only from its own floor and from lower ones, and no more than three files of a floor
+//! import each other in a circle; a test holds both.
+//!
+//! | rank | module | owns |
+//! | --- | --- | --- |
+//! | 0 | `wire` | packets and frames, pure: Engine.IO, Socket.IO, the plain protocol, WebSocket |
+//! | 1 | `core` | ids, events, payloads, protocols, places in the log, settings, reasons, errors |
+//! | 2 | `connection` | one connection: its bytes, its queue of frames, its timers |
+//! | 3 | `hub` | one actor per process: which socket is where, presence, routing |
+//! | 4 | `worker` | one thread: its sockets by room, and the writes to them |
+//! | 5 | `session` | one actor per connection: its sockets, their events, recovery; the traits of a program |
+//! | 6 | `server` | admission, the listener, transports |
+//!
+//! A call waits only upward (session → gateway → hub). Downward nothing waits, so two full queues
+//! cannot lock each other; the bound is the hub's budget of bytes in flight, taken before an event
+//! is made.
 
-pub mod admission;
-mod alarms;
-mod arrival;
-mod asks;
-mod client;
-pub mod close;
-mod connections;
-mod deadlines;
-mod error;
-pub mod frame;
-pub mod gateway;
-pub mod hub;
-mod link;
-pub mod log;
-mod outlet;
-mod payload;
-mod polls;
-pub mod presence;
-pub mod recovery;
-mod replay;
-#[cfg(test)]
-mod replay_model;
-pub mod server;
+mod connection;
+mod core;
+mod hub;
+mod server;
 mod session;
-pub mod settings;
-mod socket;
-mod tail;
-mod tally;
-mod transport;
 pub mod wire;
+mod worker;
 
-pub use asks::{Answer, Unanswered};
-pub use client::{Client, ClientHandle, Close};
-pub use close::Reason;
-pub use connections::{Connections, Transport};
-pub use error::{AuthFailure, Error};
-pub use frame::Event;
-pub use gateway::{Gateway, Handshake, Incoming, Json, Reply, Welcome};
-pub use hub::{Census, HubHandle, Permit, Signal, Whom};
-pub use log::Log;
-pub use payload::Payload;
-pub use presence::Present;
-pub use recovery::Position;
-pub use server::{Builder, Routes, Server};
-pub use settings::Settings;
-pub use tally::Tally;
+pub use connection::gauges::{Connections, Transport};
+pub use core::error::{AuthFailure, Error};
+pub use core::event::{Event, EventKind};
+pub use core::ids::{SocketId, WorkerId};
+pub use core::payload::Payload;
+pub use core::protocol::{ENGINE, Protocol};
+pub use core::reason::DisconnectReason;
+pub use core::recovery::Position;
+pub use core::settings::Settings;
+pub use core::tally::Tally;
+pub use core::{recovery, settings};
+pub use hub::client_handle::ClientHandle;
+pub use hub::handle::{BudgetPermit, HubHandle};
+pub use hub::operations::census::Census;
+pub use hub::operations::whom::Whom;
+pub use hub::presence;
+pub use hub::presence::Present;
+pub use hub::workers::{Close, Notice, SharedPermit};
+pub use server::admission;
+pub use server::builder::Builder;
+pub use server::server::{Routes, Server};
+pub use session::acks::{Ack, AckError};
+pub use session::client::Client;
+pub use session::gateway::{Gateway, Handshake, Incoming, Json, Reply, Welcome};
+pub use session::log::Log;
+pub use session::{gateway, log};

@@ -1,35 +1,39 @@
-//! What a client's frames mean, whichever way they came: packets of Engine.IO and in them of
+//! The meaning of a client's messages, from a WebSocket or a POST: packets of Engine.IO and in them of
 //! Socket.IO, or frames of the plain protocol.
 
 use actix::prelude::*;
 use actix_web_actors::ws::{CloseCode, CloseReason, Message, ProtocolError};
 use bytes::Bytes;
 
-use super::Session;
-use crate::Reason;
-use crate::asks::Answer;
-use crate::frame::Protocol;
-use crate::gateway::{Incoming, Json};
-use crate::payload::FIRST_ATTACHMENT;
-use crate::transport::websocket::NOT_UTF8;
+use super::acks::Ack;
+use super::gateway::Incoming;
+use super::session::Session;
+use crate::connection::messages::NOT_UTF8;
+use crate::core::payload::{FIRST_ATTACHMENT, Json};
+use crate::core::protocol::Protocol;
+use crate::core::reason::DisconnectReason;
 use crate::wire::{engineio, plain, socketio, websocket};
 
 impl Session {
     fn text(&mut self, text: &str, ctx: &mut Context<Self>) {
-        match self.link.protocol {
+        match self.connection.protocol {
             Protocol::SocketIo { .. } | Protocol::EngineIo => match engineio::decode(text) {
-                Ok(engineio::Packet::Pong(_)) => self.link.heard(),
-                Ok(engineio::Packet::Message(text)) if self.link.protocol == Protocol::EngineIo => {
+                Ok(engineio::Packet::Pong(_)) => self.connection.on_pong(),
+                Ok(engineio::Packet::Message(text))
+                    if self.connection.protocol == Protocol::EngineIo =>
+                {
                     self.message(serde_json::value::to_raw_value(text), Vec::new(), ctx);
                 }
                 Ok(engineio::Packet::Message(packet)) => self.packet(packet, ctx),
                 Ok(engineio::Packet::Binary(bytes)) => self.binary(bytes, ctx),
-                Ok(engineio::Packet::Close) => self.link.hang_up(),
-                // As in the reference server, which takes no notice of what only a server says.
+                Ok(engineio::Packet::Close) => self.connection.close_by_peer(),
+                // The reference server ignores these packets, which only a server sends.
                 Ok(
                     engineio::Packet::Open(_) | engineio::Packet::Upgrade | engineio::Packet::Noop,
                 ) => {}
-                Ok(engineio::Packet::Ping(_)) | Err(_) => self.link.close(Reason::ParseError),
+                Ok(engineio::Packet::Ping(_)) | Err(_) => {
+                    self.connection.close(DisconnectReason::ParseError)
+                }
             },
             Protocol::Plain => match plain::decode(text) {
                 Some(plain::Frame { event, data, id }) => {
@@ -45,19 +49,19 @@ impl Session {
                         ctx,
                     );
                 }
-                None => self.link.close(Reason::BadFrame),
+                None => self.connection.close(DisconnectReason::BadFrame),
             },
         }
     }
 
-    /// A message with no Socket.IO in it: an event of that name, with one argument.
+    /// Takes a message of Engine.IO alone as an event `message` with one argument.
     fn message(
         &mut self,
         argument: serde_json::Result<Json>,
         attachments: Vec<Bytes>,
         ctx: &mut Context<Self>,
     ) {
-        // A text always has a JSON form.
+        // Every text can be written as JSON.
         let args = argument.into_iter().collect();
         self.incoming(0, Incoming { name: "message".into(), args, attachments, ack: None }, ctx);
     }
@@ -67,7 +71,7 @@ impl Session {
             Ok(Some(packet)) => packet,
             // Its attachments follow.
             Ok(None) => return,
-            Err(_) => return self.link.close(Reason::ParseError),
+            Err(_) => return self.connection.close(DisconnectReason::ParseError),
         };
         let at = self.sockets.iter().position(|socket| &*socket.namespace == namespace);
         match (body, at) {
@@ -78,33 +82,35 @@ impl Session {
             (socketio::Body::Data(content), Some(at)) => self.content(at, content, Vec::new(), ctx),
             (socketio::Body::Disconnect, Some(at)) => {
                 let socket = self.sockets.remove(at);
-                self.depart(&socket, Reason::ClientClosed);
+                self.depart(&socket, DisconnectReason::ClientClosed);
                 self.pace();
             }
             // As in the reference server: a second CONNECT, a CONNECT_ERROR, or a packet for a
             // namespace that was not joined.
-            _ => self.link.close(Reason::ParseError),
+            _ => self.connection.close(DisconnectReason::ParseError),
         }
     }
 
-    /// An attachment of the packet that came before it.
+    /// Takes an attachment of the packet before it.
     fn binary(&mut self, bytes: Bytes, ctx: &mut Context<Self>) {
-        match self.link.protocol {
+        match self.connection.protocol {
             Protocol::SocketIo { .. } => {}
-            Protocol::Plain => return self.link.close(Reason::BadFrame),
+            Protocol::Plain => return self.connection.close(DisconnectReason::BadFrame),
             Protocol::EngineIo => {
                 return self.message(serde_json::from_str(FIRST_ATTACHMENT), vec![bytes], ctx);
             }
         }
-        let whole = match self.assembler.binary(bytes, self.worker.shared.settings.max_payload) {
+        let whole = match self.assembler.binary(bytes, self.host.worker.settings.max_payload) {
             Ok(Some(whole)) => whole,
             Ok(None) => return,
-            Err(socketio::Fault::TooLarge) => return self.link.close(Reason::TooLarge),
-            Err(_) => return self.link.close(Reason::ParseError),
+            Err(socketio::Fault::TooLarge) => {
+                return self.connection.close(DisconnectReason::TooLarge);
+            }
+            Err(_) => return self.connection.close(DisconnectReason::ParseError),
         };
         match self.sockets.iter().position(|socket| *socket.namespace == *whole.namespace) {
             Some(at) => self.content(at, whole.content, whole.attachments, ctx),
-            None => self.link.close(Reason::ParseError),
+            None => self.connection.close(DisconnectReason::ParseError),
         }
     }
 
@@ -122,21 +128,21 @@ impl Session {
             }
             socketio::Content::Ack { id, args } => {
                 if let Some(client) = self.sockets.get(at).and_then(|socket| socket.client()) {
-                    client.0.asks.answer(id, Answer { args, attachments });
+                    client.0.acks.take(id, Ack { args, attachments });
                 }
             }
         }
     }
 
-    /// Of a close frame. Socket.IO says it by DISCONNECT when an end is for good; on the plain
-    /// protocol 1000 says it, or a code of the application's own. The others say that something
-    /// went wrong, or that a page was left.
-    fn meaning_of(&self, said: Option<&CloseReason>) -> Reason {
-        match (self.link.protocol, said.map(|said| said.code)) {
+    /// The meaning of a close frame. Socket.IO ends for good by DISCONNECT, the plain protocol by 1000
+    /// or a code of the application's own. Other codes mean that something went wrong, or that a
+    /// page was left.
+    fn meaning_of(&self, close: Option<&CloseReason>) -> DisconnectReason {
+        match (self.connection.protocol, close.map(|close| close.code)) {
             (Protocol::Plain, Some(CloseCode::Normal | CloseCode::Other(_))) => {
-                Reason::ClientClosed
+                DisconnectReason::ClientClosed
             }
-            _ => Reason::TransportLost,
+            _ => DisconnectReason::TransportLost,
         }
     }
 
@@ -144,38 +150,41 @@ impl Session {
         match item {
             Ok(Message::Text(text)) => self.text(&text, ctx),
             Ok(Message::Continuation(item)) => {
-                match self.fragments.add(item, self.worker.shared.settings.max_payload) {
+                match self.fragments.add(item, self.host.worker.settings.max_payload) {
                     Ok(Some(Message::Text(text))) => self.text(&text, ctx),
                     Ok(Some(Message::Binary(bytes))) => self.binary(bytes, ctx),
                     Ok(None) => {}
-                    Ok(Some(_)) => self.link.close(Reason::ParseError),
-                    Err(reason) => self.link.close(reason),
+                    Ok(Some(_)) => self.connection.close(DisconnectReason::ParseError),
+                    Err(reason) => self.connection.close(reason),
                 }
             }
-            Ok(Message::Ping(payload)) => self.link.send(websocket::pong(&payload)),
-            Ok(Message::Pong(_)) if self.link.protocol == Protocol::Plain => self.link.heard(),
+            Ok(Message::Ping(payload)) => self.connection.send(websocket::pong(&payload)),
+            Ok(Message::Pong(_)) if self.connection.protocol == Protocol::Plain => {
+                self.connection.on_pong()
+            }
             Ok(Message::Pong(_) | Message::Nop) => {}
-            Ok(Message::Close(said)) => {
-                self.link.close(self.meaning_of(said.as_ref()));
+            Ok(Message::Close(close)) => {
+                self.connection.close(self.meaning_of(close.as_ref()));
                 ctx.stop();
             }
             Ok(Message::Binary(bytes)) => self.binary(bytes, ctx),
-            Err(ProtocolError::Overflow) => self.link.close(Reason::TooLarge),
+            Err(ProtocolError::Overflow) => self.connection.close(DisconnectReason::TooLarge),
             Err(ProtocolError::Io(error)) if error.kind() == NOT_UTF8 => {
-                self.link.close(Reason::NotUtf8)
+                self.connection.close(DisconnectReason::NotUtf8)
             }
-            Err(_) => self.link.close(Reason::ParseError),
+            Err(_) => self.connection.close(DisconnectReason::ParseError),
         }
     }
 }
 
 impl StreamHandler<Result<Message, ProtocolError>> for Session {
     fn handle(&mut self, item: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
-        if self.link.is_open() {
+        if self.connection.is_open() {
             self.item(item, ctx);
-            self.link.awaits(self.assembler.is_waiting() || self.fragments.is_waiting());
+            self.connection
+                .expect_rest(self.assembler.is_waiting() || self.fragments.is_incomplete());
         }
-        if let Some(polls) = self.link.polls() {
+        if let Some(polls) = self.connection.polls() {
             polls.taken();
         }
     }

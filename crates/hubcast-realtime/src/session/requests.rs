@@ -1,47 +1,47 @@
-//! What requests want of a session that began with polling. They may come to any worker, and so
-//! they come as messages.
+//! The requests of a polling client, as messages: a request may come to any worker, and its session
+//! lives on one.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix::prelude::*;
 use bytes::{Bytes, BytesMut};
 
-use super::Session;
-use crate::Reason;
-use crate::link::Parcel;
-use crate::polls::Answer;
-use crate::transport::probe;
+use super::session::Session;
+use crate::connection::io::DetachedIo;
+use crate::connection::polls::Responder;
+use crate::connection::probe;
+use crate::core::reason::DisconnectReason;
 use crate::wire::engineio::HandshakeFault;
 
-/// A poll has come; it is told what the client is to get.
+/// A GET, answered with the packets for the client.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Poll {
-    pub answer: Answer<Bytes>,
+    pub answer: Responder<Bytes>,
     /// Packets that its client takes at once.
     pub most: usize,
 }
 
-/// A POST has come; it is told when all of its packets were taken, or that one of them has ended
-/// the session.
+/// A POST, answered when all of its packets are handled or one of them has ended the session.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Post {
     pub packets: Bytes,
-    pub done: Answer<()>,
+    pub done: Responder<()>,
 }
 
-/// A request of the client's was broken off, or is none that it can have meant.
+/// Aborts the session: a request was broken off, or is no valid one.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Hangup;
+pub(crate) struct Abort;
 
-/// The client would like to move to this WebSocket, which is on no thread now; `rest` has come
-/// behind its request.
+/// A WebSocket that the client wants to move to, on no thread now. `rest`: the bytes behind its
+/// request.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Upgrade {
-    pub io: Parcel,
+    pub io: DetachedIo,
     pub rest: BytesMut,
 }
 
@@ -49,7 +49,7 @@ impl Handler<Poll> for Session {
     type Result = ();
 
     fn handle(&mut self, Poll { answer, most }: Poll, _: &mut Self::Context) {
-        self.link.poll(answer, most);
+        self.connection.poll(answer, most);
     }
 }
 
@@ -57,24 +57,26 @@ impl Handler<Post> for Session {
     type Result = ();
 
     fn handle(&mut self, Post { packets, done }: Post, _: &mut Self::Context) {
-        let Some(polls) = self.link.polls().filter(|_| self.link.is_open()) else { return };
-        if self.link.io().is_some() {
-            // Who does not poll any more may not. The request may have gone by itself.
+        let Some(polls) = self.connection.polls().filter(|_| self.connection.is_open()) else {
+            return;
+        };
+        if self.connection.io().is_some() {
+            // The client has moved to a WebSocket. Its request may have ended by itself.
             let _ = done.send(Err(HandshakeFault::BadRequest));
         } else if polls.post(packets, done) {
-            self.link.wake_reader();
+            self.connection.wake_reader();
         } else {
-            self.link.close(Reason::TransportLost);
+            self.connection.close(DisconnectReason::TransportLost);
         }
     }
 }
 
-impl Handler<Hangup> for Session {
+impl Handler<Abort> for Session {
     type Result = ();
 
-    fn handle(&mut self, _: Hangup, _: &mut Self::Context) {
-        if self.link.io().is_none() {
-            self.link.cut(Reason::TransportLost);
+    fn handle(&mut self, _: Abort, _: &mut Self::Context) {
+        if self.connection.io().is_none() {
+            self.connection.abort(DisconnectReason::TransportLost);
         }
     }
 }
@@ -83,13 +85,13 @@ impl Handler<Upgrade> for Session {
     type Result = ();
 
     fn handle(&mut self, Upgrade { io, rest }: Upgrade, _: &mut Self::Context) {
-        // One that no event loop takes is closed; the client polls on.
-        if let Ok(io) = io.unpack() {
-            let (link, worker) = (Rc::clone(&self.link), Rc::clone(&self.worker));
+        // A WebSocket that cannot join this event loop is closed, and the client polls on.
+        if let Ok(io) = io.attach() {
+            let (connection, shared) = (Rc::clone(&self.connection), Arc::clone(&self.host.shared));
             actix_rt::spawn(async move {
-                let protocol = link.protocol;
-                if probe::run(link, io, rest).await {
-                    worker.shared.open.moved(protocol);
+                let protocol = connection.protocol;
+                if probe::run(connection, io, rest).await {
+                    shared.gauges.moved(protocol);
                 }
             });
         }
