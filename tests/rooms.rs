@@ -76,7 +76,7 @@ impl Gateway for Lobby {
                     json(&true)
                 }
                 "evict" => {
-                    hub.evict("/", &word(&event, 1).into(), &room);
+                    hub.remove_from_room("/", &word(&event, 1).into(), &room);
                     json(&true)
                 }
                 _ => json(&hub.present("/", &room).await.count),

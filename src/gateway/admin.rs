@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::event::Room;
 use crate::model::fields::Fields;
 use crate::realtime::gateway::LocalBoxFuture;
-use crate::realtime::{self, Client, Gateway, Handshake, Incoming, Json, Reply, Signal, Welcome};
+use crate::realtime::{self, Client, Gateway, Handshake, Incoming, Json, Notice, Reply, Welcome};
 use crate::service::Services;
 use crate::service::permissions::{Action, Standing, permit};
 
@@ -61,7 +61,7 @@ impl Gateway for Admin {
         tokens::watch(client);
     }
 
-    fn signalled(&self, client: &Client, signal: &Signal) {
-        tokens::signalled(client, signal);
+    fn notified(&self, client: &Client, notice: &Notice) {
+        tokens::notified(client, notice);
     }
 }

@@ -63,7 +63,7 @@ impl Call<'_> {
     }
 
     async fn join(&self, room: Joinable) -> Reply {
-        if self.client.is_everywhere() {
+        if self.client.has_all_rooms() {
             return Err(Error::Conflict(format!("a socket can be in at most {MAX_ROOMS} rooms")));
         }
         let present = rooms::join(self.services, self.caller, room, self.client.handle()).await?;

@@ -9,7 +9,7 @@ use super::{QueryUser, identify, tokens, welcome};
 use crate::event::{NewEvent, Room};
 use crate::realtime::gateway::LocalBoxFuture;
 use crate::realtime::{
-    self, Client, Gateway, Handshake, Incoming, Json, Payload, Reply, Signal, Welcome,
+    self, Client, Gateway, Handshake, Incoming, Json, Notice, Payload, Reply, Welcome,
 };
 use crate::service::{Services, notifications};
 
@@ -67,7 +67,7 @@ impl Gateway for Main {
         tokens::watch(client);
     }
 
-    fn signalled(&self, client: &Client, signal: &Signal) {
-        tokens::signalled(client, signal);
+    fn notified(&self, client: &Client, notice: &Notice) {
+        tokens::notified(client, notice);
     }
 }

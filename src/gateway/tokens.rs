@@ -9,7 +9,7 @@ use crate::error::{AuthFailure, Error};
 use crate::event;
 use crate::model::Timestamp;
 use crate::model::fields::{self, Fields};
-use crate::realtime::{Client, Payload, Signal};
+use crate::realtime::{Client, Notice, Payload};
 use crate::service::{Services, tokens};
 
 /// How long before its end a token's socket is warned.
@@ -67,7 +67,7 @@ pub(super) fn watch(client: &Client) {
     let Ok(held) = held(client) else { return };
     let (end, now) = (held.token.get().identity.expires_at, Timestamp::now());
     if end <= now {
-        client.expel(Error::TokenExpired.into());
+        client.disconnect_with_error(Error::TokenExpired.into());
         return;
     }
     let warning = end.before(WARNING);
@@ -87,8 +87,8 @@ pub(super) fn moment(at: Timestamp) -> SystemTime {
 }
 
 /// Tokens of this user have ended; perhaps the socket's.
-pub(super) fn signalled(client: &Client, signal: &Signal) {
-    if let (Ok(held), Some(ended)) = (held(client), signal.downcast_ref::<Ended>())
+pub(super) fn notified(client: &Client, notice: &Notice) {
+    if let (Ok(held), Some(ended)) = (held(client), notice.downcast_ref::<Ended>())
         && ended.ends(&held.token.get())
     {
         expel(client);
@@ -96,7 +96,7 @@ pub(super) fn signalled(client: &Client, signal: &Signal) {
 }
 
 fn expel(client: &Client) {
-    client.expel(Error::Unauthorized(AuthFailure::Invalid).into());
+    client.disconnect_with_error(Error::Unauthorized(AuthFailure::Invalid).into());
 }
 
 /// A token, from `{token}`.

@@ -112,7 +112,7 @@ async fn put_out(tx: &mut Tx, hub: HubHandle, user: UserId, rooms: Vec<Room>) ->
     }
     tx.after_commit(move || {
         for room in rooms {
-            hub.evict(event::MAIN, &user.0.into(), &room.to_string());
+            hub.remove_from_room(event::MAIN, &user.0.into(), &room.to_string());
         }
     });
     Ok(())

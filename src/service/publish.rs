@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::event::{NewEvent, Room};
 use crate::model::LogPosition;
-use crate::realtime::hub::Share;
+use crate::realtime::SharedPermit;
 use crate::realtime::{Event, HubHandle, Payload, Position, Tally};
 use crate::store::{Committed, CommittedEvent, Publisher, Ticket};
 
@@ -85,7 +85,7 @@ impl Publisher for HubPublisher {
 
     fn publish(&self, mut committed: Committed, routed: Box<dyn FnOnce() + Send>) {
         // The batch's shares go back together, when its last event has left the outlets.
-        let share: Share = Arc::new(std::sync::Mutex::new(committed.take_tickets()));
+        let share: SharedPermit = Arc::new(std::sync::Mutex::new(committed.take_tickets()));
         let publish = |events: Vec<CommittedEvent>, routed: Box<dyn FnOnce() + Send>| {
             let (mut events, mut share) = (events.into_iter().map(to_send), Arc::clone(&share));
             let first = self.next.take().and_then(|Manner { tally, is_volatile }| {

@@ -19,8 +19,8 @@ use crate::error::Error;
 use crate::event::Joinable;
 use crate::model::{Epoch, EventId, LogPosition, Role, Timestamp, UserId};
 use crate::realtime::Position;
-use crate::realtime::log::{Attachment, Claim, End, Log, LogFuture, Page, Resumed};
-use crate::realtime::recovery::{PidKey, Stay};
+use crate::realtime::log::{Claim, End, Log, LogFuture, LogPage, Resumed, SessionAttempt};
+use crate::realtime::recovery::{PidKey, RoomMembership};
 use crate::store::history::{self, Audience};
 use crate::store::sessions::SessionRoom;
 use crate::store::{Db, Once, Tx, idempotency, secrets, sessions, tokens};
@@ -59,8 +59,8 @@ pub struct SessionLog {
 
 /// Something that becomes of a session.
 enum Change {
-    Open(Attachment, oneshot::Sender<Result<(), Error>>),
-    Resume(Attachment, Claim, oneshot::Sender<Result<Option<Resumed>, Error>>),
+    Open(SessionAttempt, oneshot::Sender<Result<(), Error>>),
+    Resume(SessionAttempt, Claim, oneshot::Sender<Result<Option<Resumed>, Error>>),
     End { sid: Arc<str>, attachment: i64, end: End },
 }
 
@@ -97,13 +97,13 @@ impl SessionLog {
 }
 
 impl Log for SessionLog {
-    fn open(&self, session: Attachment) -> LogFuture<()> {
+    fn open(&self, session: SessionAttempt) -> LogFuture<()> {
         let (caller, answer) = oneshot::channel();
         self.send(&session.sid.clone(), Change::Open(session, caller));
         Box::pin(async move { Ok(answer.await.unwrap_or(Err(CLOSING))?) })
     }
 
-    fn resume(&self, session: Attachment, claim: Claim) -> LogFuture<Option<Resumed>> {
+    fn resume(&self, session: SessionAttempt, claim: Claim) -> LogFuture<Option<Resumed>> {
         let (caller, answer) = oneshot::channel();
         self.send(&session.sid.clone(), Change::Resume(session, claim, caller));
         Box::pin(async move { Ok(answer.await.unwrap_or(Err(CLOSING))?) })
@@ -115,15 +115,15 @@ impl Log for SessionLog {
 
     fn page(
         &self,
-        session: &Attachment,
-        rooms: Vec<Stay>,
+        session: &SessionAttempt,
+        rooms: Vec<RoomMembership>,
         after: i64,
         up_to: i64,
-    ) -> LogFuture<Option<Page>> {
+    ) -> LogFuture<Option<LogPage>> {
         let (db, user, namespace) =
             (self.db.clone(), user_of(session), session.namespace.to_string());
         Box::pin(async move {
-            let stay = |stay: Stay| SessionRoom {
+            let stay = |stay: RoomMembership| SessionRoom {
                 room: stay.room.to_string(),
                 since: EventId(stay.since),
                 until: stay.until.map(EventId),
@@ -133,7 +133,7 @@ impl Log for SessionLog {
             let read = db.read(async move |conn| {
                 history::page(conn, &audience, EventId(after), EventId(up_to)).await
             });
-            Ok(read.await?.map(|(events, end)| Page {
+            Ok(read.await?.map(|(events, end)| LogPage {
                 events: events.into_iter().map(|event| Arc::new(publish::to_send(event))).collect(),
                 end: end.0,
             }))
@@ -142,7 +142,7 @@ impl Log for SessionLog {
 }
 
 /// The product's identities are user ids.
-fn user_of(session: &Attachment) -> Result<UserId, Error> {
+fn user_of(session: &SessionAttempt) -> Result<UserId, Error> {
     session.user.parse().map_err(|_| Error::Internal)
 }
 
@@ -160,8 +160,8 @@ enum Outcome {
 
 /// A change without whoever waits for it.
 enum Work {
-    Open(Attachment),
-    Resume(Attachment, Claim),
+    Open(SessionAttempt),
+    Resume(SessionAttempt, Claim),
     End { sid: Arc<str>, attachment: i64, end: End },
 }
 
@@ -217,7 +217,7 @@ fn answer(change: Change, outcome: Outcome) {
         Change::Open(_, caller) => drop(caller.send(Ok(()))),
         Change::Resume(_, _, caller) => drop(caller.send(Ok(match outcome {
             Outcome::Resumed { rooms, confirmed } => {
-                let stay = |own: SessionRoom| Stay {
+                let stay = |own: SessionRoom| RoomMembership {
                     room: own.room.into(),
                     since: own.since.0,
                     until: own.until.map(|until| until.0),
@@ -258,9 +258,9 @@ async fn apply(tx: &mut Tx, work: &Work, window: Duration) -> Result<Outcome, Er
     }
 }
 
-fn stay(session: &Attachment) -> Result<sessions::Stay<'_>, Error> {
-    let Attachment { sid, namespace, attachment, .. } = session;
-    Ok(sessions::Stay { sid, namespace, user: user_of(session)?, attachment: *attachment })
+fn stay(session: &SessionAttempt) -> Result<sessions::Stay<'_>, Error> {
+    let SessionAttempt { sid, namespace, connection_no, .. } = session;
+    Ok(sessions::Stay { sid, namespace, user: user_of(session)?, attachment: *connection_no })
 }
 
 fn place(position: Position) -> LogPosition {
@@ -269,7 +269,7 @@ fn place(position: Position) -> LogPosition {
 
 async fn resume(
     tx: &mut Tx,
-    session: &Attachment,
+    session: &SessionAttempt,
     claim: Claim,
     window: Duration,
 ) -> Result<Outcome, Error> {
@@ -286,7 +286,7 @@ async fn resume(
     let half = claim.offset.map_or(0, |offset| offset.position.id - i64::from(offset.half));
     let has = half.max(claim.first.id).max(confirmed.map_or(0, |confirmed| confirmed.id.0));
     if !history::continues(tx.conn(), place(claim.first), offset, EventId(has)).await? {
-        sessions::end(tx, &session.sid, session.attachment).await?;
+        sessions::end(tx, &session.sid, session.connection_no).await?;
         return Ok(Outcome::NotResumed);
     }
     let mut rooms = sessions::rooms(tx.conn(), &session.sid).await?;

@@ -15,7 +15,7 @@ use crate::error::{AuthFailure, Error};
 use crate::event::{ADMIN, MAIN};
 use crate::model::fields::{self, Fields};
 use crate::model::{Timestamp, UserId};
-use crate::realtime::{HubHandle, Signal, Whom};
+use crate::realtime::{HubHandle, Notice, Whom};
 use crate::store::tokens as rows;
 use crate::store::users::Account;
 use crate::store::{Once, Tx};
@@ -109,9 +109,9 @@ pub async fn end(services: &Services, token: &Token, everywhere: bool) -> Result
 
 /// Each socket of the user compares it with its own token.
 fn tell(hub: &HubHandle, user: UserId, ended: Ended) {
-    let signal: Signal = Arc::new(ended);
+    let notice: Notice = Arc::new(ended);
     for namespace in [MAIN, ADMIN] {
-        hub.signal(namespace, Whom::user(user.0), Arc::clone(&signal));
+        hub.notify(namespace, Whom::user(user.0), Arc::clone(&notice));
     }
 }
 

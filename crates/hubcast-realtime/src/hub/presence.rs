@@ -13,7 +13,7 @@ use indexmap::IndexMap;
 
 use crate::core::event::Event;
 use crate::core::payload::Payload;
-use crate::core::settings::PresenceSettings;
+pub use crate::core::settings::PresenceSettings;
 
 /// Most users that are listed by name.
 pub const MOST_NAMED: usize = 200;
