@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::App;
-use hubcast::error::Error;
+use hubcast::realtime::Error;
 use hubcast::realtime::gateway::LocalBoxFuture;
 use hubcast::realtime::{
     Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings,

@@ -26,7 +26,8 @@ pub mod gateway;
 pub mod http;
 pub mod load;
 pub mod model;
-pub mod realtime;
 pub mod schema;
 pub mod service;
 pub mod store;
+
+pub use hubcast_realtime as realtime;

@@ -1,7 +1,7 @@
 //! The conformance example, byte by byte: raw WebSocket frames and raw HTTP, as the test suites of
 //! the protocol documents use it.
 
-#[path = "../examples/conformance.rs"]
+#[path = "../crates/hubcast-realtime/examples/conformance.rs"]
 #[allow(dead_code, reason = "its `main` is for who runs it")]
 mod example;
 #[path = "support/raw.rs"]

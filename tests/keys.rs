@@ -11,86 +11,8 @@ use hmac::{Hmac, Mac};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use keys::{claims, complaint, is_refused, link, linked, me, now, path, pem, serve, sign, token};
 use serde_json::{Value, json};
-<<<<<<< HEAD
 use sha2::Sha256;
-use support::{Answer, Home, Server};
-
-fn path(name: &str) -> String {
-    format!("{}/tests/keys/{name}", env!("CARGO_MANIFEST_DIR"))
-}
-
-fn pem(name: &str) -> Vec<u8> {
-    std::fs::read(path(name)).unwrap()
-}
-
-/// The demo server with the keys of that file, and these settings.
-fn serve(home: &Home, file: &str, settings: &[(&str, &str)]) -> Server {
-    let file = path(file);
-    home.serve(
-        &[&[("JWT_SECRET", ""), ("JWT_PUBLIC_KEY_FILE", file.as_str())][..], settings].concat(),
-    )
-}
-
-fn now() -> i64 {
-    i64::try_from(
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(),
-    )
-    .unwrap()
-}
-
-/// Those claims, made now and good for ten minutes, unless they say something else.
-fn claims(claims: &Value) -> Value {
-    let mut all = json!({"iat": now(), "exp": now() + 600});
-    all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
-    all
-}
-
-fn sign(header: &Header, of: &Value) -> String {
-    let key = match header.alg {
-        Algorithm::ES256 => EncodingKey::from_ec_pem(&pem("p256.pem")),
-        Algorithm::EdDSA => EncodingKey::from_ed_pem(&pem("ed25519.pem")),
-        _ => EncodingKey::from_rsa_pem(&pem("rsa.pem")),
-    };
-    jsonwebtoken::encode(header, &claims(of), &key.unwrap()).unwrap()
-}
-
-/// Signed with the key of ed25519-public.pem.
-fn token(of: &Value) -> String {
-    sign(&Header::new(Algorithm::EdDSA), of)
-}
-
-fn link(home: &Home, arguments: &[&str]) -> Output {
-    home.run(&[&["user", "link"], arguments].concat())
-}
-
-fn linked(home: &Home, arguments: &[&str]) -> String {
-    let output = link(home, arguments);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// What was said on stderr, which has to be one line.
-fn complaint(output: &Output) -> (Option<i32>, String) {
-    let text = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(text.lines().count(), 1, "{text}");
-    (output.status.code(), text.trim_end().to_owned())
-}
-
-fn me(server: &Server, token: &str) -> Value {
-    let answer = server.get("/auth/me", token);
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    answer.body
-}
-
-fn is_refused(server: &Server, token: &str) -> bool {
-    let Answer { status, body, .. } = server.get("/auth/me", token);
-    let refused = status == 401
-        && body == json!({"statusCode": 401, "message": "Unauthorized", "error": "Unauthorized"});
-    refused && server.upgrade("/ws", token).close_code() == 4401
-}
-=======
 use support::Home;
->>>>>>> tests
 
 #[test]
 fn a_token_of_each_kind_of_key_is_accepted_by_rest_and_sockets() {
@@ -137,7 +59,7 @@ fn a_token_cannot_choose_how_it_is_checked() {
     let good = sign(&Header::new(Algorithm::RS256), &eve);
     assert_eq!(me(&server, &good)["id"], 2);
     let header = |header: Value| URL_SAFE_NO_PAD.encode(header.to_string());
-    // Without the library, which refuses an empty secret.
+    // Signed by hand, because the library refuses an empty secret.
     let by_secret = |secret: &[u8]| {
         let signed = format!("{}.{}", header(json!({"alg": "HS256"})), header(claims(&eve)));
         let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::App;
-use hubcast::error::Error;
+use hubcast::realtime::Error;
 use hubcast::realtime::gateway::{LocalBoxFuture, query_value};
 use hubcast::realtime::{
-    Client, Close, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server,
-    Settings, Unanswered, Welcome, Whom,
+    AckError, Client, Close, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply,
+    Server, Settings, Welcome, Whom,
 };
 use polling::Polling;
 use raw::{Raw, UPGRADE};
@@ -71,7 +71,8 @@ impl Gateway for Desk {
                 "all" => hub.emit(Event::to_all("/", "said", event.into_payload()), None).await,
                 "others" => {
                     hub.emit(
-                        Event::new("/", "said", event.into_payload(), ["lobby"]).but(&client),
+                        Event::new("/", "said", event.into_payload(), ["lobby"])
+                            .except_socket(client.id()),
                         None,
                     )
                     .await
@@ -99,7 +100,7 @@ impl Gateway for Desk {
                 }
                 "ask" => {
                     let answer = client
-                        .ask("question", event.into_payload(), Duration::from_millis(300))
+                        .emit_with_ack("question", event.into_payload(), Duration::from_millis(300))
                         .await;
                     return Ok(match answer {
                         Ok(answer) => answer.into_payload(),
@@ -224,7 +225,7 @@ fn a_client_acks_an_event_with_bytes_or_times_out() {
     assert_eq!(ann.frame(), (0x82, vec![7]));
     ann.say(r#"428["ask"]"#);
     assert_eq!(ann.text(), r#"422["question"]"#);
-    assert_eq!(ann.text(), format!("438[\"{}\"]", Unanswered::TimedOut));
+    assert_eq!(ann.text(), format!("438[\"{}\"]", AckError::TimedOut));
     for nobodys in ["432[]", "4399[]", "431[1]"] {
         ann.say(nobodys);
     }
@@ -240,7 +241,7 @@ fn an_ack_request_ends_with_its_socket_and_is_refused_on_plain() {
     drop(ann);
     let mut cat = plain(address, "cat");
     cat.say(r#"{"event":"ask","id":1}"#);
-    assert_eq!(cat.text(), format!(r#"{{"ack":1,"data":"{}"}}"#, Unanswered::NotSocketIo));
+    assert_eq!(cat.text(), format!(r#"{{"ack":1,"data":"{}"}}"#, AckError::NotSocketIo));
 }
 
 #[test]

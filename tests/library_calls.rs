@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::App;
-use hubcast::error::{AuthFailure, Error};
 use hubcast::realtime::gateway::{LocalBoxFuture, query_value};
+use hubcast::realtime::{AuthFailure, Error};
 use hubcast::realtime::{
-    Client, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings,
-    Signal, Welcome, Whom,
+    Client, Gateway, Handshake, HubHandle, Incoming, Json, Notice, Payload, Reply, Server,
+    Settings, Welcome, Whom,
 };
 use polling::Polling;
 use raw::{Raw, UPGRADE};
@@ -55,16 +55,18 @@ impl Gateway for Desk {
     fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply> {
         let hub = self.0.clone();
         Box::pin(async move {
-            let signal = || -> Signal { Arc::new(5_u8) };
+            let signal = || -> Notice { Arc::new(5_u8) };
             match event.name.as_str() {
                 "wake" => client.wake_at(SystemTime::now() + Duration::from_millis(event.arg(0)?)),
-                "tell all" => hub.signal("/", Whom::All, signal()),
-                "tell room" => hub.signal("/", Whom::room(&event.arg::<String>(0)?), signal()),
-                "tell user" => hub.signal("/", Whom::user(event.arg::<String>(0)?), signal()),
-                "expel" => client.expel(Error::TokenExpired),
-                "forbid" => client.expel(Error::Forbidden),
-                "distrust" => client.expel(Error::Unauthorized(AuthFailure::Invalid)),
-                _ => client.expel(Error::BadRequest("no such word".into())),
+                "tell all" => hub.notify("/", Whom::All, signal()),
+                "tell room" => hub.notify("/", Whom::room(&event.arg::<String>(0)?), signal()),
+                "tell user" => hub.notify("/", Whom::user(event.arg::<String>(0)?), signal()),
+                "expel" => client.disconnect_with_error(Error::TokenExpired),
+                "forbid" => client.disconnect_with_error(Error::Forbidden),
+                "distrust" => {
+                    client.disconnect_with_error(Error::Unauthorized(AuthFailure::Invalid))
+                }
+                _ => client.disconnect_with_error(Error::BadRequest("no such word".into())),
             }
             Ok(Payload::json("true"))
         })
@@ -74,8 +76,8 @@ impl Gateway for Desk {
         client.emit("woken", Payload::none());
     }
 
-    fn signalled(&self, client: &Client, signal: &Signal) {
-        client.emit("told", Payload::of(signal.downcast_ref::<u8>().unwrap()).unwrap());
+    fn notified(&self, client: &Client, notice: &Notice) {
+        client.emit("told", Payload::of(notice.downcast_ref::<u8>().unwrap()).unwrap());
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::App;
-use hubcast::error::Error;
+use hubcast::realtime::Error;
 use hubcast::realtime::gateway::{LocalBoxFuture, query_value};
 use hubcast::realtime::presence::PresenceSettings;
 use hubcast::realtime::{
@@ -75,7 +75,7 @@ impl Gateway for Lobby {
                     json(&true)
                 }
                 "evict" => {
-                    hub.evict("/", &word(&event, 1).into(), &room);
+                    hub.remove_from_room("/", &word(&event, 1).into(), &room);
                     json(&true)
                 }
                 _ => json(&hub.present("/", &room).await.count),

@@ -15,7 +15,7 @@ fn index(server: &Server) -> String {
 }
 
 fn says_that_it_is_off(server: &Server) -> usize {
-    server.said.iter().filter(|line| line.contains("TEST_CLIENT=on")).count()
+    server.log.iter().filter(|line| line.contains("TEST_CLIENT=on")).count()
 }
 
 #[test]

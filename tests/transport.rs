@@ -12,11 +12,11 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actix_web::{App, HttpResponse, web};
-use hubcast::error::Error;
+use hubcast::realtime::Error;
 use hubcast::realtime::gateway::LocalBoxFuture;
 use hubcast::realtime::{
-    Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reason, Reply, Server,
-    Settings, Welcome,
+    Client, DisconnectReason, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply,
+    Server, Settings, Welcome,
 };
 use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
@@ -41,7 +41,7 @@ impl Gateway for Room {
         })
     }
 
-    fn disconnect(&self, _: &Client, reason: Reason) {
+    fn disconnect(&self, _: &Client, reason: DisconnectReason) {
         println!("left {}", reason.as_str());
     }
 }

@@ -93,7 +93,8 @@ impl ReceivedClaims {
             None => "",
             Some(issuer) => issuer.as_str().ok_or(AuthFailure::Invalid)?,
         };
-        let id = ExternalIdentity::new(issuer.to_owned(), self.subject()).ok_or(AuthFailure::Invalid)?;
+        let id =
+            ExternalIdentity::new(issuer.to_owned(), self.subject()).ok_or(AuthFailure::Invalid)?;
         let is_unverified = self
             .email_verified
             .as_ref()

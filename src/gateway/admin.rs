@@ -10,7 +10,7 @@ use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{ADMIN, Room};
 use crate::realtime::gateway::LocalBoxFuture;
-use crate::realtime::{Client, Gateway, Handshake, Incoming, Json, Reply, Signal, Welcome};
+use crate::realtime::{self, Client, Gateway, Handshake, Incoming, Json, Notice, Reply, Welcome};
 use crate::service::Services;
 use crate::service::permissions::{Action, Relation, permit};
 
@@ -25,7 +25,7 @@ impl Gateway for Admin {
         &self,
         handshake: Rc<Handshake>,
         auth: Option<Json>,
-    ) -> LocalBoxFuture<Result<Welcome, Error>> {
+    ) -> LocalBoxFuture<Result<Welcome, realtime::Error>> {
         let services = Arc::clone(&self.0);
         Box::pin(async move {
             let token = identify(&services, &handshake, auth, QueryUser::Refused).await?;
@@ -51,7 +51,7 @@ impl Gateway for Admin {
         tokens::watch(client);
     }
 
-    fn signalled(&self, client: &Client, signal: &Signal) {
-        tokens::signalled(client, signal);
+    fn notified(&self, client: &Client, notice: &Notice) {
+        tokens::notified(client, notice);
     }
 }

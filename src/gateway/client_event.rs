@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::event::schema_of;
 use crate::model::fields::Fields;
 use crate::realtime::gateway::LocalBoxFuture;
-use crate::realtime::{Client, Incoming, Payload, Reply};
+use crate::realtime::{Client, Incoming, Reply};
 use crate::service::Services;
 
 /// The context of one event: the socket that sent it, and the caller behind that socket.
@@ -59,7 +59,7 @@ impl ClientEvent {
                     let answer = handler(call, payload);
                     Box::pin(async move { acknowledge(&answer.await?) })
                 }
-                Err(error) => Box::pin(ready(Err(error))),
+                Err(error) => Box::pin(ready(Err(error.into()))),
             }
         };
         Self {
@@ -84,11 +84,11 @@ pub(super) fn dispatch(
 ) -> LocalBoxFuture<Reply> {
     let caller = match super::tokens::identity(&client) {
         Ok(caller) => caller,
-        Err(error) => return Box::pin(ready(Err(error))),
+        Err(error) => return Box::pin(ready(Err(error.into()))),
     };
     let Some(declared) = table.iter().find(|declared| declared.name == event.name) else {
         let unknown = Error::BadRequest(format!("unknown event {}", event.shown()));
-        return Box::pin(ready(Err(unknown)));
+        return Box::pin(ready(Err(unknown.into())));
     };
     // Null counts as no payload.
     let payload = event.args.first().map(|payload| payload.get());
@@ -97,7 +97,7 @@ pub(super) fn dispatch(
         Call { services: Arc::clone(services), caller, client, attachments: event.attachments };
     match Fields::of_event(payload) {
         Ok(fields) => (declared.handle)(call, fields),
-        Err(error) => Box::pin(ready(Err(error))),
+        Err(error) => Box::pin(ready(Err(error.into()))),
     }
 }
 
@@ -109,7 +109,7 @@ fn acknowledge(answer: &impl Serialize) -> Reply {
         #[serde(flatten)]
         answer: &'a T,
     }
-    to_json(&Ack { ok: true, answer }).map(Payload::from)
+    Ok(to_json(&Ack { ok: true, answer })?.into())
 }
 
 /// JSON text of a value. Unlike `json!`, it keeps the numbers of raw JSON as they are written.

@@ -131,7 +131,7 @@ impl RoomUsers {
 }
 
 async fn join(call: Call, room: Joinable) -> Result<RoomUsers, Error> {
-    if call.client.is_everywhere() {
+    if call.client.has_all_rooms() {
         return Err(Error::Conflict(format!("a socket can be in at most {MAX_ROOMS} rooms")));
     }
     let present = rooms::join(&call.services, &call.caller, room, call.client.handle()).await?;

@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use super::client_event::dispatch;
 use super::{QueryUser, events, identify, tokens, welcome};
-use crate::error::Error;
 use crate::event::{MAIN, NewEvent, Room};
 use crate::realtime::gateway::LocalBoxFuture;
 use crate::realtime::{
-    Client, Gateway, Handshake, Incoming, Json, Payload, Reply, Signal, Welcome,
+    self, Client, Gateway, Handshake, Incoming, Json, Notice, Payload, Reply, Welcome,
 };
 use crate::service::{Services, notifications};
 
@@ -24,7 +23,7 @@ impl Gateway for Main {
         &self,
         handshake: Rc<Handshake>,
         auth: Option<Json>,
-    ) -> LocalBoxFuture<Result<Welcome, Error>> {
+    ) -> LocalBoxFuture<Result<Welcome, realtime::Error>> {
         let (services, query_user) = (Arc::clone(&self.services), self.query_user);
         Box::pin(async move {
             let token = identify(&services, &handshake, auth, query_user).await?;
@@ -62,7 +61,7 @@ impl Gateway for Main {
         tokens::watch(client);
     }
 
-    fn signalled(&self, client: &Client, signal: &Signal) {
-        tokens::signalled(client, signal);
+    fn notified(&self, client: &Client, notice: &Notice) {
+        tokens::notified(client, notice);
     }
 }

@@ -7,6 +7,7 @@ mod admin;
 pub mod asyncapi;
 mod builtin;
 mod client_event;
+mod error;
 mod events;
 mod main;
 mod tokens;

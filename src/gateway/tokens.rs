@@ -9,7 +9,7 @@ use crate::error::{AuthFailure, Error};
 use crate::event;
 use crate::model::Timestamp;
 use crate::model::fields::{self, Fields};
-use crate::realtime::{Client, Payload, Signal};
+use crate::realtime::{Client, Notice, Payload};
 use crate::service::{Services, tokens};
 
 /// The time between the warning and the end of a token.
@@ -53,7 +53,7 @@ async fn is_still_good(services: &Services, client: &Client, data: &SocketToken)
             return false;
         }
         Err(error) => {
-            // Harmless: ended tokens are signalled again for a minute.
+            // Harmless: ended tokens are notified again for a minute.
             let user = token.identity.user.0;
             tracing::warn!(%error, user, "cannot check a socket's token again");
         }
@@ -68,7 +68,7 @@ pub(super) fn watch(client: &Client) {
     let Ok(data) = data(client) else { return };
     let (end, now) = (data.token.get().identity.expires_at, Timestamp::now());
     if end <= now {
-        client.expel(Error::TokenExpired);
+        client.disconnect_with_error(Error::TokenExpired.into());
         return;
     }
     let warning = end.before(WARNING);
@@ -88,8 +88,8 @@ pub(super) fn moment(at: Timestamp) -> SystemTime {
 }
 
 /// Disconnects the socket if the tokens that have ended include its own.
-pub(super) fn signalled(client: &Client, signal: &Signal) {
-    if let (Ok(data), Some(ended)) = (data(client), signal.downcast_ref::<EndedTokens>())
+pub(super) fn notified(client: &Client, notice: &Notice) {
+    if let (Ok(data), Some(ended)) = (data(client), notice.downcast_ref::<EndedTokens>())
         && ended.cover(&data.token.get())
     {
         disconnect(client);
@@ -97,7 +97,7 @@ pub(super) fn signalled(client: &Client, signal: &Signal) {
 }
 
 fn disconnect(client: &Client) {
-    client.expel(Error::Unauthorized(AuthFailure::Invalid));
+    client.disconnect_with_error(Error::Unauthorized(AuthFailure::Invalid).into());
 }
 
 /// The payload of `auth:refresh`: `{token}`.

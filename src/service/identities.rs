@@ -2,7 +2,7 @@
 //! linking an existing account to an external identity.
 
 use super::accounts::not_found;
-use crate::auth::{VerifiedToken, IssuedAt, NO_PASSWORD};
+use crate::auth::{IssuedAt, NO_PASSWORD, VerifiedToken};
 use crate::error::{AuthFailure, Error};
 use crate::model::{ExternalIdentity, ExternalUser, Role, User, UserId};
 use crate::store::users::{self, Account, NewUser};
@@ -19,7 +19,11 @@ const ATTEMPTS: usize = 4;
 /// # Errors
 /// [`Error::Unauthorized`] if the token has ended with a removed account, [`Error::Unavailable`]
 /// after too many conflicts.
-pub async fn provision(db: &Db, external: &ExternalUser, token: &VerifiedToken) -> Result<(), Error> {
+pub async fn provision(
+    db: &Db,
+    external: &ExternalUser,
+    token: &VerifiedToken,
+) -> Result<(), Error> {
     let (role, issue) = (token.role, token.issued_at);
     for _ in 0..ATTEMPTS {
         let external = external.clone();
@@ -52,7 +56,7 @@ async fn make(
     }
     if identities::last_end(tx.conn(), &external.id)
         .await?
-        .is_some_and(|end| issue.is_before(0, end))
+        .is_some_and(|end| issued_at.is_before(0, end))
     {
         return Err(Error::Unauthorized(AuthFailure::Invalid));
     }

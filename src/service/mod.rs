@@ -116,7 +116,7 @@ async fn remove_from_rooms(
     }
     tx.after_commit(move || {
         for room in rooms {
-            hub.evict(event::MAIN, &user.0.into(), &room.to_string());
+            hub.remove_from_room(event::MAIN, &user.0.into(), &room.to_string());
         }
     });
     Ok(())

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::event::{NewEvent, Room};
 use crate::model::LogPosition;
-use crate::realtime::hub::Share;
+use crate::realtime::SharedPermit;
 use crate::realtime::{Event, HubHandle, Payload, Position, Tally};
 use crate::store::{BudgetPermit, Committed, CommittedEvent, Publisher};
 
@@ -89,7 +89,7 @@ impl Publisher for HubPublisher {
 
     fn publish(&self, mut committed: Committed, routed: Box<dyn FnOnce() + Send>) {
         // The budget of the batch is given back when its last event is in the sockets' queues.
-        let share: Share = Arc::new(std::sync::Mutex::new(committed.take_permits()));
+        let share: SharedPermit = Arc::new(std::sync::Mutex::new(committed.take_permits()));
         let publish = |events: Vec<CommittedEvent>, routed: Box<dyn FnOnce() + Send>| {
             let (mut events, mut share) = (events.into_iter().map(to_send), Arc::clone(&share));
             let first = self.next.take().and_then(|DeliveryOptions { tally, is_volatile }| {

@@ -19,8 +19,8 @@ use crate::error::Error;
 use crate::event::Joinable;
 use crate::model::{Epoch, EventId, LogPosition, Role, Timestamp, UserId};
 use crate::realtime::Position;
-use crate::realtime::log::{Attachment, Claim, End, Log, LogFuture, Page, Resumed};
-use crate::realtime::recovery::{PidKey, Stay};
+use crate::realtime::log::{Claim, End, Log, LogFuture, LogPage, Resumed, SessionAttempt};
+use crate::realtime::recovery::{PidKey, RoomMembership};
 use crate::store::history::{self, ReplayAudience};
 use crate::store::sessions::SessionRoom;
 use crate::store::{Db, Once, Tx, idempotency, secrets, sessions, tokens};
@@ -58,9 +58,9 @@ pub struct SessionLog {
 
 /// A change of a session, and the caller that waits for it.
 enum QueuedChange {
-    Open(Attachment, oneshot::Sender<Result<(), Error>>),
-    Resume(Attachment, Claim, oneshot::Sender<Result<Option<Resumed>, Error>>),
-    End { sid: Arc<str>, attachment: i64, end: End },
+    Open(SessionAttempt, oneshot::Sender<Result<(), Error>>),
+    Resume(SessionAttempt, Claim, oneshot::Sender<Result<Option<Resumed>, Error>>),
+    End { sid: Arc<str>, connection_no: i64, end: End },
 }
 
 /// Starts the log and the removal of old rows. Sessions that were open when the server died count
@@ -93,33 +93,33 @@ impl SessionLog {
 }
 
 impl Log for SessionLog {
-    fn open(&self, session: Attachment) -> LogFuture<()> {
+    fn open(&self, session: SessionAttempt) -> LogFuture<()> {
         let (caller, answer) = oneshot::channel();
         self.send(&session.sid.clone(), QueuedChange::Open(session, caller));
-        Box::pin(async move { answer.await.unwrap_or(Err(CLOSING)) })
+        Box::pin(async move { Ok(answer.await.unwrap_or(Err(CLOSING))?) })
     }
 
-    fn resume(&self, session: Attachment, claim: Claim) -> LogFuture<Option<Resumed>> {
+    fn resume(&self, session: SessionAttempt, claim: Claim) -> LogFuture<Option<Resumed>> {
         let (caller, answer) = oneshot::channel();
         self.send(&session.sid.clone(), QueuedChange::Resume(session, claim, caller));
-        Box::pin(async move { answer.await.unwrap_or(Err(CLOSING)) })
+        Box::pin(async move { Ok(answer.await.unwrap_or(Err(CLOSING))?) })
     }
 
-    fn end(&self, sid: Arc<str>, attachment: i64, end: End) {
-        self.send(&sid.clone(), QueuedChange::End { sid, attachment, end });
+    fn end(&self, sid: Arc<str>, connection_no: i64, end: End) {
+        self.send(&sid.clone(), QueuedChange::End { sid, connection_no, end });
     }
 
     fn page(
         &self,
-        session: &Attachment,
-        rooms: Vec<Stay>,
+        session: &SessionAttempt,
+        rooms: Vec<RoomMembership>,
         after: i64,
         up_to: i64,
-    ) -> LogFuture<Option<Page>> {
+    ) -> LogFuture<Option<LogPage>> {
         let (db, user, namespace) =
             (self.db.clone(), user_of(session), session.namespace.to_string());
         Box::pin(async move {
-            let stored = |stay: Stay| SessionRoom {
+            let stored = |stay: RoomMembership| SessionRoom {
                 room: stay.room.to_string(),
                 since: EventId(stay.since),
                 until: stay.until.map(EventId),
@@ -129,7 +129,7 @@ impl Log for SessionLog {
             let read = db.read(async move |conn| {
                 history::page(conn, &audience, EventId(after), EventId(up_to)).await
             });
-            Ok(read.await?.map(|(events, end)| Page {
+            Ok(read.await?.map(|(events, end)| LogPage {
                 events: events.into_iter().map(|event| Arc::new(publish::to_send(event))).collect(),
                 end: end.0,
             }))
@@ -138,7 +138,7 @@ impl Log for SessionLog {
 }
 
 /// Gives the session's user: the product's identities are user ids.
-fn user_of(session: &Attachment) -> Result<UserId, Error> {
+fn user_of(session: &SessionAttempt) -> Result<UserId, Error> {
     session.user.parse().map_err(|_| Error::Internal)
 }
 
@@ -156,9 +156,9 @@ enum ChangeOutcome {
 
 /// A change without its caller: the part that a write needs.
 enum SessionChange {
-    Open(Attachment),
-    Resume(Attachment, Claim),
-    End { sid: Arc<str>, attachment: i64, end: End },
+    Open(SessionAttempt),
+    Resume(SessionAttempt, Claim),
+    End { sid: Arc<str>, connection_no: i64, end: End },
 }
 
 async fn write_changes(db: Db, mut queue: mpsc::UnboundedReceiver<QueuedChange>, window: Duration) {
@@ -201,8 +201,8 @@ fn session_change(change: &QueuedChange) -> SessionChange {
     match change {
         QueuedChange::Open(session, _) => SessionChange::Open(session.clone()),
         QueuedChange::Resume(session, claim, _) => SessionChange::Resume(session.clone(), *claim),
-        QueuedChange::End { sid, attachment, end } => {
-            SessionChange::End { sid: Arc::clone(sid), attachment: *attachment, end: *end }
+        QueuedChange::End { sid, connection_no, end } => {
+            SessionChange::End { sid: Arc::clone(sid), connection_no: *connection_no, end: *end }
         }
     }
 }
@@ -213,7 +213,7 @@ fn answer(change: QueuedChange, outcome: ChangeOutcome) {
         QueuedChange::Open(_, caller) => drop(caller.send(Ok(()))),
         QueuedChange::Resume(_, _, caller) => drop(caller.send(Ok(match outcome {
             ChangeOutcome::Resumed { rooms, confirmed } => {
-                let stay = |own: SessionRoom| Stay {
+                let stay = |own: SessionRoom| RoomMembership {
                     room: own.room.into(),
                     since: own.since.0,
                     until: own.until.map(|until| until.0),
@@ -247,24 +247,24 @@ async fn apply(
             Ok(ChangeOutcome::Done)
         }
         SessionChange::Resume(session, claim) => resume(tx, session, *claim, window).await,
-        SessionChange::End { sid, attachment, end: End::Lost { confirmed } } => {
-            sessions::close(tx, sid, *attachment, confirmed.map(log_position)).await?;
+        SessionChange::End { sid, connection_no, end: End::Lost { confirmed } } => {
+            sessions::close(tx, sid, *connection_no, confirmed.map(log_position)).await?;
             Ok(ChangeOutcome::Done)
         }
-        SessionChange::End { sid, attachment, end: End::Final } => {
-            sessions::end(tx, sid, *attachment).await?;
+        SessionChange::End { sid, connection_no, end: End::Final } => {
+            sessions::end(tx, sid, *connection_no).await?;
             Ok(ChangeOutcome::Done)
         }
     }
 }
 
-fn stored(session: &Attachment) -> Result<sessions::SessionConnection<'_>, Error> {
-    let Attachment { sid, namespace, attachment, .. } = session;
+fn stored(session: &SessionAttempt) -> Result<sessions::SessionConnection<'_>, Error> {
+    let SessionAttempt { sid, namespace, connection_no, .. } = session;
     Ok(sessions::SessionConnection {
         sid,
         namespace,
         user: user_of(session)?,
-        connection_no: *attachment,
+        connection_no: *connection_no,
     })
 }
 
@@ -274,7 +274,7 @@ fn log_position(position: Position) -> LogPosition {
 
 async fn resume(
     tx: &mut Tx,
-    session: &Attachment,
+    session: &SessionAttempt,
     claim: Claim,
     window: Duration,
 ) -> Result<ChangeOutcome, Error> {
@@ -291,7 +291,7 @@ async fn resume(
     let claimed = claim.offset.map_or(0, |offset| offset.position.id - i64::from(offset.half));
     let has = claimed.max(claim.first.id).max(confirmed.map_or(0, |confirmed| confirmed.id.0));
     if !history::continues(tx.conn(), log_position(claim.first), offset, EventId(has)).await? {
-        sessions::end(tx, &session.sid, session.attachment).await?;
+        sessions::end(tx, &session.sid, session.connection_no).await?;
         return Ok(ChangeOutcome::NotResumed);
     }
     let mut rooms = sessions::rooms(tx.conn(), &session.sid).await?;

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use super::permissions::{Action, Relation, permit};
 use super::{Services, identities};
-use crate::auth::{VerifiedToken, EndedTokens, TokenHolder, Token};
+use crate::auth::{EndedTokens, Token, TokenHolder, VerifiedToken};
 use crate::error::{AuthFailure, Error};
 use crate::event::{ADMIN, MAIN};
 use crate::model::fields::{self, Fields};
 use crate::model::{Timestamp, UserId};
-use crate::realtime::{HubHandle, Signal, Whom};
+use crate::realtime::{HubHandle, Notice, Whom};
 use crate::store::tokens as rows;
 use crate::store::users::Account;
 use crate::store::{Once, Tx};
@@ -104,13 +104,13 @@ pub async fn end(services: &Services, token: &Token, everywhere: bool) -> Result
 
 /// Signals all sockets of the user; each compares the end with its own token.
 fn signal_end(hub: &HubHandle, user: UserId, ended: EndedTokens) {
-    let signal: Signal = Arc::new(ended);
+    let notice: Notice = Arc::new(ended);
     for namespace in [MAIN, ADMIN] {
-        hub.signal(namespace, Whom::user(user.0), Arc::clone(&signal));
+        hub.notify(namespace, Whom::user(user.0), Arc::clone(&notice));
     }
 }
 
-/// Polls for ended tokens and signals their sockets, until it is aborted. An end is signalled more
+/// Polls for ended tokens and signals their sockets, until it is aborted. An end is notified more
 /// than once; later signals find no socket any more.
 pub async fn watch(services: Arc<Services>) {
     let mut last = Timestamp::now();

@@ -8,8 +8,8 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use actix_web::App;
-use hubcast::error::{AuthFailure, Error};
 use hubcast::realtime::gateway::LocalBoxFuture;
+use hubcast::realtime::{AuthFailure, Error};
 use hubcast::realtime::{
     Client, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings,
     Welcome,

@@ -1,0 +1,174 @@
+//! The stream of a connection's messages, posted packets too. All connections of a worker read into
+//! one scratch buffer. The rest of an incomplete frame moves to a buffer of the connection's own,
+//! which is given back when the frame is complete. So an idle connection holds no buffer.
+
+use std::cell::RefCell;
+use std::io::{Error, ErrorKind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use actix_http::ws::Codec;
+use actix_web_actors::ws::{Frame, Message, ProtocolError};
+use bytes::BytesMut;
+use bytestring::ByteString;
+use futures_core::Stream;
+use tokio_util::codec::Decoder;
+
+use super::connection::Connection;
+use super::polls::Polls;
+use crate::wire::websocket;
+
+/// Bytes that one read takes at most.
+const SCRATCH: usize = 64 * 1024;
+/// A larger rest keeps the scratch buffer instead of being copied out of it.
+const COPY_BELOW: usize = 16 * 1024;
+
+/// Marks text that is not UTF-8. The codec's own errors have other kinds.
+pub(crate) const NOT_UTF8: ErrorKind = ErrorKind::InvalidInput;
+
+/// The messages of a connection, as a stream for an actor. Ends with the connection.
+pub(crate) struct MessageStream {
+    connection: Rc<Connection>,
+    scratch: Rc<RefCell<BytesMut>>,
+    codec: Codec,
+    rest: BytesMut,
+}
+
+impl MessageStream {
+    pub(crate) fn new(
+        connection: Rc<Connection>,
+        scratch: Rc<RefCell<BytesMut>>,
+        rest: &[u8],
+    ) -> Self {
+        let codec = Codec::new().max_size(connection.settings.max_payload);
+        // The request's own buffer is large; only its content is kept.
+        let rest = if rest.is_empty() { BytesMut::new() } else { BytesMut::from(rest) };
+        Self { connection, scratch, codec, rest }
+    }
+
+    fn decode(&mut self) -> Option<Result<Message, ProtocolError>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        if let Err(broken) = websocket::check(&self.rest) {
+            self.rest = BytesMut::new();
+            return Some(Err(fault(broken)));
+        }
+        // The codec checks a frame's length only when all of it is in memory.
+        if websocket::declared_length(&self.rest)
+            .is_some_and(|length| length > self.connection.settings.max_payload as u64)
+        {
+            self.rest = BytesMut::new();
+            return Some(Err(ProtocolError::Overflow));
+        }
+        match self.codec.decode(&mut self.rest) {
+            Ok(None) => {
+                if self.rest.len() < COPY_BELOW {
+                    // Releases the scratch buffer. A small buffer of its own is copied too, which is
+                    // rare and cheap.
+                    self.rest = BytesMut::from(&self.rest[..]);
+                }
+                None
+            }
+            Ok(Some(frame)) => {
+                if self.rest.is_empty() {
+                    self.rest = BytesMut::new();
+                }
+                Some(message(frame))
+            }
+            Err(error) => {
+                self.rest = BytesMut::new();
+                Some(Err(error))
+            }
+        }
+    }
+
+    /// Reads once. Ready(false): the connection has ended.
+    fn read(&mut self, connection: &Connection) -> Poll<bool> {
+        let Some(io) = connection.io() else { return Poll::Pending };
+        let mut scratch = self.scratch.borrow_mut();
+        scratch.clear();
+        scratch.reserve(SCRATCH);
+        match io.try_read_buf(&mut scratch) {
+            Ok(0) => Poll::Ready(false),
+            Ok(_) if !connection.is_open() => Poll::Ready(true),
+            Ok(_) if self.rest.is_empty() => {
+                self.rest = scratch.split();
+                Poll::Ready(true)
+            }
+            Ok(_) => {
+                self.rest.extend_from_slice(&scratch);
+                Poll::Ready(true)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
+            Err(error) if error.kind() == ErrorKind::Interrupted => Poll::Ready(true),
+            Err(_) => Poll::Ready(false),
+        }
+    }
+}
+
+impl Stream for MessageStream {
+    type Item = Result<Message, ProtocolError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let stream = self.get_mut();
+        loop {
+            let connection = Rc::clone(&stream.connection);
+            ready!(connection.poll_reading(cx));
+            // Posted packets come before anything on a WebSocket.
+            if let Some(item) = connection.polls().and_then(Polls::next) {
+                return Poll::Ready(Some(item));
+            }
+            let Some(io) = connection.io() else {
+                if connection.is_aborted() {
+                    return Poll::Ready(None);
+                }
+                connection.wait_to_read(cx);
+                return Poll::Pending;
+            };
+            if let Some(rest) = connection.polls().map(Polls::take_rest)
+                && !rest.is_empty()
+            {
+                stream.rest = rest;
+            }
+            if connection.is_open() {
+                if let Some(item) = stream.decode() {
+                    return Poll::Ready(Some(item));
+                }
+            } else {
+                stream.rest = BytesMut::new();
+            }
+            if ready!(io.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(None);
+            }
+            if let Poll::Ready(false) = stream.read(&connection) {
+                return Poll::Ready(None);
+            }
+            // Not ready after all: the next turn waits for readiness again.
+        }
+    }
+}
+
+fn fault(broken: websocket::FrameFault) -> ProtocolError {
+    ProtocolError::Io(match broken {
+        websocket::FrameFault::CloseReason => {
+            Error::new(NOT_UTF8, "a close frame's reason is not UTF-8")
+        }
+        _ => Error::new(ErrorKind::InvalidData, "a frame that breaks RFC 6455"),
+    })
+}
+
+fn message(frame: Frame) -> Result<Message, ProtocolError> {
+    Ok(match frame {
+        Frame::Text(bytes) => {
+            let not_utf8 = |_| ProtocolError::Io(Error::new(NOT_UTF8, "text is not UTF-8"));
+            Message::Text(ByteString::try_from(bytes).map_err(not_utf8)?)
+        }
+        Frame::Binary(bytes) => Message::Binary(bytes),
+        Frame::Continuation(item) => Message::Continuation(item),
+        Frame::Ping(bytes) => Message::Ping(bytes),
+        Frame::Pong(bytes) => Message::Pong(bytes),
+        Frame::Close(reason) => Message::Close(reason),
+    })
+}

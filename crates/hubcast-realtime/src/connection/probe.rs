@@ -1,0 +1,71 @@
+//! The move from polling to a WebSocket (engine.io-protocol 4, "Upgrading"). The client sends
+//! `2probe` on the WebSocket, stops polling when that is answered, and sends `5` there. Everything
+//! before that `5` is sent by polling, and everything still queued then goes to the WebSocket.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix_http::ws::Codec;
+use actix_web_actors::ws::Frame;
+use bytes::BytesMut;
+use tokio_util::codec::Decoder;
+
+use super::connection::Connection;
+use super::io::Io;
+use crate::wire::websocket;
+
+/// How long a move may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a waiting poll is answered meanwhile, so that the client can stop polling.
+const NOOP_EVERY: Duration = Duration::from_millis(100);
+/// No packet of a move is longer.
+const LONGEST: usize = 64;
+
+/// Tries the WebSocket. Returns true when the client has moved there. A WebSocket on which anything
+/// else comes, or nothing, is closed, and the client polls on.
+pub(crate) async fn run(connection: Rc<Connection>, io: Io, mut rest: BytesMut) -> bool {
+    let Some(polls) = connection.polls() else { return false };
+    if connection.io().is_some() || polls.probing.replace(true) {
+        return false;
+    }
+    let moved = tokio::time::timeout(TIMEOUT, shake(&connection, &io, &mut rest)).await;
+    polls.probing.set(false);
+    moved == Ok(Some(())) && connection.move_to(io, rest)
+}
+
+async fn shake(connection: &Connection, io: &Io, rest: &mut BytesMut) -> Option<()> {
+    let mut codec = Codec::new().max_size(LONGEST);
+    read(&mut codec, io, rest, b"2probe").await?;
+    io.write_all(&websocket::text("3probe")).await.ok()?;
+    let mut sent = std::pin::pin!(read(&mut codec, io, rest, b"5"));
+    // A client that has sent `5` already polls no more.
+    let mut pause = Duration::ZERO;
+    loop {
+        tokio::select! {
+            biased;
+            moved = &mut sent => return moved,
+            () = tokio::time::sleep(pause) => {}
+        }
+        // Gives up when the session has ended meanwhile. A closing one may send its close frame here.
+        connection.polls().filter(|_| !connection.is_aborted())?.answer_with_noop();
+        pause = NOOP_EVERY;
+    }
+}
+
+/// Reads one text frame, which has to be `wanted`.
+async fn read(codec: &mut Codec, io: &Io, rest: &mut BytesMut, wanted: &[u8]) -> Option<()> {
+    loop {
+        if websocket::check(rest).is_err()
+            || websocket::declared_length(rest).is_some_and(|length| length > LONGEST as u64)
+        {
+            return None;
+        }
+        match codec.decode(rest).ok()? {
+            Some(Frame::Text(text)) => return (text[..] == *wanted).then_some(()),
+            Some(Frame::Ping(_) | Frame::Pong(_)) => {}
+            Some(_) => return None,
+            None if io.read_buf(rest).await.ok()? == 0 => return None,
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The times of one connection, in milliseconds of its worker's clock: plain state. `timing` acts on
+//! it.
+
+use std::cell::Cell;
+
+use crate::core::recovery::Position;
+
+pub(super) struct Timers {
+    /// When the next ping is due or, while one is unanswered, when its pong is overdue.
+    pub(super) ping_due: Cell<u64>,
+    /// A ping is unanswered.
+    pub(super) is_pinged: Cell<bool>,
+    /// When to give up on a connection that has joined no namespace; `u64::MAX` once it has.
+    pub(super) join_due: Cell<u64>,
+    /// When to give up on a message that is incomplete; `u64::MAX` while there is none.
+    pub(super) message_due: Cell<u64>,
+    /// The due time of this connection's valid entry in the heap of its worker.
+    pub(super) scheduled: Cell<u64>,
+    /// The worker's place in the log when the last ping was sent; none when the client might not
+    /// have all up to there by its pong.
+    pub(super) pinged_at: Cell<Position>,
+    /// The place up to which the client surely has everything.
+    pub(super) confirmed: Cell<Position>,
+}
+
+/// What a connection does about its ping when a time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PingStep {
+    Wait,
+    /// To be sent; so many milliseconds late.
+    Send(u64),
+    /// The pong is overdue.
+    TimedOut,
+}
+
+impl Timers {
+    pub(super) fn new(ping_due: u64, join_due: u64) -> Self {
+        Self {
+            ping_due: Cell::new(ping_due),
+            is_pinged: Cell::new(false),
+            join_due: Cell::new(join_due),
+            message_due: Cell::new(u64::MAX),
+            scheduled: Cell::new(u64::MAX),
+            pinged_at: Cell::default(),
+            confirmed: Cell::default(),
+        }
+    }
+
+    /// Notes a pong. False: no ping was unanswered.
+    pub(super) fn on_pong(&self, next_ping: u64) -> bool {
+        let was_pinged = self.is_pinged.replace(false);
+        if was_pinged {
+            if self.pinged_at.get().id > 0 {
+                self.confirmed.set(self.pinged_at.get());
+            }
+            self.ping_due.set(next_ping);
+        }
+        was_pinged
+    }
+
+    pub(super) fn ping_step(&self, now: u64) -> PingStep {
+        match self.ping_due.get() {
+            due if due > now => PingStep::Wait,
+            _ if self.is_pinged.get() => PingStep::TimedOut,
+            due => PingStep::Send(now - due),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pong_confirms_the_place_of_its_ping_and_only_once() {
+        let timers = Timers::new(100, u64::MAX);
+        assert_eq!(
+            (timers.ping_step(99), timers.ping_step(103)),
+            (PingStep::Wait, PingStep::Send(3))
+        );
+        timers.is_pinged.set(true);
+        timers.pinged_at.set(Position { epoch: 1, id: 7 });
+        assert_eq!(timers.ping_step(100), PingStep::TimedOut);
+        assert!(timers.on_pong(200) && !timers.on_pong(300));
+        assert_eq!(timers.confirmed.get().id, 7);
+        assert_eq!(timers.ping_due.get(), 200);
+    }
+}

@@ -1,0 +1,141 @@
+//! What a connection does when one of its times has come: it pings, and gives up on a client that
+//! joins nothing, takes nothing, does not answer, or does not send the rest of a message.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::connection::{Connection, Phase, millis};
+use super::deadlines::{GRAIN, Timed};
+use super::timers::PingStep;
+use crate::core::protocol::Protocol;
+use crate::core::reason::DisconnectReason;
+use crate::core::recovery::Position;
+use crate::wire::{engineio, websocket};
+
+impl Connection {
+    /// Ends the connect time-out: the client has joined a namespace.
+    pub(crate) fn joined(&self) {
+        self.timers.join_due.set(u64::MAX);
+    }
+
+    /// Notes whether a message is incomplete. Its fragments or attachments have to come within the
+    /// connect time-out of the first: they are held in memory, and a client that never sends the
+    /// rest can answer pings all the same.
+    pub(crate) fn expect_rest(self: &Rc<Self>, is_incomplete: bool) {
+        if !is_incomplete {
+            self.timers.message_due.set(u64::MAX);
+        } else if self.timers.message_due.get() == u64::MAX {
+            let due = self.deadlines.now() + millis(self.settings.connect_timeout);
+            self.timers.message_due.set(due);
+            self.deadlines.schedule(self, due);
+        }
+    }
+
+    /// Closes the connection if its pong is overdue: a poll that comes later is too late, even when
+    /// no timer has fired yet.
+    pub(super) fn close_if_overdue(self: &Rc<Self>) {
+        if self.is_open()
+            && self.timers.ping_step(self.deadlines.now()) == PingStep::TimedOut
+            && !self.reader.is_paused()
+        {
+            self.close(DisconnectReason::PingTimeout);
+        }
+    }
+
+    /// Takes a pong.
+    pub(crate) fn on_pong(self: &Rc<Self>) {
+        let next = self.deadlines.now() + millis(self.settings.ping_interval);
+        if self.timers.on_pong(next) {
+            self.deadlines.schedule(self, next);
+        }
+    }
+
+    fn ping(self: &Rc<Self>, now: u64, late: u64) {
+        self.timers.is_pinged.set(true);
+        // While a socket enters, reading is paused, and its replay may be sent behind the ping.
+        let is_paused = self.reader.is_paused();
+        self.timers.pinged_at.set(if is_paused {
+            Position::default()
+        } else {
+            self.position.get()
+        });
+        // The client counts from the time the ping was due. Only the grain of the timers is taken
+        // off, not the time that the process was asleep.
+        let late = late.min(millis(GRAIN));
+        self.timers.ping_due.set(now + millis(self.settings.ping_timeout).saturating_sub(late));
+        self.send(match self.protocol {
+            Protocol::SocketIo { .. } | Protocol::EngineIo => websocket::text(engineio::PING),
+            Protocol::Plain => websocket::ping(),
+        });
+    }
+
+    /// When the peer is to have taken bytes; `u64::MAX` if the writer is not blocked. `None`: it has
+    /// taken none for too long.
+    fn stall_due(&self, now: u64) -> Option<u64> {
+        if !self.writer.is_blocked.get() {
+            return Some(u64::MAX);
+        }
+        let stall = millis(self.settings.stall_timeout);
+        if self.writer.moved_at.get() + stall <= now {
+            if !self.io().is_some_and(|io| self.writer.nudge(io)) {
+                return None;
+            }
+            self.wake_filler();
+            self.writer.moved_at.set(now);
+        }
+        Some(self.writer.moved_at.get() + stall)
+    }
+}
+
+impl Timed for Connection {
+    fn scheduled(&self) -> &Cell<u64> {
+        &self.timers.scheduled
+    }
+
+    fn on_deadline(self: &Rc<Self>, now: u64) -> Option<u64> {
+        match self.phase.get() {
+            Phase::Aborted(_) => return None,
+            Phase::Closing { by, .. } if by <= now => {
+                self.abort(DisconnectReason::TransportLost);
+                return None;
+            }
+            Phase::Closing { by, .. } => return Some(by),
+            Phase::Open => {}
+        }
+        let join_due = self.timers.join_due.get();
+        if join_due <= now {
+            self.close(match self.protocol {
+                Protocol::SocketIo { .. } | Protocol::EngineIo => DisconnectReason::ConnectTimeout,
+                // A plain connection joins with its token, so the token is missing.
+                Protocol::Plain => DisconnectReason::Unauthorized,
+            });
+            return None;
+        }
+        if self.timers.message_due.get() <= now {
+            if !self.reader.is_paused() {
+                self.close(DisconnectReason::Unfinished);
+                return None;
+            }
+            // The rest may be among what is not read.
+            self.timers.message_due.set(now + millis(self.settings.connect_timeout));
+        }
+        let Some(stall_due) = self.stall_due(now) else {
+            self.abort(DisconnectReason::SlowConsumer);
+            return None;
+        };
+        match self.timers.ping_step(now) {
+            PingStep::Wait => {}
+            PingStep::TimedOut if self.reader.is_paused() => {
+                self.timers.ping_due.set(now + millis(self.settings.ping_timeout));
+            }
+            PingStep::TimedOut => {
+                self.close(DisconnectReason::PingTimeout);
+                return None;
+            }
+            PingStep::Send(late) => self.ping(now, late),
+        }
+        let times =
+            [join_due, self.timers.message_due.get(), stall_due, self.timers.ping_due.get()];
+        times.into_iter().min()
+    }
+}

@@ -1,0 +1,12 @@
+//! The words that every floor above shares: ids, events and their payloads, protocols, places in
+//! the log, settings, reasons and errors. Plain data; nothing here knows a connection or an actor.
+
+pub mod error;
+pub mod event;
+pub mod ids;
+pub mod payload;
+pub mod protocol;
+pub mod reason;
+pub mod recovery;
+pub mod settings;
+pub mod tally;

@@ -1,0 +1,169 @@
+//! The reasons for which a session ends, each with its WebSocket close code and whether the client
+//! should reconnect.
+
+use actix_web_actors::ws::{CloseCode, CloseReason};
+
+/// Why a session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DisconnectReason {
+    /// The client ended the session: a DISCONNECT, or on the plain protocol a close frame.
+    ClientClosed,
+    /// The connection broke, or was closed without a DISCONNECT: by a page that is left, or by a
+    /// close packet of Engine.IO.
+    TransportLost,
+    /// No pong within the ping timeout.
+    PingTimeout,
+    /// The client joined no namespace in time.
+    ConnectTimeout,
+    /// The rest of a message, of fragments or with attachments, did not arrive in time.
+    Unfinished,
+    /// A packet or frame that breaks the protocol.
+    ParseError,
+    /// Text that is not UTF-8.
+    NotUtf8,
+    /// A message over the limit of bytes or fragments.
+    TooLarge,
+    /// The client joins namespaces too often.
+    RateLimited,
+    /// The client reads more slowly than events are sent.
+    SlowConsumer,
+    /// No valid token (plain protocol), or a token that was revoked (both protocols).
+    Unauthorized,
+    /// The token has expired.
+    TokenExpired,
+    /// Plain protocol: the user may not join this namespace.
+    Forbidden,
+    /// Plain protocol: an unknown namespace.
+    UnknownNamespace,
+    /// Plain protocol: not JSON, or a first frame other than `auth`.
+    BadFrame,
+    /// The server cannot serve the session right now.
+    Unavailable,
+    /// The server is shutting down.
+    Shutdown,
+    /// The client resumed the session on another connection.
+    TakenOver,
+    /// A gateway disconnected the socket.
+    Kicked,
+}
+
+impl DisconnectReason {
+    /// The name in logs and in the text of the close frame.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientClosed => "client_closed",
+            Self::TransportLost => "transport_lost",
+            Self::PingTimeout => "ping_timeout",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::Unfinished => "unfinished",
+            Self::ParseError => "parse_error",
+            Self::NotUtf8 => "not_utf8",
+            Self::TooLarge => "too_large",
+            Self::RateLimited => "rate_limited",
+            Self::SlowConsumer => "slow_consumer",
+            Self::Unauthorized => "unauthorized",
+            Self::TokenExpired => "token_expired",
+            Self::Forbidden => "forbidden",
+            Self::UnknownNamespace => "unknown_namespace",
+            Self::BadFrame => "bad_frame",
+            Self::Unavailable => "unavailable",
+            Self::Shutdown => "server_shutdown",
+            Self::TakenOver => "taken_over",
+            Self::Kicked => "kicked",
+        }
+    }
+
+    /// The close code (RFC 6455 section 7.4; 4xxx are those of the plain protocol).
+    #[must_use]
+    pub fn code(self) -> u16 {
+        match self {
+            Self::ClientClosed | Self::TransportLost | Self::TakenOver | Self::Kicked => 1000,
+            Self::PingTimeout
+            | Self::ConnectTimeout
+            | Self::Unfinished
+            | Self::RateLimited
+            | Self::SlowConsumer => 1008,
+            Self::ParseError => 1002,
+            Self::NotUtf8 => 1007,
+            Self::TooLarge => 1009,
+            Self::Unauthorized | Self::TokenExpired => 4401,
+            Self::Forbidden => 4403,
+            Self::UnknownNamespace => 4404,
+            Self::BadFrame => 4400,
+            Self::Unavailable => 1013,
+            Self::Shutdown => 1001,
+        }
+    }
+
+    /// Returns true if the connection was lost rather than ended on purpose: the client may return
+    /// and resume its session.
+    #[must_use]
+    pub fn is_connection_loss(self) -> bool {
+        matches!(
+            self,
+            Self::TransportLost
+                | Self::PingTimeout
+                | Self::Unfinished
+                | Self::SlowConsumer
+                | Self::Unavailable
+                | Self::Shutdown
+                | Self::TakenOver
+        )
+    }
+
+    /// Returns true if a polling client without an open request should learn of the end with its
+    /// next poll, because the server wanted it and frames may still wait there. Otherwise the
+    /// session is unknown at once, as in the reference server after a protocol error or a timeout.
+    #[must_use]
+    pub fn flushes_before_close(self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable
+                | Self::Shutdown
+                | Self::Kicked
+                | Self::Unauthorized
+                | Self::TokenExpired
+        )
+    }
+
+    /// Returns true if it makes sense for the same client to reconnect.
+    #[must_use]
+    pub fn come_back(self) -> bool {
+        !matches!(
+            self,
+            Self::ClientClosed
+                | Self::Unauthorized
+                | Self::TokenExpired
+                | Self::Forbidden
+                | Self::UnknownNamespace
+                | Self::BadFrame
+                | Self::TooLarge
+                | Self::Kicked
+        )
+    }
+}
+
+impl From<DisconnectReason> for CloseReason {
+    fn from(reason: DisconnectReason) -> Self {
+        Self { code: CloseCode::from(reason.code()), description: Some(reason.as_str().to_owned()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_survive_the_frame_codec() {
+        for reason in [
+            DisconnectReason::Unauthorized,
+            DisconnectReason::TooLarge,
+            DisconnectReason::Shutdown,
+            DisconnectReason::BadFrame,
+            DisconnectReason::Unavailable,
+        ] {
+            assert_eq!(u16::from(CloseReason::from(reason).code), reason.code());
+        }
+    }
+}

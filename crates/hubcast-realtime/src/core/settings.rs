@@ -1,0 +1,105 @@
+//! The limits and timeouts of a server, as plain data. Defaults are Socket.IO's where Socket.IO has
+//! one.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use governor::Quota;
+
+/// (name, older name) of each event that has an older name.
+pub type Aliases = &'static [(&'static str, &'static str)];
+
+/// Every limit of a [`crate::Server`].
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The time between a pong and the next ping. Engine.IO's `pingInterval`.
+    pub ping_interval: Duration,
+    /// How long the server waits for a pong. Engine.IO's `pingTimeout`.
+    pub ping_timeout: Duration,
+    /// The largest message of a client in bytes, over all its fragments.
+    pub max_payload: usize,
+    /// How long a connection may exist without joining a namespace, and how long the rest of a
+    /// message may take after its first fragment or before its attachments.
+    pub connect_timeout: Duration,
+    /// Bytes that may be queued for one socket. Above it, the connection is closed as a slow
+    /// consumer.
+    pub outbox_limit: usize,
+    /// How long queued bytes may wait without any being written, before the connection is closed.
+    pub stall_timeout: Duration,
+    /// How many events a socket may send. `None`: no limit.
+    pub event_rate: Option<Quota>,
+    /// How many new sessions an address may open. `None`: no limit.
+    pub connect_rate: Option<Quota>,
+    /// Bytes of events that may be in flight between their publishers and the queues of the
+    /// sockets. Keep it well below `outbox_limit`, or a burst of publishers closes clients that do
+    /// read.
+    pub publish_budget: usize,
+    /// How presence is reported to rooms.
+    pub presence: PresenceSettings,
+    /// Whether each socket first gets a `session` event {session, userId, recovered, serverTime}.
+    /// Without it, a client that has received no event has no offset to resume from.
+    pub session_event: bool,
+    /// Events that are also sent under an older name.
+    pub aliases: Aliases,
+    /// Certificate and key for https and wss, with `http/1.1` as the protocol. `None`: http and ws.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            max_payload: 1_000_000,
+            connect_timeout: Duration::from_secs(45),
+            outbox_limit: 1 << 20,
+            stall_timeout: Duration::from_secs(10),
+            event_rate: Some(
+                Quota::per_second(NonZeroU32::MIN.saturating_add(99))
+                    .allow_burst(NonZeroU32::MIN.saturating_add(199)),
+            ),
+            connect_rate: Some(
+                Quota::per_second(NonZeroU32::MIN.saturating_add(199))
+                    .allow_burst(NonZeroU32::MIN.saturating_add(19_999)),
+            ),
+            publish_budget: 512 << 10,
+            presence: PresenceSettings::default(),
+            session_event: true,
+            aliases: &[],
+            tls: None,
+        }
+    }
+}
+
+/// How presence is reported.
+#[derive(Debug, Clone, Copy)]
+pub struct PresenceSettings {
+    /// The most users in a room for which joins and leaves are reported.
+    pub limit: usize,
+    /// How long changes are collected before they are reported together.
+    pub collect: Duration,
+    /// How long after losing its connection a user counts as gone.
+    pub linger: Duration,
+}
+
+impl Default for PresenceSettings {
+    fn default() -> Self {
+        Self { limit: 200, collect: Duration::from_millis(250), linger: Duration::from_secs(5) }
+    }
+}
+
+/// Events of one namespace that may wait for the current one. Above it, the connection is not read.
+pub(crate) const EVENTS_WAITING: usize = 64;
+/// The most fragments of one message.
+pub(crate) const MAX_FRAGMENTS: usize = 1024;
+/// The most namespaces of one connection.
+pub(crate) const MAX_NAMESPACES: usize = 16;
+/// The most rooms of one socket.
+pub const MAX_ROOMS: usize = 256;
+/// How many characters of an unknown event's name an error message repeats.
+pub(crate) const NAME_SHOWN: usize = 100;
+/// How long to wait for the client's close frame after ours.
+pub(crate) const CLOSE_LINGER: Duration = Duration::from_secs(2);
+/// The kernel's send buffer per socket, which a slow reader can fill in addition to its queue.
+pub(crate) const SEND_BUFFER: usize = 64 * 1024;

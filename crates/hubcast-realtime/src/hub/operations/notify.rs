@@ -1,0 +1,37 @@
+//! Notices of the program to its own gateways.
+
+use std::sync::Arc;
+
+use actix::prelude::*;
+
+use super::whom::Whom;
+use crate::hub::handle::HubHandle;
+use crate::hub::hub::Hub;
+use crate::hub::workers::{Notice, Outgoing, SocketAction};
+
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::hub) struct Notify {
+    namespace: Arc<str>,
+    whom: Whom,
+    notice: Notice,
+}
+
+impl HubHandle {
+    /// Has [`Gateway::notified`](crate::Gateway::notified) called for sockets, a user's also while
+    /// they are entering, behind all that was published to them before. For a decision that only
+    /// the gateway's own data of a socket allows.
+    pub fn notify(&self, namespace: &str, whom: Whom, notice: Notice) {
+        self.hub.do_send(Notify { namespace: namespace.into(), whom, notice });
+    }
+}
+
+impl Handler<Notify> for Hub {
+    type Result = ();
+
+    fn handle(&mut self, Notify { namespace, whom, notice }: Notify, _: &mut Self::Context) {
+        let to_socket =
+            |hub: &Hub, socket| hub.send_to(socket, Outgoing::Notice(Arc::clone(&notice)));
+        self.select(&namespace, &whom, to_socket, || SocketAction::Notify(Arc::clone(&notice)));
+    }
+}

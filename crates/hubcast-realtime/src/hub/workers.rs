@@ -1,0 +1,202 @@
+//! The messages that the hub sends to a worker, and its handle on one. A worker handles all of them
+//! in one mailbox, in order.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use bytes::Bytes;
+use smallvec::SmallVec;
+use tokio::sync::mpsc;
+
+use crate::core::error::Error;
+use crate::core::event::Event;
+use crate::core::ids::SocketId;
+use crate::core::payload::Payload;
+use crate::core::reason::DisconnectReason;
+use crate::core::recovery::Position;
+
+/// Keeps one or several [`BudgetPermit`](crate::BudgetPermit)s until the last holder drops it.
+pub type SharedPermit = Arc<dyn Any + Send + Sync>;
+
+/// A program's message to its own gateways about certain sockets.
+pub type Notice = Arc<dyn Any + Send + Sync>;
+
+/// How much ends with a socket that the server disconnects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Close {
+    /// The socket, by Socket.IO's DISCONNECT; the official client does not come back by itself after
+    /// it. The connection stays for other namespaces. On the plain protocol and on Engine.IO alone
+    /// it has no other use, and is closed.
+    Socket,
+    /// All sockets of its connection, and the connection.
+    Connection,
+}
+
+/// The end of a socket by the server.
+#[derive(Debug, Clone)]
+pub(crate) struct Disconnect {
+    pub(crate) close: Close,
+    /// Sent to the client as the cause.
+    error: Option<Box<Error>>,
+}
+
+impl Disconnect {
+    pub(crate) fn new(close: Close) -> Self {
+        Self { close, error: None }
+    }
+
+    pub(crate) fn with_error(error: Error) -> Self {
+        Self { close: Close::Socket, error: Some(Box::new(error)) }
+    }
+
+    pub(crate) fn error(&self) -> Option<&Error> {
+        self.error.as_deref()
+    }
+
+    pub(crate) fn reason(&self) -> DisconnectReason {
+        match self.error() {
+            Some(Error::TokenExpired) => DisconnectReason::TokenExpired,
+            Some(Error::Unauthorized(_)) => DisconnectReason::Unauthorized,
+            Some(Error::Forbidden) => DisconnectReason::Forbidden,
+            _ => DisconnectReason::Kicked,
+        }
+    }
+}
+
+/// Puts a socket into rooms. Events after `position` in the log reach it there.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct EnterRooms {
+    pub(crate) socket: SocketId,
+    pub(crate) rooms: SmallVec<[Arc<str>; 2]>,
+    pub(crate) position: Position,
+}
+
+/// Takes a socket out of one room or, without one, out of the worker.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct LeaveRooms {
+    pub(crate) socket: SocketId,
+    pub(crate) room: Option<Arc<str>>,
+}
+
+/// Events in order, for this worker's members of their rooms.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Deliver {
+    pub(crate) events: SmallVec<[Arc<Event>; 1]>,
+    #[expect(dead_code, reason = "dropped when the events are on the queues of their sockets")]
+    pub(crate) permit: Option<SharedPermit>,
+}
+
+/// Aborts the connection of a socket whose client has come back on another one.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct TakeOver(pub(crate) SocketId);
+
+/// Closes all connections in batches: the server shuts down.
+#[derive(Message, Clone, Copy)]
+#[rtype(result = "()")]
+pub(crate) struct Drain {
+    pub(crate) within: Duration,
+}
+
+/// Something for one socket, in its place among the events. The hub passes it on to the socket's
+/// worker; a session sends it to its own worker directly.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct SendTo {
+    pub(crate) socket: SocketId,
+    pub(crate) what: Outgoing,
+}
+
+/// What one socket is sent.
+pub(crate) enum Outgoing {
+    /// An encoded frame.
+    Frame(Bytes),
+    /// A transient event for this socket alone.
+    Event { name: Box<str>, payload: Payload, is_volatile: bool },
+    /// An event for several sockets, and the permit that it holds until it is on their queues.
+    Shared {
+        event: Arc<Event>,
+        #[expect(dead_code, reason = "held for its drop")]
+        permit: SharedPermit,
+    },
+    /// An event that asks for an ack.
+    RequestAck { name: Box<str>, payload: Payload, id: u64 },
+    /// The end of the socket, behind all that was sent before.
+    Disconnect(Disconnect),
+    /// Nothing on the wire; its gateway gets the notice.
+    Notice(Notice),
+}
+
+impl Outgoing {
+    pub(crate) fn event(name: &str, payload: impl Into<Payload>) -> Self {
+        Self::Event { name: name.into(), payload: payload.into(), is_volatile: false }
+    }
+
+    pub(crate) fn volatile(name: &str, payload: impl Into<Payload>) -> Self {
+        Self::Event { name: name.into(), payload: payload.into(), is_volatile: true }
+    }
+}
+
+/// Does something with this worker's sockets of a room or, without one, of the namespace.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct SelectSockets {
+    pub(crate) namespace: Arc<str>,
+    pub(crate) room: Option<Arc<str>>,
+    pub(crate) action: SocketAction,
+}
+
+pub(crate) enum SocketAction {
+    /// Reports the id of each. The channel ends when all workers have.
+    Report(mpsc::UnboundedSender<SocketId>),
+    Disconnect(Close),
+    Notify(Notice),
+}
+
+/// The hub's handle on one worker, which never names the worker's own type.
+pub(super) struct WorkerHandle {
+    pub(super) enter: Recipient<EnterRooms>,
+    pub(super) leave: Recipient<LeaveRooms>,
+    pub(super) deliver: Recipient<Deliver>,
+    pub(super) take_over: Recipient<TakeOver>,
+    pub(super) drain: Recipient<Drain>,
+    pub(super) send: Recipient<SendTo>,
+    pub(super) select: Recipient<SelectSockets>,
+}
+
+/// An actor that may serve as a worker.
+pub(crate) trait WorkerActor:
+    Actor<Context = Context<Self>>
+    + Handler<EnterRooms>
+    + Handler<LeaveRooms>
+    + Handler<Deliver>
+    + Handler<TakeOver>
+    + Handler<Drain>
+    + Handler<SendTo>
+    + Handler<SelectSockets>
+{
+}
+
+impl WorkerHandle {
+    pub(super) fn new<W: WorkerActor>(worker: &Addr<W>) -> Self {
+        Self {
+            enter: worker.clone().recipient(),
+            leave: worker.clone().recipient(),
+            deliver: worker.clone().recipient(),
+            take_over: worker.clone().recipient(),
+            drain: worker.clone().recipient(),
+            send: worker.clone().recipient(),
+            select: worker.clone().recipient(),
+        }
+    }
+
+    /// Returns false once the worker's thread has died.
+    pub(super) fn is_alive(&self) -> bool {
+        self.deliver.connected()
+    }
+}

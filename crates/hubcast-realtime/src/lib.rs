@@ -1,0 +1,55 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # Floors
+//!
+//! A file imports only from its own floor and from lower ones, and no more than three files of a floor
+//! import each other in a circle; a test holds both.
+//!
+//! | rank | module | owns |
+//! | --- | --- | --- |
+//! | 0 | `wire` | packets and frames, pure: Engine.IO, Socket.IO, the plain protocol, WebSocket |
+//! | 1 | `core` | ids, events, payloads, protocols, places in the log, settings, reasons, errors |
+//! | 2 | `connection` | one connection: its bytes, its queue of frames, its timers |
+//! | 3 | `hub` | one actor per process: which socket is where, presence, routing |
+//! | 4 | `worker` | one thread: its sockets by room, and the writes to them |
+//! | 5 | `session` | one actor per connection: its sockets, their events, recovery; the traits of a program |
+//! | 6 | `server` | admission, the listener, transports |
+//!
+//! A call waits only upward (session → gateway → hub). Downward nothing waits, so two full queues
+//! cannot lock each other; the bound is the hub's budget of bytes in flight, taken before an event
+//! is made.
+
+mod connection;
+mod core;
+mod hub;
+mod server;
+mod session;
+pub mod wire;
+mod worker;
+
+pub use connection::gauges::{Connections, Transport};
+pub use core::error::{AuthFailure, Error};
+pub use core::event::{Event, EventKind};
+pub use core::ids::{SocketId, WorkerId};
+pub use core::payload::Payload;
+pub use core::protocol::{ENGINE, Protocol};
+pub use core::reason::DisconnectReason;
+pub use core::recovery::Position;
+pub use core::settings::Settings;
+pub use core::tally::Tally;
+pub use core::{recovery, settings};
+pub use hub::client_handle::ClientHandle;
+pub use hub::handle::{BudgetPermit, HubHandle};
+pub use hub::operations::census::Census;
+pub use hub::operations::whom::Whom;
+pub use hub::presence;
+pub use hub::presence::Present;
+pub use hub::workers::{Close, Notice, SharedPermit};
+pub use server::admission;
+pub use server::builder::Builder;
+pub use server::server::{Routes, Server};
+pub use session::acks::{Ack, AckError};
+pub use session::client::Client;
+pub use session::gateway::{Gateway, Handshake, Incoming, Json, Reply, Welcome};
+pub use session::log::Log;
+pub use session::{gateway, log};

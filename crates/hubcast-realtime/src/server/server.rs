@@ -1,0 +1,126 @@
+//! The listener and its worker threads. A worker is an ordinary actix-web application, beside it a
+//! handler for upgrades, and behind it a fan-out.
+
+use std::fmt::Debug;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix_codec::Framed;
+use actix_http::body::{BoxBody, MessageBody};
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Request, Response, h1};
+use actix_rt::net::TcpStream;
+use actix_service::{
+    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
+};
+use actix_web::dev::AppConfig;
+use actix_web::web::ServiceConfig;
+use tokio_rustls::TlsAcceptor;
+
+use super::gate::{Entry, Gate};
+use super::transports::accept::{self, Stream};
+use super::transports::{polling, upgrade};
+use crate::connection::gauges::Connections;
+use crate::hub::handle::HubHandle;
+use crate::session::host::{Host, Shared};
+use crate::session::session::Session;
+
+/// Seconds that a REST request may still take once the sockets are closed.
+const STOP_TIMEOUT: u64 = 2;
+
+/// The routes of polling, for an application to add with `configure`.
+pub type Routes = Box<dyn FnOnce(&mut ServiceConfig)>;
+
+/// A Socket.IO and WebSocket server: gateways by namespace, and one hub.
+#[derive(Clone)]
+pub struct Server {
+    shared: Arc<Shared<Session>>,
+    gate: Arc<Gate>,
+    hub: HubHandle,
+}
+
+impl Server {
+    pub(super) fn new(shared: Arc<Shared<Session>>, gate: Arc<Gate>, hub: HubHandle) -> Self {
+        Self { shared, gate, hub }
+    }
+
+    /// The hub that events are published through.
+    #[must_use]
+    pub fn hub(&self) -> &HubHandle {
+        &self.hub
+    }
+
+    /// The open connections.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        self.shared.gauges.now()
+    }
+
+    /// Serves on `listener` with that many worker threads, each with an application from `app`
+    /// beside the socket paths. The server handles no signals: stop it with [`Server::drain`] and
+    /// then the returned handle's `stop(true)`.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub fn listen<F, I, S, B>(
+        &self,
+        listener: TcpListener,
+        workers: usize,
+        app: F,
+    ) -> std::io::Result<actix_server::Server>
+    where
+        F: Fn(Routes) -> I + Send + Clone + 'static,
+        I: IntoServiceFactory<S, Request>,
+        S: ServiceFactory<Request, Config = AppConfig> + 'static,
+        S::Error: Into<Response<BoxBody>> + 'static,
+        S::InitError: Debug,
+        S::Response: Into<Response<B>> + 'static,
+        B: MessageBody + 'static,
+    {
+        let server = self.clone();
+        let builder = actix_server::Server::build()
+            .workers(workers)
+            .disable_signals()
+            .shutdown_timeout(STOP_TIMEOUT);
+        let builder = builder.listen("hubcast", listener, move || {
+            let host = Host::start(Arc::clone(&server.shared), server.hub.clone());
+            let entry = Rc::new(Entry { host, gate: Arc::clone(&server.gate) });
+            let polling = Rc::clone(&entry);
+            let routes: Routes = Box::new(move |app| polling::configure(&polling, app));
+            let upgrade =
+                fn_service(move |(request, framed): (Request, Framed<Stream, h1::Codec>)| {
+                    let entry = Rc::clone(&entry);
+                    async move {
+                        upgrade::accept(entry, request, framed).await;
+                        Ok::<(), actix_web::Error>(())
+                    }
+                });
+            let tls = server.shared.settings.tls.clone().map(TlsAcceptor::from);
+            let accept = fn_service(move |tcp: TcpStream| {
+                let tls = tls.clone();
+                async move { accept::accept(tcp, tls).await.map_err(DispatchError::Io) }
+            });
+            let http = HttpService::build()
+                // An EOF ends a request; else a cancelled poll would never be noticed.
+                .h1_allow_half_closed(false)
+                .client_request_timeout(Duration::from_secs(10))
+                .upgrade(upgrade)
+                .h1(map_config(app(routes), |()| AppConfig::default()));
+            accept.and_then(http)
+        })?;
+        Ok(builder.run())
+    }
+
+    /// Refuses new connections, sends every socket `server:shutdown`, and closes all connections in
+    /// batches. Returns when none is left, or after `within`.
+    pub async fn drain(&self, within: Duration) {
+        self.shared.start_draining();
+        self.hub.drain(within);
+        let end = Instant::now() + within;
+        while self.connections().total() > 0 && Instant::now() < end {
+            actix_rt::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}

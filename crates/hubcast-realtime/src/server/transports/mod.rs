@@ -1,0 +1,6 @@
+//! How connections come in: TLS, the upgrade request, long-polling.
+
+pub(super) mod accept;
+pub(super) mod polling;
+mod request;
+pub(super) mod upgrade;

@@ -1,0 +1,152 @@
+//! Engine.IO's long-polling (engine.io-protocol 4, "HTTP long-polling"): a GET takes the server's
+//! packets and waits until there are some; a POST brings the client's. A request may come to any
+//! worker, and reaches its session by messages.
+
+use std::rc::Rc;
+
+use actix::Addr;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::{BytesMut, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_core::Stream;
+use tokio::sync::oneshot;
+
+use super::request::{self, Head, Refusal};
+use crate::core::settings::Settings;
+use crate::server::gate::Entry;
+use crate::session::requests::{Abort, Poll, Post};
+use crate::session::session::Session;
+use crate::wire::engineio::HandshakeFault;
+
+/// Registers the paths of Engine.IO for all requests that are no upgrade.
+pub(crate) fn configure(entry: &Rc<Entry>, app: &mut ServiceConfig) {
+    for path in request::paths(&entry.host.shared) {
+        let entry = Rc::clone(entry);
+        app.service(web::resource(path).to(move |request: HttpRequest, body: Payload| {
+            let entry = Rc::clone(&entry);
+            async move { serve(&entry, &request, body).await.unwrap_or_else(answer) }
+        }));
+    }
+}
+
+fn answer(refusal: Refusal) -> HttpResponse {
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut response = HttpResponse::build(status);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        // The server shuts down: the next try should find another one.
+        response.force_close();
+    }
+    if let Some(header) = refusal.header {
+        response.insert_header(header);
+    }
+    response.content_type("application/json").body(refusal.body)
+}
+
+async fn serve(
+    entry: &Entry,
+    request: &HttpRequest,
+    body: Payload,
+) -> Result<HttpResponse, Refusal> {
+    let (shared, gate) = (&entry.host.shared, &entry.gate);
+    let query = request.query_string();
+    let head = Head {
+        method: request.method(),
+        query,
+        headers: request.headers(),
+        peer: request.peer_addr(),
+    };
+    let sid = head.engine("polling")?;
+    let session = sid
+        .map(|sid| shared.engines.get(&sid).ok_or(HandshakeFault::SessionUnknown))
+        .transpose()?;
+    let protocol = head.protocol(request.path(), shared);
+    let cookies = head.admit(gate, protocol)?;
+    let most = head.packets_a_poll();
+    let Some(session) = session else {
+        if shared.is_draining() {
+            return Err(Refusal::new(503, "The server is going down").with("Retry-After", "1"));
+        }
+        let handshake = head.open(gate, cookies)?;
+        let session = Session::begin_polling(Rc::clone(&entry.host), protocol, handshake);
+        return poll(session, most).await;
+    };
+    match *request.method() {
+        Method::GET => poll(session, most).await,
+        Method::POST => post(session, request, body, &shared.settings).await,
+        _ => Err(HandshakeFault::BadMethod.into()),
+    }
+}
+
+/// Aborts the session of a request that is broken off: the packets of its answer may be lost, and
+/// those that it would have brought are.
+struct PollGuard(Option<Addr<Session>>);
+
+impl Drop for PollGuard {
+    fn drop(&mut self) {
+        if let Some(session) = self.0.take() {
+            session.do_send(Abort);
+        }
+    }
+}
+
+async fn poll(session: Addr<Session>, most: usize) -> Result<HttpResponse, Refusal> {
+    let (answer, answered) = oneshot::channel();
+    session.do_send(Poll { answer, most });
+    let mut guard = PollGuard(Some(session));
+    let payload = answered.await;
+    guard.0 = None;
+    let payload = payload.map_err(|_| HandshakeFault::SessionUnknown)??;
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((CONTENT_TYPE, "text/plain; charset=UTF-8"))
+        .insert_header((CACHE_CONTROL, "no-store"));
+    Ok(response.body(payload))
+}
+
+async fn post(
+    session: Addr<Session>,
+    request: &HttpRequest,
+    body: Payload,
+    settings: &Settings,
+) -> Result<HttpResponse, Refusal> {
+    // Binary packets are base64 within text; there is no other form.
+    let is_binary = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes() == b"application/octet-stream");
+    let mut guard = PollGuard(Some(session.clone()));
+    // The same limit as for the rest of any incomplete message.
+    let packets =
+        tokio::time::timeout(settings.connect_timeout, collect(body, settings.max_payload)).await;
+    let packets =
+        packets.map_err(|_| HandshakeFault::BadRequest)?.map_err(|_| HandshakeFault::BadRequest)?;
+    guard.0 = None;
+    let Some(packets) = packets else {
+        return Ok(HttpResponse::PayloadTooLarge().finish());
+    };
+    if is_binary {
+        session.do_send(Abort);
+        return Err(HandshakeFault::BadRequest.into());
+    }
+    let (done, handled) = oneshot::channel();
+    session.do_send(Post { packets: packets.freeze(), done });
+    handled.await.map_err(|_| HandshakeFault::SessionUnknown)??;
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/html")).body("ok"))
+}
+
+/// Reads the body. `None`: it is larger than `most`.
+async fn collect(
+    body: Payload,
+    most: usize,
+) -> Result<Option<BytesMut>, actix_web::error::PayloadError> {
+    let (mut body, mut whole) = (std::pin::pin!(body), BytesMut::new());
+    while let Some(chunk) = std::future::poll_fn(|cx| body.as_mut().poll_next(cx)).await {
+        let chunk = chunk?;
+        if whole.len() + chunk.len() > most {
+            return Ok(None);
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(Some(whole))
+}

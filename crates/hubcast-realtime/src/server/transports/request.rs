@@ -1,0 +1,176 @@
+//! The checks of a request that begins a session or reaches one, shared by the upgrade and by
+//! long-polling.
+
+use std::net::{IpAddr, SocketAddr};
+
+use actix_http::header::{self, HeaderMap};
+use actix_http::{Method, StatusCode};
+
+use crate::core::protocol::Protocol;
+use crate::server::gate::Gate;
+use crate::session::gateway::{Handshake, query_value};
+use crate::session::host::Shared;
+use crate::session::session::Session;
+use crate::wire::engineio::HandshakeFault;
+
+const SOCKET_PATHS: [&str; 2] = ["/socket.io/", "/socket.io"];
+const ENGINE_PATHS: [&str; 2] = ["/engine.io/", "/engine.io"];
+
+/// The paths of Engine.IO.
+pub(super) fn paths(shared: &Shared<Session>) -> impl Iterator<Item = &'static str> {
+    SOCKET_PATHS.into_iter().chain(ENGINE_PATHS.into_iter().filter(|_| shared.has_engine()))
+}
+
+/// Bytes of the request that a session may keep.
+const MAX_KEPT: usize = 16 * 1024;
+
+/// The answer to a request that is refused.
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) body: String,
+    pub(super) header: Option<(&'static str, String)>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: u16, message: &str) -> Self {
+        let error = reason_phrase(status);
+        let body = serde_json::json!({"statusCode": status, "message": message, "error": error});
+        Self { status, body: body.to_string(), header: None }
+    }
+
+    pub(super) fn with(self, name: &'static str, value: impl Into<String>) -> Self {
+        Self { header: Some((name, value.into())), ..self }
+    }
+}
+
+impl From<HandshakeFault> for Refusal {
+    fn from(fault: HandshakeFault) -> Self {
+        let (status, body) = fault.answer();
+        Self { status, body: body.to_owned(), header: None }
+    }
+}
+
+pub(super) fn reason_phrase(status: u16) -> &'static str {
+    StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Error")
+}
+
+/// The head of a request.
+pub(super) struct Head<'a> {
+    pub(super) method: &'a Method,
+    pub(super) query: &'a str,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) peer: Option<SocketAddr>,
+}
+
+impl Head<'_> {
+    /// Engine.IO's own checks, in the reference server's order. Returns the id of the session; none
+    /// for a new one.
+    pub(super) fn engine(&self, transport: &str) -> Result<Option<String>, HandshakeFault> {
+        let asked = query_value(self.query, "transport");
+        if !matches!(asked.as_deref(), Some("polling" | "websocket")) {
+            return Err(HandshakeFault::TransportUnknown);
+        }
+        let is_own = asked.as_deref() == Some(transport);
+        if let Some(sid) = query_value(self.query, "sid") {
+            return if is_own { Ok(Some(sid)) } else { Err(HandshakeFault::BadRequest) };
+        }
+        if self.method != Method::GET {
+            return Err(HandshakeFault::BadMethod);
+        }
+        if !is_own {
+            return Err(HandshakeFault::BadRequest);
+        }
+        if query_value(self.query, "EIO").as_deref() != Some("4") {
+            return Err(HandshakeFault::UnsupportedVersion);
+        }
+        Ok(None)
+    }
+
+    /// Checks the Origin: whether it may connect, and whether its cookies count.
+    pub(super) fn admit(&self, gate: &Gate, protocol: Protocol) -> Result<Cookies, Refusal> {
+        let verdict = gate.policy.origin(self.address(), self.headers);
+        if verdict.allowed {
+            return Ok(if verdict.cookies { Cookies::Count } else { Cookies::DoNot });
+        }
+        Err(match protocol {
+            Protocol::SocketIo { .. } | Protocol::EngineIo => HandshakeFault::Forbidden.into(),
+            Protocol::Plain => Refusal::new(403, "This Origin is not allowed"),
+        })
+    }
+
+    /// Counts a new session, and returns the part of the request that it keeps.
+    pub(super) fn open(&self, gate: &Gate, cookies: Cookies) -> Result<Handshake, Refusal> {
+        let peer = gate.policy.client_address(self.address(), self.headers);
+        if let Err(wait) = gate.count_connect(peer) {
+            return Err(Refusal::new(429, "Too many connections")
+                .with("Retry-After", (wait.as_secs() + 1).to_string()));
+        }
+        let bytes = |name| self.headers.get(name).map(|value| Box::from(value.as_bytes()));
+        let cookie = bytes(header::COOKIE).filter(|_| cookies == Cookies::Count);
+        let handshake = Handshake {
+            peer,
+            query: self.query.into(),
+            authorization: bytes(header::AUTHORIZATION),
+            cookie,
+        };
+        let kept = [
+            Some(handshake.query.len()),
+            handshake.authorization.as_deref().map(<[u8]>::len),
+            handshake.cookie.as_deref().map(<[u8]>::len),
+        ];
+        if kept.into_iter().flatten().sum::<usize>() > MAX_KEPT {
+            return Err(Refusal::new(431, "Query and headers are too long"));
+        }
+        Ok(handshake)
+    }
+
+    /// A peer that has gone already has no address, and will not read an answer.
+    fn address(&self) -> IpAddr {
+        self.peer.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip())
+    }
+
+    /// The protocol at one of [`paths`], as this client uses it.
+    pub(super) fn protocol(&self, path: &str, shared: &Shared<Session>) -> Protocol {
+        if ENGINE_PATHS.contains(&path) {
+            return Protocol::EngineIo;
+        }
+        // python-socketio passes the trailing offset to its handlers, which do not expect it.
+        let takes_offsets =
+            !self.is_python() && query_value(self.query, "recovery").as_deref() != Some("0");
+        Protocol::SocketIo { offsets: takes_offsets && shared.recovery.is_some() }
+    }
+
+    /// Packets that this client takes in one payload; python-engineio drops a connection over more.
+    pub(super) fn packets_a_poll(&self) -> usize {
+        if self.is_python() { 16 } else { usize::MAX }
+    }
+
+    /// The Python client's time stamp is a decimal number, and its HTTP libraries send their names.
+    fn is_python(&self) -> bool {
+        let is_decimal = |text: String| {
+            text.split_once('.')
+                .is_some_and(|(whole, part)| [whole, part].iter().all(|digits| is_digits(digits)))
+        };
+        let agent = self
+            .headers
+            .get(header::USER_AGENT)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        query_value(self.query, "t").is_some_and(is_decimal)
+            || agent.get(..6).is_some_and(|first| first.eq_ignore_ascii_case("python"))
+    }
+}
+
+/// Whether a request's cookies may identify its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cookies {
+    Count,
+    DoNot,
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}

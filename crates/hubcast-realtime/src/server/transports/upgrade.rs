@@ -1,0 +1,153 @@
+//! Requests for an upgrade. The HTTP layer hands the raw connection over and is done with it. A valid
+//! WebSocket handshake on one of our paths becomes a session; every other request gets a short
+//! answer and `Connection: close`.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::Addr;
+use actix_codec::Framed;
+use actix_http::header::{self, HeaderMap};
+use actix_http::{Method, Request, h1, ws};
+use bytes::BytesMut;
+use socket2::SockRef;
+use tokio::io::AsyncWriteExt;
+
+use super::accept::Stream;
+use super::request::{self, Head, Refusal, reason_phrase};
+use crate::core::protocol::Protocol;
+use crate::core::settings::SEND_BUFFER;
+use crate::server::gate::Entry;
+use crate::session::gateway::Handshake;
+use crate::session::requests::Upgrade;
+use crate::session::session::Session;
+use crate::wire::engineio::HandshakeFault;
+
+/// How long a client may take to accept the few bytes of our answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The purpose of a WebSocket.
+enum Purpose {
+    Begin(Protocol, Handshake),
+    /// A polling session moves here.
+    Move(Addr<Session>),
+}
+
+/// Takes the connection over.
+pub(crate) async fn accept(entry: Rc<Entry>, request: Request, framed: Framed<Stream, h1::Codec>) {
+    let parts = framed.into_parts();
+    let (mut io, rest) = (parts.io, parts.read_buf);
+    let verdict = examine(&entry, &request);
+    let status = verdict.as_ref().map_or_else(|refusal| refusal.status, |_| 101);
+    tracing::debug!(method = %request.method(), path = request.path(), status, "upgrade");
+    let mut out = parts.write_buf;
+    match &verdict {
+        Ok((_, key)) => {
+            out.extend_from_slice(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+            );
+            out.extend_from_slice(&ws::hash_key(key.as_bytes()));
+            out.extend_from_slice(b"\r\n\r\n");
+        }
+        Err(Refusal { status, body, header }) => {
+            let header = header
+                .as_ref()
+                .map(|(name, value)| format!("{name}: {value}\r\n"))
+                .unwrap_or_default();
+            let head = format!(
+                "HTTP/1.1 {status} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n{header}\r\n",
+                reason_phrase(*status),
+                body.len()
+            );
+            out.extend_from_slice(head.as_bytes());
+            out.extend_from_slice(body.as_bytes());
+        }
+    }
+    let answer = async {
+        io.write_all(&out).await?;
+        // TLS may hold bytes that the kernel has not taken, and its close is a write too.
+        if verdict.is_ok() { io.flush().await } else { io.shutdown().await }
+    };
+    if !matches!(tokio::time::timeout(ANSWER_TIMEOUT, answer).await, Ok(Ok(()))) {
+        return;
+    }
+    let Ok((purpose, _)) = verdict else { return };
+    let (io, settings) = (io.into_io(), &entry.host.worker.settings);
+    let socket = SockRef::from(io.tcp());
+    // Bounds and latency only: a socket without these options still works.
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_send_buffer_size(SEND_BUFFER);
+    let _ = socket.set_tcp_user_timeout(Some(settings.ping_interval + settings.ping_timeout));
+    match purpose {
+        Purpose::Begin(protocol, handshake) => {
+            Session::begin(Rc::clone(&entry.host), io, &rest, protocol, handshake);
+        }
+        // The session may live on another thread. A connection that cannot move there is closed.
+        Purpose::Move(session) => {
+            if let Ok(io) = io.detach() {
+                session.do_send(Upgrade { io, rest: BytesMut::from(&rest[..]) });
+            }
+        }
+    }
+}
+
+/// Decides on the head of the request. Returns the purpose and the client's key.
+fn examine(entry: &Entry, request: &Request) -> Result<(Purpose, String), Refusal> {
+    let (shared, gate, head) = (&entry.host.shared, &entry.gate, request.head());
+    let asked = Head {
+        method: &head.method,
+        query: head.uri.query().unwrap_or_default(),
+        headers: &head.headers,
+        peer: head.peer_addr,
+    };
+    let protocol = match head.uri.path() {
+        "/ws" => Protocol::Plain,
+        path if request::paths(shared).any(|own| own == path) => asked.protocol(path, shared),
+        path => return Err(Refusal::new(404, &format!("Cannot {} {path}", head.method))),
+    };
+    if shared.is_draining() {
+        return Err(Refusal::new(503, "The server is going down").with("Retry-After", "1"));
+    }
+    let sid = if protocol.is_engine() { asked.engine("websocket")? } else { None };
+    let moving = sid
+        .map(|sid| shared.engines.get(&sid).ok_or(HandshakeFault::SessionUnknown))
+        .transpose()?;
+    let key = handshake_key(&head.method, &head.headers)?;
+    let cookies = asked.admit(gate, protocol)?;
+    Ok((
+        match moving {
+            Some(session) => Purpose::Move(session),
+            None => Purpose::Begin(protocol, asked.open(gate, cookies)?),
+        },
+        key,
+    ))
+}
+
+/// Checks RFC 6455 section 4.2.1. Returns the client's key.
+fn handshake_key(method: &Method, headers: &HeaderMap) -> Result<String, Refusal> {
+    let has = |name, token: &str| {
+        let lists = headers.get_all(name).filter_map(|value| value.to_str().ok());
+        lists.flat_map(|list| list.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
+    };
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if method != Method::GET {
+        return Err(Refusal::new(400, "A WebSocket handshake is a GET"));
+    }
+    if !has(header::UPGRADE, "websocket") || !has(header::CONNECTION, "upgrade") {
+        return Err(Refusal::new(426, "This path speaks WebSocket").with("Upgrade", "websocket"));
+    }
+    if text(header::SEC_WEBSOCKET_VERSION) != Some("13") {
+        return Err(Refusal::new(426, "Only WebSocket version 13 is spoken")
+            .with("Sec-WebSocket-Version", "13"));
+    }
+    // Sixteen bytes in base64.
+    let is_sixteen = |key: &&str| {
+        let digits = key.strip_suffix("==").map(str::as_bytes).unwrap_or_default();
+        digits.len() == 22
+            && digits.iter().all(|digit| digit.is_ascii_alphanumeric() || b"+/".contains(digit))
+    };
+    match text(header::SEC_WEBSOCKET_KEY).filter(is_sixteen) {
+        Some(key) => Ok(key.to_owned()),
+        None => Err(Refusal::new(400, "Sec-WebSocket-Key is missing or malformed")),
+    }
+}

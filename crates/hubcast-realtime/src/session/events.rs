@@ -1,0 +1,52 @@
+//! Client events: each socket's are handled one after another, in the order in which they came.
+
+use actix::prelude::*;
+
+use super::bucket::Bucket;
+use super::gateway::Incoming;
+use super::session::Session;
+use super::socket::{SocketState, reply};
+use crate::core::error::Error;
+
+impl Session {
+    /// Takes an event for the socket at that index.
+    pub(super) fn incoming(&mut self, at: usize, event: Incoming, ctx: &mut Context<Self>) {
+        let Some(socket) = self.sockets.get_mut(at) else { return };
+        let number = socket.number;
+        if matches!(socket.state, SocketState::AwaitingAuth) {
+            self.authenticate(number, event, ctx);
+            return;
+        }
+        if let Some(client) = socket.client()
+            && !self.bucket.as_ref().is_none_or(Bucket::take)
+        {
+            reply(&client, event.ack.as_deref(), &event.name, Err(Error::RateLimited));
+            return;
+        }
+        socket.queue.push(event);
+        self.next(number, ctx);
+        self.pace();
+    }
+
+    /// Begins the socket's next event, unless one is being handled.
+    fn next(&mut self, number: u32, ctx: &mut Context<Self>) {
+        let Some(socket) = self.socket(number) else { return };
+        let SocketState::Open(client) = &socket.state else { return };
+        if socket.is_busy {
+            return;
+        }
+        let client = client.clone();
+        let Some(mut event) = socket.queue.pop() else { return };
+        socket.is_busy = true;
+        let (ack, name) = (event.ack.take(), event.name.clone());
+        let answer = socket.gateway.event(client.clone(), event);
+        ctx.spawn(answer.into_actor(self).map(move |answer, session, ctx| {
+            reply(&client, ack.as_deref(), &name, answer);
+            if let Some(socket) = session.socket(number) {
+                socket.is_busy = false;
+            }
+            session.next(number, ctx);
+            session.pace();
+        }));
+    }
+}

@@ -1,0 +1,117 @@
+//! What sessions share: all of a server, and those of one worker. Generic over the session's type,
+//! which this file does not know.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use actix::Addr;
+
+use super::gateway::Gateway;
+use super::log::Log;
+use crate::connection::gauges::Gauges;
+use crate::core::protocol::{ENGINE, Protocol};
+use crate::core::recovery::PidKey;
+use crate::core::settings::Settings;
+use crate::hub::handle::HubHandle;
+use crate::worker::session_actor::SessionActor;
+use crate::worker::sockets::Sockets;
+use crate::worker::worker::Worker;
+
+/// What resumes sessions.
+pub(crate) struct Recovery {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) key: PidKey,
+    /// Held while hub and log are told of a resumed socket, so that of two sockets with the same
+    /// session both take the same one as the later.
+    pub(crate) order: Mutex<()>,
+}
+
+/// What all sessions of a server share.
+pub(crate) struct Shared<S: SessionActor> {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) gateways: HashMap<Arc<str>, Arc<dyn Gateway>>,
+    pub(crate) recovery: Option<Recovery>,
+    pub(crate) engines: Engines<S>,
+    pub(crate) gauges: Gauges,
+    draining: AtomicBool,
+}
+
+impl<S: SessionActor> Shared<S> {
+    pub(crate) fn new(
+        settings: Settings,
+        gateways: HashMap<Arc<str>, Arc<dyn Gateway>>,
+        recovery: Option<Recovery>,
+    ) -> Self {
+        Self {
+            settings: Arc::new(settings),
+            gateways,
+            recovery,
+            engines: Engines(Mutex::default()),
+            gauges: Gauges::default(),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn start_draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// The gateway of a namespace, as clients of that protocol can name it.
+    pub(super) fn gateway(
+        &self,
+        protocol: Protocol,
+        namespace: &str,
+    ) -> Option<(Arc<str>, Arc<dyn Gateway>)> {
+        let is_namespace = namespace != ENGINE || protocol == Protocol::EngineIo;
+        let (name, gateway) = self.gateways.get_key_value(namespace).filter(|_| is_namespace)?;
+        Some((Arc::clone(name), Arc::clone(gateway)))
+    }
+
+    /// Returns true if Engine.IO is served with nothing on top.
+    pub(crate) fn has_engine(&self) -> bool {
+        self.gateways.contains_key(ENGINE)
+    }
+}
+
+/// The polling sessions of a server by their Engine.IO id, on whichever worker they live.
+pub(crate) struct Engines<S: SessionActor>(Mutex<HashMap<Box<str>, Addr<S>>>);
+
+impl<S: SessionActor> Engines<S> {
+    pub(super) fn insert(&self, id: String, session: Addr<S>) {
+        self.all().insert(id.into(), session);
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Option<Addr<S>> {
+        self.all().get(id).cloned()
+    }
+
+    pub(super) fn remove(&self, id: &str) {
+        self.all().remove(id);
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<Box<str>, Addr<S>>> {
+        // No code that holds the lock can panic.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the sessions of one worker share.
+pub(crate) struct Host<S: SessionActor> {
+    pub(crate) worker: Rc<Worker>,
+    pub(super) sockets: Rc<Sockets<S>>,
+    pub(crate) shared: Arc<Shared<S>>,
+}
+
+impl<S: SessionActor> Host<S> {
+    /// Starts the current thread's worker.
+    pub(crate) fn start(shared: Arc<Shared<S>>, hub: HubHandle) -> Rc<Self> {
+        let (worker, sockets) = Worker::start(Arc::clone(&shared.settings), hub);
+        Rc::new(Self { worker, sockets, shared })
+    }
+}

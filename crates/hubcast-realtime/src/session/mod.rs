@@ -1,0 +1,34 @@
+//! Sessions: everything behind one connection. A session has one socket per joined namespace, calls
+//! that namespace's [`Gateway`](gateway::Gateway), and tells the hub and the [`Log`](log::Log) about
+//! its sockets. Nothing here knows HTTP; the server above starts sessions.
+//!
+//! | file | owns |
+//! | --- | --- |
+//! | `session` | the actor of one connection: its start, its one exit |
+//! | `join`, `events`, `frames` | joining a namespace; events, one after another; the meaning of packets |
+//! | `calls`, `disconnect`, `requests` | messages from the worker, and from requests of a polling client |
+//! | `socket` | the session's record of one socket, its queue of events, its replies |
+//! | `arrival`, `replay` | how a socket enters: with a new session, or resumed with what it has missed |
+//! | `client`, `acks` | the gateway's handle on a socket; acks that the server waits for |
+//! | `gateway`, `log` | the two traits that a program implements |
+//! | `host` | what all sessions of a worker, and of a server, share |
+
+pub mod acks;
+mod arrival;
+mod bucket;
+mod calls;
+pub mod client;
+mod disconnect;
+mod events;
+mod frames;
+pub mod gateway;
+pub(crate) mod host;
+mod join;
+pub mod log;
+mod replay;
+#[cfg(test)]
+mod replay_model;
+pub(crate) mod requests;
+#[expect(clippy::module_inception, reason = "the floor is named for its main type")]
+pub(crate) mod session;
+mod socket;

@@ -1,0 +1,99 @@
+//! The requests of a polling client, as messages: a request may come to any worker, and its session
+//! lives on one.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::prelude::*;
+use bytes::{Bytes, BytesMut};
+
+use super::session::Session;
+use crate::connection::io::DetachedIo;
+use crate::connection::polls::Responder;
+use crate::connection::probe;
+use crate::core::reason::DisconnectReason;
+use crate::wire::engineio::HandshakeFault;
+
+/// A GET, answered with the packets for the client.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Poll {
+    pub answer: Responder<Bytes>,
+    /// Packets that its client takes at once.
+    pub most: usize,
+}
+
+/// A POST, answered when all of its packets are handled or one of them has ended the session.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Post {
+    pub packets: Bytes,
+    pub done: Responder<()>,
+}
+
+/// Aborts the session: a request was broken off, or is no valid one.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Abort;
+
+/// A WebSocket that the client wants to move to, on no thread now. `rest`: the bytes behind its
+/// request.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Upgrade {
+    pub io: DetachedIo,
+    pub rest: BytesMut,
+}
+
+impl Handler<Poll> for Session {
+    type Result = ();
+
+    fn handle(&mut self, Poll { answer, most }: Poll, _: &mut Self::Context) {
+        self.connection.poll(answer, most);
+    }
+}
+
+impl Handler<Post> for Session {
+    type Result = ();
+
+    fn handle(&mut self, Post { packets, done }: Post, _: &mut Self::Context) {
+        let Some(polls) = self.connection.polls().filter(|_| self.connection.is_open()) else {
+            return;
+        };
+        if self.connection.io().is_some() {
+            // The client has moved to a WebSocket. Its request may have ended by itself.
+            let _ = done.send(Err(HandshakeFault::BadRequest));
+        } else if polls.post(packets, done) {
+            self.connection.wake_reader();
+        } else {
+            self.connection.close(DisconnectReason::TransportLost);
+        }
+    }
+}
+
+impl Handler<Abort> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: Abort, _: &mut Self::Context) {
+        if self.connection.io().is_none() {
+            self.connection.abort(DisconnectReason::TransportLost);
+        }
+    }
+}
+
+impl Handler<Upgrade> for Session {
+    type Result = ();
+
+    fn handle(&mut self, Upgrade { io, rest }: Upgrade, _: &mut Self::Context) {
+        // A WebSocket that cannot join this event loop is closed, and the client polls on.
+        if let Ok(io) = io.attach() {
+            let (connection, shared) = (Rc::clone(&self.connection), Arc::clone(&self.host.shared));
+            actix_rt::spawn(async move {
+                let protocol = connection.protocol;
+                if probe::run(connection, io, rest).await {
+                    shared.gauges.moved(protocol);
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! A session as its worker knows it: an actor that takes these messages.
+
+use actix::prelude::*;
+
+use crate::core::ids::SocketId;
+use crate::hub::workers::{Disconnect, Notice};
+
+/// Ends a socket, behind all that was sent to it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct DisconnectSocket {
+    pub(crate) socket: SocketId,
+    pub(crate) disconnect: Disconnect,
+}
+
+/// Calls the gateway for one socket, for another reason than a client event.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct CallGateway {
+    pub(crate) socket: SocketId,
+    pub(crate) call: GatewayCall,
+}
+
+pub(crate) enum GatewayCall {
+    /// The time of the socket's alarm has come.
+    Alarm,
+    Notice(Notice),
+}
+
+/// An actor that may serve as a session.
+pub(crate) trait SessionActor:
+    Actor<Context = Context<Self>> + Handler<DisconnectSocket> + Handler<CallGateway>
+{
+}

@@ -1,0 +1,144 @@
+//! The table of a worker's sockets. A session adds its socket before the hub announces it; the hub's
+//! [`LeaveRooms`](crate::hub::workers::LeaveRooms) takes it out again.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use actix::WeakAddr;
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::session_actor::{CallGateway, DisconnectSocket, GatewayCall, SessionActor};
+use crate::connection::connection::Connection;
+use crate::core::ids::SocketId;
+use crate::hub::workers::Disconnect;
+
+/// The worker's record of one socket.
+pub(super) struct WorkerSocket<S: SessionActor> {
+    pub(super) connection: Rc<Connection>,
+    /// Weak, as each strong handle on an actor allocates.
+    session: WeakAddr<S>,
+    pub(super) namespace: Arc<str>,
+    pub(super) rooms: RefCell<SmallVec<[Arc<str>; 2]>>,
+    /// The last event counted for this socket: an event for several rooms is sent once.
+    pub(super) stamp: Cell<u64>,
+    /// The hub has entered it, so events for the whole namespace are for it too.
+    pub(super) has_entered: Cell<bool>,
+    /// The session disconnects it; nothing more is sent to it.
+    pub(super) is_ending: Cell<bool>,
+    /// Frames that came while the socket was entering, to be sent behind its replay.
+    pub(super) pending: Cell<Option<Box<PendingFrames>>>,
+}
+
+#[derive(Default)]
+pub(super) struct PendingFrames {
+    pub(super) frames: Vec<Bytes>,
+    pub(super) bytes: usize,
+}
+
+impl<S: SessionActor> WorkerSocket<S> {
+    fn is_entering(&self) -> bool {
+        let pending = self.pending.take();
+        let is_entering = pending.is_some();
+        self.pending.set(pending);
+        is_entering
+    }
+
+    /// Has the session disconnect it.
+    pub(super) fn disconnect(&self, socket: SocketId, disconnect: Disconnect) {
+        if !self.is_ending.replace(true)
+            && let Some(session) = self.session.upgrade()
+        {
+            session.do_send(DisconnectSocket { socket, disconnect });
+        }
+    }
+
+    /// Has the session call the gateway.
+    pub(super) fn call_gateway(&self, socket: SocketId, call: GatewayCall) {
+        if let Some(session) = self.session.upgrade() {
+            session.do_send(CallGateway { socket, call });
+        }
+    }
+
+    /// Returns true if a frame would be written now.
+    pub(super) fn takes_at_once(&self, frame: &Bytes) -> bool {
+        !self.is_entering() && self.connection.takes_at_once(frame.len())
+    }
+}
+
+/// This worker's sockets.
+pub(crate) struct Sockets<S: SessionActor>(
+    pub(super) RefCell<HashMap<SocketId, Rc<WorkerSocket<S>>>>,
+);
+
+impl<S: SessionActor> Default for Sockets<S> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<S: SessionActor> Sockets<S> {
+    pub(super) fn get(&self, socket: SocketId) -> Option<Rc<WorkerSocket<S>>> {
+        self.0.borrow().get(&socket).cloned()
+    }
+
+    /// Adds a socket that is entering. Its frames are kept back until [`Sockets::release`].
+    pub(crate) fn register(
+        &self,
+        socket: SocketId,
+        namespace: Arc<str>,
+        connection: Rc<Connection>,
+        session: WeakAddr<S>,
+    ) {
+        let entering = WorkerSocket {
+            connection,
+            session,
+            namespace,
+            rooms: RefCell::default(),
+            stamp: Cell::new(0),
+            has_entered: Cell::new(false),
+            is_ending: Cell::new(false),
+            pending: Cell::new(Some(Box::default())),
+        };
+        self.0.borrow_mut().insert(socket, Rc::new(entering));
+    }
+
+    /// Sends the frames that were kept back for a socket: it has entered.
+    pub(crate) fn release(&self, socket: SocketId) {
+        let Some(socket) = self.get(socket) else { return };
+        let pending = socket.pending.take().unwrap_or_default();
+        for frame in pending.frames {
+            socket.connection.push(frame);
+        }
+        socket.connection.flush();
+    }
+}
+
+/// What a handle on a socket asks of the table, whatever the type of the sessions.
+pub(crate) trait SocketTable {
+    /// Returns true while the worker has the socket.
+    fn contains(&self, socket: SocketId) -> bool;
+
+    /// The rooms of a socket, as far as the hub's messages have come.
+    fn rooms(&self, socket: SocketId) -> Vec<Arc<str>>;
+
+    /// Returns true if the socket is in the room, as far as the hub's messages have come.
+    fn is_in(&self, socket: SocketId, room: &str) -> bool;
+}
+
+impl<S: SessionActor> SocketTable for Sockets<S> {
+    fn contains(&self, socket: SocketId) -> bool {
+        self.0.borrow().contains_key(&socket)
+    }
+
+    fn rooms(&self, socket: SocketId) -> Vec<Arc<str>> {
+        self.get(socket).map_or_else(Vec::new, |socket| socket.rooms.borrow().to_vec())
+    }
+
+    fn is_in(&self, socket: SocketId, room: &str) -> bool {
+        self.get(socket)
+            .is_some_and(|socket| socket.rooms.borrow().iter().any(|own| **own == *room))
+    }
+}
