@@ -65,7 +65,7 @@ impl Appender {
         loop {
             match self.work(&context, &mut announcer, woken).await {
                 Ok(()) => {
-                    context.connections.health().set_log_stands_still(false);
+                    context.connections.health().set_log_stalled(false);
                     if context.closed.get() && context.pending.is_settled() {
                         return;
                     }
@@ -78,9 +78,12 @@ impl Appender {
                     if let Some(conn) = self.conn.take() {
                         discard(conn);
                     }
-                    let last = self.announced.0;
-                    tracing::warn!(%error, announced = last, "cannot append to the log; trying again");
-                    context.connections.health().set_log_stands_still(pause > FIRST_PAUSE * 4);
+                    tracing::warn!(
+                        %error,
+                        announced = self.announced.0,
+                        "cannot append to the log; trying again"
+                    );
+                    context.connections.health().set_log_stalled(pause > FIRST_PAUSE * 4);
                     tokio::time::sleep(pause).await;
                     (pause, woken) = (LONGEST_PAUSE.min(pause * 2), true);
                 }

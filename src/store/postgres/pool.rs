@@ -170,8 +170,8 @@ impl Health {
         })
     }
 
-    pub(super) fn set_log_stands_still(&self, it_does: bool) {
-        self.state().log_stalled = it_does;
+    pub(super) fn set_log_stalled(&self, stalled: bool) {
+        self.state().log_stalled = stalled;
     }
 
     fn may_connect(&self) -> Result<(), &'static str> {
