@@ -229,13 +229,13 @@ fn compare_ways(folder: &Path, runtime: &Runtime) {
             let mut stock = runtime.block_on(async { StockConnection::new(file("stock")) });
             let ways = [
                 Way::new("plain diesel", |next| {
-                    plain::write(&mut plain, per_batch, next).expect("write")
+                    plain::write(&mut plain, per_batch, next).expect("write");
                 }),
                 Way::new("diesel-async, inline", |next| {
-                    run_inline(inline::write(&mut inline, per_batch, next)).expect("write")
+                    run_inline(inline::write(&mut inline, per_batch, next)).expect("write");
                 }),
                 Way::new("diesel-async, stock", |next| {
-                    runtime.block_on(stock::write(&mut stock, per_batch, next)).expect("write")
+                    runtime.block_on(stock::write(&mut stock, per_batch, next)).expect("write");
                 }),
             ];
             compare(per_batch, ways);
