@@ -1,11 +1,11 @@
-//! The cost of a write on SQLite by three ways through diesel: BEGIN, four inserts, COMMIT.
+//! What a write costs on SQLite, by the way it takes through diesel: BEGIN, four inserts, COMMIT.
 //!
-//! `cargo bench --bench sqlite_write` prints the tables of docs/adr/0002-sqlite-write-path.md. The
-//! ways: plain diesel; diesel-async with its blocking calls on the calling thread ("inline");
-//! diesel-async's stock wrapper, which sends each statement to another thread. Each runs with one
-//! transaction per order, and with 64 orders in one transaction (a savepoint each), at
-//! synchronous=FULL and NORMAL. These measure no queues. A last table (alone with `-- store`)
-//! measures the real store with 64 callers, each of which waits for its order before the next.
+//! `cargo bench --bench sqlite_write` prints the tables of docs/adr/0002-sqlite-write-path.md.
+//! Three ways: plain diesel; diesel-async whose blocking calls run at once on the calling thread
+//! ("inline"); diesel-async's stock wrapper, which sends each statement to another thread. Each
+//! with a transaction per order, and with 64 orders in one transaction (a savepoint each), at
+//! synchronous=FULL and NORMAL. Queues are left out there; a last table (alone with `-- store`) has
+//! the store as it was built, and 64 callers who each wait for their order before the next.
 
 use std::error::Error;
 use std::future::Future;
@@ -31,7 +31,7 @@ const ORDERS_PER_BATCH: i64 = 64;
 const ROUND: Duration = Duration::from_secs(1);
 const ROUNDS: usize = 4;
 
-/// Runs a blocking call on the calling thread.
+/// Runs a blocking call where it stands.
 struct Inline;
 
 impl SpawnBlocking for Inline {
@@ -47,7 +47,7 @@ impl SpawnBlocking for Inline {
     }
 }
 
-/// Polls a future that never has to wait.
+/// Drives a future that never waits.
 fn run_inline<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -56,7 +56,7 @@ fn run_inline<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Statements without values, prepared and cached like any query.
+/// Statements without values, kept prepared like any other query.
 macro_rules! statement {
     ($name:ident, $sql:literal) => {
         #[derive(QueryId)]
@@ -76,7 +76,7 @@ statement!(Commit, "COMMIT");
 statement!(Savepoint, "SAVEPOINT job");
 statement!(Release, "RELEASE job");
 
-/// One way through diesel: the same queries for all, with `.await` if the way is async.
+/// One way through diesel: the same query text for all, with `.await` where the way is async.
 macro_rules! way {
     ($module:ident, $conn:ty, $dsl:path, [$($async:ident)?], [$($wait:tt)*]) => {
         mod $module {
@@ -132,7 +132,7 @@ way!(plain, diesel::SqliteConnection, diesel::RunQueryDsl, [], []);
 way!(inline, super::InlineConnection, diesel_async::RunQueryDsl, [async], [.await]);
 way!(stock, super::StockConnection, diesel_async::RunQueryDsl, [async], [.await]);
 
-/// The CPU time of the process so far, from /proc/self/stat (ticks of 10 ms).
+/// CPU of the whole process so far, from /proc/self/stat (ticks of 10 ms).
 fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has /proc/self/stat");
     let after_name = stat.rsplit(')').next().unwrap_or_default();
@@ -157,8 +157,8 @@ fn open(path: &Path, synchronous: &str) -> SqliteConnection {
     conn
 }
 
-/// A measured way: its name, its next event id, and its best round so far (wall and CPU µs per
-/// order).
+/// A way under measurement: its name, its next event id, and its best round so far (wall and CPU µs
+/// per order).
 struct Way<'a> {
     name: &'static str,
     batch: Box<dyn FnMut(&mut i64) + 'a>,
@@ -185,8 +185,8 @@ impl<'a> Way<'a> {
     }
 }
 
-/// Alternates between the ways, so that a busy moment of the machine affects all of them, and
-/// prints the best round of each.
+/// Takes turns between the ways, so that a busy moment of the machine hits all of them, and prints
+/// the best round of each.
 fn compare(per_batch: i64, mut ways: [Way<'_>; 3]) {
     for _ in 0..ROUNDS {
         ways.iter_mut().for_each(Way::round);
@@ -229,13 +229,13 @@ fn compare_ways(folder: &Path, runtime: &Runtime) {
             let mut stock = runtime.block_on(async { StockConnection::new(file("stock")) });
             let ways = [
                 Way::new("plain diesel", |next| {
-                    plain::write(&mut plain, per_batch, next).expect("write");
+                    plain::write(&mut plain, per_batch, next).expect("write")
                 }),
                 Way::new("diesel-async, inline", |next| {
-                    run_inline(inline::write(&mut inline, per_batch, next)).expect("write");
+                    run_inline(inline::write(&mut inline, per_batch, next)).expect("write")
                 }),
                 Way::new("diesel-async, stock", |next| {
-                    runtime.block_on(stock::write(&mut stock, per_batch, next)).expect("write");
+                    runtime.block_on(stock::write(&mut stock, per_batch, next)).expect("write")
                 }),
             ];
             compare(per_batch, ways);
@@ -243,7 +243,7 @@ fn compare_ways(folder: &Path, runtime: &Runtime) {
     }
 }
 
-/// Measures the store, with its queue and its answers.
+/// The store, with its queue and its answers.
 fn measure_store(folder: &Path, runtime: &Runtime) {
     println!(
         "\nthe store, {ORDERS_PER_BATCH} callers\n\n| synchronous | orders/s | CPU µs per order |\n| --- | --- | --- |"
@@ -275,7 +275,7 @@ fn measure_store(folder: &Path, runtime: &Runtime) {
     }
 }
 
-/// Places order after order, each with its event, until the time is over.
+/// A caller: order after order, each with its event, until the time is up.
 async fn place_orders(db: Db) -> u32 {
     let (start, mut done) = (Instant::now(), 0);
     while start.elapsed() < ROUND * 4 {
