@@ -27,7 +27,7 @@ fn check_counts(heard: &[(String, Value)], mut unread: HashSet<i64>) -> HashSet<
                     .as_array()
                     .unwrap()
                     .iter()
-                    .all(|id| unread.remove(&id.as_i64().unwrap()))
+                    .all(|id| unread.remove(&id.as_i64().unwrap()));
             }
             "notifications:unread" => {
                 assert!(has_changed, "each change is followed by one count");
@@ -81,8 +81,8 @@ fn counts_are_exact_under_concurrent_writes_and_reads() {
         }
         scope.spawn(|| {
             (0..5).for_each(|_| {
-                drop(server.patch("/notifications/mark-all-read", &alice, &Value::Null))
-            })
+                drop(server.patch("/notifications/mark-all-read", &alice, &Value::Null));
+            });
         });
     });
     let [one, two] = sockets.each_mut().map(frames);

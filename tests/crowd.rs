@@ -24,7 +24,7 @@ fn a_burst_of_messages_closes_no_socket_that_reads() {
     thread::scope(|scope| {
         for _ in 0..20 {
             scope.spawn(|| {
-                assert_eq!(server.post(&path, &alice, &json!({"content": content})).status, 201)
+                assert_eq!(server.post(&path, &alice, &json!({"content": content})).status, 201);
             });
         }
         let mut seen = Vec::new();

@@ -66,7 +66,7 @@ impl Gateway for Desk {
             };
             match event.name.as_str() {
                 "room" => {
-                    hub.emit(Event::new("/", "said", event.into_payload(), ["lobby"]), None).await
+                    hub.emit(Event::new("/", "said", event.into_payload(), ["lobby"]), None).await;
                 }
                 "all" => hub.emit(Event::to_all("/", "said", event.into_payload()), None).await,
                 "others" => {
@@ -75,14 +75,14 @@ impl Gateway for Desk {
                             .except_socket(client.id()),
                         None,
                     )
-                    .await
+                    .await;
                 }
                 "volatile" => {
                     hub.emit(
                         Event::new("/", "said", event.into_payload(), ["lobby"]).volatile(),
                         None,
                     )
-                    .await
+                    .await;
                 }
                 "whisper" => client.emit_volatile("said", event.into_payload()),
                 "to" => hub.emit_to_user("/", &word.into(), "said", Payload::json("1")).await,

@@ -60,6 +60,7 @@ fn fresh_clients_are_served(server: &Running) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn frames_that_end_the_connection() {
     let server = server();
     let mut cases: Vec<(String, Vec<u8>, u16)> = Vec::new();

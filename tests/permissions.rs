@@ -88,6 +88,7 @@ impl<'a> World<'a> {
 
     /// A path and body of that call on fresh data of the customer, and the expected status for each
     /// caller.
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn case(&self, call: &str) -> (String, Value, [u16; 5]) {
         let none = Value::Null;
         let new = |stock: i64| json!({"name": "Tea", "price": "2.50", "stock": stock});

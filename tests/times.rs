@@ -193,7 +193,7 @@ fn a_shutdown_is_reported_to_the_next_poll() {
     let polling = joined_session(server.address);
     let draining = server.server.clone();
     let drain = std::thread::spawn(move || {
-        actix_rt::System::new().block_on(draining.drain(Duration::from_secs(5)))
+        actix_rt::System::new().block_on(draining.drain(Duration::from_secs(5)));
     });
     // The drain closes the sessions that it informed; only then does this one poll.
     sleep(Duration::from_millis(200));

@@ -57,7 +57,7 @@ impl Database {
         match self {
             Self::Sqlite => sqlite(folder).batch_execute(statements).unwrap(),
             Self::Postgres { server, name } => {
-                connect(server, name).batch_execute(statements).unwrap()
+                connect(server, name).batch_execute(statements).unwrap();
             }
         }
     }

@@ -90,7 +90,7 @@ impl Home {
                 BufReader::new(output)
                     .lines()
                     .map_while(Result::ok)
-                    .for_each(|line| drop(sender.send(line)))
+                    .for_each(|line| drop(sender.send(line)));
             });
         }
         drop(sender);

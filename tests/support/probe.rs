@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::App;
-use hubcast::error::{AuthFailure, Error};
+use hubcast::realtime::{AuthFailure, Error};
 use hubcast::realtime::admission::Policy;
 use hubcast::realtime::gateway::LocalBoxFuture;
 use hubcast::realtime::{

@@ -24,7 +24,7 @@ async fn main() -> std::io::Result<()> {
                         Event::new("/", "said", event.arg::<Json>(1)?, [event.arg::<String>(0)?]),
                         None,
                     )
-                    .await
+                    .await;
             }
             _ => return Err(Error::BadRequest("join or say".into())),
         }
