@@ -83,14 +83,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     }
     let sending_broadcasts = actix_rt::spawn(broadcasts::run(Arc::clone(&services)));
 
-    let query_user =
-        if settings.access.allow_query_user { QueryUser::Allowed } else { QueryUser::Refused };
-    if query_user == QueryUser::Allowed {
-        tracing::warn!(
-            "ALLOW_QUERY_USER is set: any socket can be any customer by ?userId=; never use this \
-             where others can connect"
-        );
-    }
+    let query_user = query_user(&settings);
     let policy = policy(&settings, scheme);
     let mut server = Server::builder(limits, hub).policy(policy.clone()).resuming(log, pid_key);
     for (namespace, gateway) in gateway::all(&services, query_user) {
@@ -157,6 +150,18 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     db.close();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Whether sockets may name their user in the query (ALLOW_QUERY_USER). If so, logs a warning.
+fn query_user(settings: &Settings) -> QueryUser {
+    if !settings.access.allow_query_user {
+        return QueryUser::Refused;
+    }
+    tracing::warn!(
+        "ALLOW_QUERY_USER is set: any socket can be any customer by ?userId=; never use this where \
+         others can connect"
+    );
+    QueryUser::Allowed
 }
 
 /// Binds the listener for /metrics, and logs its address, which the system chooses for port 0.
