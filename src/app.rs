@@ -97,11 +97,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let asyncapi = web::Data::new(http::docs::AsyncApi(gateway::asyncapi::document()));
     let metrics = metrics.map(|listener| http::metrics::serve(listener, &server)).transpose()?;
     let own_metrics = metrics.is_some();
-    let workers = settings
-        .server
-        .workers
-        .or_else(|| std::thread::available_parallelism().ok())
-        .map_or(1, usize::from);
+    let workers = workers(&settings);
     let address = listener.local_addr()?;
     let running = server.listen(listener, workers, move |sockets: realtime::Routes| {
         App::new()
@@ -162,6 +158,11 @@ fn query_user(settings: &Settings) -> QueryUser {
          others can connect"
     );
     QueryUser::Allowed
+}
+
+fn workers(settings: &Settings) -> usize {
+    let cores = || std::thread::available_parallelism().ok();
+    settings.server.workers.or_else(cores).map_or(1, usize::from)
 }
 
 /// Binds the listener for /metrics, and logs its address, which the system chooses for port 0.
