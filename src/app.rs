@@ -84,14 +84,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     }
     let sending_broadcasts = actix_rt::spawn(broadcasts::run(Arc::clone(&services)));
 
-    let query_user =
-        if settings.access.allow_query_user { QueryUser::Allowed } else { QueryUser::Refused };
-    if query_user == QueryUser::Allowed {
-        tracing::warn!(
-            "ALLOW_QUERY_USER is set: any socket can be any customer by ?userId=; never use this \
-             where others can connect"
-        );
-    }
+    let query_user = query_user(&settings);
     let policy = policy(&settings, scheme);
     let mut server = Server::builder(limits, hub).policy(policy.clone()).resuming(log, pid_key);
     for (namespace, gateway) in gateway::all(&services, query_user) {
@@ -106,11 +99,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let metrics = metrics.map(|listener| http::metrics::serve(listener, &server)).transpose()?;
     let own_metrics = metrics.is_some();
     let pages = pages(&settings);
-    let workers = settings
-        .server
-        .workers
-        .or_else(|| std::thread::available_parallelism().ok())
-        .map_or(1, usize::from);
+    let workers = workers(&settings);
     let address = listener.local_addr()?;
     let running = server.listen(listener, workers, move |sockets: realtime::Routes| {
         App::new()
@@ -171,6 +160,23 @@ fn pages(settings: &Settings) -> Option<Pages> {
     }
     tracing::info!("the test page at / is off; TEST_CLIENT=on turns it on");
     None
+}
+
+/// Whether sockets may name their user in the query (ALLOW_QUERY_USER). If so, logs a warning.
+fn query_user(settings: &Settings) -> QueryUser {
+    if !settings.access.allow_query_user {
+        return QueryUser::Refused;
+    }
+    tracing::warn!(
+        "ALLOW_QUERY_USER is set: any socket can be any customer by ?userId=; never use this where \
+         others can connect"
+    );
+    QueryUser::Allowed
+}
+
+fn workers(settings: &Settings) -> usize {
+    let cores = || std::thread::available_parallelism().ok();
+    settings.server.workers.or_else(cores).map_or(1, usize::from)
 }
 
 /// Binds the listener for /metrics, and logs its address, which the system chooses for port 0.

@@ -148,7 +148,7 @@ async fn send(
         }
         match connection.call(&request).await {
             Ok(answer) if answer.status == 201 => {
-                times.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX))
+                times.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));
             }
             Ok(answer) => return (times, Some(format!("a write was answered {}", answer.status))),
             Err(error) => return (times, Some(error)),

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::App;
-use hubcast::realtime::{AuthFailure, Error};
 use hubcast::realtime::admission::Policy;
 use hubcast::realtime::gateway::LocalBoxFuture;
+use hubcast::realtime::{AuthFailure, Error};
 use hubcast::realtime::{
     Client, Gateway, Handshake, HubHandle, Incoming, Json, Reply, Server, Settings, Welcome,
 };

@@ -59,7 +59,7 @@ fn row(argument: &Arg) -> Vec<String> {
         .collect();
     let mut meaning = sentence(meaning);
     if !values.is_empty() {
-        meaning += &format!(" Values: {}.", values.join(", "));
+        meaning = format!("{meaning} Values: {}.", values.join(", "));
     }
     let default = default.map_or_else(|| declared_default(argument), str::to_owned);
     vec![code(&setting), code(&flag(argument)), default, meaning]

@@ -46,7 +46,7 @@ pub(super) fn read(text: &str) -> Result<KeysAndSkipped, String> {
         }
         match algorithm_of(&jwk) {
             Ok(algorithm) => {
-                keys.push(PublicKey { id: jwk.kid.clone(), ..of_jwk(&jwk, algorithm)? })
+                keys.push(PublicKey { id: jwk.kid.clone(), ..of_jwk(&jwk, algorithm)? });
             }
             Err(why) => skipped.push(format!("{name} {why}")),
         }
