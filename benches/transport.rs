@@ -1,6 +1,6 @@
-//! What a delivered frame and an idle connection cost. `cargo bench --bench transport`
+//! The cost of a delivered frame and of an idle connection. `cargo bench --bench transport`
 //!
-//! The server runs in a process of its own (this program, started again): its CPU time is read from
+//! The server runs in its own process (this program, started again): its CPU time is read from
 //! `/proc/PID/stat`, its memory from `/proc/PID/status`. CPU is per frame delivered to a socket.
 
 use std::io::{BufRead, BufReader};
@@ -63,7 +63,7 @@ impl Drop for Process {
 }
 
 impl Process {
-    /// User and system time, in seconds. The kernel counts in hundredths.
+    /// User and system time in seconds. The kernel counts in hundredths.
     fn cpu(&self) -> (f64, f64) {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
         let fields: Vec<f64> = stat
@@ -83,8 +83,7 @@ impl Process {
     }
 }
 
-/// Joins by the plain protocol. `from`: a loopback address of its own, so that ports do not run
-/// out.
+/// Connects by the plain protocol. `from` selects a loopback address, so that ports do not run out.
 async fn join(address: &str, from: usize) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(format!("127.0.0.{}:0", 2 + from / 5_000).parse().unwrap()).unwrap();
@@ -101,7 +100,7 @@ async fn join(address: &str, from: usize) -> TcpStream {
 }
 
 fn masked(text: &str) -> Vec<u8> {
-    // The mask of zeros leaves the payload as it is.
+    // A mask of zeros leaves the payload unchanged.
     let mut frame = vec![0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0];
     frame.extend_from_slice(text.as_bytes());
     frame

@@ -1,5 +1,4 @@
-//! Accounts through the public doors: registering, signing in, and the places where REST takes a
-//! token from.
+//! Accounts through the public API: registration, sign-in, and where REST accepts a token.
 
 mod support;
 
@@ -26,7 +25,7 @@ fn login(server: &Server, email: &str, password: &str) -> Answer {
 }
 
 #[test]
-fn who_registers_is_signed_in_as_a_customer() {
+fn a_registration_signs_in_a_customer() {
     let home = Home::new();
     let server = home.serve(&[]);
     let account = json!({"email": "Eve@shop.test", "name": "Eve", "password": "long enough"});
@@ -73,7 +72,7 @@ fn a_registration_lists_every_fault() {
 }
 
 #[test]
-fn a_wrong_email_and_a_wrong_password_read_the_same() {
+fn a_wrong_email_and_a_wrong_password_get_the_same_answer() {
     let home = Home::new();
     let server = home.serve(&[]);
     let refused =
@@ -87,7 +86,7 @@ fn a_wrong_email_and_a_wrong_password_read_the_same() {
 }
 
 #[test]
-fn a_wrong_email_and_a_wrong_password_have_the_same_bytes() {
+fn a_wrong_email_and_a_wrong_password_get_the_same_bytes() {
     let home = Home::new();
     let server = home.serve(&[]);
     let refusal = |email: &str, password: &str| {
@@ -98,7 +97,7 @@ fn a_wrong_email_and_a_wrong_password_have_the_same_bytes() {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        // Headers, and names in a list of them, come in any order.
+        // Headers, and names in a list of them, have no fixed order.
         let sorted = |line: &str| {
             let mut words: Vec<_> =
                 line.split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect();
@@ -150,18 +149,18 @@ fn a_forwarded_address_counts_from_a_trusted_proxy_only() {
     assert_eq!(
         ["192.0.2.1", "192.0.2.2"].map(|address| guess(&server, address)),
         [401, 401],
-        "a bucket each"
+        "each address has its own bucket"
     );
     assert_eq!(["192.0.2.1", "192.0.2.2"].map(|address| guess(&server, address)), [429, 429]);
     assert_eq!(
         guess(&server, "192.0.2.3, 192.0.2.1"),
         429,
-        "what the client itself wrote does not count"
+        "an entry that the client wrote itself does not count"
     );
     assert_eq!(
         login(&server, "alice@demo.test", "guess").status,
         401,
-        "nor are they the proxy's own"
+        "the proxy's own bucket is separate"
     );
     server.kill();
     for settings in [&[limit][..], &[limit, ("TRUSTED_PROXIES", "192.0.2.9")]] {
@@ -169,7 +168,7 @@ fn a_forwarded_address_counts_from_a_trusted_proxy_only() {
         assert_eq!(
             ["192.0.2.1", "192.0.2.2"].map(|address| guess(&server, address)),
             [401, 429],
-            "one bucket: the peer's"
+            "all share the bucket of the peer"
         );
         server.kill();
     }
@@ -185,16 +184,16 @@ fn rest_takes_a_token_from_the_header_or_else_the_cookie() {
     assert_eq!(me(&[("Cookie", &cookie)]).body["id"], id);
     assert!(
         unauthorized(&me(&[("Cookie", &cookie), ("Authorization", "Bearer nonsense")])),
-        "a later place does not save a bad one"
+        "a valid cookie does not make up for an invalid header"
     );
     assert!(
         unauthorized(&server.call("GET", &format!("/auth/me?token={alice}"), "", &[], None)),
-        "never from the query"
+        "the query is not a place for tokens"
     );
     assert!(unauthorized(&me(&[])));
     assert_eq!(me(&[]).headers["www-authenticate"], "Bearer");
 
-    // Cookies are for our own pages.
+    // Cookies count only for our own pages.
     let own = format!("http://{}", server.address);
     assert_eq!(me(&[("Cookie", &cookie), ("Origin", &own)]).status, 200);
     for (name, value) in [
@@ -207,7 +206,7 @@ fn rest_takes_a_token_from_the_header_or_else_the_cookie() {
 }
 
 #[test]
-fn a_token_is_good_until_it_ends_and_as_long_as_its_user_is_known() {
+fn a_token_is_valid_until_it_expires_and_only_on_its_server() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (_, id) = server.sign_in("alice");
@@ -215,7 +214,7 @@ fn a_token_is_good_until_it_ends_and_as_long_as_its_user_is_known() {
     assert_eq!(server.get("/auth/me", &token).status, 200);
     let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
     while server.get("/auth/me", &token).status == 200 {
-        assert!(std::time::Instant::now() < end, "it never ended");
+        assert!(std::time::Instant::now() < end, "the token never expired");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     assert!(unauthorized(&server.get("/auth/me", &token)));
@@ -223,11 +222,11 @@ fn a_token_is_good_until_it_ends_and_as_long_as_its_user_is_known() {
     let other = Home::new();
     let foreign = other.serve(&[]);
     let stranger = foreign.sign_in("alice").0;
-    assert!(unauthorized(&server.get("/auth/me", &stranger)), "another server's key");
+    assert!(unauthorized(&server.get("/auth/me", &stranger)), "signed with another server's key");
 }
 
 #[test]
-fn the_claim_decides_the_role() {
+fn the_role_claim_of_the_token_decides_the_rights() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (_, id) = server.sign_in("alice");
@@ -243,7 +242,7 @@ fn the_claim_decides_the_role() {
 }
 
 #[test]
-fn a_body_has_to_be_json_and_small() {
+fn a_body_has_to_be_a_small_json_object() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");
@@ -274,7 +273,7 @@ fn a_body_has_to_be_json_and_small() {
 }
 
 #[test]
-fn a_patch_that_takes_nothing_refuses_a_property_and_changes_nothing() {
+fn a_patch_without_a_body_refuses_properties_and_changes_nothing() {
     let home = Home::new();
     let server = home.serve(&[]);
     let ((admin, _), (alice, alice_id)) = (server.sign_in("admin"), server.sign_in("alice"));
@@ -308,7 +307,7 @@ fn a_patch_that_takes_nothing_refuses_a_property_and_changes_nothing() {
 fn the_page_and_the_probes_need_no_token() {
     let home = Home::new();
     let server = home.serve(&[]);
-    // Each file of the page is compiled in by name: none may be forgotten.
+    // Each file of the page is compiled in by name, so none may be missing.
     let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/static"))
         .expect("the page's folder is there");
     for file in files {

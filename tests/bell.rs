@@ -1,15 +1,16 @@
-//! Notifications through the public doors: what REST answers, and which sockets hear of it.
+//! Sending notifications through the public API: the answers of REST, and which sockets receive
+//! events.
 
 #[path = "support/bell.rs"]
 mod bell;
 mod support;
 
-use bell::{frame, frames, new_one, newest, no_frames, pages, send, unread};
+use bell::{frames, new_one, newest, no_frames, send, unread};
 use serde_json::{Value, json};
 use support::{Home, Server, Socket};
 
 #[test]
-fn an_orders_step_notifies_its_customer_and_nobody_else() {
+fn a_new_status_of_an_order_notifies_its_customer_and_nobody_else() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -34,9 +35,9 @@ fn an_orders_step_notifies_its_customer_and_nobody_else() {
         });
         assert_eq!(stored, expected);
         for socket in &mut alices {
-            let mut heard = frames(socket);
-            assert_eq!(heard.remove(0).0, "orderUpdate");
-            assert_eq!(heard, new_one(&stored, count));
+            let mut received = frames(socket);
+            assert_eq!(received.remove(0).0, "orderUpdate");
+            assert_eq!(received, new_one(&stored, count));
         }
         assert_eq!(unread(&server, &alice), count);
     }
@@ -47,7 +48,7 @@ fn an_orders_step_notifies_its_customer_and_nobody_else() {
             .collect();
         assert_eq!(about, no_frames());
     }
-    // A step that is refused notifies nobody, and an order of no one has nobody to notify.
+    // A refused step notifies nobody, and an order without a customer has nobody to notify.
     assert_eq!(server.patch(&format!("/orders/{id}/ship"), &admin, &Value::Null).status, 409);
     let of_no_one =
         server.post("/orders", &admin, &json!({"total": 1})).body["id"].as_i64().unwrap();
@@ -64,7 +65,7 @@ fn an_orders_step_notifies_its_customer_and_nobody_else() {
 }
 
 #[test]
-fn an_admin_notifies_one_some_a_role_or_all_and_nobody_else_hears_of_it() {
+fn an_admin_notifies_one_user_or_some_or_a_role_or_all() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, admin_id) = server.sign_in("admin");
@@ -89,17 +90,17 @@ fn an_admin_notifies_one_some_a_role_or_all_and_nobody_else_hears_of_it() {
             users.iter().zip(&mut sockets).zip(receivers.into_iter().zip(before))
         {
             let stored = newest(&server, token);
-            let heard = frames(socket);
+            let received = frames(socket);
             if receives {
                 let expected = json!({
                     "id": stored["id"], "userId": id, "type": "promotion", "title": title, "message": "Half the price",
                     "data": {"code": "TEA"}, "isRead": false, "createdAt": stored["createdAt"],
                 });
                 assert_eq!(stored, expected);
-                assert_eq!(heard, new_one(&stored, before + 1), "{to}");
+                assert_eq!(received, new_one(&stored, before + 1), "{to}");
             } else {
                 assert_ne!(stored["title"], json!(title));
-                assert_eq!(heard, no_frames(), "{to}");
+                assert_eq!(received, no_frames(), "{to}");
             }
             assert_eq!(unread(&server, token), before + i64::from(receives));
         }
@@ -108,7 +109,7 @@ fn an_admin_notifies_one_some_a_role_or_all_and_nobody_else_hears_of_it() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused_with_every_fault_and_reaches_nobody() {
+fn an_invalid_notification_is_refused_with_every_fault_and_sent_to_nobody() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -184,7 +185,7 @@ fn what_cannot_be_sent_is_refused_with_every_fault_and_reaches_nobody() {
 }
 
 #[test]
-fn a_key_sends_once() {
+fn a_repeated_key_sends_once() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -213,189 +214,4 @@ fn a_key_sends_once() {
     let answer = post(&server, &body);
     assert_eq!((answer.status, answer.body), (201, json!({"count": 1})));
     assert_eq!(unread(&server, &bob), 1);
-}
-
-#[test]
-fn reading_and_deleting_are_told_to_all_sockets_of_the_user() {
-    let home = Home::new();
-    let server = home.serve(&[]);
-    let (admin, _) = server.sign_in("admin");
-    let (alice, _) = server.sign_in("alice");
-    let (bob, bob_id) = server.sign_in("bob");
-    for title in ["1", "2", "3", "4"] {
-        send(&server, &admin, &json!({"userId": bob_id}), title);
-    }
-    let [fourth, third, second, first] =
-        <[Value; 4]>::try_from(pages(&server, &bob, "/notifications")).unwrap();
-    let path =
-        |notification: &Value, verb: &str| format!("/notifications/{}{verb}", notification["id"]);
-    let count = |count: i64| frame("notifications:unread", &json!({"count": count}));
-    let mut bobs = [server.plain("/", &bob), server.plain("/", &bob)];
-    let mut others =
-        [server.plain("/", &alice), server.plain("/", &admin), server.plain("/admin", &admin)];
-
-    let mut read = first.clone();
-    read["isRead"] = json!(true);
-    let answer = server.patch(&path(&first, "/read"), &bob, &Value::Null);
-    assert_eq!((answer.status, &answer.body), (200, &read));
-    for socket in &mut bobs {
-        assert_eq!(
-            frames(socket),
-            [frame("notification:read", &json!({"ids": [first["id"]]})), count(3)]
-        );
-    }
-    let answer = server.patch(&path(&first, "/read"), &bob, &Value::Null);
-    assert_eq!(
-        (answer.status, &answer.body),
-        (200, &read),
-        "again: the same answer, and nothing to tell"
-    );
-
-    let answer = server.call("DELETE", &path(&second, ""), &bob, &[], None);
-    assert_eq!((answer.status, answer.body), (204, Value::Null));
-    for socket in &mut bobs {
-        assert_eq!(frames(socket), [count(2)]);
-    }
-    let gone = json!({"statusCode": 404, "message": format!("Notification with ID {} not found", second["id"]), "error": "Not Found"});
-    for (method, verb) in [("DELETE", ""), ("PATCH", "/read")] {
-        let answer = server.call(method, &path(&second, verb), &bob, &[], None);
-        assert_eq!((answer.status, &answer.body), (404, &gone));
-        let others = server.call(method, &path(&third, verb), &admin, &[], None);
-        let message = format!("Notification with ID {} not found", third["id"]);
-        assert_eq!(
-            (others.status, &others.body["message"]),
-            (404, &json!(message)),
-            "another's is not found, for an admin too"
-        );
-        assert_eq!(
-            server.call(method, &format!("/notifications/x{verb}"), &bob, &[], None).status,
-            400
-        );
-    }
-
-    for updated in [2, 0] {
-        let answer = server.patch("/notifications/mark-all-read", &bob, &Value::Null);
-        assert_eq!((answer.status, answer.body), (200, json!({"updated": updated})));
-    }
-    for socket in &mut bobs {
-        assert_eq!(frames(socket), [frame("notification:read", &json!({"all": true})), count(0)]);
-    }
-    let left: Vec<Value> = pages(&server, &bob, "/notifications");
-    assert_eq!(
-        left.iter().map(|one| (&one["id"], &one["isRead"])).collect::<Vec<_>>(),
-        [&fourth, &third, &first].map(|one| (&one["id"], &json!(true)))
-    );
-    for socket in &mut others {
-        assert_eq!(frames(socket), no_frames());
-    }
-    for (method, path) in [
-        ("GET", ""),
-        ("GET", "/unread-count"),
-        ("PATCH", "/mark-all-read"),
-        ("PATCH", "/1/read"),
-        ("DELETE", "/1"),
-    ] {
-        assert_eq!(
-            server.call(method, &format!("/notifications{path}"), "", &[], None).status,
-            401
-        );
-    }
-}
-
-#[test]
-fn lists_page_by_cursor_and_keep_to_what_is_unread() {
-    let home = Home::new();
-    let server = home.serve(&[]);
-    let (admin, _) = server.sign_in("admin");
-    let (bob, bob_id) = server.sign_in("bob");
-    for n in 0..7 {
-        send(&server, &admin, &json!({"userId": bob_id}), &n.to_string());
-    }
-    let all = pages(&server, &bob, "/notifications");
-    assert_eq!(
-        all.iter().map(|one| one["title"].as_str().unwrap()).collect::<Vec<_>>(),
-        ["6", "5", "4", "3", "2", "1", "0"]
-    );
-    for read in [&all[1], &all[2], &all[6]] {
-        server.patch(&format!("/notifications/{}/read", read["id"]), &bob, &Value::Null);
-    }
-    let first = server.get("/notifications?unreadOnly=true&limit=3", &bob);
-    let next =
-        format!(r#"</notifications?unreadOnly=true&limit=3&before={}>; rel="next""#, all[4]["id"]);
-    assert_eq!(first.headers.get("link").unwrap().to_str().unwrap(), next);
-    let titles = |path: &str| {
-        pages(&server, &bob, path)
-            .iter()
-            .map(|one| one["title"].as_str().unwrap().to_owned())
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(titles("/notifications?limit=1&unreadOnly=true"), ["6", "3", "2", "1"]);
-    assert_eq!(
-        titles("/notifications?limit=2&unreadOnly=false"),
-        ["6", "5", "4", "3", "2", "1", "0"]
-    );
-    assert_eq!(
-        titles(&format!("/notifications?unreadOnly=true&before={}", all[3]["id"])),
-        ["2", "1"]
-    );
-    let faults = [
-        "limit must be an integer number from 1 to 200",
-        "before must be a positive integer number",
-        "unreadOnly must be a boolean string",
-    ];
-    let answer = server.get("/notifications?limit=0&before=x&unreadOnly=maybe", &bob);
-    assert_eq!(answer.body, json!({"statusCode": 400, "message": faults, "error": "Bad Request"}));
-}
-
-#[test]
-fn a_plain_socket_is_greeted_with_the_count_and_reads_with_an_answer() {
-    let home = Home::new();
-    let server = home.serve(&[]);
-    let (admin, _) = server.sign_in("admin");
-    let (bob, bob_id) = server.sign_in("bob");
-    for title in ["1", "2", "3"] {
-        send(&server, &admin, &json!({"userId": bob_id}), title);
-    }
-    let mut socket = server.upgrade("/ws", &bob);
-    assert_eq!(socket.next()["event"], "session");
-    assert_eq!(socket.next(), json!({"event": "notifications:unread", "data": {"count": 3}}));
-    let mut other = server.plain("/", &bob);
-    let mut read = newest(&server, &bob);
-    read["isRead"] = json!(true);
-    let count = |count: i64| frame("notifications:unread", &json!({"count": count}));
-    let told = [
-        (
-            r#"{"event":"notification:read","data":{"id":ID},"id":1}"#,
-            json!({"ok": true, "notification": read}),
-        ),
-        (
-            r#"{"event":"notification:read","data":{"id":"ID"},"id":2}"#,
-            json!({"ok": true, "notification": read}),
-        ),
-        (r#"{"event":"notification:read-all","id":3}"#, json!({"ok": true, "updated": 2})),
-        (
-            r#"{"event":"notification:read","data":{"id":999},"id":4}"#,
-            json!({"ok": false, "error": {"code": "not_found", "message": "Notification with ID 999 not found"}}),
-        ),
-    ];
-    let mut before_acks = Vec::new();
-    for (ask, data) in told {
-        socket.say(&ask.replace("ID", &read["id"].to_string()));
-        let ack = loop {
-            let frame = socket.next();
-            if frame.get("ack").is_some() {
-                break frame;
-            }
-            before_acks.push((frame["event"].as_str().unwrap().to_owned(), frame["data"].clone()));
-        };
-        assert_eq!(ack["data"], data, "{ask}");
-    }
-    let expected = [
-        frame("notification:read", &json!({"ids": [read["id"]]})),
-        count(2),
-        frame("notification:read", &json!({"all": true})),
-        count(0),
-    ];
-    assert_eq!(before_acks, expected, "who reads hears of it before its ack");
-    assert_eq!(frames(&mut other), expected);
 }

@@ -1,5 +1,5 @@
-//! Whether the count of unread notifications is right: while many write and read, after a kill, and
-//! for a thousand at once.
+//! The count of unread notifications is exact: under concurrent writes and reads, after a kill, and
+//! for a thousand users.
 
 #[path = "support/bell.rs"]
 mod bell;
@@ -11,28 +11,28 @@ use bell::{add_customers, frames, new_one, newest, pages, send, unread};
 use serde_json::{Value, json};
 use support::{Home, Server};
 
-/// Goes through what a socket heard, from that many unread on: each count must be what the frames
-/// before it say. Gives the last.
-fn follow(heard: &[(String, Value)], mut unread: HashSet<i64>) -> HashSet<i64> {
-    let mut due = false;
+/// Checks that each count in a socket's frames matches the frames before it, starting from
+/// `unread`. Returns the unread ids at the end.
+fn check_counts(heard: &[(String, Value)], mut unread: HashSet<i64>) -> HashSet<i64> {
+    let mut has_changed = false;
     for (event, data) in heard {
         match event.as_str() {
-            "notification" => due = unread.insert(data["id"].as_i64().unwrap()),
+            "notification" => has_changed = unread.insert(data["id"].as_i64().unwrap()),
             "notification:read" if data["all"] == true => {
                 unread.clear();
-                due = true;
+                has_changed = true;
             }
             "notification:read" => {
-                due = data["ids"]
+                has_changed = data["ids"]
                     .as_array()
                     .unwrap()
                     .iter()
-                    .all(|id| unread.remove(&id.as_i64().unwrap()))
+                    .all(|id| unread.remove(&id.as_i64().unwrap()));
             }
             "notifications:unread" => {
-                assert!(due, "a count behind each change, and only there");
+                assert!(has_changed, "each change is followed by one count");
                 assert_eq!(data["count"], unread.len());
-                due = false;
+                has_changed = false;
             }
             _ => assert_eq!(event, "notification:new"),
         }
@@ -48,7 +48,7 @@ fn unread_ids(server: &Server, token: &str) -> HashSet<i64> {
 }
 
 #[test]
-fn counts_are_exact_while_many_write_and_read() {
+fn counts_are_exact_under_concurrent_writes_and_reads() {
     let home = Home::new();
     let server = home.serve(&[("RATE_EVENTS", "1000/s")]);
     let (admin, _) = server.sign_in("admin");
@@ -81,17 +81,17 @@ fn counts_are_exact_while_many_write_and_read() {
         }
         scope.spawn(|| {
             (0..5).for_each(|_| {
-                drop(server.patch("/notifications/mark-all-read", &alice, &Value::Null))
-            })
+                drop(server.patch("/notifications/mark-all-read", &alice, &Value::Null));
+            });
         });
     });
     let [one, two] = sockets.each_mut().map(frames);
     assert_eq!(one, two);
-    assert_eq!(follow(&one, before), unread_ids(&server, &alice));
+    assert_eq!(check_counts(&one, before), unread_ids(&server, &alice));
 }
 
 #[test]
-fn after_a_kill_the_answered_are_there_and_the_count_is_exact() {
+fn answered_notifications_survive_a_kill_and_the_count_is_exact() {
     let home = Home::new();
     let mut server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -115,7 +115,7 @@ fn after_a_kill_the_answered_are_there_and_the_count_is_exact() {
         let mut titles: HashSet<Value> = answered.iter().take(60).collect();
         server.child.kill().unwrap();
         server.child.wait().unwrap();
-        // What was answered between the last one counted and the kill.
+        // Requests answered between the last one counted and the kill.
         titles.extend(answered.iter());
         let server = home.serve(&[]);
         let all = pages(&server, &bob, "/notifications?limit=200");
@@ -133,7 +133,7 @@ fn after_a_kill_the_answered_are_there_and_the_count_is_exact() {
 }
 
 #[test]
-fn a_thousand_are_notified_at_once() {
+fn a_thousand_users_are_notified_in_one_write() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");

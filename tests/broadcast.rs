@@ -1,5 +1,5 @@
-//! Notices to more than one write can notify: each receiver gets one, whatever becomes of the
-//! servers meanwhile.
+//! Notices to more users than one write can notify: each receiver gets exactly one, even if servers
+//! are killed meanwhile.
 
 #[path = "support/bell.rs"]
 mod bell;
@@ -11,23 +11,23 @@ use bell::{add_customers, frames, new_one, newest, no_frames, send, unread};
 use serde_json::{Value, json};
 use support::{Home, Server};
 
-/// Receivers of that title.
-fn told(home: &Home, title: &str) -> i64 {
+/// How many notifications have this title.
+fn receivers(home: &Home, title: &str) -> i64 {
     home.number(&format!("SELECT count(*) AS number FROM notifications WHERE title = '{title}'"))
 }
 
-/// Users who have not got exactly one of that title.
-fn not_once(home: &Home, title: &str) -> i64 {
+/// How many users do not have exactly one notification with this title.
+fn users_without_exactly_one(home: &Home, title: &str) -> i64 {
     home.number(&format!(
         "SELECT count(*) AS number FROM users WHERE 1 <> (SELECT count(*) FROM notifications WHERE user_id = users.id AND title = '{title}')"
     ))
 }
 
-/// Waits until nothing is under way.
-fn settle(home: &Home) {
+/// Waits until no broadcast is pending.
+fn wait_for_broadcasts(home: &Home) {
     let end = Instant::now() + Duration::from_secs(60);
     while home.number("SELECT count(*) AS number FROM broadcasts") > 0 {
-        assert!(Instant::now() < end, "what is under way does not end");
+        assert!(Instant::now() < end, "the pending broadcasts do not end");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -40,7 +40,7 @@ fn post(server: &Server, admin: &str, title: &str, key: &str) -> (u16, Value) {
 }
 
 #[test]
-fn everyone_gets_it_once_over_a_kill_in_the_middle() {
+fn every_user_gets_the_notice_once_despite_a_kill() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -49,16 +49,16 @@ fn everyone_gets_it_once_over_a_kill_in_the_middle() {
     let mut socket = server.plain("/", &admin);
 
     assert_eq!(post(&server, &admin, "sale", "one"), (201, json!({"count": 2503})));
-    while told(&home, "sale") < 400 {
+    while receivers(&home, "sale") < 400 {
         assert_eq!(server.get("/auth/me", &admin).status, 200);
     }
     assert_eq!(
         server.post("/orders", &admin, &json!({"total": 1})).status,
         201,
-        "others write meanwhile"
+        "other writes go on meanwhile"
     );
-    let in_time = told(&home, "sale");
-    assert!(in_time < 2503, "all of {in_time} at once");
+    let early = receivers(&home, "sale");
+    assert!(early < 2503, "all of {early} at once");
     assert_eq!(frames(&mut socket), new_one(&newest(&server, &admin), before + 1));
     server.kill();
 
@@ -66,15 +66,15 @@ fn everyone_gets_it_once_over_a_kill_in_the_middle() {
     assert_eq!(
         post(&server, &admin, "sale", "one"),
         (201, json!({"count": 2503})),
-        "the same key is the same notice"
+        "the same key returns the same notice"
     );
-    settle(&home);
-    assert_eq!((not_once(&home, "sale"), told(&home, "sale")), (0, 2503));
+    wait_for_broadcasts(&home);
+    assert_eq!((users_without_exactly_one(&home, "sale"), receivers(&home, "sale")), (0, 2503));
     assert_eq!(unread(&server, &admin), before + 1);
 }
 
 #[test]
-fn who_comes_later_does_not_get_it_and_the_next_one_comes_behind() {
+fn a_later_user_gets_only_later_notices_and_their_order_holds() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -87,8 +87,8 @@ fn who_comes_later_does_not_get_it_and_the_next_one_comes_behind() {
         .unwrap()
         .to_owned();
     assert_eq!(send(&server, &admin, &json!({"all": true}), "second"), 1504);
-    settle(&home);
-    assert_eq!((told(&home, "first"), told(&home, "second")), (1502, 1504));
+    wait_for_broadcasts(&home);
+    assert_eq!((receivers(&home, "first"), receivers(&home, "second")), (1502, 1504));
     let titles = |token: &str| -> Vec<Value> {
         server
             .get("/notifications", token)
@@ -104,7 +104,7 @@ fn who_comes_later_does_not_get_it_and_the_next_one_comes_behind() {
 }
 
 #[test]
-fn a_stage_of_a_project_of_very_many_is_told_to_each_of_them() {
+fn a_completed_stage_notifies_each_of_very_many_members() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, alice_id) = server.sign_in("alice");
@@ -128,25 +128,25 @@ fn a_stage_of_a_project_of_very_many_is_told_to_each_of_them() {
             .status,
         200
     );
-    settle(&home);
+    wait_for_broadcasts(&home);
     let message = "Meet is completed in Crowd.";
-    let told = format!(
+    let receivers = format!(
         "SELECT count(DISTINCT user_id) AS number FROM notifications WHERE message = '{message}'"
     );
     let all = format!("SELECT count(*) AS number FROM notifications WHERE message = '{message}'");
-    assert_eq!((home.number(&told), home.number(&all)), (1200, 1200));
+    assert_eq!((home.number(&receivers), home.number(&all)), (1200, 1200));
     for socket in &mut sockets {
         assert_eq!(frames(socket), no_frames());
     }
 }
 
 #[test]
-fn no_more_than_a_hundred_are_under_way() {
+fn at_most_a_hundred_broadcasts_are_pending() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
     add_customers(&home, 1000);
-    // No server can read these.
+    // No server can process these.
     home.execute(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
          INSERT INTO broadcasts (type, title, message, last_user_id, up_to_user_id, created_at)
@@ -157,14 +157,14 @@ fn no_more_than_a_hundred_are_under_way() {
     assert_eq!(send(&server, &admin, &json!({"role": "admin"}), "few"), 1);
     home.execute("DELETE FROM broadcasts");
     assert_eq!(post(&server, &admin, "sale", "one"), (201, json!({"count": 1003})));
-    settle(&home);
-    assert_eq!(not_once(&home, "sale"), 0);
+    wait_for_broadcasts(&home);
+    assert_eq!(users_without_exactly_one(&home, "sale"), 0);
 }
 
 #[test]
-fn two_servers_on_one_database_write_each_piece_once() {
+fn two_servers_on_one_database_write_each_part_once() {
     if std::env::var_os("HUBCAST_TEST_POSTGRES").is_none() {
-        println!("left out: HUBCAST_TEST_POSTGRES is not set");
+        println!("skipped: HUBCAST_TEST_POSTGRES is not set");
         return;
     }
     let home = Home::new();
@@ -174,6 +174,9 @@ fn two_servers_on_one_database_write_each_piece_once() {
     for (server, title) in servers.iter().zip(["one", "two"]) {
         assert_eq!(post(server, &admin, title, title), (201, json!({"count": 1503})));
     }
-    settle(&home);
-    assert_eq!((not_once(&home, "one"), not_once(&home, "two")), (0, 0));
+    wait_for_broadcasts(&home);
+    assert_eq!(
+        (users_without_exactly_one(&home, "one"), users_without_exactly_one(&home, "two")),
+        (0, 0)
+    );
 }

@@ -1,150 +1,16 @@
-//! Projects and conversations through the public doors: what REST answers, and which sockets hear
-//! of it.
+//! Conversations and messages through the public API: the answers of REST, and which sockets
+//! receive events.
 
+#[path = "support/chat.rs"]
+mod chat;
 mod support;
 
+use chat::{both, delete, error, events, register, talk, without_times};
 use serde_json::{Value, json};
-use support::{Answer, Home, Server, Socket};
-
-/// Everything of an answer but the times, which are looked at on their own.
-fn without_times(value: &Value) -> Value {
-    match value {
-        Value::Array(items) => items.iter().map(without_times).collect(),
-        Value::Object(fields) => {
-            let kept = fields.iter().filter(|(name, _)| !name.ends_with("At"));
-            Value::Object(kept.map(|(name, value)| (name.clone(), without_times(value))).collect())
-        }
-        other => other.clone(),
-    }
-}
-
-fn error(status: u16, message: impl Into<Value>) -> (u16, Value) {
-    let text = match status {
-        400 => "Bad Request",
-        403 => "Forbidden",
-        404 => "Not Found",
-        409 => "Conflict",
-        _ => unreachable!("no test expects {status}"),
-    };
-    (status, json!({"statusCode": status, "message": message.into(), "error": text}))
-}
-
-fn both(answer: Answer) -> (u16, Value) {
-    (answer.status, answer.body)
-}
-
-/// Of all that the socket has heard, what this file is about: `[event, data]`.
-fn heard(socket: &mut Socket) -> Vec<Value> {
-    let ours = [
-        "message:new",
-        "messageReceived",
-        "conversation:read",
-        "project:update",
-        "stage:completed",
-    ];
-    let all = socket.heard().into_iter().map(|frame| json!([frame["event"], frame["data"]]));
-    all.filter(|frame| ours.contains(&frame[0].as_str().unwrap_or_default())).collect()
-}
-
-/// A new customer: token and user id.
-fn register(server: &Server, name: &str) -> (String, i64) {
-    let account =
-        json!({"email": format!("{name}@x.test"), "name": name, "password": "long-enough"});
-    let answer = server.post("/auth/register", "", &account);
-    assert!(answer.body["accessToken"].is_string(), "{}", answer.body);
-    (
-        answer.body["accessToken"].as_str().unwrap().to_owned(),
-        answer.body["user"]["id"].as_i64().unwrap(),
-    )
-}
-
-/// A conversation of that user with those others: its path.
-fn talk(server: &Server, token: &str, others: &[i64]) -> String {
-    let made = server.post("/conversations", token, &json!({"memberIds": others}));
-    assert_eq!(made.status, 201, "{}", made.body);
-    format!("/conversations/{}", made.body["id"])
-}
-
-fn delete(server: &Server, path: &str, token: &str) -> (u16, Value) {
-    both(server.call("DELETE", path, token, &[], None))
-}
+use support::Home;
 
 #[test]
-fn a_project_is_its_members_matter_and_members_are_its_owners() {
-    let home = Home::new();
-    let server = home.serve(&[]);
-    let ((alice, alice_id), (bob, bob_id), (_, admin_id)) =
-        (server.sign_in("alice"), server.sign_in("bob"), server.sign_in("admin"));
-
-    let made = server.post("/projects", &alice, &json!({"name": "Garden", "description": "Green"}));
-    let id = made.body["id"].as_i64().unwrap();
-    let project = json!({"id": id, "name": "Garden", "description": "Green", "status": "active", "ownerId": alice_id});
-    assert_eq!((made.status, without_times(&made.body)), (201, project.clone()));
-    let path = format!("/projects/{id}");
-    let missing = error(404, json!(format!("Project with ID {id} not found")));
-    assert_eq!(both(server.get(&path, &bob)), missing);
-    assert_eq!(both(server.patch(&path, &bob, &json!({"status": "x"}))), missing);
-    assert_eq!(
-        both(server.post(&format!("{path}/members"), &bob, &json!({"userId": bob_id}))),
-        missing
-    );
-    assert_eq!(both(server.post(&format!("{path}/stages"), &bob, &json!({"name": "x"}))), missing);
-    assert_eq!(delete(&server, &format!("{path}/members/{alice_id}"), &bob), missing);
-
-    let members = format!("{path}/members");
-    let added = server.post(&members, &alice, &json!({"userId": bob_id}));
-    assert_eq!(
-        (added.status, without_times(&added.body)),
-        (201, json!({"userId": bob_id, "name": "Bob"}))
-    );
-    let taken = error(409, json!(format!("User {bob_id} is already a member")));
-    assert_eq!(both(server.post(&members, &alice, &json!({"userId": bob_id}))), taken);
-    let unknown = error(400, json!(["userId must refer to an existing user"]));
-    assert_eq!(both(server.post(&members, &alice, &json!({"userId": 999_999}))), unknown);
-    let forbidden = error(403, json!("Forbidden resource"));
-    assert_eq!(both(server.post(&members, &bob, &json!({"userId": admin_id}))), forbidden);
-    assert_eq!(delete(&server, &format!("{members}/{alice_id}"), &bob), forbidden);
-    let owner = error(409, json!("The owner cannot be removed"));
-    assert_eq!(delete(&server, &format!("{members}/{alice_id}"), &alice), owner);
-    let nobody = error(404, json!(format!("Member with ID {admin_id} not found")));
-    assert_eq!(delete(&server, &format!("{members}/{admin_id}"), &alice), nobody);
-    assert_eq!(
-        delete(&server, &format!("{members}/x"), &alice),
-        error(400, json!("Validation failed (numeric string is expected)"))
-    );
-
-    let stage = server.post(&format!("{path}/stages"), &bob, &json!({"name": "Dig"}));
-    let stage_id = stage.body["id"].as_i64().unwrap();
-    let dig = json!({"id": stage_id, "projectId": id, "name": "Dig", "completedBy": null});
-    assert_eq!((stage.status, without_times(&stage.body)), (201, dig));
-    let done = server.call("POST", &format!("{path}/stages/{stage_id}/complete"), &bob, &[], None);
-    let dug = json!({"id": stage_id, "projectId": id, "name": "Dig", "completedBy": bob_id});
-    assert_eq!((done.status, without_times(&done.body)), (200, dug.clone()));
-    assert!(done.body["completedAt"].is_string());
-    let again = error(409, json!(format!("Stage with ID {stage_id} is already completed")));
-    assert_eq!(
-        both(server.post(&format!("{path}/stages/{stage_id}/complete"), &alice, &json!({}))),
-        again
-    );
-    let no_stage = error(404, json!("Stage with ID 999999 not found"));
-    assert_eq!(
-        both(server.post(&format!("{path}/stages/999999/complete"), &alice, &json!({}))),
-        no_stage
-    );
-
-    let whole = server.get(&path, &bob);
-    let mut expected = project;
-    expected["members"] =
-        json!([{"userId": alice_id, "name": "Alice"}, {"userId": bob_id, "name": "Bob"}]);
-    expected["stages"] = json!([dug]);
-    assert_eq!((whole.status, without_times(&whole.body)), (200, expected));
-
-    assert_eq!(delete(&server, &format!("{members}/{bob_id}"), &bob), (204, Value::Null));
-    assert_eq!(both(server.get(&path, &bob)), missing, "who has left is a stranger");
-}
-
-#[test]
-fn a_conversation_is_made_with_members_and_only_they_see_it() {
+fn only_its_members_see_a_conversation() {
     let home = Home::new();
     let server = home.serve(&[]);
     let ((alice, alice_id), (bob, bob_id), (cora, cora_id)) =
@@ -226,64 +92,7 @@ fn a_conversation_is_made_with_members_and_only_they_see_it() {
 }
 
 #[test]
-fn a_projects_conversation_is_for_the_projects_members() {
-    let home = Home::new();
-    let server = home.serve(&[]);
-    let ((alice, alice_id), (bob, bob_id), (cora, cora_id)) =
-        (server.sign_in("alice"), server.sign_in("bob"), register(&server, "cora"));
-    let project =
-        server.post("/projects", &alice, &json!({"name": "Garden"})).body["id"].as_i64().unwrap();
-    server.post(&format!("/projects/{project}/members"), &alice, &json!({"userId": bob_id}));
-
-    let strange = error(404, json!(format!("Project with ID {project} not found")));
-    assert_eq!(both(server.post("/conversations", &cora, &json!({"projectId": project}))), strange);
-    let outside = error(400, json!(["memberIds must refer to members of the project"]));
-    assert_eq!(
-        both(server.post(
-            "/conversations",
-            &alice,
-            &json!({"projectId": project, "memberIds": [bob_id, cora_id]})
-        )),
-        outside
-    );
-    let all = server.post("/conversations", &bob, &json!({"projectId": project})).body;
-    let ids = |conversation: &Value| {
-        conversation["members"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|one| one["userId"].as_i64().unwrap())
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(ids(&all), [alice_id, bob_id]);
-    let own =
-        server.post("/conversations", &bob, &json!({"projectId": project, "memberIds": []})).body;
-    assert_eq!(ids(&own), [bob_id]);
-    let path = format!("/conversations/{}", all["id"]);
-    let fault = error(400, json!(["userId must refer to a member of the project"]));
-    assert_eq!(
-        both(server.post(&format!("{path}/members"), &bob, &json!({"userId": cora_id}))),
-        fault
-    );
-
-    // Whoever leaves the project leaves its conversations; what belonged to bob is another member's
-    // then.
-    assert_eq!(
-        delete(&server, &format!("/projects/{project}/members/{bob_id}"), &alice),
-        (204, Value::Null)
-    );
-    for id in [&all["id"], &own["id"]] {
-        assert_eq!(
-            both(server.get(&format!("/conversations/{id}"), &bob)),
-            error(404, json!(format!("Conversation with ID {id} not found")))
-        );
-    }
-    let left = server.get(&path, &alice).body;
-    assert_eq!((ids(&left), &left["ownerId"]), (vec![alice_id], &json!(alice_id)));
-}
-
-#[test]
-fn a_message_is_stored_and_reaches_the_members_and_nobody_else() {
+fn a_message_is_stored_and_sent_to_the_members_and_nobody_else() {
     let home = Home::new();
     let server = home.serve(&[]);
     let ((alice, alice_id), (bob, bob_id), (admin, _)) =
@@ -304,7 +113,7 @@ fn a_message_is_stored_and_reaches_the_members_and_nobody_else() {
     let expected = json!({"id": message["id"], "conversationId": conversation, "seq": 1, "senderId": alice_id, "content": "Hello!", "type": "text", "clientId": "c-1", "createdAt": message["createdAt"]});
     assert_eq!((sent.status, message), (201, &expected));
     for socket in &mut members {
-        assert_eq!(heard(socket), [json!(["messageReceived", expected])]);
+        assert_eq!(events(socket), [json!(["messageReceived", expected])]);
     }
     let answers: Vec<_> = std::thread::scope(|scope| {
         let again = || {
@@ -326,13 +135,13 @@ fn a_message_is_stored_and_reaches_the_members_and_nobody_else() {
     assert_eq!((&picture.body["seq"], &picture.body["type"]), (&json!(2), &json!("image")));
     for socket in &mut members {
         assert_eq!(
-            heard(socket),
+            events(socket),
             [json!(["messageReceived", picture.body])],
-            "a repetition says nothing"
+            "a repeated message sends no event"
         );
     }
     for socket in &mut others {
-        assert_eq!(heard(socket), Vec::<Value>::new());
+        assert_eq!(events(socket), Vec::<Value>::new());
     }
     assert_eq!(server.get(&format!("{path}/messages"), &bob).body, json!([picture.body, expected]));
 
@@ -368,7 +177,7 @@ fn a_message_is_stored_and_reaches_the_members_and_nobody_else() {
 }
 
 #[test]
-fn what_is_unread_is_exact_and_reading_never_goes_back() {
+fn the_unread_count_is_exact_and_the_read_mark_never_moves_back() {
     let home = Home::new();
     let server = home.serve(&[]);
     let ((alice, _), (bob, bob_id), (cora, cora_id)) =
@@ -396,7 +205,7 @@ fn what_is_unread_is_exact_and_reading_never_goes_back() {
         both(server.post(&format!("{path}/read"), &bob, &json!({"messageId": message})))
     };
     assert_eq!(read(&ids[2]), reading(&ids[2], 1));
-    assert_eq!(read(&ids[0]), reading(&ids[0], 1), "an older one changes nothing");
+    assert_eq!(read(&ids[0]), reading(&ids[0], 1), "an older message changes nothing");
     assert_eq!(unread(&bob), 1);
     assert_eq!(read(&foreign), error(404, json!(format!("Message with ID {foreign} not found"))));
     assert_eq!(both(server.post(&format!("{path}/read"), &bob, &json!({}))).0, 400);
@@ -416,69 +225,7 @@ fn what_is_unread_is_exact_and_reading_never_goes_back() {
 }
 
 #[test]
-fn lists_page_without_loss_or_repetition() {
-    let home = Home::new();
-    let server = home.serve(&[]);
-    let (cora, _) = register(&server, "cora");
-    let path = talk(&server, &cora, &[]);
-    for n in 0..6 {
-        server.post(&format!("{path}/messages"), &cora, &json!({"content": n.to_string()}));
-        server.post("/projects", &cora, &json!({"name": n.to_string()}));
-        talk(&server, &cora, &[]);
-    }
-    for (list, count) in
-        [(format!("{path}/messages"), 6), ("/projects".into(), 6), ("/conversations".into(), 7)]
-    {
-        let whole = server.get(&list, &cora).body;
-        assert_eq!(whole.as_array().unwrap().len(), count, "{list}");
-        let (mut next, mut paged) = (Some(format!("{list}?limit=2")), Vec::new());
-        while let Some(path) = next {
-            let page = server.get(&path, &cora);
-            paged.extend(page.body.as_array().unwrap().iter().cloned());
-            next = page.headers.get("link").map(|link| {
-                link.to_str().unwrap().trim_start_matches('<').split('>').next().unwrap().to_owned()
-            });
-        }
-        assert_eq!(Value::Array(paged), whole, "{list}");
-        assert!(
-            whole.as_array().unwrap().is_sorted_by(|a, b| a["id"].as_i64() > b["id"].as_i64()),
-            "{list}"
-        );
-        assert_eq!(server.get(&format!("{list}?limit=0"), &cora).status, 400);
-    }
-}
-
-#[test]
-fn every_post_runs_once_under_its_key() {
-    let home = Home::new();
-    let server = home.serve(&[]);
-    let ((alice, _), (bob, bob_id)) = (server.sign_in("alice"), server.sign_in("bob"));
-    let key = [("Idempotency-Key", "k-1")];
-    let twice = |path: &str, body: Value| {
-        let call = || both(server.call("POST", path, &alice, &key, Some(&body)));
-        let first = call();
-        assert!(first.0 < 300, "{path}: {first:?}");
-        assert_eq!(call(), first, "{path}");
-        first.1
-    };
-    let project = twice("/projects", json!({"name": "Garden"}))["id"].clone();
-    twice(&format!("/projects/{project}/members"), json!({"userId": bob_id}));
-    let stage = twice(&format!("/projects/{project}/stages"), json!({"name": "Dig"}))["id"].clone();
-    twice(&format!("/projects/{project}/stages/{stage}/complete"), json!({}));
-    let talk = twice("/conversations", json!({"projectId": project}))["id"].clone();
-    let mut bobs = server.plain("/", &bob);
-    let message = twice(&format!("/conversations/{talk}/messages"), json!({"content": "Hello!"}));
-    twice(&format!("/conversations/{talk}/read"), json!({"messageId": message["id"]}));
-    assert_eq!(heard(&mut bobs), [json!(["messageReceived", message])]);
-    let whole = server.get(&format!("/projects/{project}"), &alice).body;
-    assert_eq!(
-        (whole["members"].as_array().map(Vec::len), whole["stages"].as_array().map(Vec::len)),
-        (Some(2), Some(1))
-    );
-}
-
-#[test]
-fn what_was_answered_survives_a_kill_with_exact_counts() {
+fn every_answered_message_survives_a_kill_with_exact_counts() {
     let home = Home::new();
     let server = home.serve(&[]);
     let ((alice, _), (bob, bob_id)) = (server.sign_in("alice"), server.sign_in("bob"));

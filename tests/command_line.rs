@@ -1,36 +1,19 @@
-//! The command line: exit codes, what is said, and which source of a setting weighs more.
+//! The command line: exit codes, error messages, and the precedence of the sources of a setting.
 
+#[path = "support/command.rs"]
+mod command;
 mod support;
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 
+use command::{answer, code, complaint, with};
 use serde_json::json;
 use support::Home;
 
-fn code(output: &Output) -> Option<i32> {
-    output.status.code()
-}
-
-/// What was said on stderr, which has to be one line.
-fn complaint(output: &Output) -> String {
-    let text = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(text.lines().count(), 1, "{text}");
-    text.trim_end().to_owned()
-}
-
-fn answer(output: &Output) -> String {
-    assert_eq!(code(output), Some(0), "{output:?}");
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn with(mut command: Command, settings: &[(&str, &str)]) -> Output {
-    command.envs(settings.iter().copied()).output().unwrap()
-}
-
 #[test]
-fn a_bad_setting_ends_it_with_2_and_one_line_that_names_it() {
+fn a_bad_setting_exits_with_2_and_one_line_that_names_it() {
     let home = Home::on_sqlite();
     let cases: [(&[(&str, &str)], &str); 8] = [
         (&[("PORT", "http")], "hubcast: PORT (--port): "),
@@ -65,7 +48,7 @@ fn a_bad_setting_ends_it_with_2_and_one_line_that_names_it() {
 }
 
 #[test]
-fn a_bad_database_url_ends_every_command_that_would_use_it() {
+fn a_bad_database_url_is_refused_by_every_command_that_uses_it() {
     let home = Home::on_sqlite();
     let cases = [
         (
@@ -103,7 +86,7 @@ fn a_bad_database_url_ends_every_command_that_would_use_it() {
 }
 
 #[test]
-fn bad_files_of_tls_end_it_with_2_and_one_line_and_good_ones_are_served() {
+fn bad_tls_files_exit_with_2_and_one_line_and_good_ones_are_accepted() {
     let home = Home::on_sqlite();
     let file = |name: &str| format!("{}/tests/{name}", env!("CARGO_MANIFEST_DIR"));
     let (own, another, empty) = (
@@ -198,7 +181,7 @@ fn help_lists_every_setting_but_no_value_of_the_environment() {
 }
 
 #[test]
-fn a_flag_weighs_more_than_the_environment_and_that_more_than_dotenv() {
+fn a_flag_overrides_the_environment_which_overrides_dotenv() {
     let home = Home::on_sqlite();
     let dotenv = home.path().join(".env");
     std::fs::write(
@@ -233,7 +216,7 @@ fn an_empty_variable_counts_as_not_set() {
 }
 
 #[test]
-fn accounts_are_made_and_listed_beside_a_running_server() {
+fn accounts_can_be_added_and_listed_while_a_server_is_running() {
     let home = Home::new();
     let server = home.serve(&[]);
     let add = [
@@ -291,7 +274,7 @@ fn accounts_are_made_and_listed_beside_a_running_server() {
 }
 
 #[test]
-fn a_second_server_on_the_same_sqlite_file_ends_with_1() {
+fn a_second_server_on_the_same_sqlite_file_exits_with_1() {
     let home = Home::on_sqlite();
     let server = home.serve(&[]);
     let second = home.run(&["serve"]);
@@ -304,7 +287,7 @@ fn a_second_server_on_the_same_sqlite_file_ends_with_1() {
 }
 
 #[test]
-fn a_schema_that_is_behind_ends_it_with_1_unless_it_may_migrate() {
+fn an_outdated_schema_exits_with_1_unless_it_may_be_migrated() {
     let home = Home::new();
     let behind = home.run(&["serve", "--no-migrate"]);
     assert_eq!(code(&behind), Some(1));
@@ -313,63 +296,12 @@ fn a_schema_that_is_behind_ends_it_with_1_unless_it_may_migrate() {
     assert_eq!(code(&home.run(&["user", "list", "--no-migrate"])), Some(0));
     let server = home.start(&["serve", "--no-migrate"], &[]);
     let account = json!({"email": "eve@shop.test", "name": "Eve", "password": "long enough"});
-    assert_eq!(server.post("/auth/register", "", &account).status, 201, "the schema is all there");
+    assert_eq!(server.post("/auth/register", "", &account).status, 201, "the schema is complete");
     assert_eq!(server.stop(), Some(0));
 }
 
 #[test]
-fn load_writes_to_a_server_and_counts_what_sockets_hear() {
-    let home = Home::new();
-    let server = home.serve(&[]);
-    let (admin, _) = server.sign_in("admin");
-    let rows = |table: &str| home.number(&format!("SELECT COUNT(*) AS number FROM {table}"));
-    for (what, table) in [("orders", "orders"), ("messages", "messages")] {
-        let before = rows(table);
-        let url = format!("http://{}", server.address);
-        let said = answer(&home.run(&[
-            "load",
-            what,
-            "--url",
-            &url,
-            "--in-flight",
-            "2",
-            "--duration",
-            "200ms",
-            "--sockets",
-            "2",
-        ]));
-        let written: i64 = said.split_once(" written in ").unwrap().0.parse().unwrap();
-        assert!(written > 0 && rows(table) - before == written, "{said}");
-        let heard = format!("frames heard on 2 sockets: {0} of {0}", written * 2);
-        assert_eq!(said.lines().last(), Some(heard.as_str()));
-    }
-    assert_eq!(server.get("/conversations", &admin).body[0]["unreadCount"], 0, "its own messages");
-}
-
-#[test]
-fn load_holds_idle_sockets_of_each_kind() {
-    let home = Home::new();
-    let server = home.serve(&[]);
-    let url = format!("http://{}", server.address);
-    for kind in [&["--protocol", "plain"][..], &["--protocol", "socketio"], &["--polling"]] {
-        let arguments =
-            [&["load", "idle", "--url", &url, "--count", "3", "--hold", "100ms"], kind].concat();
-        let said = answer(&home.run(&arguments));
-        assert!(
-            said.starts_with("3 sockets opened in ")
-                && said.ends_with("after 100ms: 3 still connected\n"),
-            "{said}"
-        );
-    }
-    let nobody = home.run(&["load", "idle", "--url", &url, "--email", "nobody@demo.test"]);
-    assert_eq!(
-        (code(&nobody), complaint(&nobody).as_str()),
-        (Some(1), "hubcast: signing in was answered 401")
-    );
-}
-
-#[test]
-fn the_secret_made_beside_sqlite_is_its_owners_and_outlives_the_server() {
+fn the_generated_secret_is_private_and_survives_a_restart() {
     let home = Home::on_sqlite();
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");
@@ -381,7 +313,7 @@ fn the_secret_made_beside_sqlite_is_its_owners_and_outlives_the_server() {
 }
 
 #[test]
-fn logs_can_be_json_and_hold_no_secret() {
+fn logs_can_be_json_and_contain_no_secret() {
     let home = Home::new();
     let mut command = home.command(&["serve", "--demo"]);
     command.env("LOG_FORMAT", "json").env("JWT_SECRET", "hush-hush").env("RUST_LOG", "debug");

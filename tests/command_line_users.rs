@@ -1,29 +1,16 @@
-//! `hubcast user passwd`, `role` and `remove`, beside a running server: what they change, and that
-//! all of the user's tokens and sockets end.
+//! `hubcast user passwd`, `role` and `remove` while a server is running: their effects, and that
+//! they end all of the user's tokens and sockets.
 
+#[path = "support/command.rs"]
+mod command;
 mod support;
 
 use std::io::Write;
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 
+use command::{answer, code, complaint};
 use serde_json::{Value, json};
 use support::{Home, PASSWORD, Server, Socket};
-
-fn code(output: &Output) -> Option<i32> {
-    output.status.code()
-}
-
-/// What was said on stderr, which has to be one line.
-fn complaint(output: &Output) -> String {
-    let text = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(text.lines().count(), 1, "{text}");
-    text.trim_end().to_owned()
-}
-
-fn answer(output: &Output) -> String {
-    assert_eq!(code(output), Some(0), "{output:?}");
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
 
 fn login(server: &Server, password: &str) -> (u16, Value) {
     let answer =
@@ -31,7 +18,7 @@ fn login(server: &Server, password: &str) -> (u16, Value) {
     (answer.status, answer.body)
 }
 
-/// Alice's tokens and sockets end with the work, Bob's do not.
+/// Checks that the work ends Alice's tokens and sockets, and leaves Bob's.
 fn ends_alice(server: &Server, work: impl FnOnce(i64)) {
     let ((first, id), (second, _), (bob, _)) =
         (server.sign_in("alice"), server.sign_in("alice"), server.sign_in("bob"));
@@ -47,7 +34,7 @@ fn ends_alice(server: &Server, work: impl FnOnce(i64)) {
 }
 
 #[test]
-fn passwd_gives_another_password_and_ends_all_tokens() {
+fn passwd_changes_the_password_and_ends_all_tokens() {
     let home = Home::new();
     let server = home.serve(&[]);
     ends_alice(&server, |id| {
@@ -72,7 +59,7 @@ fn passwd_gives_another_password_and_ends_all_tokens() {
 }
 
 #[test]
-fn role_gives_another_role_and_ends_all_tokens() {
+fn role_changes_the_role_and_ends_all_tokens() {
     let home = Home::new();
     let server = home.serve(&[]);
     ends_alice(&server, |id| {
@@ -92,7 +79,7 @@ fn role_gives_another_role_and_ends_all_tokens() {
 }
 
 #[test]
-fn remove_takes_the_account_and_what_is_only_its_own() {
+fn remove_deletes_the_account_and_its_own_data() {
     let home = Home::new();
     let server = home.serve(&[]);
     ends_alice(&server, |id| {
@@ -101,14 +88,14 @@ fn remove_takes_the_account_and_what_is_only_its_own() {
     });
     assert_eq!(login(&server, PASSWORD).0, 401);
     assert!(!answer(&home.run(&["user", "list"])).contains("alice"));
-    // Orders that were placed stay, with nobody's name on them.
+    // Placed orders stay, without a customer.
     let (admin, _) = server.sign_in("admin");
     let orders = server.get("/orders", &admin);
     assert_eq!((orders.status, orders.body.as_array().map(Vec::len)), (200, Some(5)));
 }
 
 #[test]
-fn what_can_not_be_done_is_said_in_one_line() {
+fn a_failure_is_reported_in_one_line() {
     let home = Home::new();
     let server = home.serve(&[]);
     let failures = [

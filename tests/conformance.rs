@@ -1,5 +1,5 @@
-//! The conformance example, byte by byte: raw WebSocket frames and raw HTTP, as the protocol
-//! documents' test suites see it.
+//! The conformance example, byte by byte: raw WebSocket frames and raw HTTP, as the test suites of
+//! the protocol documents use it.
 
 #[path = "../crates/hubcast-realtime/examples/conformance.rs"]
 #[allow(dead_code, reason = "its `main` is for who runs it")]
@@ -19,7 +19,7 @@ fn server() -> SocketAddr {
     address
 }
 
-/// Status and body of one request.
+/// Sends one request and returns its status and body.
 fn http(method: &str, address: SocketAddr, path: &str, body: &str) -> (u16, String) {
     let agent: ureq::Agent =
         ureq::Agent::config_builder().http_status_as_error(false).build().into();
@@ -35,7 +35,7 @@ fn ok(body: &str) -> (u16, String) {
 
 const UNKNOWN: &str = r#"{"code":1,"message":"Session ID unknown"}"#;
 
-/// The query of a polling session that has just begun.
+/// Opens a polling session and returns its query.
 fn polling(address: SocketAddr, path: &str) -> String {
     let query = format!("{path}?EIO=4&transport=polling");
     let (status, open) = http("GET", address, &query, "");
@@ -67,7 +67,7 @@ fn opened(address: SocketAddr, path: &str) -> Raw {
     raw
 }
 
-/// Has joined `/`, and had its `auth`.
+/// Joins `/` and reads its `auth` event.
 fn connected(address: SocketAddr) -> Raw {
     let mut raw = opened(address, "/socket.io/");
     raw.say("40");
@@ -77,7 +77,7 @@ fn connected(address: SocketAddr) -> Raw {
 }
 
 #[test]
-fn handshakes_are_refused_with_engine_ios_own_errors_at_both_paths() {
+fn bad_handshakes_get_the_errors_of_engine_io_at_both_paths() {
     let address = server();
     for path in ["/socket.io/", "/engine.io/"] {
         for (method, query, code, message) in [
@@ -106,7 +106,7 @@ fn handshakes_are_refused_with_engine_ios_own_errors_at_both_paths() {
 }
 
 #[test]
-fn engine_io_alone_echoes_what_is_posted() {
+fn bare_engine_io_echoes_over_polling() {
     let address = server();
     for packets in [
         "4hello",
@@ -122,7 +122,7 @@ fn engine_io_alone_echoes_what_is_posted() {
 }
 
 #[test]
-fn engine_io_alone_echoes_over_a_websocket() {
+fn bare_engine_io_echoes_over_a_websocket() {
     let mut raw = opened(server(), "/engine.io/");
     for text in ["4hello", "4", "4{\"a\":[1]}"] {
         raw.say(text);
@@ -135,7 +135,7 @@ fn engine_io_alone_echoes_over_a_websocket() {
 }
 
 #[test]
-fn a_session_ends_with_what_is_no_packet_and_with_a_second_poll() {
+fn a_malformed_packet_or_a_second_poll_ends_the_session() {
     let address = server();
     for path in ["/socket.io/", "/engine.io/"] {
         let at = polling(address, path);
@@ -155,7 +155,7 @@ fn a_session_ends_with_what_is_no_packet_and_with_a_second_poll() {
 }
 
 #[test]
-fn pings_come_every_300_ms_and_have_200_ms_for_an_answer() {
+fn pings_are_sent_every_300_ms_and_time_out_after_200_ms() {
     let address = server();
     for path in ["/socket.io/", "/engine.io/"] {
         let at = polling(address, path);
@@ -180,7 +180,7 @@ fn pings_come_every_300_ms_and_have_200_ms_for_an_answer() {
 }
 
 #[test]
-fn a_close_packet_ends_the_session_and_sends_the_poll_home() {
+fn a_close_packet_ends_the_session_and_answers_the_open_poll() {
     let address = server();
     for path in ["/socket.io/", "/engine.io/"] {
         let at = polling(address, path);
@@ -200,7 +200,7 @@ fn a_close_packet_ends_the_session_and_sends_the_poll_home() {
 }
 
 #[test]
-fn polling_moves_to_a_websocket_and_is_refused_from_then_on() {
+fn after_an_upgrade_polling_is_refused() {
     let address = server();
     let at = polling(address, "/engine.io/");
     let upgrade = at.replace("polling", "websocket");
@@ -224,7 +224,7 @@ fn polling_moves_to_a_websocket_and_is_refused_from_then_on() {
 }
 
 #[test]
-fn each_namespace_says_who_connected_and_no_other_exists() {
+fn each_namespace_answers_connect_and_no_other_exists() {
     let mut raw = opened(server(), "/socket.io/");
     for (connect, answer, auth) in [
         ("40", r#"40{"sid":""#, r#"42["auth",{}]"#),
@@ -250,7 +250,7 @@ fn each_namespace_says_who_connected_and_no_other_exists() {
 }
 
 #[test]
-fn messages_come_back_and_acks_bring_their_arguments() {
+fn messages_are_echoed_and_acks_carry_their_arguments() {
     let mut raw = connected(server());
     for (sent, back) in [
         (r#"42["message",1,"2",{"3":[true]}]"#, r#"42["message-back",1,"2",{"3":[true]}]"#),
@@ -275,7 +275,7 @@ fn messages_come_back_and_acks_bring_their_arguments() {
 }
 
 #[test]
-fn the_same_goes_over_polling() {
+fn messages_and_acks_work_over_polling() {
     let address = server();
     let at = polling(address, "/socket.io/");
     let sent = "40\u{1e}451-[\"message\",{\"_placeholder\":true,\"num\":0}]\u{1e}bAQID\u{1e}427[\"message-with-ack\",1]";
@@ -290,7 +290,7 @@ fn the_same_goes_over_polling() {
 }
 
 #[test]
-fn leaving_a_namespace_leaves_the_others_and_the_connection() {
+fn leaving_a_namespace_keeps_the_others_and_the_connection() {
     let mut raw = connected(server());
     raw.say("40/custom");
     assert!(raw.text().starts_with("40/custom,"));
@@ -299,11 +299,11 @@ fn leaving_a_namespace_leaves_the_others_and_the_connection() {
     raw.say(r#"42["message","message to main namespace"]"#);
     assert_eq!(raw.text(), r#"42["message-back","message to main namespace"]"#);
     raw.say("41");
-    assert_eq!(raw.text(), "2", "the connection lives");
+    assert_eq!(raw.text(), "2", "the connection stays open");
 }
 
 #[test]
-fn what_is_no_packet_and_who_does_not_connect_in_time_ends_the_connection() {
+fn a_malformed_packet_or_a_missing_connect_ends_the_connection() {
     let address = server();
     for broken in ["4abc", "42{}", r#"42abc["message-with-ack",1,"2",{"3":[false]}]"#] {
         let mut raw = connected(address);

@@ -1,4 +1,4 @@
-//! Much at once: who reads is not put out for it, and each is stored where it belongs.
+//! Bursts: sockets that read stay connected, and each message is stored once, in its conversation.
 
 mod support;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use support::Home;
 
 #[test]
-fn a_member_who_says_much_at_once_puts_nobody_out_who_reads() {
+fn a_burst_of_messages_closes_no_socket_that_reads() {
     let home = Home::new();
     let server = home.serve(&[]);
     let ((alice, _), (bob, bob_id)) = (server.sign_in("alice"), server.sign_in("bob"));
@@ -18,13 +18,13 @@ fn a_member_who_says_much_at_once_puts_nobody_out_who_reads() {
     reader.say(&json!({"event": "join:conversation", "data": {"conversationId": made.body["id"]}, "id": 1}).to_string());
     while reader.next()["ack"] != 1 {}
 
-    // Within JSON each of these characters takes six bytes: 4.8 MB in all, where a socket may be 1
+    // Each of these characters takes six bytes in JSON: 4.8 MB in total, while a socket may be 1
     // MiB behind.
     let content = "\u{1}".repeat(40_000);
     thread::scope(|scope| {
         for _ in 0..20 {
             scope.spawn(|| {
-                assert_eq!(server.post(&path, &alice, &json!({"content": content})).status, 201)
+                assert_eq!(server.post(&path, &alice, &json!({"content": content})).status, 201);
             });
         }
         let mut seen = Vec::new();
@@ -40,7 +40,7 @@ fn a_member_who_says_much_at_once_puts_nobody_out_who_reads() {
 }
 
 #[test]
-fn of_many_at_once_each_is_stored_once_where_it_belongs_and_strangers_say_nothing() {
+fn concurrent_messages_are_stored_once_each_and_only_by_members() {
     let home = Home::new();
     let server = home.serve(&[]);
     let ((alice, _), (bob, bob_id)) = (server.sign_in("alice"), server.sign_in("bob"));
@@ -64,7 +64,7 @@ fn of_many_at_once_each_is_stored_once_where_it_belongs_and_strangers_say_nothin
             let path = &paths[n % 2];
             [
                 post(path, &alice, json!({"content": format!("a{n}")})).status,
-                // One name for two, and the same again in another's mouth.
+                // One client id for two messages, and the same id by another sender.
                 post(
                     path,
                     &alice,
@@ -88,7 +88,7 @@ fn of_many_at_once_each_is_stored_once_where_it_belongs_and_strangers_say_nothin
     for path in &paths[..2] {
         let said = server.get(&format!("{path}/messages?limit=100"), &bob).body;
         let said: Vec<&Value> = said.as_array().unwrap().iter().rev().collect();
-        // 8 of alice's without a name; of both, 4 names.
+        // 8 of Alice without a client id, and 4 client ids of each of both.
         assert_eq!(
             said.iter().map(|message| message["seq"].as_i64().unwrap()).collect::<Vec<_>>(),
             (1..=16).collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! `/emit`: events of other back ends, to whom they go, how many get them, and who gets them later.
+//! `/emit`: events of other back ends. Who receives them, the count in the answer, and recovery.
 
 mod support;
 
@@ -14,8 +14,8 @@ fn delivered(count: usize) -> (u16, Value) {
     (200, json!({"delivered": count}))
 }
 
-/// What a socket has heard of the events of these tests, whose names begin with `x:`: name, data,
-/// and whether with an offset.
+/// The events of these tests that a socket received, whose names begin with `x:`: name, data, and
+/// whether there is an offset.
 fn heard(socket: &mut Socket) -> Vec<(String, Value, bool)> {
     ours(socket.heard())
 }
@@ -41,7 +41,7 @@ fn join(socket: &mut Socket, room: &str) {
 }
 
 #[test]
-fn an_event_reaches_the_rooms_once_each_and_says_how_many_that_are() {
+fn an_event_reaches_each_socket_once_and_the_answer_counts_them() {
     let home = Home::new();
     let server = home.serve(&[]);
     let ((admin, _), (alice, alice_id), (bob, bob_id)) =
@@ -116,7 +116,7 @@ fn an_event_reaches_the_rooms_once_each_and_says_how_many_that_are() {
 }
 
 #[test]
-fn sockets_of_admin_are_in_the_room_of_no_user() {
+fn sockets_on_admin_are_not_in_user_rooms() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, id) = server.sign_in("admin");
@@ -131,7 +131,7 @@ fn sockets_of_admin_are_in_the_room_of_no_user() {
 }
 
 #[test]
-fn what_was_missed_comes_in_order_over_a_kill_but_for_what_is_volatile() {
+fn missed_events_arrive_in_order_after_a_kill_except_volatile_ones() {
     let home = Home::new();
     let server = home.serve(&[]);
     let ((admin, _), (alice, alice_id)) = (server.sign_in("admin"), server.sign_in("alice"));
@@ -161,7 +161,7 @@ fn what_was_missed_comes_in_order_over_a_kill_but_for_what_is_volatile() {
         ours(frames),
         [("x:1".to_owned(), json!(1), true), ("x:2".to_owned(), json!(2), false)]
     );
-    // Without a close frame: the line is lost.
+    // Without a close frame, so the connection counts as lost.
     drop(socket);
     send(&server, 3, false);
     send(&server, 4, true);
@@ -182,7 +182,7 @@ fn what_was_missed_comes_in_order_over_a_kill_but_for_what_is_volatile() {
 }
 
 #[test]
-fn a_key_sends_once_and_gives_the_first_count_again() {
+fn a_repeated_key_sends_nothing_and_returns_the_first_count() {
     let home = Home::new();
     let server = home.serve(&[]);
     let ((admin, _), (bob, bob_id)) = (server.sign_in("admin"), server.sign_in("bob"));
@@ -209,7 +209,7 @@ fn a_key_sends_once_and_gives_the_first_count_again() {
 }
 
 #[test]
-fn many_at_once_are_each_counted_by_themselves() {
+fn concurrent_events_are_counted_separately() {
     let home = Home::new();
     let server = home.serve(&[]);
     let ((admin, _), (alice, alice_id), (bob, bob_id)) =
@@ -228,7 +228,7 @@ fn many_at_once_are_each_counted_by_themselves() {
                         let body = json!({"rooms": rooms, "event": "x:many", "data": n, "volatile": is_volatile});
                         let (status, answer) = emit(server, admin, &body);
                         let reached = usize::try_from(answer["delivered"].as_i64().unwrap()).unwrap();
-                        // Who is behind at the moment does without what is volatile.
+                        // A socket that is behind at the moment skips volatile events.
                         assert!(status == 200 && (reached == count || (is_volatile && reached < count)), "{reached} of {count}");
                         assert_eq!(server.post("/orders", admin, &json!({"total": n})).status, 201);
                     }
@@ -240,7 +240,7 @@ fn many_at_once_are_each_counted_by_themselves() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused_with_every_fault_and_reaches_nobody() {
+fn an_invalid_event_is_refused_with_every_fault_and_sent_to_nobody() {
     let home = Home::new();
     let server = home.serve(&[]);
     let ((admin, _), (alice, _)) = (server.sign_in("admin"), server.sign_in("alice"));

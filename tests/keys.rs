@@ -1,92 +1,19 @@
-//! Tokens that others sign, through the public doors: which are taken, whose they are, and what
-//! this server then does not do itself.
+//! Tokens that another issuer signs, through the public API: which are accepted, whose they are,
+//! and what this server then refuses to do.
 
+#[path = "support/keys.rs"]
+mod keys;
 mod support;
-
-use std::process::Output;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use keys::{claims, complaint, is_refused, link, linked, me, now, path, pem, serve, sign, token};
 use serde_json::{Value, json};
-use support::{Answer, Home, Server};
-
-fn path(name: &str) -> String {
-    format!("{}/tests/keys/{name}", env!("CARGO_MANIFEST_DIR"))
-}
-
-fn pem(name: &str) -> Vec<u8> {
-    std::fs::read(path(name)).unwrap()
-}
-
-/// The demo server with the keys of that file, and these settings.
-fn serve(home: &Home, file: &str, settings: &[(&str, &str)]) -> Server {
-    let file = path(file);
-    home.serve(
-        &[&[("JWT_SECRET", ""), ("JWT_PUBLIC_KEY_FILE", file.as_str())][..], settings].concat(),
-    )
-}
-
-fn now() -> i64 {
-    i64::try_from(
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(),
-    )
-    .unwrap()
-}
-
-/// Those claims, made now and good for ten minutes, unless they say something else.
-fn claims(claims: &Value) -> Value {
-    let mut all = json!({"iat": now(), "exp": now() + 600});
-    all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
-    all
-}
-
-fn sign(header: &Header, of: &Value) -> String {
-    let key = match header.alg {
-        Algorithm::ES256 => EncodingKey::from_ec_pem(&pem("p256.pem")),
-        Algorithm::EdDSA => EncodingKey::from_ed_pem(&pem("ed25519.pem")),
-        _ => EncodingKey::from_rsa_pem(&pem("rsa.pem")),
-    };
-    jsonwebtoken::encode(header, &claims(of), &key.unwrap()).unwrap()
-}
-
-/// Signed with the key of ed25519-public.pem.
-fn token(of: &Value) -> String {
-    sign(&Header::new(Algorithm::EdDSA), of)
-}
-
-fn link(home: &Home, arguments: &[&str]) -> Output {
-    home.run(&[&["user", "link"], arguments].concat())
-}
-
-fn linked(home: &Home, arguments: &[&str]) -> String {
-    let output = link(home, arguments);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// What was said on stderr, which has to be one line.
-fn complaint(output: &Output) -> (Option<i32>, String) {
-    let text = String::from_utf8(output.stderr.clone()).unwrap();
-    assert_eq!(text.lines().count(), 1, "{text}");
-    (output.status.code(), text.trim_end().to_owned())
-}
-
-fn me(server: &Server, token: &str) -> Value {
-    let answer = server.get("/auth/me", token);
-    assert_eq!(answer.status, 200, "{}", answer.body);
-    answer.body
-}
-
-fn is_refused(server: &Server, token: &str) -> bool {
-    let Answer { status, body, .. } = server.get("/auth/me", token);
-    let refused = status == 401
-        && body == json!({"statusCode": 401, "message": "Unauthorized", "error": "Unauthorized"});
-    refused && server.upgrade("/ws", token).close_code() == 4401
-}
+use support::Home;
 
 #[test]
-fn a_token_of_each_kind_of_key_is_good_at_both_doors() {
+fn a_token_of_each_kind_of_key_is_accepted_by_rest_and_sockets() {
     let named = |algorithm, id: &str| Header { kid: Some(id.into()), ..Header::new(algorithm) };
     let home = Home::new();
     let cases = [
@@ -166,7 +93,7 @@ fn a_token_cannot_choose_how_it_is_checked() {
 }
 
 #[test]
-fn where_others_sign_nothing_is_signed_here() {
+fn with_another_issuer_this_server_signs_nothing() {
     let home = Home::new();
     let server = serve(&home, "ed25519-public.pem", &[]);
     let refused = json!({"statusCode": 501, "message": "Tokens are issued elsewhere", "error": "Not Implemented"});
@@ -190,7 +117,7 @@ fn where_others_sign_nothing_is_signed_here() {
 }
 
 #[test]
-fn a_key_that_cannot_be_used_ends_it_with_2_and_one_line() {
+fn an_unusable_key_exits_with_2_and_one_line() {
     let home = Home::on_sqlite();
     let file = path("ed25519-public.pem");
     let with = |command: &str, settings: &[(&str, &str)]| {
@@ -241,7 +168,7 @@ fn a_key_that_cannot_be_used_ends_it_with_2_and_one_line() {
 }
 
 #[test]
-fn a_subject_is_looked_up_and_never_taken_as_an_id() {
+fn a_subject_is_looked_up_and_never_used_as_an_id() {
     let home = Home::new();
     let server = serve(&home, "ed25519-public.pem", &[]);
     for sub in [json!("1"), json!(1), json!("2")] {
@@ -261,7 +188,7 @@ fn a_subject_is_looked_up_and_never_taken_as_an_id() {
 }
 
 #[test]
-fn issuer_and_audience_are_asked_for_when_set() {
+fn issuer_and_audience_are_required_if_set() {
     let home = Home::new();
     let server =
         serve(&home, "ed25519-public.pem", &[("JWT_ISSUER", "them"), ("JWT_AUDIENCE", "hub")]);
@@ -282,7 +209,7 @@ fn issuer_and_audience_are_asked_for_when_set() {
 }
 
 #[test]
-fn an_identity_is_one_accounts() {
+fn an_identity_belongs_to_one_account() {
     let home = Home::new();
     let _server = serve(&home, "ed25519-public.pem", &[]);
     for _ in 0..2 {
@@ -298,131 +225,4 @@ fn an_identity_is_one_accounts() {
         (Some(1), "hubcast: User with ID 99 not found".into())
     );
     assert_eq!(complaint(&link(&home, &["--user", "3", "--subject", ""])).0, Some(2));
-}
-
-#[test]
-fn with_provisioning_who_is_seen_first_becomes_a_user() {
-    let home = Home::new();
-    let server = serve(&home, "ed25519-public.pem", &[("JWT_PROVISION", "on")]);
-    let eve = json!({"sub": "1", "iss": "them", "name": "Eve", "email": "Eve@shop.test", "role": "admin"});
-    let made = me(&server, &token(&eve));
-    let created = made["createdAt"].clone();
-    assert_eq!(
-        made,
-        json!({"id": 4, "email": "Eve@shop.test", "name": "Eve", "role": "admin", "createdAt": created})
-    );
-    // The claim still decides what she may, token by token.
-    assert_eq!(server.call("PATCH", "/orders/9999/ship", &token(&eve), &[], None).status, 404);
-    let as_customer = token(&json!({"sub": "1", "iss": "them"}));
-    assert_eq!(
-        (
-            me(&server, &as_customer),
-            server.call("PATCH", "/orders/9999/ship", &as_customer, &[], None).status
-        ),
-        (made, 403)
-    );
-
-    // A socket can be the first to bring one; nothing is linked by an e-mail.
-    let session =
-        server.upgrade("/ws", &token(&json!({"sub": "2", "email": "ALICE@demo.test"}))).next();
-    assert_eq!((&session["event"], &session["data"]["userId"]), (&json!("session"), &json!(5)));
-    let other = me(&server, &token(&json!({"sub": "2"})));
-    assert_eq!((&other["name"], &other["role"]), (&json!("2"), &json!("customer")));
-    assert!(other["email"].as_str().unwrap().ends_with("@unknown.invalid"), "{other}");
-    let list = String::from_utf8(home.run(&["user", "list"]).stdout).unwrap();
-    assert!(
-        list.contains("2\tcustomer\talice@demo.test\tAlice\n") && list.lines().count() == 5,
-        "{list}"
-    );
-    // Nobody signs in with a password to what was made.
-    server.stop();
-    let server = home.serve(&[("JWT_SECRET", &"own".repeat(20))]);
-    let login = server.post("/auth/login", "", &json!({"email": "eve@shop.test", "password": ""}));
-    assert_eq!(
-        (login.status, &login.body["message"]),
-        (400, &json!(["password should not be empty"]))
-    );
-    let login = server.post(
-        "/auth/login",
-        "",
-        &json!({"email": "eve@shop.test", "password": "demo-password"}),
-    );
-    assert_eq!((login.status, &login.body["message"]), (401, &json!("Invalid email or password")));
-}
-
-#[test]
-fn first_requests_that_come_together_make_one_user_each() {
-    let home = Home::new();
-    let server = serve(&home, "ed25519-public.pem", &[("JWT_PROVISION", "on")]);
-    // Two who claim the same e-mail: one gets it.
-    let tokens: Vec<String> = (0..16)
-        .map(|at| token(&json!({"sub": format!("user {}", at % 2), "email": "both@shop.test"})))
-        .collect();
-    let users: Vec<Value> = std::thread::scope(|scope| {
-        let calls: Vec<_> = tokens.iter().map(|token| scope.spawn(|| me(&server, token))).collect();
-        calls.into_iter().map(|call| call.join().unwrap()).collect()
-    });
-    for (at, user) in users.iter().enumerate() {
-        assert_eq!(*user, users[at % 2]);
-    }
-    assert_ne!(users[0]["id"], users[1]["id"]);
-    let with_it = users[..2].iter().filter(|user| user["email"] == "both@shop.test").count();
-    let list = String::from_utf8(home.run(&["user", "list"]).stdout).unwrap();
-    assert_eq!((with_it, list.lines().count()), (1, 5), "{list}");
-}
-
-#[test]
-fn a_socket_goes_on_with_another_token_of_the_same_identity() {
-    let home = Home::new();
-    let server = serve(&home, "ed25519-public.pem", &[("JWT_PROVISION", "on")]);
-    let mut socket = server.plain("/", &token(&json!({"sub": "eve"})));
-    let mut refresh = |token: &str| {
-        socket
-            .say(&json!({"event": "auth:refresh", "data": {"token": token}, "id": 1}).to_string());
-        socket.next()
-    };
-    let exp = now() + 300;
-    let answer = refresh(&token(&json!({"sub": "eve", "exp": exp})));
-    assert_eq!((&answer["ack"], &answer["data"]["ok"]), (&json!(1), &json!(true)), "{answer}");
-    let unauthorized = json!({"ack": 1, "data": {"ok": false, "error": {"code": "unauthorized", "message": "Unauthorized"}}});
-    assert_eq!(refresh(&token(&json!({"sub": "eve", "iss": "them"}))), unauthorized);
-
-    let short = token(&json!({"sub": "eve", "exp": now() + 2}));
-    let mut socket = server.upgrade("/ws", &short);
-    assert_eq!(socket.close_code(), 4401);
-    assert!(is_refused(&server, &short));
-}
-
-#[test]
-fn a_logout_ends_a_token_of_others_and_everywhere_all_that_were_made_before() {
-    let home = Home::new();
-    let server = serve(&home, "ed25519-public.pem", &[("JWT_PROVISION", "on")]);
-    let (first, second) =
-        (token(&json!({"sub": "eve", "jti": "1"})), token(&json!({"sub": "eve", "jti": "2"})));
-    let id = me(&server, &first)["id"].clone();
-    let mut socket = server.plain("/", &first);
-    assert_eq!(server.post("/auth/logout", &first, &json!({})).status, 200);
-    assert_eq!(socket.close_code(), 4401);
-    assert!(is_refused(&server, &first));
-    assert_eq!(me(&server, &second)["id"], id);
-    // A generation is ours to say, not theirs.
-    let forged = token(&json!({"sub": "eve", "generation": 1_000_000}));
-    assert_eq!(server.post("/auth/logout", &second, &json!({"everywhere": true})).status, 200);
-    assert!(is_refused(&server, &second) && is_refused(&server, &forged));
-    assert_eq!(me(&server, &token(&json!({"sub": "eve", "iat": now() + 2})))["id"], id);
-}
-
-#[test]
-fn a_removed_users_tokens_have_ended_and_a_later_one_makes_another_account() {
-    let home = Home::new();
-    let server = serve(&home, "ed25519-public.pem", &[("JWT_PROVISION", "on")]);
-    let old = token(&json!({"sub": "eve"}));
-    assert_eq!(me(&server, &old)["id"], 4);
-    let mut socket = server.plain("/", &old);
-    assert!(home.run(&["user", "remove", "--user", "4"]).status.success());
-    assert_eq!(socket.close_code(), 4401);
-    assert!(is_refused(&server, &old));
-    let later = token(&json!({"sub": "eve", "iat": now() + 2}));
-    assert_eq!(me(&server, &later)["id"], 5);
-    assert!(is_refused(&server, &old), "also when there is an account again");
 }

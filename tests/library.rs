@@ -1,5 +1,5 @@
-//! What a program on `hubcast::realtime` can do with sockets: ask them, send bytes, find them, end
-//! them. A server of `realtime` alone, on two workers.
+//! Calls by which a program on `hubcast::realtime` handles sockets: request acks, send bytes, find
+//! sockets, end them. A server of `realtime` alone, with two workers.
 
 #[path = "support/polling.rs"]
 mod polling;
@@ -21,8 +21,8 @@ use hubcast::realtime::{
 use polling::Polling;
 use raw::{Raw, UPGRADE};
 
-/// Everyone is who `?user=` says, and in `lobby`; `slow` takes a while to come in. Events do what
-/// they say.
+/// Takes the user from `?user=`, and puts each into `lobby`; `slow` takes a while to connect.
+/// Events do what their names say.
 struct Desk(HubHandle);
 
 impl Gateway for Desk {
@@ -66,7 +66,7 @@ impl Gateway for Desk {
             };
             match event.name.as_str() {
                 "room" => {
-                    hub.emit(Event::new("/", "said", event.into_payload(), ["lobby"]), None).await
+                    hub.emit(Event::new("/", "said", event.into_payload(), ["lobby"]), None).await;
                 }
                 "all" => hub.emit(Event::to_all("/", "said", event.into_payload()), None).await,
                 "others" => {
@@ -75,14 +75,14 @@ impl Gateway for Desk {
                             .except_socket(client.id()),
                         None,
                     )
-                    .await
+                    .await;
                 }
                 "volatile" => {
                     hub.emit(
                         Event::new("/", "said", event.into_payload(), ["lobby"]).volatile(),
                         None,
                     )
-                    .await
+                    .await;
                 }
                 "whisper" => client.emit_volatile("said", event.into_payload()),
                 "to" => hub.emit_to_user("/", &word.into(), "said", Payload::json("1")).await,
@@ -160,14 +160,14 @@ fn plain(address: SocketAddr, user: &str) -> Raw {
     raw
 }
 
-/// Sends an event with an ack, and gives that.
+/// Sends an event and returns its ack.
 fn ask(raw: &mut Raw, event: &str, argument: &str) -> String {
     raw.say(&format!(r#"421["{event}","{argument}"]"#));
     raw.text()
 }
 
 #[test]
-fn a_room_hears_any_arguments_and_bytes_in_each_protocols_words() {
+fn a_room_receives_any_arguments_and_bytes_in_each_protocol() {
     let address = server();
     let (mut ann, mut bob, mut cat) =
         (come(address, "ann"), come(address, "bob"), plain(address, "cat"));
@@ -197,12 +197,12 @@ fn a_room_hears_any_arguments_and_bytes_in_each_protocols_words() {
 }
 
 #[test]
-fn what_is_volatile_is_not_kept_for_who_can_not_take_it_now() {
+fn a_volatile_event_is_dropped_if_the_socket_cannot_take_it_now() {
     let address = server();
     let (mut ann, polling) = (come(address, "ann"), Polling::open_as(address, "bob"));
     assert_eq!(polling.post(b"40"), (200, "ok".to_owned()));
     polling.hears("40{");
-    // Between two polls.
+    // No poll is open now.
     ann.say(r#"42["volatile",1]"#);
     ann.say(r#"42["room",2]"#);
     assert_eq!([ann.text(), ann.text()], [r#"42["said",1]"#, r#"42["said",2]"#]);
@@ -215,7 +215,7 @@ fn what_is_volatile_is_not_kept_for_who_can_not_take_it_now() {
 }
 
 #[test]
-fn a_client_is_asked_and_its_answer_comes_with_bytes_or_not_at_all() {
+fn a_client_acks_an_event_with_bytes_or_times_out() {
     let mut ann = come(server(), "ann");
     ann.say(r#"427["ask",1,"two"]"#);
     assert_eq!(ann.text(), r#"421["question",1,"two"]"#);
@@ -233,7 +233,7 @@ fn a_client_is_asked_and_its_answer_comes_with_bytes_or_not_at_all() {
 }
 
 #[test]
-fn a_question_ends_with_its_socket_and_the_plain_protocol_knows_none() {
+fn an_ack_request_ends_with_its_socket_and_is_refused_on_plain() {
     let address = server();
     let mut ann = come(address, "ann");
     ann.say(r#"42["ask"]"#);
@@ -260,12 +260,12 @@ fn sockets_are_found_by_room_by_user_and_all() {
     ] {
         assert_eq!(ask(&mut again, "who", whom), format!("431[{found}]"), "{whom}");
     }
-    assert_eq!(ask(&mut again, "to", "ann"), r#"42["said",1]"#, "ahead of the ack");
+    assert_eq!(ask(&mut again, "to", "ann"), r#"42["said",1]"#, "before the ack");
     assert_eq!([ann.text(), again.text()], [r#"42["said",1]"#, "431[true]"]);
 }
 
 #[test]
-fn a_socket_is_ended_alone_and_its_connection_lives_on() {
+fn a_disconnected_socket_leaves_its_connection_open() {
     let address = server();
     let (mut ann, mut bob) = (come(address, "ann"), come(address, "bob"));
     ann.say("40/other,");
@@ -276,13 +276,13 @@ fn a_socket_is_ended_alone_and_its_connection_lives_on() {
     ann.say(r#"42/other,1["rooms"]"#);
     assert_eq!(ann.text(), r#"43/other,1[["lobby"]]"#);
     ann.say("40");
-    assert!(ann.text().starts_with(r#"40{"sid":""#), "it can come in again");
+    assert!(ann.text().starts_with(r#"40{"sid":""#), "the namespace can be joined again");
     ann.say(r#"42["leave me"]"#);
     assert_eq!(ann.text(), "41");
 }
 
 #[test]
-fn a_whole_connection_is_ended_with_a_word_for_each_of_its_sockets() {
+fn closing_a_connection_disconnects_each_of_its_sockets_first() {
     let address = server();
     let (mut ann, mut bob, mut cat) =
         (come(address, "ann"), come(address, "bob"), plain(address, "cat"));
@@ -293,32 +293,35 @@ fn a_whole_connection_is_ended_with_a_word_for_each_of_its_sockets() {
     assert_eq!([ann.text(), ann.text()], ["41", "41/other,"]);
     assert_eq!(ann.close_code(), 1000);
     assert_eq!(ask(&mut bob, "kick", "user cat"), "431[true]");
-    assert_eq!(cat.close_code(), 1000, "the plain protocol has one socket a connection");
+    assert_eq!(cat.close_code(), 1000, "the plain protocol has one socket per connection");
     bob.say(r#"42["cut","all"]"#);
     assert_eq!((bob.text().as_str(), bob.close_code()), ("41", 1000));
 }
 
 #[test]
-fn who_is_ended_on_the_way_in_is_out_when_it_has_come() {
+fn a_socket_can_be_ended_while_it_is_still_connecting() {
     let address = server();
     let mut watch = come(address, "watch");
     for (how, ends) in [("cut", true), ("kick", false)] {
         let mut slow = come(address, "slow");
         assert_eq!(watch.text(), r#"42["coming"]"#);
         assert_eq!(ask(&mut watch, how, "user slow"), "431[true]");
-        assert_eq!(slow.text(), "41", "{how}: and nothing of what it was to be told first");
+        assert_eq!(slow.text(), "41", "{how}: its first events are not sent");
         assert_eq!(ask(&mut watch, "who", "all"), r#"431[["watch"]]"#, "{how}");
         if ends {
             assert_eq!(slow.close_code(), 1000, "{how}");
         } else {
             slow.say("40/other,");
-            assert!(slow.text().starts_with(r#"40/other,{"sid":""#), "{how}: the connection lives");
+            assert!(
+                slow.text().starts_with(r#"40/other,{"sid":""#),
+                "{how}: the connection stays open"
+            );
         }
     }
 }
 
 #[test]
-fn who_is_ended_in_the_middle_of_the_upgrade_hears_it_on_the_websocket() {
+fn a_socket_ended_during_an_upgrade_learns_of_it_on_the_websocket() {
     let address = server();
     let mut watch = come(address, "watch");
     let polling = Polling::open_as(address, "ann");
@@ -339,7 +342,7 @@ fn who_is_ended_in_the_middle_of_the_upgrade_hears_it_on_the_websocket() {
 }
 
 #[test]
-fn what_was_said_before_the_end_is_heard() {
+fn events_before_the_end_are_delivered() {
     let address = server();
     let (mut ann, mut bob) = (come(address, "ann"), come(address, "bob"));
     bob.say(r#"42["room",1]"#);

@@ -1,6 +1,6 @@
-//! What a program on `hubcast::realtime` can have done with a socket whose client says nothing: be
-//! woken at a moment, be told something, be ended with an error. A server of `realtime` alone, on
-//! two workers.
+//! Calls by which a program on `hubcast::realtime` acts on a socket whose client sends nothing:
+//! wake it at a time, signal it, end it with an error. A server of `realtime` alone, with two
+//! workers.
 
 #[path = "support/polling.rs"]
 mod polling;
@@ -22,8 +22,8 @@ use hubcast::realtime::{
 use polling::Polling;
 use raw::{Raw, UPGRADE};
 
-/// Everyone is who `?user=` says, and in `lobby`. `late` is woken while it comes in. Events do what
-/// they say.
+/// Takes the user from `?user=`, and puts each into `lobby`. `late` is woken while it is
+/// connecting. Events do what their names say.
 struct Desk(HubHandle);
 
 impl Gateway for Desk {
@@ -123,14 +123,14 @@ fn come(address: SocketAddr, user: &str) -> Raw {
 fn plain(address: SocketAddr, user: &str) -> Raw {
     let mut raw = Raw::request(address, &format!("GET /ws?user={user}"), UPGRADE);
     raw.head();
-    // It is in when this is answered.
+    // The socket has joined when this is answered.
     raw.say(r#"{"event":"wake","data":3600000,"id":0}"#);
     assert_eq!(raw.text(), r#"{"ack":0,"data":true}"#);
     raw
 }
 
 #[test]
-fn a_socket_is_woken_once_at_the_last_moment_that_was_named() {
+fn a_socket_is_woken_once_at_the_last_time_that_was_set() {
     let mut raw = come(server(), "ann");
     let begun = Instant::now();
     for (id, millis) in [(1, 30), (2, 3_600_000), (3, 100), (4, 200)] {
@@ -144,13 +144,13 @@ fn a_socket_is_woken_once_at_the_last_moment_that_was_named() {
 }
 
 #[test]
-fn a_socket_is_woken_while_it_is_on_its_way_in() {
+fn a_socket_is_woken_while_it_is_still_connecting() {
     let mut raw = come(server(), "late");
     assert_eq!([raw.text(), raw.text()], [r#"42["woken"]"#, r#"42["in"]"#]);
 }
 
 #[test]
-fn all_a_room_and_a_user_can_be_told_something_and_no_others_are() {
+fn a_signal_reaches_all_or_a_room_or_a_user_and_no_others() {
     let address = server();
     let (mut ann, mut bob, mut cat) =
         (come(address, "ann"), come(address, "bob"), plain(address, "cat"));
@@ -168,7 +168,7 @@ fn all_a_room_and_a_user_can_be_told_something_and_no_others_are() {
 }
 
 #[test]
-fn who_is_expelled_is_told_why_and_the_other_namespaces_stay() {
+fn an_expelled_socket_learns_the_reason_and_other_namespaces_stay() {
     let address = server();
     let mut ann = come(address, "ann");
     ann.say("40/other,");
@@ -185,13 +185,13 @@ fn who_is_expelled_is_told_why_and_the_other_namespaces_stay() {
     let polling = Polling::open_as(address, "bob");
     assert_eq!(polling.post(b"40").0, 200);
     polling.hears("40{");
-    // No poll is there when it happens.
+    // No poll is open when the error occurs.
     assert_eq!(polling.post(br#"42["expel"]"#).0, 200);
     polling.hears(&format!(r#"42["error",{data}]"#));
 }
 
 #[test]
-fn on_the_plain_protocol_the_close_code_says_why() {
+fn on_the_plain_protocol_the_close_code_gives_the_reason() {
     let address = server();
     for (event, code) in [("expel", 4401), ("distrust", 4401), ("forbid", 4403), ("nonsense", 1000)]
     {

@@ -1,4 +1,4 @@
-//! Signing out: which tokens it ends, on REST and on sockets, at once; and which it leaves alone.
+//! Signing out: which tokens end at once, on REST and on sockets, and which stay valid.
 
 #[path = "support/polling.rs"]
 mod polling;
@@ -14,7 +14,7 @@ use jsonwebtoken::{EncodingKey, Header};
 use polling::Polling;
 use serde_json::{Value, json};
 use support::{Home, Server, Socket};
-use tokens::{connection, join, last_words, token_of};
+use tokens::{connection, end_events, join, token_of};
 use tungstenite::Message;
 
 const ENDED: (&str, &str) = ("unauthorized", "Unauthorized");
@@ -24,7 +24,7 @@ fn logout(server: &Server, token: &str, body: &Value) {
     assert_eq!((answer.status, answer.body), (200, json!({"ok": true})));
 }
 
-fn is_good(server: &Server, token: &str) -> bool {
+fn is_valid(server: &Server, token: &str) -> bool {
     let answer = server.get("/auth/me", token);
     let refused = json!({"statusCode": 401, "message": "Unauthorized", "error": "Unauthorized"});
     assert!(
@@ -36,12 +36,12 @@ fn is_good(server: &Server, token: &str) -> bool {
     answer.status == 200
 }
 
-fn lives(socket: &mut Socket) {
+fn assert_open(socket: &mut Socket) {
     assert_eq!(socket.heard().iter().filter(|frame| frame["event"] != "server:stats").count(), 0);
 }
 
 #[test]
-fn a_logout_ends_its_token_and_exactly_the_sockets_of_that() {
+fn a_logout_ends_its_token_and_exactly_the_sockets_of_that_token() {
     let home = Home::new();
     let server = home.serve(&[]);
     let ((ended, _), (other, _)) = (server.sign_in("admin"), server.sign_in("admin"));
@@ -60,14 +60,14 @@ fn a_logout_ends_its_token_and_exactly_the_sockets_of_that() {
     polling.hears(r#"42["notifications:unread","#);
 
     logout(&server, &ended, &json!({}));
-    assert!(!is_good(&server, &ended) && is_good(&server, &other) && is_good(&server, &bob));
+    assert!(!is_valid(&server, &ended) && is_valid(&server, &other) && is_valid(&server, &bob));
     assert_eq!(server.post("/auth/logout", &ended, &json!({})).status, 401);
     for socket in &mut gone {
         assert_eq!(socket.close_code(), 4401);
     }
-    assert_eq!([raw.text(), raw.text(), raw.text()], last_words(ENDED.0, ENDED.1));
+    assert_eq!([raw.text(), raw.text(), raw.text()], end_events(ENDED.0, ENDED.1));
     polling.hears(r#"42["error",{"code":"unauthorized","#);
-    there.iter_mut().for_each(lives);
+    there.iter_mut().for_each(assert_open);
     let mut refused = server.upgrade("/ws", &ended);
     assert_eq!(refused.close_code(), 4401);
 }
@@ -83,38 +83,38 @@ fn a_logout_everywhere_ends_all_tokens_of_the_user_and_no_others() {
     let mut bobs = server.plain("/", &bob);
     logout(&server, &alices[1], &json!({"everywhere": true}));
     for (token, socket) in alices.iter().zip(&mut gone) {
-        assert!(!is_good(&server, token));
+        assert!(!is_valid(&server, token));
         assert_eq!(socket.close_code(), 4401);
     }
-    assert!(is_good(&server, &bob));
-    lives(&mut bobs);
+    assert!(is_valid(&server, &bob));
+    assert_open(&mut bobs);
 }
 
 #[test]
-fn a_login_right_after_is_good_and_so_are_its_sockets() {
+fn a_login_directly_after_a_logout_is_valid() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (mut token, id) = server.sign_in("alice");
     for everywhere in [true, false, true, false, true] {
         logout(&server, &token, &json!({"everywhere": everywhere}));
-        assert!(!is_good(&server, &token));
+        assert!(!is_valid(&server, &token));
         token = server.sign_in("alice").0;
-        assert!(is_good(&server, &token));
-        lives(&mut server.plain("/", &token));
+        assert!(is_valid(&server, &token));
+        assert_open(&mut server.plain("/", &token));
     }
-    assert!(is_good(&server, &token_of(&home, id, &[])));
+    assert!(is_valid(&server, &token_of(&home, id, &[])));
     let mut socket = server.plain("/", &token);
-    // What ended before is looked for again each second, and is not about this one. It was looked
-    // for when a command's end has been seen.
+    // The server polls once a second for tokens that other processes ended; the earlier logout must
+    // not end this one. Such a poll has happened once the end of a command is seen.
     let (bob, bob_id) = server.sign_in("bob");
     let mut bobs = server.plain("/", &bob);
     assert!(home.run(&["user", "role", "--user", &bob_id.to_string(), "admin"]).status.success());
     assert_eq!(bobs.close_code(), 4401);
-    lives(&mut socket);
+    assert_open(&mut socket);
 }
 
 #[test]
-fn a_body_may_be_missing_and_what_is_wrong_in_it_is_said() {
+fn the_body_is_optional_and_its_faults_are_listed() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");
@@ -124,12 +124,12 @@ fn a_body_may_be_missing_and_what_is_wrong_in_it_is_said() {
     ] {
         let answer = server.post("/auth/logout", &alice, &body);
         assert_eq!((answer.status, &answer.body["message"]), (400, &faults));
-        assert!(is_good(&server, &alice));
+        assert!(is_valid(&server, &alice));
     }
     assert_eq!(server.call("POST", "/auth/logout", "", &[], None).status, 401);
     let answer = server.call("POST", "/auth/logout", &alice, &[], None);
     assert_eq!((answer.status, answer.body), (200, json!({"ok": true})));
-    assert!(!is_good(&server, &alice));
+    assert!(!is_valid(&server, &alice));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_socket_belongs_to_the_token_of_its_last_refresh() {
     assert_eq!(moved.next()["data"]["ok"], true);
     logout(&server, &first, &json!({}));
     assert_eq!(stayed.close_code(), 4401);
-    lives(&mut moved);
+    assert_open(&mut moved);
     logout(&server, &second, &json!({}));
     assert_eq!(moved.close_code(), 4401);
 }
@@ -157,7 +157,7 @@ fn session_of(server: &Server, token: &str) -> (Socket, String) {
 }
 
 #[test]
-fn a_session_that_was_ended_is_not_resumed() {
+fn a_session_of_an_ended_token_is_not_resumed() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");
@@ -168,7 +168,7 @@ fn a_session_that_was_ended_is_not_resumed() {
     let (again, _) = server.sign_in("alice");
     assert_eq!(server.upgrade(&way_back, &again).next()["data"]["recovered"], false);
 
-    // Nor is one whose line was lost before.
+    // Nor is a session that had lost its connection before.
     let (socket, way_back) = session_of(&server, &again);
     drop(socket);
     assert_eq!(server.upgrade(&way_back, &again).next()["data"]["recovered"], true);
@@ -178,7 +178,7 @@ fn a_session_that_was_ended_is_not_resumed() {
 }
 
 #[test]
-fn no_socket_that_comes_in_while_its_token_ends_survives() {
+fn a_socket_that_connects_while_its_token_ends_is_closed() {
     let home = Home::new();
     let server = home.serve(&[("RATE_LOGIN", "1000/s"), ("RATE_CONNECT", "1000/s")]);
     let (mut seen, rounds) = ([0, 0], 30);
@@ -213,7 +213,7 @@ fn no_socket_that_comes_in_while_its_token_ends_survives() {
 }
 
 #[test]
-fn a_token_of_another_program_is_good_again_when_it_was_made_later_than_the_end() {
+fn a_token_signed_after_the_end_is_valid_again() {
     let secret = "a secret that two programs hold, long enough";
     let home = Home::new();
     let server = home.serve(&[("JWT_SECRET", secret)]);
@@ -232,22 +232,22 @@ fn a_token_of_another_program_is_good_again_when_it_was_made_later_than_the_end(
         .unwrap()
     };
     let before = [sign(None), sign(Some(now() - 100))];
-    assert!(before.iter().all(|token| is_good(&server, token)));
+    assert!(before.iter().all(|token| is_valid(&server, token)));
     let mut socket = server.plain("/", &before[1]);
-    // One of them by itself, and no other.
+    // One of the tokens alone, and no other.
     let single = sign(Some(now() - 50));
     logout(&server, &single, &json!({}));
-    assert!(!is_good(&server, &single) && is_good(&server, &before[0]));
+    assert!(!is_valid(&server, &single) && is_valid(&server, &before[0]));
     logout(&server, &alice, &json!({"everywhere": true}));
     let ended = now();
     assert_eq!(socket.close_code(), 4401);
-    assert!(before.iter().all(|token| !is_good(&server, token)));
-    assert!(!is_good(&server, &sign(None)));
-    assert!(is_good(&server, &sign(Some(ended + 1))));
+    assert!(before.iter().all(|token| !is_valid(&server, token)));
+    assert!(!is_valid(&server, &sign(None)));
+    assert!(is_valid(&server, &sign(Some(ended + 1))));
 }
 
 #[test]
-fn an_end_by_another_server_is_seen_within_moments_and_only_by_the_sockets_it_is_about() {
+fn a_logout_on_another_server_soon_ends_exactly_its_sockets() {
     let home = Home::new();
     let server = home.serve(&[]);
     let ((ended, id), (other, _)) = (server.sign_in("alice"), server.sign_in("alice"));
@@ -266,7 +266,7 @@ fn an_end_by_another_server_is_seen_within_moments_and_only_by_the_sockets_it_is
     home.execute(&format!(
         "INSERT INTO token_ends (user_id, digest, ended_at, keep_until) VALUES ({id}, {literal}, '{now}', '2999-01-01 00:00:00')"
     ));
-    assert!(!is_good(&server, &ended));
+    assert!(!is_valid(&server, &ended));
     assert_eq!(gone.close_code(), 4401);
-    lives(&mut there);
+    assert_open(&mut there);
 }

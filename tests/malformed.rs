@@ -1,8 +1,8 @@
-//! What no packet may look like, over both transports, each entry with its exact end: over a
-//! WebSocket a close code, over long-polling the POST's answer and a session that is unknown from
-//! then on. Outcomes are those of socket.io 4.8 unless `wire/socketio/decode.rs` says otherwise.
-//! Two more are this server's own: Engine.IO's close packet ends a WebSocket too, and a connection
-//! joins so many namespaces and no more.
+//! Malformed packets over both transports, each with its exact outcome: a close code over a
+//! WebSocket; over long-polling the answer to the POST, and a session that is unknown afterwards.
+//! Outcomes equal those of socket.io 4.8 unless `wire/socketio/decode.rs` says otherwise. Two more
+//! differ: a close packet of Engine.IO also ends a WebSocket, and the number of namespaces of a
+//! connection is limited.
 
 #[path = "support/echo.rs"]
 mod echo;
@@ -20,7 +20,7 @@ use inputs::{
 const HOLE: &str = r#"{"_placeholder":true,"num":0}"#;
 
 #[test]
-fn packets_of_engine_io() {
+fn engine_io_packets() {
     let broken: Vec<Case> = [
         "",
         "7",
@@ -72,7 +72,7 @@ fn packets_of_engine_io() {
     run(&server(), &cases);
 }
 
-/// What ends a connection, joined or not.
+/// Packets that end a connection, whether a namespace is joined or not.
 const BROKEN: &[&str] = &[
     // Types.
     "47",
@@ -113,7 +113,7 @@ const BROKEN: &[&str] = &[
     "42[\"\\ud800\"]",
     "42[\"echo\",undefined]",
     "42[-]",
-    // Names that the library uses itself.
+    // Reserved names.
     "42[\"connect\"]",
     "42[\"connect_error\"]",
     "42[\"disconnect\"]",
@@ -134,7 +134,7 @@ const BROKEN: &[&str] = &[
     "427,[\"echo\"]",
     "4218446744073709551616[\"echo\"]",
     "42999999999999999999999999999999[\"echo\"]",
-    // Answers.
+    // Acks.
     "43",
     "431",
     "43[]",
@@ -143,14 +143,14 @@ const BROKEN: &[&str] = &[
     "43-1[]",
     "43x[]",
     "4318446744073709551616[]",
-    // Refusals are a server's.
+    // CONNECT_ERROR, which only a server sends.
     "44",
     "44{}",
     "44{\"message\":\"x\"}",
     "44\"x\"",
     "44[]",
     "44/closed,{}",
-    // Attachments' numbers.
+    // Numbers of attachments.
     "45",
     "46",
     "45[\"echo\"]",
@@ -176,7 +176,7 @@ const BROKEN: &[&str] = &[
     "461-[]",
     "461-1{}",
     "461-1",
-    // Namespaces that were not joined.
+    // Namespaces that are not joined.
     "42/closed,[\"echo\"]",
     "42/nowhere,[\"echo\"]",
     "421/,[\"echo\"]",
@@ -213,10 +213,10 @@ const BROKEN: &[&str] = &[
 ];
 
 #[test]
-fn packets_of_socket_io_that_end_the_connection() {
+fn socket_io_packets_that_end_the_connection() {
     let mut cases: Vec<Case> =
         BROKEN.iter().map(|packet| (Always, text(packet), Ends(1002))).collect();
-    // Placeholders beside the attachments.
+    // Placeholders without an attachment.
     for num in ["1", "10", "-1", "\"0\"", "0.5", "null", "[0]", "99999999999999999999", "00"] {
         cases.push((
             Always,
@@ -225,7 +225,7 @@ fn packets_of_socket_io_that_end_the_connection() {
         ));
     }
     cases.push((Always, text(r#"451-["echo",{"_placeholder":true}]"#), Ends(1002)));
-    // Attachments out of turn.
+    // Attachments out of order.
     let [one, bytes] =
         [Say::Text(format!(r#"451-["echo",{HOLE},1]"#).into()), Say::Binary(vec![1])];
     let two = Say::Text(format!(r#"452-["echo",{HOLE},1]"#).into());
@@ -236,7 +236,7 @@ fn packets_of_socket_io_that_end_the_connection() {
     cases.push((Always, vec![two, bytes.clone(), Say::Text("41".into())], Ends(1002)));
     cases.push((After, vec![one.clone(), bytes.clone(), bytes.clone()], Ends(1002)));
     cases.push((Before, vec![one, bytes], Ends(1002)));
-    // What is not joined, or joined already.
+    // Namespaces that are not joined, or joined already.
     for packet in [r#"42["echo"]"#, "41", "431[]", "417"] {
         cases.push((Before, text(packet), Ends(1002)));
     }
@@ -244,7 +244,7 @@ fn packets_of_socket_io_that_end_the_connection() {
         cases.push((After, text(packet), Ends(1002)));
     }
     cases.push((Before, ["40", "40"].map(|packet| Say::Text(packet.into())).to_vec(), Ends(1002)));
-    // Too many, too deep.
+    // Too many or too deep.
     let many = |kind: &str, count: usize| format!("{kind}[{}]", vec!["0"; count].join(","));
     cases.push((Always, text(many("42", 258)), Ends(1002)));
     cases.push((Always, text(many("431", 257)), Ends(1002)));
@@ -259,7 +259,7 @@ fn packets_of_socket_io_that_end_the_connection() {
 }
 
 #[test]
-fn packets_of_socket_io_that_look_odd_and_are_none_the_worse() {
+fn unusual_socket_io_packets_that_are_accepted() {
     let invalid =
         |namespace: &str| Answers(format!(r#"44{namespace},{{"message":"Invalid namespace"}}"#));
     let unauthorized = |reason: &str| {
@@ -304,7 +304,7 @@ fn packets_of_socket_io_that_look_odd_and_are_none_the_worse() {
     for packet in ["41", "417", "41/", "41/,"] {
         cases.push((After, text(packet), Unjoined));
     }
-    // An answer that nobody has asked for.
+    // An ack that nobody asked for.
     for packet in ["431[]", "4399[1,2]", "43/,1[]"] {
         cases.push((After, text(packet), Lives));
     }
@@ -331,7 +331,7 @@ fn packets_of_socket_io_that_look_odd_and_are_none_the_worse() {
         text(format!("427[\"echo\"{}]", ",0".repeat(256))),
         Answers("437[0]".into()),
     ));
-    // Nothing of Socket.IO's stands between.
+    // No packet may come between.
     let parts = [
         Say::Text(format!(r#"451-7["echo",{HOLE},1]"#).into()),
         Say::Text("3".into()),

@@ -1,5 +1,5 @@
-//! What no frame may look like: RFC 6455 under both protocols, and the frames of the plain
-//! protocol. Each entry has its exact end.
+//! Malformed frames, each with its exact outcome: RFC 6455 under both protocols, and the frames of
+//! the plain protocol.
 
 #[path = "support/echo.rs"]
 mod echo;
@@ -22,7 +22,7 @@ fn server() -> Running {
     Running::start(Settings { max_payload: 1000, ..Settings::default() })
 }
 
-/// A frame's first bytes, as they are.
+/// The first bytes of a frame, unmodified.
 fn head(bytes: &[u8]) -> Vec<u8> {
     bytes.to_vec()
 }
@@ -31,17 +31,17 @@ fn close(code: u16, reason: &[u8]) -> Vec<u8> {
     masked(0x88, &[&code.to_be_bytes(), reason].concat())
 }
 
-/// Runs it under both protocols: a fresh connection of each, then these bytes.
+/// Sends the bytes on a fresh connection of each protocol, and checks the outcome.
 fn both(address: SocketAddr, name: &str, bytes: &[u8], check: impl Fn(&mut Raw)) {
     for mut raw in [Raw::plain(address), Raw::socketio(address)] {
-        // Shown by the test program when one fails.
+        // Printed if the test fails.
         println!("{name}");
         raw.0.write_all(bytes).unwrap();
         check(&mut raw);
     }
 }
 
-fn lives(raw: &mut Raw) {
+fn assert_open(raw: &mut Raw) {
     raw.send(0x89, b"alive");
     assert_eq!(raw.frame(), (0x8a, b"alive".to_vec()));
 }
@@ -60,6 +60,7 @@ fn fresh_clients_are_served(server: &Running) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn frames_that_end_the_connection() {
     let server = server();
     let mut cases: Vec<(String, Vec<u8>, u16)> = Vec::new();
@@ -207,7 +208,7 @@ fn close_frames() {
     cases.push(("nothing".into(), masked(0x88, b""), 1000));
     cases.push(("a reason".into(), close(1000, "wégen".as_bytes()), 1000));
     cases.push(("the longest reason".into(), close(1000, &[b'x'; 123]), 1000));
-    // After it nothing is handled, be it good or bad.
+    // Nothing after a close frame is handled, valid or not.
     cases.push((
         "and then a ping".into(),
         [close(1000, b""), masked(0x89, b"late")].concat(),
@@ -232,14 +233,19 @@ fn close_frames() {
 }
 
 #[test]
-fn frames_that_look_odd_and_are_none_the_worse() {
+fn unusual_frames_that_are_accepted() {
     let server = server();
     let most = [b'x'; 125];
     both(server.address, "a ping of 125 bytes", &masked(0x89, &most), |raw| {
         assert_eq!(raw.frame(), (0x8a, most.to_vec()));
-        lives(raw);
+        assert_open(raw);
     });
-    both(server.address, "pongs that nobody asked for", &masked(0x8a, b"what").repeat(3), lives);
+    both(
+        server.address,
+        "pongs that nobody asked for",
+        &masked(0x8a, b"what").repeat(3),
+        assert_open,
+    );
     both(
         server.address,
         "a ping between fragments",
@@ -256,13 +262,13 @@ fn frames_that_look_odd_and_are_none_the_worse() {
             &[masked(0x01, &text[..half]), masked(0x00, b""), masked(0x80, &text[half..])].concat(),
         )
         .unwrap();
-    assert_eq!(raw.text(), r#"{"ack":1,"data":"é"}"#, "a letter may be cut by a frame's end");
+    assert_eq!(raw.text(), r#"{"ack":1,"data":"é"}"#, "a fragment may end within a character");
     drop(raw);
     fresh_clients_are_served(&server);
 }
 
 #[test]
-fn frames_of_the_plain_protocol() {
+fn plain_protocol_frames() {
     let server = server();
     let long_id = format!(r#"{{"event":"echo","id":"{}"}}"#, "x".repeat(127));
     for text in [
@@ -346,7 +352,7 @@ fn frames_of_the_plain_protocol() {
         let mut raw = Raw::plain(server.address);
         raw.say(&text);
         assert_eq!(raw.text(), answer, "{text}");
-        lives(&mut raw);
+        assert_open(&mut raw);
     }
     fresh_clients_are_served(&server);
 }

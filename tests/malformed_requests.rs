@@ -1,5 +1,5 @@
-//! What no request may look like: bodies of long-polling, requests beside its sessions, and
-//! requests for a WebSocket. Each entry has its exact answer.
+//! Malformed requests, each with its exact answer: long-polling bodies, requests around a session,
+//! and WebSocket upgrades.
 
 #[path = "support/echo.rs"]
 mod echo;
@@ -20,7 +20,7 @@ use polling::{Polling, REFUSED, UNKNOWN, answer, begin};
 use raw::{Raw, UPGRADE, masked};
 
 #[test]
-fn bodies_of_long_polling() {
+fn long_polling_bodies() {
     let server = server();
     let over = format!(r#"42["echo","{}"]"#, "x".repeat(1000));
     for (body, outcome) in [
@@ -43,11 +43,11 @@ fn bodies_of_long_polling() {
         ("3\x1e1", Leaves),
         ("2:40\x1e1", Ends(0)),
     ] {
-        // Shown by the test program when one fails.
+        // Printed if the test fails.
         println!("{body:?}");
         over_polling(server.address, true, &text(body), &outcome);
     }
-    // Too large, and the session lives on.
+    // Too large, but the session goes on.
     let polling = Polling::open(server.address);
     assert_eq!(polling.post(over.as_bytes()), (413, String::new()));
     let chunked = format!(
@@ -57,13 +57,13 @@ fn bodies_of_long_polling() {
     let chunked = Raw::request(server.address, &format!("POST {}", polling.path()), &chunked);
     assert_eq!(answer(chunked.0), (413, String::new()));
     polling_lives(&polling, false);
-    // Text is what is spoken.
+    // Only text is accepted.
     let line = format!("POST {}", polling.path());
     let (status, body) =
         answer(begin(server.address, &line, "Content-Type: application/octet-stream\r\n", b"3"));
     assert_eq!((status, body.as_str()), REFUSED);
     polling.is_unknown();
-    // A body that is broken off.
+    // An incomplete body.
     let polling = Polling::open(server.address);
     let line = format!("POST {}", polling.path());
     drop(Raw::request(server.address, &line, "Content-Length: 10\r\n\r\n3"));
@@ -72,7 +72,7 @@ fn bodies_of_long_polling() {
     server.settle();
 }
 
-/// Its end is seen by another request, in a moment.
+/// Waits until another request finds that the session has ended.
 fn ends(polling: &Polling) {
     let end = Instant::now() + Duration::from_secs(5);
     loop {
@@ -80,13 +80,13 @@ fn ends(polling: &Polling) {
         if (status, body.as_str()) == UNKNOWN {
             return;
         }
-        assert!(Instant::now() < end, "it still answers {status} {body}");
+        assert!(Instant::now() < end, "the session still answers {status} {body}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
 #[test]
-fn requests_beside_a_session() {
+fn requests_around_a_session() {
     let server = server();
     let polling = Polling::open(server.address);
     let sid = &polling.sid;
@@ -156,7 +156,7 @@ fn requests_beside_a_session() {
 }
 
 #[test]
-fn requests_for_a_websocket() {
+fn websocket_requests() {
     let server = server();
     let polling = Polling::open(server.address);
     let key = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -198,7 +198,7 @@ fn requests_for_a_websocket() {
         println!("{name}");
         assert_eq!(answer(Raw::request(server.address, line, &headers).0).0, status, "{name}");
     }
-    // The session goes on after a try that is none.
+    // An invalid upgrade does not end the session.
     let line = format!("GET /socket.io/?EIO=4&transport=websocket&sid={}", polling.sid);
     let short = with(key, "dGhlIHNhbXBsZSA=");
     assert_eq!(answer(Raw::request(server.address, &line, &short).0).0, 400);

@@ -1,4 +1,4 @@
-//! Orders through the public doors: what REST answers, and which sockets hear of it.
+//! Orders through the public API: the answers of REST, and which sockets receive events.
 
 mod support;
 
@@ -23,7 +23,7 @@ fn event<'a>(frame: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn an_order_reaches_the_admins_and_nobody_else() {
+fn a_new_order_is_sent_to_the_admins_and_nobody_else() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -65,13 +65,13 @@ fn an_order_reaches_the_admins_and_nobody_else() {
 }
 
 #[test]
-fn a_status_reaches_its_customer_and_the_admins_once_each() {
+fn a_new_status_is_sent_once_to_the_customer_and_the_admins() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
     let (alice, alice_id) = server.sign_in("alice");
     let (bob, _) = server.sign_in("bob");
-    // An admin's own order: the rooms of customer and admins overlap.
+    // An order of an admin, where the rooms of the customer and of the admins overlap.
     let (id, own) = {
         let id =
             server.post("/orders", &alice, &json!({"total": "5.00"})).body["id"].as_i64().unwrap();
@@ -91,8 +91,8 @@ fn a_status_reaches_its_customer_and_the_admins_once_each() {
     let update = json!({"orderId": id, "status": "paid", "previousStatus": "pending", "customerId": alice_id, "total": "5.00", "updatedAt": paid.body["updatedAt"]});
     for (socket, frames) in [(&mut desk, 1), (&mut main, 1), (&mut alices, 4)] {
         let heard = socket.heard();
-        // The customer's socket also hears of the notification, under both of its names, and of the
-        // count: see bell.rs.
+        // The customer also receives the notification, under both of its names, and the count: see
+        // bell.rs.
         assert_eq!(heard.len(), frames, "{heard:?}");
         assert_eq!(*event(&heard[0], "orderUpdate"), update);
     }
@@ -113,7 +113,7 @@ fn a_status_reaches_its_customer_and_the_admins_once_each() {
 
     server.patch(&format!("/orders/{own}/status"), &admin, &json!({"status": "paid"}));
     let updates = main.heard().into_iter().filter(|frame| frame["event"] == "orderUpdate").count();
-    assert_eq!(updates, 1, "a socket in two of the rooms hears it once");
+    assert_eq!(updates, 1, "a socket in two of the rooms receives it once");
 
     for (path, body) in [
         ("ship", Value::Null),
@@ -133,7 +133,7 @@ fn a_status_reaches_its_customer_and_the_admins_once_each() {
 }
 
 #[test]
-fn faults_have_nests_shape() {
+fn errors_have_the_shape_of_nest() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");
@@ -167,7 +167,11 @@ fn faults_have_nests_shape() {
     assert_eq!((answer.status, answer.body), (404, missing));
     let others = json!({"statusCode": 404, "message": format!("Order with ID {order} not found"), "error": "Not Found"});
     let answer = server.get(&format!("/orders/{order}"), &alice);
-    assert_eq!((answer.status, answer.body), (404, others), "another's is not found");
+    assert_eq!(
+        (answer.status, answer.body),
+        (404, others),
+        "an order of another user is not found"
+    );
     let answer = server.get("/orders/x", &alice);
     assert_eq!(
         answer.body,
@@ -189,7 +193,7 @@ fn faults_have_nests_shape() {
 }
 
 #[test]
-fn lists_page_by_cursor() {
+fn orders_are_paged_by_cursor() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (bob, _) = server.sign_in("bob");
@@ -215,7 +219,7 @@ fn lists_page_by_cursor() {
 }
 
 #[test]
-fn the_same_key_gives_the_first_answer_and_one_frame() {
+fn a_repeated_key_returns_the_first_answer_and_sends_one_event() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -257,16 +261,16 @@ fn the_same_key_gives_the_first_answer_and_one_frame() {
     assert_eq!(
         server.call("POST", "/orders", &alice, &spoiled, Some(&body)).status,
         201,
-        "a 4xx does not use a key up"
+        "a 4xx does not use up the key"
     );
     server.kill();
     let server = home.serve(&[]);
     let again = server.call("POST", "/orders", &alice, &key, Some(&body));
-    assert_eq!((again.status, &again.body), (201, &answers[0].body), "also over a restart");
+    assert_eq!((again.status, &again.body), (201, &answers[0].body), "also after a restart");
 }
 
 #[test]
-fn a_key_is_another_on_another_path_with_another_method_and_by_another_user() {
+fn a_key_belongs_to_a_path_a_method_and_a_user() {
     let home = Home::new();
     let server = home.serve(&[]);
     let ((alice, alice_id), (bob, bob_id)) = (server.sign_in("alice"), server.sign_in("bob"));
@@ -299,7 +303,7 @@ fn a_key_is_another_on_another_path_with_another_method_and_by_another_user() {
 
 #[test]
 #[ignore = "long: it waits for the upkeep"]
-fn a_key_is_forgotten_when_it_is_older_than_a_day() {
+fn a_key_expires_after_a_day() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");
@@ -317,10 +321,10 @@ fn a_key_is_forgotten_when_it_is_older_than_a_day() {
             "UPDATE idempotency_keys SET created_at = '{then}' WHERE key = '{key}'"
         ));
     }
-    // They are removed every so often.
+    // The server removes old keys from time to time.
     let end = Instant::now() + Duration::from_secs(60);
     while home.number("SELECT COUNT(*) AS number FROM idempotency_keys WHERE key = 'old'") > 0 {
-        assert!(Instant::now() < end, "it is still there");
+        assert!(Instant::now() < end, "the key is still there");
         std::thread::sleep(Duration::from_millis(200));
     }
     assert_eq!(send("young"), young);
@@ -329,7 +333,7 @@ fn a_key_is_forgotten_when_it_is_older_than_a_day() {
 }
 
 #[test]
-fn what_was_answered_survives_a_kill() {
+fn every_answered_order_survives_a_kill() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");
@@ -357,7 +361,7 @@ fn what_was_answered_survives_a_kill() {
 }
 
 #[test]
-fn a_client_that_hangs_up_breaks_nothing_and_writes_whole_or_nothing() {
+fn an_aborted_request_writes_an_order_or_nothing() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -371,20 +375,20 @@ fn a_client_that_hangs_up_breaks_nothing_and_writes_whole_or_nothing() {
     for round in 0..40 {
         let mut stream = TcpStream::connect(&server.address).unwrap();
         let request = format!("{request_head}{body}");
-        // Every second one is cut off inside its body.
+        // Every second request ends inside its body.
         let sent = if round % 2 == 0 { &request[..request.len() - 4] } else { &request };
         stream.write_all(sent.as_bytes()).unwrap();
         if round % 4 < 2 {
             stream.shutdown(Shutdown::Both).unwrap();
         }
     }
-    // The ones that were whole may be written, each with its frame; a marker ends the count.
+    // Complete requests may be written, each with its event; a marker event ends the count.
     std::thread::sleep(Duration::from_millis(200));
     let marker = server.post("/orders", &admin, &json!({"total": 4})).body["id"].clone();
     let heard = desk.heard();
     assert_eq!(heard.last().unwrap()["data"]["orderId"], marker);
     let after = server.get("/orders?limit=200", &admin).body.as_array().unwrap().len();
-    assert_eq!(after - before, heard.len(), "an order for each frame, a frame for each order");
+    assert_eq!(after - before, heard.len(), "each order has its event, and each event its order");
     assert!(heard.len() <= 21);
     let mut stream = TcpStream::connect(&server.address).unwrap();
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();

@@ -1,4 +1,4 @@
-//! Payments through the public doors: what is due, and who hears of it.
+//! Payments through the public API: amounts due, and who is notified.
 
 #[path = "support/bell.rs"]
 mod bell;
@@ -8,7 +8,7 @@ mod support;
 
 use bell::{frame, frames, new_one, newest, no_frames, pages, unread};
 use serde_json::{Value, json};
-use shop::{cancel, said, second_admin};
+use shop::{cancel, content, second_admin};
 use support::{Answer, Home, Server};
 
 fn place(server: &Server, token: &str, total: &str) -> Value {
@@ -30,7 +30,7 @@ fn received(order: &Value, payment: &Value) -> Value {
 }
 
 #[test]
-fn an_order_is_paid_in_parts_and_says_so_when_nothing_is_due_any_more() {
+fn an_order_can_be_paid_in_parts_and_becomes_paid_with_the_last() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -51,7 +51,7 @@ fn an_order_is_paid_in_parts_and_says_so_when_nothing_is_due_any_more() {
     assert_eq!((part.status, &part.body), (201, &expected));
     for (socket, token) in &mut admins {
         let stored = newest(&server, token);
-        assert_eq!(said(&stored), received(&order, &part.body));
+        assert_eq!(content(&stored), received(&order, &part.body));
         assert_eq!(frames(socket), new_one(&stored, unread(&server, token)));
     }
     for socket in [&mut alices, &mut bobs, &mut desk] {
@@ -74,7 +74,7 @@ fn an_order_is_paid_in_parts_and_says_so_when_nothing_is_due_any_more() {
     let update = frame("orderUpdate", &update);
     for (socket, token) in &mut admins {
         let stored = newest(&server, token);
-        assert_eq!(said(&stored), received(&order, &rest.body));
+        assert_eq!(content(&stored), received(&order, &rest.body));
         let mut expected = vec![update.clone()];
         expected.extend(new_one(&stored, unread(&server, token)));
         assert_eq!(frames(socket), expected);
@@ -92,7 +92,7 @@ fn an_order_is_paid_in_parts_and_says_so_when_nothing_is_due_any_more() {
 }
 
 #[test]
-fn what_cannot_be_paid_is_refused_and_told_to_nobody() {
+fn an_invalid_payment_is_refused_and_nobody_is_notified() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -122,7 +122,11 @@ fn what_cannot_be_paid_is_refused_and_told_to_nobody() {
         );
     }
     let hidden = json!({"statusCode": 404, "message": format!("Order with ID {} not found", open["id"]), "error": "Not Found"});
-    assert_eq!(pay(&server, &bob, &open, "1").body, hidden, "another's is not found");
+    assert_eq!(
+        pay(&server, &bob, &open, "1").body,
+        hidden,
+        "an order of another user is not found"
+    );
     assert_eq!(pay(&server, &alice, &json!({"id": 999_999}), "1").status, 404);
     assert_eq!(pay(&server, "", &open, "1").status, 401);
     let (positive, number) = (
@@ -148,11 +152,15 @@ fn what_cannot_be_paid_is_refused_and_told_to_nobody() {
     for socket in &mut sockets {
         assert_eq!(frames(socket), no_frames());
     }
-    assert_eq!(pay(&server, &alice, &open, "10.00").body["due"], "0.00", "all of it is still due");
+    assert_eq!(
+        pay(&server, &alice, &open, "10.00").body["due"],
+        "0.00",
+        "the whole amount is still due"
+    );
 }
 
 #[test]
-fn payments_at_once_never_come_to_more_than_is_due() {
+fn concurrent_payments_never_exceed_the_amount_due() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -185,16 +193,16 @@ fn payments_at_once_never_come_to_more_than_is_due() {
     assert_eq!(last.iter().filter(|answer| answer.status == 201).count(), 1);
     let updates =
         frames(&mut alices).into_iter().filter(|(event, _)| event == "orderUpdate").count();
-    assert_eq!(updates, 1, "it becomes paid once");
-    let told = pages(&server, &admin, "/notifications")
+    assert_eq!(updates, 1, "it becomes paid only once");
+    let notices = pages(&server, &admin, "/notifications")
         .into_iter()
         .filter(|one| one["data"]["orderId"] == order["id"])
         .count();
-    assert_eq!(told, 4);
+    assert_eq!(notices, 4);
 }
 
 #[test]
-fn of_a_payment_and_a_cancellation_at_once_one_comes_first_and_nothing_is_lost() {
+fn a_payment_and_a_concurrent_cancellation_are_serialized() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -207,8 +215,8 @@ fn of_a_payment_and_a_cancellation_at_once_one_comes_first_and_nothing_is_lost()
             (payer.join().unwrap(), cancelled)
         });
         let status = server.get(&format!("/orders/{}", order["id"]), &alice).body["status"].clone();
-        // Cancelled can come behind paid; paid behind cancelled cannot. Who looked ahead of the
-        // other's step and wrote behind it is refused.
+        // A cancellation can follow a payment, but not the other way round. A request that read
+        // before the other step and writes after it is refused.
         let outcome = (paid, cancelled, status.as_str().unwrap());
         assert!(
             [(201, 200, "cancelled"), (409, 200, "cancelled"), (201, 409, "paid")]
@@ -219,7 +227,7 @@ fn of_a_payment_and_a_cancellation_at_once_one_comes_first_and_nothing_is_lost()
 }
 
 #[test]
-fn a_key_pays_once() {
+fn a_repeated_key_pays_once() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");

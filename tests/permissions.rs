@@ -1,19 +1,19 @@
-//! Who may do what, door by door: every REST call and every event, as nobody, as the customer whose
-//! things they are, another customer, a member of the same project and conversation, and an admin.
-//! The calls and the events are taken from the server's own documents: one that has no line here
-//! fails.
+//! Permissions: every REST call and every client event as nobody, as the customer that owns the
+//! data, as another customer, as a member of the same project and conversation, and as an admin.
+//! The lists of calls and events come from the server's own documents, so a call or event without a
+//! case here fails.
 
 mod support;
 
 use serde_json::{Value, json};
 use support::{Home, Server};
 
-/// In this order the expected answers are written.
+/// The callers, in the order of the expected answers.
 const CALLERS: [&str; 5] = ["anonymous", "customer", "other customer", "member", "admin"];
 
 struct World<'a> {
     server: &'a Server,
-    /// Of [`CALLERS`]; of nobody it is empty.
+    /// The tokens of [`CALLERS`]; nobody's is empty.
     tokens: [String; 5],
     ids: [i64; 5],
 }
@@ -28,7 +28,7 @@ impl<'a> World<'a> {
         Self { server, tokens: [String::new(), alice, carol, bob, admin], ids: [0, a, c, b, d] }
     }
 
-    /// The customer, whose things they are.
+    /// The customer that owns the data.
     fn alice(&self) -> &str {
         &self.tokens[1]
     }
@@ -86,8 +86,9 @@ impl<'a> World<'a> {
         self.server.get("/notifications?limit=1", self.alice()).body[0]["id"].as_i64().unwrap()
     }
 
-    /// A call of that kind on things of the customer's that were made for it, and what each caller
-    /// is to be answered.
+    /// A path and body of that call on fresh data of the customer, and the expected status for each
+    /// caller.
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn case(&self, call: &str) -> (String, Value, [u16; 5]) {
         let none = Value::Null;
         let new = |stock: i64| json!({"name": "Tea", "price": "2.50", "stock": stock});
@@ -174,7 +175,7 @@ impl<'a> World<'a> {
                 json!({"userId": self.ids[2]}),
                 [401, 201, 404, 403, 404],
             ),
-            // Of the member, who may leave.
+            // The member, who may leave.
             "DELETE /projects/{id}/members/{userId}" => (
                 format!("/projects/{}/members/{}", self.project(), self.ids[3]),
                 none,
@@ -253,7 +254,7 @@ impl<'a> World<'a> {
             "POST /products/{id}/waitlist" => {
                 (format!("/products/{}/waitlist", product()), json!({}), [401, 201, 201, 201, 201])
             }
-            // Only she is on it.
+            // Only the customer is on the waitlist.
             "DELETE /products/{id}/waitlist" => {
                 let id = product();
                 assert_eq!(
@@ -279,14 +280,14 @@ fn call_path(call: &str) -> String {
 }
 
 #[test]
-fn every_rest_call_is_for_whom_the_contract_says() {
+fn every_rest_call_is_allowed_to_exactly_the_documented_callers() {
     let home = Home::new();
     let server = home.serve(&[("RATE_LOGIN", "1000/s")]);
     let world = World::new(&server);
     let document = server.get("/openapi.json", "").body;
     let mut calls = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
-        // It ends the token that the others are called with; it has tests of its own.
+        // Logout would end the tokens of the callers; it has tests of its own.
         for method in methods.as_object().unwrap().keys().filter(|_| path != "/auth/logout") {
             let call = format!("{} {path}", method.to_uppercase());
             for (at, caller) in CALLERS.iter().enumerate() {
@@ -307,8 +308,8 @@ fn every_rest_call_is_for_whom_the_contract_says() {
     assert!(calls > 30, "{calls}");
 }
 
-/// What an event says about the customer's things, and the code of each caller's answer; `ok` when
-/// it is done. Nobody can send one without a token.
+/// The payload of an event about the customer's data, and the code of the answer for each caller;
+/// `ok` if it is allowed. Nobody can send an event without a token.
 fn event(world: &World<'_>, name: &str) -> (Value, [&'static str; 4]) {
     let members = ["ok", "not_found", "ok", "not_found"];
     match name {
@@ -346,7 +347,7 @@ fn event(world: &World<'_>, name: &str) -> (Value, [&'static str; 4]) {
 }
 
 #[test]
-fn every_event_is_for_whom_the_contract_says() {
+fn every_client_event_is_allowed_to_exactly_the_documented_callers() {
     let home = Home::new();
     let server = home.serve(&[("RATE_LOGIN", "1000/s")]);
     let world = World::new(&server);
@@ -368,7 +369,7 @@ fn every_event_is_for_whom_the_contract_says() {
 }
 
 #[test]
-fn the_namespaces_let_in_whom_the_contract_says() {
+fn every_namespace_accepts_exactly_the_documented_callers() {
     let home = Home::new();
     let server = home.serve(&[]);
     let world = World::new(&server);

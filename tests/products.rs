@@ -1,4 +1,4 @@
-//! Products through the public doors: what REST answers, and which sockets hear of it.
+//! Products through the public API: the answers of REST, and which sockets receive events.
 
 #[path = "support/bell.rs"]
 mod bell;
@@ -19,8 +19,7 @@ fn add(server: &Server, token: &str, body: &Value) -> Value {
 }
 
 #[test]
-fn a_product_is_added_read_changed_and_removed_and_every_socket_of_the_main_namespace_hears_of_it()
-{
+fn product_changes_are_sent_to_every_socket_of_the_main_namespace() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -75,7 +74,7 @@ fn a_product_is_added_read_changed_and_removed_and_every_socket_of_the_main_name
     ] {
         assert_eq!((answer.status, &answer.body), (403, &forbidden));
     }
-    assert_eq!(server.get(&path, &bob).body, expected, "what is refused changes nothing");
+    assert_eq!(server.get(&path, &bob).body, expected, "a refused change has no effect");
 
     let removed = server.call("DELETE", &path, &alice, &[], None);
     assert_eq!((removed.status, removed.body), (204, Value::Null));
@@ -91,7 +90,7 @@ fn a_product_is_added_read_changed_and_removed_and_every_socket_of_the_main_name
 }
 
 #[test]
-fn the_demo_has_products_and_an_order_for_some_of_them() {
+fn the_demo_has_products_and_an_order() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");
@@ -112,7 +111,7 @@ fn the_demo_has_products_and_an_order_for_some_of_them() {
 }
 
 #[test]
-fn what_is_no_product_is_refused_with_every_fault() {
+fn an_invalid_product_is_refused_with_every_fault() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");
@@ -189,7 +188,7 @@ fn what_is_no_product_is_refused_with_every_fault() {
 }
 
 #[test]
-fn products_page_by_cursor_newest_first() {
+fn products_are_paged_by_cursor_newest_first() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");
@@ -208,7 +207,7 @@ fn products_page_by_cursor_newest_first() {
 }
 
 #[test]
-fn a_key_adds_one_product_and_sends_one_frame() {
+fn a_repeated_key_adds_one_product_and_sends_one_event() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");
@@ -235,14 +234,14 @@ fn a_key_adds_one_product_and_sends_one_frame() {
 }
 
 #[test]
-fn who_comes_back_hears_what_became_of_products_meanwhile_also_over_a_kill() {
+fn a_resumed_socket_receives_missed_product_changes_even_after_a_kill() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
     let (alice, _) = server.sign_in("alice");
     let (bob, _) = server.sign_in("bob");
     let first = add(&server, &alice, &json!({"name": "First", "price": 1}));
-    // A place in the log for either: the session's own, which an admin's desk has too.
+    // An offset for each: that of the session, which an admin socket has too.
     let away: Vec<(&str, &String, String)> = [("/", &bob), ("/admin", &admin)]
         .into_iter()
         .map(|(namespace, token)| {

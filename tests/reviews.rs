@@ -1,4 +1,4 @@
-//! Reviews through the public doors: what REST answers, and who is notified.
+//! Reviews through the public API: the answers of REST, and who is notified.
 
 #[path = "support/bell.rs"]
 mod bell;
@@ -8,11 +8,11 @@ mod support;
 
 use bell::{frames, new_one, newest, no_frames, pages, unread};
 use serde_json::{Value, json};
-use shop::{product, said, second_admin};
+use shop::{content, product, second_admin};
 use support::Home;
 
 #[test]
-fn a_review_is_written_listed_and_told_to_each_admin_and_nobody_else() {
+fn a_review_is_listed_and_notifies_each_admin_and_nobody_else() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, admin_id) = server.sign_in("admin");
@@ -45,7 +45,7 @@ fn a_review_is_written_listed_and_told_to_each_admin_and_nobody_else() {
         });
         for (socket, token, id) in &mut admins {
             let stored = newest(&server, token);
-            assert_eq!((said(&stored), &stored["userId"]), (notice.clone(), &json!(id)));
+            assert_eq!((content(&stored), &stored["userId"]), (notice.clone(), &json!(id)));
             assert_eq!(frames(socket), new_one(&stored, unread(&server, token)));
         }
         written.insert(0, answer.body);
@@ -68,7 +68,7 @@ fn a_review_is_written_listed_and_told_to_each_admin_and_nobody_else() {
 }
 
 #[test]
-fn what_is_no_review_is_refused_and_told_to_nobody() {
+fn an_invalid_review_is_refused_and_nobody_is_notified() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -121,7 +121,7 @@ fn what_is_no_review_is_refused_and_told_to_nobody() {
 }
 
 #[test]
-fn a_key_writes_one_review_and_a_removed_product_takes_its_reviews_along() {
+fn a_repeated_key_writes_one_review_and_removing_a_product_removes_its_reviews() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");

@@ -1,5 +1,4 @@
-//! Rooms over the wire: who hears what, who is put out, and who is told who comes and goes. A
-//! server of `realtime` alone.
+//! Rooms over the wire: delivery, eviction and presence. The server is one of `realtime` alone.
 
 #[path = "support/raw.rs"]
 mod raw;
@@ -20,8 +19,8 @@ use hubcast::realtime::{
 };
 use raw::{Raw, UPGRADE};
 
-/// Everyone is who `?user=` says, and in the room of that name. `join`, `leave`, `say`, `evict` and
-/// `who` do what they say.
+/// Takes the user from `?user=`, and puts each into the room of that name. Handles `join`, `leave`,
+/// `say`, `evict` and `who`.
 struct Lobby {
     hub: HubHandle,
 }
@@ -92,7 +91,7 @@ fn server(presence: PresenceSettings) -> SocketAddr {
         actix_rt::System::new().block_on(async move {
             let settings = Settings { presence, ..Settings::default() };
             let hub = HubHandle::start(&settings);
-            // Two workers: what holds must hold across them.
+            // Two workers, because everything has to hold across them.
             Server::builder(settings, hub.clone())
                 .namespace("/", Arc::new(Lobby { hub }))
                 .build()
@@ -111,7 +110,7 @@ const PROMPT: PresenceSettings = PresenceSettings {
     linger: Duration::from_secs(3600),
 };
 
-/// A socket, and what it has heard while it waited for something else.
+/// A socket, and the frames that it received while it waited for something else.
 struct Guest {
     raw: Raw,
     heard: VecDeque<String>,
@@ -126,7 +125,7 @@ impl Guest {
         Self { raw, heard: VecDeque::new() }
     }
 
-    /// Sends an event and gives its answer.
+    /// Sends an event and returns its ack.
     fn ask(&mut self, event: &str, words: &[&str]) -> String {
         self.raw.say(&format!(r#"{{"event":"{event}","data":{words:?},"id":1}}"#));
         loop {
@@ -138,24 +137,24 @@ impl Guest {
         }
     }
 
-    /// The next thing that it hears.
+    /// The next frame.
     fn hears(&mut self) -> String {
         self.heard.pop_front().unwrap_or_else(|| self.raw.text())
     }
 
-    /// The next thing that it hears with that text in it.
+    /// The next frame that contains the text.
     fn hears_of(&mut self, text: &str) -> String {
         std::iter::from_fn(|| Some(self.hears())).find(|frame| frame.contains(text)).unwrap()
     }
 
-    /// What it has heard up to now, all of it that is not told by presence.
-    fn has_heard(&mut self) -> Vec<String> {
+    /// All frames received so far, without presence.
+    fn received(&mut self) -> Vec<String> {
         self.ask("who", &["nowhere"]);
         self.heard.drain(..).filter(|frame| !frame.contains("presence:")).collect()
     }
 }
 
-fn told(name: &str, room: &str, users: &[&str]) -> String {
+fn presence_event(name: &str, room: &str, users: &[&str]) -> String {
     format!(r#"{{"event":"presence:{name}","data":{{"room":"{room}","userIds":{users:?}}}}}"#)
         .replace(", ", ",")
 }
@@ -163,35 +162,35 @@ fn told(name: &str, room: &str, users: &[&str]) -> String {
 const SAID: &str = r#"{"event":"said","data":1}"#;
 
 #[test]
-fn a_room_is_told_once_per_user_who_comes_and_who_leaves() {
+fn presence_reports_each_user_once_whatever_the_number_of_sockets() {
     let address = server(PROMPT);
     let mut ann = Guest::come(address, "ann");
     assert_eq!(ann.ask("join", &["hall"]), r#"["ann"]"#);
-    assert_eq!(ann.hears(), told("join", "hall", &["ann"]));
+    assert_eq!(ann.hears(), presence_event("join", "hall", &["ann"]));
     let (mut bob, mut bob_again) = (Guest::come(address, "bob"), Guest::come(address, "bob"));
     assert_eq!(bob.ask("join", &["hall"]), r#"["ann","bob"]"#);
     assert_eq!(bob_again.ask("join", &["hall"]), r#"["ann","bob"]"#);
-    assert_eq!(ann.hears(), told("join", "hall", &["bob"]));
+    assert_eq!(ann.hears(), presence_event("join", "hall", &["bob"]));
     assert_eq!(bob.ask("leave", &["hall"]), "2");
     assert_eq!(bob.ask("leave", &["hall"]), "0");
     assert_eq!(bob_again.ask("leave", &["hall"]), "1");
-    assert_eq!(ann.hears(), told("leave", "hall", &["bob"]));
+    assert_eq!(ann.hears(), presence_event("leave", "hall", &["bob"]));
 }
 
 #[test]
-fn who_come_together_are_told_together() {
+fn joins_within_one_collection_are_reported_together() {
     let address = server(PresenceSettings { collect: Duration::from_secs(2), ..PROMPT });
     let mut guests = ["ann", "bob", "cora"].map(|user| Guest::come(address, user));
     for guest in &mut guests {
         guest.ask("join", &["hall"]);
     }
     for mut guest in guests {
-        assert_eq!(guest.hears(), told("join", "hall", &["ann", "bob", "cora"]));
+        assert_eq!(guest.hears(), presence_event("join", "hall", &["ann", "bob", "cora"]));
     }
 }
 
 #[test]
-fn a_socket_that_says_goodbye_leaves_at_once_and_a_lost_line_does_not() {
+fn a_close_counts_as_a_leave_at_once_and_a_lost_connection_does_not() {
     let address = server(PROMPT);
     let mut ann = Guest::come(address, "ann");
     ann.ask("join", &["hall"]);
@@ -204,12 +203,12 @@ fn a_socket_that_says_goodbye_leaves_at_once_and_a_lost_line_does_not() {
     drop(lost);
     away.raw.send(0x88, &1001_u16.to_be_bytes());
     gone.raw.send(0x88, &1000_u16.to_be_bytes());
-    assert_eq!(ann.hears_of("presence:leave"), told("leave", "hall", &["gone"]));
+    assert_eq!(ann.hears_of("presence:leave"), presence_event("leave", "hall", &["gone"]));
     assert_eq!(ann.ask("who", &["hall"]), "3");
 }
 
 #[test]
-fn a_lost_line_counts_as_a_leave_in_the_end() {
+fn a_lost_connection_counts_as_a_leave_after_a_while() {
     let address = server(PresenceSettings { linger: Duration::from_millis(50), ..PROMPT });
     let (mut ann, mut bob) = (Guest::come(address, "ann"), Guest::come(address, "bob"));
     for guest in [&mut ann, &mut bob] {
@@ -217,24 +216,24 @@ fn a_lost_line_counts_as_a_leave_in_the_end() {
         guest.hears_of("presence:join");
     }
     drop(bob);
-    assert_eq!(ann.hears_of("presence:leave"), told("leave", "hall", &["bob"]));
+    assert_eq!(ann.hears_of("presence:leave"), presence_event("leave", "hall", &["bob"]));
     assert_eq!(ann.ask("who", &["hall"]), "1");
 }
 
 #[test]
-fn above_the_limit_nobody_is_told() {
+fn above_the_limit_presence_is_not_reported() {
     let address = server(PresenceSettings { limit: 1, ..PROMPT });
     let (mut ann, mut bob) = (Guest::come(address, "ann"), Guest::come(address, "bob"));
     ann.ask("join", &["hall"]);
-    assert_eq!(ann.hears(), told("join", "hall", &["ann"]));
+    assert_eq!(ann.hears(), presence_event("join", "hall", &["ann"]));
     assert_eq!(bob.ask("join", &["hall"]), r#"["ann","bob"]"#);
-    // The next thing that is told tells nothing of bob.
+    // The next report does not mention bob.
     assert_eq!(ann.ask("join", &["den"]), r#"["ann"]"#);
-    assert_eq!(ann.hears(), told("join", "den", &["ann"]));
+    assert_eq!(ann.hears(), presence_event("join", "den", &["ann"]));
 }
 
 #[test]
-fn all_sockets_of_who_is_put_out_hear_nothing_more_and_the_others_are_told() {
+fn an_evicted_user_receives_nothing_more_on_any_socket() {
     let address = server(PROMPT);
     let mut guests = ["ann", "bob", "bob"].map(|user| Guest::come(address, user));
     for guest in &mut guests {
@@ -246,21 +245,21 @@ fn all_sockets_of_who_is_put_out_hear_nothing_more_and_the_others_are_told() {
     ann.ask("say", &["hall"]);
     assert_eq!(ann.hears_of("said"), SAID);
     assert_eq!(ann.ask("who", &["hall"]), "1");
-    assert_eq!(ann.hears_of("presence:leave"), told("leave", "hall", &["bob"]));
-    // It went out to ann before it could have to them.
+    assert_eq!(ann.hears_of("presence:leave"), presence_event("leave", "hall", &["bob"]));
+    // Ann got the event before they could have got it.
     for guest in [bob, bob_again] {
-        assert_eq!(guest.has_heard(), [""; 0]);
+        assert_eq!(guest.received(), [""; 0]);
     }
 }
 
 #[test]
-fn sockets_in_an_excepted_room_are_left_out() {
+fn sockets_in_an_excluded_room_receive_nothing() {
     let address = server(PROMPT);
     let (mut ann, mut bob) = (Guest::come(address, "ann"), Guest::come(address, "bob"));
     for guest in [&mut ann, &mut bob] {
         guest.ask("join", &["hall"]);
     }
     ann.ask("say", &["hall", "ann"]);
-    assert_eq!(bob.has_heard(), [SAID]);
-    assert_eq!(ann.has_heard(), [""; 0]);
+    assert_eq!(bob.received(), [SAID]);
+    assert_eq!(ann.received(), [""; 0]);
 }

@@ -1,4 +1,4 @@
-//! Completed stages: which members' bells ring.
+//! Completed stages: which members are notified.
 
 #[path = "support/bell.rs"]
 mod bell;
@@ -70,20 +70,24 @@ fn a_completed_stage_notifies_each_other_member_once_and_nobody_else() {
 
     let bells = [(&ann, ann_id), (&cora, cora_id)].map(|(token, id)| {
         let stored = newest(&server, token);
-        let said = json!({
+        let expected = json!({
             "id": stored["id"], "userId": id, "type": "stage_completed", "title": "A stage is completed",
             "message": "Design is completed in Relaunch.", "data": {"projectId": project, "stageId": stage}, "isRead": false,
             "createdAt": stored["createdAt"],
         });
-        assert_eq!(stored, said);
-        said
+        assert_eq!(stored, expected);
+        expected
     });
     let in_room = frame("stage:completed", &json!({"projectId": project, "stage": whole}));
     let [in_ann, in_ben, in_cora, strangers @ ..] = &mut sockets;
     let is_ours = |(event, _): &(String, Value)| !event.starts_with("presence:");
     let ours = |socket| frames(socket).into_iter().filter(is_ours).collect::<Vec<_>>();
     assert_eq!(ours(in_ann), [std::slice::from_ref(&in_room), &new_one(&bells[0], 1)].concat());
-    assert_eq!(ours(in_ben), std::slice::from_ref(&in_room), "who completed it knows");
+    assert_eq!(
+        ours(in_ben),
+        std::slice::from_ref(&in_room),
+        "the member who completed it is not notified"
+    );
     assert_eq!(ours(in_cora), new_one(&bells[1], 1));
     for stranger in strangers {
         assert_eq!(frames(stranger), no_frames());

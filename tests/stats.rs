@@ -1,5 +1,4 @@
-//! What the server says of itself: `server:stats` on `/admin`, and `/metrics` on an address of its
-//! own.
+//! The server's figures: `server:stats` on `/admin`, and `/metrics` on an address of its own.
 
 mod support;
 
@@ -11,14 +10,14 @@ fn stats(socket: &mut Socket) -> Value {
     loop {
         let frame: Value = serde_json::from_str(&socket.raw_text()).unwrap();
         if frame["event"] == "server:stats" {
-            assert_eq!(frame.get("offset"), None, "it is not stored");
+            assert_eq!(frame.get("offset"), None, "the figures are not stored");
             return frame["data"].clone();
         }
     }
 }
 
 #[test]
-fn admins_are_told_the_servers_figures_and_nobody_else_is() {
+fn figures_are_sent_to_admins_only() {
     let home = Home::new();
     let server = home.serve(&[]);
     let ((admin, _), (alice, _)) = (server.sign_in("admin"), server.sign_in("alice"));
@@ -30,7 +29,7 @@ fn admins_are_told_the_servers_figures_and_nobody_else_is() {
         (&first["connections"], &first["sockets"]),
         (&connections, &json!({"/": 2, "/admin": 1}))
     );
-    // Two users, and the admins of both namespaces.
+    // Two users, and the admins on both namespaces.
     assert_eq!(first["rooms"], 4);
     assert!(first["memoryBytes"].as_u64().is_some_and(|bytes| bytes > 1 << 20), "{first}");
 
@@ -50,20 +49,20 @@ fn admins_are_told_the_servers_figures_and_nobody_else_is() {
     assert_eq!(second.as_object().unwrap().keys().count(), 6, "{second}");
     for other in &mut others {
         other.say(r#"{"event":"probe","id":"probe"}"#);
-        let heard: Value = serde_json::from_str(&other.raw_text()).unwrap();
-        assert_eq!(heard["ack"], "probe");
+        let next: Value = serde_json::from_str(&other.raw_text()).unwrap();
+        assert_eq!(next["ack"], "probe");
     }
 }
 
 #[test]
-fn figures_have_one_shape_and_come_every_two_seconds_on_admin_only() {
+fn figures_are_sent_every_two_seconds_on_admin_only() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
     let mut main = server.plain("/", &admin);
     let mut desk = server.plain("/admin", &admin);
-    let told = [(); 3].map(|()| stats(&mut desk));
-    for figures in &told {
+    let all = [(); 3].map(|()| stats(&mut desk));
+    for figures in &all {
         let connections = json!([{"transport": "websocket", "protocol": "plain", "count": 2}]);
         let whole = json!({
             "uptimeSeconds": figures["uptimeSeconds"], "connections": connections, "sockets": {"/": 1, "/admin": 1}, "rooms": 3,
@@ -77,9 +76,9 @@ fn figures_have_one_shape_and_come_every_two_seconds_on_admin_only() {
             "{figures}"
         );
     }
-    // By the server's own clock, in whole seconds: what a busy machine holds up on the way here
-    // does not count.
-    for pair in told.windows(2) {
+    // Measured by the server's clock in whole seconds, so that delays of a busy machine do not
+    // count.
+    for pair in all.windows(2) {
         let apart = pair[1]["uptimeSeconds"]
             .as_u64()
             .zip(pair[0]["uptimeSeconds"].as_u64())
@@ -87,13 +86,13 @@ fn figures_have_one_shape_and_come_every_two_seconds_on_admin_only() {
         assert!(apart.is_some_and(|seconds| (1..=3).contains(&seconds)), "{apart:?}");
     }
     main.say(r#"{"event":"probe","id":"probe"}"#);
-    let heard: Value = serde_json::from_str(&main.raw_text()).unwrap();
-    assert_eq!(heard["ack"], "probe", "{heard}");
+    let next: Value = serde_json::from_str(&main.raw_text()).unwrap();
+    assert_eq!(next["ack"], "probe", "{next}");
 }
 
 fn metrics_of(server: &Server) -> String {
     let line = server
-        .said
+        .log
         .iter()
         .find(|line| line.contains("metrics on http://"))
         .expect("the log names the address");
@@ -102,7 +101,7 @@ fn metrics_of(server: &Server) -> String {
 }
 
 #[test]
-fn metrics_can_have_an_address_of_their_own_and_are_nowhere_else_then() {
+fn metrics_with_their_own_address_are_served_only_there() {
     let home = Home::new();
     let mut server = home.serve(&[("METRICS_ADDR", "127.0.0.1:0")]);
     let missing =
@@ -121,24 +120,24 @@ fn metrics_can_have_an_address_of_their_own_and_are_nowhere_else_then() {
         "{}",
         metrics.body
     );
-    assert_eq!(server.get("/healthz", "").status, 404, "nothing else is there");
+    assert_eq!(server.get("/healthz", "").status, 404, "only the metrics are there");
     server.address = common;
     assert_eq!(server.get("/healthz", "").status, 200);
 
     let taken = server.address.clone();
     let output = Home::new().command(&["serve"]).env("METRICS_ADDR", &taken).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let said =
+    let log =
         [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
     assert!(
-        said.lines().any(|line| line.contains(&format!("cannot listen on METRICS_ADDR {taken}: "))),
-        "{said}"
+        log.lines().any(|line| line.contains(&format!("cannot listen on METRICS_ADDR {taken}: "))),
+        "{log}"
     );
     assert_eq!(server.stop(), Some(0));
 }
 
 #[test]
-fn without_a_setting_metrics_are_with_everything_else() {
+fn metrics_are_served_on_the_main_address_by_default() {
     let home = Home::new();
     let server = home.serve(&[]);
     assert!(server.get("/metrics", "").body.as_str().unwrap().contains("hubcast_connections{"));

@@ -1,4 +1,4 @@
-//! Orders with items through the public doors: what they do to the stock, and who hears of it.
+//! Orders with items through the public API: their effect on the stock, and who is notified.
 
 #[path = "support/bell.rs"]
 mod bell;
@@ -8,11 +8,11 @@ mod support;
 
 use bell::{frame, frames, new_one, newest, no_frames, pages, unread};
 use serde_json::{Value, json};
-use shop::{cancel, low_stock, order, product, said, second_admin, stock};
+use shop::{cancel, content, low_stock, order, product, second_admin, stock};
 use support::{Home, Server};
 
-/// The answers to so many calls at once.
-fn at_once<T: Send>(times: usize, call: impl Fn(usize) -> T + Sync) -> Vec<T> {
+/// Makes concurrent calls and returns their answers.
+fn concurrently<T: Send>(times: usize, call: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let call = &call;
     std::thread::scope(|scope| {
         let callers: Vec<_> = (0..times).map(|n| scope.spawn(move || call(n))).collect();
@@ -28,7 +28,7 @@ fn low_stock_notices(server: &Server, admin: &str, product: &Value) -> usize {
 }
 
 #[test]
-fn an_order_takes_its_items_and_the_admins_hear_of_it_and_of_what_is_low() {
+fn an_order_reduces_the_stock_and_the_admins_are_notified_of_low_stock() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, admin_id) = server.sign_in("admin");
@@ -43,7 +43,7 @@ fn an_order_takes_its_items_and_the_admins_hear_of_it_and_of_what_is_low() {
     ];
     let mut customers = [server.plain("/", &alice), server.plain("/", &bob)];
 
-    // The cup comes first, the tea twice.
+    // The cup comes first, and the tea appears twice.
     let placed = order(&server, &alice, &[(&cup, 1), (&tea, 2), (&tea, 4)]);
     let items = json!([
         {"productId": cup["id"], "name": "Cup", "quantity": 1, "price": "2.50"},
@@ -61,7 +61,7 @@ fn an_order_takes_its_items_and_the_admins_hear_of_it_and_of_what_is_low() {
     assert_eq!(frames(&mut desk), [frame("new_order", &new_order)]);
     for (socket, token, id) in &mut admins {
         let stored = newest(&server, token);
-        assert_eq!((said(&stored), &stored["userId"]), (low_stock(&tea, 4, 5), &json!(id)));
+        assert_eq!((content(&stored), &stored["userId"]), (low_stock(&tea, 4, 5), &json!(id)));
         let count = unread(&server, token);
         assert_eq!(frames(socket), new_one(&stored, count));
     }
@@ -78,7 +78,7 @@ fn an_order_takes_its_items_and_the_admins_hear_of_it_and_of_what_is_low() {
     assert_eq!(server.get("/orders?limit=2", &alice).body, json!([second, expected]));
     assert_eq!(server.get(&format!("/orders/{id}"), &bob).status, 404);
 
-    // Prices and names are those of then; a product that is gone leaves its line.
+    // Items keep the price and name of the time of the order, even after their product is removed.
     server.patch(&format!("/products/{}", cup["id"]), &bob, &json!({"name": "Mug", "price": 9}));
     assert_eq!(
         server.call("DELETE", &format!("/products/{}", tea["id"]), &bob, &[], None).status,
@@ -87,11 +87,15 @@ fn an_order_takes_its_items_and_the_admins_hear_of_it_and_of_what_is_low() {
     expected["items"][1]["productId"] = Value::Null;
     assert_eq!(server.get(&format!("/orders/{id}"), &alice).body, expected);
     assert_eq!(cancel(&server, &admin, &placed.body).status, 200);
-    assert_eq!(stock(&server, &alice, &cup), 10, "what is still there is given back");
+    assert_eq!(
+        stock(&server, &alice, &cup),
+        10,
+        "the stock of products that still exist is returned"
+    );
 }
 
 #[test]
-fn an_order_that_is_refused_takes_nothing_and_sends_nothing() {
+fn a_refused_order_changes_no_stock_and_sends_nothing() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -158,7 +162,7 @@ fn an_order_that_is_refused_takes_nothing_and_sends_nothing() {
     for socket in &mut sockets {
         assert_eq!(frames(socket), no_frames());
     }
-    // What comes to the sum is taken, however it is written; an admin may ask for another total.
+    // Any notation of the right total is accepted. An admin may ask for another total.
     assert_eq!(
         server.post("/orders", &alice, &json!({"items": items, "total": "12.5"})).body["total"],
         "12.50"
@@ -171,14 +175,14 @@ fn an_order_that_is_refused_takes_nothing_and_sends_nothing() {
 }
 
 #[test]
-fn of_fifty_orders_at_once_for_ten_pieces_ten_are_sold() {
+fn fifty_concurrent_orders_for_ten_pieces_sell_ten() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
     let (alice, _) = server.sign_in("alice");
     let tea = product(&server, &alice, "Tea", 10, 5);
     let mut desk = server.plain("/admin", &admin);
-    let answers = at_once(50, |_| order(&server, &alice, &[(&tea, 1)]));
+    let answers = concurrently(50, |_| order(&server, &alice, &[(&tea, 1)]));
     let (sold, refused): (Vec<_>, Vec<_>) =
         answers.into_iter().partition(|answer| answer.status == 201);
     assert_eq!((sold.len(), refused.len()), (10, 40));
@@ -192,12 +196,16 @@ fn of_fifty_orders_at_once_for_ten_pieces_ten_are_sold() {
     assert_eq!(stock(&server, &alice, &tea), 0);
     let told: Vec<_> = frames(&mut desk);
     assert_eq!(told.len(), 10, "{told:?}");
-    assert_eq!(low_stock_notices(&server, &admin, &tea), 1, "one crossing");
-    assert_eq!(said(&newest(&server, &admin)), low_stock(&tea, 5, 5));
+    assert_eq!(
+        low_stock_notices(&server, &admin, &tea),
+        1,
+        "the stock fell below the threshold once"
+    );
+    assert_eq!(content(&newest(&server, &admin)), low_stock(&tea, 5, 5));
 }
 
 #[test]
-fn orders_for_the_same_products_in_any_order_wait_for_each_other_in_one() {
+fn concurrent_orders_for_the_same_products_do_not_deadlock() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -205,7 +213,7 @@ fn orders_for_the_same_products_in_any_order_wait_for_each_other_in_one() {
     let (bob, _) = server.sign_in("bob");
     let (tea, cup) =
         (product(&server, &alice, "Tea", 1000, 999), product(&server, &alice, "Cup", 1000, 999));
-    let answers = at_once(40, |n| {
+    let answers = concurrently(40, |n| {
         let lines = if n % 2 == 0 { [(&tea, 1), (&cup, 1)] } else { [(&cup, 1), (&tea, 1)] };
         let placed = order(&server, if n % 4 < 2 { &alice } else { &bob }, &lines);
         if n % 5 == 0 { cancel(&server, &admin, &placed.body).status } else { placed.status }
@@ -215,7 +223,7 @@ fn orders_for_the_same_products_in_any_order_wait_for_each_other_in_one() {
 }
 
 #[test]
-fn what_is_cancelled_goes_back_once_however_many_cancel_it() {
+fn a_cancelled_order_returns_its_stock_once() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -234,7 +242,7 @@ fn what_is_cancelled_goes_back_once_however_many_cancel_it() {
         }
         alices.heard();
         assert_eq!(stock(&server, &alice, &tea), 6);
-        let mut answers = at_once(2, |_| cancel(&server, &admin, &placed));
+        let mut answers = concurrently(2, |_| cancel(&server, &admin, &placed));
         answers.sort_by_key(|answer| answer.status);
         assert_eq!((answers[0].status, answers[1].status), (200, 409));
         assert_eq!(
@@ -259,7 +267,7 @@ fn what_is_cancelled_goes_back_once_however_many_cancel_it() {
 }
 
 #[test]
-fn a_stock_that_is_set_low_is_told_once_each_time_it_comes_to_be_so() {
+fn low_stock_is_reported_once_each_time_the_stock_falls() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -283,7 +291,7 @@ fn a_stock_that_is_set_low_is_told_once_each_time_it_comes_to_be_so() {
         )];
         if let Some((stock, threshold)) = told {
             let stored = newest(&server, &admin);
-            assert_eq!(said(&stored), low_stock(&tea, stock, threshold));
+            assert_eq!(content(&stored), low_stock(&tea, stock, threshold));
             expected.extend(new_one(&stored, unread(&server, &admin)));
         }
         assert_eq!(frames(&mut main), expected, "{change}");
@@ -292,19 +300,19 @@ fn a_stock_that_is_set_low_is_told_once_each_time_it_comes_to_be_so() {
     assert_eq!(
         low_stock_notices(&server, &admin, &tea),
         2,
-        "a new one that is low has not come down"
+        "the stock of a new product has not fallen"
     );
 }
 
 #[test]
-fn a_key_takes_the_stock_once() {
+fn a_repeated_key_reduces_the_stock_once() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");
     let tea = product(&server, &alice, "Tea", 10, 0);
     let body = json!({"items": [{"productId": tea["id"], "quantity": 4}]});
     let key = [("Idempotency-Key", "four")];
-    let answers = at_once(10, |_| server.call("POST", "/orders", &alice, &key, Some(&body)));
+    let answers = concurrently(10, |_| server.call("POST", "/orders", &alice, &key, Some(&body)));
     for answer in &answers {
         assert_eq!((answer.status, &answer.body), (201, &answers[0].body));
     }
@@ -316,6 +324,6 @@ fn a_key_takes_the_stock_once() {
     assert_eq!(
         server.call("POST", "/orders", &alice, &short, Some(&more)).status,
         201,
-        "a 4xx does not use a key up"
+        "a 4xx does not use up the key"
     );
 }

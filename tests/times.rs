@@ -1,5 +1,5 @@
-//! How long a client may take: for the rest of what it has begun, and over long-polling for its
-//! pongs and its polls; and what an end looks like to one that polls.
+//! Timeouts: for the rest of a message, and over long-polling for pongs and polls; and how a
+//! polling client learns of the end.
 
 #[path = "support/echo.rs"]
 mod echo;
@@ -21,7 +21,7 @@ use raw::{Raw, masked};
 const LIMIT: Duration = Duration::from_millis(450);
 const ANNOUNCED: &str = r#"451-7["echo",{"_placeholder":true,"num":0},1]"#;
 
-/// Pings often, and has patience with a pong, not with a CONNECT.
+/// Pings often. A pong may take long, a CONNECT may not.
 fn server() -> Running {
     Running::start(Settings {
         ping_interval: Duration::from_millis(100),
@@ -34,7 +34,7 @@ fn is_short((status, body): &(u16, String), expected: (u16, &str)) -> bool {
     (*status, body.as_str()) == expected
 }
 
-/// A client that has begun this, and answers each ping, until it is closed.
+/// Sends the first part of a message and answers pings, until the connection is closed.
 fn is_closed_as_unfinished(raw: &mut Raw, first_part: &[u8]) {
     let began = Instant::now();
     raw.0.write_all(first_part).unwrap();
@@ -54,7 +54,7 @@ fn is_closed_as_unfinished(raw: &mut Raw, first_part: &[u8]) {
 }
 
 #[test]
-fn attachments_and_fragments_have_to_come_in_time() {
+fn attachments_and_fragments_time_out() {
     let server = server();
     let mut raw = Raw::socketio(server.address);
     raw.say("40");
@@ -75,7 +75,7 @@ fn attachments_and_fragments_have_to_come_in_time() {
 }
 
 #[test]
-fn each_message_has_that_time_for_itself() {
+fn the_timeout_starts_anew_with_each_message() {
     let server = server();
     let mut raw = Raw::socketio(server.address);
     raw.say("40");
@@ -90,7 +90,7 @@ fn each_message_has_that_time_for_itself() {
 }
 
 #[test]
-fn attachments_have_to_come_in_time_over_polling_too() {
+fn attachments_time_out_over_polling() {
     let server = server();
     let polling = Polling::open(server.address);
     assert!(is_short(&polling.post(b"40"), TAKEN));
@@ -101,13 +101,13 @@ fn attachments_have_to_come_in_time_over_polling_too() {
 }
 
 #[test]
-fn a_namespace_has_to_be_joined_in_time_over_polling_too() {
+fn a_session_without_a_namespace_times_out_over_polling() {
     let server = server();
     answers_pings_until_the_end(&Polling::open(server.address));
     server.settle();
 }
 
-/// The poll that waits is answered with the end, and the next one finds nothing.
+/// The open poll is answered with the end, and the next one finds no session.
 fn answers_pings_until_the_end(polling: &Polling) {
     let began = Instant::now();
     loop {
@@ -123,14 +123,14 @@ fn answers_pings_until_the_end(polling: &Polling) {
     polling.is_unknown();
 }
 
-fn impatient() -> Running {
+fn server_with_short_timeouts() -> Running {
     let (ping_interval, ping_timeout) = (Duration::from_millis(300), Duration::from_millis(200));
     Running::start(Settings { ping_interval, ping_timeout, ..Settings::default() })
 }
 
 #[test]
-fn a_poll_that_comes_after_the_ping_time_out_finds_nothing() {
-    let server = impatient();
+fn a_poll_after_the_ping_timeout_finds_no_session() {
+    let server = server_with_short_timeouts();
     let polling = Polling::open(server.address);
     sleep(Duration::from_millis(500));
     polling.is_unknown();
@@ -138,8 +138,8 @@ fn a_poll_that_comes_after_the_ping_time_out_finds_nothing() {
 }
 
 #[test]
-fn a_poll_that_waits_at_the_ping_time_out_is_told() {
-    let server = impatient();
+fn an_open_poll_is_answered_at_the_ping_timeout() {
+    let server = server_with_short_timeouts();
     let polling = Polling::open(server.address);
     assert!(is_short(&polling.poll(), (200, "2")));
     assert!(is_short(&polling.poll(), (200, "1")));
@@ -147,26 +147,26 @@ fn a_poll_that_waits_at_the_ping_time_out_is_told() {
     server.settle();
 }
 
-fn joined(address: SocketAddr) -> Polling {
+fn joined_session(address: SocketAddr) -> Polling {
     let polling = Polling::open(address);
     assert!(is_short(&polling.post(b"40"), TAKEN));
     polling.hears("42[\"session\",");
     polling
 }
 
-/// A poll that waits there, as far as can be told from here.
-fn waiting(polling: &Polling) -> std::net::TcpStream {
+/// A poll that is open on the server, as far as this side can tell.
+fn open_poll(polling: &Polling) -> std::net::TcpStream {
     let poll = polling.begin_poll();
     sleep(Duration::from_millis(50));
     poll
 }
 
 #[test]
-fn a_close_packet_sends_the_poll_home() {
+fn a_close_packet_answers_the_open_poll() {
     let server = Running::start(Settings::default());
     for body in ["1", "3\x1e1", "1\x1e3"] {
-        let polling = joined(server.address);
-        let poll = waiting(&polling);
+        let polling = joined_session(server.address);
+        let poll = open_poll(&polling);
         assert!(is_short(&polling.post(body.as_bytes()), TAKEN));
         assert!(is_short(&answer(poll), (200, "6")));
         polling.is_unknown();
@@ -175,11 +175,11 @@ fn a_close_packet_sends_the_poll_home() {
 }
 
 #[test]
-fn what_breaks_the_protocol_is_told_to_the_poll_that_waits() {
+fn a_protocol_error_answers_the_open_poll() {
     let server = Running::start(Settings::default());
     for body in ["7", "42", "3\x1e2", "b!"] {
-        let polling = joined(server.address);
-        let poll = waiting(&polling);
+        let polling = joined_session(server.address);
+        let poll = open_poll(&polling);
         assert_eq!(polling.post(body.as_bytes()).0, 400);
         assert!(is_short(&answer(poll), (200, "1")));
         polling.is_unknown();
@@ -188,14 +188,14 @@ fn what_breaks_the_protocol_is_told_to_the_poll_that_waits() {
 }
 
 #[test]
-fn a_shutdown_is_told_to_the_next_poll() {
+fn a_shutdown_is_reported_to_the_next_poll() {
     let server = Running::start(Settings::default());
-    let polling = joined(server.address);
+    let polling = joined_session(server.address);
     let draining = server.server.clone();
     let drain = std::thread::spawn(move || {
-        actix_rt::System::new().block_on(draining.drain(Duration::from_secs(5)))
+        actix_rt::System::new().block_on(draining.drain(Duration::from_secs(5)));
     });
-    // The drain closes what it has told; only then does this one ask.
+    // The drain closes the sessions that it informed; only then does this one poll.
     sleep(Duration::from_millis(200));
     let (status, body) = polling.poll();
     assert_eq!(
@@ -208,7 +208,7 @@ fn a_shutdown_is_told_to_the_next_poll() {
 }
 
 #[test]
-fn the_body_of_a_post_has_to_come_in_time() {
+fn the_body_of_a_post_times_out() {
     let server = Running::start(Settings { connect_timeout: LIMIT, ..Settings::default() });
     let polling = Polling::open(server.address);
     assert!(is_short(&polling.post(b"40"), TAKEN));

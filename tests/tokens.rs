@@ -1,5 +1,5 @@
-//! The end of a token is its sockets' end: the warning, the close, and `auth:refresh`, which goes
-//! on with another.
+//! A token's expiry ends its sockets: the warning, the close, and `auth:refresh`, by which a socket
+//! continues with another token.
 
 #[path = "support/polling.rs"]
 mod polling;
@@ -12,12 +12,12 @@ mod tokens;
 use polling::Polling;
 use serde_json::{Value, json};
 use support::{Home, Server, Socket};
-use tokens::{connection, end_of, join, last_words, token_of};
+use tokens::{connection, end_events, expiry_of, join, token_of};
 
 const EXPIRED: (&str, &str) = ("token_expired", "The token has expired");
 
 fn expiring(token: &str) -> Value {
-    json!({"event": "token:expiring", "data": {"expiresAt": end_of(token)}})
+    json!({"event": "token:expiring", "data": {"expiresAt": expiry_of(token)}})
 }
 
 fn refresh(socket: &mut Socket, token: &str) -> Value {
@@ -28,12 +28,12 @@ fn refresh(socket: &mut Socket, token: &str) -> Value {
 }
 
 fn refreshed(token: &str) -> Value {
-    json!({"ack": "refresh", "data": {"ok": true, "expiresAt": end_of(token)}})
+    json!({"ack": "refresh", "data": {"ok": true, "expiresAt": expiry_of(token)}})
 }
 
-/// Whether the token's time is over, by this machine's clock.
-fn is_over(token: &str) -> bool {
-    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true) >= end_of(token)
+/// Returns true if the token has expired by this machine's clock.
+fn is_expired(token: &str) -> bool {
+    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true) >= expiry_of(token)
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_plain_socket_is_warned_then_closed_with_4401_and_not_resumed() {
     assert_eq!(socket.next()["event"], "notifications:unread");
     assert_eq!(socket.next(), expiring(&short));
     assert_eq!(socket.close_code(), 4401);
-    assert!(is_over(&short));
+    assert!(is_expired(&short));
     assert_eq!(server.get("/auth/me", &short).status, 401);
 
     let (pid, offset) =
@@ -57,7 +57,7 @@ fn a_plain_socket_is_warned_then_closed_with_4401_and_not_resumed() {
 }
 
 #[test]
-fn a_socketio_socket_is_told_and_disconnected_and_another_namespace_goes_on() {
+fn an_expired_token_disconnects_its_namespace_and_keeps_the_other() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, id) = server.sign_in("admin");
@@ -67,37 +67,37 @@ fn a_socketio_socket_is_told_and_disconnected_and_another_namespace_goes_on() {
     join(&mut raw, "/", &short);
     let own = |raw: &mut raw::Raw| loop {
         let text = raw.text();
-        // The other namespace's own, and pings.
+        // Events of the other namespace, and pings.
         if !text.starts_with("42/admin") && text != "2" {
             return text;
         }
     };
     assert_eq!(
         own(&mut raw),
-        format!(r#"42["token:expiring",{{"expiresAt":"{}"}}]"#, end_of(&short))
+        format!(r#"42["token:expiring",{{"expiresAt":"{}"}}]"#, expiry_of(&short))
     );
-    assert_eq!([own(&mut raw), own(&mut raw), own(&mut raw)], last_words(EXPIRED.0, EXPIRED.1));
-    assert!(is_over(&short));
+    assert_eq!([own(&mut raw), own(&mut raw), own(&mut raw)], end_events(EXPIRED.0, EXPIRED.1));
+    assert!(is_expired(&short));
     raw.say(r#"42/admin,7["probe"]"#);
     raw.hears(r#"43/admin,7[{"error":{"code":"invalid""#);
-    // What is left of the connection takes another token.
+    // The connection is still open and accepts another token.
     join(&mut raw, "/", &admin);
 }
 
 #[test]
-fn without_aliases_the_end_is_told_once() {
+fn without_aliases_the_end_is_reported_once() {
     let home = Home::new();
     let server = home.serve(&[("EVENT_ALIASES", "off")]);
     let (_, id) = server.sign_in("alice");
     let mut raw = connection(&server);
     join(&mut raw, "/", &token_of(&home, id, &["--ttl", "3s"]));
     raw.hears(r#"42["token:expiring","#);
-    let [error, _, disconnect] = last_words(EXPIRED.0, EXPIRED.1);
+    let [error, _, disconnect] = end_events(EXPIRED.0, EXPIRED.1);
     assert_eq!([raw.text(), raw.text()], [error, disconnect]);
 }
 
 #[test]
-fn a_client_that_polls_gets_the_last_words_by_its_next_poll() {
+fn a_polling_client_learns_of_the_end_with_its_next_poll() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (_, id) = server.sign_in("alice");
@@ -108,7 +108,7 @@ fn a_client_that_polls_gets_the_last_words_by_its_next_poll() {
         (200, "ok".to_owned())
     );
     polling.hears(r#"42["token:expiring","#);
-    // No poll is there when the token ends.
+    // No poll is open when the token expires.
     while server.get("/auth/me", &short).status == 200 {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
@@ -117,28 +117,28 @@ fn a_client_that_polls_gets_the_last_words_by_its_next_poll() {
     while !heard.ends_with("41") {
         heard = format!("{heard}\u{1e}{}", polling.poll().1);
     }
-    assert_eq!((status, heard), (200, last_words(EXPIRED.0, EXPIRED.1).join("\u{1e}")));
+    assert_eq!((status, heard), (200, end_events(EXPIRED.0, EXPIRED.1).join("\u{1e}")));
 }
 
 #[test]
-fn a_token_with_long_to_live_is_not_warned_of() {
+fn a_long_lived_token_causes_no_warning() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, id) = server.sign_in("alice");
     let nearly = token_of(&home, id, &["--ttl", "63s"]);
     let (mut long, mut soon) = (server.plain("/", &alice), server.plain("/", &nearly));
     assert_eq!(long.heard(), Vec::<Value>::new());
-    // Its warning is due in two to three seconds.
+    // The warning is due in two to three seconds.
     assert_eq!(soon.heard(), Vec::<Value>::new());
     assert_eq!(soon.next(), expiring(&nearly));
-    let left = chrono::DateTime::parse_from_rfc3339(&end_of(&nearly)).unwrap().to_utc()
+    let left = chrono::DateTime::parse_from_rfc3339(&expiry_of(&nearly)).unwrap().to_utc()
         - chrono::Utc::now();
     assert!((55..=60).contains(&left.num_seconds()), "{left}");
     assert_eq!((long.heard(), soon.heard()), (vec![], vec![]));
 }
 
 #[test]
-fn a_refresh_goes_on_past_the_first_tokens_end_and_is_warned_of_again() {
+fn a_refreshed_socket_outlives_the_first_token_and_is_warned_again() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (_, id) = server.sign_in("alice");
@@ -147,16 +147,16 @@ fn a_refresh_goes_on_past_the_first_tokens_end_and_is_warned_of_again() {
     assert_eq!(socket.next(), expiring(&first));
     assert_eq!(refresh(&mut socket, &second), expiring(&second));
     assert_eq!(socket.next(), refreshed(&second));
-    while !is_over(&first) {
+    while !is_expired(&first) {
         assert_eq!(socket.heard(), Vec::<Value>::new());
     }
     assert_eq!(socket.heard(), Vec::<Value>::new());
     assert_eq!(socket.close_code(), 4401);
-    assert!(is_over(&second));
+    assert!(is_expired(&second));
 }
 
 #[test]
-fn a_refresh_by_socketio_is_acked_on_both_namespaces() {
+fn a_refresh_is_acked_on_both_namespaces() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, id) = server.sign_in("admin");
@@ -166,20 +166,20 @@ fn a_refresh_by_socketio_is_acked_on_both_namespaces() {
     for (namespace, prefix) in [("/", ""), ("/admin", "/admin,")] {
         join(&mut raw, namespace, if namespace == "/" { &short } else { &admin });
         raw.say(&format!(r#"42{prefix}1["auth:refresh",{{"token":"{next}"}}]"#));
-        let ack = format!(r#"43{prefix}1[{{"ok":true,"expiresAt":"{}"}}]"#, end_of(&next));
+        let ack = format!(r#"43{prefix}1[{{"ok":true,"expiresAt":"{}"}}]"#, expiry_of(&next));
         raw.hears(&ack);
     }
 }
 
 #[test]
-fn a_refresh_with_a_bad_token_or_anothers_is_refused_and_changes_nothing() {
+fn a_refresh_with_a_bad_or_foreign_token_is_refused_and_changes_nothing() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, alice_id) = server.sign_in("alice");
     let (bob, _) = server.sign_in("bob");
     let over = token_of(&home, alice_id, &["--ttl", "1s"]);
     let mut socket = server.plain("/", &alice);
-    while !is_over(&over) {
+    while !is_expired(&over) {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let refused = json!({"ack": "refresh", "data": {"ok": false, "error": {"code": "unauthorized", "message": "Unauthorized"}}});
@@ -188,7 +188,7 @@ fn a_refresh_with_a_bad_token_or_anothers_is_refused_and_changes_nothing() {
     }
     socket.say(r#"{"event":"auth:refresh","data":{},"id":1}"#);
     assert_eq!(socket.next()["data"]["error"]["code"], "invalid");
-    // It is Alice's still, by her first token.
+    // The socket is still Alice's, by her first token.
     let id = server.post("/orders", &alice, &json!({"total": 1})).body["id"].clone();
     let (admin, _) = server.sign_in("admin");
     assert_eq!(
@@ -201,7 +201,7 @@ fn a_refresh_with_a_bad_token_or_anothers_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn on_admin_a_token_that_is_no_admins_is_forbidden() {
+fn on_admin_a_refresh_without_the_admin_role_is_forbidden() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, id) = server.sign_in("admin");
@@ -220,8 +220,8 @@ fn on_admin_a_token_that_is_no_admins_is_forbidden() {
     assert_eq!(desk.next()["event"], "new_order");
 }
 
-/// Pays an order of Bob's, and says whether that socket hears of it.
-fn hears_of_others(server: &Server, socket: &mut Socket) -> bool {
+/// Pays an order of Bob's, and returns true if the socket receives the event.
+fn receives_admin_events(server: &Server, socket: &mut Socket) -> bool {
     let ((bob, _), (admin, _)) = (server.sign_in("bob"), server.sign_in("admin"));
     let id = server.post("/orders", &bob, &json!({"total": 1})).body["id"].clone();
     assert_eq!(
@@ -238,7 +238,7 @@ fn hears_of_others(server: &Server, socket: &mut Socket) -> bool {
 }
 
 #[test]
-fn a_refresh_to_another_role_moves_the_socket_between_the_rooms_of_roles() {
+fn a_refresh_to_another_role_moves_the_socket_to_its_room() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (customers, id) = server.sign_in("alice");
@@ -250,9 +250,9 @@ fn a_refresh_to_another_role_moves_the_socket_between_the_rooms_of_roles() {
         [(&admins, true), (&customers, false), (&admins, true), (&customers, false)]
     {
         assert_eq!(refresh(&mut socket, token), refreshed(token));
-        assert_eq!(hears_of_others(&server, &mut socket), hears);
+        assert_eq!(receives_admin_events(&server, &mut socket), hears);
     }
-    // A session that is resumed is in the rooms of the token that it comes with.
+    // A resumed session is in the rooms of the token that it presents.
     for (token, hears) in [(&admins, true), (&customers, false)] {
         drop(socket);
         let (pid, offset) =
@@ -260,6 +260,6 @@ fn a_refresh_to_another_role_moves_the_socket_between_the_rooms_of_roles() {
         socket = server.upgrade(&format!("/ws?resume={pid}&offset={offset}"), token);
         assert_eq!(socket.next()["data"]["recovered"], true);
         socket.heard();
-        assert_eq!(hears_of_others(&server, &mut socket), hears);
+        assert_eq!(receives_admin_events(&server, &mut socket), hears);
     }
 }

@@ -1,6 +1,6 @@
-//! The raw upgrade, proven: REST beside it, thousands of disconnects during a broadcast, a socket
-//! that never reads, and the order of the end. The server runs in a process of its own (this test
-//! binary, started again), so that its memory is its own too.
+//! The raw WebSocket upgrade: REST on the same port, thousands of disconnects during a broadcast, a
+//! socket that never reads, and the order of a shutdown. The server runs in its own process (this
+//! test binary, started again), so that its memory can be measured.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -23,7 +23,7 @@ use tungstenite::{Message, WebSocket};
 
 const STALL: Duration = Duration::from_secs(2);
 
-/// Everyone is in the room; `say` goes to all of it.
+/// Puts every socket into the room; `say` sends to all of it.
 struct Room(HubHandle);
 
 impl Gateway for Room {
@@ -46,7 +46,7 @@ impl Gateway for Room {
     }
 }
 
-/// Not a test of its own: the server that the others start.
+/// Not a test: the server that the tests start.
 #[test]
 fn serve() {
     if std::env::var_os("HUBCAST_TEST_SERVE").is_none() {
@@ -71,7 +71,7 @@ fn serve() {
         let running = server.listen(listener, 2, app).unwrap();
         let handle = running.handle();
         actix_rt::spawn(running);
-        // The test says when to end.
+        // Runs until the test closes stdin.
         actix_rt::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new()))
             .await
             .unwrap()
@@ -111,7 +111,7 @@ impl Running {
         server
     }
 
-    /// The rest of the next line that begins so.
+    /// Waits for a line that begins with `start`, and returns the rest of it.
     fn wait_line(&self, start: &str) -> String {
         let end = Instant::now() + Duration::from_secs(20);
         loop {
@@ -184,7 +184,8 @@ fn now() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
-/// Reads `said` events until the last one and gives their numbers; `seen` is told how old each was.
+/// Reads `said` events up to the last one and returns their numbers. Passes the age of each to
+/// `seen`.
 fn read_numbers(
     mut socket: WebSocket<MaybeTlsStream<TcpStream>>,
     last: u64,
@@ -200,7 +201,7 @@ fn read_numbers(
     numbers
 }
 
-/// Says `count` things of `size` bytes, each after the one before was acked.
+/// Sends `count` events of `size` bytes, each after the ack of the one before.
 fn say(socket: &mut WebSocket<MaybeTlsStream<TcpStream>>, count: u64, size: usize) {
     let filler = "x".repeat(size);
     for n in 0..count {
@@ -215,13 +216,13 @@ fn say(socket: &mut WebSocket<MaybeTlsStream<TcpStream>>, count: u64, size: usiz
 }
 
 #[test]
-fn a_socket_that_never_reads_is_cut_and_costs_only_itself() {
+fn a_socket_that_never_reads_is_closed_and_slows_nobody() {
     const COUNT: u64 = 5_000;
     let server = Running::start();
     let readers: Vec<_> = (0..10).map(|_| server.socket()).collect();
     let mut sender = server.socket();
     let deaf = server.socket();
-    // One round first, so that what a running server needs anyway is there.
+    // One round first, so that the memory of a running server is already in use.
     say(&mut sender, 50, 10_000);
     let before = server.memory();
     let readers: Vec<_> = readers
@@ -254,11 +255,12 @@ fn a_socket_that_never_reads_is_cut_and_costs_only_itself() {
 }
 
 #[test]
-fn bytes_that_wait_without_moving_are_cut_after_the_stall_time() {
+fn a_stalled_connection_is_closed_after_the_stall_timeout() {
     let server = Running::start();
     let mut sender = server.socket();
     let deaf = server.socket();
-    // More than the kernel takes, less than the outbox limit: only the stall time can cut it.
+    // More than the kernel buffers, but less than the outbox limit, so only the stall timeout can
+    // close it.
     let waited = loop {
         say(&mut sender, 20, 10_000);
         let began = Instant::now();
@@ -306,7 +308,7 @@ fn two_thousand_disconnects_during_a_broadcast_disturb_nobody() {
 }
 
 #[test]
-fn the_end_comes_in_order() {
+fn a_shutdown_closes_connections_in_order() {
     let mut server = Running::start();
     let mut sockets: Vec<_> = (0..200).map(|_| server.socket()).collect();
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Waitlists through the public doors: who is on one, and who is told that a product is in stock
+//! Waitlists through the public API: who is on one, and who is notified when a product is in stock
 //! again.
 
 #[path = "support/bell.rs"]
@@ -9,7 +9,7 @@ mod support;
 
 use bell::{frame, frames, new_one, newest, no_frames, unread};
 use serde_json::{Value, json};
-use shop::{back_in_stock, cancel, order, product, said, stock};
+use shop::{back_in_stock, cancel, content, order, product, stock};
 use support::{Answer, Home, Server};
 
 fn wait_for(server: &Server, token: &str, product: &Value) -> Answer {
@@ -21,7 +21,7 @@ fn leave(server: &Server, token: &str, product: &Value) -> Answer {
 }
 
 #[test]
-fn a_place_is_taken_once_and_given_up_once() {
+fn a_user_joins_and_leaves_a_waitlist_once() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, alice_id) = server.sign_in("alice");
@@ -30,7 +30,7 @@ fn a_place_is_taken_once_and_given_up_once() {
     let first = wait_for(&server, &alice, &tea);
     let expected =
         json!({"productId": tea["id"], "userId": alice_id, "createdAt": first.body["createdAt"]});
-    assert_eq!((first.status, &first.body), (201, &expected), "whatever the stock");
+    assert_eq!((first.status, &first.body), (201, &expected), "the stock does not matter");
     let path = format!("/products/{}/waitlist", tea["id"]);
     for headers in [&[][..], &[("Idempotency-Key", "tea")], &[("Idempotency-Key", "tea")]] {
         let again = server.call("POST", &path, &alice, headers, None);
@@ -60,7 +60,7 @@ fn a_place_is_taken_once_and_given_up_once() {
 }
 
 #[test]
-fn who_waits_is_told_once_that_there_is_something_again_and_nobody_else_is() {
+fn each_waiting_user_is_notified_once_when_stock_returns() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -79,7 +79,7 @@ fn who_waits_is_told_once_that_there_is_something_again_and_nobody_else_is() {
     for (change, told) in [
         (json!({"price": 3}), false),
         (json!({"stock": 2}), true),
-        // The list is empty now.
+        // The waitlist is empty now.
         (json!({"stock": 0}), false),
         (json!({"stock": 7}), false),
     ] {
@@ -92,29 +92,29 @@ fn who_waits_is_told_once_that_there_is_something_again_and_nobody_else_is() {
         if told {
             let stored = newest(&server, &alice);
             assert_eq!(
-                (said(&stored), &stored["userId"]),
+                (content(&stored), &stored["userId"]),
                 (back_in_stock(&tea, 2), &json!(alice_id))
             );
             expected.extend(new_one(&stored, unread(&server, &alice)));
         }
         assert_eq!(frames(&mut alices), expected, "{change}");
         for socket in &mut others {
-            // Stock 0 is at the threshold, which is for the admins to know.
+            // Stock 0 is at the threshold, which notifies the admins.
             let mut heard = frames(socket);
             heard.retain(|(_, data)| data["type"] != "low_stock" && data.get("count").is_none());
             assert_eq!(heard, std::slice::from_ref(&updated), "{change}");
         }
     }
     assert_eq!(frames(&mut desk), no_frames());
-    // From some to more is not from none, and who waits goes on waiting.
+    // An increase from more than zero is no return, so the waitlist stays.
     wait_for(&server, &alice, &tea);
     server.patch(&path, &bob, &json!({"stock": 9}));
-    assert_eq!(frames(&mut alices).len(), 1, "of the product alone");
+    assert_eq!(frames(&mut alices).len(), 1, "only the product event");
     assert_eq!(leave(&server, &alice, &tea).status, 204);
 }
 
 #[test]
-fn a_cancelled_order_tells_its_customer_of_the_step_and_those_who_wait_of_the_stock() {
+fn a_cancelled_order_notifies_its_customer_and_the_waitlist() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -127,7 +127,7 @@ fn a_cancelled_order_tells_its_customer_of_the_step_and_those_who_wait_of_the_st
     assert_eq!(cancel(&server, &admin, &placed).status, 200);
     assert_eq!(stock(&server, &bob, &tea), 2);
     let stored = newest(&server, &bob);
-    assert_eq!((said(&stored), &stored["userId"]), (back_in_stock(&tea, 2), &json!(bob_id)));
+    assert_eq!((content(&stored), &stored["userId"]), (back_in_stock(&tea, 2), &json!(bob_id)));
     assert_eq!(frames(&mut bobs), new_one(&stored, unread(&server, &bob)));
     let step = newest(&server, &alice);
     assert_eq!(step["type"], "order_status");
@@ -139,7 +139,7 @@ fn a_cancelled_order_tells_its_customer_of_the_step_and_those_who_wait_of_the_st
 }
 
 #[test]
-fn cancellations_that_notify_each_others_customers_do_not_wait_for_each_other_for_ever() {
+fn concurrent_cancellations_do_not_deadlock() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
@@ -164,7 +164,7 @@ fn cancellations_that_notify_each_others_customers_do_not_wait_for_each_other_fo
 }
 
 #[test]
-fn a_list_takes_a_thousand_and_all_of_them_are_told() {
+fn a_waitlist_of_a_thousand_users_is_notified_completely() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (alice, _) = server.sign_in("alice");
@@ -183,7 +183,7 @@ fn a_list_takes_a_thousand_and_all_of_them_are_told() {
     assert_eq!(wait_for(&server, &alice, &tea).status, 201);
     let full = json!({"statusCode": 409, "message": format!("The waitlist of product with ID {} is full", tea["id"]), "error": "Conflict"});
     assert_eq!(wait_for(&server, &bob, &tea).body, full);
-    assert_eq!(wait_for(&server, &alice, &tea).status, 201, "who is on it stays");
+    assert_eq!(wait_for(&server, &alice, &tea).status, 201, "a user on the list stays on it");
     let mut alices = server.plain("/", &alice);
     assert_eq!(
         server.patch(&format!("/products/{}", tea["id"]), &alice, &json!({"stock": 1})).status,

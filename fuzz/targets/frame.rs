@@ -1,4 +1,4 @@
-//! What comes over a WebSocket.
+//! The bytes of a WebSocket.
 #![no_main]
 
 use hubcast_fuzz::wire::laws;

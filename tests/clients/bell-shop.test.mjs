@@ -1,4 +1,5 @@
-// What the shop rings for, through the official client: each admin, or the one who waits, hears of it whole; nobody else hears a bell.
+// Notifications of the shop with the official client: each admin, or each waiting user, receives
+// the whole notification, and nobody else.
 
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, test } from "node:test";
@@ -6,7 +7,7 @@ import { PASSWORD, Server } from "./harness.mjs";
 
 let server;
 let ids;
-/** Sockets by their user; `carla` is a second admin, `desk` is the admin's on `/admin`. */
+/** Sockets by user; `carla` is a second admin, `desk` is the admin's socket on `/admin`. */
 let on;
 before(async () => {
   server = await Server.start();
@@ -18,7 +19,7 @@ before(async () => {
 after(() => server?.close());
 beforeEach(() => Promise.all(Object.values(on).map((client) => client.mark())));
 
-/** What a new notification brings to one of its receivers, which is as REST has it: `said`, with the rest of a notification around it. */
+/** The events of a new notification for one receiver, which equals the one of REST: `said` and the other fields. */
 async function bell(name, said) {
   const [{ body: [stored] }, { body: count }] = await Promise.all(
     ["/notifications?limit=1", "/notifications/unread-count"].map((path) => server.call(name, "GET", path)),
@@ -27,7 +28,7 @@ async function bell(name, said) {
   return [["notification", stored], ["notification:new", stored], ["notifications:unread", count]];
 }
 
-/** All that each hears: `everyone` on `/` first, then the receivers their bell; and the desk `atDesk`. */
+/** Asserts all events of each: on `/` those of `everyone`, then the notification for its receivers; at the desk `atDesk`. */
 async function assertHeard({ receivers, said, everyone = [], atDesk = [] }) {
   for (const name of Object.keys(ids)) {
     const frames = [...everyone, ...(receivers.includes(name) ? await bell(name, said) : [])];
@@ -44,8 +45,8 @@ const product = async (stock) => {
 };
 const updated = (product) => ["productUpdated", { productId: product.id, action: "updated", product }];
 
-describe("the bell rings", () => {
-  test("at each admin for a payment", async () => {
+describe("a notification is sent", () => {
+  test("to each admin for a payment", async () => {
     const order = await server.order("alice", "10.00");
     await on.desk.mark();
     const paid = await server.post("alice", `/orders/${order.id}/payments`, { amount: "4.5", method: "card" });
@@ -59,7 +60,7 @@ describe("the bell rings", () => {
     await assertHeard({ receivers: ADMINS, said });
   });
 
-  test("at each admin once an order takes a product's stock to its threshold, and not for the next", async () => {
+  test("to each admin when an order lowers a product's stock to its threshold, and not for the next order", async () => {
     const tea = await product(7);
     const buy = async (quantity) => {
       const { id: orderId, customerId, total, createdAt } = await server.post("alice", "/orders", { items: [{ productId: tea.id, quantity }] });
@@ -71,21 +72,21 @@ describe("the bell rings", () => {
     await assertHeard({ receivers: [], ...(await buy(1)) });
   });
 
-  test("at each admin for a review", async () => {
+  test("to each admin for a review", async () => {
     const tea = await product(9);
     const review = await server.post("bob", `/products/${tea.id}/reviews`, { rating: 4, comment: "Warm" });
     const said = { type: "new_review", title: "New review: Tea", message: "Bob gave Tea 4 of 5.", data: { productId: tea.id, reviewId: review.id, rating: 4 } };
     await assertHeard({ receivers: ADMINS, said });
   });
 
-  test("at who waits for a product when it is back, and at nobody when it is back again", async () => {
+  test("to the users who wait for a product when it is back, and to nobody the next time", async () => {
     const tea = await product(0);
     for (const name of ["alice", "bob"]) await server.post(name, `/products/${tea.id}/waitlist`);
     assert.equal((await server.call("bob", "DELETE", `/products/${tea.id}/waitlist`)).status, 204);
     const fill = async (stock) => updated((await server.call("carla", "PATCH", `/products/${tea.id}`, { stock })).body);
     const said = { type: "back_in_stock", title: "Back in stock: Tea", message: "You can order Tea again.", data: { productId: tea.id, stock: 40 } };
     await assertHeard({ receivers: ["alice"], said, everyone: [await fill(40)] });
-    // With the stock at nothing the admins are told that it is low, which is another matter.
+    // At stock 0 the admins are also notified of low stock, which is checked elsewhere.
     await fill(0);
     await Promise.all(Object.values(on).map((client) => client.mark()));
     await assertHeard({ receivers: [], everyone: [await fill(40)] });

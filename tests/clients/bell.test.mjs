@@ -1,4 +1,5 @@
-// The bell (seed 002) through the official client: each notification and each count to all sockets of its user, and to nobody else.
+// Notifications (seed 002) with the official client: each notification and each count reaches all
+// sockets of its user, and nobody else.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -12,7 +13,7 @@ before(async () => {
 });
 after(() => server?.close());
 
-/** A socket that has been told how many are unread; `seen` of it is what comes after that. */
+/** A socket that has received the initial count; `seen` returns its later events. */
 async function ring(who, namespace = "/", on = server) {
   const client = await on.connect(who, namespace);
   if (namespace === "/") client.greeting = await client.next("notifications:unread");
@@ -20,16 +21,16 @@ async function ring(who, namespace = "/", on = server) {
   return client;
 }
 
-/** What a socket has heard of notifications since it was ready. */
+/** The notification events of a socket since it was ready. */
 const seen = (client) => client.frames.slice(client.from).filter(({ event }) => event.startsWith("notification"));
 
-/** The same, when that many have come. */
+/** The same, after this many have arrived. */
 async function heard(client, many) {
   await until(() => seen(client).length >= many, `${many} frames of notifications; came so far: ${JSON.stringify(seen(client))}`);
   return seen(client);
 }
 
-/** The frames of a new one: itself under both of its names, then the count. */
+/** The events of a new notification: itself under both names, then the count. */
 const newOne = (data, count) => [
   { event: "notification", data },
   { event: "notification:new", data },
@@ -48,7 +49,7 @@ const toUser = async (name) => ({ userId: await server.id(name) });
 const newest = async (who) => (await server.call(who, "GET", "/notifications?limit=1")).body[0];
 const unread = async (who, on = server) => (await on.call(who, "GET", "/notifications/unread-count")).body.count;
 
-/** What everyone but `who` hears when the bell has rung for `who`: nothing. A frame that reaches each of them closes the view. */
+/** Asserts that nobody but `who` receives an event of a notification for `who`. A later event for all of them ends the check. */
 async function assertSilent(...clients) {
   const order = await server.order("alice", "1.00");
   for (const client of clients) {
@@ -59,7 +60,7 @@ async function assertSilent(...clients) {
 }
 
 describe("a notification", () => {
-  test("of an order's step reaches all of its customer's sockets, under both names and with the count, and nobody else", async () => {
+  test("of an order's new status reaches all sockets of its customer, under both names and with the count, and nobody else", async () => {
     const alices = [await ring("alice"), await ring("alice")];
     const others = [await ring("bob"), await ring("admin"), await ring("admin", "/admin")];
     const count = await unread("alice");
@@ -89,7 +90,7 @@ describe("a notification", () => {
     await assertSilent(...others);
   });
 
-  test("of an admin reaches those whom it names, some, a role or all, and nobody else", async () => {
+  test("of an admin reaches the named users, a role or all, and nobody else", async () => {
     const names = ["admin", "alice", "bob"];
     const clients = Object.fromEntries(await Promise.all(names.map(async (name) => [name, await ring(name)])));
     const desk = await ring("admin", "/admin");
@@ -114,10 +115,10 @@ describe("a notification", () => {
     }
   });
 
-  test("carries its data as it was given, to REST, sockets and acks alike", async () => {
+  test("carries its data unchanged to REST, sockets and acks", async () => {
     const bob = await ring("bob");
     const { userId } = await toUser("bob");
-    // A number that no float holds: no reader of ours may stumble over it.
+    // A number that no float can represent, which every reader has to keep.
     const body = JSON.stringify({ ...NOTICE, userId, data: "DATA" }).replace('"DATA"', '{"z":1e400,"a":{"deep":[]},"text":"ä\\u2028"}');
     assert.equal((await server.call("admin", "POST", "/notifications", body)).status, 201);
     const data = { z: Infinity, a: { deep: [] }, text: "ä\u2028" };
@@ -127,14 +128,14 @@ describe("a notification", () => {
     assert.deepEqual((await bob.ask("notification:read", { id: stored.id })).notification.data, data);
   });
 
-  test("may be sent by admins alone", async () => {
+  test("may be sent only by admins", async () => {
     const { status, body } = await server.call("alice", "POST", "/notifications", { ...NOTICE, all: true });
     assert.equal(status, 403);
     assert.deepEqual(body, { statusCode: 403, message: "Forbidden resource", error: "Forbidden" });
     assert.equal((await server.call(null, "POST", "/notifications", { ...NOTICE, all: true })).status, 401);
   });
 
-  test("with an Idempotency-Key comes once, however often it is sent", async () => {
+  test("with an Idempotency-Key arrives once, however often it is sent", async () => {
     const bob = await ring("bob");
     const to = await toUser("bob");
     const post = (more) => server.call("admin", "POST", "/notifications", { ...NOTICE, ...to, ...more }, { "Idempotency-Key": "tea-for-bob" });
@@ -146,14 +147,14 @@ describe("a notification", () => {
 });
 
 describe("the count", () => {
-  test("greets each socket on / right after its session, and no socket on /admin", async () => {
+  test("is sent to each socket on / right after its session event, and to no socket on /admin", async () => {
     const alice = await ring("alice");
     assert.deepEqual(alice.frames.slice(0, 2).map(({ event }) => event), ["session", "notifications:unread"]);
     assert.deepEqual(alice.greeting, { count: await unread("alice") });
     await assertSilent(await ring("admin", "/admin"));
   });
 
-  test("is exact in every frame while many write and read at once, also for sockets that come in between", async () => {
+  test("is exact in every event under concurrent writes and reads, also for sockets that connect meanwhile", async () => {
     const to = await toUser("bob");
     const first = await ring("bob");
     const late = [];
@@ -178,7 +179,7 @@ describe("the count", () => {
       await client.ask("no:such:event");
       let { count: now } = client.greeting;
       let expected = now;
-      // From the greeting on: each change is followed by its count.
+      // From the initial count on, each change is followed by its count.
       const greeted = client.frames.findIndex(({ event }) => event === "notifications:unread");
       for (const { event, data } of client.frames.slice(greeted + 1)) {
         if (event === "notification") expected += 1;
@@ -189,7 +190,7 @@ describe("the count", () => {
     }
   });
 
-  test("is exact after a kill -9 in the middle of writes: REST's and the greeting's", async () => {
+  test("is exact after a kill -9 during writes, by REST and by socket", async () => {
     const own = await Server.start();
     try {
       const bob = await ring("bob", "/", own);
@@ -214,7 +215,7 @@ describe("the count", () => {
       assert.ok(stored.length >= answered, `${answered} were answered, ${stored.length} are there`);
       assert.equal(await unread("bob", own), stored.length);
       assert.deepEqual((await ring("bob", "/", own)).greeting, { count: stored.length });
-      // The socket from before has come back by itself.
+      // The earlier socket has reconnected by itself.
       await bob.next("session");
       const { from } = Object.assign(bob, { from: bob.frames.length });
       await send(to, { title: "after" }, own);
@@ -226,7 +227,7 @@ describe("the count", () => {
 });
 
 describe("reading", () => {
-  /** Two sockets of bob's, those that must not hear of it, and three new ones, newest first. */
+  /** Two sockets of bob, the sockets that must receive nothing, and three new notifications, newest first. */
   async function three() {
     await server.call("bob", "PATCH", "/notifications/mark-all-read");
     const to = await toUser("bob");
@@ -263,7 +264,7 @@ describe("reading", () => {
     },
   };
   for (const [way, { read, readAll }] of Object.entries(ways)) {
-    test(`one ${way} shows on all of the user's sockets, once`, async () => {
+    test(`one notification ${way} reaches all sockets of the user, once`, async () => {
       const { bobs, others, three: [, second] } = await three();
       for (const id of [second.id, second.id]) assert.deepEqual(await read(bobs[0], id), { ...second, isRead: true });
       await readAll(bobs[0]);
@@ -277,7 +278,7 @@ describe("reading", () => {
       await assertSilent(...others);
     });
 
-    test(`all ${way} shows on all of the user's sockets, once`, async () => {
+    test(`all notifications ${way} reach all sockets of the user, once`, async () => {
       const { bobs, others } = await three();
       assert.deepEqual(await readAll(bobs[0]), { updated: 3 });
       assert.deepEqual(await readAll(bobs[0]), { updated: 0 });
@@ -293,7 +294,7 @@ describe("reading", () => {
     });
   }
 
-  test("by a socket takes an id of digits too, and refuses what REST refuses", async () => {
+  test("by a socket also accepts an id as a string, and refuses what REST refuses", async () => {
     const { bobs: [bob], three: [newestOne] } = await three();
     assert.equal((await bob.ask("notification:read", { id: String(newestOne.id) })).ok, true);
     const alice = await ring("alice");
@@ -307,7 +308,7 @@ describe("reading", () => {
 });
 
 describe("deleting", () => {
-  test("tells all of the user's sockets the count, and nobody else", async () => {
+  test("sends the count to all sockets of the user, and to nobody else", async () => {
     await send(await toUser("bob"));
     const bobs = [await ring("bob"), await ring("bob")];
     const others = [await ring("alice"), await ring("admin"), await ring("admin", "/admin")];
@@ -327,7 +328,7 @@ describe("deleting", () => {
 });
 
 describe("GET /notifications", () => {
-  test("pages 500 without a gap or a double, while new ones come and others are read", async () => {
+  test("pages through 500 without a gap or a repetition, while others are added and read", async () => {
     await server.call("bob", "PATCH", "/notifications/mark-all-read");
     const to = await toUser("bob");
     for (let lane = 0; lane < 500; lane += 25) await Promise.all(Array.from({ length: 25 }, (_, n) => send(to, { title: `${lane + n}` })));
@@ -341,7 +342,7 @@ describe("GET /notifications", () => {
         const { status, body, headers } = await server.call("bob", "GET", path);
         assert.equal(status, 200);
         seen.push(...body.map(({ id }) => id));
-        // What comes in front of a reader, and what changes behind it, is not its matter.
+        // Entries that are added before the reader, or change after it, do not matter.
         const [first] = body;
         await Promise.all([send(to, { title: "new" }), (pages += 1) % 5 || (filter && server.call("bob", "PATCH", `/notifications/${first.id}/read`))]);
         path = /<([^>]+)>; rel="next"/.exec(headers.get("link") ?? "")?.[1];
@@ -352,7 +353,7 @@ describe("GET /notifications", () => {
     }
   });
 
-  test("pages newest first, and keeps to what is unread over its pages", async () => {
+  test("pages newest first, and keeps the unread filter over its pages", async () => {
     await server.call("bob", "PATCH", "/notifications/mark-all-read");
     const to = await toUser("bob");
     for (let i = 0; i < 5; i += 1) await send(to, { title: String(i) });

@@ -1,4 +1,5 @@
-// Certificates by openssl, and a server that shows one: clients trust its CA, and check that it is for the address that they have called.
+// Certificates made by openssl, and a server that uses one. Clients trust its CA, and check that
+// the certificate is for the address that they called.
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -7,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Server } from "./harness.mjs";
 
-/** Files of a CA's certificate, and of one that it has given to 127.0.0.1 with its key. `remove()` them. */
+/** The files of a CA's certificate, and of a certificate and key that it issued for 127.0.0.1. `remove()` deletes them. */
 export function makeCertificates() {
   const directory = mkdtempSync(join(tmpdir(), "hubcast-tls-"));
   const file = (name) => join(directory, name);
@@ -24,7 +25,7 @@ export function makeCertificates() {
   return { ca: readFileSync(file("ca.crt")), caFile: file("ca.crt"), certificate: file("server.crt"), key: file("server.key"), remove };
 }
 
-/** A server that speaks TLS. The settings have to name the files; `trust` gives its clients the CA. */
+/** A server with TLS. The settings have to name the files; `trust` gives its clients the CA. */
 export class TlsServer extends Server {
   #ca;
   #agent;
@@ -44,7 +45,7 @@ export class TlsServer extends Server {
     return super.open(namespace, { ca: this.#ca, ...options });
   }
 
-  /** As `Server.call`. Node's own `fetch` can not be told whom to trust. */
+  /** As `Server.call`, because Node's `fetch` cannot be given a CA. */
   async call(who, method, path, body, headers = {}) {
     const token = who && (await this.token(who));
     const sent = body === undefined || typeof body === "string" ? body : JSON.stringify(body);

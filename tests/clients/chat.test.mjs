@@ -1,4 +1,4 @@
-// Seed 004, whole: projects and conversations through the official client. Who is told what, and who is not.
+// Seed 004: projects and conversations with the official client, and who receives which events.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -17,17 +17,17 @@ before(async () => {
 });
 after(() => server?.close());
 
-/** A socket that has been greeted; `heard` gives what it is sent after that. */
+/** A socket after its initial events; `heard` returns the later ones. */
 const connect = async (who) => (await server.connect(who)).mark();
 
-/** Joins a room; who else is there is told to those in it, whenever it is time. */
+/** Joins a room. Presence is reported to it asynchronously. */
 async function join(client, event, payload) {
   const answer = await client.ask(event, payload);
   assert.equal(answer.ok, true, JSON.stringify(answer));
   (client.joined ??= new Set()).add(answer.room);
 }
 
-/** All that these sockets were sent, but for who is there in the rooms that they joined: of any other room, that would be a leak too. */
+/** All events of these sockets, except presence of the rooms that they joined; presence of any other room would be a leak. */
 async function heard(...clients) {
   const isPresence = ({ joined }, [event, data]) => event.startsWith("presence:") && joined?.has(data.room);
   const frames = await Promise.all(clients.map(async (client) => (await client.since()).filter((frame) => !isPresence(client, frame))));
@@ -40,18 +40,18 @@ async function post(who, path, body = {}) {
   return answer.body;
 }
 
-/** A project of alice's with bob in it. */
+/** A project of alice and bob. */
 async function newProject() {
   const { id } = await post("alice", "/projects", { name: "Garden" });
   await post("alice", `/projects/${id}/members`, { userId: ids.bob });
   return id;
 }
 
-/** A conversation of alice's with bob in it. */
+/** A conversation of alice and bob. */
 const newTalk = async (more = {}) => (await post("alice", "/conversations", { memberIds: [ids.bob], ...more })).id;
 
 describe("rooms", () => {
-  test("are joined and left by every name there is for it", async () => {
+  test("are joined and left by each of the documented events", async () => {
     const [project, talk] = [await newProject(), await newTalk()];
     const [alice, bob] = [await connect("alice"), await connect("bob")];
     for (const [join, leave, payload, room] of [
@@ -68,7 +68,7 @@ describe("rooms", () => {
     }
   });
 
-  test("are for members, and named project:ID or conversation:ID", async () => {
+  test("are only for members, and named project:ID or conversation:ID", async () => {
     const [project, talk] = [await newProject(), await newTalk()];
     for (const who of [cora, "admin"]) {
       const stranger = await connect(who);
@@ -85,7 +85,7 @@ describe("rooms", () => {
       await post("alice", `/projects/${project}/stages`, { name: "for us" });
       assert.deepEqual(await heard(stranger), []);
     }
-    // One's own is joined from the start; another's is not to be found.
+    // The own user room is joined from the start; that of another is not found.
     const alice = await connect("alice");
     const [own, bobs] = [`user:${ids.alice}`, `user:${ids.bob}`];
     assert.deepEqual(await alice.ask("joinRoom", { room: own }), { ok: true, room: own, members: [ids.alice], memberCount: 1 });
@@ -104,7 +104,7 @@ describe("rooms", () => {
 });
 
 describe("a project", () => {
-  test("tells those who joined its room what became different, and nobody else", async () => {
+  test("sends its changes to the sockets in its room, and to nobody else", async () => {
     const project = await newProject();
     const room = [await connect("alice"), await connect("bob")];
     for (const one of room) await join(one, "join:project", { projectId: project });
@@ -134,13 +134,13 @@ describe("a project", () => {
       update("stage_added", { stage }, first[3][1]),
       ["stage:completed", { projectId: project, stage: done }],
     ];
-    // Who completed it hears no bell of it; the other member does.
+    // The member who completed it is not notified; the other one is.
     assert.deepEqual(first, [...told, ["notification", rung], ["notification:new", rung], ["notifications:unread", count]]);
     assert.deepEqual(second, told);
     for (const frames of await heard(...others)) assert.deepEqual(frames, []);
   });
 
-  test("tells of members who come and go; one who is removed is out of its rooms at once, and hears nothing more", async () => {
+  test("reports added and removed members; a removed one leaves its rooms at once and receives nothing more", async () => {
     const project = await newProject();
     const talk = await newTalk({ projectId: project });
     const [alice, bob, bobToo] = [await connect("alice"), await connect("bob"), await connect("bob")];
@@ -168,7 +168,7 @@ describe("a project", () => {
 });
 
 describe("a conversation", () => {
-  test("is opened, taken into and left without a frame to anyone", async () => {
+  test("is opened, joined and left without an event to anyone", async () => {
     const everyone = await Promise.all(["alice", "bob", cora, "admin"].map(connect));
     const desk = await (await server.connect("admin", "/admin")).mark();
     const talk = await newTalk({ title: "Beds" });
@@ -181,7 +181,7 @@ describe("a conversation", () => {
 });
 
 describe("a message", () => {
-  test("is stored, goes to the room and to the members who are elsewhere, and is then acked", async () => {
+  test("is stored, sent to the room and to the other members, and then acked", async () => {
     const talk = await newTalk();
     const room = [await connect("alice"), await connect("bob")];
     for (const one of room) await join(one, "join:conversation", { conversationId: talk });
@@ -201,7 +201,7 @@ describe("a message", () => {
     for (const frames of await heard(...others)) assert.deepEqual(frames, []);
     assert.deepEqual((await server.call("bob", "GET", `/conversations/${talk}/messages`)).body, [second, ack.message]);
 
-    // Who leaves the room is elsewhere; without an ack it works as well.
+    // A member who left the room gets the other event; it works without an ack as well.
     await room[1].ask("leave:conversation", { conversationId: talk });
     room[0].socket.emit("message:send", { conversationId: talk, message: { content: "Bye" } });
     assert.equal((await elsewhere[0].next("messageReceived")).seq, 1);
@@ -209,7 +209,7 @@ describe("a message", () => {
     assert.deepEqual((await heard(room[1])).at(-1), ["messageReceived", (await heard(room[0])).at(-1)[1]]);
   });
 
-  test("of one clientId is one message and one frame, also when it comes twenty times at once by both doors", async () => {
+  test("of one clientId is one message and one event, even if sent twenty times at once by REST and sockets", async () => {
     const talk = await newTalk();
     const [alice, bob] = [await connect("alice"), await connect("bob")];
     for (const one of [alice, bob]) await join(one, "join:conversation", { conversationId: talk });
@@ -221,13 +221,13 @@ describe("a message", () => {
       ),
     );
     for (const answer of answers) assert.deepEqual(answer, answers[0]);
-    // The same name by another is another message, and the first took one place only.
+    // The same client id of another sender is another message, and the first used only one number.
     const bobs = await bob.ask("message:send", { conversationId: talk, message: { content: "y" }, clientId: "c-1" });
     assert.equal(bobs.message.seq, 2);
     for (const frames of await heard(alice, bob)) assert.deepEqual(frames, [["message:new", answers[0]], ["message:new", bobs.message]]);
   });
 
-  test("of a stranger is not found, and what is no message is invalid; neither is stored", async () => {
+  test("of a non-member is not found, and an invalid message is refused; neither is stored", async () => {
     const talk = await newTalk();
     const [alice, stranger] = [await connect("alice"), await connect(cora)];
     const send = { conversationId: talk, message: { content: "x" } };
@@ -268,7 +268,7 @@ describe("a message", () => {
 });
 
 describe("reading", () => {
-  test("is told to the room, once each time the mark moves, and answered with what is left", async () => {
+  test("is reported to the room once each time the mark moves, and answered with the unread count", async () => {
     const talk = await newTalk();
     const [alice, bob, elsewhere] = [await connect("alice"), await connect("bob"), await connect("alice")];
     for (const one of [alice, bob]) await join(one, "join:conversation", { conversationId: talk });

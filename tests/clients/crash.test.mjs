@@ -1,5 +1,5 @@
-// kill -9 at random moments under load: what was answered is there, and every reader was told of it once, in order.
-// HUBCAST_LONG=1 makes it 12 rounds instead of 3.
+// kill -9 at random moments under load: every answered write is stored, and every reader received
+// it once, in order. HUBCAST_LONG=1 runs 12 rounds instead of 3.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -8,7 +8,7 @@ import { Load, RATES, sleep } from "./load.mjs";
 
 const ROUNDS = process.env.HUBCAST_LONG === "1" ? 12 : 3;
 
-test(`${ROUNDS} rounds of kill -9 under 8 senders: all that was acked is stored, and was told to all 4 readers once and in order`, async (t) => {
+test(`${ROUNDS} rounds of kill -9 under 8 senders: every acked write is stored, and all 4 readers received it once and in order`, async (t) => {
   const server = await Server.start(RATES);
   t.after(() => server.close());
   const load = await Load.prepare(t, server, 2);
@@ -17,7 +17,7 @@ test(`${ROUNDS} rounds of kill -9 under 8 senders: all that was acked is stored,
     const { retries } = load;
     load.start();
     await load.more(300, 60_000);
-    // Once amid the writes, and once more while the clients come back.
+    // Once during the writes, and once more while the clients reconnect.
     const moments = [random(800), random(400)];
     for (const moment of moments) {
       await sleep(moment);

@@ -1,4 +1,5 @@
-// Many in one conversation: everyone sees all, once, in one order; and what was acked is there after a kill -9.
+// Many members of one conversation: all see the same messages, once, in one order; and acked
+// messages survive a kill -9.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,7 +7,7 @@ import { Server, until } from "./harness.mjs";
 
 const PASSWORD = "long-enough";
 
-/** A server that lets a socket send as fast as it can. */
+/** A server without a practical rate limit. */
 async function withServer(use) {
   const server = await Server.start({ RATE_EVENTS: "100000/s", RATE_LOGIN: "1000/s" });
   try {
@@ -22,7 +23,7 @@ async function post(server, who, path, body) {
   return answer.body;
 }
 
-/** So many new customers, {id, token} each, and a conversation of them all. */
+/** Registers new customers, {id, token} of each, and creates a conversation of them all. */
 async function crowd(server, size) {
   const people = [];
   for (let n = 0; n < size; n += 1) {
@@ -33,7 +34,7 @@ async function crowd(server, size) {
   return { people, talk };
 }
 
-/** All that was said, oldest first. */
+/** All messages, oldest first. */
 async function history(server, who, talk) {
   const messages = [];
   let path = `/conversations/${talk}/messages?limit=200`;
@@ -45,15 +46,15 @@ async function history(server, who, talk) {
   return messages.reverse();
 }
 
-test("20 members, 5 senders in parallel, 1,000 messages: all see all, each once, in one order, and history is the same", () =>
+test("20 members, 5 senders in parallel, 1,000 messages: all members see each once, in one order, equal to the history", () =>
   withServer(async (server) => {
     const { people, talk } = await crowd(server, 20);
     const inRoom = await Promise.all(people.map(({ token }) => server.connect(token)));
     await Promise.all(inRoom.map((client) => client.ask("join:conversation", { conversationId: talk })));
-    // The last member looks on with a second socket that is not in the room.
+    // The last member has a second socket that is not in the room.
     const elsewhere = await server.connect(people[19].token);
 
-    // Each sender has several messages on their way at once, by socket and by REST.
+    // Each sender has several messages in flight, by socket and by REST.
     const sent = await Promise.all(
       Array.from({ length: 20 }, (_, lane) => lane).map(async (lane) => {
         const sender = lane % 5;
@@ -83,7 +84,7 @@ test("20 members, 5 senders in parallel, 1,000 messages: all see all, each once,
     }
   }));
 
-test("kill -9: all that was acked is in history, seq has no gap, unread counts are exact, and a retry makes nothing twice", () =>
+test("kill -9: every acked message is in the history, seq has no gap, unread counts are exact, and a retry stores nothing twice", () =>
   withServer(async (server) => {
     const { people, talk } = await crowd(server, 6);
     const clients = await Promise.all(people.map(({ token }) => server.connect(token)));
@@ -125,7 +126,8 @@ test("kill -9: all that was acked is in history, seq has no gap, unread counts a
       assert.equal((await server.call(token, "GET", `/conversations/${talk}`)).body.unreadCount, unread);
     }
 
-    // Whoever got no ack sends again under the same name: what had been stored is given, the rest is new.
+    // Senders without an ack send again under the same client id: a stored message is returned, a
+    // new one is stored.
     assert.equal(unanswered.length, 5);
     for (const { sender, payload } of unanswered) {
       const client = await server.connect(people[sender].token);

@@ -1,4 +1,5 @@
-// Who is not let in, and what a connection does once it stands: the official client, unchanged. (Where a token is looked for: transports-auth.)
+// Connections of the official client, unchanged: which are refused, and how an open one behaves.
+// (For the places of a token see transports-auth.)
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -35,12 +36,12 @@ describe("a socket is refused", () => {
     assert.equal(message, "Forbidden");
   });
 
-  test("on a namespace that there is not: Invalid namespace", async () => {
+  test("on an unknown namespace: Invalid namespace", async () => {
     const { message } = await server.open("/shop", { auth: { token: await server.token("alice") } }).refusal();
     assert.equal(message, "Invalid namespace");
   });
 
-  test("and what else runs on its connection does not notice", async () => {
+  test("without an effect on the other sockets of its connection", async () => {
     const manager = new Manager(server.url, { transports: ["websocket"] });
     const auth = { token: await server.token("alice") };
     const main = new Client(manager.socket("/", { auth }));
@@ -53,7 +54,7 @@ describe("a socket is refused", () => {
   });
 });
 
-describe("a socket that is in", () => {
+describe("a connected socket", () => {
   test("accepts its own signed token with the subject as number or as string", async () => {
     const id = await server.id("alice");
     for (const sub of [id, String(id)]) {
@@ -62,7 +63,7 @@ describe("a socket that is in", () => {
     }
   });
 
-  test("is told its session before anything else", async () => {
+  test("receives its session event first", async () => {
     const client = await server.connect("alice");
     const { event, data } = client.frames[0];
     assert.equal(event, "session");
@@ -73,13 +74,13 @@ describe("a socket that is in", () => {
     assert.match(data.serverTime, /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$/);
   });
 
-  test("gets an ack also for an event that there is not", async () => {
+  test("gets an ack even for an unknown event", async () => {
     const client = await server.connect("alice");
     const answer = await client.ask("no:such:event", { a: 1 });
     assert.deepEqual({ ...answer, error: { ...answer.error, message: typeof answer.error.message } }, { ok: false, error: { code: "invalid", message: "string" } });
   });
 
-  test("is told of a failure by error when it asked for no ack", async () => {
+  test("gets an error event for a failure if it asked for no ack", async () => {
     const client = await server.connect("alice");
     client.socket.emit("no:such:event", {});
     const { message, ...rest } = await client.next("error");
@@ -87,7 +88,7 @@ describe("a socket that is in", () => {
     assert.deepEqual(rest, { status: "error", code: "invalid", event: "no:such:event" });
   });
 
-  test("gets its acks in the order in which it asked, and with retries", async () => {
+  test("gets its acks in the order of its events, also with retries", async () => {
     const client = await server.connect("alice", "/", { retries: 2, ackTimeout: 5000 });
     const order = [];
     const numbers = Array.from({ length: 50 }, (_, index) => index);
@@ -107,7 +108,7 @@ describe("a socket that is in", () => {
     const order = await server.order("alice", "5.00");
     assert.equal((await desk.next("new_order")).orderId, order.id);
 
-    // One leaves; the other one stays.
+    // One socket leaves, and the other one stays.
     desk.close();
     await server.call("admin", "PATCH", `/orders/${order.id}/status`, { status: "paid" });
     assert.equal((await main.next("orderUpdate")).orderId, order.id);
@@ -115,22 +116,23 @@ describe("a socket that is in", () => {
     main.close();
   });
 
-  test("is kept alive by ping and pong past its time-out", async () => {
+  test("is kept alive by pings and pongs beyond the timeout", async () => {
     const client = await server.connect("alice");
     let pings = 0;
     client.socket.io.on("ping", () => (pings += 1));
     client.socket.on("disconnect", assert.fail);
-    // Ten intervals are longer than one interval and the time-out: without its pongs it would be gone.
+    // Ten intervals are longer than one interval and the timeout, so without its pongs it would be
+    // closed.
     await until(() => pings >= 10, "ten pings");
     assert.equal((await client.ask("no:such:event")).ok, false);
     client.socket.off("disconnect", assert.fail);
   });
 
-  test("that no longer answers pings is put out", async () => {
+  test("that stops answering pings is closed", async () => {
     const client = await server.connect("alice", "/", { reconnection: false });
     const { engine } = client.socket.io;
     const closed = new Promise((resolve) => engine.once("close", resolve));
-    // The client's own pong is held back.
+    // The client's pong is suppressed.
     const send = engine.transport.send.bind(engine.transport);
     engine.transport.send = (packets) => send(packets.filter(({ type }) => type !== "pong"));
     await within(closed, "the server to close the connection");

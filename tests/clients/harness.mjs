@@ -1,5 +1,6 @@
-// What the suites stand on: a server of their own (its port, its database, its end), REST calls, and sockets that remember what
-// they were sent. Waiting is always for a condition, with a bound after which the test fails.
+// The base of the suites: a server of their own (with its port, its database, its end), REST calls,
+// and sockets that record their events. Waiting is always for a condition, with a bound after which
+// the test fails.
 
 import { execFile, spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
@@ -14,11 +15,11 @@ import { createDatabase, dropDatabase } from "./postgres.mjs";
 export const BINARY = process.env.HUBCAST_BIN ?? fileURLToPath(new URL("../../target/debug/hubcast", import.meta.url));
 export const PASSWORD = "demo-password";
 const SECRET = "only-for-tests-only-for-tests-only-for-tests";
-/** `postgres://user@host:port` of a PostgreSQL on which each server under test gets a database of its own; with none, SQLite. */
+/** `postgres://user@host:port` of a PostgreSQL on which each server under test gets its own database. Without it, SQLite. */
 const POSTGRES = process.env.HUBCAST_TEST_POSTGRES;
 const PATIENCE_MS = 10_000;
 
-/** Resolves as `promise` does, or fails with `what` when that takes too long. */
+/** Resolves like `promise`, or fails with `what` after a timeout. */
 export function within(promise, what, ms = PATIENCE_MS) {
   let timer;
   const late = new Promise((_, reject) => {
@@ -27,7 +28,7 @@ export function within(promise, what, ms = PATIENCE_MS) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/** Asks again and again until `check` gives something, and gives that. */
+/** Repeats `check` until it returns something, and returns that. */
 export async function until(check, what, ms = PATIENCE_MS) {
   const end = Date.now() + ms;
   for (;;) {
@@ -38,7 +39,7 @@ export async function until(check, what, ms = PATIENCE_MS) {
   }
 }
 
-/** A token as the server signs them; `claims` are laid over what makes it good. */
+/** A token as the server signs it; `claims` override those of a valid token. */
 export function sign(claims, secret = SECRET) {
   const now = Math.floor(Date.now() / 1000);
   const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
@@ -48,7 +49,7 @@ export function sign(claims, secret = SECRET) {
 
 const TRANSPORTS = (process.env.HUBCAST_TEST_TRANSPORTS ?? "websocket").split(",");
 
-/** One server process after another, on one database and one port. */
+/** Consecutive server processes on one database and one port. */
 export class Server {
   #directory = mkdtempSync(join(tmpdir(), "hubcast-test-"));
   #process = null;
@@ -59,13 +60,14 @@ export class Server {
 
   constructor(env) {
     this.env = env;
-    // The port is the system's choice at the first start, and kept for those after it, so that clients find the way back.
+    // The system chooses the port at the first start; later starts reuse it, so that clients can
+    // reconnect.
     this.port = 0;
     this.killOnExit = () => this.#process?.kill("SIGKILL");
     process.once("exit", this.killOnExit);
   }
 
-  /** Starts a server with the demo accounts. Every setting not given here or in `env` has its default. */
+  /** Starts a server with the demo accounts. Settings not given here or in `env` have their defaults. */
   static async start(env = {}) {
     const server = new this(env);
     try {
@@ -77,7 +79,7 @@ export class Server {
     return server;
   }
 
-  /** Where the binary runs, and its settings. */
+  /** The working directory and the settings of the binary. */
   #surroundings() {
     const { PATH, HOME, RUST_BACKTRACE = "1" } = process.env;
     return {
@@ -89,7 +91,7 @@ export class Server {
     };
   }
 
-  /** Runs another command of the binary beside the server, on its database. */
+  /** Runs another command of the binary on the same database, while the server may be running. */
   async command(...words) {
     await promisify(execFile)(BINARY, words, this.#surroundings());
   }
@@ -119,13 +121,13 @@ export class Server {
     this.url = url;
   }
 
-  /** SIGKILL: no last words, nothing flushed. */
+  /** SIGKILL: nothing is flushed. */
   async kill() {
     this.#process.kill("SIGKILL");
     await this.exited;
   }
 
-  /** SIGTERM; gives the exit code and how long it took. */
+  /** SIGTERM. Returns the exit code and the duration. */
   async stop() {
     const from = Date.now();
     this.#process.kill("SIGTERM");
@@ -133,7 +135,7 @@ export class Server {
     return { code, signal, ms: Date.now() - from };
   }
 
-  /** Ends everything, whatever state it is in. */
+  /** Ends everything, in any state. */
   async close() {
     for (const client of this.#clients) client.close();
     if (this.#process) await this.kill();
@@ -142,7 +144,7 @@ export class Server {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  /** `who`: a demo account's name, a token, or null. `body` is sent as JSON; a string is sent as it is. */
+  /** `who` is a demo account's name, a token, or null. `body` is sent as JSON, a string unchanged. */
   async call(who, method, path, body, headers = {}) {
     const token = who && (await this.token(who));
     const response = await fetch(this.url + path, {
@@ -159,14 +161,14 @@ export class Server {
     return { status: response.status, headers: response.headers, body: text && JSON.parse(text) };
   }
 
-  /** POSTs, and gives what was made. */
+  /** POSTs, and returns the created object. */
   async post(who, path, body = {}, headers = {}) {
     const answer = await this.call(who, "POST", path, body, headers);
     if (answer.status >= 300) throw new Error(`${path}: ${answer.status} ${JSON.stringify(answer.body)}`);
     return answer.body;
   }
 
-  /** All of a list that goes by pages, newest first. */
+  /** All pages of a list, newest first. */
   async list(who, path) {
     const found = [];
     for (let page = `${path}?limit=200`; page; ) {
@@ -196,7 +198,7 @@ export class Server {
     return this.#tokens.get(name).user.id;
   }
 
-  /** Ids and tokens of the demo's users, by their names. */
+  /** Ids and tokens of the demo users, by name. */
   async people() {
     const people = { ids: {}, tokens: {} };
     for (const name of ["alice", "bob", "admin"]) {
@@ -207,25 +209,26 @@ export class Server {
   }
 
   /**
-   * A socket of its own connection, with what socket.io-client's `io` takes; not waited for. `via`: the proxy that it goes through; `library`: another
-   * version's `io`. Over a WebSocket, unless HUBCAST_TEST_TRANSPORTS says otherwise.
+   * Opens a socket on its own connection, with the options of socket.io-client's `io`, without waiting for it. `via` is a proxy,
+   * `library` the `io` of another version. Uses a WebSocket, unless HUBCAST_TEST_TRANSPORTS says otherwise.
    */
   open(namespace, { via = this, library = io, ...options } = {}) {
-    // The client does not notice a line that breaks between the upgrade and Engine.IO's first packet: only this timeout (20 s if not said) does.
+    // The client notices a connection that breaks between the upgrade and the first packet of
+    // Engine.IO only by this timeout (20 s by default).
     const quick = { reconnectionDelay: 100, reconnectionDelayMax: 500, timeout: 5_000 };
     const client = new Client(library(via.url + namespace, { transports: TRANSPORTS, forceNew: true, ...quick, ...options }));
     this.#clients.push(client);
     return client;
   }
 
-  /** A signed-in socket, ready: it has been told its session. */
+  /** A signed-in socket that has received its session event. */
   async connect(who, namespace = "/", options = {}) {
     const client = this.open(namespace, { auth: { token: await this.token(who) }, ...options });
     await client.next("session");
     return client;
   }
 
-  /** Places an order and gives it. */
+  /** Places an order and returns it. */
   async order(who, total, more = {}) {
     const { status, body } = await this.call(who, "POST", "/orders", { total, ...more });
     if (status !== 201) throw new Error(`no order: ${status} ${JSON.stringify(body)}`);
@@ -233,11 +236,11 @@ export class Server {
   }
 }
 
-/** A socket.io socket that remembers every event in the order it came. */
+/** A socket.io socket that records every event in order. */
 export class Client {
-  /** [{event, data}], all that ever came. */
+  /** [{event, data}] of every event so far. */
   frames = [];
-  /** [{id, recovered}] of each time that it connected. */
+  /** [{id, recovered}] of each connect. */
   connects = [];
   #taken = new Set();
   #waiting = new Set();
@@ -246,7 +249,7 @@ export class Client {
     this.socket = socket;
     socket.on("connect", () => this.connects.push({ id: socket.id, recovered: Boolean(socket.recovered) }));
     socket.onAny((event, ...args) => {
-      // The figures come on `/admin` whenever it is time.
+      // `/admin` sends the figures periodically.
       if (event === "server:stats") return;
       // A last argument that is a string is the offset of connection state recovery.
       if (args.length > 1 && typeof args.at(-1) === "string") args.pop();
@@ -255,7 +258,7 @@ export class Client {
     });
   }
 
-  /** The data of the first event of that name that no `next` has given yet. */
+  /** The data of the first event of this name that no `next` has returned yet. */
   async next(event) {
     let look;
     const found = new Promise((resolve) => {
@@ -272,19 +275,19 @@ export class Client {
     return within(found, `${event}; came so far: ${JSON.stringify(this.frames)}`).finally(() => this.#waiting.delete(look));
   }
 
-  /** The data of every event of that name so far. */
+  /** The data of every event of this name so far. */
   all(event) {
     return this.frames.filter((frame) => frame.event === event).map((frame) => frame.data);
   }
 
-  /** What comes from here on is what `since` gives. Takes in what is on its way: the greeting's count, and frames of earlier writes. */
+  /** Sets the start of `since`, after the events in flight: the initial count, and events of earlier writes. */
   async mark() {
     await this.ask("no:such:event");
     this.from = this.frames.length;
     return this;
   }
 
-  /** Every frame since the mark, whatever its name, as [event, data], when all that was on its way has come: an answer comes behind it. */
+  /** Every event since the mark, as [event, data], after all events in flight have arrived, which an answer shows. */
   async since() {
     await this.ask("no:such:event");
     return this.frames.slice(this.from).map(({ event, data }) => [event, data]);
@@ -302,7 +305,7 @@ export class Client {
     return error.data === undefined ? { message: error.message } : { message: error.message, data: error.data };
   }
 
-  /** Sends an event and gives its ack. */
+  /** Sends an event and returns its ack. */
   ask(event, ...args) {
     // `emitWithAck` came with 4.6.
     const answer = this.socket.emitWithAck?.(event, ...args) ?? new Promise((resolve) => this.socket.emit(event, ...args, resolve));

@@ -1,5 +1,5 @@
-// Lines that break all the time: 200 official clients behind a proxy that resets connections and refuses new ones, for a minute under
-// steady traffic. Runs with HUBCAST_LONG=1.
+// Unreliable connections: 200 official clients behind a proxy that resets connections and refuses
+// new ones, for a minute under steady traffic. Runs with HUBCAST_LONG=1.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -11,10 +11,10 @@ const CLIENTS = 200;
 const USERS = 20;
 const MINUTE_MS = 60_000;
 const REFUSAL_MS = 2_000;
-/** Messages a second, each to all clients. */
+/** Messages per second, each to all clients. */
 const RATE = 10;
 
-test(`${CLIENTS} clients behind lines that break for a minute: each hears all, once, in order, and every return is a resume`, {
+test(`${CLIENTS} clients on unreliable connections for a minute: each receives everything once and in order, and every reconnect is recovered`, {
   skip: process.env.HUBCAST_LONG !== "1" && "takes more than a minute; HUBCAST_LONG=1 runs it",
 }, async (t) => {
   const server = await Server.start(RATES);
@@ -43,7 +43,7 @@ test(`${CLIENTS} clients behind lines that break for a minute: each hears all, o
     const counts = { resets: 0, refusals: 0 };
     for (const end = Date.now() + MINUTE_MS; Date.now() < end; ) {
       await sleep(Math.random() * 2_500);
-      // Some lines, or all of them.
+      // Some connections, or all of them.
       const share = Math.random() < 0.3 ? 1 : Math.random() * 0.7;
       const isRefusal = Math.random() < 0.25;
       if (isRefusal) proxy.refuse();

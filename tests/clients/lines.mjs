@@ -1,14 +1,14 @@
-// Connections to break, of the official client and by hand: for what it would not do, Socket.IO's packets over a WebSocket, and the
-// plain protocol of /ws.
+// Connections that tests break: sockets of the official client, and raw ones for cases that it
+// would not produce: Socket.IO packets over a WebSocket, and the plain protocol of /ws.
 
 import WebSocket from "ws";
 import { until, within } from "./harness.mjs";
 import { Proxy } from "./proxy.mjs";
 
-/** They come on `/admin` whenever it is time. */
+/** The figures, which `/admin` sends periodically. */
 const FIGURES = "server:stats";
 
-/** A socket of the official client behind a proxy of its own, for as long as the test `t` runs. */
+/** A socket of the official client behind its own proxy, until the test `t` ends. */
 export async function behind(t, server, who, namespace = "/", options = {}) {
   const proxy = await Proxy.start(server);
   t.after(() => proxy.close());
@@ -17,16 +17,16 @@ export async function behind(t, server, who, namespace = "/", options = {}) {
   return { client, proxy };
 }
 
-/** A WebSocket that remembers what came, as `read` makes it of each text frame. */
+/** A WebSocket that records its text frames, parsed by `read`. */
 class Line {
-  /** [{event, data, offset}], all that ever came. */
+  /** [{event, data, offset}] of every event so far. */
   frames = [];
 
   constructor(url, options, read) {
     this.socket = new WebSocket(url.replace("http", "ws"), options);
     this.opened = within(new Promise((resolve, reject) => this.socket.once("open", resolve).once("error", reject)), "the upgrade");
     this.opened.catch(() => {});
-    /** The close code; 1006 for a line that broke. */
+    /** The close code; 1006 for a lost connection. */
     this.closed = new Promise((resolve) => this.socket.once("close", resolve));
     this.socket.on("error", () => {});
     this.socket.on("message", (text) => read(text.toString()));
@@ -42,17 +42,17 @@ class Line {
     return until(() => this.frames.find((frame) => frame.event === event), `${event}; came so far: ${JSON.stringify(this.frames)}`);
   }
 
-  /** Ends it without a word. */
+  /** Aborts the connection. */
   cut() {
     this.socket.terminate();
   }
 }
 
-/** Socket.IO, one namespace a line. */
+/** Socket.IO, with one namespace per connection. */
 export class SocketIoLine extends Line {
   #acks = [];
 
-  /** `answer` will be what CONNECT was answered: {sid, pid} or {error}. */
+  /** `answer` becomes the answer to CONNECT: {sid, pid} or {error}. */
   constructor(at, auth, { namespace = "/", query = "", headers = {} } = {}) {
     super(`${at.url}/socket.io/?EIO=4&transport=websocket${query}`, { headers }, (text) => this.#read(text));
     this.prefix = namespace === "/" ? "" : `${namespace},`;
@@ -61,7 +61,7 @@ export class SocketIoLine extends Line {
     this.answer.catch(() => {});
   }
 
-  /** Connected, with its session told: {sid, pid, session, offset} are what it was told. */
+  /** Waits for the session event. Returns {sid, pid, session, offset}. */
   static async enter(at, auth, options) {
     const line = new SocketIoLine(at, auth, options);
     const { sid, pid, error } = await line.answer;
@@ -70,7 +70,7 @@ export class SocketIoLine extends Line {
     return Object.assign(line, { sid, pid, session: data, offset });
   }
 
-  /** The offset that an official client would come back with. */
+  /** The offset that an official client would present. */
   get lastOffset() {
     return this.frames.findLast(({ offset }) => offset !== undefined)?.offset;
   }
@@ -82,7 +82,7 @@ export class SocketIoLine extends Line {
     return within(acked, `the ack of ${event}`);
   }
 
-  /** Socket.IO's DISCONNECT: for good. The server has read it when this resolves: it has answered the packet behind it. */
+  /** Sends DISCONNECT, which ends the session. Resolves once the server has read it, which the answer to a later packet shows. */
   leave() {
     this.socket.send(`41${this.prefix}`);
     const refused = new Promise((resolve) => (this.answered = resolve));
@@ -114,7 +114,7 @@ export class PlainLine extends Line {
     super(`${at.url}/ws?${new URLSearchParams(query)}`, {}, (text) => this.#read(JSON.parse(text)));
   }
 
-  /** In, with its session told: `session` and `offset` are of that event. */
+  /** Waits for the session event. Returns its `session` and `offset`. */
   static async enter(at, query) {
     const line = new PlainLine(at, query);
     await line.opened;
@@ -122,7 +122,7 @@ export class PlainLine extends Line {
     return Object.assign(line, { session: data, offset });
   }
 
-  /** What a client comes back with: its session, and the offset of the last frame that had one. */
+  /** The claim of a client that resumes: its session, and the offset of the last frame with one. */
   get pass() {
     return { resume: this.session.session, offset: this.frames.findLast(({ offset }) => offset !== undefined)?.offset };
   }

@@ -1,4 +1,5 @@
-// Traffic whose every answer is kept, and the reckoning: what was answered is stored, and each reader was told of it once, in order.
+// Traffic with a record of every answer, and the final check: every answered write is stored, and
+// each reader received it once, in order.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -9,7 +10,7 @@ export const RATES = { RATE_EVENTS: "1000000/s", RATE_LOGIN: "100000/s", RATE_CO
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** So many new customers, {id, token} each. */
+/** Registers new customers. Returns {id, token} of each. */
 export async function register(server, many) {
   const people = [];
   for (let n = 0; n < many; n += 1) {
@@ -20,11 +21,11 @@ export async function register(server, many) {
 }
 
 /**
- * 8 senders of messages, 2 of orders and 2 of notifications, and 4 readers: sockets of four users in one conversation, to whom the
- * notifications go too, and two of an admin on `/admin`. All by official clients, all over the same server, which may die meanwhile.
+ * 8 senders of messages, 2 of orders and 2 of notifications, and readers: sockets of four users in one conversation, who also receive
+ * the notifications, and two of an admin on `/admin`. All use official clients and the same server, which may be killed meanwhile.
  */
 export class Load {
-  /** What was acked or answered 201. */
+  /** Every write that was acked or answered 201. */
   messages = [];
   orders = [];
   notifications = [];
@@ -32,13 +33,13 @@ export class Load {
   retries = 0;
   /** How often REST answered with which status. */
   statuses = new Map();
-  /** Answers that neither were good nor asked for patience. */
+  /** Answers that were neither a success nor a request to retry. */
   faults = [];
   #isOn = false;
   #lanes = [];
   #count = 0;
 
-  /** Not on yet, and over with the test `t`; all readers and senders are connected. Each sender waits `pause` ms between two. */
+  /** Connects all readers and senders, without traffic yet; ends with the test `t`. Each sender waits `pause` ms between two writes. */
   static async prepare(t, server, pause) {
     const load = new Load();
     t.after(() => load.faults.push("the test is over"));
@@ -61,7 +62,7 @@ export class Load {
     return [...this.readers, ...this.senders, ...this.desks];
   }
 
-  /** How much was answered so far. */
+  /** The number of answers so far. */
   get answered() {
     return this.messages.length + this.orders.length + this.notifications.length;
   }
@@ -76,21 +77,21 @@ export class Load {
     ];
   }
 
-  /** Waits until so many more have been answered; a fault ends it at once. */
+  /** Waits for `many` more answers; fails at the first fault. */
   async more(many, ms) {
     const enough = this.answered + many;
     await until(() => this.faults.length || this.answered >= enough, `${many} more answers`, ms);
     assert.deepEqual(this.faults, []);
   }
 
-  /** Nobody begins anything more, and all that was begun has been answered. */
+  /** Stops the traffic, and waits for the answers to every pending write. */
   async stop() {
     this.#isOn = false;
     await Promise.all(this.#lanes);
     assert.deepEqual(this.faults, []);
   }
 
-  /** One after another, each sent again until it was answered; `send` gives whether it was. */
+  /** Sends one after another, and each again until it is answered; `send` resolves to true for an answer. */
   async #lane(send) {
     while (this.#isOn && !this.faults.length) {
       const attempt = send((this.#count += 1));
@@ -123,7 +124,7 @@ export class Load {
     };
   }
 
-  /** Asserts that everything answered is stored and nothing else is, and that each reader was told of each once, in order. Gives the counts. */
+  /** Asserts that exactly the answered writes are stored, and that each reader received each once, in order. Returns the counts. */
   async reckon() {
     const history = (await this.server.list(this.people[0].token, `/conversations/${this.talk}/messages`)).reverse();
     assert.deepEqual(history.map(({ seq }) => seq), history.map((_, index) => index + 1), "seq has no gap");
@@ -147,17 +148,17 @@ export class Load {
     return { messages: history.length, orders: rows.length, notifications: this.notifications.length };
   }
 
-  /** How often sockets came back, and how often not as who they were. */
+  /** How often sockets reconnected, and how often without recovery. */
   get resumes() {
     const back = this.clients.flatMap(({ connects }) => connects.slice(1));
     return { made: back.filter(({ recovered }) => recovered).length, refused: back.filter(({ recovered }) => !recovered).length };
   }
 }
 
-/** Asserts that these are all that the client was told, each once; in this order, or, with `key`, when sorted by that. */
+/** Asserts that the client received exactly these, each once; in this order, or sorted by `key` if it is given. */
 async function assertTold(client, event, expected, key) {
   await until(() => client.all(event).length >= expected.length, `${expected.length} of ${event} instead of ${client.all(event).length}`, 30_000);
-  // What is on its way would be before this answer; an unknown event is answered on every namespace.
+  // Events in flight arrive before this answer; every namespace answers an unknown event.
   await client.ask("no:such:event", {});
   const told = client.all(event);
   assert.equal(told.length, expected.length, `${event}: ${told.length} told, ${expected.length} stored`);

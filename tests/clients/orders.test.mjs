@@ -1,4 +1,5 @@
-// Seed 003, whole: an order placed or moved on by REST reaches exactly the sockets that should know, through the official client.
+// Seed 003: an order that REST places or changes reaches exactly the right sockets of the official
+// client.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -12,10 +13,10 @@ before(async () => {
 });
 after(() => server?.close());
 
-/** The events of orders that a socket was sent. */
+/** The order events of a socket. */
 const orderFrames = (client) => client.frames.filter(({ event }) => ["new_order", "orderUpdate", "order_shipped"].includes(event));
 
-/** An order of alice's in `status`. */
+/** An order of alice in `status`. */
 async function orderIn(status) {
   const order = await server.order("alice", "10.00");
   const way = { pending: [], paid: ["paid"], shipped: ["paid", "shipped"], delivered: ["paid", "shipped", "delivered"], cancelled: ["cancelled"] };
@@ -40,14 +41,14 @@ describe("POST /orders", () => {
     assert.deepEqual(await desk.next("new_order"), { orderId: id, customerId: aliceId, total: "25.50", createdAt });
   });
 
-  test("sends new_order to nobody on /, the admin's sockets there included", async () => {
+  test("sends new_order to nobody on /, not even to the admin's sockets there", async () => {
     const desk = await server.connect("admin", "/admin");
     const others = [await server.connect("admin"), await server.connect("alice"), await server.connect("bob")];
     const placed = [await server.order("alice", "1.00"), await server.order("bob", "2.00")];
     await desk.next("new_order");
     await desk.next("new_order");
 
-    // What moves after that reaches each of them, so nothing of before can still be on its way.
+    // A later change reaches each of them, so no earlier event can still be in flight.
     for (const { id } of placed) await server.call("admin", "PATCH", `/orders/${id}/status`, { status: "paid" });
     for (const other of others) {
       await other.next("orderUpdate");
@@ -55,7 +56,7 @@ describe("POST /orders", () => {
     }
   });
 
-  test("an admin orders for anyone, or for no one", async () => {
+  test("an admin orders for anyone, or without a customer", async () => {
     const desk = await server.connect("admin", "/admin");
     const bobId = await server.id("bob");
     const forBob = await server.order("admin", 3, { customerId: bobId });
@@ -66,21 +67,21 @@ describe("POST /orders", () => {
     assert.deepEqual(await desk.next("new_order"), { orderId: forNoOne.id, customerId: null, total: "4.00", createdAt: forNoOne.createdAt });
   });
 
-  test("a customer orders for itself only", async () => {
+  test("a customer orders only for itself", async () => {
     const answer = await server.call("alice", "POST", "/orders", { total: 1, customerId: await server.id("bob") });
     assert.equal(answer.status, 403);
     assert.deepEqual(answer.body, { statusCode: 403, message: "Forbidden resource", error: "Forbidden" });
   });
 
   for (const [sent, total] of [["0", "0.00"], ["12.3", "12.30"], ['"12.30"', "12.30"], ["99999999999999.99", "99999999999999.99"]]) {
-    test(`takes a total of ${sent} and gives it as "${total}"`, async () => {
+    test(`accepts a total of ${sent} and returns it as "${total}"`, async () => {
       const { status, body } = await server.call("alice", "POST", "/orders", `{"total":${sent}}`);
       assert.equal(status, 201);
       assert.equal(body.total, total);
     });
   }
 
-  test("names every fault of a body in one 400", async () => {
+  test("lists every fault of a body in one 400", async () => {
     const { status, body } = await server.call("alice", "POST", "/orders", { total: -1, foo: 1, bar: 2 });
     assert.equal(status, 400);
     assert.deepEqual(
@@ -112,7 +113,7 @@ describe("POST /orders", () => {
     });
   }
 
-  test("the same Idempotency-Key gives the first answer again, without a second order or frame", async () => {
+  test("the same Idempotency-Key returns the first answer again, without a second order or event", async () => {
     const desk = await server.connect("admin", "/admin");
     const post = (total, key) => server.call("alice", "POST", "/orders", { total }, { "Idempotency-Key": key });
     const answers = await Promise.all(Array.from({ length: 8 }, () => post("7.77", "eight-at-once")));
@@ -130,7 +131,7 @@ describe("POST /orders", () => {
 });
 
 describe("GET /orders", () => {
-  test("gives an order with its customer, the same in the list and alone", async () => {
+  test("returns an order with its customer, the same in the list and alone", async () => {
     const order = await server.order("alice", "11.00");
     const alone = await server.call("alice", "GET", `/orders/${order.id}`);
     assert.equal(alone.status, 200);
@@ -144,7 +145,7 @@ describe("GET /orders", () => {
     assert.deepEqual(list.body[0], alone.body);
   });
 
-  test("gives a customer its own, newest first, and an admin all", async () => {
+  test("returns a customer its own orders, newest first, and an admin all", async () => {
     const first = await server.order("bob", "1.00");
     const second = await server.order("bob", "2.00");
     const others = await server.order("alice", "3.00");
@@ -169,7 +170,7 @@ describe("GET /orders", () => {
     assert.deepEqual(paged, whole);
   });
 
-  test("answers 404 for what is not there, and the same for what is another's", async () => {
+  test("answers 404 for an unknown order, and the same for one of another customer", async () => {
     const order = await server.order("alice", "1.00");
     for (const [who, id] of [["alice", 999999], ["bob", order.id]]) {
       const { status, body } = await server.call(who, "GET", `/orders/${id}`);
@@ -206,7 +207,7 @@ describe("PATCH /orders/:id", () => {
     const answer = await server.call("admin", "PATCH", `/orders/${order.id}/status`, { status: "paid" });
     const { items: _, ...itself } = order;
     assert.deepEqual([answer.status, answer.body], [200, { ...itself, status: "paid", updatedAt: answer.body.updatedAt }]);
-    // Bob's own update closes the view: whatever came for alice's order came before it.
+    // An update of bob's order ends the check: any event of alice's order came before it.
     const closing = await server.call("admin", "PATCH", `/orders/${bobs.id}/status`, { status: "cancelled" });
 
     const update = { orderId: order.id, status: "paid", previousStatus: "pending", customerId: order.customerId, total: "30.00", updatedAt: answer.body.updatedAt };
@@ -221,7 +222,7 @@ describe("PATCH /orders/:id", () => {
     await bob.next("orderUpdate");
     assert.deepEqual(orderFrames(bob), asFrames(last));
 
-    // Alice hears nothing of bob's; her own next step closes her view.
+    // Alice receives nothing of bob's order; the next status of her own ends the check.
     const shipped = await server.call("admin", "PATCH", `/orders/${order.id}/ship`);
     for (const client of alice) {
       await client.next("orderUpdate");
@@ -252,7 +253,7 @@ describe("PATCH /orders/:id", () => {
     for (const client of others) assert.deepEqual(client.all("order_shipped"), []);
   });
 
-  test("sends nothing else: what each socket hears of an order from its placing to its shipment, whole", async () => {
+  test("sends nothing else: all events of each socket from the placing of an order to its shipment", async () => {
     const [desk, ...on] = await Promise.all([server.connect("admin", "/admin"), ...["admin", "alice", "alice", "bob"].map((who) => server.connect(who))]);
     for (const client of [desk, ...on]) await client.mark();
     const { body: { count } } = await server.call("alice", "GET", "/notifications/unread-count");
@@ -307,7 +308,7 @@ describe("PATCH /orders/:id", () => {
     }
   }
 
-  test("of two that take the same step at once, one is told 409, and one frame goes out", async () => {
+  test("of two concurrent equal changes, one is answered 409, and one event is sent", async () => {
     const desk = await server.connect("admin", "/admin");
     const order = await orderIn("pending");
     const answers = await Promise.all([1, 2].map(() => server.call("admin", "PATCH", `/orders/${order.id}/status`, { status: "paid" })));
@@ -317,7 +318,7 @@ describe("PATCH /orders/:id", () => {
     assert.equal(desk.all("orderUpdate").length, 2);
   });
 
-  test("is for admins: a customer gets 403, also for its own", async () => {
+  test("is for admins: a customer gets 403, even for its own order", async () => {
     const order = await orderIn("pending");
     for (const [path, body] of [["status", { status: "paid" }], ["ship", undefined]]) {
       const answer = await server.call("alice", "PATCH", `/orders/${order.id}/${path}`, body);

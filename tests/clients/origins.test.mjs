@@ -1,4 +1,5 @@
-// What a page of another Origin may do, by CORS_ORIGINS: over REST, at the handshake of both transports, on the plain WebSocket, and with a cookie.
+// The rights of a page of another Origin, by CORS_ORIGINS: over REST, at the handshake of both
+// transports, on the plain WebSocket, and with a cookie.
 
 import assert from "node:assert/strict";
 import http from "node:http";
@@ -10,13 +11,13 @@ const LISTED = "https://shop.test";
 const FOREIGN = "https://elsewhere.test";
 const UNAUTHORIZED = { statusCode: 401, message: "Unauthorized", error: "Unauthorized" };
 const MISSING = { message: "Unauthorized", data: { code: "unauthorized", reason: "missing" } };
-/** Without it a browser keeps an answer from the page. */
+/** Without this header a browser hides an answer from the page. */
 const ALLOW = "access-control-allow-origin";
 const EXPOSE = "access-control-expose-headers";
 const EXPOSED = { [EXPOSE]: new Set(["link", "retry-after"]) };
 const SOCKET = "/socket.io/?EIO=4&transport=";
 
-/** One request: {status, body, cors}, `cors` being what it allows to another Origin, lists as sets. */
+/** Sends one request. Returns {status, body, cors}: `cors` holds the CORS headers, with lists as sets. */
 function request(server, method, path, headers) {
   const answered = new Promise((resolve, reject) => {
     const sent = http.request(server.url + path, { method, headers, agent: false }, async (answer) => {
@@ -30,7 +31,7 @@ function request(server, method, path, headers) {
   return within(answered, `${method} ${path}`);
 }
 
-/** What an upgrade was answered: 101 or a refusal's status. */
+/** The status of the answer to an upgrade. */
 function upgrade(server, path, headers) {
   const socket = new WebSocket(server.url.replace("http", "ws") + path, { headers });
   const answered = new Promise((resolve, reject) => {
@@ -42,7 +43,7 @@ function upgrade(server, path, headers) {
 }
 
 const own = ({ url }) => url;
-/** [who calls, its headers, what it may do: `all`, `no cookie`, or nothing]. */
+/** [caller, its headers, its rights: `all`, `no cookie` or `nothing`]. */
 const EVERYWHERE = [
   ["no Origin", () => ({}), "all"],
   ["no Origin, Sec-Fetch-Site: same-origin", () => ({ "sec-fetch-site": "same-origin" }), "all"],
@@ -75,12 +76,12 @@ for (const [setting, [origins, more]] of Object.entries(SETTINGS)) {
         const me = JSON.parse(body);
         if (may === "all") assert.deepEqual([status, me.id], [200, await server.id("alice")]);
         else assert.deepEqual([status, me], [401, UNAUTHORIZED]);
-        // A token in the header is nothing that a browser adds by itself.
+        // A browser never adds a token to the header by itself.
         assert.equal((await request(server, "GET", "/auth/me", { ...headersOf(server), authorization: `Bearer ${token}` })).status, 200);
       });
 
       if (may === "nothing") {
-        test(`${who} is refused at every socket's door, also with a token`, async () => {
+        test(`${who} is refused by every socket transport, even with a token`, async () => {
           const headers = { ...headersOf(server), authorization: `Bearer ${token}` };
           for (const path of ["/ws", `${SOCKET}websocket`]) assert.equal(await upgrade(server, path, headers), 403, path);
           const { status, body, cors } = await request(server, "GET", `${SOCKET}polling`, headers);
@@ -121,7 +122,7 @@ describe("CORS headers", () => {
   ]) {
     const who = `${{ same: "no CORS_ORIGINS", list: `CORS_ORIGINS=${LISTED}`, any: "CORS_ORIGINS=*" }[name]}: ${origin}`;
 
-    test(`${who} is ${cors ? "" : "not "}let in on REST's answers, good and bad`, async () => {
+    test(`${who} is ${cors ? "" : "not "}allowed on REST's answers, success or error`, async () => {
       const server = servers[name];
       const authorization = `Bearer ${await server.token("alice")}`;
       for (const [status, path, headers] of [[200, "/orders", { origin, authorization }], [401, "/orders", { origin }], [404, "/nowhere", { origin }]]) {
@@ -131,7 +132,7 @@ describe("CORS headers", () => {
       }
     });
 
-    test(`${who} asks ahead, and may ${cors ? "send a token and a key" : "not"}`, async () => {
+    test(`${who} sends a preflight, and may ${cors ? "send a token and a key" : "not"}`, async () => {
       const headers = { origin, "access-control-request-method": "PATCH", "access-control-request-headers": "authorization,idempotency-key" };
       for (const path of ["/orders/1/status", `${SOCKET}polling`]) {
         const answer = await request(servers[name], "OPTIONS", path, headers);
@@ -146,7 +147,7 @@ describe("CORS headers", () => {
     });
 
     if (cors) {
-      test(`${who} is let in on what a poll is answered`, async () => {
+      test(`${who} is allowed on the answers to polls`, async () => {
         const answer = await request(servers[name], "GET", `${SOCKET}polling`, { origin });
         assert.deepEqual([answer.status, answer.cors], [200, { ...cors, ...EXPOSED }]);
       });

@@ -1,4 +1,5 @@
-// Recovery of the plain WebSocket: `/ws?resume=SESSION&offset=OFFSET` goes on where a lost line ended.
+// Recovery of the plain WebSocket: `/ws?resume=SESSION&offset=OFFSET` continues where a lost
+// connection ended.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -15,17 +16,17 @@ before(async () => {
 });
 after(() => server?.close());
 
-/** A line that is gone when the test is over. */
+/** A connection that ends with the test. */
 async function enter(t, query, at = server) {
   const line = await PlainLine.enter(at, query);
   t.after(() => line.cut());
   return line;
 }
 
-/** Bob's next line after one that is gone. */
+/** Bob's next connection after a lost one. */
 const back = (t, line, at = server) => enter(t, { token: tokens.bob, ...line.pass }, at);
 
-/** A notification to that user, as it is stored. */
+/** Sends a notification to this user, and returns it as stored. */
 async function notify(title, who = "bob", on = server) {
   await on.post("admin", "/notifications", { userId: await on.id(who), type: "promotion", title, message: "Half the price" });
   return (await on.call(who, "GET", "/notifications?limit=1")).body[0];
@@ -42,7 +43,7 @@ async function say(talk, many, on = server) {
 const names = ["notification", "notification:new"];
 const notified = (line) => line.frames.filter(({ event }) => names.includes(event));
 
-/** Asserts that this is all of that event that ever came on these lines together, when all that was on its way has come. */
+/** Asserts that these are all events of this name on these connections together, after all events in flight have arrived. */
 async function assertHeard(lines, event, expected) {
   const all = () => lines.flatMap((line) => line.all(event));
   await until(() => all().length >= expected.length, `${expected.length} of ${event}; came so far: ${JSON.stringify(lines.at(-1).frames)}`);
@@ -50,7 +51,7 @@ async function assertHeard(lines, event, expected) {
   assert.deepEqual(all(), expected);
 }
 
-test("session and what is stored have an offset, one for each of two names; what is not stored has none", async (t) => {
+test("session and stored events have an offset, one for each of two names; transient events have none", async (t) => {
   const line = await enter(t, { token: tokens.bob });
   assert.deepEqual(line.frames[0], { event: "session", data: { session: line.session.session, userId: ids.bob, recovered: false, serverTime: line.session.serverTime }, offset: line.offset });
   await notify("One");
@@ -61,23 +62,23 @@ test("session and what is stored have an offset, one for each of two names; what
   for (const { event, offset } of line.frames) if (["message", "notifications:unread"].includes(event)) assert.equal(offset, undefined, event);
 });
 
-test("after a line that breaks, what was missed comes in order, each once; then what is new", async (t) => {
+test("after a lost connection, missed events arrive once and in order, and then new ones", async (t) => {
   const talk = await newTalk();
   const first = await enter(t, { token: tokens.bob });
   assert.equal((await first.ask("join:conversation", { conversationId: talk })).ok, true);
   const said = await say(talk, 3);
-  await until(() => first.all("message:new").length === 3, "what is live");
+  await until(() => first.all("message:new").length === 3, "the live events");
   first.cut();
   said.push(...(await say(talk, 20)));
   const second = await back(t, first);
   assert.deepEqual(second.session, { ...first.session, recovered: true, serverTime: second.session.serverTime });
-  await until(() => second.all("presence:state").length === 1, "who is there");
+  await until(() => second.all("presence:state").length === 1, "the presence list");
   assert.deepEqual(second.all("presence:state"), [{ room: `conversation:${talk}`, members: [ids.bob] }]);
   said.push(...(await say(talk, 3)));
   await assertHeard([first, second], "message:new", said);
 });
 
-test("one that had heard nothing but session, on /admin too; a second and a third time", async (t) => {
+test("a client that had only its session event, also on /admin, and three times in a row", async (t) => {
   const query = { token: tokens.admin, namespace: "/admin" };
   const lines = [await enter(t, query)];
   const orders = [];
@@ -86,12 +87,12 @@ test("one that had heard nothing but session, on /admin too; a second and a thir
     orders.push((await server.order("alice", "1.00")).id);
     lines.push(await enter(t, { ...query, ...lines.at(-1).pass }));
     assert.deepEqual(lines.at(-1).session, { ...lines[0].session, recovered: true, serverTime: lines.at(-1).session.serverTime });
-    await until(() => lines.at(-1).all("new_order").length >= 1, "what was missed");
+    await until(() => lines.at(-1).all("new_order").length >= 1, "the missed events");
   }
   assert.deepEqual(lines.flatMap((line) => line.all("new_order")).map(({ orderId }) => orderId), orders);
 });
 
-test("one that was idle while others heard much gets what is its own, and nothing else", async (t) => {
+test("an idle client gets only its own events, not those of others", async (t) => {
   const first = await enter(t, { token: tokens.bob });
   const others = (many) => Promise.all(Array.from({ length: 8 }, async () => {
     for (let n = 0; n < many; n += 1) await server.order("alice", "1.00");
@@ -107,7 +108,7 @@ test("one that was idle while others heard much gets what is its own, and nothin
   assert.deepEqual(rest, []);
 });
 
-test("between the two names of one event: each name comes once", async (t) => {
+test("lost between the two names of one event: each name arrives once", async (t) => {
   const proxy = await Proxy.start(server);
   t.after(() => proxy.close());
   const first = await enter(t, { token: tokens.bob }, proxy);
@@ -123,7 +124,7 @@ test("between the two names of one event: each name comes once", async (t) => {
   assert.deepEqual([...notified(first), ...notified(second)].map(({ event }) => event), [...names, ...names]);
 });
 
-test("again within the replay", async (t) => {
+test("lost again within the replay", async (t) => {
   const talk = await newTalk();
   const proxy = await Proxy.start(server);
   t.after(() => proxy.close());
@@ -143,7 +144,7 @@ test("again within the replay", async (t) => {
 });
 
 for (const [how, end] of [["kill -9", "kill"], ["SIGTERM", "stop"]]) {
-  test(`over ${how} and a new start`, async (t) => {
+  test(`over ${how} and a restart`, async (t) => {
     const mortal = await Server.start();
     t.after(() => mortal.close());
     const talk = (await mortal.post("alice", "/conversations", { memberIds: [await mortal.id("bob")] })).id;
@@ -153,7 +154,7 @@ for (const [how, end] of [["kill -9", "kill"], ["SIGTERM", "stop"]]) {
     away.cut();
     const said = await say(talk, 3, mortal);
     await mortal[end]();
-    const code = await within(there.closed, "the line's end");
+    const code = await within(there.closed, "the end of the connection");
     assert.equal(code, end === "kill" ? 1006 : 1001);
     assert.equal(there.all("server:shutdown").length, end === "kill" ? 0 : 1);
     await mortal.start();
@@ -170,12 +171,12 @@ for (const [what, end, recovered] of [
   ["close frame 1000 ends the session", (line) => line.socket.close(1000), false],
   ["close frame 1001, of a page that is left, does not", (line) => line.socket.close(1001), true],
   ["close frame without a code does not", (line) => line.socket.close(), true],
-  ["broken line does not", (line) => line.cut(), true],
+  ["broken connection does not", (line) => line.cut(), true],
 ]) {
   test(`a ${what}`, async (t) => {
     const first = await enter(t, { token: tokens.bob });
     end(first);
-    await within(first.closed, "the line's end");
+    await within(first.closed, "the end of the connection");
     const told = await notify("Missed");
     const second = await back(t, first);
     assert.equal(second.session.recovered, recovered);
@@ -191,14 +192,14 @@ test("past RECOVERY_WINDOW there is a new session", async (t) => {
   const first = await enter(t, { token }, hasty);
   first.cut();
   await notify("Missed for good", "bob", hasty);
-  // The window is made of time, so time has to pass.
+  // The window is a duration, so time has to pass.
   await new Promise((resolve) => setTimeout(resolve, 2_500));
   const second = await enter(t, { token, ...first.pass }, hasty);
   assert.equal(second.session.recovered, false);
   await assertHeard([first, second], "notification", []);
 });
 
-test("another user's token: a session of that user's own, with nothing of the first; the first can still come back", async (t) => {
+test("another user's token starts a session of that user, and the first can still be resumed", async (t) => {
   const first = await enter(t, { token: tokens.alice });
   first.cut();
   const told = await notify("For alice only", "alice");
@@ -210,7 +211,7 @@ test("another user's token: a session of that user's own, with nothing of the fi
   await assertHeard([first, second], "notification", [told]);
 });
 
-test("who was removed while away is not in the room any more, and is told nothing that was said after it", async (t) => {
+test("a member removed while offline is not in the room, and receives nothing sent after the removal", async (t) => {
   const talk = await newTalk();
   const first = await enter(t, { token: tokens.bob });
   await first.ask("join:conversation", { conversationId: talk });
@@ -225,7 +226,7 @@ test("who was removed while away is not in the room any more, and is told nothin
   assert.equal((await second.ask("join:conversation", { conversationId: talk })).error.code, "not_found");
 });
 
-test("a line that hangs is taken over: it is cut, and what it swallowed comes once", async (t) => {
+test("a hanging connection is taken over: it is closed, and the events that it swallowed arrive once", async (t) => {
   const proxy = await Proxy.start(server);
   t.after(() => proxy.close());
   const first = await enter(t, { token: tokens.bob }, proxy);
@@ -233,12 +234,12 @@ test("a line that hangs is taken over: it is cut, and what it swallowed comes on
   const told = [await notify("Swallowed"), await notify("Swallowed too")];
   const second = await back(t, first, proxy);
   assert.equal(second.session.recovered, true);
-  await within(left, "the server to cut the old line");
+  await within(left, "the server to close the old connection");
   told.push(await notify("Live"));
   await assertHeard([first, second], "notification", told);
 });
 
-test("the same resume again, when its answer was lost: the same again", async (t) => {
+test("a resume whose answer was lost can be repeated with the same result", async (t) => {
   const first = await enter(t, { token: tokens.bob });
   first.cut();
   const told = await notify("Missed");
@@ -250,7 +251,7 @@ test("the same resume again, when its answer was lost: the same again", async (t
   }
 });
 
-test("signed in by the first frame instead of the query: resumed as well", async (t) => {
+test("a resume can be signed in by the first frame instead of the query", async (t) => {
   const first = await enter(t, { token: tokens.bob });
   first.cut();
   const told = await notify("Missed");
@@ -262,7 +263,7 @@ test("signed in by the first frame instead of the query: resumed as well", async
   await assertHeard([first, second], "notification", [told]);
 });
 
-test("nonsense for a session or an offset is no error", async (t) => {
+test("an invalid session or offset is no error", async (t) => {
   const first = await enter(t, { token: tokens.bob });
   first.cut();
   const told = await notify("Missed");
@@ -279,5 +280,5 @@ test("nonsense for a session or an offset is no error", async (t) => {
     next.cut();
   }
   const ahead = await enter(t, { token: tokens.bob, resume, offset: `${offset.split(".")[0]}.${2n ** 62n}` });
-  assert.equal(ahead.session.recovered, false, "what the log can not have given is told as a gap");
+  assert.equal(ahead.session.recovered, false, "an offset that the log cannot have given is reported as a gap");
 });

@@ -1,4 +1,4 @@
-// The plain WebSocket at /ws: the same events as the official client gets, one JSON object a text frame.
+// The plain WebSocket at /ws: the events of the official client, one JSON object per text frame.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -11,14 +11,14 @@ before(async () => {
 });
 after(() => server?.close());
 
-/** A plain socket: `read()` gives the next frame, `closed` the close code. */
+/** A plain socket: `read()` resolves to the next frame, `closed` to the close code. */
 function open(path, options = {}) {
   const socket = new WebSocket(server.url.replace("http", "ws") + path, options);
   const frames = [];
   const waiting = [];
   socket.on("message", (data, isBinary) => {
     const frame = isBinary ? data : JSON.parse(data.toString());
-    // The figures come on `/admin` whenever it is time.
+    // `/admin` sends the figures periodically.
     if (frame.event === "server:stats") return;
     const reader = waiting.shift();
     if (reader) reader(frame);
@@ -33,7 +33,7 @@ function open(path, options = {}) {
   };
 }
 
-/** Signed in by its first frame; the session has been told, and on `/` how many notifications are unread. */
+/** Signs in by the first frame, and reads the session event and, on `/`, the count of unread notifications. */
 async function enter(who, path = "/ws") {
   const line = open(path);
   await line.opened;
@@ -44,7 +44,7 @@ async function enter(who, path = "/ws") {
   return line;
 }
 
-test("the first frame signs in, and session is the first answer", async () => {
+test("the first frame signs in, and session is the first event", async () => {
   const line = open("/ws");
   await line.opened;
   line.send({ event: "auth", data: { token: await server.token("alice") } });
@@ -55,7 +55,7 @@ test("the first frame signs in, and session is the first answer", async () => {
   line.socket.close();
 });
 
-test("a token of the handshake needs no first frame: header, cookie, query", async () => {
+test("a token in the handshake (header, cookie, query) replaces the first frame", async () => {
   const token = await server.token("alice");
   for (const [path, headers] of [["/ws", { Authorization: `Bearer ${token}` }], ["/ws", { Cookie: `Authentication=${token}` }], [`/ws?token=${token}`, {}]]) {
     const line = open(path, { headers });
@@ -64,7 +64,7 @@ test("a token of the handshake needs no first frame: header, cookie, query", asy
   }
 });
 
-test("both namespaces see the same events as Socket.IO's", async () => {
+test("both namespaces receive the same events as Socket.IO", async () => {
   const desk = await enter("admin", "/ws?namespace=/admin");
   const encoded = await enter("admin", "/ws?namespace=%2Fadmin");
   const alice = await enter("alice");
@@ -82,7 +82,7 @@ test("both namespaces see the same events as Socket.IO's", async () => {
   }
 });
 
-test("a frame with an id is answered under that id, one without by error", async () => {
+test("a frame with an id is answered with that id, one without by an error event", async () => {
   const line = await enter("alice");
   line.send({ event: "no:such:event", data: {}, id: 7 });
   const { ack, data } = await line.read();
@@ -96,14 +96,14 @@ test("a frame with an id is answered under that id, one without by error", async
   line.socket.close();
 });
 
-test("a frame is answered under the very id it had, and not at all when that is null or not there", async () => {
+test("a frame is answered with its exact id, and not at all if that is null or missing", async () => {
   await server.call("alice", "PATCH", "/notifications/mark-all-read");
   const line = await enter("alice");
   for (const id of [0, "", 1.5, -1, "7"]) {
     line.send({ event: "notification:read-all", id });
     assert.deepEqual(await line.read(), { ack: id, data: { ok: true, updated: 0 } });
   }
-  // Asked for or not: the first answer behind them is of the frame behind them.
+  // In either case, the first answer after them belongs to the frame after them.
   line.send({ event: "notification:read-all", id: null });
   line.send({ event: "notification:read-all" });
   line.send({ event: "notification:read-all", id: "last" });

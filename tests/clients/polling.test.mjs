@@ -1,4 +1,4 @@
-// Engine.IO's long-polling as bytes: raw HTTP requests, and a raw WebSocket for the move.
+// Engine.IO's long-polling by raw HTTP requests, and a raw WebSocket for the upgrade.
 
 import assert from "node:assert/strict";
 import http from "node:http";
@@ -17,7 +17,7 @@ after(() => server?.close());
 const agent = new http.Agent({ keepAlive: true });
 after(() => agent.destroy());
 
-/** One request: {status, body, headers}. `at`: what comes behind `/socket.io/?EIO=4&transport=polling`. */
+/** Sends one request. Returns {status, body, headers}. `at` is appended to `/socket.io/?EIO=4&transport=polling`. */
 function request(method, at = "", { body, headers, query = "EIO=4&transport=polling", signal } = {}) {
   return new Promise((resolve, reject) => {
     const sent = http.request(`${server.url}/socket.io/?${query}${at}`, { method, agent, headers, signal }, (answer) => {
@@ -33,14 +33,14 @@ function request(method, at = "", { body, headers, query = "EIO=4&transport=poll
 const poll = (sid, options) => request("GET", `&sid=${sid}`, options);
 const post = (sid, body, options) => request("POST", `&sid=${sid}`, { body, ...options });
 
-/** Opens a session, and gives its sid. */
+/** Opens a session, and returns its sid. */
 async function open() {
   const { status, body } = await request("GET");
   assert.equal(status, 200);
   return JSON.parse(body.slice(1)).sid;
 }
 
-/** One that has joined `/`, and what it was greeted with. */
+/** Opens a session that joins `/`. Returns it with its first packets. */
 async function join() {
   const sid = await open();
   assert.deepEqual(await post(sid, `40{"token":"${token}"}`).then(({ status, body }) => [status, body]), [200, "ok"]);
@@ -83,7 +83,7 @@ describe("a handshake", () => {
 });
 
 describe("a session", () => {
-  test("is told what waits in one payload, and waits for what comes", async () => {
+  test("gets waiting packets in one payload, and else waits for the next", async () => {
     const { sid, greeted } = await join();
     assert.match(greeted[0], /^40\{"sid":"[\w-]+","pid":"[^"]+"\}$/);
     assert.match(greeted[1], /^42\["session",\{/);
@@ -97,7 +97,7 @@ describe("a session", () => {
     assert.deepEqual(short(await poll(sid)), UNKNOWN);
   });
 
-  test("takes several packets of one POST in order", async () => {
+  test("handles several packets of one POST in order", async () => {
     const { sid } = await join();
     await post(sid, '420["notification:read-all"]\x1e421["none"]\x1e422["notification:read-all"]');
     let acks = "";
@@ -105,7 +105,7 @@ describe("a session", () => {
     assert.deepEqual(acks.match(/43\d\[/g), ["430[", "431[", "432["]);
   });
 
-  test("ends with a second poll beside the first", async () => {
+  test("ends with a second poll during the first", async () => {
     const { sid } = await join();
     const first = poll(sid);
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -114,7 +114,7 @@ describe("a session", () => {
     assert.deepEqual(short(await poll(sid)), UNKNOWN);
   });
 
-  test("ends with a poll that is broken off", async () => {
+  test("ends with an aborted poll", async () => {
     const { sid } = await join();
     const away = new AbortController();
     const broken = poll(sid, { signal: away.signal });
@@ -124,7 +124,7 @@ describe("a session", () => {
     await until(async () => (await post(sid, "3")).body === UNKNOWN[1], "its end");
   });
 
-  test("ends with what is no packet", async () => {
+  test("ends with a malformed packet", async () => {
     for (const packet of ["", "7", "4", "49", '42["a"]\x1e', "b!", "2x", "42[]", "4\xff"]) {
       const { sid } = await join();
       assert.deepEqual(short(await post(sid, Buffer.from(packet, "latin1"))), [400, '{"code":3,"message":"Bad request"}'], packet);
@@ -132,14 +132,14 @@ describe("a session", () => {
     }
   });
 
-  test("takes no notice of what only a server says", async () => {
+  test("ignores packets that only a server sends", async () => {
     const { sid } = await join();
     assert.deepEqual(short(await post(sid, '0{"sid":"x"}\x1e5\x1e6')), [200, "ok"]);
     assert.deepEqual(short(await post(sid, '420["notification:read-all"]')), [200, "ok"]);
     assert.match((await poll(sid)).body, /430\[/);
   });
 
-  test("that is left sends the waiting poll home", async () => {
+  test("that is closed by the client answers the open poll", async () => {
     const { sid } = await join();
     const waiting = poll(sid);
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -148,20 +148,20 @@ describe("a session", () => {
     assert.deepEqual(short(await poll(sid)), UNKNOWN);
   });
 
-  test("takes no body above MAX_PAYLOAD, and lives on", async () => {
+  test("refuses a body above MAX_PAYLOAD, and goes on", async () => {
     const { sid } = await join();
     assert.equal((await post(sid, `42["x","${"y".repeat(2_000)}"]`)).status, 413);
     assert.deepEqual(short(await post(sid, "3")), [200, "ok"]);
   });
 
-  test("takes no binary body", async () => {
+  test("refuses a binary body", async () => {
     const { sid } = await join();
     assert.equal((await post(sid, "3", { headers: { "content-type": "application/octet-stream" } })).status, 400);
     await until(async () => (await poll(sid)).body === UNKNOWN[1], "its end");
   });
 });
 
-/** A raw WebSocket to that session, with what came on it. */
+/** A raw WebSocket to this session, which records its packets. */
 function socket(sid, query = "EIO=4&transport=websocket") {
   const ws = new WebSocket(`${server.url.replace("http", "ws")}/socket.io/?${query}&sid=${sid}`);
   const heard = [];
@@ -171,8 +171,8 @@ function socket(sid, query = "EIO=4&transport=websocket") {
   return { ws, heard, closed, opened: new Promise((resolve, reject) => ws.once("open", resolve).once("error", reject)) };
 }
 
-describe("the move to a WebSocket", () => {
-  test("sends the waiting poll home, and goes on there with what waits", async () => {
+describe("the upgrade to a WebSocket", () => {
+  test("answers the open poll, and continues with the waiting packets", async () => {
     const { sid } = await join();
     const waiting = poll(sid);
     const { ws, heard, opened, closed } = socket(sid);
@@ -194,7 +194,7 @@ describe("the move to a WebSocket", () => {
     await until(async () => (await poll(sid)).body === UNKNOWN[1], "its end");
   });
 
-  test("that is tried with something else is over, and polling goes on", async () => {
+  test("with a wrong probe fails, and polling goes on", async () => {
     for (const words of ["2", "5", "2probe!", '42["a"]']) {
       const { sid } = await join();
       const { ws, opened, closed } = socket(sid);
@@ -206,7 +206,7 @@ describe("the move to a WebSocket", () => {
     }
   });
 
-  test("is not for a second one meanwhile, nor for an unknown session", async () => {
+  test("is refused to a second WebSocket meanwhile, and to an unknown session", async () => {
     const { sid } = await join();
     const first = socket(sid);
     await first.opened;

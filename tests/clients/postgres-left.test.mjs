@@ -1,4 +1,5 @@
-// What a server has committed and could not announce any more waits in PostgreSQL's outbox; the next server tells it, also to the first who comes.
+// Events that a server committed but could not announce wait in PostgreSQL's outbox. The next
+// server announces them, also to the first client that connects.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -8,7 +9,7 @@ import { createDatabase, dropDatabase, query } from "./postgres.mjs";
 
 const POSTGRES = process.env.HUBCAST_TEST_POSTGRES;
 
-test("what a killed server has left in the outbox is told to who comes back, in order and once", { skip: !POSTGRES && "HUBCAST_TEST_POSTGRES runs it" }, async (t) => {
+test("events that a killed server left in the outbox reach resumed clients once and in order", { skip: !POSTGRES && "HUBCAST_TEST_POSTGRES runs it" }, async (t) => {
   const url = await createDatabase(POSTGRES);
   const server = await Server.start({ DATABASE_URL: url });
   t.after(async () => {
@@ -18,11 +19,12 @@ test("what a killed server has left in the outbox is told to who comes back, in 
   const userId = await server.id("bob");
   const { client, proxy } = await behind(t, server, "bob");
   const titles = [];
-  // Whether the next server announces it before anybody comes is a race, so there are several.
+  // Whether the next server announces it before anybody connects is a race, so there are several
+  // rounds.
   for (let n = 0; n < 6; n += 1) {
     proxy.refuse();
     await server.kill();
-    // As the killed server would have left it, had it died between the commit and the announcement.
+    // The state of a server that was killed between the commit and the announcement.
     const left = `(${n} + 4294967297, '/', 'notification', '{"title":"left ${n}"}', '{user:${userId}}', '{}')`;
     await query(url, `INSERT INTO outbox (origin, namespace, name, payload, rooms, members) VALUES ${left}`);
     await server.start();

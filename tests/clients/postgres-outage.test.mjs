@@ -1,5 +1,6 @@
-// PostgreSQL goes away under load for 20 s and comes back: nothing that was answered is lost, nobody is put out, all is told in the end.
-// On an instance of its own; runs when the suite is run on PostgreSQL (HUBCAST_TEST_POSTGRES).
+// PostgreSQL is stopped under load for 20 s and started again: no answered write is lost, no client
+// is disconnected, and every event is delivered in the end. Uses its own instance; runs when the
+// suite runs on PostgreSQL (HUBCAST_TEST_POSTGRES).
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -10,13 +11,13 @@ import { Postgres, programs } from "./postgres.mjs";
 
 const OUTAGE_MS = 20_000;
 
-/** Why not to run, or false. */
+/** The reason to skip, or false. */
 function skip() {
   if (!process.env.HUBCAST_TEST_POSTGRES) return "HUBCAST_TEST_POSTGRES runs it";
   return !programs() && "PostgreSQL's programs are not here; HUBCAST_PG_BIN can name their directory";
 }
 
-/** Looks again and again with GET requests, until stopped: which statuses came of `/orders`, and which answers of `/readyz`. */
+/** Polls by GET until it is stopped: records the statuses of `/orders` and the answers of `/readyz`. */
 function watch(server, token) {
   const seen = { statuses: new Set(), ready: [] };
   let isOn = true;
@@ -43,7 +44,7 @@ for (const mode of ["fast", "immediate"]) {
     const server = await Server.start({ ...RATES, DATABASE_URL: await postgres.createDatabase() });
     t.after(() => server.close());
     const load = await Load.prepare(t, server, 20);
-    // One more reader loses its line meanwhile, and one comes for the first time.
+    // One more reader loses its connection meanwhile, and one connects for the first time.
     const { client: lost, proxy } = await behind(t, server, load.people[8].token);
     assert.equal((await lost.ask("join:conversation", { conversationId: load.talk })).ok, true);
     const user = await server.id("alice");

@@ -1,4 +1,4 @@
-// A PostgreSQL of a test's own, which it may stop, and databases on any that runs.
+// A PostgreSQL instance of one test, which it may stop, and databases on any instance.
 
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -9,7 +9,7 @@ import { delimiter, dirname, join } from "node:path";
 
 const USER = "postgres";
 
-/** The directory with initdb and postgres, or null: $HUBCAST_PG_BIN, what pg_config says, Debian's newest, the path. */
+/** The directory with initdb and postgres, or null: $HUBCAST_PG_BIN, pg_config's, Debian's newest, the path. */
 export function programs() {
   const versions = "/usr/lib/postgresql";
   const debian = existsSync(versions) ? readdirSync(versions).sort((a, b) => Number(b) - Number(a)) : [];
@@ -23,7 +23,7 @@ export function programs() {
   return places.find((place) => place && ["initdb", "postgres"].every((name) => existsSync(join(place, name)))) ?? null;
 }
 
-/** Runs one statement on the database of that URL. */
+/** Runs one statement on the database of this URL. */
 export function query(url, statement) {
   const place = programs();
   const psql = place && existsSync(join(place, "psql")) ? join(place, "psql") : "psql";
@@ -35,25 +35,26 @@ export function query(url, statement) {
   });
 }
 
-/** The URL of that database on the same server. */
+/** The URL of another database on the same server. */
 function at(url, database) {
   const other = new URL(url);
   other.pathname = `/${database}`;
   return other.href;
 }
 
-/** Makes an empty database on the server at `url`, whatever database that names, and gives its URL. */
+/** Creates an empty database on the server of `url`, and returns its URL. */
 export async function createDatabase(url) {
   const name = `hubcast_test_${randomBytes(8).toString("hex")}`;
-  // From template0, which nobody is connected to: with template1, two at once would get in each other's way.
+  // template0, because nobody is connected to it: with template1, two creations at once would
+  // collide.
   await query(at(url, "postgres"), `CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'UTF8'`);
   return at(url, name);
 }
 
-/** Drops it, whoever is still connected. */
+/** Drops a database, even with open connections. */
 export const dropDatabase = (url) => query(at(url, "postgres"), `DROP DATABASE IF EXISTS ${new URL(url).pathname.slice(1)} WITH (FORCE)`);
 
-/** An instance of its own: data, port and end. PostgreSQL does not run as root: there it runs as its own user. */
+/** A private instance, with its own data and port. PostgreSQL refuses to run as root, so root runs it as its own user. */
 export class Postgres {
   #process = null;
 
@@ -91,9 +92,9 @@ export class Postgres {
     return { cwd: this.directory, env: { PATH: process.env.PATH, LC_ALL: "C" }, ...this.owner };
   }
 
-  /** Starts it, and resolves when it takes queries. */
+  /** Starts it, and resolves when it accepts queries. */
   async start() {
-    // Not by pg_ctl: as a child of this process it ends with it, however that ends.
+    // Not by pg_ctl, because a child of this process ends with it in any case.
     const settings = ["listen_addresses=127.0.0.1", `unix_socket_directories=${this.directory}`, `port=${this.port}`, "fsync=off", "max_connections=200"];
     const child = spawn(join(this.programs, "postgres"), ["-D", this.data, ...settings.flatMap((setting) => ["-c", setting])], {
       ...this.#way(),
@@ -111,7 +112,7 @@ export class Postgres {
     }
   }
 
-  /** Stops it as `pg_ctl stop -m` does: "fast" breaks off what runs, "immediate" is a crash. */
+  /** Stops it as `pg_ctl stop -m` does: "fast" aborts running queries, "immediate" is a crash. */
   async stop(mode = "fast") {
     this.#process?.kill({ fast: "SIGINT", immediate: "SIGQUIT" }[mode]);
     await this.exited;
@@ -122,7 +123,7 @@ export class Postgres {
     return createDatabase(this.url);
   }
 
-  /** Ends it, and all that it had is gone. */
+  /** Stops it and deletes its data. */
   async remove() {
     if (this.#process) await this.stop("immediate");
     if (this.killOnExit) process.removeListener("exit", this.killOnExit);
@@ -130,7 +131,7 @@ export class Postgres {
   }
 }
 
-/** Whether other users get to what is in that directory. */
+/** Returns true if other users can read the directory. */
 function isOpen(directory) {
   const isPassable = (statSync(directory).mode & 0o001) !== 0;
   return isPassable && (dirname(directory) === directory || isOpen(dirname(directory)));

@@ -1,4 +1,4 @@
-// Who is there and who types, through the official client: told once per user, to those in the room.
+// Presence and typing with the official client: reported once per user, to the sockets in the room.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -20,31 +20,31 @@ after(async () => {
   await limited?.close();
 });
 
-/** A conversation of alice's with these in it. */
+/** A conversation of alice and these users. */
 async function newTalk(on, ...others) {
   const { status, body } = await on.call("alice", "POST", "/conversations", { memberIds: others });
   assert.equal(status, 201, JSON.stringify(body));
   return { conversationId: body.id };
 }
 
-/** What a client was told of who came and went, in one room or in all: [["join", id], …]. */
+/** The presence events of a client, in one room or in all: [["join", id], …]. */
 const told = (client, room) =>
   client.frames
     .filter(({ event, data }) => event.startsWith("presence:") && (!room || data.room === room))
     .flatMap(({ event, data }) => data.userIds.map((id) => [event.slice("presence:".length), id]));
 
-/** Waits until the last that `client` was told is that one. */
+/** Waits until the last presence event of `client` is this one. */
 const untilTold = (client, what, id, ms) =>
   until(() => JSON.stringify(told(client).at(-1)) === JSON.stringify([what, id]), `${what} of ${id}; told: ${JSON.stringify(told(client))}`, ms);
 
-/** Breaks a socket's line without a goodbye. */
+/** Aborts a socket's connection. */
 function cut(client) {
   client.socket.io.reconnection(false);
   client.socket.io.engine.transport.ws.terminate();
 }
 
 describe("presence", () => {
-  test("a user comes with the first socket and goes with the last; both are told to all in the room, the one who comes too", async () => {
+  test("a user joins with the first socket and leaves with the last; all in the room receive both, the new one included", async () => {
     const talk = await newTalk(server, ids.bob);
     const [alice, bob, bobToo, outside] = await Promise.all([server.connect("alice"), server.connect("bob"), server.connect("bob"), server.connect("alice")]);
     await alice.ask("join:conversation", talk);
@@ -58,7 +58,7 @@ describe("presence", () => {
     assert.deepEqual(await bob.ask("leave:conversation", talk), { ok: true, room, members: [ids.alice, ids.bob], memberCount: 2 });
     await bobToo.ask("leave:conversation", talk);
     assert.deepEqual(await alice.next("presence:leave"), { room, userIds: [ids.bob] });
-    // A DISCONNECT counts at once, as leaving does.
+    // A DISCONNECT counts at once, like leaving.
     await bob.ask("join:conversation", talk);
     await untilTold(alice, "join", ids.bob);
     const from = Date.now();
@@ -69,7 +69,7 @@ describe("presence", () => {
     assert.deepEqual(told(outside), []);
   });
 
-  test("who comes knows in the end of everyone, from the answer or from what is told", async () => {
+  test("a new user learns of all others, from the answer or from presence events", async () => {
     const talk = await newTalk(server, ids.bob, ids.cora, ids.admin);
     const clients = await Promise.all(["alice", "bob", cora, "admin"].map((who) => server.connect(who)));
     const answers = await Promise.all(clients.map((client) => client.ask("join:conversation", talk)));
@@ -79,7 +79,7 @@ describe("presence", () => {
     for (const at of clients.keys()) assert.deepEqual(known(at), all);
   });
 
-  test("GET /presence lists who is there, to those who may join", async () => {
+  test("GET /presence lists the users in a room, for those who may join it", async () => {
     const talk = await newTalk(server, ids.bob);
     const room = `conversation:${talk.conversationId}`;
     const look = async (who) => {
@@ -99,7 +99,7 @@ describe("presence", () => {
     }
   });
 
-  test("who is removed is gone at once, with all sockets", async () => {
+  test("a removed user is gone at once, with all sockets", async () => {
     const talk = await newTalk(server, ids.bob);
     const [alice, bob, bobToo] = await Promise.all([server.connect("alice"), server.connect("bob"), server.connect("bob")]);
     for (const client of [alice, bob, bobToo]) await client.ask("join:conversation", talk);
@@ -113,7 +113,7 @@ describe("presence", () => {
     }
   });
 
-  test("a lost line counts as a leave after 5 s, and not at all when the user is back by then", async () => {
+  test("a lost connection counts as a leave after 5 s, and not at all if the user is back by then", async () => {
     const talk = await newTalk(server, ids.bob, ids.cora);
     const [alice, bob, lost] = await Promise.all([server.connect("alice"), server.connect("bob"), server.connect(cora)]);
     for (const client of [alice, bob, lost]) await client.ask("join:conversation", talk);
@@ -133,7 +133,7 @@ describe("presence", () => {
     const crowded = await Server.start({ RATE_LOGIN: "10000/s" });
     try {
       const tokens = [];
-      // Each hashes a password, and only so many may wait for that.
+      // Each registration hashes a password, and only a few may wait for that.
       while (tokens.length < 202) {
         const names = Array.from({ length: Math.min(50, 202 - tokens.length) }, (_, n) => `u${tokens.length + n}`);
         const made = names.map((name) => crowded.post(null, "/auth/register", { email: `${name}@x.test`, name, password: "long-enough" }));
@@ -156,7 +156,7 @@ describe("presence", () => {
     }
   });
 
-  test("above PRESENCE_LIMIT nobody is told", async () => {
+  test("above PRESENCE_LIMIT presence is not reported", async () => {
     limited = await Server.start({ PRESENCE_LIMIT: "2" });
     const [alice, bob, admin] = await Promise.all(["alice", "bob", "admin"].map((who) => limited.connect(who)));
     const [aliceId, bobId, adminId] = await Promise.all(["alice", "bob", "admin"].map((who) => limited.id(who)));
@@ -166,7 +166,8 @@ describe("presence", () => {
     await bob.ask("join:conversation", talk);
     await untilTold(alice, "join", bobId);
     assert.equal((await admin.ask("join:conversation", talk)).memberCount, 3);
-    // Rooms are told together: with what there is to tell of this one, all of the other would have come.
+    // Rooms are reported together, so with the report of this room one of the other would have
+    // arrived.
     await alice.ask("join:conversation", other);
     await admin.ask("join:conversation", other);
     await untilTold(alice, "join", adminId);
@@ -178,7 +179,7 @@ describe("presence", () => {
 });
 
 describe("typing", () => {
-  test("is told to the others in the conversation, never to the one who types, and only by members", async () => {
+  test("is reported to the others in the conversation, never to the sender, and only by members", async () => {
     const talk = await newTalk(server, ids.bob);
     const [alice, aliceToo, bob, bobElsewhere, stranger] = await Promise.all(
       ["alice", "alice", "bob", "bob", cora].map((who) => server.connect(who)),

@@ -1,5 +1,5 @@
-// A TCP proxy before a server, for lines that break: it resets them, refuses new ones, freezes them, or cuts one at a chosen frame. And it can make
-// an upgrade wait.
+// A TCP proxy in front of a server, for connections that break: it resets them, refuses new ones,
+// freezes them, or cuts one at a chosen frame. It can also delay an upgrade.
 
 import net from "node:net";
 
@@ -18,7 +18,7 @@ export class Proxy {
     this.listener = net.createServer((client) => this.#take(client));
   }
 
-  /** A proxy on a port of its own, to wherever `server` (something with a port) is at the moment of each connection. */
+  /** A proxy on its own port. Each connection goes to the current port of `server`. */
   static async start(server) {
     const proxy = new Proxy(server);
     await new Promise((resolve, reject) => proxy.listener.once("error", reject).listen(0, "127.0.0.1", 4096, resolve));
@@ -26,7 +26,7 @@ export class Proxy {
     return proxy;
   }
 
-  /** Resets lines on both sides: all, or those that `choose` says yes to. How many it were. */
+  /** Resets connections on both sides: all, or those that `choose` accepts. Returns their number. */
   cut(choose = () => true) {
     const chosen = [...this.#lines].filter(choose);
     for (const line of chosen) line.reset();
@@ -42,7 +42,7 @@ export class Proxy {
     this.#refuses = false;
   }
 
-  /** Takes all lines away, does `work` meanwhile, and gives a line back to whoever comes. */
+  /** Refuses all connections during `work`, and accepts them again afterwards. */
   async outage(work) {
     this.refuse();
     this.cut();
@@ -51,8 +51,8 @@ export class Proxy {
   }
 
   /**
-   * From now on, the lines that are open swallow what either side sends, and tell neither that the other is gone; new ones are not
-   * touched. Resolves when the server has closed its ends of them.
+   * From now on, open connections swallow the bytes of either side, and tell neither that the other has gone; new ones are not
+   * affected. Resolves when the server has closed its ends.
    */
   freeze() {
     const frozen = [...this.#lines];
@@ -60,17 +60,17 @@ export class Proxy {
     return Promise.all(frozen.map((line) => line.left));
   }
 
-  /** Resets the line on which the next text frame comes from the server that `matches`: "before" it, "within" it or "after" it. Resolves then. */
+  /** Resets the connection "before", "within" or "after" the next text frame of the server that `matches`. Resolves then. */
   cutAt(matches, where = "after") {
     return new Promise((done) => this.#cuts.push({ matches, where, done }));
   }
 
-  /** The next line is reset when it has brought this many bytes from the server. Resolves then. */
+  /** Resets the next connection after this many bytes of the server. Resolves then. */
   allow(bytes) {
     return new Promise((done) => (this.#allowance = { bytes, done }));
   }
 
-  /** From now on, requests for a WebSocket wait on their way to the server, until what is given here is called. */
+  /** From now on, WebSocket requests wait before they reach the server, until the returned function is called. */
   holdUpgrades() {
     let open;
     this.#gate = new Promise((resolve) => (open = resolve));
@@ -93,7 +93,7 @@ export class Proxy {
     line.left.then(() => this.#lines.delete(line));
   }
 
-  /** The cut that this frame is the place for, if any; each cuts once. */
+  /** The cut that is due at this frame, if any. Each cut happens once. */
   #look(text) {
     const at = this.#cuts.findIndex(({ matches }) => matches(text));
     return at < 0 ? null : this.#cuts.splice(at, 1)[0];
@@ -130,7 +130,7 @@ class Line {
   }
 
   async #up(bytes) {
-    // While its request waits, a client says nothing more.
+    // A client sends nothing more while its request waits.
     if (this.gate && UPGRADE.test(bytes.toString("latin1"))) await this.gate;
     if (!this.#isOver) this.server.write(bytes);
   }
@@ -148,7 +148,7 @@ class Line {
         this.client.write(piece);
         continue;
       }
-      // Nothing of what comes behind may pass.
+      // Later bytes must not pass.
       this.#isOver = true;
       this.client.write(piece.subarray(0, end), () => {
         this.reset();
@@ -159,15 +159,15 @@ class Line {
   }
 }
 
-/** Ends a socket by RST. One that was half closed before can not be: Node would never let go of it. */
+/** Ends a socket by RST. A half-closed socket is destroyed instead, because Node would never release it. */
 const reset = (socket) => (socket.writableEnded ? socket.destroy() : socket.resetAndDestroy());
 
-/** Takes a server's bytes apart: an HTTP head, then WebSocket frames (RFC 6455 section 5.2) if it was a 101. */
+/** Splits a server's bytes into an HTTP head and, after a 101, WebSocket frames (RFC 6455 section 5.2). */
 class Frames {
   #rest = Buffer.alloc(0);
   #isWebSocket = null;
 
-  /** Whole pieces, each with its text when it is a text frame. */
+  /** Complete pieces, each with its text if it is a text frame. */
   *read(bytes) {
     this.#rest = Buffer.concat([this.#rest, bytes]);
     for (;;) {
@@ -184,7 +184,7 @@ class Frames {
     }
   }
 
-  /** Of the next piece; more than there is, or 0, when it has not come whole. */
+  /** The length of the next piece; 0, or more than is available, if it is incomplete. */
   #length() {
     if (this.#isWebSocket === null) {
       const end = this.#rest.indexOf("\r\n\r\n");

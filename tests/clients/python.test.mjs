@@ -1,5 +1,6 @@
-// python-socketio, its asyncio client and its plain one, over each transport, with handlers that take one argument: what it hears is what the
-// official client beside it hears, without an offset behind it, and its calls are acked.
+// python-socketio, its asyncio client and its threaded one, over each transport, with handlers of
+// one argument: it receives the same events as the official client, without an offset, and its
+// calls are acked.
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
@@ -21,7 +22,7 @@ const OURS = [
 
 const BAD = "not.a.token";
 
-/** Bytes come as Node itself writes a Buffer. */
+/** Bytes have the JSON form of a Node Buffer. */
 const read = (line) => JSON.parse(line, (_, value) => (value?.type === "Buffer" ? Buffer.from(value.data) : value));
 
 /** A process of one of the programs in python/. */
@@ -38,9 +39,9 @@ class Python {
 
 /** A process of python/client.py. */
 class PythonClient extends Python {
-  /** [{namespace, event, data}], all that its handlers were given. */
+  /** [{namespace, event, data}] of every call of its handlers. */
   frames = [];
-  /** The transport of each time that it connected. */
+  /** The transport of each connect. */
   transports = [];
   #acks = [];
 
@@ -54,14 +55,14 @@ class PythonClient extends Python {
     });
   }
 
-  /** `until`, and with what Python said where it fails. */
+  /** `until`, with the output of Python on failure. */
   async until(check, what) {
     await until(check, what, 20_000).catch((error) => {
       throw new Error(`${error.message}\nheard: ${JSON.stringify(this.frames.slice(-50))}\nPython said: ${this.said}`);
     });
   }
 
-  /** Sends an event and gives its ack. One at a time. */
+  /** Sends an event and returns its ack. One at a time. */
   async ask(namespace, event, data) {
     this.process.stdin.write(`${JSON.stringify([namespace, event, data])}\n`);
     await this.until(() => this.#acks.length > 0, `the ack of ${event}`);
@@ -72,7 +73,7 @@ class PythonClient extends Python {
     return this.frames.filter((frame) => frame.namespace === namespace && frame.event === event).map(({ data }) => data);
   }
 
-  /** Lets it come to its end; gives its exit code and what it complained of. */
+  /** Waits for its end. Returns the exit code and stderr. */
   async end() {
     this.process.stdin.end();
     return { code: await within(this.exited, "Python to end"), said: this.said };
@@ -87,7 +88,7 @@ before(async () => {
 });
 after(() => server?.close());
 
-/** Signed in, and told its session in each of its namespaces; ends with the test. */
+/** Signs in and waits for the session event of each namespace. Ends with the test. */
 async function connect(t, who, { namespaces = ["/"], ...options }) {
   const client = new PythonClient({ url: server.url, auth: { token: await server.token(who) }, namespaces, ...options });
   t.after(() => client.process.kill("SIGKILL"));
@@ -103,7 +104,7 @@ async function connectOfficial(t, who, namespace) {
   return client;
 }
 
-/** A new conversation of alice's and bob's, as what writes so many messages there at once, and gives the seq of the last. */
+/** A function that writes many messages into a new conversation of alice and bob at once, and returns the last seq. */
 async function writer() {
   const { id: conversationId } = await server.post("alice", "/conversations", { memberIds: [await server.id("bob")] });
   const write = (alice) => alice.ask("message:send", { conversationId, message: { content: "tea", type: "text" } });
@@ -112,14 +113,14 @@ async function writer() {
 
 for (const { kind, way, transports } of CLIENTS) {
   describe(`python-socketio's ${kind} client, ${way}`, { skip }, () => {
-    /** Each heard the same. In no order: the Python client hands each packet to a thread or task of its own. */
+    /** Both received the same, in any order: the Python client handles each packet in its own thread or task. */
     async function heardTheSame(python, namespace, official) {
       const list = (frames) => frames.filter(({ event }) => OURS.includes(event)).map(({ event, data }) => JSON.stringify([event, data])).toSorted();
       const both = () => [list(python.frames.filter((frame) => frame.namespace === namespace)), list(official.frames)];
       await python.until(() => isDeepStrictEqual(...both()), "what the official client heard").catch(() => assert.deepEqual(...both()));
     }
 
-    test("hears of orders, notifications and messages as the official client does, and sends its own", async (t) => {
+    test("receives orders, notifications and messages like the official client, and sends its own", async (t) => {
       const [alice, bob] = [await server.id("alice"), await server.id("bob")];
       const official = await connectOfficial(t, "alice");
       const python = await connect(t, "alice", { kind, transports });
@@ -156,7 +157,7 @@ for (const { kind, way, transports } of CLIENTS) {
       assert.deepEqual(await python.end(), { code: 0, said: "" });
     });
 
-    test("hears what comes to /admin beside /", async (t) => {
+    test("receives the events of /admin besides /", async (t) => {
       const desk = await connectOfficial(t, "admin", "/admin");
       const python = await connect(t, "admin", { kind, transports, namespaces: ["/", "/admin"] });
       const { id } = await server.order("bob", "7.00");
@@ -169,7 +170,7 @@ for (const { kind, way, transports } of CLIENTS) {
       assert.deepEqual(await python.end(), { code: 0, said: "" });
     });
 
-    test("gets binary data back as it was sent, nested and beside other data", async (t) => {
+    test("gets binary data back unchanged, nested and next to other data", async (t) => {
       const python = await connect(t, "bob", { kind, transports, inOrder: true });
       const [short, long] = [Buffer.from([0, 1, 2, 0x1e, 255]), Buffer.alloc(50_000, "äöü")];
       const many = Array.from({ length: 10 }, (_, n) => Buffer.alloc(n, n));
@@ -179,11 +180,11 @@ for (const { kind, way, transports } of CLIENTS) {
       assert.deepEqual(python.all("/", "message").map(({ content }) => content), contents);
     });
 
-    test("hears all that gathered while it did nothing", async (t) => {
+    test("receives everything that accumulated while it was idle", async (t) => {
       const [alice, write] = [await connectOfficial(t, "alice"), await writer()];
       const python = await connect(t, "bob", { kind, transports, inOrder: true });
       python.process.kill("SIGSTOP");
-      // It takes at most 16 packets in the answer to one poll.
+      // The client accepts at most 16 packets in the answer to one poll.
       const last = await write(alice, 40);
       python.process.kill("SIGCONT");
       const heard = () => python.all("/", "messageReceived").map(({ seq }) => seq);
@@ -192,7 +193,7 @@ for (const { kind, way, transports } of CLIENTS) {
       assert.deepEqual(heard(), Array.from({ length: last }, (_, n) => n + 1));
     });
 
-    test("is told what was wrong, by the ack", async (t) => {
+    test("gets the error in the ack", async (t) => {
       const python = await connect(t, "bob", { kind, transports });
       assert.deepEqual(await python.ask("/", "join:conversation", { conversationId: 999_999 }), {
         ok: false, error: { code: "not_found", message: "Conversation with ID 999999 not found" },
@@ -200,7 +201,7 @@ for (const { kind, way, transports } of CLIENTS) {
       assert.equal((await python.ask("/", "no:such", {})).error.code, "invalid");
     });
 
-    test("comes back after a kill -9 as a new session, and hears on", async (t) => {
+    test("reconnects after a kill -9 as a new session, and receives new events", async (t) => {
       const python = await connect(t, "bob", { kind, transports });
       await server.kill();
       await server.start();
@@ -215,7 +216,8 @@ for (const { kind, way, transports } of CLIENTS) {
 }
 
 describe("of a thousand messages that are written while all of these connect", { skip }, () => {
-  // These clients upgrade before they open a namespace, so nothing can come to them before the upgrade: it is in the middle of the writing.
+  // These clients upgrade before they open a namespace, so they receive nothing before the upgrade,
+  // which falls into the middle of the writes.
   const ends = [];
   let clients;
   let last;
@@ -231,7 +233,7 @@ describe("of a thousand messages that are written while all of these connect", {
   after(() => ends.forEach((end) => end()));
 
   for (const [n, { kind, way, transports }] of CLIENTS.entries()) {
-    test(`the ${kind} client, ${way}, hears each once and in order, from its session on`, async () => {
+    test(`the ${kind} client, ${way}, receives each once and in order, from its session on`, async () => {
       const heard = () => clients[n].all("/", "messageReceived").map(({ seq }) => seq);
       await clients[n].until(() => heard().at(-1) === last || clients[n].transports.length > 1, "the last message");
       assert.deepEqual(clients[n].transports, [transports.at(-1)], "it has connected once");
@@ -242,7 +244,7 @@ describe("of a thousand messages that are written while all of these connect", {
   }
 });
 
-/** Where these clients may put a token. */
+/** The places where these clients may put a token. */
 const PLACES = {
   "auth.token": (token) => ({ auth: { token } }),
   "auth.Authentication as a string": (token) => ({ auth: { Authentication: token } }),
@@ -252,7 +254,7 @@ const PLACES = {
   "the query": (token) => ({ url: `${server.url}/?token=${token}` }),
 };
 
-/** A bad token in each place, and a good one in a place behind it. */
+/** A bad token in each place, and a valid one in a later place. */
 const BAD_BEFORE_GOOD = {
   "auth.token before auth.Authentication": (good) => ({ auth: { token: BAD, Authentication: good } }),
   "auth.Authentication before the header": (good) => ({ auth: { Authentication: BAD }, headers: { Authorization: `Bearer ${good}` } }),
@@ -282,7 +284,7 @@ const CASES = [
 
 for (const { kind, way, transports } of CLIENTS) {
   describe(`a connection of python-socketio's ${kind} client, ${way},`, { skip }, () => {
-    // One process for all of them: Python is slow to start.
+    // One process for all of them, because Python is slow to start.
     const answers = new Map();
     before(async () => {
       const token = await server.token("alice");

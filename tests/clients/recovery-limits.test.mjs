@@ -1,4 +1,5 @@
-// Where connection state recovery ends, and what must not break it: a goodbye, the window, other users, removals, take-over, nonsense.
+// The limits of connection state recovery: a disconnect, the window, other users, removals,
+// take-overs, invalid input.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -14,30 +15,30 @@ before(async () => {
 });
 after(() => server?.close());
 
-/** A notification to that user, as it is stored. */
+/** Sends a notification to this user, and returns it as stored. */
 async function notify(who, title, on = server) {
   await on.post("admin", "/notifications", { userId: await on.id(who), type: "promotion", title, message: "Half the price" });
   return (await on.call(who, "GET", "/notifications?limit=1")).body[0];
 }
 
-/** Alice's and bob's. */
+/** A conversation of alice and bob. */
 const newTalk = async () => (await server.post("alice", "/conversations", { memberIds: [ids.bob] })).id;
 const say = (talk, content) => server.post("alice", `/conversations/${talk}/messages`, { content });
 
-/** A socket by hand that is gone when the test is over. */
+/** A raw socket that ends with the test. */
 async function enter(t, auth, options) {
   const line = await SocketIoLine.enter(server, auth, options);
   t.after(() => line.cut());
   return line;
 }
 
-/** All of these events that have come, when all that was on its way has. */
+/** All events of these names, after all events in flight have arrived. */
 async function heard(line, ...events) {
   await line.ask("message", { content: "is that all?" });
   return line.frames.filter(({ event }) => events.includes(event)).map(({ event, data }) => ({ event, data }));
 }
 
-/** Asserts that coming back with this pass makes a session of its own, with nothing of the old one's in it. */
+/** Asserts that a resume with these credentials starts a new session, without anything of the old one. */
 async function assertFresh(t, old, auth, options) {
   const line = await enter(t, auth, options);
   assert.equal(line.session.recovered, false);
@@ -49,7 +50,7 @@ async function assertFresh(t, old, auth, options) {
 }
 
 describe("the end of a session", () => {
-  test("an explicit disconnect of the official client, which brings its pid again, is for good", async (t) => {
+  test("an explicit disconnect of the official client is final, although it presents its pid again", async (t) => {
     const { client } = await behind(t, server, "bob");
     await notify("bob", "Before");
     await client.next("notification");
@@ -64,7 +65,7 @@ describe("the end of a session", () => {
     assert.notEqual(client.connects[0].id, client.connects[1].id);
   });
 
-  test("a DISCONNECT, and then the pid by hand", async (t) => {
+  test("a raw DISCONNECT is final, although the pid is presented again", async (t) => {
     const line = await enter(t, { token: tokens.bob });
     await line.leave();
     line.cut();
@@ -72,12 +73,12 @@ describe("the end of a session", () => {
     await assertFresh(t, line, { token: tokens.bob, pid: line.pid, offset: line.lastOffset });
   });
 
-  test("RECOVERY_WINDOW counts from the loss: past it there is a new session, however long the old one lived before", async (t) => {
+  test("RECOVERY_WINDOW counts from the loss of the connection, whatever the age of the session", async (t) => {
     const hasty = await Server.start({ RECOVERY_WINDOW: "1s" });
     t.after(() => hasty.close());
     const { client, proxy } = await behind(t, hasty, "bob");
     const first = client.connects[0].id;
-    // The window is made of time, so time has to pass.
+    // The window is a duration, so time has to pass.
     const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
     await wait(2_500);
     let told;
@@ -91,13 +92,13 @@ describe("the end of a session", () => {
     });
     assert.equal((await client.next("session")).recovered, false);
     const next = await notify("bob", "Live again", hasty);
-    await until(() => client.all("notification").some(({ id }) => id === next.id), "what is live");
+    await until(() => client.all("notification").some(({ id }) => id === next.id), "the live events");
     assert.deepEqual(client.all("notification"), [told, next]);
     assert.deepEqual(client.connects.map(({ recovered }) => recovered), [false, true, false]);
     assert.notEqual(client.socket.id, first);
   });
 
-  test("RECOVERY_WINDOW counts from the next start for whom a kill -9 lost", async (t) => {
+  test("RECOVERY_WINDOW counts from the next start for sessions lost by a kill -9", async (t) => {
     const hasty = await Server.start({ RECOVERY_WINDOW: "3s" });
     t.after(() => hasty.close());
     const { client, proxy } = await behind(t, hasty, "bob");
@@ -112,8 +113,8 @@ describe("the end of a session", () => {
   });
 });
 
-describe("a pid is its user's own", () => {
-  test("another user's token with it: a session of that user's own, with nothing of the first; the first can still come back", async (t) => {
+describe("a pid belongs to its user", () => {
+  test("another user's token starts a session of that user, and the first can still be resumed", async (t) => {
     const line = await enter(t, { token: tokens.alice });
     line.cut();
     const missed = await notify("alice", "For alice only");
@@ -125,7 +126,7 @@ describe("a pid is its user's own", () => {
     assert.deepEqual((await heard(back, "notification")).map(({ data }) => data), [missed]);
   });
 
-  test("no token with it, or a bad one: refused as ever, and no use to anyone", async (t) => {
+  test("without a token, or with a bad one, it is refused as usual", async (t) => {
     const line = await enter(t, { token: tokens.alice });
     line.cut();
     for (const [token, reason] of [[undefined, "missing"], ["not.a.token", "invalid"]]) {
@@ -137,7 +138,7 @@ describe("a pid is its user's own", () => {
     assert.equal(back.session.recovered, true);
   });
 
-  test("the pid of one namespace on the other: a session of its own", async (t) => {
+  test("the pid of one namespace starts a new session on another", async (t) => {
     const [main, desk] = [await enter(t, { token: tokens.admin }), await enter(t, { token: tokens.admin }, { namespace: "/admin" })];
     main.cut();
     desk.cut();
@@ -151,8 +152,8 @@ describe("a pid is its user's own", () => {
   });
 });
 
-describe("who was removed while away", () => {
-  test("is not in the room any more, and is told nothing that was said after it", async (t) => {
+describe("a member removed while offline", () => {
+  test("is not in the room, and receives nothing sent after the removal", async (t) => {
     const talk = await newTalk();
     const { client, proxy } = await behind(t, server, "bob");
     await client.ask("join:conversation", { conversationId: talk });
@@ -167,8 +168,8 @@ describe("who was removed while away", () => {
     assert.equal((await client.next("session")).recovered, true);
     await say(talk, "still among us");
     const told = await notify("bob", "Something of his own");
-    await until(() => client.all("notification").some(({ id }) => id === told.id), "what is his own");
-    // What was said while he was a member may be told or not; nothing later may.
+    await until(() => client.all("notification").some(({ id }) => id === told.id), "his own notification");
+    // Messages from before the removal may be delivered or not; later ones must not.
     const contents = [...client.all("message:new"), ...client.all("messageReceived")].map(({ content }) => content);
     assert.deepEqual(contents.filter((content) => content !== "still a member"), [before.content]);
     assert.deepEqual(client.all("presence:state"), []);
@@ -176,7 +177,7 @@ describe("who was removed while away", () => {
     assert.deepEqual((await server.call("alice", "GET", `/presence?room=conversation:${talk}`)).body.members, []);
   });
 
-  test("and taken in again is told nothing of what was said between", async (t) => {
+  test("and added again receives nothing sent in between", async (t) => {
     const talk = await newTalk();
     const { client, proxy } = await behind(t, server, "bob");
     await client.ask("join:conversation", { conversationId: talk });
@@ -187,13 +188,13 @@ describe("who was removed while away", () => {
     });
     assert.equal((await client.next("session")).recovered, true);
     const told = await notify("bob", "Something of his own");
-    await until(() => client.all("notification").some(({ id }) => id === told.id), "what is his own");
+    await until(() => client.all("notification").some(({ id }) => id === told.id), "his own notification");
     assert.deepEqual([...client.all("message:new"), ...client.all("messageReceived")], []);
   });
 });
 
 describe("a take-over", () => {
-  test("of a line that hangs: the old one is cut, what it swallowed comes once, and nobody is told of a leave", async (t) => {
+  test("of a hanging connection: it is closed, the events that it swallowed arrive once, and no leave is reported", async (t) => {
     const talk = await newTalk();
     const alice = await server.connect("alice");
     t.after(() => alice.close());
@@ -206,7 +207,7 @@ describe("a take-over", () => {
     for (const content of ["swallowed", "swallowed too"]) said.push(await say(talk, content));
     client.socket.io.engine.transport.ws.terminate();
     assert.equal((await client.next("session")).recovered, true);
-    await within(left, "the server to cut the old line");
+    await within(left, "the server to close the old connection");
     said.push(await say(talk, "live"));
     await until(() => client.all("message:new").length >= said.length, "all that was said");
     await client.ask("message", { content: "is that all?" });
@@ -216,17 +217,17 @@ describe("a take-over", () => {
     assert.deepEqual(alice.all("presence:leave"), []);
   });
 
-  test("of a line that is well: it is cut without a DISCONNECT, and only the new one is live", async (t) => {
+  test("of a working connection: it is closed without a DISCONNECT, and only the new one is live", async (t) => {
     const old = await enter(t, { token: tokens.bob });
     const back = await enter(t, { token: tokens.bob, pid: old.pid, offset: old.lastOffset });
     assert.deepEqual([back.session.recovered, back.sid, back.pid], [true, old.sid, old.pid]);
-    await within(old.closed, "the old line's close");
+    await within(old.closed, "the close of the old connection");
     const told = await notify("bob", "For the new one");
     assert.deepEqual(await heard(back, "notification", "notification:new"), [{ event: "notification", data: told }, { event: "notification:new", data: told }]);
     assert.deepEqual(old.all("notification"), []);
   });
 
-  test("by many at once: one of them is live in the end, and each told once", async (t) => {
+  test("by many at once: one of them is live in the end, and each event arrived once", async (t) => {
     const old = await enter(t, { token: tokens.bob });
     old.cut();
     const missed = await notify("bob", "Missed");
@@ -243,7 +244,7 @@ describe("a take-over", () => {
     for (const line of closed) assert.ok(line.all("notification").length <= 1);
   });
 
-  test("the same resume again, when its answer was lost: the same again", async (t) => {
+  test("a resume whose answer was lost can be repeated with the same result", async (t) => {
     const old = await enter(t, { token: tokens.bob });
     old.cut();
     const missed = await notify("bob", "Missed");

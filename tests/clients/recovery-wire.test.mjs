@@ -1,4 +1,4 @@
-// What connection state recovery looks like on the wire: pids, offsets, who gets none, and what nonsense in their place does.
+// Connection state recovery on the wire: pids, offsets, connections without them, and invalid ones.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -24,7 +24,7 @@ async function enter(t, auth, options) {
   return line;
 }
 
-/** A notification to bob, as it is stored. */
+/** Sends a notification to bob, and returns it as stored. */
 async function notify(title) {
   await server.post("admin", "/notifications", { userId: bob, type: "promotion", title, message: "Half the price" });
   return (await server.call("bob", "GET", "/notifications?limit=1")).body[0];
@@ -34,7 +34,7 @@ const names = ["notification", "notification:new"];
 const notified = (line) => line.frames.filter(({ event }) => names.includes(event));
 
 describe("offsets", () => {
-  test("are the last argument of session and of what is stored, one for each of two names, and of nothing else", async (t) => {
+  test("are the last argument of session and of stored events, one for each of two names, and of no other", async (t) => {
     const line = await enter(t, { token });
     assert.equal(typeof line.pid, "string");
     assert.match(line.offset, OFFSET);
@@ -49,7 +49,7 @@ describe("offsets", () => {
     assert.deepEqual([...new Set(without)].toSorted(), ["message", "notifications:unread"]);
   });
 
-  test("of replayed frames are those that the frames had first", async (t) => {
+  test("of replayed frames are those of the original frames", async (t) => {
     const lines = [await enter(t, { token }), await enter(t, { token })];
     lines[1].cut();
     for (const title of ["One", "Two"]) await notify(title);
@@ -59,7 +59,7 @@ describe("offsets", () => {
     assert.deepEqual(notified(back), notified(lines[0]));
   });
 
-  test("each is a place to go on from: what came before it does not come again, what came after it does", async (t) => {
+  test("each is a point to resume from: earlier events are not repeated, later ones are", async (t) => {
     const line = await enter(t, { token });
     for (const title of ["One", "Two", "Three"]) await notify(title);
     await until(() => notified(line).length === 6, "all three");
@@ -76,7 +76,7 @@ describe("offsets", () => {
     }
   });
 
-  test("none comes with a client that lost all but its pid: it hears everything since its session began", async (t) => {
+  test("without an offset, a client with only its pid receives everything since its session began", async (t) => {
     const line = await enter(t, { token });
     await notify("One");
     await until(() => notified(line).length === 2, "the first");
@@ -112,7 +112,7 @@ describe("no recovery", () => {
     });
   }
 
-  test("the official client with ?recovery=0 has no pid, and comes back as another", async (t) => {
+  test("the official client with ?recovery=0 has no pid, and reconnects as a new session", async (t) => {
     const { client, proxy } = await behind(t, server, "bob", "/", { query: { recovery: "0" } });
     const args = new Promise((resolve) => client.socket.once("notification", (...all) => resolve(all)));
     assert.deepEqual(await notify("One"), (await args)[0]);
@@ -126,7 +126,7 @@ describe("no recovery", () => {
   });
 });
 
-describe("nonsense", () => {
+describe("invalid input", () => {
   const flipped = (text) => text.replace(/[A-Za-z0-9](?=[^A-Za-z0-9]*$)/, (last) => (last === "A" ? "B" : "A"));
   const pids = {
     "a word": () => "x",
@@ -141,7 +141,7 @@ describe("nonsense", () => {
     "one with another beginning": (pid) => (pid[0] === "A" ? "B" : "A") + pid.slice(1),
     "the sid": (_, sid) => sid,
   };
-  test("as a pid is no error, and makes a session of its own", async (t) => {
+  test("as a pid is no error, and starts a new session", async (t) => {
     const line = await enter(t, { token });
     line.cut();
     await notify("Missed");
@@ -170,7 +170,7 @@ describe("nonsense", () => {
     "one without an epoch": (_, id) => `.${id}`,
     "one with a fraction": (epoch) => `${epoch}.1e3`,
   };
-  test("as an offset is no error: everything since the session began comes, or a new session is made", async (t) => {
+  test("as an offset is no error: everything since the session began arrives, or a new session starts", async (t) => {
     const line = await enter(t, { token });
     await notify("One");
     await until(() => notified(line).length === 2, "the first");
@@ -191,7 +191,7 @@ describe("nonsense", () => {
     "the largest": (epoch) => `${epoch}.${2n ** 63n - 1n}`,
     "one of an epoch that never was": (epoch, id) => `${epoch.replace(/[a-z0-9]$/i, (last) => (last === "1" ? "2" : "1"))}.${id}`,
   };
-  test("as an offset that the log can not have given is told as a gap: never recovered", async (t) => {
+  test("as an offset that the log cannot have given is reported as a gap: never recovered", async (t) => {
     const line = await enter(t, { token });
     line.cut();
     await notify("Missed");
@@ -204,7 +204,7 @@ describe("nonsense", () => {
     }
   });
 
-  test("a plain WebSocket that sends it and hangs up does the others no harm", async (t) => {
+  test("from a plain WebSocket that then hangs up disturbs nobody", async (t) => {
     const line = await enter(t, { token });
     for (const text of ["40{", '40{"pid":', `40${JSON.stringify({ token, pid: line.pid, offset: "\u0000" })}`, '40{"pid":"\ud800"}']) {
       const socket = new WebSocket(`${server.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`);

@@ -1,4 +1,5 @@
-// Connection state recovery, by the official client through a proxy: whoever comes back in time has missed nothing and hears nothing twice.
+// Connection state recovery with the official client through a proxy: a client that reconnects in
+// time misses nothing and receives nothing twice.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -13,45 +14,45 @@ before(async () => {
 });
 after(() => server?.close());
 
-/** A conversation of alice's with bob in it. */
+/** A conversation of alice and bob. */
 const newTalk = async (on = server) => (await on.post("alice", "/conversations", { memberIds: [await on.id("bob")] })).id;
 
-/** Alice says so many things, one after another, and what she said is given. */
+/** Alice sends messages one after another. Returns them. */
 async function say(talk, many, on = server) {
   const said = [];
   for (let n = 0; n < many; n += 1) said.push(await on.post("alice", `/conversations/${talk}/messages`, { content: `number ${n}` }));
   return said;
 }
 
-/** Bob in that conversation, behind a proxy. */
+/** Bob in this conversation, behind a proxy. */
 async function bobIn(t, talk, on = server) {
   const { client, proxy } = await behind(t, on, "bob");
   assert.equal((await client.ask("join:conversation", { conversationId: talk })).ok, true);
   return { client, proxy };
 }
 
-/** Asserts that this is all of that event that ever came, when all that was on its way has come: an answer comes behind it. */
+/** Asserts that these are all events of this name, after all events in flight have arrived, which an answer shows. */
 async function assertHeard(client, event, expected) {
   await until(() => client.all(event).length >= expected.length, `${expected.length} of ${event}; came so far: ${JSON.stringify(client.frames)}`);
   await client.ask("message", { content: "is that all?" });
   assert.deepEqual(client.all(event), expected);
 }
 
-/** The next session is the same socket as before, recovered. */
+/** Waits for the next session, which has to be the same socket, recovered. */
 async function assertRecovered(client, user) {
   const session = await client.next("session");
   assert.deepEqual(session, { session: client.connects[0].id, userId: user, recovered: true, serverTime: session.serverTime });
   assert.deepEqual(client.connects.at(-1), { id: client.connects[0].id, recovered: true });
 }
 
-/** A notification to bob, as it is stored. */
+/** Sends a notification to bob, and returns it as stored. */
 async function notifyBob(title) {
   await server.post("admin", "/notifications", { userId: ids.bob, type: "promotion", title, message: "Half the price" });
   return (await server.call("bob", "GET", "/notifications?limit=1")).body[0];
 }
 
-describe("a line that breaks", () => {
-  test("what was missed comes in order, each once, to the same socket; then what is new", async (t) => {
+describe("a lost connection", () => {
+  test("missed events reach the same socket once and in order, and then new ones", async (t) => {
     const talk = await newTalk();
     const { client, proxy } = await bobIn(t, talk);
     const said = await say(talk, 3);
@@ -62,7 +63,7 @@ describe("a line that breaks", () => {
     assert.deepEqual(client.all("messageReceived"), []);
   });
 
-  test("a client that had heard nothing but session misses nothing", async (t) => {
+  test("a client that had received only its session event misses nothing", async (t) => {
     const { client: desk, proxy } = await behind(t, server, "admin", "/admin");
     assert.deepEqual(desk.frames.map(({ event }) => event), ["session"]);
     const orders = [];
@@ -70,13 +71,13 @@ describe("a line that breaks", () => {
       for (const total of ["1.00", "2.00"]) orders.push(await server.order("alice", total));
     });
     await assertRecovered(desk, ids.admin);
-    await until(() => desk.all("new_order").length >= 2, "what was missed");
+    await until(() => desk.all("new_order").length >= 2, "the missed events");
     orders.push(await server.order("alice", "3.00"));
-    await until(() => desk.all("new_order").some(({ total }) => total === "3.00"), "what is new");
+    await until(() => desk.all("new_order").some(({ total }) => total === "3.00"), "the new event");
     assert.deepEqual(desk.all("new_order").map(({ orderId }) => orderId), orders.map(({ id }) => id));
   });
 
-  test("a second and a third time in a row, with something missed and with nothing", async (t) => {
+  test("three times in a row, with missed events and without", async (t) => {
     const talk = await newTalk();
     const { client, proxy } = await bobIn(t, talk);
     const said = [];
@@ -88,7 +89,7 @@ describe("a line that breaks", () => {
     assert.equal(client.connects.length, 6);
   });
 
-  test("one who was idle while others heard much gets what is its own, and nothing else", async (t) => {
+  test("an idle client gets only its own events, not those of others", async (t) => {
     const { client, proxy } = await behind(t, server, "bob");
     const lanes = (many) => Promise.all(Array.from({ length: 8 }, async () => {
       for (let n = 0; n < many; n += 1) await server.order("alice", "1.00");
@@ -106,7 +107,7 @@ describe("a line that breaks", () => {
     assert.deepEqual(others, []);
   });
 
-  test("its rooms come back with it: what was missed in them, who is there, and what is new", async (t) => {
+  test("its rooms are restored: their missed events, their presence, and new events", async (t) => {
     const { id: project } = await server.post("alice", "/projects", { name: "Garden" });
     await server.post("alice", `/projects/${project}/members`, { userId: ids.bob });
     const talk = await newTalk();
@@ -125,7 +126,7 @@ describe("a line that breaks", () => {
       [message] = await say(talk, 1);
     });
     await assertRecovered(client, ids.bob);
-    await until(() => client.all("presence:state").length === 2, "who is there");
+    await until(() => client.all("presence:state").length === 2, "the presence list");
     const members = [ids.alice, ids.bob].toSorted((a, b) => a - b);
     const states = client.all("presence:state").map(({ room, members }) => ({ room, members: members.toSorted((a, b) => a - b) }));
     assert.deepEqual(states.toSorted((a, b) => (a.room < b.room ? -1 : 1)), [{ room: `conversation:${talk}`, members }, { room: `project:${project}`, members }]);
@@ -142,7 +143,7 @@ describe("a line that breaks", () => {
     assert.deepEqual(alice.all("presence:leave"), [], "nobody was gone for long enough to be missed");
   });
 
-  test("a room that it left before is not its room any more", async (t) => {
+  test("a room that it left before is not restored", async (t) => {
     const talk = await newTalk();
     const { client, proxy } = await bobIn(t, talk);
     await client.ask("leave:conversation", { conversationId: talk });
@@ -153,7 +154,7 @@ describe("a line that breaks", () => {
     assert.deepEqual([client.all("message:new"), client.all("presence:state")], [[], []]);
   });
 
-  test("what it heard in a room is not told again in the other way when it has left the room since", async (t) => {
+  test("an event received in a room is not sent again under the other name after leaving the room", async (t) => {
     const talk = await newTalk();
     const { client, proxy } = await bobIn(t, talk);
     const heard = await say(talk, 2);
@@ -166,7 +167,7 @@ describe("a line that breaks", () => {
     assert.deepEqual(client.all("message:new"), heard);
   });
 
-  test("a count that became another meanwhile is told", async (t) => {
+  test("a count that changed meanwhile is sent", async (t) => {
     const { client, proxy } = await behind(t, server, "bob");
     await notifyBob("Read elsewhere");
     await client.next("notification");
@@ -177,7 +178,7 @@ describe("a line that breaks", () => {
     await until(() => client.all("notifications:unread").at(-1).count === 0, "the count of none");
   });
 
-  test("strings that are no offsets, in echoes and acks, do not stand in the way", async (t) => {
+  test("strings in echoes and acks that are no offsets do no harm", async (t) => {
     const talk = await newTalk();
     const { client, proxy } = await bobIn(t, talk);
     const said = await say(talk, 1);
@@ -192,7 +193,7 @@ describe("a line that breaks", () => {
     await assertHeard(client, "message:new", said);
   });
 
-  test("again within the replay, before, in and behind a frame of it", async (t) => {
+  test("again within the replay: before, in and after one of its frames", async (t) => {
     const talk = await newTalk();
     const { client, proxy } = await bobIn(t, talk);
     const said = [];
@@ -208,7 +209,8 @@ describe("a line that breaks", () => {
     const talk = await newTalk();
     const { client, proxy } = await bobIn(t, talk);
     const said = [];
-    // The upgrade's answer and Engine.IO's handshake take some hundred; each time a little farther.
+    // The answer to the upgrade and the handshake take some hundred bytes; each round goes a little
+    // further.
     let bytes = 150;
     let spent;
     await proxy.outage(async () => {
@@ -227,7 +229,7 @@ describe("a line that breaks", () => {
   });
 
   for (const missed of [false, true]) {
-    test(`between the two names of one event, ${missed ? "when it is told again" : "when it is new"}: each name comes once`, async (t) => {
+    test(`between the two names of one event, ${missed ? "when it is replayed" : "when it is new"}: each name arrives once`, async (t) => {
       const { client, proxy } = await behind(t, server, "bob");
       const isFirstName = (text) => text.includes('"notification",');
       let cut;
@@ -252,7 +254,7 @@ describe("a line that breaks", () => {
     });
   }
 
-  test("behind the answer to CONNECT, or before it: the resume is made again", async (t) => {
+  test("before or after the answer to CONNECT: the resume is repeated", async (t) => {
     const talk = await newTalk();
     const { client, proxy } = await bobIn(t, talk);
     const said = [];
@@ -264,9 +266,9 @@ describe("a line that breaks", () => {
   });
 });
 
-describe("a server that ends", () => {
+describe("a restarted server", () => {
   for (const [how, end] of [["kill -9", "kill"], ["SIGTERM", "stop"]]) {
-    test(`by ${how} and starts again: rooms, and what was missed before its end and after it`, async (t) => {
+    test(`by ${how} and started again: rooms, and events missed before its end and after it`, async (t) => {
       const mortal = await Server.start({ RATE_EVENTS: "100000/s" });
       t.after(() => mortal.close());
       const talk = await newTalk(mortal);
@@ -274,7 +276,7 @@ describe("a server that ends", () => {
       const [away, there] = [await bobIn(t, talk, mortal), await bobIn(t, talk, mortal)];
       const { client: desk } = await behind(t, mortal, "admin", "/admin");
       const said = await say(talk, 2, mortal);
-      // One is away before the end and still after it, the other sees the end.
+      // One client is offline before and after the end, the other sees the end.
       away.proxy.refuse();
       away.proxy.cut();
       said.push(...(await say(talk, 3, mortal)));
@@ -295,7 +297,7 @@ describe("a server that ends", () => {
     });
   }
 
-  test("twice by kill -9, before anybody came back: what was missed is still known", async (t) => {
+  test("twice by kill -9 before anybody reconnected: the missed events are still known", async (t) => {
     const mortal = await Server.start();
     t.after(() => mortal.close());
     const talk = await newTalk(mortal);

@@ -1,11 +1,11 @@
-// The server's ends, clean and not, and clients that leave in the middle of a request.
+// The ends of a server, clean and not, and clients that hang up during a request.
 
 import assert from "node:assert/strict";
 import net from "node:net";
 import { test } from "node:test";
 import { Server, until, within } from "./harness.mjs";
 
-/** Runs `work` with a server of its own. */
+/** Runs `work` with its own server. */
 async function withServer(work) {
   const server = await Server.start();
   try {
@@ -17,7 +17,7 @@ async function withServer(work) {
 
 const listed = async (server) => (await server.call("admin", "GET", "/orders?limit=200")).body;
 
-test("after a kill -9 every answered order is there, and the clients come back by themselves", () =>
+test("after a kill -9 every answered order is stored, and the clients reconnect by themselves", () =>
   withServer(async (server) => {
     const alice = await server.connect("alice");
     const desk = await server.connect("admin", "/admin");
@@ -51,11 +51,11 @@ test("after a kill -9 every answered order is there, and the clients come back b
     await until(() => alice.all("orderUpdate").some(({ orderId }) => orderId === order.id), "the update");
   }));
 
-test("a client that hangs up within a POST: the order is whole with its frame, or not there at all", () =>
+test("a client hangs up within a POST: the order is complete with its event, or not stored at all", () =>
   withServer(async (server) => {
     const desk = await server.connect("admin", "/admin");
     const token = await server.token("alice");
-    /** Sends a POST for `total`, cut to `part` of its body, and breaks the connection off. */
+    /** Sends a POST for `total` with only `part` of its body, and aborts the connection. */
     const hangUp = (total, part) =>
       new Promise((resolve, reject) => {
         const body = JSON.stringify({ total });
@@ -77,7 +77,7 @@ test("a client that hangs up within a POST: the order is whole with its frame, o
     assert.equal(last.status, "pending");
     const stored = async () => (await listed(server)).filter(({ total }) => /^[123]00\.\d\d$/.test(total));
     const announced = () => desk.all("new_order");
-    // A late one shows in both within moments, so the two must come to agree.
+    // A late one shows in both within moments, so both must agree in the end.
     await until(async () => (await stored()).length === announced().length && announced().some(({ orderId }) => orderId === last.id), "rows and frames to agree");
     const rows = (await stored()).toSorted((a, b) => a.id - b.id);
     assert.deepEqual(announced().toSorted((a, b) => a.orderId - b.orderId), rows.map(({ id, customerId, total, createdAt }) => ({ orderId: id, customerId, total, createdAt })));
@@ -85,7 +85,7 @@ test("a client that hangs up within a POST: the order is whole with its frame, o
     assert.equal((await server.call(null, "GET", "/healthz")).status, 200);
   }));
 
-test("SIGTERM: exits 0 within 10 s, and the clients come back to the next server", () =>
+test("SIGTERM: the server exits 0 within 10 s, and the clients reconnect to the next one", () =>
   withServer(async (server) => {
     const alice = await server.connect("alice");
     const desk = await server.connect("admin", "/admin");
@@ -96,7 +96,7 @@ test("SIGTERM: exits 0 within 10 s, and the clients come back to the next server
     const { code, signal, ms } = await server.stop();
     assert.deepEqual({ code, signal }, { code: 0, signal: null });
     assert.ok(ms < 10_000, `it took ${ms} ms`);
-    // After "io server disconnect" the official client would stay away.
+    // After "io server disconnect" the official client would not reconnect.
     for (const reason of await within(Promise.all(left), "the clients to notice")) assert.notEqual(reason, "io server disconnect");
 
     await server.start();
@@ -108,7 +108,7 @@ test("SIGTERM: exits 0 within 10 s, and the clients come back to the next server
     assert.equal((await desk.next("orderUpdate")).status, "paid");
   }));
 
-test("SIGTERM during writes: what was answered is there", () =>
+test("SIGTERM during writes: every answered write is stored", () =>
   withServer(async (server) => {
     const answered = [];
     let isUp = true;

@@ -1,4 +1,5 @@
-// The server's end while it lasts: what it refuses, what it still answers, what those who are connected hear.
+// A server during its shutdown: which requests it refuses, which it still answers, and how
+// connected clients learn of it.
 
 import assert from "node:assert/strict";
 import http from "node:http";
@@ -12,7 +13,7 @@ const SOCKET = "/socket.io/?EIO=4&transport=";
 const GOING = { statusCode: 503, message: "The server is going down", error: "Service Unavailable" };
 const SHUTDOWN = ["server:shutdown", { reconnectAfterMs: 1000 }];
 
-/** A request that would keep its connection, or an upgrade that is refused: [status, Connection, body]. */
+/** A keep-alive request, or a refused upgrade: [status, Connection, body]. */
 function ask({ url }, path, headers = {}) {
   const answered = new Promise((resolve, reject) => {
     const take = async (answer) => {
@@ -31,7 +32,7 @@ function ask({ url }, path, headers = {}) {
   return within(answered, path);
 }
 
-/** A plain socket that is let in and then never reads or answers: what holds the end up. */
+/** A plain socket that is accepted and then never reads or answers, which delays the shutdown. */
 async function hold(t, server, token) {
   const held = net.connect(server.port, "127.0.0.1");
   t.after(() => held.destroy());
@@ -41,7 +42,7 @@ async function hold(t, server, token) {
   held.pause();
 }
 
-test("SIGTERM: new sockets are refused at once and REST is answered as long as one holds the end up; the others are told and closed", async (t) => {
+test("SIGTERM: new sockets are refused at once, REST is answered until the last socket has gone, and the others are informed and closed", async (t) => {
   const server = await Server.start();
   t.after(() => server.close());
   const { tokens } = await server.people();

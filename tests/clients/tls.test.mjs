@@ -1,5 +1,6 @@
-// https and wss: the official client over each transport, moving from one to the other, the plain WebSocket, REST; and who does not keep to TLS.
-// Several workers, so that a WebSocket lands on another one than its session.
+// https and wss: the official client over each transport and during upgrades, the plain WebSocket,
+// REST; and peers that violate TLS. Several workers, so that a WebSocket may land on another worker
+// than its session.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -30,7 +31,7 @@ after(async () => {
 const transport = (client) => client.socket.io.engine.transport.name;
 const numbers = (client) => client.all("notification").map(({ title }) => Number(title));
 
-/** Notifications to that user, so many, numbered from `first`. */
+/** Sends notifications to this user, numbered from `first`. */
 async function notify(userId, first, many) {
   for (let n = first; n < first + many; n += 1) {
     await server.post("admin", "/notifications", { userId, type: "promotion", title: `${n}`, message: "Tea" });
@@ -39,7 +40,7 @@ async function notify(userId, first, many) {
 
 for (const [name, transports] of Object.entries(WAYS)) {
   describe(name, () => {
-    test("connects, hears, asks and is answered, on several namespaces of one connection", async (t) => {
+    test("connects, receives events and acks on several namespaces of one connection", async (t) => {
       const client = await server.connect("admin", "/", { transports });
       const admin = new Client(client.socket.io.socket("/admin", { auth: { token: await server.token("admin") } }));
       t.after(() => [client, admin].forEach(({ socket }) => socket.disconnect()));
@@ -49,7 +50,7 @@ for (const [name, transports] of Object.entries(WAYS)) {
       assert.equal((await client.ask("notification:read-all")).ok, true);
     });
 
-    test("gets binary data back as it was sent", async (t) => {
+    test("gets binary data back unchanged", async (t) => {
       const client = await server.connect("bob", "/", { transports });
       t.after(() => client.socket.disconnect());
       const [short, long] = [Buffer.from([0, 1, 2, 0x1e, 255]), Buffer.alloc(500_000, "äöü")];
@@ -60,7 +61,7 @@ for (const [name, transports] of Object.entries(WAYS)) {
       }
     });
 
-    test("hears a thousand events once and in order, whatever the line does meanwhile", async (t) => {
+    test("receives a thousand events once and in order, also during an upgrade", async (t) => {
       const writing = notify(ids.bob, 0, 1_000);
       const client = server.open("/", { transports, auth: { token: await server.token("bob") } });
       t.after(() => client.socket.disconnect());
@@ -73,7 +74,7 @@ for (const [name, transports] of Object.entries(WAYS)) {
       assert.equal(transport(client), transports.at(-1));
     });
 
-    test("comes back after a restart, and resumes", async (t) => {
+    test("reconnects after a restart, and resumes", async (t) => {
       const client = await server.connect("alice", "/", { transports });
       t.after(() => client.socket.disconnect());
       await server.kill();
@@ -85,7 +86,7 @@ for (const [name, transports] of Object.entries(WAYS)) {
   });
 }
 
-test("many that poll move to a WebSocket at the same time, from whichever worker to whichever", async (t) => {
+test("many polling clients upgrade at the same time, between any two workers", async (t) => {
   const clients = await Promise.all(Array.from({ length: 24 }, () => server.connect("alice", "/", { transports: ["polling", "websocket"] })));
   t.after(() => clients.forEach(({ socket }) => socket.disconnect()));
   await until(() => clients.every((client) => transport(client) === "websocket"), "all of them to move");
@@ -96,7 +97,7 @@ test("many that poll move to a WebSocket at the same time, from whichever worker
   }
 });
 
-/** A plain socket, signed in as `who`, that remembers its frames. */
+/** A plain socket, signed in as `who`, that records its frames. */
 async function plain(who, at = server, options = { ca: certificates.ca }) {
   const socket = new WebSocket(`${at.url.replace("http", "ws")}/ws?token=${await at.token(who)}`, options);
   const frames = [];
@@ -107,7 +108,7 @@ async function plain(who, at = server, options = { ca: certificates.ca }) {
   return { socket, frames, closed, send, all: (event) => frames.filter((frame) => frame.event === event).map(({ data }) => data) };
 }
 
-/** A TCP connection that can keep what it is to send, and send it as one. */
+/** A TCP connection that can hold back its bytes, and send them in one piece. */
 class Held extends Duplex {
   kept = [];
   #holds = false;
@@ -141,7 +142,7 @@ class Held extends Duplex {
 }
 
 describe("the plain WebSocket", () => {
-  test("signs in, asks, and hears", async () => {
+  test("signs in, sends and receives", async () => {
     const line = await plain("alice");
     line.send("message", { content: "äöü".repeat(50_000) }, 7);
     await until(() => line.frames.some(({ ack, data }) => ack === 7 && data.ok), "the ack");
@@ -152,7 +153,7 @@ describe("the plain WebSocket", () => {
     assert.equal(await line.closed, 1000);
   });
 
-  test("is answered all that it says in one breath, though TCP has nothing more to read", async () => {
+  test("gets an answer to every frame of one TLS record", async () => {
     const held = new Held(net.connect(server.port, "127.0.0.1"));
     const line = await plain("alice", server, { createConnection: () => tls.connect({ socket: held, host: "127.0.0.1", ca: certificates.ca }) });
     held.hold();
@@ -165,12 +166,12 @@ describe("the plain WebSocket", () => {
     line.socket.terminate();
   });
 
-  test("is told why it is closed", async () => {
+  test("gets the reason of a close", async () => {
     const socket = new WebSocket(`${server.url.replace("http", "ws")}/ws?token=none`, { ca: certificates.ca });
     assert.equal(await within(new Promise((resolve) => socket.once("close", resolve)), "the close"), 4401);
   });
 
-  test("takes pages of our own https origin, and not those of http", async () => {
+  test("accepts pages of our own https origin, and not those of http", async () => {
     const upgrade = (origin) =>
       new Promise((resolve, reject) => {
         const socket = new WebSocket(`${server.url.replace("http", "ws")}/ws`, { ca: certificates.ca, origin });
@@ -182,7 +183,7 @@ describe("the plain WebSocket", () => {
   });
 });
 
-/** openssl's client on one connection: `say` to it, `heard()` is what it was told, `said()` what it complains of. */
+/** openssl's client on one connection: `say` sends, `heard()` is its output, `said()` its errors. */
 function openssl(t, ...options) {
   const child = spawn("openssl", ["s_client", "-connect", `127.0.0.1:${server.port}`, "-CAfile", certificates.caFile, "-verify_return_error", ...options]);
   t.after(() => child.kill());
@@ -193,7 +194,7 @@ function openssl(t, ...options) {
   return { say: (bytes) => child.stdin.write(bytes), heard: () => out, said: () => err, ended };
 }
 
-/** A client's frame; its mask is zero. */
+/** A client's frame with a mask of zeros. */
 const frame = (opcode, text = "") => Buffer.concat([Buffer.from([0x80 | opcode, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]);
 
 const handshake = async () =>
@@ -219,11 +220,11 @@ describe("TLS itself", () => {
     await assert.rejects(shake({ ALPNProtocols: ["h2"] }), /no application protocol/i);
   });
 
-  test("shows a certificate that only those take who trust its CA", async () => {
+  test("presents a certificate that only clients with its CA accept", async () => {
     await assert.rejects(shake({ ca: undefined }), { code: "UNABLE_TO_VERIFY_LEAF_SIGNATURE" });
   });
 
-  test("is ended by a goodbye of its own, behind the WebSocket's", async (t) => {
+  test("is ended by close_notify, after the close frame of the WebSocket", async (t) => {
     const client = openssl(t, "-quiet");
     client.say(await handshake());
     await until(() => client.heard().includes('"session"'), "the session");
@@ -233,7 +234,7 @@ describe("TLS itself", () => {
     assert.doesNotMatch(client.said(), /unexpected eof/);
   });
 
-  test("goes on with new keys when the client asks for them", async (t) => {
+  test("continues with new keys when the client requests them", async (t) => {
     const client = openssl(t, "-tls1_3");
     client.say(await handshake());
     await until(() => client.heard().includes('"session"'), "the session");
@@ -246,19 +247,19 @@ describe("TLS itself", () => {
   });
 });
 
-describe("one that does not keep to TLS", () => {
+describe("a peer that violates TLS", () => {
   const connect = (t, bytes) => {
     const socket = net.connect(server.port, "127.0.0.1", () => bytes && socket.write(bytes));
     t.after(() => socket.destroy());
     return within(new Promise((resolve) => socket.on("error", () => {}).resume().once("close", resolve)), "the end", 15_000);
   };
 
-  test("is refused when it speaks plain HTTP", async () => {
+  test("is refused when it sends plain HTTP", async () => {
     const asked = new Promise((resolve, reject) => http.get({ host: "127.0.0.1", port: server.port, path: "/healthz" }, resolve).once("error", reject));
     await assert.rejects(within(asked, "the refusal", 3_000), (error) => !/in vain/.test(error.message));
   });
 
-  test("is cut off when it speaks garbage, says nothing, or stops half-way, and others notice nothing", async (t) => {
+  test("is closed when it sends garbage, nothing, or half a handshake, and others are not affected", async (t) => {
     const hello = Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1]);
     const ends = ["garbage\n", Buffer.alloc(100_000, 0xff), hello, null].flatMap((bytes) => Array.from({ length: 5 }, () => connect(t, bytes)));
     const client = await server.connect("bob", "/", { transports: ["polling", "websocket"] });
@@ -269,11 +270,11 @@ describe("one that does not keep to TLS", () => {
   });
 });
 
-describe("one that takes its time", () => {
+describe("a slow peer", () => {
   const content = "x".repeat(100_000);
 
   for (const [what, limits] of Object.entries({ "more than its outbox": { OUTBOX_LIMIT: "256KiB" }, "what it does not take for long": { OUTBOX_LIMIT: "256MiB", STALL_TIMEOUT: "1s" } })) {
-    test(`is cut when it does not read, and there is ${what}; others hear`, async (t) => {
+    test(`is closed when it does not read, and there is ${what}; others receive events`, async (t) => {
       const own = await TlsServer.with(certificates, { WORKERS: "1", RATE_EVENTS: "100000/s", RUST_LOG: "info,hubcast=debug", ...limits });
       t.after(() => own.close());
       const [idle, other] = [await plain("alice", own), await own.connect("bob")];
@@ -287,7 +288,7 @@ describe("one that takes its time", () => {
     });
   }
 
-  test("hears all of it when it reads slowly", async (t) => {
+  test("receives everything when it reads slowly", async (t) => {
     const own = await TlsServer.with(certificates, { WORKERS: "1", RATE_EVENTS: "100000/s", OUTBOX_LIMIT: "256MiB", STALL_TIMEOUT: "2s" });
     t.after(() => own.close());
     const slow = await plain("alice", own);

@@ -1,4 +1,5 @@
-// The life of a token, as the official client sees it: the warning, the end, auth:refresh, and signing out.
+// The lifetime of a token with the official client: the warning, the expiry, auth:refresh, and
+// signing out.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -9,7 +10,7 @@ const ENDED = { status: "error", code: "unauthorized", message: "Unauthorized" }
 
 const seconds = () => Math.floor(Date.now() / 1000);
 const time = (exp) => new Date(exp * 1000).toISOString();
-/** Why the socket was disconnected. */
+/** The reason of the disconnect. */
 const end = (client) => within(new Promise((resolve) => client.socket.once("disconnect", resolve)), "the end");
 
 let server;
@@ -18,7 +19,7 @@ before(async () => {
 });
 after(() => server?.close());
 
-/** A token of Alice's that is good for two to three seconds, and its end. */
+/** A token of Alice that is valid for two to three seconds, and its expiry. */
 async function short() {
   const exp = seconds() + 3;
   return { exp, token: sign({ sub: await server.id("alice"), exp }) };
@@ -28,7 +29,7 @@ for (const transport of ["websocket", "polling"]) {
   describe(`over ${transport}`, () => {
     const options = { transports: [transport] };
 
-    test("a socket is warned, told of its token's end and disconnected for good; with another token it is a new session", async () => {
+    test("a socket is warned, informed of the expiry and disconnected; with another token it starts a new session", async () => {
       const { exp, token } = await short();
       let current = token;
       const client = server.open("/", { ...options, auth: (give) => give({ token: current }) });
@@ -50,7 +51,7 @@ for (const transport of ["websocket", "polling"]) {
       client.close();
     });
 
-    test("one that answers the warning by auth:refresh goes on", async () => {
+    test("a socket that answers the warning with auth:refresh continues", async () => {
       const { exp, token } = await short();
       const client = server.open("/", { ...options, auth: { token } });
       const next = seconds() + 3600;
@@ -66,7 +67,7 @@ for (const transport of ["websocket", "polling"]) {
       client.close();
     });
 
-    test("a logout ends its token's sockets in both namespaces, and no other's", async () => {
+    test("a logout ends the sockets of its token in both namespaces, and no others", async () => {
       const [first, second] = [await server.signIn("admin"), await server.signIn("admin")].map(({ accessToken }) => accessToken);
       const gone = [await server.connect(first, "/", options), await server.connect(first, "/admin", options)];
       const there = await server.connect(second, "/", options);
@@ -83,7 +84,7 @@ for (const transport of ["websocket", "polling"]) {
   });
 }
 
-test("a line that breaks ahead of a logout everywhere is not recovered by a later sign-in", async () => {
+test("a connection lost before a logout everywhere is not recovered by a later sign-in", async () => {
   let { accessToken: token } = await server.signIn("bob");
   const client = server.open("/", { auth: (give) => give({ token }), reconnection: false });
   await client.next("session");
@@ -96,7 +97,7 @@ test("a line that breaks ahead of a logout everywhere is not recovered by a late
   client.close();
 });
 
-test("a line that breaks is recovered by another token of the same user", async () => {
+test("a lost connection is recovered with another token of the same user", async () => {
   let { accessToken: token } = await server.signIn("bob");
   const client = server.open("/", { auth: (give) => give({ token }), reconnection: false });
   await client.next("session");

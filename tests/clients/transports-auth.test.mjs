@@ -1,4 +1,5 @@
-// Where the official clients may put a token, newest and 4.1, over each transport; and the order in which the server looks there.
+// The places where the official clients, newest and 4.1, may put a token, over each transport; and
+// the order in which the server reads them.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -18,7 +19,7 @@ const PLACES = {
   "the query": (token) => ({ query: { token } }),
 };
 
-/** A bad token in each place, and a good one in a place behind it. */
+/** A bad token in each place, and a valid one in a later place. */
 const BAD_BEFORE_GOOD = {
   "auth.token before auth.Authentication": (good) => ({ auth: { token: BAD, Authentication: good } }),
   "auth.Authentication before the header": (good) => ({ auth: { Authentication: BAD }, extraHeaders: { Authorization: `Bearer ${good}` } }),
@@ -44,7 +45,7 @@ for (const { client: name, library, way, transports } of OFFICIAL) {
     }
 
     for (const [place, options] of Object.entries(PLACES)) {
-      test(`${place} is let in`, async (t) => {
+      test(`${place} is accepted`, async (t) => {
         const client = open(t, "/", options(await server.token("alice")));
         const session = await client.next("session");
         const { id, recovered } = client.connects[0];
@@ -52,13 +53,13 @@ for (const { client: name, library, way, transports } of OFFICIAL) {
         await until(() => transport(client) === transports.at(-1), "its last transport");
       });
 
-      test(`${place} is refused when it is bad`, async (t) => {
+      test(`${place} is refused if the token is bad`, async (t) => {
         assert.deepEqual(await open(t, "/", options(BAD)).refusal(), unauthorized("invalid"));
       });
     }
 
     for (const [places, options] of Object.entries(BAD_BEFORE_GOOD)) {
-      test(`${places}: a bad one is not saved by the good one behind it`, async (t) => {
+      test(`${places}: a later valid token does not make up for a bad one`, async (t) => {
         assert.deepEqual(await open(t, "/", options(await server.token("alice"))).refusal(), unauthorized("invalid"));
       });
     }
@@ -67,7 +68,7 @@ for (const { client: name, library, way, transports } of OFFICIAL) {
       assert.deepEqual(await open(t, "/", {}).refusal(), unauthorized("missing"));
     });
 
-    test("auth.token: a customer is let in on /, and on the same connection not on /admin, nor on a namespace that there is not", async (t) => {
+    test("auth.token: a customer is accepted on /, but on the same connection refused on /admin and on an unknown namespace", async (t) => {
       const auth = { token: await server.token("alice") };
       const main = open(t, "/", { auth });
       await main.next("session");

@@ -1,4 +1,5 @@
-// The official clients, newest and 4.1, over each transport and moving from one to the other: nothing is lost, doubled or out of order.
+// The official clients, newest and 4.1, over each transport and during upgrades: nothing is lost,
+// duplicated or reordered.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
@@ -6,7 +7,7 @@ import { Client, Server, until, within } from "./harness.mjs";
 import { Proxy } from "./proxy.mjs";
 import { OFFICIAL, transport } from "./ways.mjs";
 
-/** As many as a packet may have. */
+/** The most attachments of one packet. */
 const ATTACHMENTS = 10;
 
 let server;
@@ -24,14 +25,14 @@ for (const { client: name, library, recovers, way, transports } of OFFICIAL) {
   describe(`${name}, ${way}`, () => {
     const moves = transports.length > 1;
 
-    /** A signed-in socket, which ends with the test. */
+    /** A signed-in socket that ends with the test. */
     async function connect(t, who, options = {}) {
       const client = await server.connect(who, "/", { library, transports, ...options });
       t.after(() => client.close());
       return client;
     }
 
-    test("hears and is acked on two namespaces of one connection", async (t) => {
+    test("receives events and acks on two namespaces of one connection", async (t) => {
       const main = await connect(t, "admin");
       const desk = new Client(main.socket.io.socket("/admin", { auth: { token: await server.token("admin") } }));
       t.after(() => desk.close());
@@ -47,7 +48,7 @@ for (const { client: name, library, recovers, way, transports } of OFFICIAL) {
       await until(() => transport(main) === transports.at(-1), "its last transport");
     });
 
-    test("gets binary data back as it was sent, nested and beside other data", async (t) => {
+    test("gets binary data back unchanged, nested and next to other data", async (t) => {
       const client = await connect(t, "bob");
       const [short, long] = [Buffer.from([0, 1, 2, 0x1e, 255]), Buffer.alloc(100_000, "äöü")];
       const many = Array.from({ length: ATTACHMENTS }, (_, n) => Buffer.alloc(n, n));
@@ -58,16 +59,16 @@ for (const { client: name, library, recovers, way, transports } of OFFICIAL) {
       }
     });
 
-    test("is cut off when it sends more attachments than a packet may have", async (t) => {
+    test("is closed when it sends more attachments than a packet may have", async (t) => {
       const client = await connect(t, "bob", { reconnection: false });
       await until(() => transport(client) === transports.at(-1), "its last transport");
       const reason = new Promise((resolve) => client.socket.once("disconnect", resolve));
       client.socket.emit("message", { content: Array.from({ length: ATTACHMENTS + 1 }, () => Buffer.from("x")) });
-      // Over polling its POST is refused, which it takes for an error.
+      // Over polling the POST is refused, which the client reports as an error.
       assert.equal(await within(reason, "the end"), transports.at(-1) === "polling" ? "transport error" : "transport close");
     });
 
-    test(`hears a thousand messages and a thousand echoes, each once and in order${moves ? ", with the upgrade in the middle" : ""}`, async (t) => {
+    test(`receives a thousand messages and a thousand echoes, each once and in order${moves ? ", with the upgrade in the middle" : ""}`, async (t) => {
       const proxy = await Proxy.start(server);
       t.after(() => proxy.close());
       const letUpgrade = moves ? proxy.holdUpgrades() : () => {};
@@ -100,7 +101,7 @@ for (const { client: name, library, recovers, way, transports } of OFFICIAL) {
       else assert.equal(heardBefore, 0);
     });
 
-    test("has handlers that are given the offset behind the data, and with ?recovery=0 the data alone", async (t) => {
+    test("passes the offset to its handlers after the data, and with ?recovery=0 only the data", async (t) => {
       const given = [];
       for (const query of [{}, { recovery: "0" }]) {
         const client = await connect(t, "alice", { query });
@@ -112,7 +113,7 @@ for (const { client: name, library, recovers, way, transports } of OFFICIAL) {
       assert.deepEqual(bare, [notification]);
     });
 
-    test(`comes back after a kill -9 ${recovers ? "as the same session, and has missed nothing" : "as a new session, and hears on"}`, async (t) => {
+    test(`reconnects after a kill -9 ${recovers ? "as the same session, and has missed nothing" : "as a new session, and receives new events"}`, async (t) => {
       const client = await connect(t, "alice");
       await server.kill();
       await server.start();

@@ -1,11 +1,11 @@
-//! The bell as a test hears it: frames by name and payload, and REST's lists and counts.
+//! Notifications: socket frames by name and payload, and the lists and counts of REST.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use serde_json::{Value, json};
 
 use crate::support::{Home, Server, Socket};
 
-/// Socket frames without what numbers them.
+/// The frames that a socket received, as (event, data).
 pub fn frames(socket: &mut Socket) -> Vec<(String, Value)> {
     socket
         .heard()
@@ -24,7 +24,7 @@ pub fn unread(server: &Server, token: &str) -> i64 {
     answer.body["count"].as_i64().unwrap()
 }
 
-/// A notification of the admin's to these receivers, to how many.
+/// Sends a notification as the admin. Returns the number of receivers.
 pub fn send(server: &Server, admin: &str, to: &Value, title: &str) -> i64 {
     let mut body = json!({"type": "promotion", "title": title, "message": "Half the price", "data": {"code": "TEA"}});
     body.as_object_mut().unwrap().extend(to.as_object().unwrap().clone());
@@ -38,7 +38,7 @@ pub fn newest(server: &Server, token: &str) -> Value {
     server.get("/notifications?limit=1", token).body[0].clone()
 }
 
-/// All of a list's pages, by the way that its Link headers show.
+/// All pages of a list, by its Link headers.
 pub fn pages(server: &Server, token: &str, first: &str) -> Vec<Value> {
     let (mut path, mut all) = (first.to_owned(), Vec::new());
     loop {
@@ -52,7 +52,7 @@ pub fn pages(server: &Server, token: &str, first: &str) -> Vec<Value> {
     }
 }
 
-/// What a new notification brings: itself, itself under its older name, and the count.
+/// The frames of a new notification: itself, itself under its older name, and the count.
 pub fn new_one(notification: &Value, count: i64) -> [(String, Value); 3] {
     let count = json!({"count": count});
     [
@@ -66,7 +66,7 @@ pub fn no_frames() -> Vec<(String, Value)> {
     Vec::new()
 }
 
-/// So many more customers, who cannot sign in.
+/// Adds customers, who cannot sign in.
 pub fn add_customers(home: &Home, many: u32) {
     home.execute(&format!(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {many})

@@ -1,4 +1,4 @@
-//! The database of one [`Home`](super::Home): SQLite in its folder, or one of its own on
+//! The database of one [`Home`](super::Home): SQLite in its folder, or its own database on
 //! PostgreSQL.
 
 use std::path::Path;
@@ -8,12 +8,12 @@ use diesel::{RunQueryDsl, SqliteConnection};
 use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 
-/// `postgres://user@host:port` of a server where databases may be made. With none, the tests run on
-/// SQLite.
+/// `postgres://user@host:port` of a server on which databases may be created. Without it, the tests
+/// run on SQLite.
 const VARIABLE: &str = "HUBCAST_TEST_POSTGRES";
 
 pub enum Database {
-    /// Where a server that is told nothing makes it.
+    /// The default path of a server without settings.
     Sqlite,
     Postgres {
         server: String,
@@ -22,7 +22,7 @@ pub enum Database {
 }
 
 impl Database {
-    /// On whichever database the run is for. `folder` is the home's, which no other test has.
+    /// Creates the database that this run uses. `folder` belongs to the home alone.
     pub fn create(folder: &Path) -> Self {
         let Ok(server) = std::env::var(VARIABLE) else { return Self::Sqlite };
         let random: String = folder
@@ -34,35 +34,35 @@ impl Database {
             .filter(char::is_ascii_alphanumeric)
             .collect();
         let name = format!("hubcast_test_{}_{}", std::process::id(), random.to_ascii_lowercase());
-        // From template0, which nobody may be connected to.
+        // template0, because nobody may be connected to it.
         admin(&server)
             .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'"))
             .unwrap();
         Self::Postgres { server, name }
     }
 
-    /// What a server needs to be told to run on it.
+    /// The settings with which a server uses this database.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Sqlite => Vec::new(),
-            // There all hubs share one secret, so one has to be given; each home has another.
+            // On PostgreSQL the secret has to be set, and each home has another.
             Self::Postgres { server, name } => {
                 vec![("DATABASE_URL", format!("{server}/{name}")), ("JWT_SECRET", name.repeat(2))]
             }
         }
     }
 
-    /// Runs statements beside the servers.
+    /// Runs statements while servers may be running.
     pub fn execute(&self, folder: &Path, statements: &str) {
         match self {
             Self::Sqlite => sqlite(folder).batch_execute(statements).unwrap(),
             Self::Postgres { server, name } => {
-                connect(server, name).batch_execute(statements).unwrap()
+                connect(server, name).batch_execute(statements).unwrap();
             }
         }
     }
 
-    /// What `SELECT … AS number` gives, beside the servers.
+    /// The result of `SELECT … AS number`.
     pub fn number(&self, folder: &Path, query: &str) -> i64 {
         let query = diesel::sql_query(query);
         let row: Number = match self {
@@ -83,8 +83,8 @@ struct Number {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        // Not of a test that failed, perhaps for want of the server: a second panic would end them
-        // all.
+        // Not after a failed test, perhaps without the server: a second panic would abort all
+        // tests.
         if let Self::Postgres { server, name } = self
             && !std::thread::panicking()
         {
@@ -96,7 +96,7 @@ impl Drop for Database {
 fn sqlite(folder: &Path) -> SqliteConnection {
     let mut conn =
         SqliteConnection::establish(folder.join("data/hubcast.db").to_str().unwrap()).unwrap();
-    // The server may be writing.
+    // A server may be writing.
     conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
     conn
 }

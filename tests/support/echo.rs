@@ -1,4 +1,4 @@
-//! A server of its own for tests of the wire: gateways that echo, and the gauge of what is open.
+//! A server for tests of the wire: gateways that echo, and the number of open connections.
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
@@ -15,7 +15,8 @@ use hubcast::realtime::{
     Welcome,
 };
 
-/// Answers `echo` with its last argument, refuses the rest. `/closed` wants `{"token":"good"}`.
+/// Answers `echo` with its last argument and refuses other events. `/closed` requires
+/// `{"token":"good"}`.
 struct Echo {
     closed: bool,
 }
@@ -52,7 +53,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// With `/`, `/closed`, and `/0` to `/16`.
+    /// Serves `/`, `/closed`, and `/0` to `/16`.
     pub fn start(settings: Settings) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -78,7 +79,7 @@ impl Running {
         Self { address, server: receiver.recv().unwrap() }
     }
 
-    /// Waits until no connection is open any more.
+    /// Waits until no connection is open.
     pub fn settle(&self) {
         let end = Instant::now() + Duration::from_secs(10);
         while self.server.connections().total() > 0 {

@@ -1,5 +1,5 @@
-//! An input of a client's, over a raw WebSocket and over raw long-polling, and what has to become
-//! of it.
+//! Sends inputs of a client over a raw WebSocket and over raw long-polling, and checks their
+//! outcome.
 
 #![allow(dead_code, unused_imports, reason = "each test program uses its part")]
 
@@ -13,30 +13,30 @@ use crate::echo::Running;
 use crate::polling::{Polling, REFUSED, TAKEN};
 use crate::raw::Raw;
 
-/// A message of a client's.
+/// A message of a client.
 #[derive(Clone)]
 pub enum Say {
     Text(Vec<u8>),
     Binary(Vec<u8>),
 }
 
-/// What has become of the connection.
+/// The state of the connection after an input.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// Closed with this code; the POST is refused.
     Ends(u16),
-    /// Closed with 1000; the POST is good.
+    /// Closed with 1000; the POST is accepted.
     Leaves,
-    /// Nothing was said, and all is as before.
+    /// No answer, and the connection goes on.
     Lives,
-    /// A packet that begins so was said, and all is as before.
+    /// An answer that begins with this, and the connection goes on.
     Answers(String),
-    /// It is in no namespace any more.
+    /// The namespace is left.
     Unjoined,
 }
 pub use Outcome::{Answers, Ends, Leaves, Lives, Unjoined};
 
-/// Whether `/` is joined when the input comes.
+/// Whether `/` is joined when the input is sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum When {
     Before,
@@ -51,7 +51,7 @@ pub fn text(packet: impl AsRef<[u8]>) -> Vec<Say> {
     vec![Say::Text(packet.as_ref().to_vec())]
 }
 
-/// The server, with limits that an input can reach.
+/// A server with limits that an input can reach.
 pub fn server() -> Running {
     Running::start(Settings { max_payload: 1000, ..Settings::default() })
 }
@@ -68,7 +68,7 @@ pub fn run(server: &Running, cases: &[Case]) {
                         }
                     })
                     .collect();
-                // Shown by the test program when one fails.
+                // Printed if the test fails.
                 println!("{when:?} joined={is_joined} {shown:?} -> {outcome:?}");
                 over_websocket(server.address, is_joined, input, outcome);
                 over_polling(server.address, is_joined, input, outcome);
@@ -95,7 +95,7 @@ fn over_websocket(address: SocketAddr, is_joined: bool, input: &[Say], outcome: 
         Leaves => raw.ends(1000),
         Answers(begins) => {
             raw.hears(begins);
-            // A namespace that was joined greets, too.
+            // A joined namespace also sends its session event.
             let (say, hear) = alive(is_joined);
             raw.say(say);
             raw.hears(hear);
@@ -105,7 +105,7 @@ fn over_websocket(address: SocketAddr, is_joined: bool, input: &[Say], outcome: 
     }
 }
 
-/// What a client that is well can say, and how the answer begins.
+/// A packet that any open connection answers, and the start of the answer.
 fn alive(is_joined: bool) -> (&'static str, &'static str) {
     if is_joined {
         (r#"4299["echo","alive"]"#, r#"4399["alive"]"#)
@@ -120,7 +120,7 @@ fn join(raw: &mut Raw) {
     assert!(raw.text().starts_with(r#"42["session","#));
 }
 
-/// The next thing that is said is the answer to what this says.
+/// Checks that the next packet answers this one.
 fn lives(raw: &mut Raw, is_joined: bool) {
     let (say, hear) = alive(is_joined);
     raw.say(say);

@@ -1,5 +1,4 @@
-//! Starts the built binary on a database of its own and a free port, and speaks to it through its
-//! public doors.
+//! Starts the built binary on its own database and a free port, and uses its public API.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 mod database;
@@ -18,21 +17,21 @@ use tungstenite::{Message, WebSocket};
 
 pub const PASSWORD: &str = "demo-password";
 
-/// A directory and a database, that outlive the servers on them.
+/// A directory and a database, which outlive the servers that use them.
 pub struct Home {
     folder: TempDir,
     database: Database,
 }
 
 impl Home {
-    /// On whichever database the run is for, see [`database`].
+    /// Uses the database that this run is for, see [`database`].
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::create(folder.path());
         Self { folder, database }
     }
 
-    /// For what is about SQLite's file, or about a server that is told nothing.
+    /// For tests of the SQLite file, or of a server without settings.
     pub fn on_sqlite() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), database: Database::Sqlite }
     }
@@ -41,13 +40,12 @@ impl Home {
         self.folder.path()
     }
 
-    /// Runs statements on the database, beside the servers. In the words that both databases know.
+    /// Runs statements that both databases understand, while servers may be running.
     pub fn execute(&self, statements: &str) {
         self.database.execute(self.folder.path(), statements);
     }
 
-    /// What a query for one `number` gives, beside the servers. In the words that both databases
-    /// know.
+    /// The result of a query for one `number`, in SQL that both databases understand.
     pub fn number(&self, query: &str) -> i64 {
         self.database.number(self.folder.path(), query)
     }
@@ -55,7 +53,7 @@ impl Home {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hubcast"));
         for (name, _) in std::env::vars_os() {
-            // No setting of the developer's own environment counts here.
+            // Settings of the developer's environment must not count.
             if name != "PATH" && name != "RUST_BACKTRACE" {
                 command.env_remove(name);
             }
@@ -73,12 +71,12 @@ impl Home {
         self.command(arguments).output().unwrap()
     }
 
-    /// The demo server, with these settings beside its defaults.
+    /// Starts the demo server with these settings.
     pub fn serve(&self, settings: &[(&str, &str)]) -> Server {
         self.start(&["serve", "--demo"], settings)
     }
 
-    /// A server by these arguments.
+    /// Starts a server with these arguments.
     pub fn start(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Server {
         let mut command = self.command(arguments);
         command.envs(settings.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -92,24 +90,24 @@ impl Home {
                 BufReader::new(output)
                     .lines()
                     .map_while(Result::ok)
-                    .for_each(|line| drop(sender.send(line)))
+                    .for_each(|line| drop(sender.send(line)));
             });
         }
         drop(sender);
-        let mut server = Server { child, address: String::new(), said: Vec::new() };
+        let mut server = Server { child, address: String::new(), log: Vec::new() };
         let mut seen = Vec::new();
         let end = Instant::now() + Duration::from_secs(30);
         loop {
             let Ok(line) = lines.recv_timeout(end.saturating_duration_since(Instant::now())) else {
                 drop(server);
-                panic!("the server does not listen; it said:\n{}", seen.join("\n"));
+                panic!("the server does not listen; its log:\n{}", seen.join("\n"));
             };
             if let Some((_, address)) = line.split_once("listening on http://") {
                 let address = address
                     .chars()
                     .take_while(|c| !c.is_whitespace() && *c != '"' && *c != '\u{1b}')
                     .collect();
-                (server.address, server.said) = (address, seen);
+                (server.address, server.log) = (address, seen);
                 return server;
             }
             seen.push(line);
@@ -120,8 +118,8 @@ impl Home {
 pub struct Server {
     pub child: Child,
     pub address: String,
-    /// Its lines up to where it listens.
-    pub said: Vec<String>,
+    /// The log lines up to the one that names the address.
+    pub log: Vec<String>,
 }
 
 impl Drop for Server {
@@ -187,7 +185,7 @@ impl Server {
         self.call("PATCH", path, token, &[], Some(body))
     }
 
-    /// Signs a demo account in: its token and its user id.
+    /// Signs in a demo account. Returns its token and user id.
     pub fn sign_in(&self, name: &str) -> (String, i64) {
         let answer = self.post(
             "/auth/login",
@@ -201,7 +199,7 @@ impl Server {
         )
     }
 
-    /// A plain socket, past its `session` event and, on `/`, the count of unread notifications.
+    /// A plain socket, after its `session` event and, on `/`, the count of unread notifications.
     pub fn plain(&self, namespace: &str, token: &str) -> Socket {
         let mut socket = self.upgrade(&format!("/ws?namespace={namespace}"), token);
         assert_eq!(socket.next()["event"], "session");
@@ -225,13 +223,13 @@ impl Server {
         Socket(socket)
     }
 
-    /// SIGKILL: no time for anything.
+    /// Kills the server with SIGKILL.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM: gives the exit code.
+    /// Stops the server with SIGTERM. Returns the exit code.
     pub fn stop(mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -246,7 +244,7 @@ impl Socket {
         self.0.send(Message::text(text)).unwrap();
     }
 
-    /// The next text, but for the figures that come on `/admin` whenever it is time.
+    /// The next text, except for the figures that `/admin` sends periodically.
     pub fn text(&mut self) -> String {
         loop {
             let text = self.raw_text();
@@ -278,8 +276,8 @@ impl Socket {
         }
     }
 
-    /// Everything that was on its way to this socket when a REST call had been answered. The
-    /// probe's ack comes behind it.
+    /// All frames that were sent before a REST call was answered: the ack of a probe event comes
+    /// after them.
     pub fn heard(&mut self) -> Vec<Value> {
         self.say(r#"{"event":"probe","id":"probe"}"#);
         let mut heard = Vec::new();

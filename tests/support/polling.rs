@@ -1,4 +1,4 @@
-//! Long-polling that hides nothing: each request by hand, on a connection of its own.
+//! Raw long-polling: each request is written by hand, on its own connection.
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
@@ -6,14 +6,14 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// What a request for a session that is none is answered.
+/// The answer to a request for an unknown session.
 pub const UNKNOWN: (u16, &str) = (400, r#"{"code":1,"message":"Session ID unknown"}"#);
-/// What a request that ends its session is answered.
+/// The answer to a request that ends its session.
 pub const REFUSED: (u16, &str) = (400, r#"{"code":3,"message":"Bad request"}"#);
-/// What a POST is answered.
+/// The answer to an accepted POST.
 pub const TAKEN: (u16, &str) = (200, "ok");
 
-/// Sends a request; its answer is read later.
+/// Sends a request whose answer is read later.
 pub fn begin(address: SocketAddr, line: &str, headers: &str, body: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -28,7 +28,7 @@ pub fn begin(address: SocketAddr, line: &str, headers: &str, body: &[u8]) -> Tcp
     stream
 }
 
-/// Status and body.
+/// Reads the answer: status and body.
 pub fn answer(mut stream: TcpStream) -> (u16, String) {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
@@ -38,7 +38,7 @@ pub fn answer(mut stream: TcpStream) -> (u16, String) {
     (head[9..12].parse().unwrap(), body.to_owned())
 }
 
-/// A session that polls.
+/// A polling session.
 pub struct Polling {
     address: SocketAddr,
     pub sid: String,
@@ -49,7 +49,7 @@ impl Polling {
         Self::open_as(address, "")
     }
 
-    /// With `?user=`, for servers that ask for it.
+    /// With `?user=`, for servers that require it.
     pub fn open_as(address: SocketAddr, user: &str) -> Self {
         let (status, body) = answer(begin(
             address,
@@ -62,7 +62,7 @@ impl Polling {
         Self { address, sid }
     }
 
-    /// The path and query of its requests.
+    /// The path and query of the session's requests.
     pub fn path(&self) -> String {
         format!("/socket.io/?EIO=4&transport=polling&sid={}", self.sid)
     }
@@ -84,7 +84,7 @@ impl Polling {
         ))
     }
 
-    /// Polls until a packet begins so; gives that one.
+    /// Polls until a packet begins with this text, and returns it.
     pub fn hears(&self, begins: &str) -> String {
         loop {
             let (status, body) = self.poll();

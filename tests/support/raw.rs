@@ -1,4 +1,4 @@
-//! A WebSocket client that hides nothing.
+//! A WebSocket client for single bytes and frames.
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
@@ -6,25 +6,24 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// A connection whose every byte the test decides.
+/// A connection on which the test chooses every byte.
 pub struct Raw(pub TcpStream);
 
-/// The headers of a good handshake.
+/// The headers of a valid handshake.
 pub const UPGRADE: &str = "Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 impl Raw {
     pub fn request(address: SocketAddr, line: &str, headers: &str) -> Self {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        // In one piece: an answer to its beginning alone would be lost with the connection when the
-        // rest comes.
+        // In one piece: an early answer would be lost when the connection is reset by the rest.
         stream
             .write_all(format!("{line} HTTP/1.1\r\nHost: {address}\r\n{headers}\r\n").as_bytes())
             .unwrap();
         Self(stream)
     }
 
-    /// A plain socket that has had its `session` event.
+    /// A plain socket, after its `session` event.
     pub fn plain(address: SocketAddr) -> Self {
         let mut raw = Self::request(address, "GET /ws", UPGRADE);
         raw.head();
@@ -32,7 +31,7 @@ impl Raw {
         raw
     }
 
-    /// A Socket.IO connection that has had its open packet.
+    /// A Socket.IO connection, after its open packet.
     pub fn socketio(address: SocketAddr) -> Self {
         let mut raw = Self::request(address, "GET /socket.io/?EIO=4&transport=websocket", UPGRADE);
         raw.head();
@@ -70,13 +69,12 @@ impl Raw {
         String::from_utf8(payload).unwrap()
     }
 
-    /// Reads texts until one begins so.
+    /// Reads texts until one begins with this.
     pub fn hears(&mut self, begins: &str) {
         while !self.text().starts_with(begins) {}
     }
 
-    /// Reads the end, whatever texts come before it: a close frame with this code, and nothing
-    /// more.
+    /// Skips texts, then expects a close frame with this code and the end of the stream.
     pub fn ends(&mut self, code: u16) {
         let (head, payload) = loop {
             match self.frame() {
@@ -90,7 +88,11 @@ impl Raw {
             "{:?}",
             String::from_utf8_lossy(&payload)
         );
-        assert_eq!(self.0.read(&mut [0; 16]).unwrap_or(0), 0, "the end follows");
+        assert_eq!(
+            self.0.read(&mut [0; 16]).unwrap_or(0),
+            0,
+            "the stream ends after the close frame"
+        );
     }
 
     pub fn close_code(&mut self) -> u16 {
@@ -99,7 +101,7 @@ impl Raw {
         u16::from_be_bytes([payload[0], payload[1]])
     }
 
-    /// A masked frame with this first byte.
+    /// Sends a masked frame with this first byte.
     pub fn send(&mut self, first: u8, payload: &[u8]) {
         self.0.write_all(&masked(first, payload)).unwrap();
     }
@@ -109,7 +111,7 @@ impl Raw {
     }
 }
 
-/// A client's frame with this first byte.
+/// A masked frame with this first byte.
 pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match u8::try_from(payload.len()) {

@@ -1,11 +1,11 @@
-//! The shop as tests use it: products, orders for them, and what notifications say.
+//! The shop: products, orders for them, and the contents of notifications.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Home, PASSWORD, Server};
 
-/// A product of that user's.
+/// Adds a product as this user.
 pub fn product(server: &Server, token: &str, name: &str, stock: i64, threshold: i64) -> Value {
     let body =
         json!({"name": name, "price": "2.50", "stock": stock, "lowStockThreshold": threshold});
@@ -14,7 +14,7 @@ pub fn product(server: &Server, token: &str, name: &str, stock: i64, threshold: 
     answer.body
 }
 
-/// So many of each.
+/// Orders this many of each product.
 pub fn order(server: &Server, token: &str, items: &[(&Value, i64)]) -> Answer {
     let items: Vec<Value> = items
         .iter()
@@ -31,7 +31,7 @@ pub fn cancel(server: &Server, admin: &str, order: &Value) -> Answer {
     server.patch(&format!("/orders/{}/status", order["id"]), admin, &json!({"status": "cancelled"}))
 }
 
-/// Another admin's token and id.
+/// Adds another admin. Returns the token and the id.
 pub fn second_admin(home: &Home, server: &Server) -> (String, i64) {
     let made = home.run(&[
         "user",
@@ -49,13 +49,13 @@ pub fn second_admin(home: &Home, server: &Server) -> (String, i64) {
     server.sign_in("carla")
 }
 
-/// A notification without what only its row knows.
-pub fn said(notification: &Value) -> Value {
-    let mut said = notification.clone();
+/// A notification without the fields that only its row has.
+pub fn content(notification: &Value) -> Value {
+    let mut content = notification.clone();
     for own in ["id", "userId", "createdAt", "isRead"] {
-        said.as_object_mut().unwrap().remove(own).unwrap();
+        content.as_object_mut().unwrap().remove(own).unwrap();
     }
-    said
+    content
 }
 
 pub fn low_stock(product: &Value, stock: i64, threshold: i64) -> Value {

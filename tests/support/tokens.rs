@@ -1,19 +1,19 @@
-//! Tokens as the command makes them, and Socket.IO sockets that show every frame.
+//! Tokens made by `hubcast token`, and Socket.IO sockets on which each frame is visible.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use super::support::{Home, Server};
 use crate::raw::{Raw, UPGRADE};
 
-/// `hubcast token` with these arguments.
+/// Runs `hubcast token` with these arguments.
 pub fn token_of(home: &Home, user: i64, arguments: &[&str]) -> String {
     let output = home.run(&[&["token", "--user", &user.to_string()], arguments].concat());
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// The end of a token, as frames and acks write it.
-pub fn end_of(token: &str) -> String {
+/// A token's expiry, as frames and acks write it.
+pub fn expiry_of(token: &str) -> String {
     use base64::Engine;
     let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD
         .decode(token.split('.').nth(1).unwrap())
@@ -25,7 +25,7 @@ pub fn end_of(token: &str) -> String {
         .to_string()
 }
 
-/// A connection that has had its open packet.
+/// A connection, after its open packet.
 pub fn connection(server: &Server) -> Raw {
     let mut raw = Raw::request(
         server.address.parse().unwrap(),
@@ -37,7 +37,7 @@ pub fn connection(server: &Server) -> Raw {
     raw
 }
 
-/// Joins a namespace: past `session` and, on `/`, the count of unread notifications.
+/// Joins a namespace and reads `session` and, on `/`, the count of unread notifications.
 pub fn join(raw: &mut Raw, namespace: &str, token: &str) {
     let prefix = if namespace == "/" { String::new() } else { format!("{namespace},") };
     raw.say(&format!(r#"40{prefix}{{"token":"{token}"}}"#));
@@ -49,8 +49,8 @@ pub fn join(raw: &mut Raw, namespace: &str, token: &str) {
     }
 }
 
-/// What a socket on `/` hears whose end is one that it is told of.
-pub fn last_words(code: &str, message: &str) -> [String; 3] {
+/// The frames that end a socket on `/` with an error.
+pub fn end_events(code: &str, message: &str) -> [String; 3] {
     let word = |name: &str| {
         format!(r#"42["{name}",{{"code":"{code}","message":"{message}","status":"error"}}]"#)
     };

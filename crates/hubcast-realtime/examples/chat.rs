@@ -1,7 +1,7 @@
-//! The smallest server on `hubcast_realtime`: rooms, and what is said in them. `PORT=3000 cargo
-//! run --example chat`
+//! The smallest server on `hubcast_realtime`: rooms, and messages to them. `PORT=3000 cargo run -p
+//! hubcast-realtime --example chat`
 //!
-//! A client emits `join` "room", then `say` "room" anything; everyone in the room gets `said`
+//! A client emits `join` "room", then `say` "room" anything. Everyone in the room receives `said`
 //! anything.
 
 use std::net::TcpListener;
@@ -24,7 +24,7 @@ async fn main() -> std::io::Result<()> {
                         Event::new("/", "said", event.arg::<Json>(1)?, [event.arg::<String>(0)?]),
                         None,
                     )
-                    .await
+                    .await;
             }
             _ => return Err(Error::BadRequest("join or say".into())),
         }

@@ -1,9 +1,10 @@
-//! What the protocol documents' test suites are run against. `PORT=3000 cargo run --example
-//! conformance`
+//! The server for the test suites of the protocol documents. `PORT=3000 cargo run -p
+//! hubcast-realtime --example conformance`
 //!
-//! At `/socket.io/`: on connect to `/` or `/custom` it emits `auth` with the handshake's auth
-//! payload; `message` is answered by `message-back` with the same arguments; `message-with-ack` is
-//! acked with its own. At `/engine.io/`: Engine.IO alone, which echoes every message.
+//! At `/socket.io/`: on connect to `/` or `/custom` it emits `auth` with the auth payload of the
+//! handshake; it answers `message` by `message-back` with the same arguments, and acks
+//! `message-with-ack` with its own arguments. At `/engine.io/`: bare Engine.IO, which echoes every
+//! message.
 
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -33,8 +34,8 @@ impl Gateway for Namespace {
 
     fn entered(&self, client: Client) -> LocalBoxFuture<()> {
         Box::pin(async move {
-            // The suites wait for one message and then for the next: one that comes with the first
-            // in one piece they do not see.
+            // The suites wait for one message at a time, and miss a second that arrives in the same
+            // piece.
             actix_rt::time::sleep(Duration::from_millis(5)).await;
             client
                 .emit("auth", Payload::json(client.data::<String>().map_or("{}", String::as_str)));

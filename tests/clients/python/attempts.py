@@ -24,7 +24,7 @@ def attempt(transports, url, auth=None, headers=None, namespace="/"):
     try:
         client.connect(url, headers or {}, auth, transports, [namespace], wait_timeout=PATIENCE)
     except socketio.exceptions.ConnectionError:
-        pass  # Its handler has been told why.
+        pass  # Its handler has received the reason.
     answer = told.get(timeout=PATIENCE)
     client.disconnect()
     return answer
@@ -32,7 +32,7 @@ def attempt(transports, url, auth=None, headers=None, namespace="/"):
 
 async def attempt_async(transports, url, auth=None, headers=None, namespace="/"):
     told = asyncio.Queue()
-    # By itself aiohttp gives cookies to names only, and our address is a number.
+    # aiohttp by default sends cookies only to host names, and our address is a number.
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
         client = socketio.AsyncClient(reconnection=False, http_session=session)
         client.on("session", lambda data: told.put_nowait({"session": data, "transport": client.transport()}), namespace=namespace)

@@ -24,7 +24,7 @@ PATIENCE = 10
 
 
 def tell(what):
-    # In one write: threads do it at the same time.
+    # In one write, because several threads write.
     sys.stdout.write(json.dumps(what, default=lambda data: {"type": "Buffer", "data": list(data)}) + "\n")
     sys.stdout.flush()
 

@@ -1,10 +1,10 @@
-//! How many connections are open, by what they go over and what they speak.
+//! Counts the open connections by transport and protocol.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::core::protocol::Protocol;
 
-/// What a connection goes over.
+/// The transport of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// Long-polling.
@@ -12,7 +12,7 @@ pub enum Transport {
     WebSocket,
 }
 
-/// Every kind that there is, as gauges name it.
+/// All combinations, as the metrics name them.
 const KINDS: [(&str, &str); 5] = [
     ("websocket", "socketio"),
     ("polling", "socketio"),
@@ -21,19 +21,19 @@ const KINDS: [(&str, &str); 5] = [
     ("polling", "engineio"),
 ];
 
-/// Open connections at one moment.
+/// The open connections at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connections([usize; KINDS.len()]);
 
 impl Connections {
-    /// All of them.
+    /// The total.
     #[must_use]
     pub fn total(&self) -> usize {
         self.0.iter().sum()
     }
 
-    /// (transport, protocol, how many): `websocket` or `polling`; `socketio`, `plain` or, for
-    /// Engine.IO alone, `engineio`.
+    /// (transport, protocol, count): `websocket` or `polling`; `socketio`, `plain` or, for bare
+    /// Engine.IO, `engineio`.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static str, usize)> {
         KINDS
             .into_iter()
@@ -54,7 +54,7 @@ impl Gauges {
         self.of(transport, protocol).fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// From polling to a WebSocket.
+    /// Counts an upgrade from polling to WebSocket.
     pub(crate) fn moved(&self, protocol: Protocol) {
         self.closed(Transport::Polling, protocol);
         self.opened(Transport::WebSocket, protocol);
@@ -66,7 +66,7 @@ impl Gauges {
         }))
     }
 
-    /// In the order of [`KINDS`].
+    /// Returns the gauge, in the order of [`KINDS`].
     fn of(&self, transport: Transport, protocol: Protocol) -> &AtomicUsize {
         let [websocket, polling, plain, engine_websocket, engine_polling] = &self.0;
         match (protocol, transport) {
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_counts_under_its_own_name() {
+    fn each_kind_is_counted_under_its_own_name() {
         let gauges = Gauges::default();
         let offsets = Protocol::SocketIo { offsets: false };
         gauges.opened(Transport::Polling, offsets);

@@ -150,9 +150,9 @@ impl Stream for MessageStream {
     }
 }
 
-fn fault(broken: websocket::Broken) -> ProtocolError {
+fn fault(broken: websocket::FrameFault) -> ProtocolError {
     ProtocolError::Io(match broken {
-        websocket::Broken::CloseReason => {
+        websocket::FrameFault::CloseReason => {
             Error::new(NOT_UTF8, "a close frame's reason is not UTF-8")
         }
         _ => Error::new(ErrorKind::InvalidData, "a frame that breaks RFC 6455"),

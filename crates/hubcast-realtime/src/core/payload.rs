@@ -1,5 +1,4 @@
-//! What an event or an answer carries: any number of arguments, each a JSON value, and the bytes
-//! that belong into them.
+//! The arguments of an event or an ack: JSON values, and the bytes that belong into them.
 
 use std::borrow::Cow;
 
@@ -12,50 +11,49 @@ use crate::wire::socketio::{self, Fault, MAX_ATTACHMENTS};
 /// A value as its JSON text.
 pub type Json = Box<RawValue>;
 
-/// Where the first attachment belongs.
+/// The placeholder of the first attachment.
 pub(crate) const FIRST_ATTACHMENT: &str = r#"{"_placeholder":true,"num":0}"#;
 
-/// Arguments of an event, or of the answer to one.
+/// The arguments of an event or an ack.
 ///
 /// ```
 /// use hubcast_realtime::Payload;
 ///
-/// // None, one, and three: an object, a text and bytes.
+/// // None, one, and three: an array, a text and bytes.
 /// let none = Payload::none();
 /// let one = Payload::from(serde_json::json!({"a": 1}));
-/// let three = Payload::of(&vec![1, 2, 3])?.and(Payload::of("text")?)?.and(Payload::bytes(vec![0xff, 0x00]))?;
+/// let numbers = Payload::of(&vec![1, 2, 3])?;
+/// let three = numbers.and(Payload::of("text")?)?.and(Payload::bytes(vec![0xff, 0x00]))?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Socket.IO clients get each argument as it is, bytes as bytes. On the plain protocol, which has
-/// JSON alone and one `data`: nothing is `null`, several arguments are an array, and bytes are a
-/// string of base64.
+/// Socket.IO clients receive each argument as it is, bytes as bytes. The plain protocol has only
+/// JSON and one `data`: no argument is `null`, several are an array, and bytes are a base64 string.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Payload {
-    /// The arguments' texts, with commas between. Where bytes belong stands a placeholder for them.
+    /// The arguments' JSON texts joined by commas, with placeholders for bytes.
     args: String,
     count: usize,
     attachments: Vec<Bytes>,
 }
 
 impl Payload {
-    /// No argument at all.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// One argument: a JSON text, which goes out as it is. Who hands over what is not JSON makes
-    /// the client drop its connection.
+    /// One argument: a JSON text, which is sent unchanged. The caller has to pass valid JSON, or
+    /// the client drops its connection.
     #[must_use]
     pub fn json(text: impl Into<String>) -> Self {
         Self { args: text.into(), count: 1, attachments: Vec::new() }
     }
 
-    /// One argument: what that value is in JSON.
+    /// One argument: the value as JSON.
     ///
     /// # Errors
-    /// When it can not be written as JSON.
+    /// When the value does not serialize as JSON.
     pub fn of(value: &(impl Serialize + ?Sized)) -> Result<Self, serde_json::Error> {
         serde_json::to_string(value).map(Self::json)
     }
@@ -66,12 +64,12 @@ impl Payload {
         Self { args: FIRST_ATTACHMENT.to_owned(), count: 1, attachments: vec![bytes.into()] }
     }
 
-    /// Several arguments, each JSON, with `{"_placeholder":true,"num":N}` where the Nth of the
-    /// attachments belongs.
+    /// Several arguments, each JSON, with `{"_placeholder":true,"num":N}` in the place of the Nth
+    /// attachment.
     ///
     /// # Errors
-    /// [`Fault::TooManyAttachments`] above ten, [`Fault::Attachments`] for a placeholder that
-    /// points beside them, [`Fault::Payload`] for JSON that is nested deeper than 128.
+    /// [`Fault::TooManyAttachments`] above ten, [`Fault::Attachments`] for a placeholder without an
+    /// attachment, [`Fault::Payload`] for JSON that is nested deeper than 128.
     pub fn with_attachments<'a>(
         args: impl IntoIterator<Item = &'a str>,
         attachments: Vec<Bytes>,
@@ -87,11 +85,11 @@ impl Payload {
         Ok(payload)
     }
 
-    /// These arguments, and behind them those.
+    /// Appends the arguments of `more`.
     ///
     /// # Errors
-    /// As [`Payload::with_attachments`]; so a stranger's JSON that looks like a placeholder is
-    /// refused beside bytes.
+    /// As [`Payload::with_attachments`]. JSON of an untrusted source that looks like a placeholder
+    /// is therefore refused together with bytes.
     pub fn and(self, more: Self) -> Result<Self, Fault> {
         let (own, others) = (self.attachments.len(), more.attachments.len());
         if own + others > MAX_ATTACHMENTS {
@@ -113,13 +111,13 @@ impl Payload {
         Ok(Self { args, count: self.count + more.count, attachments })
     }
 
-    /// As it came from a client: its placeholders were looked at then.
+    /// A client's arguments, whose placeholders were checked by the decoder.
     pub(crate) fn from_client(args: &[Json], attachments: Vec<Bytes>) -> Self {
         let texts: Vec<&str> = args.iter().map(|arg| arg.get()).collect();
         Self { args: texts.join(","), count: args.len(), attachments }
     }
 
-    /// The arguments' JSON texts, with commas between.
+    /// The arguments' JSON texts, joined by commas.
     pub(crate) fn args(&self) -> &str {
         &self.args
     }
@@ -132,15 +130,15 @@ impl Payload {
         !self.attachments.is_empty()
     }
 
-    /// Whether the last argument is a string: no other JSON ends like one.
+    /// Returns true if the last argument is a string: no other JSON ends in a quote.
     pub(crate) fn ends_in_string(&self) -> bool {
         self.args.trim_end().ends_with('"')
     }
 
-    /// As one JSON value.
+    /// The payload as one JSON value.
     pub(crate) fn as_one(&self) -> Cow<'_, str> {
         let args = if self.is_binary() {
-            // What could not be put together goes out as it is: it harms nobody there.
+            // Placeholders that cannot be resolved are sent unchanged: plain clients ignore them.
             socketio::inline(&self.args, &self.attachments)
                 .map_or(Cow::Borrowed(self.args()), Cow::Owned)
         } else {
@@ -153,7 +151,7 @@ impl Payload {
         }
     }
 
-    /// Bytes that it takes in memory, roughly.
+    /// The approximate size in memory, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.args.len() + self.attachments.iter().map(Bytes::len).sum::<usize>()
     }
@@ -175,10 +173,10 @@ impl From<Json> for Payload {
 mod tests {
     use super::*;
 
-    use super::FIRST_ATTACHMENT as HOLE;
+    use super::FIRST_ATTACHMENT as PLACEHOLDER;
 
     #[test]
-    fn arguments_are_put_behind_each_other_with_their_own_bytes() {
+    fn and_appends_arguments_and_keeps_their_bytes() {
         let [one, two] = [Payload::bytes(vec![1]), Payload::bytes(vec![2])];
         let all =
             Payload::none().and(one).unwrap().and(Payload::json("1")).unwrap().and(two).unwrap();
@@ -188,14 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn a_strangers_placeholder_does_not_stand_beside_bytes() {
-        let (bytes, stranger) = (Payload::bytes(vec![1]), Payload::json(HOLE));
-        assert_eq!(bytes.clone().and(stranger.clone()), Err(Fault::Attachments));
-        assert_eq!(stranger.clone().and(bytes), Err(Fault::Attachments));
-        assert_eq!(stranger.as_one(), HOLE);
+    fn an_untrusted_placeholder_is_refused_together_with_bytes() {
+        let (bytes, untrusted) = (Payload::bytes(vec![1]), Payload::json(PLACEHOLDER));
+        assert_eq!(bytes.clone().and(untrusted.clone()), Err(Fault::Attachments));
+        assert_eq!(untrusted.clone().and(bytes), Err(Fault::Attachments));
+        assert_eq!(untrusted.as_one(), PLACEHOLDER);
         assert_eq!(
             Payload::with_attachments(
-                [HOLE, r#"{"_placeholder":true,"num":1}"#],
+                [PLACEHOLDER, r#"{"_placeholder":true,"num":1}"#],
                 vec![Bytes::new()]
             ),
             Err(Fault::Attachments)
@@ -203,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_attachments_are_the_most() {
+    fn at_most_ten_attachments_are_allowed() {
         let all = |many: u8| {
             (0..many).try_fold(Payload::none(), |all, byte| all.and(Payload::bytes(vec![byte])))
         };
@@ -212,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn as_one_value_it_is_null_itself_or_an_array() {
+    fn as_one_is_null_the_value_or_an_array() {
         let two = Payload::json("1").and(Payload::of("x").unwrap()).unwrap();
         assert_eq!(
             [Payload::none().as_one(), Payload::json("1").as_one(), two.as_one()],

@@ -1,54 +1,54 @@
-//! Why a session ends: the one catalogue, with the WebSocket close code and whether the client
-//! should come back.
+//! The reasons for which a session ends, each with its WebSocket close code and whether the client
+//! should reconnect.
 
 use actix_web_actors::ws::{CloseCode, CloseReason};
 
-/// Every way a session can end.
+/// Why a session ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DisconnectReason {
-    /// The client is through: a DISCONNECT, on the plain protocol a close frame.
+    /// The client ended the session: a DISCONNECT, or on the plain protocol a close frame.
     ClientClosed,
-    /// The line broke, or was closed as a page that is left closes it, or by Engine.IO's close
-    /// packet: without a word that it is for good.
+    /// The connection broke, or was closed without a DISCONNECT: by a page that is left, or by a
+    /// close packet of Engine.IO.
     TransportLost,
-    /// No pong within the ping time-out.
+    /// No pong within the ping timeout.
     PingTimeout,
-    /// No namespace was joined in time.
+    /// The client joined no namespace in time.
     ConnectTimeout,
-    /// A message was begun, in fragments or with attachments, and the rest did not come in time.
+    /// The rest of a message, of fragments or with attachments, did not arrive in time.
     Unfinished,
     /// A packet or frame that breaks the protocol.
     ParseError,
     /// Text that is not UTF-8.
     NotUtf8,
-    /// A message over the limit, in bytes or in fragments.
+    /// A message over the limit of bytes or fragments.
     TooLarge,
-    /// The client joins namespaces over and over.
+    /// The client joins namespaces too often.
     RateLimited,
-    /// The client reads more slowly than events come.
+    /// The client reads more slowly than events are sent.
     SlowConsumer,
-    /// Plain protocol: no or a bad token. On either: the token was good, and is not any more.
+    /// No valid token (plain protocol), or a token that was revoked (both protocols).
     Unauthorized,
-    /// The token's time is over.
+    /// The token has expired.
     TokenExpired,
-    /// Plain protocol: this namespace is not for this user.
+    /// Plain protocol: the user may not join this namespace.
     Forbidden,
-    /// Plain protocol: no such namespace.
+    /// Plain protocol: an unknown namespace.
     UnknownNamespace,
     /// Plain protocol: not JSON, or a first frame other than `auth`.
     BadFrame,
-    /// The server can not take it right now.
+    /// The server cannot serve the session right now.
     Unavailable,
-    /// The server is going down.
+    /// The server is shutting down.
     Shutdown,
-    /// The client has come back on another connection, and goes on there.
+    /// The client resumed the session on another connection.
     TakenOver,
-    /// A gateway asked for it.
+    /// A gateway disconnected the socket.
     Kicked,
 }
 
 impl DisconnectReason {
-    /// The name in logs and in the close frame's text.
+    /// The name in logs and in the text of the close frame.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -74,7 +74,7 @@ impl DisconnectReason {
         }
     }
 
-    /// The close code (RFC 6455 section 7.4; 4xxx are the plain protocol's own).
+    /// The close code (RFC 6455 section 7.4; 4xxx are those of the plain protocol).
     #[must_use]
     pub fn code(self) -> u16 {
         match self {
@@ -96,8 +96,8 @@ impl DisconnectReason {
         }
     }
 
-    /// Whether the line broke, against an end that somebody wanted: the same client may be back in
-    /// a moment, and resume its session.
+    /// Returns true if the connection was lost rather than ended on purpose: the client may return
+    /// and resume its session.
     #[must_use]
     pub fn is_connection_loss(self) -> bool {
         matches!(
@@ -112,10 +112,9 @@ impl DisconnectReason {
         )
     }
 
-    /// Whether a client that polls, and has no poll here, is to hear of the end by its next one:
-    /// the server wanted it, and what it said last may still wait there. Else the session is
-    /// unknown at once, as in the reference server when a client breaks the protocol or is not
-    /// heard of in time.
+    /// Returns true if a polling client without an open request should learn of the end with its
+    /// next poll, because the server wanted it and frames may still wait there. Otherwise the
+    /// session is unknown at once, as in the reference server after a protocol error or a timeout.
     #[must_use]
     pub fn flushes_before_close(self) -> bool {
         matches!(
@@ -128,7 +127,7 @@ impl DisconnectReason {
         )
     }
 
-    /// Whether the same client can expect better luck later.
+    /// Returns true if it makes sense for the same client to reconnect.
     #[must_use]
     pub fn come_back(self) -> bool {
         !matches!(

@@ -1,9 +1,9 @@
-//! Resuming a session, the pure part: places in the log, the offsets that clients carry, the signed
-//! `pid`, and which events are for whom.
+//! The types of recovery: positions in the log, the offsets of clients, the signed `pid`, and room
+//! memberships. No I/O.
 //!
-//! Socket.IO's connection state recovery: CONNECT is answered with a `pid`; every stored event ends
-//! in its offset; a client that comes back sends `{pid, offset}`. The plain protocol has the same
-//! as `?resume=` and `?offset=`.
+//! Socket.IO's connection state recovery: CONNECT is answered with a `pid`, every stored event ends
+//! in its offset, and a client that reconnects sends `{pid, offset}`. The plain protocol has the
+//! same as `?resume=` and `?offset=`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,8 +15,8 @@ use hmac::digest::KeyInit;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-/// A place in the log. Ids are gap-free and grow with time; an epoch is a stretch of the log that
-/// was never undone.
+/// A place in the log. Ids grow without gaps; an epoch is a stretch of the log that was never
+/// undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {
     pub epoch: i64,
@@ -30,23 +30,23 @@ impl fmt::Display for Position {
     }
 }
 
-/// What a client has: everything for it up to an event. An event that is sent under two names has
-/// two offsets, `EPOCH.ID.0` and `EPOCH.ID.1`.
+/// States that a client has all events for it up to a position. An event with two names has two
+/// offsets, `EPOCH.ID.0` and `EPOCH.ID.1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offset {
     pub position: Position,
-    /// Of the event at `position` only the first name has come.
+    /// True if the event at `position` has arrived only under its first name.
     pub half: bool,
 }
 
 impl Offset {
-    /// Everything up to there.
+    /// The offset of a client with everything up to `position`.
     #[must_use]
     pub fn whole(position: Position) -> Self {
         Self { position, half: false }
     }
 
-    /// The later of two offsets of one log.
+    /// The later of two offsets in one log.
     #[must_use]
     pub fn max(self, other: Self) -> Self {
         let order = |offset: &Self| (offset.position.id, !offset.half);
@@ -61,7 +61,7 @@ impl fmt::Display for Offset {
     }
 }
 
-/// A text that is no offset of ours.
+/// The text is not an offset of this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OffsetFault;
 
@@ -85,21 +85,21 @@ impl FromStr for Offset {
     }
 }
 
-/// What a `pid` says: which session, whose, where, and what it never needs to be told.
+/// The content of a `pid`: everything about the session that the server need not store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pid {
     pub(crate) sid: Arc<str>,
     pub(crate) namespace: Arc<str>,
-    /// The identity, as JSON text.
+    /// The user's identity as JSON text.
     pub(crate) user: Arc<str>,
-    /// Where the session began: events up to there are not for it.
+    /// The position at which the session began; earlier events are not for it.
     pub(crate) first: Position,
 }
 
-/// The longest text that is looked at as a pid.
+/// The longest text that is read as a pid.
 const MAX_PID: usize = 1024;
 
-/// The key that pids are signed with, as long as a block of the hash. Not to be printed.
+/// The key that signs pids, padded to a block of the hash. Its `Debug` hides it.
 #[derive(Clone)]
 pub struct PidKey([u8; 64]);
 
@@ -133,7 +133,7 @@ impl PidKey {
         format!("{payload}.{}", URL_SAFE_NO_PAD.encode(mac))
     }
 
-    /// `None`: it is none of ours.
+    /// Returns `None` if this key did not sign the text.
     pub(crate) fn read(&self, text: &str) -> Option<Pid> {
         if text.len() > MAX_PID {
             return None;
@@ -146,31 +146,32 @@ impl PidKey {
     }
 }
 
-/// A room that a socket is in, or was.
+/// A socket's time in a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomMembership {
     pub room: Arc<str>,
-    /// The id of the last event before it came into the room.
+    /// The id of the last event before the socket entered the room.
     pub since: i64,
-    /// The id of the last event before it left the room, once it has.
+    /// The id of the last event before the socket left the room; `None` while it is in.
     pub until: Option<i64>,
 }
 
 impl RoomMembership {
-    /// Whether it was there when that event was sent.
-    fn has_seen(&self, id: i64) -> bool {
+    /// Returns true if the socket was in the room when the event was sent.
+    fn covers(&self, id: i64) -> bool {
         self.since < id && self.until.is_none_or(|until| id <= until)
     }
 }
 
-/// Whether an event of these rooms, and not of those, is for a socket that stays there.
+/// Returns true if an event for `rooms`, but not for `except`, is for a socket with these
+/// memberships.
 pub(crate) fn is_for(
     stays: &[RoomMembership],
     id: i64,
     rooms: &[Arc<str>],
     except: &[Arc<str>],
 ) -> bool {
-    let is_in = |room: &Arc<str>| stays.iter().any(|stay| stay.has_seen(id) && stay.room == *room);
+    let is_in = |room: &Arc<str>| stays.iter().any(|stay| stay.covers(id) && stay.room == *room);
     (rooms.is_empty() || rooms.iter().any(is_in)) && !except.iter().any(is_in)
 }
 
@@ -179,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offsets_are_read_as_they_are_written_and_nothing_else_is() {
+    fn only_well_formed_offsets_are_read() {
         let whole = Offset::whole(Position { epoch: 7, id: 12 });
         let half = Offset { half: true, ..whole };
         for offset in [whole, half] {
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_later_offset_is_the_one_that_has_more() {
+    fn max_returns_the_offset_that_covers_more() {
         let at = |id, half| Offset { position: Position { epoch: 1, id }, half };
         assert_eq!(at(5, false).max(at(5, true)), at(5, false));
         assert_eq!(at(5, true).max(at(4, false)), at(5, true));
@@ -213,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pid_is_believed_only_with_its_own_key_and_whole() {
+    fn a_pid_is_accepted_only_complete_and_with_its_key() {
         let pid = Pid {
             sid: "s\"1".into(),
             namespace: "/admin".into(),
@@ -223,7 +224,11 @@ mod tests {
         let key = PidKey::new([1; 32]);
         let text = key.sign(&pid);
         assert_eq!(key.read(&text), Some(pid.clone()));
-        assert_eq!(text, key.sign(&pid), "the same text each time: the client compares it");
+        assert_eq!(
+            text,
+            key.sign(&pid),
+            "the text has to be stable, because the client compares it"
+        );
         assert_eq!(PidKey::new([2; 32]).read(&text), None);
         for end in 0..text.len() {
             assert_eq!(key.read(&text[..end]), None);
@@ -233,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_counts_from_when_it_was_entered_until_it_was_left() {
+    fn a_membership_covers_the_events_between_entering_and_leaving() {
         let stays = [RoomMembership { room: "a".into(), since: 5, until: Some(7) }];
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         assert!(is_for(&stays, 6, std::slice::from_ref(&a), &[]));
@@ -242,7 +247,7 @@ mod tests {
         assert!(!is_for(&stays, 8, std::slice::from_ref(&a), &[]));
         assert!(
             is_for(&stays, 5, &[], std::slice::from_ref(&a)),
-            "it was not in the room that is left out yet"
+            "the socket had not entered the excluded room yet"
         );
         assert!(!is_for(&stays, 6, &[], std::slice::from_ref(&a)));
         assert!(!is_for(&stays, 6, &[b], &[]));

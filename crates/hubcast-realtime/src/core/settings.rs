@@ -1,4 +1,4 @@
-//! The limits and times of a server, as plain data. Defaults are Socket.IO's where Socket.IO has
+//! The limits and timeouts of a server, as plain data. Defaults are Socket.IO's where Socket.IO has
 //! one.
 
 use std::num::NonZeroU32;
@@ -7,40 +7,42 @@ use std::time::Duration;
 
 use governor::Quota;
 
-/// (name, older name) of each event that has one.
+/// (name, older name) of each event that has an older name.
 pub type Aliases = &'static [(&'static str, &'static str)];
 
 /// Every limit of a [`crate::Server`].
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Pause between a pong and the next ping. Engine.IO's `pingInterval`.
+    /// The time between a pong and the next ping. Engine.IO's `pingInterval`.
     pub ping_interval: Duration,
-    /// How long a pong may take. Engine.IO's `pingTimeout`.
+    /// How long the server waits for a pong. Engine.IO's `pingTimeout`.
     pub ping_timeout: Duration,
-    /// The largest message a client may send, in bytes, fragments added up.
+    /// The largest message of a client in bytes, over all its fragments.
     pub max_payload: usize,
-    /// How long a connection may live without having joined a namespace; and how long the rest of a
-    /// message may take whose first fragment, or whose text ahead of its attachments, has come.
+    /// How long a connection may exist without joining a namespace, and how long the rest of a
+    /// message may take after its first fragment or before its attachments.
     pub connect_timeout: Duration,
-    /// Bytes that may wait for one socket. One more, and it is cut as a slow consumer.
+    /// Bytes that may be queued for one socket. Above it, the connection is closed as a slow
+    /// consumer.
     pub outbox_limit: usize,
-    /// How long bytes may wait while not one can be written, before the socket is cut.
+    /// How long queued bytes may wait without any being written, before the connection is closed.
     pub stall_timeout: Duration,
-    /// Events a socket may send. `None`: no limit.
+    /// How many events a socket may send. `None`: no limit.
     pub event_rate: Option<Quota>,
-    /// New sessions an address may open. `None`: no limit.
+    /// How many new sessions an address may open. `None`: no limit.
     pub connect_rate: Option<Quota>,
-    /// Bytes of events that may be between their publisher and the sockets' queues. Well below
-    /// `outbox_limit`, or a crowd that publishes at once cuts those who read.
+    /// Bytes of events that may be in flight between their publishers and the queues of the
+    /// sockets. Keep it well below `outbox_limit`, or a burst of publishers closes clients that do
+    /// read.
     pub publish_budget: usize,
-    /// How rooms are told who comes and goes.
+    /// How presence is reported to rooms.
     pub presence: PresenceSettings,
-    /// Whether each socket is told its `session` {session, userId, recovered, serverTime} as its
-    /// first event. Without it, a client that has had no event yet has no offset to resume from.
+    /// Whether each socket first gets a `session` event {session, userId, recovered, serverTime}.
+    /// Without it, a client that has received no event has no offset to resume from.
     pub session_event: bool,
-    /// Events that are also sent under a second, older name.
+    /// Events that are also sent under an older name.
     pub aliases: Aliases,
-    /// Certificate and key, with `http/1.1` as the protocol: https and wss instead of http and ws.
+    /// Certificate and key for https and wss, with `http/1.1` as the protocol. `None`: http and ws.
     pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
@@ -70,14 +72,14 @@ impl Default for Settings {
     }
 }
 
-/// How presence is told.
+/// How presence is reported.
 #[derive(Debug, Clone, Copy)]
 pub struct PresenceSettings {
-    /// Above so many users in a room, nobody is told who comes and goes.
+    /// The most users in a room for which joins and leaves are reported.
     pub limit: usize,
-    /// Changes are told together, after this long.
+    /// How long changes are collected before they are reported together.
     pub collect: Duration,
-    /// A lost line counts as a leave after this long.
+    /// How long after losing its connection a user counts as gone.
     pub linger: Duration,
 }
 
@@ -87,18 +89,17 @@ impl Default for PresenceSettings {
     }
 }
 
-/// Events of one namespace that may wait behind the one in hand; past it nothing more is read from
-/// the connection.
+/// Events of one namespace that may wait for the current one. Above it, the connection is not read.
 pub(crate) const EVENTS_WAITING: usize = 64;
-/// Fragments that one message may come in.
+/// The most fragments of one message.
 pub(crate) const MAX_FRAGMENTS: usize = 1024;
-/// Namespaces that one connection may join.
+/// The most namespaces of one connection.
 pub(crate) const MAX_NAMESPACES: usize = 16;
-/// Rooms that one socket may be in.
+/// The most rooms of one socket.
 pub const MAX_ROOMS: usize = 256;
-/// Characters of an unknown event's name that are told back.
+/// How many characters of an unknown event's name an error message repeats.
 pub(crate) const NAME_SHOWN: usize = 100;
-/// How long a closed connection may take to say its own close.
+/// How long to wait for the client's close frame after ours.
 pub(crate) const CLOSE_LINGER: Duration = Duration::from_secs(2);
-/// The kernel's send buffer per socket: what a slow reader can pin beside its outbox.
+/// The kernel's send buffer per socket, which a slow reader can fill in addition to its queue.
 pub(crate) const SEND_BUFFER: usize = 64 * 1024;

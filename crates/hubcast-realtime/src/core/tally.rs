@@ -1,13 +1,13 @@
-//! To how many sockets an event was queued. The count goes with the share of the hub's budget,
-//! which every outlet gives back when it has the event on its queues: the last one to do so tells
-//! it. Who does not ask pays nothing.
+//! Counts to how many sockets an event was queued. The count travels with the event's budget
+//! permit, which every worker returns once the event is on its queues; the last return reports it.
+//! Events without a count pay nothing.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// Counts the sockets of this process that one event is queued to.
+/// Counts the sockets of this process to which one event was queued.
 #[derive(Debug)]
 pub struct Tally {
     sockets: AtomicUsize,
@@ -16,9 +16,9 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// A count, to be given to an event ([`Event::counted`](crate::Event::counted)) and into its
-    /// share; and where it is told once both are gone. One that was given to no event tells
-    /// nothing, and ends.
+    /// Starts a count: pass it to an event ([`Event::counted`](crate::Event::counted)) and to its
+    /// permit. The receiver gets the number once both are dropped, or an error if no event got the
+    /// count.
     #[must_use]
     pub fn start() -> (Arc<Self>, oneshot::Receiver<usize>) {
         let (done, counted) = oneshot::channel();
@@ -43,7 +43,7 @@ impl Drop for Tally {
     fn drop(&mut self) {
         let done = self.done.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(done) = done.filter(|_| *self.has_event.get_mut()) {
-            // Who asked may have gone.
+            // The receiver may have been dropped.
             let _ = done.send(*self.sockets.get_mut());
         }
     }

@@ -1,9 +1,9 @@
-//! Who is in a room: users, however many sockets each has there. Pure; the hub tells it what
-//! happens and when, and sends what it has to say.
+//! Tracks which users are in a room, with any number of sockets each. No I/O: the hub reports what
+//! happens, and sends the events that this module makes.
 //!
-//! Changes are collected, and what cancels out within one collection is not told. A user whose last
-//! line broke is still there for a while: one who is back by then was never away. A room with more
-//! users than the limit is told nothing.
+//! Changes are collected, and changes that cancel out within one collection are not reported. A
+//! user whose last connection was lost counts as present for a while, so a quick return is not
+//! reported at all. A room with more users than the limit gets no reports.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -15,15 +15,15 @@ use crate::core::event::Event;
 use crate::core::payload::Payload;
 pub use crate::core::settings::PresenceSettings;
 
-/// Most users that are listed by name.
+/// The most users that are listed by name.
 pub const MOST_NAMED: usize = 200;
 
-/// Who is in a room.
+/// The users in a room.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Present {
-    /// At most 200 users, each as JSON text, longest there first.
+    /// At most 200 users, each as JSON text, in the order of arrival.
     pub users: Vec<Arc<str>>,
-    /// All of them, listed or not.
+    /// The number of all users, listed or not.
     pub count: usize,
 }
 
@@ -31,23 +31,23 @@ impl Present {
     /// `{room, members}`
     #[must_use]
     pub fn to_json(&self, room: &str) -> serde_json::Value {
-        // Each is JSON text, made from a value.
+        // Every text was serialized from a value, so it parses.
         let members =
             self.users.iter().filter_map(|user| serde_json::from_str(user).ok()).collect();
         serde_json::json!({"room": room, "members": serde_json::Value::Array(members)})
     }
 }
 
-/// How a socket left.
+/// How a socket left a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gone {
-    /// On purpose: that counts at once.
+    /// On purpose, which counts at once.
     Left,
-    /// Its line broke.
+    /// By losing its connection, which counts after a while.
     Lost,
 }
 
-/// A namespace and a room of it.
+/// A namespace and one of its rooms.
 pub(crate) type RoomKey = (Arc<str>, Arc<str>);
 
 #[derive(Debug, Clone, Copy)]
@@ -58,24 +58,24 @@ enum Change {
 
 #[derive(Default)]
 struct Room {
-    users: IndexMap<Arc<str>, Here>,
-    /// Since the last collection.
+    users: IndexMap<Arc<str>, UserInRoom>,
+    /// The changes since the last report.
     changes: IndexMap<Arc<str>, Change>,
-    /// So many of the changes, from the first, were told to somebody who has come since: with the
-    /// list of who is there.
+    /// How many of the changes, from the first, some user has already seen in the list of users
+    /// that it got on entering.
     seen: usize,
 }
 
 #[derive(Default)]
-struct Here {
+struct UserInRoom {
     sockets: u32,
-    /// A line of this user broke; none of its sockets has come since.
+    /// Set when a connection of this user was lost and no socket of it has entered since.
     until: Option<Instant>,
 }
 
 impl Room {
-    /// What undoes a change that nobody knows of yet is not told either. One that somebody has seen
-    /// is taken back in words.
+    /// Records a change. It cancels out with the opposite change if nobody has seen that one;
+    /// otherwise both are reported.
     fn note(&mut self, user: &Arc<str>, change: Change) {
         match self.changes.get_index_of(user) {
             Some(at) if at >= self.seen => {
@@ -101,10 +101,10 @@ impl Room {
 pub(crate) struct Presence {
     pub(crate) settings: PresenceSettings,
     rooms: HashMap<RoomKey, Room>,
-    /// Rooms with changes.
+    /// Rooms with unreported changes.
     news: HashSet<RoomKey>,
-    /// Lost lines by the time when they count as leaves; those whose users have come back stand
-    /// here until then.
+    /// Lost connections by the time at which they count as leaves, including those whose users have
+    /// returned since.
     lapses: VecDeque<(Instant, RoomKey, Arc<str>)>,
 }
 
@@ -113,14 +113,14 @@ impl Presence {
         Self { settings, rooms: HashMap::new(), news: HashSet::new(), lapses: VecDeque::new() }
     }
 
-    /// One more socket of that user is in the room; it is to be given the list of who is there.
+    /// Adds a socket of a user to a room. The caller gives the socket the list of users.
     pub(crate) fn enter(&mut self, place: &RoomKey, user: &Arc<str>) {
         let room = self.rooms.entry(place.clone()).or_default();
         let is_new = !room.users.contains_key(user);
         let here = room.users.entry(Arc::clone(user)).or_default();
         here.sockets += 1;
         here.until = None;
-        // What this user itself has changed last, nobody else has seen by this.
+        // Nobody else sees this user's own last change through this list.
         let own = room.changes.get_index_of(user);
         let seen =
             room.changes.len() - usize::from(own.is_some_and(|at| at + 1 == room.changes.len()));
@@ -131,7 +131,7 @@ impl Presence {
         }
     }
 
-    /// One socket of that user has gone from the room.
+    /// Removes a socket of a user from a room.
     pub(crate) fn leave(&mut self, place: &RoomKey, user: &Arc<str>, gone: Gone) {
         let Some(room) = self.rooms.get_mut(place) else { return };
         let Some(here) = room.users.get_mut(user) else { return };
@@ -146,7 +146,7 @@ impl Presence {
         }
     }
 
-    /// The user is not in the room any more, whatever lines it had.
+    /// Removes a user with all its sockets and lost connections.
     pub(crate) fn forget(&mut self, place: &RoomKey, user: &Arc<str>) {
         if let Some(room) = self.rooms.get_mut(place) {
             room.remove(user);
@@ -154,12 +154,12 @@ impl Presence {
         }
     }
 
-    /// When the next lost line counts as a leave, if it has not come back.
+    /// The time at which the next lost connection may count as a leave.
     pub(crate) fn next_lapse(&self) -> Option<Instant> {
         self.lapses.front().map(|(at, ..)| *at)
     }
 
-    /// Lost lines whose time has come count as leaves.
+    /// Turns lost connections whose time is over into leaves.
     pub(crate) fn lapse(&mut self, now: Instant) {
         while self.next_lapse().is_some_and(|at| at <= now)
             && let Some((at, place, user)) = self.lapses.pop_front()
@@ -180,7 +180,7 @@ impl Presence {
         !self.news.is_empty()
     }
 
-    /// What is to be told to the rooms, and from now on counts as told.
+    /// Returns the events that report the collected changes, and clears them.
     pub(crate) fn news(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         for place in std::mem::take(&mut self.news) {
@@ -224,7 +224,7 @@ impl Presence {
         events
     }
 
-    /// Who is in the room now, told or not.
+    /// The users in the room now, reported or not.
     pub(crate) fn of(&self, place: &RoomKey) -> Present {
         let Some(room) = self.rooms.get(place) else { return Present::default() };
         Present {
@@ -257,8 +257,8 @@ mod tests {
         id.to_string().into()
     }
 
-    /// What is told now: `join 1,2` and the like.
-    fn told(presence: &mut Presence) -> Vec<String> {
+    /// Reports the changes, as `join 1,2` and the like.
+    fn reports(presence: &mut Presence) -> Vec<String> {
         let text = |event: &Event| {
             let frame =
                 String::from_utf8_lossy(&event.frame(Protocol::Plain, &[])[2..]).into_owned();
@@ -271,111 +271,111 @@ mod tests {
     }
 
     #[test]
-    fn a_user_comes_with_the_first_socket_and_goes_with_the_last() {
+    fn a_user_joins_with_the_first_socket_and_leaves_with_the_last() {
         let mut presence = presence(200);
         presence.enter(&place(), &user(1));
         presence.enter(&place(), &user(1));
         presence.enter(&place(), &user(2));
-        assert_eq!(told(&mut presence), ["join 1,2"]);
+        assert_eq!(reports(&mut presence), ["join 1,2"]);
         presence.leave(&place(), &user(1), Gone::Left);
-        assert_eq!(told(&mut presence), [""; 0]);
+        assert_eq!(reports(&mut presence), [""; 0]);
         presence.leave(&place(), &user(1), Gone::Left);
-        assert_eq!(told(&mut presence), ["leave 1"]);
+        assert_eq!(reports(&mut presence), ["leave 1"]);
         assert_eq!(presence.of(&place()), Present { users: vec![user(2)], count: 1 });
     }
 
     #[test]
-    fn what_cancels_out_is_not_told() {
+    fn changes_that_cancel_out_are_not_reported() {
         let mut presence = presence(200);
         presence.enter(&place(), &user(1));
         presence.leave(&place(), &user(1), Gone::Left);
         presence.enter(&place(), &user(2));
-        assert_eq!(told(&mut presence), ["join 2"]);
+        assert_eq!(reports(&mut presence), ["join 2"]);
         presence.leave(&place(), &user(2), Gone::Left);
         presence.enter(&place(), &user(2));
-        assert_eq!(told(&mut presence), [""; 0]);
+        assert_eq!(reports(&mut presence), [""; 0]);
         assert!(!presence.has_news());
     }
 
     #[test]
-    fn who_came_in_between_is_told_what_undoes_what_it_saw() {
+    fn a_change_that_a_new_user_has_seen_is_reported_when_undone() {
         let mut presence = presence(200);
         presence.enter(&place(), &user(1));
-        // 2 is given a list with 1 in it.
+        // User 2 gets a list with user 1 in it.
         presence.enter(&place(), &user(2));
         presence.leave(&place(), &user(1), Gone::Left);
-        assert_eq!(told(&mut presence), ["leave 1", "join 2"]);
+        assert_eq!(reports(&mut presence), ["leave 1", "join 2"]);
         presence.enter(&place(), &user(1));
-        told(&mut presence);
+        reports(&mut presence);
         presence.leave(&place(), &user(1), Gone::Left);
-        // 3 is given one without it.
+        // User 3 gets a list without user 1.
         presence.enter(&place(), &user(3));
         presence.enter(&place(), &user(1));
-        assert_eq!(told(&mut presence), ["join 1,3"]);
+        assert_eq!(reports(&mut presence), ["join 1,3"]);
     }
 
     #[test]
-    fn a_lost_line_counts_later_unless_the_user_is_back() {
+    fn a_lost_connection_counts_later_unless_the_user_is_back() {
         let mut presence = presence(200);
         presence.enter(&place(), &user(1));
         presence.enter(&place(), &user(2));
-        told(&mut presence);
+        reports(&mut presence);
         presence.leave(&place(), &user(1), Gone::Lost);
         presence.leave(&place(), &user(2), Gone::Lost);
         let at = presence.next_lapse().expect("a time");
         assert_eq!(presence.of(&place()).count, 2);
         presence.enter(&place(), &user(2));
         presence.lapse(at + Duration::from_secs(1));
-        assert_eq!(told(&mut presence), ["leave 1"]);
+        assert_eq!(reports(&mut presence), ["leave 1"]);
         assert_eq!(presence.next_lapse(), None);
     }
 
     #[test]
-    fn while_one_line_is_lost_another_that_leaves_does_not_end_the_stay() {
+    fn a_user_with_a_lost_connection_stays_when_another_socket_leaves() {
         let mut presence = presence(200);
         presence.enter(&place(), &user(1));
         presence.enter(&place(), &user(1));
-        told(&mut presence);
+        reports(&mut presence);
         presence.leave(&place(), &user(1), Gone::Lost);
         presence.leave(&place(), &user(1), Gone::Left);
         assert_eq!(presence.of(&place()).count, 1);
         let at = presence.next_lapse().expect("a time");
         presence.lapse(at);
-        assert_eq!(told(&mut presence), ["leave 1"]);
+        assert_eq!(reports(&mut presence), ["leave 1"]);
     }
 
     #[test]
-    fn who_is_put_out_is_gone_at_once_lost_lines_too() {
+    fn a_removed_user_is_gone_at_once_with_its_lost_connections() {
         let mut presence = presence(200);
         presence.enter(&place(), &user(1));
-        told(&mut presence);
+        reports(&mut presence);
         presence.leave(&place(), &user(1), Gone::Lost);
         presence.forget(&place(), &user(1));
-        assert_eq!(told(&mut presence), ["leave 1"]);
+        assert_eq!(reports(&mut presence), ["leave 1"]);
         presence.lapse(Instant::now() + Duration::from_secs(10));
-        assert_eq!(told(&mut presence), [""; 0]);
+        assert_eq!(reports(&mut presence), [""; 0]);
     }
 
     #[test]
-    fn above_the_limit_nothing_is_told() {
+    fn above_the_limit_nothing_is_reported() {
         let mut presence = presence(2);
         for id in 1..=3 {
             presence.enter(&place(), &user(id));
         }
-        assert_eq!(told(&mut presence), [""; 0]);
+        assert_eq!(reports(&mut presence), [""; 0]);
         presence.leave(&place(), &user(1), Gone::Left);
-        assert_eq!(told(&mut presence), ["leave 1"]);
+        assert_eq!(reports(&mut presence), ["leave 1"]);
         assert_eq!(presence.of(&place()).count, 2);
     }
 
     #[test]
-    fn nothing_stays_of_a_room_that_is_empty() {
+    fn an_empty_room_leaves_nothing_behind() {
         let mut presence = presence(200);
         presence.enter(&place(), &user(1));
-        told(&mut presence);
+        reports(&mut presence);
         presence.leave(&place(), &user(1), Gone::Lost);
         presence.lapse(Instant::now() + Duration::from_secs(6));
-        told(&mut presence);
+        reports(&mut presence);
         assert!(
             presence.rooms.is_empty() && presence.news.is_empty() && presence.lapses.is_empty()
         );

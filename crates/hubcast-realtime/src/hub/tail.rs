@@ -1,80 +1,81 @@
-//! The end of the log in memory: the last events that went through the hub, encoded as they were.
-//! Who was away for a moment gets what it missed from here, so that a crowd that comes back after a
-//! restart does not read the same rows a thousand times.
+//! The end of the log in memory: the last events that the hub routed, already encoded. Clients that
+//! reconnect after a short outage or a restart are served from here, so that a crowd of them does
+//! not read the same rows a thousand times.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::core::event::Event;
 
-/// Events kept at most.
+/// The most events kept.
 const MOST_EVENTS: usize = 16_384;
-/// Bytes kept at most, by what they come to when encoded.
+/// The most bytes kept, measured by the encoded size.
 const MOST_BYTES: usize = 16 << 20;
-/// Events looked at for one page: the lock is held meanwhile.
+/// The most events searched for one page, because the lock is held meanwhile.
 const PER_PAGE: usize = 2048;
 
-/// Events that follow one another, without a gap, up to the last that was routed.
+/// Consecutive events without a gap, up to the last one routed.
 #[derive(Default)]
-pub(crate) struct Tail(Mutex<Kept>);
+pub(crate) struct Tail(Mutex<TailEvents>);
 
 #[derive(Default)]
-struct Kept {
+struct TailEvents {
     events: VecDeque<(i64, Arc<Event>)>,
     bytes: usize,
-    /// The id of the last event that was routed.
+    /// The id of the last routed event.
     last: i64,
 }
 
-/// A part of the log, as far as it concerns one socket.
+/// The events of a part of the log that are for one socket.
 #[derive(Default)]
 pub struct LogPage {
     /// In log order.
     pub events: Vec<Arc<Event>>,
-    /// The log was looked at up to this event.
+    /// The id of the last event that was searched.
     pub end: i64,
 }
 
 impl Tail {
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        // Nothing in here can panic half-way.
+    fn lock(&self) -> MutexGuard<'_, TailEvents> {
+        // No code panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The log stands at `last`, and nothing of it is here.
+    /// Empties the tail; the log's last event is `last`.
     pub(crate) fn begin(&self, last: i64) {
-        *self.kept() = Kept { last, ..Kept::default() };
+        *self.lock() = TailEvents { last, ..TailEvents::default() };
     }
 
-    /// The next event. One that does not follow the last makes all before it useless.
+    /// Appends an event. A gap before it drops all earlier events.
     pub(crate) fn push(&self, id: i64, event: &Arc<Event>) {
-        let mut kept = self.kept();
-        if id != kept.last + 1 {
-            *kept = Kept::default();
+        let mut tail = self.lock();
+        if id != tail.last + 1 {
+            *tail = TailEvents::default();
         }
-        kept.last = id;
-        kept.bytes += event.weight();
-        kept.events.push_back((id, Arc::clone(event)));
-        while kept.bytes > MOST_BYTES || kept.events.len() > MOST_EVENTS {
-            let Some((_, oldest)) = kept.events.pop_front() else { return };
-            kept.bytes -= oldest.weight();
+        tail.last = id;
+        tail.bytes += event.weight();
+        tail.events.push_back((id, Arc::clone(event)));
+        while tail.bytes > MOST_BYTES || tail.events.len() > MOST_EVENTS {
+            let Some((_, oldest)) = tail.events.pop_front() else { return };
+            tail.bytes -= oldest.weight();
         }
     }
 
-    /// The id of the last event that was routed.
+    /// The id of the last routed event.
     pub(crate) fn last(&self) -> i64 {
-        self.kept().last
+        self.lock().last
     }
 
-    /// What follows `after`, of that `pick` takes. `None`: it goes further back than what is here.
+    /// Returns the events after `after` that `pick` accepts, or `None` if the tail does not reach
+    /// back that far.
     pub(crate) fn page(&self, after: i64, pick: impl Fn(&Event) -> bool) -> Option<LogPage> {
-        let kept = self.kept();
-        if after >= kept.last {
+        let tail = self.lock();
+        if after >= tail.last {
             return Some(LogPage { events: Vec::new(), end: after });
         }
-        let first = kept.events.front()?.0;
+        let first = tail.events.front()?.0;
         let skip = usize::try_from(after + 1 - first).ok()?;
-        let looked = kept.events.range(skip.min(kept.events.len())..).take(PER_PAGE);
+        let looked = tail.events.range(skip.min(tail.events.len())..).take(PER_PAGE);
         let mut page = LogPage { events: Vec::new(), end: after };
         for (id, event) in looked {
             page.end = *id;
@@ -109,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_is_given_and_what_goes_further_back_is_not() {
+    fn a_page_is_given_only_within_the_tail() {
         let tail = Tail::default();
         tail.begin(10);
         assert_eq!(ids(&tail, 10), Some((vec![], 10)));
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_gap_it_begins_anew() {
+    fn a_gap_drops_the_earlier_events() {
         let tail = Tail::default();
         push(&tail, 1, "1");
         push(&tail, 3, "1");
@@ -131,13 +132,13 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded_in_number_and_in_bytes() {
+    fn the_tail_is_limited_in_events_and_in_bytes() {
         let tail = Tail::default();
         (1..=20_000).for_each(|id| push(&tail, id, "1"));
-        assert_eq!(tail.kept().events.len(), MOST_EVENTS);
+        assert_eq!(tail.lock().events.len(), MOST_EVENTS);
         let large = format!("\"{}\"", "x".repeat(1 << 20));
         (20_001..=20_040).for_each(|id| push(&tail, id, &large));
-        assert!(tail.kept().bytes <= MOST_BYTES);
+        assert!(tail.lock().bytes <= MOST_BYTES);
         assert!(ids(&tail, 20_039).is_some_and(|(ids, _)| ids == [20_040]));
     }
 }

@@ -1,5 +1,5 @@
-//! Who may open a connection at all: Origin, rate per address, and whether the server is going
-//! down. One policy, asked by the upgrade, by long-polling and (for Origin and addresses) by the
+//! Decides which requests may open a connection: by Origin, by rate per address, and by whether the
+//! server is shutting down. Upgrades and long-polling ask it, and (for Origin and addresses) the
 //! program's REST routes.
 
 use std::net::{IpAddr, SocketAddr};
@@ -10,36 +10,36 @@ use actix_http::header::{self, HeaderMap};
 use governor::clock::Clock;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-/// Which foreign Origins may call.
+/// The foreign Origins that may call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
-    /// Only our own.
+    /// Only the server's own Origin.
     Same,
-    /// Any; cookies count from our own alone.
+    /// Any Origin, but cookies count only from the server's own.
     Any,
-    /// Ours and these, as `scheme://host[:port]`.
+    /// The server's own and these, as `scheme://host[:port]`.
     List(Vec<String>),
 }
 
-/// What an Origin may do.
+/// The rights of an Origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// It may call at all.
+    /// The request is allowed.
     pub allowed: bool,
-    /// Its cookies count.
+    /// The request's cookies count.
     pub cookies: bool,
 }
 
-/// Whose word on a client's address and scheme counts.
+/// Returns true for the addresses of trusted proxies.
 pub type Trusts = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
-/// Addresses and Origins.
+/// The rules for addresses and Origins.
 #[derive(Clone)]
 pub struct Policy {
     pub origins: Origins,
-    /// From these addresses `X-Forwarded-For` and `X-Forwarded-Proto` count.
+    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count.
     pub trusts: Trusts,
-    /// The scheme that clients reach this server by, unless a trusted proxy says otherwise.
+    /// The scheme by which clients reach this server, unless a trusted proxy names another.
     pub scheme: &'static str,
 }
 
@@ -50,10 +50,9 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The client's address: the peer's or, behind trusted proxies, the last entry of
-    /// `X-Forwarded-For` that is none of theirs. What a client wrote there itself stands to the
-    /// left of what the proxies appended, and is never reached; an entry that is no address ends
-    /// the search.
+    /// Returns the client's address: the peer's or, behind trusted proxies, the last entry of
+    /// `X-Forwarded-For` that is not a trusted proxy. Proxies append on the right, so an entry
+    /// forged by the client is never reached; an entry that is no address ends the search.
     #[must_use]
     pub fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let values: Vec<&str> =
@@ -68,8 +67,8 @@ impl Policy {
         client
     }
 
-    /// What this request's Origin may do. A request without an Origin is our own, unless
-    /// `Sec-Fetch-Site` says otherwise.
+    /// Returns the rights of a request's Origin. A request without an Origin counts as the server's
+    /// own, unless `Sec-Fetch-Site` contradicts.
     #[must_use]
     pub fn origin(&self, peer: IpAddr, headers: &HeaderMap) -> Verdict {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
@@ -97,7 +96,7 @@ impl Policy {
     }
 }
 
-/// An entry of `X-Forwarded-For`: an address, which some proxies write with a port.
+/// Reads an entry of `X-Forwarded-For`, to which some proxies add a port.
 fn address(entry: &str) -> Option<IpAddr> {
     let bare = entry
         .strip_prefix('[')
@@ -108,10 +107,10 @@ fn address(entry: &str) -> Option<IpAddr> {
     address.map(|address: IpAddr| address.to_canonical())
 }
 
-/// New sessions per address.
+/// Limits the new sessions per address.
 pub(crate) struct Connects(DefaultKeyedRateLimiter<IpAddr>);
 
-/// Addresses remembered before those that are quiet again are forgotten.
+/// How many addresses are kept before idle ones are dropped.
 const REMEMBERED: usize = 10_000;
 
 impl Connects {
@@ -119,7 +118,7 @@ impl Connects {
         Self(RateLimiter::keyed(quota))
     }
 
-    /// Counts one. `Err`: too many, and how long to wait.
+    /// Counts a new session. `Err` carries how long to wait.
     pub(crate) fn check(&self, address: IpAddr) -> Result<(), Duration> {
         if self.0.len() > REMEMBERED {
             self.0.retain_recent();
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_origin_may_all() {
+    fn the_servers_own_origin_has_all_rights() {
         let own = [("host", "a.test:3000"), ("origin", "http://a.test:3000")];
         assert_eq!(verdict(Origins::Same, &own), (true, true));
         assert_eq!(verdict(Origins::Any, &own), (true, true));
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_origin_may_what_the_setting_says() {
+    fn the_setting_decides_about_foreign_origins() {
         let foreign = [("host", "a.test"), ("origin", "https://b.test")];
         assert_eq!(verdict(Origins::Same, &foreign), (false, false));
         assert_eq!(verdict(Origins::Any, &foreign), (true, false));

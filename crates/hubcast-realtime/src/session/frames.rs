@@ -117,16 +117,16 @@ impl Session {
     fn content(
         &mut self,
         at: usize,
-        content: socketio::Content,
+        content: socketio::EventOrAck,
         attachments: Vec<Bytes>,
         ctx: &mut Context<Self>,
     ) {
         match content {
-            socketio::Content::Event { name, args, ack } => {
+            socketio::EventOrAck::Event { name, args, ack } => {
                 let ack = ack.map(|id| id.to_string().into());
                 self.incoming(at, Incoming { name, args, attachments, ack }, ctx);
             }
-            socketio::Content::Ack { id, args } => {
+            socketio::EventOrAck::Ack { id, args } => {
                 if let Some(client) = self.sockets.get(at).and_then(|socket| socket.client()) {
                     client.0.acks.take(id, Ack { args, attachments });
                 }

@@ -1,4 +1,4 @@
-//! The upward edge: what a program implements per namespace, and what it is given.
+//! The traits and types through which a program serves a namespace.
 //!
 //! ```
 //! use std::rc::Rc;
@@ -9,7 +9,11 @@
 //! struct Echo;
 //!
 //! impl Gateway for Echo {
-//!     fn connect(&self, _: Rc<Handshake>, _: Option<Json>) -> LocalBoxFuture<Result<Welcome, Error>> {
+//!     fn connect(
+//!         &self,
+//!         _: Rc<Handshake>,
+//!         _: Option<Json>,
+//!     ) -> LocalBoxFuture<Result<Welcome, Error>> {
 //!         Box::pin(async { Ok(Welcome::anonymous()) })
 //!     }
 //!     fn event(&self, _: Client, event: Incoming) -> LocalBoxFuture<Reply> {
@@ -38,35 +42,35 @@ use crate::hub::workers::Notice;
 
 pub use crate::core::payload::Json;
 
-/// What an event is answered with: the ack's arguments, if an ack was asked for.
+/// The answer to an event: the arguments of its ack, if the client asked for one.
 pub type Reply = Result<Payload, Error>;
-/// A future of one worker thread; it never moves to another.
+/// A future that stays on its worker thread.
 pub type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
-/// What is kept of the HTTP request that opened the connection. Not to be printed: it holds tokens.
+/// The parts of the HTTP request that opened the connection. It holds tokens, so it has no `Debug`.
 #[derive(Clone)]
 pub struct Handshake {
-    /// The client's address, behind trusted proxies the one they name.
+    /// The client's address; behind trusted proxies the one that they report.
     pub peer: IpAddr,
-    /// The query string, without its question mark.
+    /// The query string, without the question mark.
     pub query: Box<str>,
-    /// The `Authorization` header, as it came.
+    /// The raw `Authorization` header.
     pub authorization: Option<Box<[u8]>>,
-    /// The `Cookie` header; `None` too when the request's Origin may not use our cookies.
+    /// The `Cookie` header. `None` also if cookies of the request's Origin do not count.
     pub cookie: Option<Box<[u8]>>,
 }
 
-/// A namespace's yes.
+/// The result of an accepted connection to a namespace.
 pub struct Welcome {
-    /// Who this is, as the `session` event's `userId` and in presence; `null` for no one. All
-    /// sockets of one identity are one user.
+    /// The user's identity, as in the `session` event's `userId` and in presence; `null` for none.
+    /// All sockets with one identity are one user.
     pub identity: serde_json::Value,
-    /// Rooms from the start.
+    /// The rooms that the socket enters at once.
     pub rooms: Vec<Arc<str>>,
-    /// When [`Gateway::woken`] is to be called, also while the socket is still on its way in: as
+    /// When to call [`Gateway::woken`], even if the socket is still connecting; as
     /// [`Client::wake_at`].
     pub wake_at: Option<SystemTime>,
-    /// The gateway's own data, for [`Client::data`].
+    /// The gateway's data, for [`Client::data`].
     pub data: Rc<dyn Any>,
 }
 
@@ -83,79 +87,80 @@ impl Welcome {
     }
 }
 
-/// An event from a client.
+/// An event of a client.
 #[derive(Debug)]
 pub struct Incoming {
     pub name: String,
-    /// Where bytes belong stands `{"_placeholder":true,"num":N}`: the Nth of `attachments`.
+    /// The arguments. `{"_placeholder":true,"num":N}` is the place of the Nth of `attachments`.
     pub args: Vec<Json>,
-    /// Binary data that came with it.
+    /// The bytes that belong to the arguments.
     pub attachments: Vec<Bytes>,
-    /// The ack's id as text, when one is asked for.
+    /// The ack's id as text, if the client asked for one.
     pub(crate) ack: Option<Box<str>>,
 }
 
 impl Incoming {
-    /// The event's name, cut to what may be told back.
+    /// The event's name, shortened for error messages.
     #[must_use]
     pub fn shown(&self) -> &str {
         shown(&self.name)
     }
 
-    /// One of its arguments.
+    /// Reads one argument.
     ///
     /// # Errors
-    /// [`Error::BadRequest`] when it is not there, or is none of that kind.
+    /// [`Error::BadRequest`] if the argument is missing or of another type.
     pub fn arg<T: DeserializeOwned>(&self, at: usize) -> Result<T, Error> {
         let read = self.args.get(at).and_then(|arg| serde_json::from_str(arg.get()).ok());
         read.ok_or_else(|| Error::BadRequest(format!("{} has no such argument {at}", self.shown())))
     }
 
-    /// All that came with it, to be sent on.
+    /// The arguments and attachments as a payload, for sending them on.
     #[must_use]
     pub fn into_payload(self) -> Payload {
         Payload::from_client(&self.args, self.attachments)
     }
 }
 
-/// A name that a client has made up, cut to what may be told back.
+/// Shortens a name that a client made up, for error messages.
 pub(crate) fn shown(name: &str) -> &str {
-    name.char_indices().nth(NAME_SHOWN).map_or(name, |(end, _)| &name[..end]) // where a character begins
+    name.char_indices().nth(NAME_SHOWN).map_or(name, |(end, _)| &name[..end]) // a char boundary
 }
 
-/// One namespace of a server. All futures of one socket in a namespace run one after another, in
-/// the order its events came.
+/// Serves one namespace. The futures of one socket run one after another, in the order of its
+/// events.
 pub trait Gateway: Send + Sync + 'static {
-    /// May this connection join? `auth` is the payload of CONNECT (Socket.IO) or of the `auth`
-    /// frame (plain). An [`Error::Unauthorized`] with reason `missing` on the plain protocol means:
-    /// wait for an `auth` frame.
+    /// Decides whether a connection may join. `auth` is the payload of CONNECT (Socket.IO) or of
+    /// the `auth` frame (plain). On the plain protocol, an [`Error::Unauthorized`] with reason
+    /// `missing` means: wait for an `auth` frame.
     fn connect(
         &self,
         handshake: Rc<Handshake>,
         auth: Option<Json>,
     ) -> LocalBoxFuture<Result<Welcome, Error>>;
 
-    /// The socket is in; its events are handled after this. For what it is to be told first.
+    /// Called once the socket has joined, before its first event. Sends the socket's initial
+    /// events, if it has any.
     fn entered(&self, _client: Client) -> LocalBoxFuture<()> {
         Box::pin(std::future::ready(()))
     }
 
-    /// An event has come. An error answers the ack with `{ok:false, error:{code, message}}`, or is
-    /// sent as an `error` event.
+    /// Handles an event. An error is answered in the ack as `{ok:false, error:{code, message}}`, or
+    /// sent as an `error` event if there is no ack.
     fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply>;
 
-    /// The moment of [`Client::wake_at`] has come.
+    /// Called at the time set by [`Client::wake_at`].
     fn woken(&self, _client: &Client) {}
 
-    /// The program has said something about this socket, by
+    /// Called when the program sends this socket a signal through
     /// [`HubHandle::notify`](crate::HubHandle::notify).
     fn notified(&self, _client: &Client, _notice: &Notice) {}
 
-    /// The socket has left; nothing can be sent to it any more.
+    /// Called after the socket has left. Nothing can be sent to it any more.
     fn disconnect(&self, _client: &Client, _reason: DisconnectReason) {}
 }
 
-/// A namespace that anyone may join, and what is done with the events that come.
+/// A namespace that anyone may join, whose events go to one function.
 ///
 /// ```
 /// use hubcast_realtime::{Client, Incoming, gateway};
@@ -167,12 +172,12 @@ where
     F: Fn(Client, Incoming) -> R + Send + Sync + 'static,
     R: Future<Output = Reply> + 'static,
 {
-    Arc::new(Open(event))
+    Arc::new(OpenGateway(event))
 }
 
-struct Open<F>(F);
+struct OpenGateway<F>(F);
 
-impl<F, R> Gateway for Open<F>
+impl<F, R> Gateway for OpenGateway<F>
 where
     F: Fn(Client, Incoming) -> R + Send + Sync + 'static,
     R: Future<Output = Reply> + 'static,
@@ -186,7 +191,7 @@ where
     }
 }
 
-/// The first value of a key in a query string, decoded.
+/// The first value of a key in a query string, percent-decoded.
 #[must_use]
 pub fn query_value(query: &str, key: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes())

@@ -1,9 +1,8 @@
-//! The other upward edge: what keeps sessions and events while nobody is connected. A server
-//! without one resumes nothing.
+//! The log: the trait by which a program stores sessions and events, so that clients can resume. A
+//! server without a log resumes nothing.
 //!
-//! Its calls come from worker threads, and its futures may end on any. What must not overtake each
-//! other it keeps in order itself: of one session, calls take effect in the order in which they
-//! were made.
+//! Worker threads call it, and its futures may complete on any thread. The implementation keeps the
+//! order: the calls for one session take effect in the order in which they were made.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,59 +15,59 @@ pub use crate::hub::tail::LogPage;
 /// A future of a [`Log`].
 pub type LogFuture<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
-/// One stay of a session: it has another `connection_no` each time that it is taken up.
+/// One connection period of a session. The number changes each time that the session is resumed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionAttempt {
     pub sid: Arc<str>,
     pub namespace: Arc<str>,
-    /// The identity, as JSON text.
+    /// The user's identity as JSON text.
     pub user: Arc<str>,
     pub connection_no: i64,
 }
 
-/// How a stay ended.
+/// How a connection period ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The line was lost: it can be resumed for a while. The client surely has what is for it up to
-    /// `confirmed`.
+    /// The connection was lost, and the session can be resumed for a while. The client certainly
+    /// has all events for it up to `confirmed`.
     Lost { confirmed: Option<Position> },
-    /// For good.
+    /// The session cannot be resumed.
     Final,
 }
 
-/// What a client comes back with.
+/// The claim of a client that wants to resume its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
-    /// Where the session began.
+    /// The position at which the session began.
     pub first: Position,
-    /// The last that the client has, if that could be read.
+    /// The last event that the client has, if its offset was valid.
     pub offset: Option<Offset>,
 }
 
-/// A session that is taken up again.
+/// A resumed session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resumed {
-    /// Rooms that the socket had joined by itself, and may still be in.
+    /// Rooms that the socket had joined itself and may still be in.
     pub rooms: Vec<RoomMembership>,
-    /// As of [`End::Lost`], if that is a place in this log.
+    /// The position of [`End::Lost`], if this log contains it.
     pub confirmed: Option<Position>,
 }
 
-/// What keeps sessions and events.
+/// Stores sessions and events.
 pub trait Log: Send + Sync + 'static {
-    /// A session begins. When this returns, it can be resumed.
+    /// Starts a session. Once this returns, the session can be resumed.
     fn open(&self, session: SessionAttempt) -> LogFuture<()>;
 
-    /// Takes a session up again. `None`: it has ended, or was lost too long ago; or the log does
-    /// not hold all that came after the claim, and with that it ends.
+    /// Resumes a session. Returns `None`, and the session is over, if it has ended or was lost too
+    /// long ago, or if the log does not hold everything after the claim.
     fn resume(&self, session: SessionAttempt, claim: Claim) -> LogFuture<Option<Resumed>>;
 
-    /// A stay is over. Nothing happens when the session has been taken up again meanwhile.
+    /// Ends a connection period. Does nothing if the session has been resumed since.
     fn end(&self, sid: Arc<str>, connection_no: i64, end: End);
 
-    /// Events of that session's namespace for who stays in those rooms, that follow event `after`,
-    /// not beyond `up_to`. As many as are good to hold at once, at least one step further. `None`:
-    /// some of what follows is not kept any more.
+    /// Returns events of the session's namespace for members of `rooms`, after event `after` and
+    /// not beyond `up_to`: as many as are reasonable to hold at once, and at least one step
+    /// further. Returns `None` if some of them have been pruned.
     fn page(
         &self,
         session: &SessionAttempt,

@@ -1,6 +1,6 @@
-//! What a socket that comes back has missed, the pure part: from where on, which events, and which
-//! frames of them. `arrival` fetches the pages and sends the frames; the test drives the same code
-//! through random schedules (`replay_model`).
+//! Computes what a resumed socket has missed: from which event on, which events, and which frames
+//! of them. `arrival` loads the pages and sends the frames; `replay_model` drives this code through
+//! random schedules.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use crate::core::recovery::{Offset, Position, RoomMembership};
 use crate::core::settings::Aliases;
 use crate::hub::tail::{LogPage, Tail};
 
-/// A client's way through the log.
+/// The progress of one resumed socket through the log.
 pub(crate) struct Replay {
     namespace: Arc<str>,
     stays: Vec<RoomMembership>,
-    /// It has, or is being sent, everything for it up to there.
+    /// The socket has, or is being sent, all events for it up to here.
     at: Offset,
 }
 
 impl Replay {
-    /// From the latest of where its session began, the offset that it came with, and what it surely
-    /// has.
+    /// Starts at the latest of the session's first position, the client's offset and the position
+    /// that the client confirmed.
     pub(crate) fn new(
         namespace: Arc<str>,
         first: Position,
@@ -38,7 +38,7 @@ impl Replay {
         self.at
     }
 
-    /// Leaves the rooms that it is in no more.
+    /// Ends the membership of all rooms for which `is_in` returns false.
     pub(crate) fn stay_where(&mut self, is_in: impl Fn(&str) -> bool) {
         let at = self.at.position.id;
         for stay in self.stays.iter_mut().filter(|stay| stay.until.is_none() && !is_in(&stay.room))
@@ -51,31 +51,31 @@ impl Replay {
         &self.stays
     }
 
-    /// Whether something up to `end` may be missing.
+    /// Returns true if an event up to `end` may be missing.
     pub(crate) fn is_behind(&self, end: i64) -> bool {
         self.at.half || self.at.position.id < end
     }
 
-    /// The event behind which the next page begins.
+    /// The event after which the next page begins.
     pub(crate) fn after(&self) -> i64 {
-        // Of an event that is half there, the rest is wanted.
+        // If an event arrived under only one of its names, the page begins with it.
         self.at.position.id - i64::from(self.at.half)
     }
 
-    /// The event with which the next page ends, when all up to `end` is wanted.
+    /// The event with which the next page ends, if all events up to `end` are wanted.
     pub(crate) fn up_to(&self, end: i64) -> i64 {
         end.max(self.at.position.id)
     }
 
-    /// The next page, from memory. `None`: it has to be read.
+    /// The next page from memory, or `None` if it has to be read from the log.
     pub(crate) fn known(&self, tail: &Tail) -> Option<LogPage> {
         let is_mine =
             |event: &Event| event.namespace == self.namespace && event.is_for(&self.stays);
         tail.page(self.after(), is_mine).filter(|page| page.end > self.after())
     }
 
-    /// Takes a page: the frames to be sent, event by event, nothing of what is behind `end`.
-    /// `None`: the page brings nothing new.
+    /// Advances by a page and returns its frames in order, up to event `end`. Returns `None` if the
+    /// page contains nothing new.
     pub(crate) fn take(
         &mut self,
         page: &LogPage,

@@ -1,6 +1,6 @@
-//! What has to hold for any input, as functions that panic where it does not. The property tests
-//! and the fuzz targets call the same ones.
-#![expect(clippy::missing_panics_doc, reason = "a panic is how a law says no")]
+//! Properties that hold for any input, as functions that panic where one is violated. The property
+//! tests and the fuzz targets call them.
+#![expect(clippy::missing_panics_doc, reason = "a panic reports a violated property")]
 
 use actix_http::ws::{Codec, Frame, ProtocolError};
 use bytes::{Bytes, BytesMut};
@@ -8,8 +8,8 @@ use tokio_util::codec::Decoder;
 
 use super::{engineio, plain, socketio, websocket};
 
-/// A text message, as both protocols of a client read it: nothing panics, and what was read is read
-/// the same when it is written again.
+/// Reads a text message in both protocols: nothing panics, and a packet that is written again reads
+/// the same.
 pub fn packet(text: &str) {
     let _ = plain::decode(text);
     if let Ok(packet) = engineio::decode(text) {
@@ -30,26 +30,24 @@ fn joined(args: &[Box<serde_json::value::RawValue>]) -> String {
     args.iter().map(|arg| arg.get()).collect::<Vec<_>>().join(",")
 }
 
-fn data(namespace: &str, content: &socketio::Content) {
+fn data(namespace: &str, content: &socketio::EventOrAck) {
     let written = match content {
-        socketio::Content::Event { name, args, ack } => {
+        socketio::EventOrAck::Event { name, args, ack } => {
             socketio::event(namespace, name, *ack, &joined(args), None)
         }
-        socketio::Content::Ack { id, args } => {
+        socketio::EventOrAck::Ack { id, args } => {
             socketio::ack(namespace, &id.to_string(), &joined(args))
         }
     };
     let again = socketio::decode(written.strip_prefix('4').expect("a message"))
         .expect("what was written can be read");
     assert_eq!(again.namespace, namespace);
-    assert!(
-        matches!(&again.body, socketio::Body::Data(again) if format!("{again:?}") == format!("{content:?}")),
-        "{content:?}: {written}"
-    );
+    let socketio::Body::Data(again) = again.body else { panic!("{content:?}: {written}") };
+    assert_eq!(format!("{again:?}"), format!("{content:?}"), "{written}");
 }
 
-/// A binary packet becomes whole with its last attachment, and stands for the same values when it
-/// is written again, with other numbers.
+/// A binary packet is complete with its last attachment, and keeps its values when it is written
+/// again with other numbers.
 fn binary(text: &str, due: usize) {
     let whole = assembled(text, (0..due).map(|at| Bytes::from(vec![b'x'; at + 1])).collect());
     let written = encoded(&whole);
@@ -60,10 +58,10 @@ fn binary(text: &str, due: usize) {
     let text = written.text.strip_prefix('4').expect("a message");
     let again = assembled(text, written.attachments.clone());
     assert_eq!(meaning(&again), meaning(&whole), "{text}");
-    assert_eq!(encoded(&again), written, "counting anew changes nothing the second time");
+    assert_eq!(encoded(&again), written, "numbering again changes nothing");
 }
 
-fn assembled(text: &str, attachments: Vec<Bytes>) -> socketio::Whole {
+fn assembled(text: &str, attachments: Vec<Bytes>) -> socketio::BinaryPacket {
     let (mut assembler, limit) =
         (socketio::Assembler::default(), attachments.iter().map(Bytes::len).sum());
     assert!(matches!(assembler.text(text), Ok(None)), "{text}");
@@ -73,24 +71,24 @@ fn assembled(text: &str, attachments: Vec<Bytes>) -> socketio::Whole {
         whole = assembler.binary(attachment, limit).expect("it is due, and within the limit");
     }
     assert!(!assembler.is_waiting());
-    whole.expect("all has come")
+    whole.expect("the last attachment completes it")
 }
 
-fn encoded(whole: &socketio::Whole) -> socketio::Encoded {
-    let socketio::Whole { namespace, content, attachments } = whole;
+fn encoded(whole: &socketio::BinaryPacket) -> socketio::Encoded {
+    let socketio::BinaryPacket { namespace, content, attachments } = whole;
     match content {
-        socketio::Content::Event { name, args, ack } => {
+        socketio::EventOrAck::Event { name, args, ack } => {
             socketio::binary_event(namespace, name, *ack, &joined(args), attachments, None)
         }
-        socketio::Content::Ack { id, args } => {
+        socketio::EventOrAck::Ack { id, args } => {
             socketio::binary_ack(namespace, &id.to_string(), &joined(args), attachments)
         }
     }
     .expect("placeholders that were read can be written")
 }
 
-/// The packet with its bytes in their places.
-fn meaning(whole: &socketio::Whole) -> String {
+/// The packet as text, with each placeholder replaced by its bytes.
+fn meaning(whole: &socketio::BinaryPacket) -> String {
     let resolved = |args: &[Box<serde_json::value::RawValue>]| {
         args.iter()
             .map(|arg| socketio::resolved(arg.get(), &whole.attachments))
@@ -98,17 +96,17 @@ fn meaning(whole: &socketio::Whole) -> String {
             .join(",")
     };
     match &whole.content {
-        socketio::Content::Event { name, args, ack } => {
+        socketio::EventOrAck::Event { name, args, ack } => {
             format!("{} {name} {ack:?} {}", whole.namespace, resolved(args))
         }
-        socketio::Content::Ack { id, args } => {
+        socketio::EventOrAck::Ack { id, args } => {
             format!("{} {id} {}", whole.namespace, resolved(args))
         }
     }
 }
 
-/// The body of a poll: it reads as its parts do, up to the first that is none, and what was read is
-/// read the same when it is written again, in one payload or in many small ones.
+/// The body of a poll reads like its parts, up to the first fault, and its packets survive being
+/// written again, into one payload or into many small ones.
 pub fn payload(bytes: &[u8]) {
     const LIMIT: usize = 100;
     let read: Vec<_> = engineio::payload::decode(bytes, LIMIT).collect();
@@ -155,10 +153,9 @@ pub fn payload(bytes: &[u8]) {
     }
 }
 
-/// A WebSocket's bytes: the length that a frame declares is the one it has, is known from its head
-/// alone, and frames are the same however the bytes come; what is broken stays so whatever follows,
-/// and is what the codec refuses too; and bytes as the payload of a frame of ours come out as they
-/// are.
+/// A WebSocket's bytes: the declared length equals the real one and is known from the head; frames
+/// do not depend on how the bytes are chunked; a fault stays whatever follows, and the codec
+/// refuses it too; bytes as the payload of our own frames come out unchanged.
 pub fn frame(bytes: &[u8]) {
     const LIMIT: usize = 1 << 16;
     let declared: Vec<_> = (0..=bytes.len().min(14))
@@ -200,7 +197,7 @@ pub fn frame(bytes: &[u8]) {
     }
 }
 
-/// Frames as the server's stream takes them off its buffer, up to what is no frame.
+/// Reads frames from a buffer as the server does, up to the first error.
 fn frames(buffer: &mut BytesMut, codec: &mut Codec) -> Vec<String> {
     let mut read = Vec::new();
     loop {
@@ -208,10 +205,10 @@ fn frames(buffer: &mut BytesMut, codec: &mut Codec) -> Vec<String> {
         match codec.decode(buffer) {
             Ok(None) => return read,
             Ok(Some(frame)) => {
-                // A control frame's length has one form; the codec takes a short one that is
-                // written long, too.
+                // A control frame's length has only the short form; the codec also accepts a long
+                // form.
                 assert!(
-                    matches!(checked, Ok(()) | Err(websocket::Broken::Control)),
+                    matches!(checked, Ok(()) | Err(websocket::FrameFault::Control)),
                     "{frame:?}: {checked:?}"
                 );
                 if let Frame::Text(payload)
@@ -227,7 +224,7 @@ fn frames(buffer: &mut BytesMut, codec: &mut Codec) -> Vec<String> {
                 unreachable!("no length, yet too long")
             }
             Err(error) => {
-                // What depends on the frames before, or on the limit, no single frame shows.
+                // `check` sees one frame: not the order of frames, and not the limit.
                 let is_order = matches!(
                     error,
                     ProtocolError::ContinuationStarted | ProtocolError::ContinuationNotStarted

@@ -1,12 +1,12 @@
-//! Bytes and packets, pure: nothing here knows a socket, a clock or a session, and nothing here
-//! panics, whatever comes.
+//! Encodes and decodes packets, without I/O: these files know no socket, no clock and no session,
+//! and never panic on any input.
 //!
-//! | part | is |
+//! | part | content |
 //! | --- | --- |
-//! | [`engineio`] | Engine.IO 4: one packet in a WebSocket frame, many in a polling payload, the handshake's refusals |
-//! | [`socketio`] | Socket.IO 5: what Engine.IO messages say, with the binary frames that belong to them |
+//! | [`engineio`] | Engine.IO 4: packets, polling payloads, handshake errors |
+//! | [`socketio`] | Socket.IO 5: the packets inside Engine.IO messages, with their attachments |
 //! | [`plain`] | the JSON protocol of `/ws` |
-//! | [`websocket`] | frames of RFC 6455: what the server sends, and what a client may |
+//! | [`websocket`] | frames of RFC 6455: those of the server, and the check of a client's |
 //!
 //! These files import nothing of the crate outside this folder: `fuzz/` compiles them alone.
 

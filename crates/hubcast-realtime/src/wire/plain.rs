@@ -1,25 +1,26 @@
-//! The plain protocol of `/ws`: one JSON object a text frame. Client: `{"event","data"?,"id"?}`.
-//! Server: `{"event","data","offset"?}` and, for a frame that had an id, `{"ack":id,"data":…}`.
+//! The plain protocol of `/ws`: one JSON object per text frame. The client sends
+//! `{"event","data"?,"id"?}`, the server `{"event","data","offset"?}`, and `{"ack":id,"data":…}`
+//! for a frame with an id.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::socketio::quoted;
 
-/// A frame as a client may send it.
+/// A frame of a client.
 #[derive(Debug)]
 pub struct Frame {
     pub event: String,
     pub data: Option<Box<RawValue>>,
-    /// A number or a string; it comes back as it was.
+    /// A number or a string. The ack returns it unchanged.
     pub id: Option<Box<RawValue>>,
 }
 
-/// Longest `id`, in bytes of JSON.
+/// The longest `id`, in bytes of JSON.
 const MAX_ID: usize = 128;
 
-/// Reads one frame. `None`: not a JSON object with an `event`, or with an `id` that is neither
-/// number nor string, or is too long.
+/// Reads one frame. Returns `None` if the text is no JSON object with an `event`, or if its `id` is
+/// too long or neither a number nor a string.
 #[must_use]
 pub fn decode(text: &str) -> Option<Frame> {
     #[derive(Deserialize)]
@@ -41,14 +42,14 @@ pub fn decode(text: &str) -> Option<Frame> {
     Some(Frame { event, data, id })
 }
 
-/// An event, with its offset if it has one; `data` is JSON.
+/// An event, with its offset if it has one. `data` is JSON.
 #[must_use]
 pub fn event(name: &str, data: &str, offset: Option<&str>) -> String {
     let offset = offset.map(|offset| format!(",\"offset\":{}", quoted(offset))).unwrap_or_default();
     format!("{{\"event\":{},\"data\":{data}{offset}}}", quoted(name))
 }
 
-/// The answer to a frame that had an id; `id` and `data` are JSON.
+/// The ack of a frame that had an id. `id` and `data` are JSON.
 #[must_use]
 pub fn ack(id: &str, data: &str) -> String {
     format!("{{\"ack\":{id},\"data\":{data}}}")
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_in_all_their_forms() {
+    fn decode_accepts_every_form_of_a_frame_and_nothing_else() {
         let frame = decode(r#"{"event":"a","data":{"b":1},"id":7}"#).unwrap();
         assert_eq!(
             (frame.event.as_str(), frame.data.unwrap().get(), frame.id.unwrap().get()),
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn golden_bytes_of_what_the_server_sends() {
+    fn the_servers_frames_match_the_documented_bytes() {
         assert_eq!(
             event("new_order", r#"{"orderId":1}"#, None),
             r#"{"event":"new_order","data":{"orderId":1}}"#

@@ -1,23 +1,20 @@
-//! Frames of RFC 6455 (section 5): the server's, unmasked, so that the bytes of one frame are the
-//! same for every socket that gets it; and what a client's has to look like before anything is made
-//! of it.
+//! Frames of RFC 6455 (section 5). The server's frames are unmasked, so their bytes are the same
+//! for every receiver. A client's frames are checked here before the codec reads them.
 
 use actix_http::ws::{CloseReason, OpCode, Parser};
 use bytes::{Bytes, BytesMut};
 
-/// A whole text frame.
 #[must_use]
 pub fn text(payload: &str) -> Bytes {
     frame(payload.as_bytes(), OpCode::Text)
 }
 
-/// A whole binary frame.
 #[must_use]
 pub fn binary(payload: &[u8]) -> Bytes {
     frame(payload, OpCode::Binary)
 }
 
-/// What a frame of ours that waits for a Socket.IO client can be.
+/// The kinds of our frames that a queue for a Socket.IO client can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Text,
@@ -25,7 +22,8 @@ pub enum Kind {
     Close,
 }
 
-/// Takes the first of some whole frames of ours, and gives its payload. `None`: there is none.
+/// Splits the first frame off our own encoded frames. Returns its kind and payload, or `None` if no
+/// whole frame is left.
 pub fn split_frame(frames: &mut Bytes) -> Option<(Kind, Bytes)> {
     let length = usize::try_from(declared_length(frames)?).ok()?;
     let head = match frames.get(1)? & 0x7f {
@@ -45,19 +43,19 @@ pub fn split_frame(frames: &mut Bytes) -> Option<(Kind, Bytes)> {
     Some((kind, frame.split_off(head)))
 }
 
-/// A ping without a payload.
+/// A ping frame without a payload.
 #[must_use]
 pub fn ping() -> Bytes {
     Bytes::from_static(&[0x89, 0x00])
 }
 
-/// The answer to a client's ping.
+/// A pong frame that answers a client's ping.
 #[must_use]
 pub fn pong(payload: &[u8]) -> Bytes {
     frame(payload, OpCode::Pong)
 }
 
-/// A close frame with the reason's code and name (section 5.5.1).
+/// A close frame with a code and a text (section 5.5.1).
 #[must_use]
 pub fn close(reason: impl Into<CloseReason>) -> Bytes {
     let mut out = BytesMut::with_capacity(32);
@@ -65,8 +63,8 @@ pub fn close(reason: impl Into<CloseReason>) -> Bytes {
     out.freeze()
 }
 
-/// The payload's length as a frame's head declares it (section 5.2); `None` while the head is not
-/// whole.
+/// Reads the payload's length from a frame's head (section 5.2). Returns `None` while the head is
+/// incomplete.
 #[must_use]
 pub fn declared_length(head: &[u8]) -> Option<u64> {
     match head.get(1)? & 0x7f {
@@ -78,18 +76,18 @@ pub fn declared_length(head: &[u8]) -> Option<u64> {
 
 /// Why a client's frame fails the connection (section 7.1.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Broken {
+pub enum FrameFault {
     /// A reserved bit is set, and no extension was agreed on (section 5.2).
     Reserved,
-    /// An opcode that has no meaning (section 5.2).
+    /// An opcode without a meaning (section 5.2).
     Opcode,
-    /// A control frame in fragments, or longer than 125 bytes (section 5.5).
+    /// A control frame that is fragmented or longer than 125 bytes (section 5.5).
     Control,
-    /// A client's frame that is not masked (section 5.1).
+    /// A client's frame without a mask (section 5.1).
     Unmasked,
-    /// A length of 64 bits (section 5.2).
+    /// A length that uses the highest of its 64 bits (section 5.2).
     Length,
-    /// A close frame of one byte, or with a code that is not for the wire (sections 5.5.1 and 7.4).
+    /// A close frame of one byte, or with a code that must not be sent (sections 5.5.1 and 7.4).
     CloseCode,
     /// A close frame whose reason is not UTF-8 (section 5.5.1).
     CloseReason,
@@ -98,57 +96,56 @@ pub enum Broken {
 /// The longest payload of a control frame.
 const MAX_CONTROL: u8 = 125;
 
-/// Looks at as much of a client's frame as has come, and says what is wrong with it as soon as that
-/// can be seen: of most faults in its first two bytes, of a close frame's payload when all of it is
-/// there.
+/// Checks the bytes of a client's frame that have arrived so far. Most faults show in the first two
+/// bytes; a close frame's payload is checked once it is complete.
 ///
 /// # Errors
-/// What is broken. More bytes do not mend it.
-pub fn check(frame: &[u8]) -> Result<(), Broken> {
+/// The fault. More bytes do not change the result.
+pub fn check(frame: &[u8]) -> Result<(), FrameFault> {
     let Some(&first) = frame.first() else { return Ok(()) };
     let (opcode, is_control) = (first & 0x0f, first & 0x08 != 0);
     if first & 0x70 != 0 {
-        return Err(Broken::Reserved);
+        return Err(FrameFault::Reserved);
     }
     if !matches!(opcode, 0x0..=0x2 | 0x8..=0xa) {
-        return Err(Broken::Opcode);
+        return Err(FrameFault::Opcode);
     }
     if is_control && first & 0x80 == 0 {
-        return Err(Broken::Control);
+        return Err(FrameFault::Control);
     }
     let Some(&second) = frame.get(1) else { return Ok(()) };
     let length = second & 0x7f;
     if second & 0x80 == 0 {
-        return Err(Broken::Unmasked);
+        return Err(FrameFault::Unmasked);
     }
     if is_control && length > MAX_CONTROL {
-        return Err(Broken::Control);
+        return Err(FrameFault::Control);
     }
     if length == 127 && frame.get(2).is_some_and(|highest| highest & 0x80 != 0) {
-        return Err(Broken::Length);
+        return Err(FrameFault::Length);
     }
     if opcode == 0x8 { check_close(frame, usize::from(length)) } else { Ok(()) }
 }
 
-/// A close frame's payload, still masked; its length stands in the second byte.
-fn check_close(frame: &[u8], length: usize) -> Result<(), Broken> {
+/// Checks a close frame's payload, which is still masked. `length` is its second byte's.
+fn check_close(frame: &[u8], length: usize) -> Result<(), FrameFault> {
     if length == 1 {
-        return Err(Broken::CloseCode);
+        return Err(FrameFault::CloseCode);
     }
-    let (Some(mask), Some(payload)) = (frame.get(2..6), frame.get(6..6 + length)) else {
+    let (Some(mask), Some(masked)) = (frame.get(2..6), frame.get(6..6 + length)) else {
         return Ok(());
     };
-    let said: Vec<u8> =
-        payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
-    let Some((code, reason)) = said.split_first_chunk() else { return Ok(()) };
+    let payload: Vec<u8> =
+        masked.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+    let Some((code, reason)) = payload.split_first_chunk() else { return Ok(()) };
     if !matches!(u16::from_be_bytes(*code), 1000..=1003 | 1007..=1014 | 3000..=4999) {
-        return Err(Broken::CloseCode);
+        return Err(FrameFault::CloseCode);
     }
-    str::from_utf8(reason).map(|_| ()).map_err(|_| Broken::CloseReason)
+    str::from_utf8(reason).map(|_| ()).map_err(|_| FrameFault::CloseReason)
 }
 
 fn frame(payload: &[u8], code: OpCode) -> Bytes {
-    // Two bytes of head, up to eight of length.
+    // A head of two bytes and a length of up to eight.
     let mut out = BytesMut::with_capacity(payload.len() + 10);
     Parser::write_message(&mut out, payload, code, true, false);
     out.freeze()
@@ -182,28 +179,28 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_frame_is_seen_as_soon_as_its_bytes_say_so() {
+    fn a_fault_is_reported_at_the_first_byte_that_shows_it() {
         for (head, broken) in [
-            (&[0xc1][..], Broken::Reserved),
-            (&[0xa1], Broken::Reserved),
-            (&[0x91], Broken::Reserved),
-            (&[0xf8], Broken::Reserved),
-            (&[0x83], Broken::Opcode),
-            (&[0x07], Broken::Opcode),
-            (&[0x8b], Broken::Opcode),
-            (&[0x8f], Broken::Opcode),
-            (&[0x08], Broken::Control),
-            (&[0x09], Broken::Control),
-            (&[0x0a], Broken::Control),
-            (&[0x89, 0xfe], Broken::Control),
-            (&[0x88, 0xff], Broken::Control),
-            (&[0x81, 0x00], Broken::Unmasked),
-            (&[0x82, 0x7e], Broken::Unmasked),
-            (&[0x81, 0xff, 0x80], Broken::Length),
-            (&[0x88, 0x81], Broken::CloseCode),
+            (&[0xc1][..], FrameFault::Reserved),
+            (&[0xa1], FrameFault::Reserved),
+            (&[0x91], FrameFault::Reserved),
+            (&[0xf8], FrameFault::Reserved),
+            (&[0x83], FrameFault::Opcode),
+            (&[0x07], FrameFault::Opcode),
+            (&[0x8b], FrameFault::Opcode),
+            (&[0x8f], FrameFault::Opcode),
+            (&[0x08], FrameFault::Control),
+            (&[0x09], FrameFault::Control),
+            (&[0x0a], FrameFault::Control),
+            (&[0x89, 0xfe], FrameFault::Control),
+            (&[0x88, 0xff], FrameFault::Control),
+            (&[0x81, 0x00], FrameFault::Unmasked),
+            (&[0x82, 0x7e], FrameFault::Unmasked),
+            (&[0x81, 0xff, 0x80], FrameFault::Length),
+            (&[0x88, 0x81], FrameFault::CloseCode),
         ] {
             assert_eq!(check(head), Err(broken), "{head:02x?}");
-            assert_eq!(check(&head[..head.len() - 1]), Ok(()), "{head:02x?} but for its last byte");
+            assert_eq!(check(&head[..head.len() - 1]), Ok(()), "{head:02x?} without its last byte");
         }
         for head in [
             &[][..],
@@ -219,12 +216,12 @@ mod tests {
     }
 
     #[test]
-    fn a_close_frame_may_say_what_section_7_4_lets_it() {
+    fn a_close_frame_may_carry_the_codes_of_section_7_4() {
         let of = |code: u16, reason: &[u8]| {
             check(&client(0x88, &[&code.to_be_bytes(), reason].concat()))
         };
         for code in (0..=999).chain(1004..=1006).chain(1015..=2999).chain(5000..=u16::MAX) {
-            assert_eq!(of(code, b"why"), Err(Broken::CloseCode), "{code}");
+            assert_eq!(of(code, b"why"), Err(FrameFault::CloseCode), "{code}");
         }
         for code in (1000..=1003).chain(1007..=1014).chain(3000..=4999) {
             assert_eq!(of(code, b""), Ok(()), "{code}");
@@ -232,15 +229,15 @@ mod tests {
         assert_eq!(of(1000, "wégen".as_bytes()), Ok(()));
         assert_eq!(of(1000, &[b'x'; 123]), Ok(()));
         for reason in [&b"\xff"[..], b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"] {
-            assert_eq!(of(1000, reason), Err(Broken::CloseReason), "{reason:02x?}");
+            assert_eq!(of(1000, reason), Err(FrameFault::CloseReason), "{reason:02x?}");
         }
         assert_eq!(check(&client(0x88, b"")), Ok(()));
-        // What comes behind it is another frame's.
+        // The bytes after it belong to the next frame.
         assert_eq!(check(&[client(0x88, &1000u16.to_be_bytes()), vec![0xff; 9]].concat()), Ok(()));
     }
 
     #[test]
-    fn golden_bytes() {
+    fn frames_have_the_bytes_of_the_rfc() {
         assert_eq!(&text("hi")[..], b"\x81\x02hi");
         assert_eq!(&pong(b"x")[..], b"\x8a\x01x");
         assert_eq!(
@@ -253,14 +250,19 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_bytes_are_frames_or_a_fault(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+        fn any_bytes_are_frames_or_a_fault(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+        ) {
             laws::frame(&bytes);
         }
 
         #[test]
-        fn frames_are_the_same_however_their_bytes_come(
+        fn frames_do_not_depend_on_how_their_bytes_are_chunked(
             head in "[\x01\x02\x08-\x0a\x00]",
-            reserved in proptest::prop_oneof![9 => proptest::prelude::Just(0u8), 1 => proptest::prelude::Just(0x40u8)],
+            reserved in proptest::prop_oneof![
+                9 => proptest::prelude::Just(0u8),
+                1 => proptest::prelude::Just(0x40u8),
+            ],
             last in proptest::bool::ANY,
             payload in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
         ) {
@@ -272,7 +274,7 @@ mod tests {
         }
 
         #[test]
-        fn close_frames_are_taken_or_refused_as_the_codec_does(
+        fn close_frames_are_accepted_exactly_when_the_codec_accepts_them(
             code in proptest::prop_oneof![900..1100u16, 2900..3100u16, 4900..5100u16],
             reason in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..4),
         ) {

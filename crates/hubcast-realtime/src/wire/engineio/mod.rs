@@ -1,6 +1,6 @@
-//! Engine.IO 4 (engine.io-protocol v4): one type digit, then the payload. Over WebSocket each
-//! packet is a frame; over long-polling many of them are one [`payload`]. The session decides which
-//! packets it takes; here all seven are read and written, whoever sends them.
+//! Engine.IO 4 (engine.io-protocol v4): a packet is one type digit and a payload. A WebSocket frame
+//! carries one packet; a long-polling body carries many (see [`payload`]). This module reads and
+//! writes all seven types; the session decides which of them it accepts.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -15,33 +15,31 @@ pub mod payload;
 #[cfg(test)]
 mod tests;
 
-/// The text of a ping packet.
 pub const PING: &str = "2";
 
-/// A packet (section "Protocol"). A payload that its type does not speak of is read over, as in the
-/// reference server.
+/// A packet (section "Protocol"). An unexpected payload is ignored, as in the reference server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet<'a> {
-    /// `0`: the handshake's answer, JSON; see [`open`]. Only a server has a use for sending it.
+    /// `0`: the handshake as JSON (see [`open`]). Only a server sends it.
     Open(&'a str),
-    /// `1`: the sender is done.
+    /// `1`: the sender closes the session.
     Close,
-    /// `2`: with a payload only during an upgrade probe.
+    /// `2`: has a payload only during an upgrade probe.
     Ping(&'a str),
-    /// `3`: the answer to a ping, with the same payload.
+    /// `3`: answers a ping, with the same payload.
     Pong(&'a str),
-    /// `4`: text, to Socket.IO a packet.
+    /// `4`: text; for Socket.IO a packet.
     Message(&'a str),
-    /// A message that is bytes, to Socket.IO an attachment. A WebSocket's binary frame is one,
-    /// whole and without a type digit; in text it is `b` and base64.
+    /// A message of bytes; for Socket.IO an attachment. As a WebSocket binary frame it has no type
+    /// digit; in text it is `b` and base64.
     Binary(Bytes),
-    /// `5`: the end of an upgrade.
+    /// `5`: completes an upgrade.
     Upgrade,
-    /// `6`: what ends a poll that has nothing to say.
+    /// `6`: ends a poll that has nothing to send.
     Noop,
 }
 
-/// A packet as one WebSocket frame carries it (section "Packet encoding").
+/// A packet as a WebSocket frame carries it (section "Packet encoding").
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame<'a> {
     /// A type digit and the payload.
@@ -50,29 +48,29 @@ pub enum Frame<'a> {
     Binary(Bytes),
 }
 
-/// Why a text or a payload is refused. Each of them ends the session: the reference server closes
-/// with its "parse error".
+/// Why a text or a payload is refused. Every fault ends the session, like the reference server's
+/// "parse error".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// A packet without a type digit; an empty payload is one such packet.
+    /// A packet without a type digit, such as an empty payload.
     Empty,
-    /// Not a known type digit.
+    /// An unknown type digit.
     Type,
-    /// `b` with something behind it that is no base64.
+    /// `b`, followed by text that is not base64.
     Base64,
-    /// A payload's packet that is not UTF-8. (The reference puts U+FFFD in its place and goes on.)
+    /// A packet of a payload that is not UTF-8. (The reference server inserts U+FFFD instead.)
     Utf8,
-    /// A payload of more packets than its reader allows.
+    /// A payload with more packets than the limit.
     TooMany,
 }
 
-/// Written with padding, read with or without.
+/// Writes padding, and reads with or without it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Reads one packet that came as text. What came as a binary frame needs no reading: it is a
+/// Reads one packet that arrived as text. A binary frame needs no reading: it is a
 /// [`Packet::Binary`].
 ///
 /// # Errors
@@ -89,13 +87,13 @@ pub fn decode(text: &str) -> Result<Packet<'_>, Fault> {
         '4' => Packet::Message(rest),
         '5' => Packet::Upgrade,
         '6' => Packet::Noop,
-        // Over WebSocket too: a client with `forceBase64` sends it there.
+        // Clients with `forceBase64` send this over WebSocket too.
         'b' => Packet::Binary(binary(rest)?),
         _ => return Err(Fault::Type),
     })
 }
 
-/// The official Java client breaks its base64 into lines (RFC 2045 section 6.8).
+/// Skips line breaks, which the official Java client writes into its base64 (RFC 2045 section 6.8).
 fn binary(text: &str) -> Result<Bytes, Fault> {
     let is_break = |byte: u8| byte == b'\n' || byte == b'\r';
     let decoded = if text.bytes().any(is_break) {
@@ -107,7 +105,7 @@ fn binary(text: &str) -> Result<Bytes, Fault> {
 }
 
 impl Packet<'_> {
-    /// The frame that carries it.
+    /// Encodes the packet as a frame.
     #[must_use]
     pub fn encode(&self) -> Frame<'static> {
         let text = |kind: char, rest: &str| {
@@ -130,7 +128,7 @@ impl Packet<'_> {
 }
 
 impl Frame<'_> {
-    /// The packet in it.
+    /// Reads the packet in this frame.
     ///
     /// # Errors
     /// As [`decode`].
@@ -142,8 +140,8 @@ impl Frame<'_> {
     }
 }
 
-/// The open packet (section "Handshake"): what a client must know of this session. `upgrades` names
-/// the transports that it may go on to; times are in milliseconds, `max_payload` is in bytes.
+/// Writes the open packet (section "Handshake"). `upgrades` lists the transports that the client
+/// may switch to; times are in milliseconds, `max_payload` is in bytes.
 #[must_use]
 pub fn open(
     sid: &str,
@@ -168,12 +166,12 @@ pub fn open(
         ping_timeout: ping_timeout.as_millis(),
         max_payload,
     };
-    // A struct of strings and numbers always has a JSON form.
+    // A struct of strings and numbers always serializes.
     format!("0{}", serde_json::to_string(&open).unwrap_or_default())
 }
 
-/// The reference server's own handshake errors, `{"code":…,"message":…}`: engine.io 6.6 answers an
-/// HTTP request so. (An upgrade it answers with 400 and the bare message; a client's library sees
+/// The reference server's handshake errors, `{"code":…,"message":…}`, as engine.io 6.6 answers an
+/// HTTP request. (It answers an upgrade with 400 and only the message; client libraries see
 /// neither.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HandshakeFault {
@@ -181,10 +179,10 @@ pub enum HandshakeFault {
     TransportUnknown,
     /// Code 1.
     SessionUnknown,
-    /// Code 2: a session begins with a GET.
+    /// Code 2: the first request of a session is not a GET.
     BadMethod,
-    /// Code 3: another transport than the session's, WebSocket without an upgrade, an Origin that
-    /// is no header value.
+    /// Code 3: a transport other than the session's, a WebSocket without an upgrade, or an invalid
+    /// Origin header.
     BadRequest,
     /// Code 4.
     Forbidden,

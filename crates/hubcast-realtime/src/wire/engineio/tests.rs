@@ -1,4 +1,4 @@
-//! Golden bytes are the examples of engine.io-protocol v4.
+//! The expected bytes are the examples of engine.io-protocol v4.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ fn bytes(bytes: &'static [u8]) -> Bytes {
 }
 
 #[test]
-fn golden_bytes_of_each_packet_both_ways() {
+fn each_packet_matches_the_documented_bytes_both_ways() {
     for (text, packet) in [
         (r#"0{"sid":"x"}"#, Packet::Open(r#"{"sid":"x"}"#)),
         ("1", Packet::Close),
@@ -31,14 +31,14 @@ fn golden_bytes_of_each_packet_both_ways() {
 }
 
 #[test]
-fn a_binary_frame_is_a_binary_message_as_it_is() {
+fn a_binary_frame_is_a_binary_message_unchanged() {
     let frame = Frame::Binary(bytes(&[1, 2, 3, 4]));
     assert_eq!(frame.decode(), Ok(Packet::Binary(bytes(&[1, 2, 3, 4]))));
     assert_eq!(Packet::Binary(bytes(&[1, 2, 3, 4])).encode(), frame);
 }
 
 #[test]
-fn base64_is_read_padded_or_not_and_in_lines() {
+fn base64_is_read_with_or_without_padding_and_in_lines() {
     for text in ["bAQIDBA==", "bAQIDBA", "bAQIDBA==\n", "bAQ\r\nID\r\nBA==\r\n"] {
         assert_eq!(decode(text), Ok(Packet::Binary(bytes(&[1, 2, 3, 4]))), "{text:?}");
     }
@@ -46,14 +46,14 @@ fn base64_is_read_padded_or_not_and_in_lines() {
 }
 
 #[test]
-fn a_payload_that_its_type_does_not_speak_of_is_read_over() {
+fn an_unexpected_payload_is_ignored() {
     for (text, packet) in [("1x", Packet::Close), ("5x", Packet::Upgrade), ("6x", Packet::Noop)] {
         assert_eq!(decode(text), Ok(packet), "{text}");
     }
 }
 
 #[test]
-fn what_is_no_packet_has_one_fault() {
+fn each_malformed_packet_has_its_fault() {
     for (text, fault) in [
         ("", Fault::Empty),
         ("7", Fault::Type),
@@ -73,7 +73,7 @@ fn what_is_no_packet_has_one_fault() {
 }
 
 #[test]
-fn golden_bytes_of_payloads_both_ways() {
+fn payloads_match_the_documented_bytes_both_ways() {
     for (text, packets) in [
         (
             "4hello\x1e2\x1e4world",
@@ -115,10 +115,10 @@ fn a_payload_is_read_up_to_its_first_fault() {
 }
 
 #[test]
-fn what_does_not_fit_a_payload_waits_and_leaves_it_as_it_was() {
+fn a_packet_that_does_not_fit_leaves_the_payload_unchanged() {
     let mut payload = String::new();
     assert!(payload::append(&mut payload, &Frame::Text("4hello".into()), 10));
-    // Six bytes, a separator, and three more.
+    // Six bytes, a separator, and four more.
     assert!(!payload::append(&mut payload, &Frame::Text("4abc".into()), 10));
     assert!(!payload::append(&mut payload, &Frame::Binary(bytes(b"x")), 11));
     assert_eq!(payload, "4hello");
@@ -134,7 +134,7 @@ fn the_first_packet_fits_any_payload() {
 }
 
 #[test]
-fn the_open_packet_is_the_protocols() {
+fn the_open_packet_matches_the_documented_bytes() {
     let open = |upgrades| {
         open(
             "lv_VI97HAXpY6yYWAAAC",
@@ -146,13 +146,16 @@ fn the_open_packet_is_the_protocols() {
     };
     assert_eq!(
         open(&["websocket"]),
-        r#"0{"sid":"lv_VI97HAXpY6yYWAAAC","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#
+        concat!(
+            r#"0{"sid":"lv_VI97HAXpY6yYWAAAC","upgrades":["websocket"],"#,
+            r#""pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#,
+        )
     );
     assert!(open(&[]).contains(r#""upgrades":[]"#));
 }
 
 #[test]
-fn handshake_faults_are_the_reference_servers() {
+fn handshake_faults_match_the_reference_server() {
     for (fault, status, body) in [
         (HandshakeFault::TransportUnknown, 400, r#"{"code":0,"message":"Transport unknown"}"#),
         (HandshakeFault::SessionUnknown, 400, r#"{"code":1,"message":"Session ID unknown"}"#),
@@ -176,7 +179,9 @@ proptest! {
     }
 
     #[test]
-    fn packets_of_any_kind_make_a_payload_and_come_out_of_it(payload in "([0-7]?[a-z€]{0,4}|b[A-D]{0,8}={0,2}\n?|\u{1e}){0,12}") {
+    fn packets_of_any_kind_survive_a_payload(
+        payload in "([0-7]?[a-z€]{0,4}|b[A-D]{0,8}={0,2}\n?|\u{1e}){0,12}",
+    ) {
         laws::payload(payload.as_bytes());
     }
 

@@ -1,31 +1,32 @@
-//! Binary packets, put together: a connection's messages go through here in the order they came.
+//! Puts binary packets together from a connection's messages, in the order in which they arrive.
 
 use bytes::Bytes;
 
-use super::{Body, Content, Fault, Packet, Whole, decode};
+use super::{BinaryPacket, Body, EventOrAck, Fault, Packet, decode};
 
-/// What is there of a packet whose attachments have not all come. Without one it is a null pointer.
+/// The packet whose attachments have not all arrived, if any. An idle one is a null pointer.
 ///
-/// It holds at most one packet's text and the bytes of its attachments, within the limit given to
-/// [`Assembler::binary`]. It knows no time: a client that never sends what it announced is the
-/// session's to end. After a fault nothing is held.
+/// It holds one packet's text and attachments at most, within the limit given to
+/// [`Assembler::binary`], and nothing after a fault. It has no clock: the session closes a client
+/// that never sends what it announced.
 #[derive(Debug, Default)]
-pub struct Assembler(Option<Box<Waiting>>);
+pub struct Assembler(Option<Box<PartialPacket>>);
 
 #[derive(Debug)]
-struct Waiting {
+struct PartialPacket {
     namespace: Box<str>,
-    content: Content,
+    content: EventOrAck,
     due: usize,
     attachments: Vec<Bytes>,
     size: usize,
 }
 
 impl Assembler {
-    /// Takes a text message. `None`: it announced attachments; never gives a [`Body::Binary`].
+    /// Takes a text message. Returns `None` if the packet announced attachments, so it never
+    /// returns a [`Body::Binary`].
     ///
     /// # Errors
-    /// [`Fault::Due`] while attachments of an earlier packet are missing, else as [`decode`].
+    /// [`Fault::Due`] while attachments of an earlier packet are missing, or a fault of [`decode`].
     pub fn text<'a>(&mut self, text: &'a str) -> Result<Option<Packet<'a>>, Fault> {
         if self.0.take().is_some() {
             return Err(Fault::Due);
@@ -33,7 +34,7 @@ impl Assembler {
         let Packet { namespace, body } = decode(text)?;
         match body {
             Body::Binary { content, due } => {
-                self.0 = Some(Box::new(Waiting {
+                self.0 = Some(Box::new(PartialPacket {
                     namespace: namespace.into(),
                     content,
                     due,
@@ -46,29 +47,30 @@ impl Assembler {
         }
     }
 
-    /// Takes a binary message; gives the packet when it was the last one due. `limit`: bytes that a
-    /// packet's attachments may have together.
+    /// Takes a binary message. Returns the packet with its last attachment. `limit` is the most
+    /// bytes that a packet's attachments may have in total.
     ///
     /// # Errors
-    /// [`Fault::NotDue`] when no packet has announced it, [`Fault::TooLarge`] above the limit.
-    pub fn binary(&mut self, data: Bytes, limit: usize) -> Result<Option<Whole>, Fault> {
-        let mut waiting = self.0.take().ok_or(Fault::NotDue)?;
-        waiting.size = waiting.size.saturating_add(data.len());
-        if waiting.size > limit {
+    /// [`Fault::NotDue`] if no packet announced it, [`Fault::TooLarge`] above the limit.
+    pub fn binary(&mut self, data: Bytes, limit: usize) -> Result<Option<BinaryPacket>, Fault> {
+        let mut packet = self.0.take().ok_or(Fault::NotDue)?;
+        packet.size = packet.size.saturating_add(data.len());
+        if packet.size > limit {
             return Err(Fault::TooLarge);
         }
-        if waiting.attachments.len() + 1 < waiting.due {
-            // It may be a few bytes of a large read buffer, and the next one may not come for long.
-            waiting.attachments.push(Bytes::copy_from_slice(&data));
-            self.0 = Some(waiting);
+        if packet.attachments.len() + 1 < packet.due {
+            // Copies, because a few bytes would keep a large read buffer alive until the next one
+            // arrives.
+            packet.attachments.push(Bytes::copy_from_slice(&data));
+            self.0 = Some(packet);
             return Ok(None);
         }
-        let Waiting { namespace, content, mut attachments, .. } = *waiting;
+        let PartialPacket { namespace, content, mut attachments, .. } = *packet;
         attachments.push(data);
-        Ok(Some(Whole { namespace, content, attachments }))
+        Ok(Some(BinaryPacket { namespace, content, attachments }))
     }
 
-    /// Whether the next message has to be binary.
+    /// Returns true if the next message has to be binary.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         self.0.is_some()

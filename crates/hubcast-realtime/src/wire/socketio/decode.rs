@@ -1,34 +1,34 @@
-//! One packet's text, read. The outcome is that of socket.io-parser 4.2.7, except for what no
+//! Reads one packet's text. Results equal those of socket.io-parser 4.2.7, except for texts that no
 //! client sends:
 //!
-//! - no text at all is refused, and white space is no digit (to JavaScript both are the number 0);
-//! - an event, an answer and a CONNECT_ERROR have to have a payload, as the protocol asks, and an
-//!   answer an id;
-//! - a name is text: half of a surrogate pair, which JavaScript's strings may have, is none;
-//! - an ack id is a u64, and arguments are at most [`MAX_ARGUMENTS`];
-//! - the number of attachments, and a placeholder's, is written as digits; a placeholder beside
-//!   them is refused with the text, not with the last of them;
-//! - a query behind a namespace's name is read over, as older clients send one.
+//! - an empty text is refused, and white space is no digit (JavaScript reads both as the number 0);
+//! - as the protocol says, an event, an ack and a CONNECT_ERROR need a payload, and an ack an id;
+//! - half of a surrogate pair, which JavaScript strings allow, is refused in a name;
+//! - an ack id is a u64, and there are at most [`MAX_ARGUMENTS`] arguments;
+//! - the number of attachments and `num` are written in digits; a placeholder without an attachment
+//!   is refused with the text, not after the last attachment;
+//! - a query after the namespace's name is ignored, because older clients send one.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Body, Content, Fault, MAX_ARGUMENTS, MAX_ATTACHMENTS, Packet, RESERVED, placeholders};
+use super::{
+    Body, EventOrAck, Fault, MAX_ARGUMENTS, MAX_ATTACHMENTS, Packet, RESERVED, placeholders,
+};
 
 /// Reads one packet's text.
 ///
 /// # Errors
-/// A [`Fault`] when the text is no packet; never one of those that only an [`super::Assembler`] can
-/// find.
+/// A [`Fault`] if the text is no packet, but none of those that only an [`super::Assembler`] finds.
 pub fn decode(text: &str) -> Result<Packet<'_>, Fault> {
     let mut chars = text.chars();
     let kind = chars.next().filter(|kind| ('0'..='6').contains(kind)).ok_or(Fault::Type)?;
     let (due, rest) =
         if matches!(kind, '5' | '6') { split_count(chars.as_str())? } else { (0, chars.as_str()) };
     let (namespace, rest) = split_namespace(rest);
-    // Where it has no meaning, an id is read over.
+    // An id without a meaning is ignored.
     let (id, json) = split_id(rest)?;
     let body = match kind {
         '0' => Body::Connect(if json.is_empty() { None } else { Some(value(json, &['{'])?) }),
@@ -41,13 +41,13 @@ pub fn decode(text: &str) -> Result<Packet<'_>, Fault> {
     Ok(Packet { namespace, body })
 }
 
-/// The attachments' number stands before the first dash.
+/// The number of attachments ends at the first dash.
 fn split_count(text: &str) -> Result<(usize, &str), Fault> {
     let (count, rest) = text.split_once('-').ok_or(Fault::Attachments)?;
     if count.is_empty() || !count.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Fault::Attachments);
     }
-    // Digits that are no number are one that is too large.
+    // Digits that do not parse are a number that is too large.
     match count.parse() {
         Ok(0) => Err(Fault::Attachments),
         Ok(count) if count <= MAX_ATTACHMENTS => Ok((count, rest)),
@@ -55,8 +55,7 @@ fn split_count(text: &str) -> Result<(usize, &str), Fault> {
     }
 }
 
-/// A namespace stands before the first comma, when the text begins with a slash. A query behind it
-/// does not count.
+/// A namespace starts with a slash and ends at the first comma. A query after it is dropped.
 fn split_namespace(text: &str) -> (&str, &str) {
     if !text.starts_with('/') {
         return ("/", text);
@@ -74,28 +73,28 @@ fn split_id(text: &str) -> Result<(Option<u64>, &str), Fault> {
     id.parse().map(|id| (Some(id), rest)).map_err(|_| Fault::AckId)
 }
 
-/// Any JSON that begins with one of these.
+/// Reads JSON that begins with one of these characters.
 fn value<'a>(json: &'a str, begins: &[char]) -> Result<&'a RawValue, Fault> {
     let value: &RawValue = serde_json::from_str(json).map_err(|_| Fault::Payload)?;
     if value.get().starts_with(begins) { Ok(value) } else { Err(Fault::Payload) }
 }
 
-fn event(json: &str, ack: Option<u64>) -> Result<Content, Fault> {
-    let Named(Name(name), Arguments(args)) =
+fn event(json: &str, ack: Option<u64>) -> Result<EventOrAck, Fault> {
+    let NameAndArguments(Name(name), Arguments(args)) =
         serde_json::from_str(json).map_err(|_| Fault::Payload)?;
-    Ok(Content::Event { name, args, ack })
+    Ok(EventOrAck::Event { name, args, ack })
 }
 
-fn answer(json: &str, id: Option<u64>) -> Result<Content, Fault> {
+fn answer(json: &str, id: Option<u64>) -> Result<EventOrAck, Fault> {
     let Arguments(args) = serde_json::from_str(json).map_err(|_| Fault::Payload)?;
-    Ok(Content::Ack { id: id.ok_or(Fault::AckId)?, args })
+    Ok(EventOrAck::Ack { id: id.ok_or(Fault::AckId)?, args })
 }
 
-fn data<'a>(content: Content, due: usize) -> Result<Body<'a>, Fault> {
+fn data<'a>(content: EventOrAck, due: usize) -> Result<Body<'a>, Fault> {
     if due == 0 {
         return Ok(Body::Data(content));
     }
-    let (Content::Event { args, .. } | Content::Ack { args, .. }) = &content;
+    let (EventOrAck::Event { args, .. } | EventOrAck::Ack { args, .. }) = &content;
     for arg in args {
         placeholders::check(arg.get(), due)?;
     }
@@ -138,8 +137,8 @@ impl Arguments {
 
 impl<'de> Deserialize<'de> for Arguments {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl<'de> Visitor<'de> for Read {
+        struct ArgumentsVisitor;
+        impl<'de> Visitor<'de> for ArgumentsVisitor {
             type Value = Arguments;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,28 +149,31 @@ impl<'de> Deserialize<'de> for Arguments {
                 Arguments::rest(seq)
             }
         }
-        deserializer.deserialize_seq(Read)
+        deserializer.deserialize_seq(ArgumentsVisitor)
     }
 }
 
 /// `[name, argument, …]`
-struct Named(Name, Arguments);
+struct NameAndArguments(Name, Arguments);
 
-impl<'de> Deserialize<'de> for Named {
+impl<'de> Deserialize<'de> for NameAndArguments {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl<'de> Visitor<'de> for Read {
-            type Value = Named;
+        struct EventVisitor;
+        impl<'de> Visitor<'de> for EventVisitor {
+            type Value = NameAndArguments;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an array that begins with a name")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Named, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(
+                self,
+                mut seq: A,
+            ) -> Result<NameAndArguments, A::Error> {
                 let name = seq.next_element()?.ok_or_else(|| A::Error::custom("no name"))?;
-                Ok(Named(name, Arguments::rest(seq)?))
+                Ok(NameAndArguments(name, Arguments::rest(seq)?))
             }
         }
-        deserializer.deserialize_seq(Read)
+        deserializer.deserialize_seq(EventVisitor)
     }
 }

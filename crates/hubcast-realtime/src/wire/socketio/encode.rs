@@ -1,26 +1,26 @@
-//! Packets, written: each text begins with Engine.IO's `4`, so that it is a whole Engine.IO packet.
-//! Values are JSON texts and go out as they are.
+//! Writes packets. Each text starts with Engine.IO's `4`, so it is a complete Engine.IO packet.
+//! Values are JSON texts and are written unchanged.
 
 use bytes::Bytes;
 
 use super::{Fault, MAX_ATTACHMENTS, placeholders};
 
-/// `0`: the namespace is joined. `pid`: by it the session can be resumed.
+/// `0`: accepts a connection to a namespace. `pid` resumes the session.
 #[must_use]
 pub fn connect(namespace: &str, sid: &str, pid: Option<&str>) -> String {
     let pid = pid.map(|pid| format!(",\"pid\":{}", quoted(pid))).unwrap_or_default();
     format!("40{}{{\"sid\":{}{pid}}}", prefix(namespace), quoted(sid))
 }
 
-/// `4`: the namespace is refused. `data` is JSON.
+/// `4`: refuses a connection to a namespace. `data` is JSON.
 #[must_use]
 pub fn connect_error(namespace: &str, message: &str, data: Option<&str>) -> String {
     let data = data.map(|data| format!(",\"data\":{data}")).unwrap_or_default();
     format!("44{}{{\"message\":{}{data}}}", prefix(namespace), quoted(message))
 }
 
-/// `2`: an event. `id`: an ack is asked for. `args`: JSON values with commas between; behind them
-/// the event's offset, if it has one.
+/// `2`: an event. `id` asks for an ack. `args` are JSON values joined by commas; the event's
+/// offset, if it has one, follows them.
 #[must_use]
 pub fn event(
     namespace: &str,
@@ -31,37 +31,37 @@ pub fn event(
 ) -> String {
     let offset = offset.map(|offset| format!(",{}", quoted(offset))).unwrap_or_default();
     let comma = if args.is_empty() { "" } else { "," };
-    format!("42{}{}[{}{comma}{args}{offset}]", prefix(namespace), shown(id), quoted(name))
+    format!("42{}{}[{}{comma}{args}{offset}]", prefix(namespace), id_text(id), quoted(name))
 }
 
-/// `3`: the answer to an event that asked for an ack; `args` as in [`event`].
+/// `3`: an ack; `args` as in [`event`].
 #[must_use]
 pub fn ack(namespace: &str, id: &str, args: &str) -> String {
     format!("43{}{id}[{args}]", prefix(namespace))
 }
 
-/// `1`: this namespace ends.
+/// `1`: ends the socket in this namespace.
 #[must_use]
 pub fn disconnect(namespace: &str) -> String {
     format!("41{}", prefix(namespace))
 }
 
-/// A packet's text, and the binary messages that have to follow it with nothing in between.
+/// A packet's text and the binary messages that have to follow it directly.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
     pub text: String,
     pub attachments: Vec<Bytes>,
 }
 
-/// `5`: an [`event`] with attachments, into which the placeholders of `args` count. Attachments to
-/// which no placeholder points are left out, one to which several point is sent once; with none
-/// left it is a `2`.
+/// `5`: an [`event`] with attachments; the placeholders of `args` are indexes into them. An
+/// attachment without a placeholder is left out, one with several is sent once; without any left it
+/// is a `2`.
 ///
 /// # Errors
-/// [`Fault::Attachments`] for a placeholder that points beside the attachments: the client would
-/// close the connection over it. So a stranger's JSON, which may hold anything that looks like a
-/// placeholder, can not stand beside attachments of others. [`Fault::TooManyAttachments`] for more
-/// than [`MAX_ATTACHMENTS`], [`Fault::Payload`] for JSON that is nested too deep.
+/// [`Fault::Attachments`] for a placeholder without an attachment, over which the client would
+/// close the connection. So JSON of an untrusted source, which may contain anything that looks like
+/// a placeholder, cannot be combined with attachments. [`Fault::TooManyAttachments`] for more than
+/// [`MAX_ATTACHMENTS`], [`Fault::Payload`] for JSON that is nested too deep.
 pub fn binary_event(
     namespace: &str,
     name: &str,
@@ -70,26 +70,23 @@ pub fn binary_event(
     attachments: &[Bytes],
     offset: Option<&str>,
 ) -> Result<Encoded, Fault> {
-    let (args, attachments) = counted(args, attachments)?;
+    let (args, attachments) = renumbered(args, attachments)?;
     let text = match attachments.len() {
         0 => event(namespace, name, id, &args, offset),
-        // What is behind the type is the same.
+        // The rest of the packet is the same.
         due => event(namespace, name, id, &args, offset).replacen("42", &format!("45{due}-"), 1),
     };
     Ok(Encoded { text, attachments })
 }
 
-/// `6`: an [`ack`] with attachments, else as [`binary_event`]; with no attachment left it is a `3`.
-///
-/// # Errors
-/// As [`binary_event`].
+/// `6`: an [`ack`] with attachments, as in [`binary_event`]; without any left it is a `3`.
 pub fn binary_ack(
     namespace: &str,
     id: &str,
     args: &str,
     attachments: &[Bytes],
 ) -> Result<Encoded, Fault> {
-    let (args, attachments) = counted(args, attachments)?;
+    let (args, attachments) = renumbered(args, attachments)?;
     let text = match attachments.len() {
         0 => ack(namespace, id, &args),
         due => ack(namespace, id, &args).replacen("43", &format!("46{due}-"), 1),
@@ -97,8 +94,9 @@ pub fn binary_ack(
     Ok(Encoded { text, attachments })
 }
 
-/// The attachments that are used, in the order of their placeholders, and the text that counts so.
-fn counted(args: &str, attachments: &[Bytes]) -> Result<(String, Vec<Bytes>), Fault> {
+/// Renumbers the placeholders in order of appearance. Returns the new text and the attachments that
+/// it uses.
+fn renumbered(args: &str, attachments: &[Bytes]) -> Result<(String, Vec<Bytes>), Fault> {
     let mut used: Vec<usize> = Vec::new();
     let mut text = String::with_capacity(args.len());
     placeholders::rebase(args, attachments.len(), &mut text, |index| {
@@ -114,7 +112,7 @@ fn counted(args: &str, attachments: &[Bytes]) -> Result<(String, Vec<Bytes>), Fa
     Ok((text, used.into_iter().filter_map(|index| attachments.get(index).cloned()).collect()))
 }
 
-fn shown(id: Option<u64>) -> String {
+fn id_text(id: Option<u64>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
 
@@ -122,7 +120,7 @@ fn prefix(namespace: &str) -> String {
     if namespace == "/" { String::new() } else { format!("{namespace},") }
 }
 
-/// A string in JSON.
+/// A JSON string, with quotes and escapes.
 pub(in super::super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -1,14 +1,14 @@
 //! Socket.IO 5 (socket.io-protocol v5, "Packet encoding"):
-//! `<type>[<attachments>-][<namespace>,][<ack id>][<JSON>]`, and behind a packet that says so, its
-//! attachments, each a binary message of its own.
+//! `<type>[<attachments>-][<namespace>,][<ack id>][<JSON>]`. The attachments that a packet
+//! announces follow it, each as a binary message.
 //!
-//! A packet's JSON is kept as the text it came as. Where bytes belong into it stands a placeholder,
-//! `{"_placeholder":true,"num":0}`, and there it stays: `num` counts into the list of
-//! [`bytes::Bytes`] that goes with the text, and [`binary_event`] and [`binary_ack`] count anew.
+//! A packet's JSON stays text. The place of bytes in it keeps its placeholder,
+//! `{"_placeholder":true,"num":0}`, where `num` is an index into the packet's list of
+//! [`bytes::Bytes`]; [`binary_event`] and [`binary_ack`] renumber them.
 //!
-//! Depth: JSON that is only kept is checked without recursion, so any depth that the message's size
-//! allows passes [`decode`]; who reads it into a type meets serde_json's limit of 128. The JSON of
-//! a binary packet is searched for placeholders, and is refused beyond that same depth.
+//! Depth: [`decode`] checks JSON without recursion and accepts any depth; reading it into a type is
+//! subject to serde_json's limit of 128. The JSON of a binary packet is searched for placeholders
+//! and refused beyond that depth.
 
 use std::fmt;
 
@@ -32,95 +32,93 @@ pub use encode::{
 pub(super) use placeholders::resolved;
 pub use placeholders::{check, inline, shifted};
 
-/// Attachments that one packet may have, as in socket.io-parser 4.2.6 and later.
+/// The most attachments of one packet, as in socket.io-parser 4.2.6 and later.
 pub const MAX_ATTACHMENTS: usize = 10;
 
-/// Arguments that an event or an answer may have: each costs more than its text.
+/// The most arguments of an event or an ack: each costs more memory than its text.
 pub const MAX_ARGUMENTS: usize = 256;
 
-/// Depth to which placeholders are looked for.
+/// The depth to which placeholders are searched.
 const MAX_DEPTH: usize = 128;
 
-/// Names that an event may not have: the client library uses them itself.
+/// Names that an event may not have, because the client library uses them itself.
 const RESERVED: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
 
-/// A packet's text.
+/// A decoded packet.
 #[derive(Debug)]
 pub struct Packet<'a> {
-    /// `/` when the packet names none.
+    /// `/` if the packet names none.
     pub namespace: &'a str,
     pub body: Body<'a>,
 }
 
-/// What the packet says.
+/// The types of packets, with their content.
 #[derive(Debug)]
 pub enum Body<'a> {
-    /// `0`, with a payload if there is one, always an object: a client's auth, a server's `sid`.
+    /// `0`: an optional object; the auth of a client, the `sid` of a server.
     Connect(Option<&'a RawValue>),
     /// `1`
     Disconnect,
     /// `2` or `3`
-    Data(Content),
-    /// `4`, with an object or a string. A server gets none.
+    Data(EventOrAck),
+    /// `4`: an object or a string. Only a server sends it.
     ConnectError(&'a RawValue),
-    /// `5` or `6`: `due` binary messages follow, one at least. Each placeholder counts below that.
-    Binary { content: Content, due: usize },
+    /// `5` or `6`: `due` binary messages follow, at least one. Each placeholder's `num` is below
+    /// `due`.
+    Binary { content: EventOrAck, due: usize },
 }
 
-/// What both the text and the binary types carry.
+/// The content of text packets and of binary packets alike.
 #[derive(Debug)]
-pub enum Content {
-    /// Name, arguments, and the id when an ack is asked for. A name that came as a number is that
-    /// number's text.
+pub enum EventOrAck {
+    /// `ack` is an id if the sender asks for an ack. A numeric name is kept as its text.
     Event { name: String, args: Vec<Box<RawValue>>, ack: Option<u64> },
-    /// The answer to an ack that the other side asked for.
+    /// The answer to an event that asked for an ack.
     Ack { id: u64, args: Vec<Box<RawValue>> },
 }
 
-/// A packet of type `5` or `6`, and all that belongs to it.
+/// A packet of type `5` or `6` with all its attachments.
 #[derive(Debug)]
-pub struct Whole {
+pub struct BinaryPacket {
     pub namespace: Box<str>,
-    pub content: Content,
-    /// Each placeholder's `num` is one of these; not each of these has to have a placeholder.
+    pub content: EventOrAck,
+    /// Each placeholder's `num` is an index into these; an attachment may have no placeholder.
     pub attachments: Vec<Bytes>,
 }
 
-/// Why a packet is refused. Each of them ends the connection, as in the reference server;
-/// [`Fault::TooLarge`] for its size, the others for what they say.
+/// Why a packet is refused. Every fault ends the connection, as in the reference server:
+/// [`Fault::TooLarge`] because of its size, the others because of their content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Not a known type digit.
+    /// An unknown type digit.
     Type,
-    /// Not JSON, or not of the form that the type asks for.
+    /// Not JSON, or not the form that the type requires.
     Payload,
-    /// An ack id that is missing, or too large.
+    /// A missing ack id, or one that is too large.
     AckId,
-    /// A number of attachments that is none, or a placeholder that points beside them.
+    /// An invalid number of attachments, or a placeholder without an attachment.
     Attachments,
     /// More than [`MAX_ATTACHMENTS`].
     TooManyAttachments,
-    /// A binary message that no packet has announced.
+    /// A binary message that no packet announced.
     NotDue,
-    /// A text packet while attachments of another are due.
+    /// A text packet while attachments of another packet are due.
     Due,
-    /// Attachments whose bytes together are more than allowed.
+    /// Attachments with more bytes in total than allowed.
     TooLarge,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Type => "no packet type",
-            Self::Payload => "a payload that is no JSON, has another form, or is nested too deep",
-            Self::AckId => "no ack id, or one that is too large",
-            Self::Attachments => {
-                "a number of attachments that is none, or a placeholder beside them"
-            }
+            Self::Type => "an unknown packet type",
+            Self::Payload => "a payload that is not JSON, has the wrong form or is nested too deep",
+            Self::AckId => "a missing ack id, or one that is too large",
+            Self::Attachments => "an invalid number of attachments, or a placeholder without one",
             Self::TooManyAttachments => "more than 10 attachments",
-            Self::NotDue => "bytes that no packet has announced",
-            Self::Due => "a packet in the place of announced bytes",
+            Self::NotDue => "bytes that no packet announced",
+            Self::Due => "a packet while announced bytes are due",
             Self::TooLarge => "attachments that are too large",
         })
     }

@@ -1,10 +1,10 @@
-//! Where attachments belong into JSON text: found by one pass over the text, without a tree of it.
+//! Finds the places of attachments in JSON text, in one pass and without building a tree.
 //!
-//! A placeholder is an object whose `_placeholder` is `true`, as socket.io-parser takes it: other
-//! keys do not matter, of equal keys the last counts, and nothing inside a placeholder is looked
-//! at. Its `num` has to be an index, written as digits.
+//! As in socket.io-parser, a placeholder is an object whose `_placeholder` is `true`. Other keys
+//! are ignored, the last of equal keys counts, and the inside of a placeholder is not searched. Its
+//! `num` has to be an index, written in digits.
 //!
-//! The text has to be JSON. Of what is not, some reading is made, without a panic.
+//! The text has to be JSON. Other text gives some result, but never a panic.
 
 use std::ops::Range;
 
@@ -14,51 +14,46 @@ use bytes::Bytes;
 
 use super::{Fault, MAX_DEPTH};
 
-/// Where a placeholder stands.
-struct Found {
+/// The ranges of a placeholder in the text.
+struct Placeholder {
     object: Range<usize>,
-    /// The value of `num`; empty when there is none.
+    /// The value of `num`; empty if there is none.
     num: Range<usize>,
 }
 
-/// A container that is open at some place of the text.
-struct Level {
+/// An object or array that is open at the current place of the text.
+struct Container {
     start: usize,
     is_object: bool,
-    /// Between a comma or the brace and the colon.
+    /// True between a comma or the brace and the colon.
     at_key: bool,
     key: Key,
     is_placeholder: bool,
-    /// Where the value of `num` stands.
+    /// The range of the value of `num`.
     num: Range<usize>,
-    /// Placeholders that were found before it.
+    /// The number of placeholders found before it.
     before: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Key {
-    Mark,
+    Marker,
     Num,
     Other,
 }
 
-/// Refuses a placeholder that points beside `count` attachments, and what is nested too deep to be
-/// searched.
+/// Checks that each placeholder's `num` is below `count`, and that the nesting is not too deep.
 ///
 /// # Errors
-/// [`Fault::Attachments`] and [`Fault::Payload`].
+/// [`Fault::Attachments`] or [`Fault::Payload`].
 pub fn check(json: &str, count: usize) -> Result<(), Fault> {
     find(json)?.into_iter().try_for_each(|found| index(json, found.num, count).map(|_| ()))
 }
 
-/// The text with each placeholder replaced by its bytes in base64, as a string: for who takes JSON
-/// alone.
-///
-/// # Errors
-/// As [`check`].
+/// Replaces each placeholder by its bytes as a base64 string, for protocols of JSON only.
 pub fn inline(json: &str, attachments: &[Bytes]) -> Result<String, Fault> {
     let (mut out, mut written) = (String::with_capacity(json.len()), 0);
-    for Found { object, num } in find(json)? {
+    for Placeholder { object, num } in find(json)? {
         let bytes =
             attachments.get(index(json, num, attachments.len())?).ok_or(Fault::Attachments)?;
         out.push_str(json.get(written..object.start).ok_or(Fault::Payload)?);
@@ -71,18 +66,14 @@ pub fn inline(json: &str, attachments: &[Bytes]) -> Result<String, Fault> {
     Ok(out)
 }
 
-/// The text with `by` added to the number of each placeholder, which is below `count`.
-///
-/// # Errors
-/// As [`check`].
+/// Adds `by` to the `num` of each placeholder, which has to be below `count`.
 pub fn shifted(json: &str, count: usize, by: usize) -> Result<String, Fault> {
     let mut out = String::with_capacity(json.len());
     rebase(json, count, &mut out, |num| Ok(num + by))?;
     Ok(out)
 }
 
-/// The text with each placeholder's `num` replaced by what `number` makes of it; `num` is below
-/// `count`.
+/// Writes the text to `out`, with each placeholder's `num` (below `count`) mapped by `number`.
 pub(super) fn rebase(
     json: &str,
     count: usize,
@@ -90,10 +81,9 @@ pub(super) fn rebase(
     mut number: impl FnMut(usize) -> Result<usize, Fault>,
 ) -> Result<(), Fault> {
     let mut written = 0;
-    for Found { num, .. } in find(json)? {
+    for Placeholder { num, .. } in find(json)? {
         let source = index(json, num.clone(), count)?;
-        // `find` gives rising ranges that begin and end beside ASCII; were it not so, the
-        // placeholder would be refused.
+        // `find` returns ascending ranges that begin and end next to ASCII, so these slices exist.
         out.push_str(json.get(written..num.start).ok_or(Fault::Payload)?);
         out.push_str(&number(source)?.to_string());
         written = num.end;
@@ -102,12 +92,12 @@ pub(super) fn rebase(
     Ok(())
 }
 
-/// For comparing: the text with each `num` replaced by the bytes that it points to.
+/// Replaces each `num` by the bytes that it points to, for comparisons.
 #[cfg(any(test, fuzzing))]
 pub(in super::super) fn resolved(json: &str, attachments: &[bytes::Bytes]) -> String {
     let mut nums = find(json).expect("it was searched before");
     nums.reverse();
-    nums.into_iter().fold(json.to_owned(), |mut text, Found { num, .. }| {
+    nums.into_iter().fold(json.to_owned(), |mut text, Placeholder { num, .. }| {
         let index = index(json, num.clone(), attachments.len()).expect("it was checked before");
         text.replace_range(num, &format!("{:?}", attachments[index]));
         text
@@ -122,23 +112,23 @@ fn index(json: &str, num: Range<usize>, count: usize) -> Result<usize, Fault> {
         .ok_or(Fault::Attachments)
 }
 
-/// The placeholders in the order of the text.
-fn find(json: &str) -> Result<Vec<Found>, Fault> {
+/// Returns the placeholders in the order of the text.
+fn find(json: &str) -> Result<Vec<Placeholder>, Fault> {
     let bytes = json.as_bytes();
-    let (mut levels, mut found): (Vec<Level>, Vec<Found>) = (Vec::new(), Vec::new());
+    let (mut open, mut found): (Vec<Container>, Vec<Placeholder>) = (Vec::new(), Vec::new());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         let start = at;
         at += 1;
         match byte {
             b'{' | b'[' => {
-                if levels.len() == MAX_DEPTH {
+                if open.len() == MAX_DEPTH {
                     return Err(Fault::Payload);
                 }
-                note(levels.last_mut(), json, start..at);
+                note(open.last_mut(), json, start..at);
                 let is_object = byte == b'{';
                 let (key, num, before) = (Key::Other, 0..0, found.len());
-                levels.push(Level {
+                open.push(Container {
                     start,
                     is_object,
                     at_key: is_object,
@@ -149,31 +139,31 @@ fn find(json: &str) -> Result<Vec<Found>, Fault> {
                 });
             }
             b'}' | b']' => {
-                if let Some(level) = levels.pop()
-                    && level.is_placeholder
+                if let Some(container) = open.pop()
+                    && container.is_placeholder
                 {
-                    found.truncate(level.before);
-                    found.push(Found { object: level.start..at, num: level.num });
+                    found.truncate(container.before);
+                    found.push(Placeholder { object: container.start..at, num: container.num });
                 }
             }
             b',' => {
-                if let Some(level) = levels.last_mut() {
-                    level.at_key = level.is_object;
+                if let Some(container) = open.last_mut() {
+                    container.at_key = container.is_object;
                 }
             }
             b':' => {
-                if let Some(level) = levels.last_mut() {
-                    level.at_key = false;
+                if let Some(container) = open.last_mut() {
+                    container.at_key = false;
                 }
             }
             b' ' | b'\t' | b'\n' | b'\r' => {}
             b'"' => {
                 at = end_of_string(bytes, at);
-                match levels.last_mut() {
-                    Some(level) if level.at_key => {
-                        level.key = key(json.get(start..at).unwrap_or_default())
+                match open.last_mut() {
+                    Some(container) if container.at_key => {
+                        container.key = key(json.get(start..at).unwrap_or_default());
                     }
-                    level => note(level, json, start..at),
+                    container => note(container, json, start..at),
                 }
             }
             _ => {
@@ -183,24 +173,25 @@ fn find(json: &str) -> Result<Vec<Found>, Fault> {
                     .take_while(|byte| !b",:{}[]\" \t\n\r".contains(byte))
                     .count();
                 at += length;
-                note(levels.last_mut(), json, start..at);
+                note(open.last_mut(), json, start..at);
             }
         }
     }
     Ok(found)
 }
 
-/// A value begins in that container; all of it, when it is neither object nor array, is `value`.
-fn note(level: Option<&mut Level>, json: &str, value: Range<usize>) {
-    let Some(level) = level else { return };
-    match level.key {
-        Key::Mark => level.is_placeholder = json.get(value) == Some("true"),
-        Key::Num => level.num = value,
+/// Records a value of an open container. `value` is the range of a whole scalar, or of the first
+/// character of an object or array.
+fn note(container: Option<&mut Container>, json: &str, value: Range<usize>) {
+    let Some(container) = container else { return };
+    match container.key {
+        Key::Marker => container.is_placeholder = json.get(value) == Some("true"),
+        Key::Num => container.num = value,
         Key::Other => {}
     }
 }
 
-/// Behind the quote that closes the string in which `at` is.
+/// Returns the index after the quote that closes the string at `at`.
 fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
     while let Some(byte) = bytes.get(at) {
         at += match byte {
@@ -212,13 +203,13 @@ fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
     bytes.len()
 }
 
-/// `quoted` with its quotes. A key may be written with escapes.
+/// `quoted` includes the quotes. A key may contain escapes.
 fn key(quoted: &str) -> Key {
     match quoted {
-        r#""_placeholder""# => Key::Mark,
+        r#""_placeholder""# => Key::Marker,
         r#""num""# => Key::Num,
         _ if quoted.contains('\\') => match serde_json::from_str::<String>(quoted).as_deref() {
-            Ok("_placeholder") => Key::Mark,
+            Ok("_placeholder") => Key::Marker,
             Ok("num") => Key::Num,
             _ => Key::Other,
         },

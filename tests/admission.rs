@@ -1,0 +1,147 @@
+//! Who may connect: the WebSocket handshake, Origins, rates, and namespaces.
+
+#[path = "support/probe.rs"]
+mod probe;
+#[path = "support/raw.rs"]
+mod raw;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::num::NonZeroU32;
+
+use governor::Quota;
+use hubcast::realtime::Settings;
+use hubcast::realtime::admission::{Origins, Policy};
+use probe::{serve, server};
+use raw::{Raw, UPGRADE, masked};
+
+#[test]
+fn the_handshake_follows_rfc_6455() {
+    let head = Raw::request(server(), "GET /ws", UPGRADE).head();
+    assert_eq!(
+        head,
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+    );
+}
+
+#[test]
+fn each_protocol_refuses_namespaces_in_its_own_way() {
+    let address = server();
+    let mut raw = Raw::socketio(address);
+    raw.say("40/nowhere,");
+    assert_eq!(raw.text(), r#"44/nowhere,{"message":"Invalid namespace"}"#);
+    raw.say("40/closed,");
+    assert_eq!(
+        raw.text(),
+        r#"44/closed,{"message":"Unauthorized","data":{"code":"unauthorized","reason":"missing"}}"#
+    );
+    raw.say(r#"40/closed,{"token":"other"}"#);
+    assert_eq!(raw.text(), r#"44/closed,{"message":"Forbidden","data":{"code":"forbidden"}}"#);
+    raw.say(r#"40/closed,{"token":"good"}"#);
+    assert!(raw.text().starts_with(r#"40/closed,{"sid":""#));
+    for (path, first, code) in [
+        ("GET /ws?namespace=/nowhere", "", 4404),
+        ("GET /ws?namespace=/closed", r#"{"event":"echo"}"#, 4400),
+        ("GET /ws?namespace=/closed", r#"{"event":"auth"}"#, 4400),
+        ("GET /ws?namespace=/closed", r#"{"event":"auth","data":{"token":"bad"}}"#, 4401),
+        ("GET /ws?namespace=/closed", r#"{"event":"auth","data":{"token":"other"}}"#, 4403),
+    ] {
+        let mut raw = Raw::request(address, path, UPGRADE);
+        raw.head();
+        if !first.is_empty() {
+            raw.say(first);
+        }
+        assert_eq!(raw.close_code(), code, "{path} {first}");
+    }
+    let mut raw = Raw::request(address, "GET /ws?namespace=%2Fclosed", UPGRADE);
+    raw.head();
+    raw.say(r#"{"event":"auth","data":{"token":"good"}}"#);
+    assert!(raw.text().starts_with(r#"{"event":"session""#));
+}
+
+#[test]
+fn a_malformed_handshake_is_answered_and_closed() {
+    let address = server();
+    let version_8 = UPGRADE.replace("13", "8");
+    let no_key = UPGRADE.split("Sec-WebSocket-Key").next().unwrap();
+    let cases = [
+        ("GET /elsewhere", UPGRADE, 404),
+        ("POST /elsewhere", UPGRADE, 404),
+        ("POST /ws", UPGRADE, 400),
+        ("GET /ws", "Upgrade: websocket\r\n", 426),
+        ("GET /ws", version_8.as_str(), 426),
+        ("GET /ws", no_key, 400),
+        ("GET /socket.io/?EIO=3&transport=websocket", UPGRADE, 400),
+        ("GET /socket.io/?EIO=4&transport=websocket&sid=x", UPGRADE, 400),
+        ("GET /socket.io/?EIO=4&transport=pigeon", "Connection: close\r\n", 400),
+    ];
+    for (line, headers, status) in cases {
+        let mut raw = Raw::request(address, line, headers);
+        let mut answer = String::new();
+        raw.0.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {answer}");
+        assert!(answer.to_lowercase().contains("\r\nconnection: close\r\n"), "{line}: {answer}");
+    }
+    let mut connect = TcpStream::connect(address).unwrap();
+    connect
+        .write_all(b"CONNECT example.test:443 HTTP/1.1\r\nHost: example.test:443\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    connect.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+}
+
+#[test]
+fn a_foreign_origin_is_refused_unless_it_is_listed() {
+    let foreign = format!("{UPGRADE}Origin: https://shop.test\r\n");
+    let address = server();
+    assert!(
+        Raw::request(address, "GET /ws", &foreign).head().starts_with("HTTP/1.1 403 Forbidden\r\n")
+    );
+    assert!(
+        Raw::request(address, "GET /ws", &format!("{UPGRADE}Origin: http://{address}\r\n"))
+            .head()
+            .starts_with("HTTP/1.1 101 ")
+    );
+    let listed =
+        Policy { origins: Origins::List(vec!["https://shop.test".into()]), ..Policy::default() };
+    let address = serve(Settings::default(), listed);
+    assert!(Raw::request(address, "GET /ws", &foreign).head().starts_with("HTTP/1.1 101 "));
+}
+
+#[test]
+fn an_address_that_connects_too_often_gets_a_retry_after() {
+    let rate = Quota::per_minute(NonZeroU32::MIN).allow_burst(NonZeroU32::new(2).unwrap());
+    let address =
+        serve(Settings { connect_rate: Some(rate), ..Settings::default() }, Policy::default());
+    let _two = (Raw::plain(address), Raw::plain(address));
+    let head = Raw::request(address, "GET /ws", UPGRADE).head();
+    assert!(
+        head.starts_with("HTTP/1.1 429 Too Many Requests\r\n")
+            && head.contains("\r\nRetry-After: "),
+        "{head}"
+    );
+}
+
+#[test]
+fn joining_and_leaving_is_rate_limited() {
+    let rate = Quota::per_minute(NonZeroU32::MIN).allow_burst(NonZeroU32::new(5).unwrap());
+    let mut raw = Raw::socketio(serve(
+        Settings { event_rate: Some(rate), ..Settings::default() },
+        Policy::default(),
+    ));
+    raw.send(0x81, b"40");
+    assert!(raw.text().starts_with(r#"40{"sid":""#));
+    let again = [masked(0x81, b"41"), masked(0x81, b"40")].concat();
+    raw.0.write_all(&again.repeat(8)).unwrap();
+    // The close may overtake answers, so any number of the five accepted joins may be seen.
+    let mut joined = 0;
+    let code = loop {
+        match raw.frame() {
+            (0x81, text) => joined += usize::from(text.starts_with(b"40{")),
+            (_, close) => break u16::from_be_bytes([close[0], close[1]]),
+        }
+    };
+    assert_eq!(code, 1008);
+    assert!(joined <= 5, "{joined} joins");
+}
