@@ -1,5 +1,5 @@
-//! The smallest server on `hubcast::realtime`: rooms, and messages to them. `PORT=3000 cargo run
-//! --example chat`
+//! The smallest server on `hubcast_realtime`: rooms, and messages to them. `PORT=3000 cargo run -p
+//! hubcast-realtime --example chat`
 //!
 //! A client emits `join` "room", then `say` "room" anything. Everyone in the room receives `said`
 //! anything.

@@ -1,5 +1,5 @@
-//! The server for the test suites of the protocol documents. `PORT=3000 cargo run --example
-//! conformance`
+//! The server for the test suites of the protocol documents. `PORT=3000 cargo run -p
+//! hubcast-realtime --example conformance`
 //!
 //! At `/socket.io/`: on connect to `/` or `/custom` it emits `auth` with the auth payload of the
 //! handshake; it answers `message` by `message-back` with the same arguments, and acks

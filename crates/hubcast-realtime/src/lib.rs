@@ -2,8 +2,8 @@
 //!
 //! # Floors
 //!
-//! A file imports only from its own floor and from lower ones, and no more than three files of a floor
-//! import each other in a circle; a test holds both.
+//! A file imports only from its own floor and from lower ones, and no more than three files of a
+//! floor import each other in a circle; a test holds both.
 //!
 //! | rank | module | owns |
 //! | --- | --- | --- |
@@ -12,7 +12,7 @@
 //! | 2 | `connection` | one connection: its bytes, its queue of frames, its timers |
 //! | 3 | `hub` | one actor per process: which socket is where, presence, routing |
 //! | 4 | `worker` | one thread: its sockets by room, and the writes to them |
-//! | 5 | `session` | one actor per connection: its sockets, their events, recovery; the traits of a program |
+//! | 5 | `session` | one actor per connection: its sockets, their events; a program's traits |
 //! | 6 | `server` | admission, the listener, transports |
 //!
 //! A call waits only upward (session → gateway → hub). Downward nothing waits, so two full queues

@@ -1,8 +1,8 @@
 //! Every timer of one worker's connections in one heap: no timer future per connection.
 //!
-//! A connection has one valid entry: the one whose time equals [`Timed::scheduled`]. An earlier time
-//! gets a further entry, and the older one is skipped when its time comes. So an idle connection
-//! costs one small entry and wakes nobody between its pings.
+//! A connection has one valid entry: the one whose time equals [`Timed::scheduled`]. An earlier
+//! time gets a further entry, and the older one is skipped when its time comes. So an idle
+//! connection costs one small entry and wakes nobody between its pings.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::{Ordering, Reverse};

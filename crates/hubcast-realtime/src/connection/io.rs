@@ -97,8 +97,8 @@ impl Io {
         }
     }
 
-    /// Takes as many of these bytes as it can. Without any bytes, it only writes what it has buffered;
-    /// `Ok(0)`: some of that was written.
+    /// Takes as many of these bytes as it can. Without any bytes, it only writes what it has
+    /// buffered; `Ok(0)`: some of that was written.
     pub(crate) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Plain(tcp) => tcp.try_write_vectored(slices),
@@ -114,8 +114,8 @@ impl Io {
         }
     }
 
-    /// Shuts the write side down, behind the last byte. `WouldBlock`: call it again when all bytes are
-    /// flushed.
+    /// Shuts the write side down, behind the last byte. `WouldBlock`: call it again when all bytes
+    /// are flushed.
     pub(crate) fn finish(&self) -> io::Result<()> {
         if let Self::Tls(tls) = self {
             tls.session.borrow_mut().send_close_notify();
@@ -124,8 +124,8 @@ impl Io {
         SockRef::from(self.tcp()).shutdown(Shutdown::Write)
     }
 
-    /// Tries the socket itself, as the event loop reports room late. `None`: it takes nothing. Else it
-    /// has taken bytes, so many of `next`, which follow all bytes taken before.
+    /// Tries the socket itself, as the event loop reports room late. `None`: it takes nothing. Else
+    /// it has taken bytes, so many of `next`, which follow all bytes taken before.
     pub(crate) fn nudge(&self, next: &[u8]) -> Option<usize> {
         let socket = SockRef::from(self.tcp());
         match self {
@@ -157,7 +157,7 @@ impl Io {
             match self.try_write_vectored(&[IoSlice::new(bytes)]) {
                 Ok(written) => bytes = &bytes[written..],
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.tcp().writable().await?
+                    self.tcp().writable().await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -169,7 +169,10 @@ impl Io {
 impl Tls {
     /// Returns true if deciphered text, or the end, is there without a read.
     fn has_text(&self) -> bool {
-        !matches!(self.session.borrow_mut().reader().fill_buf(), Err(error) if error.kind() == ErrorKind::WouldBlock)
+        let mut session = self.session.borrow_mut();
+        let mut reader = session.reader();
+        let text = reader.fill_buf();
+        !matches!(text, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
     fn read(&self, buffer: &mut BytesMut) -> io::Result<usize> {

@@ -65,8 +65,8 @@ impl MessageStream {
         match self.codec.decode(&mut self.rest) {
             Ok(None) => {
                 if self.rest.len() < COPY_BELOW {
-                    // Releases the scratch buffer. A small buffer of its own is copied too, which is
-                    // rare and cheap.
+                    // Releases the scratch buffer. A small buffer of its own is copied too, which
+                    // is rare and cheap.
                     self.rest = BytesMut::from(&self.rest[..]);
                 }
                 None

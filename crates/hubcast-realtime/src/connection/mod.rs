@@ -1,6 +1,6 @@
-//! One connection to a client, over a WebSocket or by long-polling: its bytes in and out, its bounded
-//! queue of frames and its timers. The session above decides what to read and write; nothing here
-//! knows a namespace, a room or an event.
+//! One connection to a client, over a WebSocket or by long-polling: its bytes in and out, its
+//! bounded queue of frames and its timers. The session above decides what to read and write;
+//! nothing here knows a namespace, a room or an event.
 //!
 //! | file | owns |
 //! | --- | --- |
@@ -10,7 +10,7 @@
 //! | `timing` | what happens when one of its times has come |
 //! | `deadlines` | one heap of timers for all connections of a worker |
 //! | `messages`, `fragments` | the stream of messages that a session reads |
-//! | `polls`, `probe` | long-polling, and the move from there to a WebSocket |
+//! | `polls`, `polling`, `probe` | long-polling, and the move from there to a WebSocket |
 //! | `gauges` | how many connections are open |
 
 #[expect(clippy::module_inception, reason = "the floor is named for its main type")]
@@ -20,6 +20,7 @@ pub(crate) mod fragments;
 pub mod gauges;
 pub(crate) mod io;
 pub(crate) mod messages;
+mod polling;
 pub(crate) mod polls;
 pub(crate) mod probe;
 mod reader;

@@ -1,9 +1,9 @@
 //! The polling side of a connection: the poll that waits for an answer, and the packets that a POST
 //! has brought. The transports above take the requests; `connection` decides what is sent and when.
 //!
-//! The queue of a connection holds WebSocket frames, whatever the client uses. A poll gets a payload
-//! made of them; frames that are still queued when the client moves to a WebSocket are sent as they
-//! are.
+//! The queue of a connection holds WebSocket frames, whatever the client uses. A poll gets a
+//! payload made of them; frames that are still queued when the client moves to a WebSocket are sent
+//! as they are.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

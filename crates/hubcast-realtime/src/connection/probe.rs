@@ -46,7 +46,8 @@ async fn shake(connection: &Connection, io: &Io, rest: &mut BytesMut) -> Option<
             moved = &mut sent => return moved,
             () = tokio::time::sleep(pause) => {}
         }
-        // Gives up when the session has ended meanwhile. A closing one may send its close frame here.
+        // Gives up when the session has ended meanwhile. A closing one may send its close frame
+        // here.
         connection.polls().filter(|_| !connection.is_aborted())?.answer_with_noop();
         pause = NOOP_EVERY;
     }

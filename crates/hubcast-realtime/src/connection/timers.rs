@@ -1,5 +1,5 @@
-//! The times of one connection, in milliseconds of its worker's clock: plain state. `timing` acts on
-//! it.
+//! The times of one connection, in milliseconds of its worker's clock: plain state. `timing` acts
+//! on it.
 
 use std::cell::Cell;
 

@@ -69,8 +69,8 @@ impl Connection {
         });
     }
 
-    /// When the peer is to have taken bytes; `u64::MAX` if the writer is not blocked. `None`: it has
-    /// taken none for too long.
+    /// When the peer is to have taken bytes; `u64::MAX` if the writer is not blocked. `None`: it
+    /// has taken none for too long.
     fn stall_due(&self, now: u64) -> Option<u64> {
         if !self.writer.is_blocked.get() {
             return Some(u64::MAX);

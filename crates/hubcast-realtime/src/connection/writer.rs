@@ -65,8 +65,8 @@ impl Writer {
         }
     }
 
-    /// Writes until the queue is empty (Ready) or the kernel takes no more (Pending). `now` is asked
-    /// for after each write that moved bytes.
+    /// Writes until the queue is empty (Ready) or the kernel takes no more (Pending). `now` is
+    /// asked for after each write that moved bytes.
     pub(super) fn write(&self, io: &Io, now: impl Fn() -> u64) -> Poll<io::Result<()>> {
         let mut queue = self.queue.borrow_mut();
         while !(queue.is_empty() && io.is_flushed()) {

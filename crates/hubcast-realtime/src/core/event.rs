@@ -1,5 +1,5 @@
-//! An event on its way to sockets: encoded at most once per protocol, and shared by every queue that
-//! holds it.
+//! An event on its way to sockets: encoded at most once per protocol, and shared by every queue
+//! that holds it.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock, Weak};
@@ -109,8 +109,9 @@ impl Event {
         self
     }
 
-    /// Counts the sockets of this process that the event is queued to. The count is reported when the
-    /// tally is dropped: keep the tally beside the event's [`BudgetPermit`](crate::BudgetPermit).
+    /// Counts the sockets of this process that the event is queued to. The count is reported when
+    /// the tally is dropped: keep the tally beside the event's
+    /// [`BudgetPermit`](crate::BudgetPermit).
     #[must_use]
     pub fn counted(mut self, tally: &Arc<Tally>) -> Self {
         tally.give();

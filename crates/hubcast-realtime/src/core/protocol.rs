@@ -31,8 +31,8 @@ impl Protocol {
         self != Self::Plain
     }
 
-    /// Encodes one event and its offset, if it has one. Each attachment has a frame of its own behind
-    /// the first.
+    /// Encodes one event and its offset, if it has one. Each attachment has a frame of its own
+    /// behind the first.
     pub(crate) fn event(
         self,
         namespace: &str,

@@ -53,8 +53,8 @@ impl ClientHandle {
         self.hub.join(self.socket, room.into(), Visibility::Visible, done);
     }
 
-    /// Takes the socket out of a room. `done` gets the users that are left, or none if the socket was
-    /// not in the room; it runs as that of [`ClientHandle::enter`].
+    /// Takes the socket out of a room. `done` gets the users that are left, or none if the socket
+    /// was not in the room; it runs as that of [`ClientHandle::enter`].
     pub fn leave(&self, room: impl Into<Arc<str>>, done: impl FnOnce(Present) + Send + 'static) {
         self.hub.leave(self.socket, room.into(), done);
     }

@@ -2,9 +2,9 @@
 //! worker and which user has it, and which workers have sockets of a room. It sends every event to
 //! those workers, once each, so its work grows with the workers and not with the sockets.
 //!
-//! The hub never reads a database, never encodes and never waits. The floors above authorise a join;
-//! leaving costs a socket its own rooms. All events of a room pass this one mailbox and then one
-//! mailbox per worker, first in, first out, so all its members see one order.
+//! The hub never reads a database, never encodes and never waits. The floors above authorise a
+//! join; leaving costs a socket its own rooms. All events of a room pass this one mailbox and then
+//! one mailbox per worker, first in, first out, so all its members see one order.
 //!
 //! | file | owns |
 //! | --- | --- |

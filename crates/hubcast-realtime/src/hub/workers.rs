@@ -26,9 +26,9 @@ pub type Notice = Arc<dyn Any + Send + Sync>;
 /// How much ends with a socket that the server disconnects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Close {
-    /// The socket, by Socket.IO's DISCONNECT; the official client does not come back by itself after
-    /// it. The connection stays for other namespaces. On the plain protocol and on Engine.IO alone
-    /// it has no other use, and is closed.
+    /// The socket, by Socket.IO's DISCONNECT; the official client does not come back by itself
+    /// after it. The connection stays for other namespaces. On the plain protocol and on Engine.IO
+    /// alone it has no other use, and is closed.
     Socket,
     /// All sockets of its connection, and the connection.
     Connection,

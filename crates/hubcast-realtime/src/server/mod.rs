@@ -1,4 +1,4 @@
-//! The server: who may connect, how connections come in, and the worker threads that serve them.
+//! The server: admission, how connections come in, and the worker threads that serve them.
 //!
 //! | file | owns |
 //! | --- | --- |

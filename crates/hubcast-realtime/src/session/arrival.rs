@@ -1,9 +1,9 @@
 //! How a socket enters: with a new session, or resumed and with all events that it has missed.
 //!
 //! The worker keeps back all that the hub routes to the socket from its entry on. Before that entry
-//! the missed events are sent page by page, each page when the client has taken the one before; then
-//! those up to the hub's position at the entry, and then what was kept back. So no event is missing,
-//! none is sent twice, and a slow client costs one page of memory.
+//! the missed events are sent page by page, each page when the client has taken the one before;
+//! then those up to the hub's position at the entry, and then what was kept back. So no event is
+//! missing, none is sent twice, and a slow client costs one page of memory.
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
@@ -40,8 +40,8 @@ const GONE: Error = Error::Unavailable("The connection has gone");
 const BEHIND: Error = Error::Unavailable("This server does not know yet what the client has");
 const PRUNED: Error = Error::Unavailable("What was missed is not kept any more");
 
-/// How long to wait for the hub to get the events that a client has from another server already: the
-/// number of steps, and the length of one.
+/// How long to wait for the hub to get the events that a client has from another server already:
+/// the number of steps, and the length of one.
 const CATCHING_UP: (u32, Duration) = (200, Duration::from_millis(25));
 
 /// A client's request to resume its session, as sent.
@@ -81,8 +81,8 @@ pub(super) struct Arrival<S: SessionActor> {
 }
 
 impl<S: SessionActor> Arrival<S> {
-    /// Enters the socket. When this returns, its first frames are queued, and all that is routed from
-    /// then on follows them.
+    /// Enters the socket. When this returns, its first frames are queued, and all that is routed
+    /// from then on follows them.
     pub(super) async fn enter(
         self,
         welcome: Welcome,
@@ -311,8 +311,8 @@ impl<S: SessionActor> Arrival<S> {
         Ok(())
     }
 
-    /// Sends the missed events up to `end`, which the hub has routed: a page when the client has taken
-    /// the one before.
+    /// Sends the missed events up to `end`, which the hub has routed: a page when the client has
+    /// taken the one before.
     async fn send_up_to(
         &self,
         end: i64,

@@ -78,8 +78,8 @@ impl Client {
         &self.0.worker.hub
     }
 
-    /// Puts the socket into a room. Once this returns, the socket gets every event that is published
-    /// to the room. Its user is not present there; see [`ClientHandle::enter`].
+    /// Puts the socket into a room. Once this returns, the socket gets every event that is
+    /// published to the room. Its user is not present there; see [`ClientHandle::enter`].
     pub async fn join(&self, room: impl Into<Arc<str>>) {
         let (done, joined) = oneshot::channel();
         self.0.worker.hub.join(self.0.socket, room.into(), Visibility::Hidden, move |_| {
@@ -108,8 +108,8 @@ impl Client {
         self.0.worker.sockets.is_in(self.0.socket, room)
     }
 
-    /// Returns true if the socket is in [`MAX_ROOMS`] rooms already. A gateway checks this before it
-    /// lets a client join one more.
+    /// Returns true if the socket is in [`MAX_ROOMS`] rooms already. A gateway checks this before
+    /// it lets a client join one more.
     #[must_use]
     pub fn has_all_rooms(&self) -> bool {
         self.0.worker.sockets.rooms(self.0.socket).len() >= MAX_ROOMS
@@ -128,8 +128,8 @@ impl Client {
         }
     }
 
-    /// Takes the socket out of a room. Returns the users that are left, or none if the socket was not
-    /// in the room.
+    /// Takes the socket out of a room. Returns the users that are left, or none if the socket was
+    /// not in the room.
     pub async fn leave(&self, room: impl Into<Arc<str>>) -> Present {
         let (done, left) = oneshot::channel();
         self.handle().leave(room, move |present| {
@@ -151,22 +151,23 @@ impl Client {
 
     /// Sends an event that asks for an ack, and waits for the ack. Not for use within
     /// [`Gateway::entered`](crate::Gateway::entered): the client's packets are read after it.
-    /// Within [`Gateway::event`](crate::Gateway::event) the client's next events wait meanwhile; when
-    /// there are 64 of them nothing more is read, the ack included. Ask a client that sends much
-    /// from a task of its own.
+    /// Within [`Gateway::event`](crate::Gateway::event) the client's next events wait meanwhile;
+    /// when there are 64 of them nothing more is read, the ack included. Ask a client that sends
+    /// much from a task of its own.
     ///
     /// ```
     /// # use std::time::Duration;
     /// # use hubcast_realtime::{Client, Payload};
     /// # async fn example(client: Client) -> Result<(), hubcast_realtime::AckError> {
-    /// let ack = client.emit_with_ack("delivered?", Payload::json("5"), Duration::from_secs(5)).await?;
+    /// let five = Duration::from_secs(5);
+    /// let ack = client.emit_with_ack("delivered?", Payload::json("5"), five).await?;
     /// println!("{:?}", ack.args);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// When no ack has come within that time, the socket has left, too many acks are outstanding, or
+    /// When no ack has come in time, the socket has left, too many acks are outstanding, or
     /// the protocol has no acks from clients.
     pub async fn emit_with_ack(
         &self,

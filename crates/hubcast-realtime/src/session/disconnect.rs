@@ -60,8 +60,8 @@ impl Session {
         self.pace();
     }
 
-    /// Socket.IO: sends the cause, if there is one, and DISCONNECT, without which the official client
-    /// would come back by itself.
+    /// Socket.IO: sends the cause, if there is one, and DISCONNECT, without which the official
+    /// client would come back by itself.
     fn send_disconnect(&self, namespace: &str, disconnect: &Disconnect) {
         let (worker, connection) = (&self.host.worker, &self.connection);
         let error = disconnect.error();

@@ -1,5 +1,5 @@
-//! The meaning of a client's messages, from a WebSocket or a POST: packets of Engine.IO and in them of
-//! Socket.IO, or frames of the plain protocol.
+//! The meaning of a client's messages, from a WebSocket or a POST: packets of Engine.IO and in them
+//! of Socket.IO, or frames of the plain protocol.
 
 use actix::prelude::*;
 use actix_web_actors::ws::{CloseCode, CloseReason, Message, ProtocolError};
@@ -32,7 +32,7 @@ impl Session {
                     engineio::Packet::Open(_) | engineio::Packet::Upgrade | engineio::Packet::Noop,
                 ) => {}
                 Ok(engineio::Packet::Ping(_)) | Err(_) => {
-                    self.connection.close(DisconnectReason::ParseError)
+                    self.connection.close(DisconnectReason::ParseError);
                 }
             },
             Protocol::Plain => match plain::decode(text) {
@@ -134,9 +134,9 @@ impl Session {
         }
     }
 
-    /// The meaning of a close frame. Socket.IO ends for good by DISCONNECT, the plain protocol by 1000
-    /// or a code of the application's own. Other codes mean that something went wrong, or that a
-    /// page was left.
+    /// The meaning of a close frame. Socket.IO ends for good by DISCONNECT, the plain protocol by
+    /// 1000 or a code of the application's own. Other codes mean that something went wrong, or that
+    /// a page was left.
     fn meaning_of(&self, close: Option<&CloseReason>) -> DisconnectReason {
         match (self.connection.protocol, close.map(|close| close.code)) {
             (Protocol::Plain, Some(CloseCode::Normal | CloseCode::Other(_))) => {
@@ -160,7 +160,7 @@ impl Session {
             }
             Ok(Message::Ping(payload)) => self.connection.send(websocket::pong(&payload)),
             Ok(Message::Pong(_)) if self.connection.protocol == Protocol::Plain => {
-                self.connection.on_pong()
+                self.connection.on_pong();
             }
             Ok(Message::Pong(_) | Message::Nop) => {}
             Ok(Message::Close(close)) => {
@@ -170,7 +170,7 @@ impl Session {
             Ok(Message::Binary(bytes)) => self.binary(bytes, ctx),
             Err(ProtocolError::Overflow) => self.connection.close(DisconnectReason::TooLarge),
             Err(ProtocolError::Io(error)) if error.kind() == NOT_UTF8 => {
-                self.connection.close(DisconnectReason::NotUtf8)
+                self.connection.close(DisconnectReason::NotUtf8);
             }
             Err(_) => self.connection.close(DisconnectReason::ParseError),
         }

@@ -23,8 +23,8 @@ use crate::worker::worker::Worker;
 pub(crate) struct Recovery {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) key: PidKey,
-    /// Held while hub and log are told of a resumed socket, so that of two sockets with the same
-    /// session both take the same one as the later.
+    /// Held while a resumed socket is announced to the hub and to the log, so that of two sockets
+    /// with the same session both take the same one as the later.
     pub(crate) order: Mutex<()>,
 }
 

@@ -46,7 +46,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Takes over a WebSocket whose upgrade has been answered. `rest`: the bytes behind the request.
+    /// Takes over a WebSocket whose upgrade has been answered. `rest`: the bytes behind the
+    /// request.
     pub(crate) fn begin(
         host: Rc<Host<Session>>,
         io: Io,

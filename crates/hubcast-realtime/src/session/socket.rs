@@ -35,8 +35,8 @@ pub(super) enum SocketState {
     Connecting,
     /// Plain protocol: the request had no token, so the first frame must have one.
     AwaitingAuth,
-    /// Admitted and entering; nothing is read meanwhile. The slot has a handle as soon as the hub may
-    /// know the socket.
+    /// Admitted and entering; nothing is read meanwhile. The slot has a handle as soon as the hub
+    /// may know the socket.
     Entering(ClientSlot),
     Open(Client),
 }

@@ -1,4 +1,5 @@
-//! The alarms of one worker's sockets, in the order of their times: no timer and no task per socket.
+//! The alarms of one worker's sockets, in the order of their times: no timer and no task per
+//! socket.
 //!
 //! The times are of the wall clock, as a token's end is: it goes on while the machine sleeps, and
 //! jumps when it is set. So the clock is read from time to time, however far the next alarm is.

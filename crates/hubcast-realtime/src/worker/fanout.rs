@@ -333,8 +333,8 @@ impl<S: SessionActor> Handler<TakeOver> for Fanout<S> {
 impl<S: SessionActor> Handler<Drain> for Fanout<S> {
     type Result = ();
 
-    /// Sends every socket `server:shutdown`, then closes the connections in ten batches, so that not
-    /// all clients come back at once.
+    /// Sends every socket `server:shutdown`, then closes the connections in ten batches, so that
+    /// not all clients come back at once.
     fn handle(&mut self, Drain { within }: Drain, _: &mut Self::Context) {
         let sockets: Vec<_> = self.sockets.0.borrow().values().cloned().collect();
         let hint = Payload::json(r#"{"reconnectAfterMs":1000}"#);

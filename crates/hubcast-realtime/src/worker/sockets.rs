@@ -1,5 +1,5 @@
-//! The table of a worker's sockets. A session adds its socket before the hub announces it; the hub's
-//! [`LeaveRooms`](crate::hub::workers::LeaveRooms) takes it out again.
+//! The table of a worker's sockets. A session adds its socket before the hub announces it; the
+//! hub's [`LeaveRooms`](crate::hub::workers::LeaveRooms) takes it out again.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -64,8 +64,8 @@ async fn pair() -> (TlsStream<TcpStream>, Client) {
     (stream, shaking.join().expect("a client"))
 }
 
-/// A connection to a client, and all bytes that were sent until the kernel was full: TLS has the last
-/// of them.
+/// A connection to a client, and all bytes that were sent until the kernel was full: TLS has the
+/// last of them.
 async fn full() -> (Rc<Connection>, Client, Vec<u8>) {
     let (stream, client) = pair().await;
     let (tcp, session) = stream.into_inner();

@@ -27,8 +27,8 @@ pub(in crate::hub) struct DisconnectAll {
 }
 
 impl HubHandle {
-    /// Removes a socket that has ended. `is_lost`: its connection was lost, and its user may be back
-    /// in a moment.
+    /// Removes a socket that has ended. `is_lost`: its connection was lost, and its user may be
+    /// back in a moment.
     pub(crate) fn remove_socket(&self, socket: SocketId, is_lost: bool) {
         self.hub.do_send(RemoveSocket { socket, is_lost });
     }

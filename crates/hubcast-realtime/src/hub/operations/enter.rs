@@ -1,5 +1,5 @@
-//! A socket's way in, in two steps: it is announced, and later it enters its first rooms. In between
-//! a resumed socket reads what it has missed.
+//! A socket's way in, in two steps: it is announced, and later it enters its first rooms. In
+//! between a resumed socket reads what it has missed.
 
 use std::num::NonZeroI64;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Certain sockets of a namespace: all, a room's or a user's. The hub knows a user's sockets itself;
-//! only the workers know a room's.
+//! Certain sockets of a namespace: all, a room's or a user's. The hub knows a user's sockets
+//! itself; only the workers know a room's.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! A client's connection as HTTP reads it: the bytes of TCP or, with certificates, those within TLS.
-//! A WebSocket goes on as the connection's `Io`.
+//! A client's connection as HTTP reads it: the bytes of TCP or, with certificates, those within
+//! TLS. A WebSocket goes on as the connection's `Io`.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
-//! Requests for an upgrade. The HTTP layer hands the raw connection over and is done with it. A valid
-//! WebSocket handshake on one of our paths becomes a session; every other request gets a short
-//! answer and `Connection: close`.
+//! Requests for an upgrade. The HTTP layer hands the raw connection over and is done with it. A
+//! valid WebSocket handshake on one of our paths becomes a session; every other request gets a
+//! short answer and `Connection: close`.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -44,7 +44,8 @@ pub(crate) async fn accept(entry: Rc<Entry>, request: Request, framed: Framed<St
     match &verdict {
         Ok((_, key)) => {
             out.extend_from_slice(
-                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                  Sec-WebSocket-Accept: ",
             );
             out.extend_from_slice(&ws::hash_key(key.as_bytes()));
             out.extend_from_slice(b"\r\n\r\n");
@@ -55,7 +56,8 @@ pub(crate) async fn accept(entry: Rc<Entry>, request: Request, framed: Framed<St
                 .map(|(name, value)| format!("{name}: {value}\r\n"))
                 .unwrap_or_default();
             let head = format!(
-                "HTTP/1.1 {status} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n{header}\r\n",
+                "HTTP/1.1 {status} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+                 Connection: close\r\n{header}\r\n",
                 reason_phrase(*status),
                 body.len()
             );

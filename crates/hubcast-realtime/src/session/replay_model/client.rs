@@ -4,16 +4,16 @@ use serde_json::Value;
 
 /// The state of `Socket.onconnect` and `Socket.emitEvent`.
 #[derive(Default)]
-pub(super) struct Client {
-    pub(super) pid: Option<String>,
-    pub(super) last_offset: Option<String>,
-    pub(super) recovered: bool,
+pub(crate) struct Client {
+    pub(crate) pid: Option<String>,
+    pub(crate) last_offset: Option<String>,
+    pub(crate) recovered: bool,
     /// Names and numbers of stored events since the last connect that did not recover.
-    pub(super) received: Vec<(String, i64)>,
+    pub(crate) received: Vec<(String, i64)>,
 }
 
 impl Client {
-    pub(super) fn on_packet(&mut self, text: &str) {
+    pub(crate) fn on_packet(&mut self, text: &str) {
         if let Some(connect) = text.strip_prefix("40") {
             let connect: Value = serde_json::from_str(connect).unwrap();
             let pid = connect["pid"].as_str().map(ToOwned::to_owned);
@@ -39,7 +39,7 @@ impl Client {
 }
 
 /// The texts of consecutive WebSocket frames.
-pub(super) fn texts(mut bytes: &[u8]) -> Vec<String> {
+pub(crate) fn texts(mut bytes: &[u8]) -> Vec<String> {
     let mut texts = Vec::new();
     while !bytes.is_empty() {
         let (head, length) = match bytes[1] {

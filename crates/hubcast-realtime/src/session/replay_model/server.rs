@@ -14,7 +14,7 @@ use rand::Rng;
 
 impl World {
     /// The client connects with its pid and offset.
-    pub(super) fn connect(&mut self) {
+    pub(crate) fn connect(&mut self) {
         let pid = self.client.pid.clone().and_then(|text| Some((self.key.read(&text)?, text)));
         let offset = self.client.last_offset.as_deref().and_then(|text| text.parse().ok());
         let mut in_flight = VecDeque::new();
@@ -70,7 +70,7 @@ impl World {
     }
 
     /// Advances a socket that is catching up by one step.
-    pub(super) fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         let (head, Some(connection)) = (self.head().id, &mut self.connection) else { return };
         match std::mem::replace(&mut connection.stage, Stage::Live) {
             Stage::Live => {}

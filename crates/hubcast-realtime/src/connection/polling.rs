@@ -1,0 +1,107 @@
+//! The long-polling of a connection: its polls are answered with the queue, and it moves to a
+//! WebSocket or ends when its client says so.
+
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+
+use super::connection::{Connection, Phase, millis};
+use super::io::Io;
+use super::polls::{Polls, Responder};
+use crate::core::reason::DisconnectReason;
+use crate::core::settings::CLOSE_LINGER;
+use crate::wire::engineio::HandshakeFault;
+
+/// How far apart two requests may come that a client sent one right behind the other.
+const CROSSING: Duration = Duration::from_millis(25);
+
+impl Connection {
+    /// Takes a poll. It is answered with the queue, at once or as soon as there is one, but with no
+    /// more packets than `most`. A second poll beside one that waits ends the session, as in the
+    /// reference server.
+    pub(crate) fn poll(self: &Rc<Self>, poll: Responder<Bytes>, most: usize) {
+        self.close_if_overdue();
+        let Some(polls) = self.polls().filter(|_| !self.is_aborted()) else { return };
+        if self.io.get().is_some() {
+            // The client has moved to a WebSocket. Its request may have ended by itself.
+            let _ = poll.send(Err(HandshakeFault::BadRequest));
+        } else if polls.wait(poll) {
+            polls.most.set(most);
+            self.writer.is_blocked.set(false);
+            self.flush();
+        } else {
+            self.close(DisconnectReason::TransportLost);
+        }
+    }
+
+    /// Answers the waiting poll with the queue. Ready: the queue is empty, or the connection is
+    /// aborted.
+    pub(super) fn answer_poll(self: &Rc<Self>, polls: &Polls) -> Poll<()> {
+        if self.writer.is_empty() {
+            return Poll::Ready(());
+        }
+        let Some(poll) = polls.take() else { return Poll::Pending };
+        let answered = poll.send(Ok(self.writer.take_payload(polls.most.get())));
+        let is_all = self.writer.is_empty();
+        self.wake_filler();
+        // Either the request has ended and its payload is lost, or that was the close frame.
+        if answered.is_err() || (is_all && !self.is_open()) {
+            self.abort(DisconnectReason::TransportLost);
+            return Poll::Ready(());
+        }
+        if is_all {
+            return Poll::Ready(());
+        }
+        // The client polls again for the rest, and its pong follows that poll.
+        let now = self.deadlines.now();
+        if self.timers.is_pinged.get() {
+            self.timers.ping_due.set(now + millis(self.settings.ping_timeout));
+        }
+        if let Phase::Closing { reason, .. } = self.phase.get() {
+            self.phase.set(Phase::Closing { reason, by: now + millis(CLOSE_LINGER) });
+        }
+        Poll::Pending
+    }
+
+    /// Moves a polling client to this WebSocket; `rest` has come there behind the move. False: the
+    /// connection has ended, or has moved before.
+    pub(crate) fn move_to(self: &Rc<Self>, io: Io, rest: BytesMut) -> bool {
+        let Some(polls) = self.polls().filter(|_| !self.is_aborted()) else { return false };
+        polls.keep(rest);
+        let has_moved = self.io.set(io).is_ok();
+        if has_moved {
+            polls.refuse_poll();
+            self.writer.is_blocked.set(false);
+            self.wake_reader();
+            self.flush();
+        }
+        has_moved
+    }
+
+    /// Ends the connection because of Engine.IO's close packet, which means a connection loss: only
+    /// Socket.IO's DISCONNECT means an end for good, and the official client sends a close packet
+    /// without it when something went wrong over polling. The waiting poll is answered.
+    pub(crate) fn close_by_peer(self: &Rc<Self>) {
+        let Some(polls) = self.polls().filter(|_| self.io.get().is_none()) else {
+            return self.close(DisconnectReason::TransportLost);
+        };
+        let (connection, post, is_waiting) =
+            (Rc::clone(self), polls.take_post(), polls.is_waiting());
+        actix_rt::spawn(async move {
+            if !is_waiting {
+                // The client may have sent its poll before, over another TCP connection.
+                tokio::time::sleep(CROSSING).await;
+            }
+            if let Some(polls) = connection.polls() {
+                polls.answer_with_noop();
+            }
+            connection.abort(DisconnectReason::TransportLost);
+            if let Some(post) = post {
+                // The request may have ended by itself.
+                let _ = post.send(Ok(()));
+            }
+        });
+    }
+}
