@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::auth::{self, Tokens};
 use crate::config::{self, Rate, Settings};
+use crate::error::Error;
 use crate::gateway::QueryUser;
 use crate::http::pages::Pages;
 use crate::realtime::admission::{Origins, Policy};
@@ -64,23 +65,17 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     // Blocks and starts a runtime for migrations, so a separate thread is needed.
     let opened = std::thread::spawn(move || Db::open(&database, publisher)).join();
     let db = opened.map_err(|_| "opening the database failed")??;
-    let keeping = RecoverySettings {
+    let recovery = RecoverySettings {
         window: settings.realtime.recovery_window,
         retention: settings.realtime.event_retention,
     };
-    let (log, pid_key) = recovery::start(&db, keeping).await?;
+    let (log, pid_key) = recovery::start(&db, recovery).await?;
     let checker = Tokens::new(&key, &settings.auth)?;
     let services =
         Arc::new(Services::new(db.clone(), checker, hub.clone(), next, settings.access.rate_login));
     let watching_tokens = actix_rt::spawn(tokens::watch(Arc::clone(&services)));
     if settings.server.demo {
-        demo::prepare(&services).await?;
-        if services.tokens.can_sign().is_err() {
-            tracing::warn!(
-                "nobody can sign in to the demo accounts, because JWT_PUBLIC_KEY_FILE is set; \
-                 `hubcast user link` links a token's subject to one of them"
-            );
-        }
+        prepare_demo(&services).await?;
     }
     let sending_broadcasts = actix_rt::spawn(broadcasts::run(Arc::clone(&services)));
 
@@ -150,6 +145,18 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     // Blocks until the writer's last batch is written. Nothing else runs any more.
     db.close();
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Adds the demo accounts and their data.
+async fn prepare_demo(services: &Services) -> Result<(), Error> {
+    demo::prepare(services).await?;
+    if services.tokens.can_sign().is_err() {
+        tracing::warn!(
+            "nobody can sign in to the demo accounts, because JWT_PUBLIC_KEY_FILE is set; \
+             `hubcast user link` links a token's subject to one of them"
+        );
+    }
     Ok(())
 }
 

@@ -1,20 +1,23 @@
-//! hubcast: a realtime hub server. REST writes to the database, and every socket that should know
-//! hears of it at once, in order.
+//! hubcast: a realtime hub server. REST calls write to the database, and every socket that may know
+//! of a write receives its event, in order.
 //!
-//! The map, low to high; a file imports only from lower ranks (`tests/layers.rs` holds this):
+//! This table is the map, low to high. A file imports only from lower ranks, and at most three files
+//! import each other in a circle; `tests/layers.rs` holds both rules. `docs/ARCHITECTURE.md` follows
+//! an order and a message through the ranks, and `docs/GLOSSARY.md` defines the words.
 //!
 //! | rank | modules | owns |
 //! | --- | --- | --- |
 //! | 0 | [`config`], [`error`] | settings as plain data; the one error catalogue |
-//! | 1 | [`schema`] | the tables' shape |
-//! | 2 | [`model`] | data and pure rules |
-//! | 3 | [`auth`] | tokens and passwords |
-//! | 4 | [`event`] | every event of the product: name, audience, payload |
-//! | 5 | [`store`], [`realtime`] | SQL and the write path; a general Socket.IO / WebSocket server that knows no domain |
-//! | 6 | [`service`] | the verbs, and who may |
-//! | 7 | [`gateway`], [`http`] | two doors to the verbs: sockets and REST |
-//! | 8 | [`app`], [`load`] | puts the parts together, starts and stops them; the load generator |
-//! | 9 | [`cli`] | the command line |
+//! | 1 | [`schema`] | the shape of the tables |
+//! | 2 | [`model`] | the product's data, and the rules of request bodies, without I/O |
+//! | 3 | [`auth`] | tokens, keys and passwords |
+//! | 4 | [`event`] | every server event: name, audience, payload, declared once |
+//! | 5 | [`store`] | SQL, transactions, and the log of stored events |
+//! | 5 | [`realtime`] | the Socket.IO server `crates/hubcast-realtime`, which knows no product |
+//! | 6 | [`service`] | service functions: permission, one transaction, the events of it |
+//! | 7 | [`http`], [`gateway`] | entry points: REST endpoints; client events of sockets |
+//! | 8 | [`app`], [`load`] | starts and stops all parts; the load generator |
+//! | 9 | [`cli`] | the command line, and the generated docs |
 
 pub mod app;
 pub mod auth;

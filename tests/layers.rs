@@ -19,7 +19,7 @@ const CRATES: [&str; 2] = [".", "crates/hubcast-realtime"];
 const LARGEST_CIRCLE: usize = 3;
 
 /// No source file may be longer.
-const LONGEST: usize = 530;
+const LONGEST: usize = 400;
 
 #[test]
 fn modules_import_only_from_lower_ranks() {
@@ -36,7 +36,7 @@ fn modules_import_only_from_lower_ranks() {
                     // files.
                     (_, None) => false,
                 };
-                if !allowed && !(target == "tests" || is_test_only(&source, &target, &is_module)) {
+                if !(allowed || target == "tests" || is_test_only(&source, &target, &is_module)) {
                     faults.push(format!("{} imports {target}", source.path.display()));
                 }
             }

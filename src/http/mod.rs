@@ -51,8 +51,8 @@ const BODY_LIMIT: usize = 832 * 1024;
 /// break the connection while the client sends.
 const READ_LIMIT: usize = 1024 * 1024;
 
-/// Registers every route but those of [`metrics`] and [`pages`], which the settings place. Any other
-/// request, also a known path with another method, gets 404 in NestJS's shape.
+/// Registers every route but those of [`metrics`] and [`pages`], which depend on settings. Any
+/// other request, also a known path with another method, gets 404 in NestJS's shape.
 pub fn routes(config: &mut web::ServiceConfig) {
     config.app_data(web::PayloadConfig::new(READ_LIMIT));
     for endpoint in endpoints::all().into_iter().filter(|endpoint| endpoint.path != metrics::PATH) {
