@@ -198,7 +198,7 @@ impl World {
         match session.stays.iter_mut().find(|stay| &*stay.room == "a") {
             Some(stay) => stay.until = Some(stay.until.unwrap_or(last)),
             None => {
-                session.stays.push(RoomMembership { room: room("a"), since: last, until: None })
+                session.stays.push(RoomMembership { room: room("a"), since: last, until: None });
             }
         }
     }
