@@ -64,7 +64,7 @@ impl Gateway for Desk {
                 "expel" => client.disconnect_with_error(Error::TokenExpired),
                 "forbid" => client.disconnect_with_error(Error::Forbidden),
                 "distrust" => {
-                    client.disconnect_with_error(Error::Unauthorized(AuthFailure::Invalid))
+                    client.disconnect_with_error(Error::Unauthorized(AuthFailure::Invalid));
                 }
                 _ => client.disconnect_with_error(Error::BadRequest("no such word".into())),
             }
