@@ -242,13 +242,13 @@ fn compare_variants(folder: &Path, runtime: &Runtime) {
             let mut stock = runtime.block_on(async { StockConnection::new(file("stock")) });
             let variants = [
                 Variant::new("plain diesel", |next| {
-                    plain::write(&mut plain, per_batch, next).expect("write")
+                    plain::write(&mut plain, per_batch, next).expect("write");
                 }),
                 Variant::new("diesel-async, inline", |next| {
-                    run_inline(inline::write(&mut inline, per_batch, next)).expect("write")
+                    run_inline(inline::write(&mut inline, per_batch, next)).expect("write");
                 }),
                 Variant::new("diesel-async, stock", |next| {
-                    runtime.block_on(stock::write(&mut stock, per_batch, next)).expect("write")
+                    runtime.block_on(stock::write(&mut stock, per_batch, next)).expect("write");
                 }),
             ];
             compare(per_batch, variants);
