@@ -16,8 +16,8 @@ use actix_web::App;
 use hubcast::realtime::gateway::{LocalBoxFuture, query_value};
 use hubcast::realtime::{AuthFailure, Error};
 use hubcast::realtime::{
-    Client, Gateway, Handshake, HubHandle, Incoming, Json, Notice, Payload, Reply, Server,
-    Settings, Welcome, Whom,
+    Client, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings,
+    SocketNotice, Welcome, Whom,
 };
 use polling::Polling;
 use raw::{Raw, UPGRADE};
@@ -55,7 +55,7 @@ impl Gateway for Desk {
     fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply> {
         let hub = self.0.clone();
         Box::pin(async move {
-            let signal = || -> Notice { Arc::new(5_u8) };
+            let signal = || -> SocketNotice { Arc::new(5_u8) };
             match event.name.as_str() {
                 "wake" => client.wake_at(SystemTime::now() + Duration::from_millis(event.arg(0)?)),
                 "tell all" => hub.notify("/", Whom::All, signal()),
@@ -76,7 +76,7 @@ impl Gateway for Desk {
         client.emit("woken", Payload::none());
     }
 
-    fn notified(&self, client: &Client, notice: &Notice) {
+    fn notified(&self, client: &Client, notice: &SocketNotice) {
         client.emit("told", Payload::of(notice.downcast_ref::<u8>().unwrap()).unwrap());
     }
 }

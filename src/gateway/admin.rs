@@ -10,7 +10,9 @@ use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{ADMIN, Room};
 use crate::realtime::gateway::LocalBoxFuture;
-use crate::realtime::{self, Client, Gateway, Handshake, Incoming, Json, Notice, Reply, Welcome};
+use crate::realtime::{
+    self, Client, Gateway, Handshake, Incoming, Json, Reply, SocketNotice, Welcome,
+};
 use crate::service::Services;
 use crate::service::permissions::{Action, Relation, permit};
 
@@ -51,7 +53,7 @@ impl Gateway for Admin {
         tokens::watch(client);
     }
 
-    fn notified(&self, client: &Client, notice: &Notice) {
+    fn notified(&self, client: &Client, notice: &SocketNotice) {
         tokens::notified(client, notice);
     }
 }

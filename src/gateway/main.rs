@@ -9,7 +9,7 @@ use super::{QueryUser, events, identify, tokens, welcome};
 use crate::event::{MAIN, NewEvent, Room};
 use crate::realtime::gateway::LocalBoxFuture;
 use crate::realtime::{
-    self, Client, Gateway, Handshake, Incoming, Json, Notice, Payload, Reply, Welcome,
+    self, Client, Gateway, Handshake, Incoming, Json, Payload, Reply, SocketNotice, Welcome,
 };
 use crate::service::{Services, notifications};
 
@@ -61,7 +61,7 @@ impl Gateway for Main {
         tokens::watch(client);
     }
 
-    fn notified(&self, client: &Client, notice: &Notice) {
+    fn notified(&self, client: &Client, notice: &SocketNotice) {
         tokens::notified(client, notice);
     }
 }

@@ -9,7 +9,7 @@ use crate::error::{AuthFailure, Error};
 use crate::event;
 use crate::model::Timestamp;
 use crate::model::fields::{self, Fields};
-use crate::realtime::{Client, Notice, Payload};
+use crate::realtime::{Client, Payload, SocketNotice};
 use crate::service::{Services, tokens};
 
 /// The time between the warning and the end of a token.
@@ -88,7 +88,7 @@ pub(super) fn moment(at: Timestamp) -> SystemTime {
 }
 
 /// Disconnects the socket if the tokens that have ended include its own.
-pub(super) fn notified(client: &Client, notice: &Notice) {
+pub(super) fn notified(client: &Client, notice: &SocketNotice) {
     if let (Ok(data), Some(ended)) = (data(client), notice.downcast_ref::<EndedTokens>())
         && ended.cover(&data.token.get())
     {

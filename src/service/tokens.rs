@@ -14,7 +14,7 @@ use crate::error::{AuthFailure, Error};
 use crate::event::{ADMIN, MAIN};
 use crate::model::fields::{self, Fields};
 use crate::model::{Timestamp, UserId};
-use crate::realtime::{HubHandle, Notice, Whom};
+use crate::realtime::{HubHandle, SocketNotice, Whom};
 use crate::store::tokens as rows;
 use crate::store::users::Account;
 use crate::store::{Once, Tx};
@@ -104,7 +104,7 @@ pub async fn end(services: &Services, token: &Token, everywhere: bool) -> Result
 
 /// Signals all sockets of the user; each compares the end with its own token.
 fn signal_end(hub: &HubHandle, user: UserId, ended: EndedTokens) {
-    let notice: Notice = Arc::new(ended);
+    let notice: SocketNotice = Arc::new(ended);
     for namespace in [MAIN, ADMIN] {
         hub.notify(namespace, Whom::user(user.0), Arc::clone(&notice));
     }

@@ -44,7 +44,7 @@ pub use hub::operations::census::Census;
 pub use hub::operations::whom::Whom;
 pub use hub::presence;
 pub use hub::presence::Present;
-pub use hub::workers::{Close, Notice, SharedPermit};
+pub use hub::workers::{Close, SharedPermit, SocketNotice};
 pub use server::admission;
 pub use server::builder::Builder;
 pub use server::server::{Routes, Server};

@@ -23,7 +23,7 @@ use super::io::Io;
 use super::polls::Polls;
 use super::reader::Reader;
 use super::timers::Timers;
-use super::writer::Writer;
+use super::writer::FrameWriter;
 use crate::core::protocol::Protocol;
 use crate::core::reason::DisconnectReason;
 use crate::core::recovery::Position;
@@ -53,7 +53,7 @@ pub(crate) struct Connection {
     pub(super) position: Rc<Cell<Position>>,
     pub(super) phase: Cell<Phase>,
     pub(super) timers: Timers,
-    pub(super) writer: Writer,
+    pub(super) writer: FrameWriter,
     pub(super) reader: Reader,
 }
 
@@ -78,7 +78,7 @@ impl Connection {
             position,
             phase: Cell::new(Phase::Open),
             timers: Timers::new(ping_due, join_due),
-            writer: Writer::default(),
+            writer: FrameWriter::default(),
             reader: Reader::default(),
         });
         connection.writer.moved_at.set(now);

@@ -17,7 +17,7 @@ const VECTOR: usize = 32;
 const KEEP_ROOM: usize = 16;
 
 #[derive(Default)]
-pub(super) struct Writer {
+pub(super) struct FrameWriter {
     queue: RefCell<VecDeque<Bytes>>,
     queued: Cell<usize>,
     /// The kernel's buffer is full and one task waits for room, or no poll is there to take the
@@ -31,7 +31,7 @@ pub(super) struct Writer {
     filler: Cell<Option<Waker>>,
 }
 
-impl Writer {
+impl FrameWriter {
     pub(super) fn enqueue(&self, frame: Bytes) {
         self.queued.set(self.queued.get() + frame.len());
         self.queue.borrow_mut().push_back(frame);

@@ -52,16 +52,16 @@ pub(super) struct HubSocket {
     pub(super) sid: Arc<str>,
     pub(super) user: Option<Arc<str>>,
     pub(super) connection_no: Option<NonZeroI64>,
-    pub(super) stage: Stage,
+    pub(super) stage: SocketStage,
 }
 
-pub(super) enum Stage {
+pub(super) enum SocketStage {
     /// The socket is announced; its rooms follow when it enters.
     Entering(EvictedRooms),
     Entered(SmallVec<[JoinedRoom; 2]>),
 }
 
-impl Stage {
+impl SocketStage {
     /// The socket's rooms, once it has entered.
     fn rooms(&self) -> &[JoinedRoom] {
         match self {
@@ -194,8 +194,8 @@ impl Hub {
     pub(super) fn take_out(&mut self, socket: SocketId, room: &Arc<str>) -> Option<RoomKey> {
         let entry = self.sockets.get_mut(&socket)?;
         let rooms = match &mut entry.stage {
-            Stage::Entered(rooms) => rooms,
-            Stage::Entering(evicted) => {
+            SocketStage::Entered(rooms) => rooms,
+            SocketStage::Entering(evicted) => {
                 evicted.add(room);
                 return None;
             }

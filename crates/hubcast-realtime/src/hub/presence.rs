@@ -57,7 +57,7 @@ enum Change {
 }
 
 #[derive(Default)]
-struct Room {
+struct RoomPresence {
     users: IndexMap<Arc<str>, UserInRoom>,
     /// The changes since the last report.
     changes: IndexMap<Arc<str>, Change>,
@@ -73,7 +73,7 @@ struct UserInRoom {
     until: Option<Instant>,
 }
 
-impl Room {
+impl RoomPresence {
     /// Records a change. It cancels out with the opposite change if nobody has seen that one;
     /// otherwise both are reported.
     fn note(&mut self, user: &Arc<str>, change: Change) {
@@ -100,7 +100,7 @@ impl Room {
 
 pub(crate) struct Presence {
     pub(crate) settings: PresenceSettings,
-    rooms: HashMap<RoomKey, Room>,
+    rooms: HashMap<RoomKey, RoomPresence>,
     /// Rooms with unreported changes.
     news: HashSet<RoomKey>,
     /// Lost connections by the time at which they count as leaves, including those whose users have

@@ -21,7 +21,7 @@ use crate::core::recovery::Position;
 pub type SharedPermit = Arc<dyn Any + Send + Sync>;
 
 /// A program's message to its own gateways about certain sockets.
-pub type Notice = Arc<dyn Any + Send + Sync>;
+pub type SocketNotice = Arc<dyn Any + Send + Sync>;
 
 /// How much ends with a socket that the server disconnects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +129,7 @@ pub(crate) enum Outgoing {
     /// The end of the socket, behind all that was sent before.
     Disconnect(Disconnect),
     /// Nothing on the wire; its gateway gets the notice.
-    Notice(Notice),
+    Notice(SocketNotice),
 }
 
 impl Outgoing {
@@ -155,7 +155,7 @@ pub(crate) enum SocketAction {
     /// Reports the id of each. The channel ends when all workers have.
     Report(mpsc::UnboundedSender<SocketId>),
     Disconnect(Close),
-    Notify(Notice),
+    Notify(SocketNotice),
 }
 
 /// The hub's handle on one worker, which never names the worker's own type.

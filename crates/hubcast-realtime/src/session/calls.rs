@@ -13,7 +13,7 @@ impl Handler<CallGateway> for Session {
         let Some(own) = self.sockets.get(at) else { return };
         match call {
             GatewayCall::Alarm => own.gateway.woken(&client),
-            GatewayCall::Notice(notice) => own.gateway.notified(&client, &notice),
+            GatewayCall::Notified(notice) => own.gateway.notified(&client, &notice),
         }
     }
 }

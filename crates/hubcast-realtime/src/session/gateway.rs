@@ -38,7 +38,7 @@ use crate::core::error::Error;
 use crate::core::payload::Payload;
 use crate::core::reason::DisconnectReason;
 use crate::core::settings::NAME_SHOWN;
-use crate::hub::workers::Notice;
+use crate::hub::workers::SocketNotice;
 
 pub use crate::core::payload::Json;
 
@@ -154,7 +154,7 @@ pub trait Gateway: Send + Sync + 'static {
 
     /// Called when the program sends this socket a signal through
     /// [`HubHandle::notify`](crate::HubHandle::notify).
-    fn notified(&self, _client: &Client, _notice: &Notice) {}
+    fn notified(&self, _client: &Client, _notice: &SocketNotice) {}
 
     /// Called after the socket has left. Nothing can be sent to it any more.
     fn disconnect(&self, _client: &Client, _reason: DisconnectReason) {}

@@ -40,13 +40,13 @@ const FLUSH_EVERY: usize = 16_384;
 /// Batches of connections that a drain closes, at most.
 const BATCHES: usize = 10;
 
-type Room<S> = IndexMap<SocketId, Rc<WorkerSocket<S>>>;
+type RoomSockets<S> = IndexMap<SocketId, Rc<WorkerSocket<S>>>;
 
 pub(super) struct Fanout<S: SessionActor> {
     position: Rc<Cell<Position>>,
     sockets: Rc<Sockets<S>>,
     /// By namespace, then by room.
-    namespaces: HashMap<Arc<str>, HashMap<Arc<str>, Room<S>>>,
+    namespaces: HashMap<Arc<str>, HashMap<Arc<str>, RoomSockets<S>>>,
     to_flush: Vec<Rc<Connection>>,
     queued: usize,
     stamp: u64,
@@ -293,7 +293,7 @@ impl<S: SessionActor> Handler<SendTo> for Fanout<S> {
             }
             Outgoing::Disconnect(disconnect) => return own.disconnect(socket, disconnect),
             Outgoing::Notice(notice) => {
-                return own.call_gateway(socket, GatewayCall::Notice(notice));
+                return own.call_gateway(socket, GatewayCall::Notified(notice));
             }
         };
         self.queue(&own, frame);
@@ -313,7 +313,7 @@ impl<S: SessionActor> Handler<SelectSockets> for Fanout<S> {
                 }
                 SocketAction::Disconnect(close) => own.disconnect(socket, Disconnect::new(*close)),
                 SocketAction::Notify(notice) => {
-                    own.call_gateway(socket, GatewayCall::Notice(Arc::clone(notice)));
+                    own.call_gateway(socket, GatewayCall::Notified(Arc::clone(notice)));
                 }
             }
         }

@@ -3,7 +3,7 @@
 use actix::prelude::*;
 
 use crate::core::ids::SocketId;
-use crate::hub::workers::{Disconnect, Notice};
+use crate::hub::workers::{Disconnect, SocketNotice};
 
 /// Ends a socket, behind all that was sent to it.
 #[derive(Message)]
@@ -24,7 +24,7 @@ pub(crate) struct CallGateway {
 pub(crate) enum GatewayCall {
     /// The time of the socket's alarm has come.
     Alarm,
-    Notice(Notice),
+    Notified(SocketNotice),
 }
 
 /// An actor that may serve as a session.

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::core::ids::{SocketId, WorkerId};
 use crate::core::recovery::Position;
 use crate::hub::handle::HubHandle;
-use crate::hub::hub::{EvictedRooms, Hub, HubSocket, JoinedRoom, Stage, Visibility};
+use crate::hub::hub::{EvictedRooms, Hub, HubSocket, JoinedRoom, SocketStage, Visibility};
 use crate::hub::presence::{Gone, Present};
 use crate::hub::workers::{EnterRooms, TakeOver};
 
@@ -87,7 +87,7 @@ impl Handler<Announce> for Hub {
             users.entry(Arc::clone(user)).or_default().push(socket);
         }
         let connection_no = connection_no.and_then(NonZeroI64::new);
-        let stage = Stage::Entering(evicted);
+        let stage = SocketStage::Entering(evicted);
         self.sockets
             .insert(socket, HubSocket { worker, namespace, sid, user, connection_no, stage });
     }
@@ -98,7 +98,7 @@ impl Handler<Enter> for Hub {
 
     fn handle(&mut self, Enter { socket, mut rooms, done }: Enter, ctx: &mut Self::Context) {
         let Some(entry) = self.sockets.get_mut(&socket) else { return };
-        if let Stage::Entering(evicted) = &entry.stage {
+        if let SocketStage::Entering(evicted) = &entry.stage {
             rooms.retain(|(room, _)| !evicted.has(room));
         }
         let (worker, namespace, user) =
@@ -118,7 +118,7 @@ impl Handler<Enter> for Hub {
         }
         let rooms = joined.iter().map(|joined| Arc::clone(&joined.room)).collect();
         if let Some(entry) = self.sockets.get_mut(&socket) {
-            entry.stage = Stage::Entered(joined);
+            entry.stage = SocketStage::Entered(joined);
         }
         if let Some(worker) = self.workers.get(&worker) {
             worker.enter.do_send(EnterRooms { socket, rooms, position: self.position });

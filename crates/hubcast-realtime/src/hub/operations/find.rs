@@ -10,7 +10,7 @@ use super::whom::Whom;
 use crate::core::ids::SocketId;
 use crate::hub::client_handle::ClientHandle;
 use crate::hub::handle::HubHandle;
-use crate::hub::hub::{Hub, Stage};
+use crate::hub::hub::{Hub, SocketStage};
 use crate::hub::workers::SocketAction;
 
 /// Has the sockets reported. The channel ends when all are.
@@ -83,7 +83,7 @@ impl Handler<DescribeSockets> for Hub {
         let DescribeSockets { sockets, done } = describe;
         let description = |socket| {
             let entry = self.sockets.get(&socket)?;
-            matches!(entry.stage, Stage::Entered(_)).then(|| Description {
+            matches!(entry.stage, SocketStage::Entered(_)).then(|| Description {
                 socket,
                 sid: Arc::clone(&entry.sid),
                 user: entry.user.clone(),

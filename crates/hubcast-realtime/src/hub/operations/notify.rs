@@ -7,21 +7,21 @@ use actix::prelude::*;
 use super::whom::Whom;
 use crate::hub::handle::HubHandle;
 use crate::hub::hub::Hub;
-use crate::hub::workers::{Notice, Outgoing, SocketAction};
+use crate::hub::workers::{Outgoing, SocketAction, SocketNotice};
 
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::hub) struct Notify {
     namespace: Arc<str>,
     whom: Whom,
-    notice: Notice,
+    notice: SocketNotice,
 }
 
 impl HubHandle {
     /// Has [`Gateway::notified`](crate::Gateway::notified) called for sockets, a user's also while
     /// they are entering, behind all that was published to them before. For a decision that only
     /// the gateway's own data of a socket allows.
-    pub fn notify(&self, namespace: &str, whom: Whom, notice: Notice) {
+    pub fn notify(&self, namespace: &str, whom: Whom, notice: SocketNotice) {
         self.hub.do_send(Notify { namespace: namespace.into(), whom, notice });
     }
 }

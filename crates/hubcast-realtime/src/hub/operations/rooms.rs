@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::core::ids::SocketId;
 use crate::hub::handle::HubHandle;
-use crate::hub::hub::{Hub, HubSocket, JoinedRoom, Stage, Visibility};
+use crate::hub::hub::{Hub, HubSocket, JoinedRoom, SocketStage, Visibility};
 use crate::hub::presence::Present;
 use crate::hub::workers::EnterRooms;
 
@@ -77,10 +77,10 @@ impl Handler<Join> for Hub {
         let (worker, key, user) =
             (entry.worker, (Arc::clone(&entry.namespace), Arc::clone(&room)), entry.user.clone());
         // A socket has handles only once it has entered.
-        let Stage::Entered(rooms) = &entry.stage else { return };
+        let SocketStage::Entered(rooms) = &entry.stage else { return };
         if !rooms.iter().any(|joined| joined.room == room) {
             let room = self.count_in(&key.0, room, worker);
-            if let Some(HubSocket { stage: Stage::Entered(rooms), .. }) =
+            if let Some(HubSocket { stage: SocketStage::Entered(rooms), .. }) =
                 self.sockets.get_mut(&socket)
             {
                 rooms.push(JoinedRoom { room: Arc::clone(&room), visibility });
