@@ -111,10 +111,7 @@ export class Thread {
     const isNext = this.#list.size === 0 || this.#list.has(message.seq - 1);
     this.#put([message]);
     if (!isNew) return;
-    if (message.senderId === this.#me) {
-      // The server moves the sender's read mark with the message.
-      this.#markedUpTo = Math.max(this.#markedUpTo, message.id);
-    } else {
+    if (message.senderId !== this.#me) {
       this.#typing.set(message.senderId, false);
       if (this.#isWatched()) announce(`${this.#nameOf(message.senderId)}: ${message.content}`);
     }
@@ -160,18 +157,23 @@ export class Thread {
     return this.#list.newestThat(({ senderId }) => senderId !== this.#me);
   }
 
-  /** Marks the newest message of others as read, if the user sees the end of the list. */
+  /**
+   * Marks everything as read if the user sees the end of the list and a message of others is
+   * unmarked. The server moves the mark silently up to an own message, so the own message is marked
+   * too: only then the others receive `conversation:read`.
+   */
   async markRead() {
     const seen = this.#newestOfOthers();
     if (!seen || seen.id <= this.#markedUpTo) return;
     if (!this.#list.isAtEnd || !this.#isWatched()) return;
     const before = this.#markedUpTo;
-    this.#markedUpTo = seen.id;
+    const newest = this.#list.newestThat(() => true);
+    this.#markedUpTo = newest.id;
     try {
-      this.#onRead(await this.#sendReadMark(seen.id));
+      this.#onRead(await this.#sendReadMark(newest.id));
     } catch {
       // It stays unread, and is marked when the page is ready again.
-      if (this.#markedUpTo === seen.id) this.#markedUpTo = before;
+      if (this.#markedUpTo === newest.id) this.#markedUpTo = before;
     }
   }
 
