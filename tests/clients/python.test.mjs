@@ -292,7 +292,7 @@ for (const { kind, way, transports } of CLIENTS) {
       const python = new Python("attempts.py", { kind, transports, attempts });
       const lines = [];
       python.lines.on("line", (line) => lines.push(line));
-      const code = await within(python.exited, "Python to end", 60_000).finally(() => python.process.kill("SIGKILL"));
+      const code = await within(python.exited, "Python to end", 300_000).finally(() => python.process.kill("SIGKILL"));
       assert.deepEqual({ code, said: python.said }, { code: 0, said: "" });
       for (const [n, line] of lines.entries()) answers.set(CASES[n].name, read(line));
     });
