@@ -117,7 +117,7 @@ impl Connection {
     }
 
     /// Returns true if a frame of this length would be written now, and abort no connection.
-    pub(crate) fn takes_at_once(&self, length: usize) -> bool {
+    pub(crate) fn can_write_now(&self, length: usize) -> bool {
         self.writer.has_room(length, self.settings.outbox_limit)
             && match (self.io.get(), self.polls()) {
                 (None, Some(polls)) => polls.is_waiting(),
@@ -198,7 +198,7 @@ impl Connection {
             (None, None) => return Poll::Ready(()),
         };
         let written = self.writer.write(io, || self.deadlines.now());
-        self.wake_filler();
+        self.wake_replay();
         match written {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Err(_)) => self.abort(DisconnectReason::TransportLost),
@@ -220,9 +220,9 @@ impl Connection {
         self.writer.queued() > self.settings.outbox_limit / 4
     }
 
-    pub(super) fn wake_filler(&self) {
+    pub(super) fn wake_replay(&self) {
         if !(self.is_open() && self.is_long()) {
-            self.writer.wake_filler();
+            self.writer.wake_replay();
         }
     }
 
@@ -257,7 +257,7 @@ impl Connection {
         self.writer.enqueue(websocket::close(reason));
         let by = self.deadlines.now() + millis(CLOSE_LINGER);
         self.phase.set(Phase::Closing { reason, by });
-        self.wake_filler();
+        self.wake_replay();
         self.deadlines.schedule(self, by);
         self.resume();
         self.flush();
@@ -282,7 +282,7 @@ impl Connection {
         if let Some(polls) = self.polls() {
             polls.drop_all();
         }
-        self.wake_filler();
+        self.wake_replay();
         self.reader.resume();
         self.wake_reader();
     }

@@ -45,7 +45,7 @@ impl Connection {
         let Some(poll) = polls.take() else { return Poll::Pending };
         let answered = poll.send(Ok(self.writer.take_payload(polls.most.get())));
         let is_all = self.writer.is_empty();
-        self.wake_filler();
+        self.wake_replay();
         // Either the request has ended and its payload is lost, or that was the close frame.
         if answered.is_err() || (is_all && !self.is_open()) {
             self.abort(DisconnectReason::TransportLost);

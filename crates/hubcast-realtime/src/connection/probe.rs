@@ -19,7 +19,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a waiting poll is answered meanwhile, so that the client can stop polling.
 const NOOP_EVERY: Duration = Duration::from_millis(100);
 /// No packet of a move is longer.
-const LONGEST: usize = 64;
+const MAX_FRAME: usize = 64;
 
 /// Tries the WebSocket. Returns true when the client has moved there. A WebSocket on which anything
 /// else comes, or nothing, is closed, and the client polls on.
@@ -34,7 +34,7 @@ pub(crate) async fn run(connection: Rc<Connection>, io: Io, mut rest: BytesMut) 
 }
 
 async fn shake(connection: &Connection, io: &Io, rest: &mut BytesMut) -> Option<()> {
-    let mut codec = Codec::new().max_size(LONGEST);
+    let mut codec = Codec::new().max_size(MAX_FRAME);
     read(&mut codec, io, rest, b"2probe").await?;
     io.write_all(&websocket::text("3probe")).await.ok()?;
     let mut sent = std::pin::pin!(read(&mut codec, io, rest, b"5"));
@@ -57,7 +57,7 @@ async fn shake(connection: &Connection, io: &Io, rest: &mut BytesMut) -> Option<
 async fn read(codec: &mut Codec, io: &Io, rest: &mut BytesMut, wanted: &[u8]) -> Option<()> {
     loop {
         if websocket::check(rest).is_err()
-            || websocket::declared_length(rest).is_some_and(|length| length > LONGEST as u64)
+            || websocket::declared_length(rest).is_some_and(|length| length > MAX_FRAME as u64)
         {
             return None;
         }

@@ -80,7 +80,7 @@ impl Connection {
             if !self.io().is_some_and(|io| self.writer.nudge(io)) {
                 return None;
             }
-            self.wake_filler();
+            self.wake_replay();
             self.writer.moved_at.set(now);
         }
         Some(self.writer.moved_at.get() + stall)

@@ -28,7 +28,7 @@ pub(super) struct FrameWriter {
     /// When bytes last left, while some are queued.
     pub(super) moved_at: Cell<u64>,
     /// The task that waits for the queue to be short.
-    filler: Cell<Option<Waker>>,
+    replay_waker: Cell<Option<Waker>>,
 }
 
 impl FrameWriter {
@@ -56,12 +56,12 @@ impl FrameWriter {
     }
 
     pub(super) fn wait_until_short(&self, waker: &Waker) {
-        self.filler.set(Some(waker.clone()));
+        self.replay_waker.set(Some(waker.clone()));
     }
 
-    pub(super) fn wake_filler(&self) {
-        if let Some(filler) = self.filler.take() {
-            filler.wake();
+    pub(super) fn wake_replay(&self) {
+        if let Some(waker) = self.replay_waker.take() {
+            waker.wake();
         }
     }
 

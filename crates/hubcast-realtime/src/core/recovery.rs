@@ -93,7 +93,7 @@ pub(crate) struct Pid {
     /// The user's identity as JSON text.
     pub(crate) user: Arc<str>,
     /// The position at which the session began; earlier events are not for it.
-    pub(crate) first: Position,
+    pub(crate) began_at: Position,
 }
 
 /// The longest text that is read as a pid.
@@ -125,9 +125,14 @@ impl PidKey {
 
     /// `PAYLOAD.MAC`, both in base64url.
     pub(crate) fn sign(&self, pid: &Pid) -> String {
-        let payload =
-            serde_json::json!([pid.sid, pid.namespace, pid.user, pid.first.epoch, pid.first.id])
-                .to_string();
+        let payload = serde_json::json!([
+            pid.sid,
+            pid.namespace,
+            pid.user,
+            pid.began_at.epoch,
+            pid.began_at.id
+        ])
+        .to_string();
         let payload = URL_SAFE_NO_PAD.encode(payload);
         let mac = self.mac(payload.as_bytes()).finalize().into_bytes();
         format!("{payload}.{}", URL_SAFE_NO_PAD.encode(mac))
@@ -142,7 +147,7 @@ impl PidKey {
         self.mac(payload.as_bytes()).verify_slice(&URL_SAFE_NO_PAD.decode(mac).ok()?).ok()?;
         let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
         let (sid, namespace, user, epoch, id) = serde_json::from_slice(&payload).ok()?;
-        Some(Pid { sid, namespace, user, first: Position { epoch, id } })
+        Some(Pid { sid, namespace, user, began_at: Position { epoch, id } })
     }
 }
 
@@ -166,12 +171,14 @@ impl RoomMembership {
 /// Returns true if an event for `rooms`, but not for `except`, is for a socket with these
 /// memberships.
 pub(crate) fn is_for(
-    stays: &[RoomMembership],
+    memberships: &[RoomMembership],
     id: i64,
     rooms: &[Arc<str>],
     except: &[Arc<str>],
 ) -> bool {
-    let is_in = |room: &Arc<str>| stays.iter().any(|stay| stay.covers(id) && stay.room == *room);
+    let is_in = |room: &Arc<str>| {
+        memberships.iter().any(|membership| membership.covers(id) && membership.room == *room)
+    };
     (rooms.is_empty() || rooms.iter().any(is_in)) && !except.iter().any(is_in)
 }
 
@@ -219,7 +226,7 @@ mod tests {
             sid: "s\"1".into(),
             namespace: "/admin".into(),
             user: "5".into(),
-            first: Position { epoch: 3, id: 9 },
+            began_at: Position { epoch: 3, id: 9 },
         };
         let key = PidKey::new([1; 32]);
         let text = key.sign(&pid);
@@ -239,17 +246,17 @@ mod tests {
 
     #[test]
     fn a_membership_covers_the_events_between_entering_and_leaving() {
-        let stays = [RoomMembership { room: "a".into(), since: 5, until: Some(7) }];
+        let memberships = [RoomMembership { room: "a".into(), since: 5, until: Some(7) }];
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
-        assert!(is_for(&stays, 6, std::slice::from_ref(&a), &[]));
-        assert!(is_for(&stays, 7, std::slice::from_ref(&a), &[]));
-        assert!(!is_for(&stays, 5, std::slice::from_ref(&a), &[]));
-        assert!(!is_for(&stays, 8, std::slice::from_ref(&a), &[]));
+        assert!(is_for(&memberships, 6, std::slice::from_ref(&a), &[]));
+        assert!(is_for(&memberships, 7, std::slice::from_ref(&a), &[]));
+        assert!(!is_for(&memberships, 5, std::slice::from_ref(&a), &[]));
+        assert!(!is_for(&memberships, 8, std::slice::from_ref(&a), &[]));
         assert!(
-            is_for(&stays, 5, &[], std::slice::from_ref(&a)),
+            is_for(&memberships, 5, &[], std::slice::from_ref(&a)),
             "the socket had not entered the excluded room yet"
         );
-        assert!(!is_for(&stays, 6, &[], std::slice::from_ref(&a)));
-        assert!(!is_for(&stays, 6, &[b], &[]));
+        assert!(!is_for(&memberships, 6, &[], std::slice::from_ref(&a)));
+        assert!(!is_for(&memberships, 6, &[b], &[]));
     }
 }

@@ -28,15 +28,15 @@ pub(crate) enum Visibility {
 /// Rooms that a socket was removed from while it was entering. The hub writes them; the socket's
 /// replay and the hub itself leave them out.
 #[derive(Clone, Default)]
-pub(crate) struct EvictedRooms(Arc<Mutex<Vec<Arc<str>>>>);
+pub(crate) struct RemovedRooms(Arc<Mutex<Vec<Arc<str>>>>);
 
-impl EvictedRooms {
+impl RemovedRooms {
     fn add(&self, room: &Arc<str>) {
         self.rooms().push(Arc::clone(room));
     }
 
     pub(crate) fn has(&self, room: &str) -> bool {
-        self.rooms().iter().any(|evicted| **evicted == *room)
+        self.rooms().iter().any(|removed| **removed == *room)
     }
 
     fn rooms(&self) -> MutexGuard<'_, Vec<Arc<str>>> {
@@ -57,7 +57,7 @@ pub(super) struct HubSocket {
 
 pub(super) enum SocketStage {
     /// The socket is announced; its rooms follow when it enters.
-    Entering(EvictedRooms),
+    Entering(RemovedRooms),
     Entered(SmallVec<[JoinedRoom; 2]>),
 }
 
@@ -195,8 +195,8 @@ impl Hub {
         let entry = self.sockets.get_mut(&socket)?;
         let rooms = match &mut entry.stage {
             SocketStage::Entered(rooms) => rooms,
-            SocketStage::Entering(evicted) => {
-                evicted.add(room);
+            SocketStage::Entering(removed) => {
+                removed.add(room);
                 return None;
             }
         };

@@ -16,7 +16,7 @@ use crate::core::payload::Payload;
 pub use crate::core::settings::PresenceSettings;
 
 /// The most users that are listed by name.
-pub const MOST_NAMED: usize = 200;
+pub const MAX_NAMED: usize = 200;
 
 /// The users in a room.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -228,7 +228,7 @@ impl Presence {
     pub(crate) fn of(&self, place: &RoomKey) -> Present {
         let Some(room) = self.rooms.get(place) else { return Present::default() };
         Present {
-            users: room.users.keys().take(MOST_NAMED).cloned().collect(),
+            users: room.users.keys().take(MAX_NAMED).cloned().collect(),
             count: room.users.len(),
         }
     }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::core::payload::{Json, Payload};
 
 /// Acks of one socket that may be outstanding at once.
-const MOST: usize = 256;
+const MAX_OUTSTANDING: usize = 256;
 
 /// A client's ack.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl PendingAcks {
             if all.is_over {
                 return Err(AckError::Gone);
             }
-            if all.by_id.len() >= MOST {
+            if all.by_id.len() >= MAX_OUTSTANDING {
                 return Err(AckError::TooMany);
             }
             all.last += 1;
@@ -153,7 +153,7 @@ mod tests {
     #[actix_rt::test]
     async fn waits_are_bounded_and_end_with_the_socket() {
         let acks = PendingAcks::default();
-        let mut all: Vec<_> = (0..MOST).map(|_| acks.begin().unwrap()).collect();
+        let mut all: Vec<_> = (0..MAX_OUTSTANDING).map(|_| acks.begin().unwrap()).collect();
         assert_eq!(acks.begin().err(), Some(AckError::TooMany));
         let last = all.pop().unwrap();
         drop(all);

@@ -30,8 +30,8 @@ use crate::core::error::Error;
 use crate::core::ids::SocketId;
 use crate::core::protocol::Protocol;
 use crate::core::recovery::{Pid, RoomMembership};
-use crate::hub::hub::{EvictedRooms, Visibility};
-use crate::hub::operations::enter::{Announce, Entered};
+use crate::hub::hub::{RemovedRooms, Visibility};
+use crate::hub::operations::enter::{Entered, RegisterSocket};
 use crate::wire::{socketio, websocket};
 use crate::worker::alarms::Alarm;
 use crate::worker::session_actor::SessionActor;
@@ -127,7 +127,7 @@ impl<S: SessionActor> Arrival<S> {
                 return Err(error);
             }
         }
-        self.announce(&client, &welcome);
+        self.register(&client, &welcome);
         let rooms = welcome.rooms.into_iter().map(|room| (room, Visibility::Hidden)).collect();
         let entered = self.host.worker.hub.enter(socket, rooms).await.ok_or(GONE)?;
         let pid = recovery.map(|(recovery, user)| {
@@ -136,12 +136,12 @@ impl<S: SessionActor> Arrival<S> {
                 sid: Arc::clone(&sid),
                 namespace,
                 user,
-                first: entered.position,
+                began_at: entered.position,
             })
         });
         let offset = pid.is_some().then(|| entered.position.to_string());
-        self.greet(&sid, &welcome.identity, pid.as_deref(), offset.as_deref(), false);
-        self.settle(&client, &entered);
+        self.send_connect(&sid, &welcome.identity, pid.as_deref(), offset.as_deref(), false);
+        self.go_live(&client, &entered);
         Ok(client)
     }
 
@@ -168,12 +168,12 @@ impl<S: SessionActor> Arrival<S> {
             connection_no,
         };
         let offset = request.offset.as_deref().and_then(|offset| offset.parse().ok());
-        let claim = Claim { first: pid.first, offset };
-        let (evicted, resumed) = {
+        let claim = Claim { first: pid.began_at, offset };
+        let (removed, resumed) = {
             let _order = recovery.order.lock().unwrap_or_else(PoisonError::into_inner);
             // From here on an older connection of this session is aborted, and a later one aborts
             // this one.
-            (self.announce(&client, welcome), recovery.log.resume(session.clone(), claim))
+            (self.register(&client, welcome), recovery.log.resume(session.clone(), claim))
         };
         let Some(Resumed { rooms: joined, confirmed }) = resumed.await? else {
             self.slot.take();
@@ -181,7 +181,7 @@ impl<S: SessionActor> Arrival<S> {
             self.host.worker.hub.remove_socket(socket, true);
             return Ok(None);
         };
-        let since = pid.first.id;
+        let since = pid.began_at.id;
         let own = welcome.rooms.iter().map(|room| RoomMembership {
             room: Arc::clone(room),
             since,
@@ -195,11 +195,11 @@ impl<S: SessionActor> Arrival<S> {
         let memberships: Vec<_> = own.chain(joined).collect();
 
         let mut replay =
-            Replay::new(Arc::clone(&self.namespace), pid.first, offset, confirmed, memberships);
+            Replay::new(Arc::clone(&self.namespace), pid.began_at, offset, confirmed, memberships);
         let came_with = request.offset.clone().filter(|_| offset == Some(replay.at()));
         let from = came_with.unwrap_or_else(|| replay.at().to_string());
-        self.greet(&pid.sid, &welcome.identity, Some(&request.pid), Some(&from), true);
-        let source = Source { recovery, session, evicted };
+        self.send_connect(&pid.sid, &welcome.identity, Some(&request.pid), Some(&from), true);
+        let source = Source { recovery, session, removed };
         self.catch_up(&source, &mut replay).await?;
         let entered = self.host.worker.hub.enter(socket, entering).await.ok_or(GONE)?;
         self.send_up_to(entered.position.id, &source, &mut replay).await?;
@@ -212,7 +212,7 @@ impl<S: SessionActor> Arrival<S> {
                 entered.position,
             ));
         }
-        self.settle(&client, &entered);
+        self.go_live(&client, &entered);
         Ok(Some(client))
     }
 
@@ -241,7 +241,7 @@ impl<S: SessionActor> Arrival<S> {
         client
     }
 
-    fn announce(&self, client: &Client, welcome: &Welcome) -> EvictedRooms {
+    fn register(&self, client: &Client, welcome: &Welcome) -> RemovedRooms {
         let ClientParts { socket, sid, user, connection_no, .. } = &*client.0;
         self.host.sockets.register(
             *socket,
@@ -252,22 +252,22 @@ impl<S: SessionActor> Arrival<S> {
         if let Some(at) = welcome.wake_at {
             client.wake_at(at);
         }
-        let evicted = EvictedRooms::default();
-        self.host.worker.hub.announce(Announce {
+        let removed = RemovedRooms::default();
+        self.host.worker.hub.register_socket(RegisterSocket {
             socket: *socket,
             worker: self.host.worker.id,
             namespace: Arc::clone(&self.namespace),
             sid: Arc::clone(sid),
             user: user.clone(),
             connection_no: *connection_no,
-            evicted: evicted.clone(),
+            removed: removed.clone(),
         });
-        evicted
+        removed
     }
 
     /// Queues a socket's first frames: the answer to CONNECT, and the `session` event. On the plain
     /// protocol its `session` is the `pid` that resumes it.
-    fn greet(
+    fn send_connect(
         &self,
         sid: &str,
         identity: &serde_json::Value,
@@ -291,7 +291,7 @@ impl<S: SessionActor> Arrival<S> {
         self.connection.push(protocol.event(&self.namespace, "session", &session.into(), offset));
     }
 
-    fn settle(&self, client: &Client, entered: &Entered) {
+    fn go_live(&self, client: &Client, entered: &Entered) {
         client.0.entered_at.set(entered.position.id);
         self.host.sockets.release(client.0.socket);
     }
@@ -320,16 +320,16 @@ impl<S: SessionActor> Arrival<S> {
         replay: &mut Replay,
     ) -> Result<(), Error> {
         let (connection, aliases) = (&self.connection, self.host.shared.settings.aliases);
-        let Source { recovery, session, evicted } = source;
+        let Source { recovery, session, removed } = source;
         while replay.is_behind(end) {
             // Read when the end is known: an event behind a removal is behind that end.
-            replay.stay_where(|room| !evicted.has(room));
-            let page = if let Some(page) = replay.known(self.host.worker.hub.tail()) {
+            replay.end_memberships(|room| !removed.has(room));
+            let page = if let Some(page) = replay.page_from_memory(self.host.worker.hub.tail()) {
                 page
             } else {
                 let page = recovery.log.page(
                     session,
-                    replay.stays().to_vec(),
+                    replay.memberships().to_vec(),
                     replay.after(),
                     replay.up_to(end),
                 );
@@ -356,7 +356,7 @@ impl<S: SessionActor> Arrival<S> {
 struct Source<'a> {
     recovery: &'a Recovery,
     session: SessionAttempt,
-    evicted: EvictedRooms,
+    removed: RemovedRooms,
 }
 
 /// A new public id: 120 random bits.

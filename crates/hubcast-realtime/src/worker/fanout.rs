@@ -178,7 +178,7 @@ impl<S: SessionActor> Fanout<S> {
         let mut reached = 0;
         for socket in targets {
             let frame = event.frame(socket.connection.protocol, self.aliases).clone();
-            if event.is_volatile && !socket.takes_at_once(&frame) {
+            if event.is_volatile && !socket.can_write_now(&frame) {
                 continue;
             }
             reached += usize::from(self.queue(&socket, frame));
@@ -279,7 +279,7 @@ impl<S: SessionActor> Handler<SendTo> for Fanout<S> {
             Outgoing::Event { name, payload, is_volatile } => {
                 let position = self.position.get();
                 let frame = protocol.transient_event(&own.namespace, &name, &payload, position);
-                if is_volatile && !own.takes_at_once(&frame) {
+                if is_volatile && !own.can_write_now(&frame) {
                     return;
                 }
                 frame

@@ -63,8 +63,8 @@ impl<S: SessionActor> WorkerSocket<S> {
     }
 
     /// Returns true if a frame would be written now.
-    pub(super) fn takes_at_once(&self, frame: &Bytes) -> bool {
-        !self.is_entering() && self.connection.takes_at_once(frame.len())
+    pub(super) fn can_write_now(&self, frame: &Bytes) -> bool {
+        !self.is_entering() && self.connection.can_write_now(frame.len())
     }
 }
 

@@ -11,14 +11,14 @@ use tokio::sync::oneshot;
 use crate::core::ids::{SocketId, WorkerId};
 use crate::core::recovery::Position;
 use crate::hub::handle::HubHandle;
-use crate::hub::hub::{EvictedRooms, Hub, HubSocket, JoinedRoom, SocketStage, Visibility};
+use crate::hub::hub::{Hub, HubSocket, JoinedRoom, RemovedRooms, SocketStage, Visibility};
 use crate::hub::presence::{Gone, Present};
 use crate::hub::workers::{EnterRooms, TakeOver};
 
 /// Announces a socket.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Announce {
+pub(crate) struct RegisterSocket {
     pub(crate) socket: SocketId,
     pub(crate) worker: WorkerId,
     pub(crate) namespace: Arc<str>,
@@ -26,7 +26,7 @@ pub(crate) struct Announce {
     /// The identity as JSON text. `None`: it has none.
     pub(crate) user: Option<Arc<str>>,
     pub(crate) connection_no: Option<i64>,
-    pub(crate) evicted: EvictedRooms,
+    pub(crate) removed: RemovedRooms,
 }
 
 #[derive(Message)]
@@ -50,8 +50,8 @@ impl HubHandle {
     ///
     /// It is announced before anything is waited for, so that [`HubHandle::remove_socket`] for the
     /// same socket cannot overtake it.
-    pub(crate) fn announce(&self, announce: Announce) {
-        self.hub.do_send(announce);
+    pub(crate) fn register_socket(&self, register: RegisterSocket) {
+        self.hub.do_send(register);
     }
 
     /// Enters an announced socket into its first rooms, without those that it was removed from
@@ -68,11 +68,12 @@ impl HubHandle {
     }
 }
 
-impl Handler<Announce> for Hub {
+impl Handler<RegisterSocket> for Hub {
     type Result = ();
 
-    fn handle(&mut self, announce: Announce, ctx: &mut Self::Context) {
-        let Announce { socket, worker, namespace, sid, user, connection_no, evicted } = announce;
+    fn handle(&mut self, register: RegisterSocket, ctx: &mut Self::Context) {
+        let RegisterSocket { socket, worker, namespace, sid, user, connection_no, removed } =
+            register;
         if let Some(older) = self.sids.insert(Arc::clone(&sid), socket)
             && let Some(worker) = self.remove(older, Gone::Lost)
         {
@@ -87,7 +88,7 @@ impl Handler<Announce> for Hub {
             users.entry(Arc::clone(user)).or_default().push(socket);
         }
         let connection_no = connection_no.and_then(NonZeroI64::new);
-        let stage = SocketStage::Entering(evicted);
+        let stage = SocketStage::Entering(removed);
         self.sockets
             .insert(socket, HubSocket { worker, namespace, sid, user, connection_no, stage });
     }
@@ -98,8 +99,8 @@ impl Handler<Enter> for Hub {
 
     fn handle(&mut self, Enter { socket, mut rooms, done }: Enter, ctx: &mut Self::Context) {
         let Some(entry) = self.sockets.get_mut(&socket) else { return };
-        if let SocketStage::Entering(evicted) = &entry.stage {
-            rooms.retain(|(room, _)| !evicted.has(room));
+        if let SocketStage::Entering(removed) = &entry.stage {
+            rooms.retain(|(room, _)| !removed.has(room));
         }
         let (worker, namespace, user) =
             (entry.worker, Arc::clone(&entry.namespace), entry.user.clone());
