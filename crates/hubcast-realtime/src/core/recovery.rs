@@ -15,23 +15,23 @@ use hmac::digest::KeyInit;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-/// A place in the log. Ids grow without gaps; an epoch is a stretch of the log that was never
-/// undone.
+/// A position in the log. Ids grow without gaps; an epoch is a part of the log from which no event
+/// was ever undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {
     pub epoch: i64,
     pub id: i64,
 }
 
-/// `EPOCH.ID`
+/// Writes `EPOCH.ID`.
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.epoch, self.id)
     }
 }
 
-/// States that a client has all events for it up to a position. An event with two names has two
-/// offsets, `EPOCH.ID.0` and `EPOCH.ID.1`.
+/// A statement of a client that it has all events for it up to a position. An event with two names
+/// has two offsets, `EPOCH.ID.0` and `EPOCH.ID.1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offset {
     pub position: Position,
@@ -40,13 +40,13 @@ pub struct Offset {
 }
 
 impl Offset {
-    /// The offset of a client with everything up to `position`.
+    /// Returns the offset of a client that has everything up to `position`.
     #[must_use]
     pub fn whole(position: Position) -> Self {
         Self { position, half: false }
     }
 
-    /// The later of two offsets in one log.
+    /// Returns the later of two offsets in one log.
     #[must_use]
     pub fn max(self, other: Self) -> Self {
         let order = |offset: &Self| (offset.position.id, !offset.half);
@@ -123,7 +123,7 @@ impl PidKey {
         mac
     }
 
-    /// `PAYLOAD.MAC`, both in base64url.
+    /// Returns `PAYLOAD.MAC`, both in base64url.
     pub(crate) fn sign(&self, pid: &Pid) -> String {
         let payload = serde_json::json!([
             pid.sid,

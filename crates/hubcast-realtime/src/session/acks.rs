@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::core::payload::{Json, Payload};
 
-/// Acks of one socket that may be outstanding at once.
+/// The most acks of one socket that may be outstanding.
 const MAX_OUTSTANDING: usize = 256;
 
 /// A client's ack.
@@ -22,17 +22,17 @@ pub struct Ack {
 }
 
 impl Ack {
-    /// The arguments with their attachments, to be sent on.
+    /// Returns the arguments with their attachments, for sending them on.
     #[must_use]
     pub fn into_payload(self) -> Payload {
         Payload::from_client(&self.args, self.attachments)
     }
 }
 
-/// Why there is no ack.
+/// The reason for a missing ack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AckError {
-    /// No ack has come in time. A later one is dropped.
+    /// No ack arrived in time. A later one is dropped.
     TimedOut,
     /// The socket has left.
     Gone,
@@ -63,12 +63,12 @@ pub(super) struct PendingAcks(OnceCell<Rc<RefCell<AckTable>>>);
 struct AckTable {
     last: u64,
     by_id: HashMap<u64, oneshot::Sender<Ack>>,
-    /// The socket has left.
+    /// Whether the socket has left.
     is_over: bool,
 }
 
 impl PendingAcks {
-    /// Begins to wait for an ack.
+    /// Starts to wait for an ack.
     pub(super) fn begin(&self) -> Result<AckWaiter, AckError> {
         let waiting = Rc::clone(self.0.get_or_init(Rc::default));
         let (ack, answered) = oneshot::channel();
@@ -88,7 +88,7 @@ impl PendingAcks {
         Ok(AckWaiter { id, answered, waiting })
     }
 
-    /// Takes an ack. One that nothing waits for is dropped, as in the reference server.
+    /// Passes an ack to its waiter. An ack without a waiter is dropped, as in the reference server.
     pub(super) fn take(&self, id: u64, ack: Ack) {
         let asked = self.0.get().and_then(|waiting| waiting.borrow_mut().by_id.remove(&id));
         if let Some(asked) = asked {
@@ -97,7 +97,7 @@ impl PendingAcks {
         }
     }
 
-    /// Ends all waiting: the socket has left.
+    /// Ends all waiting, because the socket has left.
     pub(super) fn end(&self) {
         if let Some(waiting) = self.0.get() {
             let mut waiting = waiting.borrow_mut();

@@ -1,9 +1,13 @@
 //! How a socket enters: with a new session, or resumed and with all events that it has missed.
 //!
-//! The worker keeps back all that the hub routes to the socket from its entry on. Before that entry
-//! the missed events are sent page by page, each page when the client has taken the one before;
-//! then those up to the hub's position at the entry, and then what was kept back. So no event is
-//! missing, none is sent twice, and a slow client costs one page of memory.
+//! A resumed socket enters in three steps:
+//!
+//! 1. It sends the missed events page by page, each page when the client has taken the one before.
+//! 2. It enters its rooms in the hub; from then on the worker holds the events that the hub routes
+//!    to the socket. It sends the missed events up to the hub's position at the entry.
+//! 3. The worker sends the events that it held.
+//!
+//! So no event is missing, none is sent twice, and a slow client costs one page of memory.
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
@@ -40,8 +44,8 @@ const GONE: Error = Error::Unavailable("The connection has gone");
 const BEHIND: Error = Error::Unavailable("This server does not know yet what the client has");
 const PRUNED: Error = Error::Unavailable("What was missed is not kept any more");
 
-/// How long to wait for the hub to get the events that a client has from another server already:
-/// the number of steps, and the length of one.
+/// A client may come from another server with events that this hub does not know yet. The socket
+/// waits for them: 200 times 25 ms.
 const CATCHING_UP: (u32, Duration) = (200, Duration::from_millis(25));
 
 /// A client's request to resume its session, as sent.
@@ -51,7 +55,7 @@ pub(super) struct ResumeRequest {
 }
 
 impl ResumeRequest {
-    /// From CONNECT's payload.
+    /// Reads the request from CONNECT's payload.
     pub(super) fn of_auth(auth: &RawValue) -> Option<Self> {
         #[derive(Deserialize)]
         struct Payload<'a> {
@@ -65,7 +69,7 @@ impl ResumeRequest {
         Some(Self { pid: text(pid)?, offset: offset.and_then(text) })
     }
 
-    /// From `?resume=&offset=`.
+    /// Reads the request from `?resume=&offset=`.
     pub(super) fn of_query(query: &str) -> Option<Self> {
         Some(Self { pid: query_value(query, "resume")?, offset: query_value(query, "offset") })
     }
@@ -81,8 +85,8 @@ pub(super) struct Arrival<S: SessionActor> {
 }
 
 impl<S: SessionActor> Arrival<S> {
-    /// Enters the socket. When this returns, its first frames are queued, and all that is routed
-    /// from then on follows them.
+    /// Enters the socket. When this returns, its first frames are queued, and every event that is
+    /// routed later follows them.
     pub(super) async fn enter(
         self,
         welcome: Welcome,
@@ -122,7 +126,7 @@ impl<S: SessionActor> Arrival<S> {
             if let Err(error) =
                 recovery.log.open(SessionAttempt { sid, namespace, user, connection_no }).await
             {
-                // Neither hub nor log knows the socket.
+                // Neither the hub nor the log knows the socket.
                 self.slot.take();
                 return Err(error);
             }
@@ -145,7 +149,7 @@ impl<S: SessionActor> Arrival<S> {
         Ok(client)
     }
 
-    /// Resumes the session that the client had. `None`: it cannot be resumed.
+    /// Resumes the session that the client had. Returns `None` if it cannot be resumed.
     async fn resume(
         &self,
         recovery: &Recovery,
@@ -266,7 +270,7 @@ impl<S: SessionActor> Arrival<S> {
     }
 
     /// Queues a socket's first frames: the answer to CONNECT, and the `session` event. On the plain
-    /// protocol its `session` is the `pid` that resumes it.
+    /// protocol the event's field `session` holds the `pid`.
     fn send_connect(
         &self,
         sid: &str,
@@ -300,7 +304,7 @@ impl<S: SessionActor> Arrival<S> {
     async fn catch_up(&self, source: &Source<'_>, replay: &mut Replay) -> Result<(), Error> {
         let tail = self.host.worker.hub.tail();
         let (mut patience, step) = CATCHING_UP;
-        // The client comes from another server with the same log, and is ahead of this one.
+        // A client from another server with the same log may be ahead of this one.
         while tail.last() < replay.at().position.id {
             patience = patience.checked_sub(1).ok_or(BEHIND)?;
             tokio::time::sleep(step).await;
@@ -311,8 +315,8 @@ impl<S: SessionActor> Arrival<S> {
         Ok(())
     }
 
-    /// Sends the missed events up to `end`, which the hub has routed: a page when the client has
-    /// taken the one before.
+    /// Sends the missed events up to `end`, which the hub has routed. It sends each page when the
+    /// client has taken the one before.
     async fn send_up_to(
         &self,
         end: i64,
@@ -322,7 +326,8 @@ impl<S: SessionActor> Arrival<S> {
         let (connection, aliases) = (&self.connection, self.host.shared.settings.aliases);
         let Source { recovery, session, removed } = source;
         while replay.is_behind(end) {
-            // Read when the end is known: an event behind a removal is behind that end.
+            // Removals are checked only after `end` is fixed: an event sent after a removal has an
+            // id above `end`.
             replay.end_memberships(|room| !removed.has(room));
             let page = if let Some(page) = replay.page_from_memory(self.host.worker.hub.tail()) {
                 page
@@ -352,14 +357,14 @@ impl<S: SessionActor> Arrival<S> {
     }
 }
 
-/// Where a resumed socket gets its missed events from, and the rooms that are left out.
+/// The source of a resumed socket's missed events, and the rooms that it was removed from.
 struct Source<'a> {
     recovery: &'a Recovery,
     session: SessionAttempt,
     removed: RemovedRooms,
 }
 
-/// A new public id: 120 random bits.
+/// Returns a new public id of 120 random bits.
 pub(super) fn new_sid() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 15]>())
 }

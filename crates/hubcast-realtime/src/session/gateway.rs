@@ -50,7 +50,7 @@ pub type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 /// The parts of the HTTP request that opened the connection. It holds tokens, so it has no `Debug`.
 #[derive(Clone)]
 pub struct Handshake {
-    /// The client's address; behind trusted proxies the one that they report.
+    /// The client's address; behind trusted proxies, the address that they report.
     pub peer: IpAddr,
     /// The query string, without the question mark.
     pub query: Box<str>,
@@ -65,17 +65,17 @@ pub struct Welcome {
     /// The user's identity, as in the `session` event's `userId` and in presence; `null` for none.
     /// All sockets with one identity are one user.
     pub identity: serde_json::Value,
-    /// The rooms that the socket enters at once.
+    /// The rooms that the socket joins on entering.
     pub rooms: Vec<Arc<str>>,
-    /// When to call [`Gateway::woken`], even if the socket is still connecting; as
-    /// [`Client::wake_at`].
+    /// When to call [`Gateway::woken`], as [`Client::wake_at`] does, even if the socket is still
+    /// connecting.
     pub wake_at: Option<SystemTime>,
     /// The gateway's data, for [`Client::data`].
     pub data: Rc<dyn Any>,
 }
 
 impl Welcome {
-    /// A socket without an identity, in no room.
+    /// Accepts a socket without an identity, in no room.
     #[must_use]
     pub fn anonymous() -> Self {
         Self {
@@ -100,7 +100,7 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// The event's name, shortened for error messages.
+    /// Returns the event's name, shortened for error messages.
     #[must_use]
     pub fn shown(&self) -> &str {
         shown(&self.name)
@@ -115,14 +115,14 @@ impl Incoming {
         read.ok_or_else(|| Error::BadRequest(format!("{} has no such argument {at}", self.shown())))
     }
 
-    /// The arguments and attachments as a payload, for sending them on.
+    /// Returns the arguments and attachments as a payload, for sending them on.
     #[must_use]
     pub fn into_payload(self) -> Payload {
         Payload::from_client(&self.args, self.attachments)
     }
 }
 
-/// Shortens a name that a client made up, for error messages.
+/// Shortens an event name of a client, for error messages.
 pub(crate) fn shown(name: &str) -> &str {
     name.char_indices().nth(NAME_SHOWN).map_or(name, |(end, _)| &name[..end]) // a char boundary
 }
@@ -152,7 +152,7 @@ pub trait Gateway: Send + Sync + 'static {
     /// Called at the time set by [`Client::wake_at`].
     fn woken(&self, _client: &Client) {}
 
-    /// Called when the program sends this socket a signal through
+    /// Called when the program sends this socket a notice through
     /// [`HubHandle::notify`](crate::HubHandle::notify).
     fn notified(&self, _client: &Client, _notice: &SocketNotice) {}
 
@@ -191,7 +191,7 @@ where
     }
 }
 
-/// The first value of a key in a query string, percent-decoded.
+/// Returns the first value of a key in a query string, percent-decoded.
 #[must_use]
 pub fn query_value(query: &str, key: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes())

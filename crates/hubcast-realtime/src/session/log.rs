@@ -15,7 +15,8 @@ pub use crate::hub::tail::LogPage;
 /// A future of a [`Log`].
 pub type LogFuture<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
-/// One connection period of a session. The number changes each time that the session is resumed.
+/// One connection period of a session: an attempt to open or resume it, and the running period if
+/// the attempt succeeds. Each period has another `connection_no`, chosen at random.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionAttempt {
     pub sid: Arc<str>,

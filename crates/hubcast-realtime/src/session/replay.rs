@@ -1,6 +1,5 @@
-//! Computes what a resumed socket has missed: from which event on, which events, and which frames
-//! of them. `arrival` loads the pages and sends the frames; `replay_model` drives this code through
-//! random schedules.
+//! Computes which events a resumed socket has missed, and their frames. `arrival` loads the pages
+//! and sends the frames; `replay_model` drives this code through random schedules.
 
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use crate::hub::tail::{LogPage, Tail};
 pub(crate) struct Replay {
     namespace: Arc<str>,
     memberships: Vec<RoomMembership>,
-    /// The socket has, or is being sent, all events for it up to here.
+    /// All events for the socket up to here are received or being sent.
     at: Offset,
 }
 
@@ -59,18 +58,19 @@ impl Replay {
         self.at.half || self.at.position.id < end
     }
 
-    /// The event after which the next page begins.
+    /// Returns the id of the event after which the next page begins.
     pub(crate) fn after(&self) -> i64 {
         // If an event arrived under only one of its names, the page begins with it.
         self.at.position.id - i64::from(self.at.half)
     }
 
-    /// The event with which the next page ends, if all events up to `end` are wanted.
+    /// Returns the id of the event with which the next page ends, if all events up to `end` are
+    /// wanted.
     pub(crate) fn up_to(&self, end: i64) -> i64 {
         end.max(self.at.position.id)
     }
 
-    /// The next page from memory, or `None` if it has to be read from the log.
+    /// Returns the next page from memory, or `None` if it has to be read from the log.
     pub(crate) fn page_from_memory(&self, tail: &Tail) -> Option<LogPage> {
         let is_mine =
             |event: &Event| event.namespace == self.namespace && event.is_for(&self.memberships);

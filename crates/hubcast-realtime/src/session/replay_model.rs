@@ -1,7 +1,7 @@
 //! A model of recovery, driven through random schedules: one session, a log that survives crashes
-//! (or loses its end with the power), a connection that is cut between any two frames, and the
+//! (but a power loss may take its end), a connection that is cut between any two frames, and the
 //! official client's rules. Offsets, pids, frames, pages, the tail and the replay are the real
-//! ones.
+//! code.
 //!
 //! The checked property: a client that is `recovered` in the end has received each event for it
 //! once, under each of its names, in order. Otherwise it knows that it was not recovered.
@@ -47,7 +47,7 @@ struct Session {
 
 enum Stage {
     CatchingUp(Replay),
-    /// Entered after that event; later frames are held back.
+    /// The socket entered after that event; later frames are held.
     Entered(Replay, i64, Vec<Bytes>),
     Live,
 }
