@@ -1,6 +1,6 @@
 //! The end of the log in memory: the last events that the hub routed, already encoded. Clients that
-//! reconnect after a short outage or a restart are served from here, so that a crowd of them does
-//! not read the same rows a thousand times.
+//! reconnect after a short outage or a restart are served from here, so that many of them do not
+//! each read the same rows from the database.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,7 +61,7 @@ impl Tail {
         }
     }
 
-    /// The id of the last routed event.
+    /// Returns the id of the last routed event.
     pub(crate) fn last(&self) -> i64 {
         self.lock().last
     }

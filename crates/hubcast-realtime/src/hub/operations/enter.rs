@@ -1,5 +1,5 @@
-//! A socket's way in, in two steps: it is announced, and later it enters its first rooms. In
-//! between a resumed socket reads what it has missed.
+//! Enters a socket in two steps: it is registered, and later it enters its first rooms. In between,
+//! a resumed socket is sent the events that it has missed.
 
 use std::num::NonZeroI64;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::hub::hub::{Hub, HubSocket, JoinedRoom, RemovedRooms, SocketStage, Vis
 use crate::hub::presence::{Gone, Present};
 use crate::hub::workers::{EnterRooms, TakeOver};
 
-/// Announces a socket.
+/// Registers a socket.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct RegisterSocket {
@@ -23,7 +23,7 @@ pub(crate) struct RegisterSocket {
     pub(crate) worker: WorkerId,
     pub(crate) namespace: Arc<str>,
     pub(crate) sid: Arc<str>,
-    /// The identity as JSON text. `None`: it has none.
+    /// The identity as JSON text, if the socket has one.
     pub(crate) user: Option<Arc<str>>,
     pub(crate) connection_no: Option<i64>,
     pub(crate) removed: RemovedRooms,
@@ -39,24 +39,24 @@ pub(in crate::hub) struct Enter {
 
 /// The hub's answer to a socket that has entered.
 pub(crate) struct Entered {
-    /// The last stored event that was routed before.
+    /// The last stored event that was routed before the entry.
     pub(crate) position: Position,
     /// The users of the rooms in which the socket is visible.
     pub(crate) present: Vec<(Arc<str>, Present)>,
 }
 
 impl HubHandle {
-    /// Announces a socket. One with the same `sid` is taken over: its connection is aborted.
+    /// Registers a socket. A socket with the same `sid` is taken over: its connection is aborted.
     ///
-    /// It is announced before anything is waited for, so that [`HubHandle::remove_socket`] for the
-    /// same socket cannot overtake it.
+    /// A session calls this before it waits for anything, so that [`HubHandle::remove_socket`] for
+    /// the same socket cannot overtake it.
     pub(crate) fn register_socket(&self, register: RegisterSocket) {
         self.hub.do_send(register);
     }
 
-    /// Enters an announced socket into its first rooms, without those that it was removed from
-    /// meanwhile. All that is routed from then on comes to its worker. `None`: the socket was taken
-    /// over.
+    /// Enters a registered socket into its first rooms, except those that it was removed from
+    /// meanwhile. Its worker gets every event that is routed later. Returns `None` if the socket
+    /// was taken over.
     pub(crate) async fn enter(
         &self,
         socket: SocketId,
@@ -125,7 +125,7 @@ impl Handler<Enter> for Hub {
             worker.enter.do_send(EnterRooms { socket, rooms, position: self.position });
         }
         self.watch_presence(ctx);
-        // The session may have ended meanwhile; its removal is on the way.
+        // The session may have ended meanwhile, and then removes the socket.
         let _ = done.send(Entered { position: self.position, present });
     }
 }
