@@ -1,8 +1,8 @@
 //! All timers of one worker's connections, in one heap instead of a timer future per connection.
 //!
 //! A connection has one valid entry: the one whose time equals [`Timed::scheduled`]. An earlier
-//! time gets a further entry, and the older one is skipped when its time comes. So an idle
-//! connection costs one small entry and wakes no task between its pings.
+//! time gets a further entry, and the older one is skipped when it is due. So an idle connection
+//! costs one small entry and wakes no task between its pings.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::{Ordering, Reverse};
@@ -85,7 +85,7 @@ impl<T: Timed> Deadlines<T> {
         heap.iter().filter_map(valid).collect()
     }
 
-    /// Fires the entries whose time has come, for as long as the worker lives.
+    /// Fires the entries that are due, as long as the worker lives.
     pub(crate) async fn run(self: Rc<Self>) {
         loop {
             let next = self.heap.borrow().peek().map(|Reverse(entry)| entry.due);

@@ -24,7 +24,7 @@ mod tests;
 /// memory in addition to its queue.
 const ENCIPHERED: usize = 32 * 1024;
 /// A read reserves at least this much room in its buffer.
-const LEAST_READ: usize = 1024;
+const MIN_READ: usize = 1024;
 
 pub(crate) enum Io {
     Plain(TcpStream),
@@ -54,7 +54,7 @@ impl DetachedIo {
 }
 
 impl Io {
-    /// A TLS connection whose handshake is done.
+    /// Makes a TLS connection whose handshake is done.
     pub(crate) fn tls(tcp: TcpStream, mut session: ServerConnection) -> Self {
         session.set_buffer_limit(Some(ENCIPHERED));
         Self::Tls(Box::new(Tls { tcp, session: RefCell::new(session) }))
@@ -152,7 +152,7 @@ impl Io {
         }
     }
 
-    /// Writes, and waits until the kernel has all bytes.
+    /// Writes all bytes, and waits until the kernel has taken them.
     pub(crate) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !(bytes.is_empty() && self.is_flushed()) {
             match self.try_write_vectored(&[IoSlice::new(bytes)]) {
@@ -177,7 +177,7 @@ impl Tls {
     }
 
     fn read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
-        let room = (buffer.capacity() - buffer.len()).max(LEAST_READ);
+        let room = (buffer.capacity() - buffer.len()).max(MIN_READ);
         loop {
             let mut session = self.session.borrow_mut();
             let mut reader = session.reader();

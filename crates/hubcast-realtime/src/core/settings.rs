@@ -92,7 +92,7 @@ impl Default for PresenceSettings {
 
 /// The most events of one namespace that may wait for the current one. Above it, the connection is
 /// not read.
-pub(crate) const EVENTS_WAITING: usize = 64;
+pub(crate) const MAX_WAITING_EVENTS: usize = 64;
 /// The most fragments of one message.
 pub(crate) const MAX_FRAGMENTS: usize = 1024;
 /// The most namespaces that one connection may join.
@@ -101,7 +101,7 @@ pub(crate) const MAX_NAMESPACES: usize = 16;
 pub const MAX_ROOMS: usize = 256;
 /// How many characters of an unknown event's name an error message repeats.
 pub(crate) const NAME_SHOWN: usize = 100;
-/// How long to wait for the client's close frame after ours.
+/// How long to wait for the client's close frame after the server's.
 pub(crate) const CLOSE_LINGER: Duration = Duration::from_secs(2);
 /// The kernel's send buffer per socket, which a slow reader can fill in addition to its queue.
 pub(crate) const SEND_BUFFER: usize = 64 * 1024;

@@ -59,7 +59,7 @@ impl ClientHandle {
         self.hub.leave(self.socket, room.into(), done);
     }
 
-    /// Sends a transient event to this socket alone.
+    /// Sends a transient event to this socket only.
     pub fn emit(&self, name: &str, payload: impl Into<Payload>) {
         self.hub.send_to(self.socket, Outgoing::event(name, payload));
     }

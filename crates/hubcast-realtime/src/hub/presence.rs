@@ -159,7 +159,7 @@ impl Presence {
         self.lapses.front().map(|(at, ..)| *at)
     }
 
-    /// Turns lost connections whose time is over into leaves.
+    /// Turns lost connections whose time has expired into leaves.
     pub(crate) fn lapse(&mut self, now: Instant) {
         while self.next_lapse().is_some_and(|at| at <= now)
             && let Some((at, place, user)) = self.lapses.pop_front()

@@ -29,7 +29,7 @@ struct TailEvents {
 /// The events of a part of the log that are for one socket.
 #[derive(Default)]
 pub struct LogPage {
-    /// In log order.
+    /// The events, in log order.
     pub events: Vec<Arc<Event>>,
     /// The id of the last event that was searched.
     pub end: i64,

@@ -116,7 +116,7 @@ pub(crate) struct SendTo {
 pub(crate) enum Outgoing {
     /// An encoded frame.
     Frame(Bytes),
-    /// A transient event for this socket alone.
+    /// A transient event for this socket only.
     Event { name: Box<str>, payload: Payload, is_volatile: bool },
     /// An event for several sockets, and the permit that it holds until it is on their queues.
     Shared {

@@ -16,7 +16,7 @@ const MAX_OUTSTANDING: usize = 256;
 /// A client's ack.
 #[derive(Debug)]
 pub struct Ack {
-    /// `{"_placeholder":true,"num":N}` marks the place of the Nth of `attachments`.
+    /// The arguments. `{"_placeholder":true,"num":N}` marks where attachment N belongs.
     pub args: Vec<Json>,
     pub attachments: Vec<Bytes>,
 }

@@ -142,12 +142,12 @@ impl Client {
         left.await.unwrap_or_default()
     }
 
-    /// Sends a transient event to this socket alone.
+    /// Sends a transient event to this socket only.
     pub fn emit(&self, name: &str, payload: impl Into<Payload>) {
         self.0.worker.send(self.0.socket, Outgoing::event(name, payload));
     }
 
-    /// As [`Client::emit`], but drops the event if it cannot be written at once.
+    /// Does the same as [`Client::emit`], but drops the event if it cannot be written at once.
     pub fn emit_volatile(&self, name: &str, payload: impl Into<Payload>) {
         self.0.worker.send(self.0.socket, Outgoing::volatile(name, payload));
     }
@@ -170,8 +170,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Fails if no ack has come in time, the socket has left, too many acks are outstanding, or the
-    /// protocol has no acks from clients.
+    /// Fails if no ack has arrived in time, the socket has left, too many acks are outstanding, or
+    /// the protocol has no acks from clients.
     pub async fn emit_with_ack(
         &self,
         name: &str,
@@ -199,8 +199,8 @@ impl Client {
         self.0.worker.send(self.0.socket, Outgoing::Disconnect(Disconnect::new(close)));
     }
 
-    /// As [`Client::disconnect`] with [`Close::Socket`], and sends the cause: Socket.IO clients get
-    /// an `error` event before the DISCONNECT, plain clients a close code.
+    /// Does the same as [`Client::disconnect`] with [`Close::Socket`], and sends the cause:
+    /// Socket.IO clients get an `error` event before the DISCONNECT, plain clients a close code.
     pub fn disconnect_with_error(&self, error: Error) {
         let disconnect = Disconnect::with_error(error);
         self.0.worker.send(self.0.socket, Outgoing::Disconnect(disconnect));

@@ -134,9 +134,9 @@ impl Session {
         }
     }
 
-    /// Returns the reason that a close frame stands for. Socket.IO clients end a session by
-    /// DISCONNECT, plain clients by 1000 or a code of the application. Other codes mean that
-    /// something failed, or that the user left the page.
+    /// Returns the reason that a close frame means. Socket.IO clients end a session by DISCONNECT,
+    /// plain clients by 1000 or a code of the application. Other codes mean that something failed,
+    /// or that the user left the page.
     fn meaning_of(&self, close: Option<&CloseReason>) -> DisconnectReason {
         match (self.connection.protocol, close.map(|close| close.code)) {
             (Protocol::Plain, Some(CloseCode::Normal | CloseCode::Other(_))) => {

@@ -91,7 +91,7 @@ impl Welcome {
 #[derive(Debug)]
 pub struct Incoming {
     pub name: String,
-    /// The arguments. `{"_placeholder":true,"num":N}` is the place of the Nth of `attachments`.
+    /// The arguments. `{"_placeholder":true,"num":N}` marks where attachment N belongs.
     pub args: Vec<Json>,
     /// The bytes that belong to the arguments.
     pub attachments: Vec<Bytes>,
@@ -139,28 +139,29 @@ pub trait Gateway: Send + Sync + 'static {
         auth: Option<Json>,
     ) -> LocalBoxFuture<Result<Welcome, Error>>;
 
-    /// Called once the socket has joined, before its first event. Sends the socket's initial
-    /// events, if it has any.
+    /// Sends the socket's initial events, if it has any. Called once the socket has joined, before
+    /// its first event.
     fn entered(&self, _client: Client) -> LocalBoxFuture<()> {
         Box::pin(std::future::ready(()))
     }
 
-    /// Handles an event. An error is answered in the ack as `{ok:false, error:{code, message}}`, or
-    /// sent as an `error` event if there is no ack.
+    /// Handles an event. An error is sent in the ack as `{ok:false, error:{code, message}}`, or as
+    /// an `error` event if there is no ack.
     fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply>;
 
-    /// Called at the time set by [`Client::wake_at`].
+    /// Handles the alarm that [`Client::wake_at`] has set, when it is due.
     fn woken(&self, _client: &Client) {}
 
-    /// Called when the program sends this socket a notice through
+    /// Handles a notice that the program sent to this socket through
     /// [`HubHandle::notify`](crate::HubHandle::notify).
     fn notified(&self, _client: &Client, _notice: &SocketNotice) {}
 
-    /// Called after the socket has left. Nothing can be sent to it any more.
+    /// Handles the end of a socket, after it has left. No event can be sent to it any more.
     fn disconnect(&self, _client: &Client, _reason: DisconnectReason) {}
 }
 
-/// A namespace that anyone may join, whose events go to one function.
+/// Returns the gateway of a namespace that every client may join and whose events one function
+/// handles.
 ///
 /// ```
 /// use hubcast_realtime::{Client, Incoming, gateway};

@@ -59,8 +59,8 @@ pub trait Log: Send + Sync + 'static {
     /// Starts a session. Once this returns, the session can be resumed.
     fn open(&self, session: SessionAttempt) -> LogFuture<()>;
 
-    /// Resumes a session. Returns `None`, and the session is over, if it has ended or was lost too
-    /// long ago, or if the log does not hold everything after the claim.
+    /// Resumes a session. Returns `None`, and ends the session, if it has ended or was lost too
+    /// long ago, or if the log does not contain every event after the claim.
     fn resume(&self, session: SessionAttempt, claim: Claim) -> LogFuture<Option<Resumed>>;
 
     /// Ends a connection period. Does nothing if the session has been resumed since.

@@ -1,5 +1,5 @@
-//! Sessions: everything behind one connection. A session has one socket per joined namespace, calls
-//! that namespace's [`Gateway`](gateway::Gateway), and reports its sockets to the hub and the
+//! Sessions: the server's side of one connection. A session has one socket per joined namespace,
+//! calls that namespace's [`Gateway`](gateway::Gateway), and reports its sockets to the hub and the
 //! [`Log`](log::Log). Nothing here knows HTTP; the server above starts sessions.
 //!
 //! | file | owns |

@@ -221,7 +221,7 @@ impl World {
                 session.expected.retain(|(_, id)| *id <= head);
                 session.memberships.retain(|membership| membership.since <= head);
                 session.memberships.iter_mut().for_each(|membership| {
-                    membership.until = membership.until.filter(|until| *until <= head)
+                    membership.until = membership.until.filter(|until| *until <= head);
                 });
                 // A confirmed position remains, even of events that the log has lost.
             }

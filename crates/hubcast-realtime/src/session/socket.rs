@@ -12,7 +12,7 @@ use super::gateway::{Gateway, Incoming, Reply, shown};
 use crate::core::error::Error;
 use crate::core::payload::Payload;
 use crate::core::protocol::{Protocol, older_name};
-use crate::core::settings::{Aliases, EVENTS_WAITING};
+use crate::core::settings::{Aliases, MAX_WAITING_EVENTS};
 use crate::hub::workers::Outgoing;
 
 /// The place where the session finds the handle of a socket that is entering.
@@ -79,7 +79,7 @@ impl EventQueue {
     }
 
     pub(super) fn is_full(&self, most_bytes: usize) -> bool {
-        self.events.len() >= EVENTS_WAITING || self.bytes >= most_bytes
+        self.events.len() >= MAX_WAITING_EVENTS || self.bytes >= most_bytes
     }
 }
 

@@ -56,7 +56,7 @@ impl Alarms {
         set.insert((at, socket));
     }
 
-    /// Calls `ring` for each socket whose time has come, for as long as the worker lives.
+    /// Calls `ring` for each socket whose alarm is due, as long as the worker lives.
     pub(crate) async fn run(self: Rc<Self>, ring: impl Fn(SocketId)) {
         loop {
             let next = self.set.borrow().first().map(|(at, _)| *at);

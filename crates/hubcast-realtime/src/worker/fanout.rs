@@ -335,7 +335,7 @@ impl<S: SessionActor> Handler<Drain> for Fanout<S> {
     type Result = ();
 
     /// Sends every socket `server:shutdown`, then closes the connections in ten batches, so that
-    /// not all clients come back at once.
+    /// not all clients reconnect at once.
     fn handle(&mut self, Drain { within }: Drain, _: &mut Self::Context) {
         let sockets: Vec<_> = self.sockets.0.borrow().values().cloned().collect();
         let hint = Payload::json(r#"{"reconnectAfterMs":1000}"#);

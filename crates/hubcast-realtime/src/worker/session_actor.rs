@@ -22,7 +22,7 @@ pub(crate) struct CallGateway {
 }
 
 pub(crate) enum GatewayCall {
-    /// The time of the socket's alarm has come.
+    /// The socket's alarm is due.
     Alarm,
     Notified(SocketNotice),
 }

@@ -21,7 +21,7 @@ pub(in crate::hub) struct Publish {
 impl HubHandle {
     /// Routes events in this order, after all that were published before. The permit is released
     /// when the workers have queued them all. `routed` runs when every worker has them in its
-    /// mailbox, so that anything a session sends from then on comes after them.
+    /// mailbox, so that everything that a session sends later follows them.
     pub fn publish(
         &self,
         events: Vec<Event>,

@@ -33,8 +33,7 @@ impl HubHandle {
 impl Handler<RegisterWorker> for Hub {
     type Result = ();
 
-    /// The sockets of a worker whose thread died are gone. They are removed when its successor
-    /// registers.
+    /// Also removes the sockets of workers whose threads have died, when a successor registers.
     fn handle(&mut self, RegisterWorker { id, handle }: RegisterWorker, ctx: &mut Self::Context) {
         self.workers.insert(id, handle);
         let is_dead =
