@@ -9,7 +9,7 @@
 //! | rank | module | owns |
 //! | --- | --- | --- |
 //! | 0 | `wire` | packets and frames, pure: Engine.IO, Socket.IO, the plain protocol, WebSocket |
-//! | 1 | `core` | ids, events, payloads, protocols, positions in the log, settings, reasons, errors |
+//! | 1 | `core` | ids, events, payloads, protocols, log positions, settings, reasons, errors |
 //! | 2 | `connection` | one connection: its bytes, its queue of frames, its timers |
 //! | 3 | `hub` | one actor per process: the worker and rooms of each socket, presence, routing |
 //! | 4 | `worker` | one thread: its sockets by room, and the writes to them |
