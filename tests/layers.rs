@@ -1,5 +1,5 @@
-//! Holds the maps: the table in a crate's `src/lib.rs` says which module may import which, and the
-//! source has to agree. Also other rules about the source alone.
+//! Checks that the imports of the source agree with the table in each crate's `src/lib.rs`, and
+//! checks other rules about the source alone.
 
 #[path = "support/source.rs"]
 mod source;
@@ -8,18 +8,18 @@ use std::fs;
 use std::path::PathBuf;
 
 use source::{
-    Source, arrows, circles, files, has_path, ranks, root, sources, variants,
+    Source, circles, files, has_path, imported_modules, ranks, root, sources, variants,
     without_comments_and_strings, word_starts,
 };
 
 /// The folders of this repository's crates.
 const CRATES: [&str; 2] = [".", "crates/hubcast-realtime"];
 
-/// No more files may import each other in a circle.
-const LARGEST_CIRCLE: usize = 3;
+/// The most files that may import each other in a circle.
+const MAX_CIRCLE: usize = 3;
 
-/// No source file may be longer.
-const LONGEST: usize = 400;
+/// The most lines in a source file.
+const MAX_LINES: usize = 400;
 
 #[test]
 fn modules_import_only_from_lower_ranks() {
@@ -28,7 +28,7 @@ fn modules_import_only_from_lower_ranks() {
         let ranks = ranks(folder);
         let is_module = |name: &String| ranks.contains_key(name);
         for source in sources(folder) {
-            for target in arrows(folder, &source) {
+            for target in imported_modules(folder, &source) {
                 let allowed = match (ranks.get(&source.module), ranks.get(&target)) {
                     (Some(from), Some(to)) => to < from || target == source.module,
                     (None, Some(_)) => ["main", "lib"].contains(&&*source.module),
@@ -44,7 +44,7 @@ fn modules_import_only_from_lower_ranks() {
     }
     assert!(
         faults.is_empty(),
-        "arrows that the map in src/lib.rs does not have:\n{}",
+        "imports that the table in src/lib.rs does not allow:\n{}",
         faults.join("\n")
     );
 }
@@ -60,25 +60,21 @@ fn no_more_than_three_files_import_each_other_in_a_circle() {
     let large: Vec<String> = CRATES
         .into_iter()
         .flat_map(|folder| circles(&sources(folder)))
-        .filter(|circle| circle.len() > LARGEST_CIRCLE)
+        .filter(|circle| circle.len() > MAX_CIRCLE)
         .map(|circle| circle.join("\n"))
         .collect();
-    assert!(
-        large.is_empty(),
-        "more than {LARGEST_CIRCLE} files in a circle:\n{}",
-        large.join("\n\n")
-    );
+    assert!(large.is_empty(), "more than {MAX_CIRCLE} files in a circle:\n{}", large.join("\n\n"));
 }
 
 #[test]
-fn the_map_names_every_module_and_no_other() {
+fn the_table_names_every_module_and_no_other() {
     for folder in CRATES {
         let mut present: Vec<String> = sources(folder)
             .into_iter()
             .map(|source| source.module)
             .filter(|module| module != "lib" && module != "main")
             .collect();
-        // `hubcast` has it as a crate of its own.
+        // In `hubcast` this module is a crate of its own.
         if folder == "." {
             present.push("realtime".to_owned());
         }
@@ -90,12 +86,12 @@ fn the_map_names_every_module_and_no_other() {
 }
 
 #[test]
-fn every_error_is_used_by_someone() {
+fn every_error_is_used() {
     let sources = sources(".");
-    let catalogue =
+    let errors =
         sources.iter().find(|source| source.module == "error").expect("src/error.rs is there");
-    let variants = variants(&catalogue.code, "enum Error");
-    assert!(variants.len() > 5, "the catalogue could not be read: {variants:?}");
+    let variants = variants(&errors.code, "enum Error");
+    assert!(variants.len() > 5, "the errors could not be read: {variants:?}");
     let unused: Vec<&String> = variants
         .iter()
         .filter(|variant| {
@@ -107,26 +103,27 @@ fn every_error_is_used_by_someone() {
 }
 
 #[test]
-fn no_file_is_longer_than_a_reader_can_hold() {
+fn no_file_is_too_long() {
     let long: Vec<String> = ["src", "crates", "tests", "examples", "benches", "static"]
         .iter()
         .flat_map(|folder| files(&root().join(folder), &["rs", "js", "mjs", "css", "html"]))
         .filter_map(|path| {
             let lines = fs::read_to_string(&path).expect("a source file is text").lines().count();
-            (lines > LONGEST).then(|| format!("{} has {lines} lines", path.display()))
+            (lines > MAX_LINES).then(|| format!("{} has {lines} lines", path.display()))
         })
         .collect();
-    assert!(long.is_empty(), "more than {LONGEST} lines:\n{}", long.join("\n"));
+    assert!(long.is_empty(), "more than {MAX_LINES} lines:\n{}", long.join("\n"));
 }
 
-/// Verbs that do not ask the table of permissions themselves, by file, and why.
-const DO_NOT_ASK: [(&str, &str); 1] = [
-    // It is one of a batch, which asks for each.
+/// Service functions that do not check the table of permissions themselves, by file, with the
+/// reason.
+const CHECKED_ELSEWHERE: [(&str, &str); 1] = [
+    // It joins a batch, which checks each message.
     ("messages", "send"),
 ];
 
 #[test]
-fn every_verb_asks_the_table_of_permissions() {
+fn every_service_function_checks_the_table_of_permissions() {
     let (mut count, mut silent) = (0, Vec::new());
     for source in sources(".").iter().filter(|source| source.module == "service") {
         let code = source.code.split("mod tests").next().unwrap_or_default();
@@ -140,21 +137,22 @@ fn every_verb_asks_the_table_of_permissions() {
                 (name, rest, code[..*start].ends_with("pub async "))
             })
             .collect();
-        // Not what another module has under the same name.
+        // A function of another module with the same name does not count.
         let calls = |body: &str, name: &str| {
             word_starts(body, &format!("{name}("))
                 .iter()
                 .any(|at| !body[..*at].ends_with([':', '.']))
         };
-        let asks = |body: &str| calls(body, "permit");
-        for (name, rest, _) in
-            functions.iter().filter(|(_, rest, is_verb)| *is_verb && rest.contains(": &Identity"))
+        let checks = |body: &str| calls(body, "permit");
+        for (name, rest, _) in functions
+            .iter()
+            .filter(|(_, rest, is_public)| *is_public && rest.contains(": &Identity"))
         {
             count += 1;
-            if !asks(rest)
+            if !checks(rest)
                 && !functions
                     .iter()
-                    .any(|(local, body, _)| local != name && asks(body) && calls(rest, local))
+                    .any(|(local, body, _)| local != name && checks(body) && calls(rest, local))
             {
                 silent.push((
                     source.path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
@@ -163,18 +161,21 @@ fn every_verb_asks_the_table_of_permissions() {
             }
         }
     }
-    assert!(count > 30, "the verbs could not be read: {count}");
-    let mut named = DO_NOT_ASK.map(|(file, name)| (file.to_owned(), name.to_owned()));
+    assert!(count > 30, "the service functions could not be read: {count}");
+    let mut named = CHECKED_ELSEWHERE.map(|(file, name)| (file.to_owned(), name.to_owned()));
     named.sort();
-    assert_eq!(silent, named, "left: verbs that do not call permit; right: those that need not");
+    assert_eq!(
+        silent, named,
+        "left: service functions without a call of permit; right: the exceptions"
+    );
 }
 
 #[test]
-fn the_reader_of_arrows_reads_them() {
+fn all_forms_of_imports_are_read() {
     let read = |module: &str, depth: usize, text: &str| {
         let (path, names) = (PathBuf::new(), vec![module.to_owned(); depth]);
         let code = without_comments_and_strings(text);
-        arrows(".", &Source { path, module: module.into(), names, depth, code })
+        imported_modules(".", &Source { path, module: module.into(), names, depth, code })
     };
     assert_eq!(
         read("x", 1, "use crate::{auth::{Identity, Tokens}, error::Error,\n  model};"),
@@ -208,7 +209,7 @@ fn the_reader_of_arrows_reads_them() {
 }
 
 #[test]
-fn the_finder_of_circles_finds_them() {
+fn all_circles_are_found() {
     let source = |names: &[&str], text: &str| Source {
         path: names.join("/").into(),
         module: names[0].to_owned(),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// One file under `src`, its text without comments and strings.
+/// One file under `src`, with its text without comments and strings.
 pub struct Source {
     pub path: PathBuf,
     /// The top-level module: `store` for `src/store/orders.rs`.
@@ -22,8 +22,8 @@ pub fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The files below `folder` with one of these extensions, without the packages that npm and Python
-/// have installed.
+/// Returns the files below `folder` with one of these extensions, without the packages that npm and
+/// Python have installed.
 pub fn files(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut found: Vec<PathBuf> = entries
@@ -40,7 +40,7 @@ pub fn files(folder: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     found
 }
 
-/// The sources of the crate in that folder of the repository.
+/// Returns the sources of the crate in that folder of the repository.
 pub fn sources(folder: &str) -> Vec<Source> {
     let src = root().join(folder).join("src");
     files(&src, &["rs"])
@@ -87,8 +87,9 @@ pub fn ranks(folder: &str) -> BTreeMap<String, u32> {
     ranks
 }
 
-/// The top-level modules that a file names, its own included. `folder`: of its crate.
-pub fn arrows(folder: &str, source: &Source) -> Vec<String> {
+/// Returns the top-level modules that a file imports, including its own. `folder` is that of its
+/// crate.
+pub fn imported_modules(folder: &str, source: &Source) -> Vec<String> {
     let mut found = Vec::new();
     for start in ["crate::", "hubcast::"] {
         for at in word_starts(&source.code, start) {
@@ -113,9 +114,9 @@ pub fn arrows(folder: &str, source: &Source) -> Vec<String> {
     found
 }
 
-/// The files that import each other in a circle, a group each, largest first. A file imports
+/// Returns the groups of files that import each other in a circle, largest first. A file imports
 /// another by `crate::…` and by `super::…`. The `mod.rs` of a folder consists of the files below
-/// it, so its own arrows to them do not count; nor does code of tests.
+/// it, so its own imports of them do not count. Code of tests does not count either.
 pub fn circles(sources: &[Source]) -> Vec<Vec<String>> {
     let modules: BTreeMap<&[String], usize> = sources
         .iter()
@@ -156,14 +157,14 @@ pub fn circles(sources: &[Source]) -> Vec<Vec<String>> {
     groups
 }
 
-/// The file that defines the longest module of a path.
+/// Returns the file that defines the longest module of a path.
 fn file_of(path: &[String], modules: &BTreeMap<&[String], usize>) -> Option<usize> {
     (0..=path.len()).rev().find_map(|length| modules.get(&path[..length]).copied())
 }
 
-/// All paths of a file into its crate, each from the crate's root.
+/// Returns all paths of a file into its crate, each from the crate's root.
 fn imported_paths(source: &Source) -> Vec<Vec<String>> {
-    // `mod tests` is last by rule of the house.
+    // `mod tests` is always last in a file.
     let code = source.code.split("#[cfg(test)] mod tests {").next().unwrap_or_default();
     let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let mut found = Vec::new();
@@ -181,8 +182,7 @@ fn imported_paths(source: &Source) -> Vec<Vec<String>> {
     found
 }
 
-/// Adds the paths that begin at `rest`, each behind `base`: `a::{b, c::d}` are `a::b` and
-/// `a::c::d`.
+/// Adds the paths that begin at `rest`, each after `base`: `a::{b, c::d}` are `a::b` and `a::c::d`.
 fn paths_at(rest: &str, base: &[String], found: &mut Vec<Vec<String>>) {
     let rest = rest.trim_start();
     if let Some(group) = rest.strip_prefix('{') {
@@ -205,7 +205,7 @@ fn paths_at(rest: &str, base: &[String], found: &mut Vec<Vec<String>>) {
     }
     let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
     if name.is_empty() {
-        // A glob, or the end of a list.
+        // The path ends in a glob, or the list ends.
         found.push(base.to_vec());
         return;
     }
@@ -219,7 +219,7 @@ fn paths_at(rest: &str, base: &[String], found: &mut Vec<Vec<String>>) {
     }
 }
 
-/// Where `word` begins in `code`, not as the tail of a longer name.
+/// Returns where `word` begins in `code`, except within a longer name.
 pub fn word_starts(code: &str, word: &str) -> Vec<usize> {
     code.match_indices(word)
         .map(|(at, _)| at)
@@ -227,7 +227,7 @@ pub fn word_starts(code: &str, word: &str) -> Vec<usize> {
         .collect()
 }
 
-/// The first names of a path's rest: `a` of `a::b`, and `a`, `c` of `{a::{b, d}, c}`.
+/// Returns the first names of a path's rest: `a` of `a::b`, and `a`, `c` of `{a::{b, d}, c}`.
 fn heads(rest: &str) -> Vec<String> {
     let name = |text: &str| {
         text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
@@ -261,7 +261,7 @@ pub fn has_path(code: &str, path: &str) -> bool {
         .any(|at| !code[at + path.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_'))
 }
 
-/// The names of an enum's variants, from code without comments.
+/// Returns the names of an enum's variants, from code without comments.
 pub fn variants(code: &str, header: &str) -> Vec<String> {
     let body = code
         .split_once(&format!("{header} "))
@@ -287,8 +287,8 @@ pub fn variants(code: &str, header: &str) -> Vec<String> {
     found
 }
 
-/// Blanks out comments, doc comments, strings and character literals, so that what is left is names
-/// and punctuation.
+/// Blanks out comments, doc comments, strings and character literals, so that only names and
+/// punctuation remain.
 pub fn without_comments_and_strings(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -323,7 +323,7 @@ pub fn without_comments_and_strings(text: &str) -> String {
     out
 }
 
-/// The length of a block comment, which may hold others.
+/// Returns the length of a block comment, which may contain others.
 fn block_comment(text: &str) -> usize {
     let (mut depth, mut at) = (0, 0);
     while at < text.len() {
@@ -343,7 +343,7 @@ fn block_comment(text: &str) -> usize {
     at
 }
 
-/// The length up to and with the closing quote.
+/// Returns the length up to and including the closing quote.
 fn string_end(text: &str) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices() {
@@ -357,7 +357,7 @@ fn string_end(text: &str) -> usize {
     text.len()
 }
 
-/// The length of a character literal; 0 for a lifetime.
+/// Returns the length of a character literal, or 0 for a lifetime.
 fn char_literal(text: &str) -> usize {
     let mut chars = text.char_indices().skip(1);
     match chars.next() {

@@ -2,22 +2,23 @@
 //!
 //! # Floors
 //!
-//! A file imports only from its own floor and from lower ones, and no more than three files of a
-//! floor import each other in a circle; a test holds both.
+//! A module is a floor, and its rank says how high it is. A file imports only from its own floor
+//! and from lower ones, and no more than three files of a floor import each other in a circle. A
+//! test checks both rules.
 //!
 //! | rank | module | owns |
 //! | --- | --- | --- |
 //! | 0 | `wire` | packets and frames, pure: Engine.IO, Socket.IO, the plain protocol, WebSocket |
-//! | 1 | `core` | ids, events, payloads, protocols, places in the log, settings, reasons, errors |
+//! | 1 | `core` | ids, events, payloads, protocols, log positions, settings, reasons, errors |
 //! | 2 | `connection` | one connection: its bytes, its queue of frames, its timers |
-//! | 3 | `hub` | one actor per process: which socket is where, presence, routing |
+//! | 3 | `hub` | one actor per process: the worker and rooms of each socket, presence, routing |
 //! | 4 | `worker` | one thread: its sockets by room, and the writes to them |
 //! | 5 | `session` | one actor per connection: its sockets, their events; a program's traits |
 //! | 6 | `server` | admission, the listener, transports |
 //!
-//! A call waits only upward (session → gateway → hub). Downward nothing waits, so two full queues
-//! cannot lock each other; the bound is the hub's budget of bytes in flight, taken before an event
-//! is made.
+//! A caller waits only for what it calls (session → gateway → hub); nothing waits in the other
+//! direction, so two full queues cannot block each other. The hub's budget of bytes in flight,
+//! which a publisher takes before it makes an event, bounds these queues.
 
 mod connection;
 mod core;

@@ -1,10 +1,10 @@
-//! One connection as a whole. It lives on one worker thread, where the session reads from it, the
-//! fan-out writes to it and the deadlines time it.
+//! One connection as a whole. It lives on one worker thread. The session reads from it, the fan-out
+//! writes to it, and `Deadlines` calls it when a time-out is due.
 //!
 //! A connection ends in one of two ways, and the first reason given is the one that counts:
-//! [`Connection::close`] writes the queue and a close frame, and gives the client [`CLOSE_LINGER`]
-//! to answer; [`Connection::abort`] drops the queue. Both end the stream of messages, and with it
-//! the session, whose one exit does the rest.
+//! [`Connection::close`] writes the queue and a close frame, and waits [`CLOSE_LINGER`] for the
+//! client's answer; [`Connection::abort`] drops the queue. Both end the stream of messages, and
+//! with it the session, whose `stopped` cleans up.
 
 use std::cell::{Cell, OnceCell};
 use std::future::poll_fn;
@@ -33,7 +33,8 @@ use crate::wire::websocket;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Open,
-    /// The close frame is queued or sent. Aborted at `by`.
+    /// The close frame is queued or sent. The connection is aborted if it has not ended at time
+    /// `by` (ms).
     Closing {
         reason: DisconnectReason,
         by: u64,
@@ -45,11 +46,11 @@ pub(crate) struct Connection {
     pub(crate) protocol: Protocol,
     /// Empty for a client that has only polled so far.
     pub(super) io: OnceCell<Io>,
-    /// Of a client that began with polling.
+    /// Set for a client that began with polling.
     polls: Option<Box<Polls>>,
     pub(super) settings: Arc<Settings>,
     pub(super) deadlines: Rc<Deadlines<Connection>>,
-    /// The worker's place in the log.
+    /// The last event of the log that the worker knows of.
     pub(super) position: Rc<Cell<Position>>,
     pub(super) phase: Cell<Phase>,
     pub(super) timers: Timers,
@@ -58,7 +59,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// A connection over a WebSocket or, without `io`, by polls.
+    /// Makes a connection over a WebSocket or, without `io`, over polls.
     pub(crate) fn new(
         io: Option<Io>,
         protocol: Protocol,
@@ -90,17 +91,18 @@ impl Connection {
         if self.io.get().is_some() { Transport::WebSocket } else { Transport::Polling }
     }
 
-    /// The WebSocket. `None`: the client polls.
+    /// Returns the WebSocket, or `None` if the client polls.
     pub(crate) fn io(&self) -> Option<&Io> {
         self.io.get()
     }
 
-    /// The polling side of a client that began there.
+    /// Returns the polling side of a client that began there.
     pub(crate) fn polls(&self) -> Option<&Polls> {
         self.polls.as_deref()
     }
 
-    /// Why the connection ended. A connection that broke by itself has no reason of ours.
+    /// Returns the reason for which the connection ended. A connection that broke counts as
+    /// `TransportLost`.
     pub(crate) fn reason(&self) -> DisconnectReason {
         match self.phase.get() {
             Phase::Open => DisconnectReason::TransportLost,
@@ -116,8 +118,9 @@ impl Connection {
         matches!(self.phase.get(), Phase::Aborted(_))
     }
 
-    /// Returns true if a frame of this length would be written now, and abort no connection.
-    pub(crate) fn takes_at_once(&self, length: usize) -> bool {
+    /// Returns true if a frame of this length can be queued and written now without exceeding the
+    /// limit.
+    pub(crate) fn can_write_now(&self, length: usize) -> bool {
         self.writer.has_room(length, self.settings.outbox_limit)
             && match (self.io.get(), self.polls()) {
                 (None, Some(polls)) => polls.is_waiting(),
@@ -125,9 +128,9 @@ impl Connection {
             }
     }
 
-    /// Queues a whole frame; call [`Connection::flush`] when all frames are queued. A queue over
-    /// its limit is flushed once, and if that does not help the connection is aborted. Returns true
-    /// if the frame was queued.
+    /// Queues a whole frame without writing it; call [`Connection::flush`] when all frames are
+    /// queued. A queue over its limit is flushed once, and if that does not help the connection is
+    /// aborted. Returns true if the frame was queued.
     pub(crate) fn push(self: &Rc<Self>, frame: Bytes) -> bool {
         if !self.is_open() {
             return false;
@@ -144,13 +147,13 @@ impl Connection {
         true
     }
 
-    /// Queues and writes.
+    /// Queues a frame and writes the queue: [`Connection::push`] and [`Connection::flush`].
     pub(crate) fn send(self: &Rc<Self>, frame: Bytes) {
         self.push(frame);
         self.flush();
     }
 
-    /// Notes that the connection has to be flushed. False: it was noted before.
+    /// Marks the connection for a flush. Returns false if it was already marked.
     pub(crate) fn mark_for_flush(&self) -> bool {
         !self.writer.needs_flush.replace(true)
     }
@@ -161,8 +164,8 @@ impl Connection {
         self.flush();
     }
 
-    /// Writes what the kernel, or the waiting poll, takes. With a full kernel buffer, one task
-    /// waits for room and goes on.
+    /// Writes as much as the kernel, or the waiting poll, takes. If the kernel's buffer is full,
+    /// one task waits for room and writes the rest.
     pub(crate) fn flush(self: &Rc<Self>) {
         if self.writer.is_blocked.get() || self.is_aborted() {
             return;
@@ -190,7 +193,7 @@ impl Connection {
         }
     }
 
-    /// Ready: the queue is empty, or the connection is aborted.
+    /// Returns `Ready` if the queue is empty or the connection is aborted.
     fn write(self: &Rc<Self>) -> Poll<()> {
         let io = match (self.io.get(), self.polls()) {
             (Some(io), _) => io,
@@ -198,14 +201,14 @@ impl Connection {
             (None, None) => return Poll::Ready(()),
         };
         let written = self.writer.write(io, || self.deadlines.now());
-        self.wake_filler();
+        self.wake_replay();
         match written {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Err(_)) => self.abort(DisconnectReason::TransportLost),
             Poll::Ready(Ok(())) => {
                 if matches!(self.phase.get(), Phase::Closing { .. })
                     && let Err(error) = io.finish()
-                    // With any other error the peer has gone already.
+                    // Any other error means that the peer has disconnected.
                     && error.kind() == std::io::ErrorKind::WouldBlock
                 {
                     return Poll::Pending;
@@ -215,14 +218,14 @@ impl Connection {
         Poll::Ready(())
     }
 
-    /// Returns true if the queue is longer than a page of a replay should add to.
+    /// Returns true if the queue is too long for a replay to add more.
     fn is_long(&self) -> bool {
         self.writer.queued() > self.settings.outbox_limit / 4
     }
 
-    pub(super) fn wake_filler(&self) {
+    pub(super) fn wake_replay(&self) {
         if !(self.is_open() && self.is_long()) {
-            self.writer.wake_filler();
+            self.writer.wake_replay();
         }
     }
 
@@ -241,15 +244,15 @@ impl Connection {
         .await;
     }
 
-    /// The last event of the log up to which the client surely has all that is for it: it has
-    /// answered a ping that was sent behind that event.
+    /// Returns the last event of the log up to which the client has received everything, because it
+    /// has answered a ping that was sent after it.
     pub(crate) fn confirmed(&self) -> Option<Position> {
         Some(self.timers.confirmed.get()).filter(|confirmed| confirmed.id > 0)
     }
 
-    /// Ends the connection after its queue: writes the queue and a close frame, and aborts when the
-    /// client has answered or [`CLOSE_LINGER`] is over. For a client that polls, the next poll is
-    /// waited for only if the [reason says so](DisconnectReason::flushes_before_close).
+    /// Writes the queue and a close frame, and aborts when the client has answered or
+    /// [`CLOSE_LINGER`] is over. A polling client gets them with its next poll only if the [reason
+    /// says so](DisconnectReason::flushes_before_close).
     pub(crate) fn close(self: &Rc<Self>, reason: DisconnectReason) {
         if !self.is_open() {
             return;
@@ -257,7 +260,7 @@ impl Connection {
         self.writer.enqueue(websocket::close(reason));
         let by = self.deadlines.now() + millis(CLOSE_LINGER);
         self.phase.set(Phase::Closing { reason, by });
-        self.wake_filler();
+        self.wake_replay();
         self.deadlines.schedule(self, by);
         self.resume();
         self.flush();
@@ -266,7 +269,8 @@ impl Connection {
         }
     }
 
-    /// Ends the connection at once: drops the queue and shuts the socket down, both ways.
+    /// Ends the connection at once: drops the queue and shuts the TCP socket down in both
+    /// directions.
     pub(crate) fn abort(&self, reason: DisconnectReason) {
         let reason = match self.phase.get() {
             Phase::Aborted(_) => return,
@@ -276,19 +280,19 @@ impl Connection {
         self.phase.set(Phase::Aborted(reason));
         self.writer.clear();
         if let Some(io) = self.io.get() {
-            // Fails only when the peer was faster.
+            // The call fails only if the peer has closed already.
             let _ = SockRef::from(io.tcp()).shutdown(Shutdown::Both);
         }
         if let Some(polls) = self.polls() {
             polls.drop_all();
         }
-        self.wake_filler();
+        self.wake_replay();
         self.reader.resume();
         self.wake_reader();
     }
 
-    /// Stops reading. The ping time-out does not count meanwhile, as the pong may be among what is
-    /// not read.
+    /// Stops reading. The ping time-out does not run meanwhile, because the pong may be among the
+    /// unread bytes.
     pub(crate) fn pause(&self) {
         self.reader.pause();
     }
@@ -301,13 +305,13 @@ impl Connection {
         self.reader.wake();
     }
 
-    /// Has the reading task woken when a packet is posted, a WebSocket has come, or the connection
-    /// has ended.
+    /// Registers the reading task to be woken when a packet is posted, the client has moved to a
+    /// WebSocket, or the connection has ended.
     pub(crate) fn wait_to_read(&self, cx: &Context<'_>) {
         self.reader.wait(cx);
     }
 
-    /// Pending while reading is paused.
+    /// Returns `Pending` while reading is paused.
     pub(crate) fn poll_reading(&self, cx: &Context<'_>) -> Poll<()> {
         self.reader.poll(cx)
     }

@@ -1,8 +1,8 @@
-//! Every timer of one worker's connections in one heap: no timer future per connection.
+//! All timers of one worker's connections, in one heap instead of a timer future per connection.
 //!
 //! A connection has one valid entry: the one whose time equals [`Timed::scheduled`]. An earlier
-//! time gets a further entry, and the older one is skipped when its time comes. So an idle
-//! connection costs one small entry and wakes nobody between its pings.
+//! time gets a further entry, and the older one is skipped when it is due. So an idle connection
+//! costs one small entry and wakes no task between its pings.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::{Ordering, Reverse};
@@ -15,12 +15,13 @@ use tokio::sync::Notify;
 /// Timers closer together than this fire together.
 pub(crate) const GRAIN: Duration = Duration::from_millis(10);
 
-/// A thing with times of its own.
+/// Something with timers.
 pub(crate) trait Timed: 'static {
-    /// The due time of the valid entry; `u64::MAX` for none. Written by [`Deadlines`] alone.
+    /// Returns the due time of the valid entry, or `u64::MAX` if there is none. Only [`Deadlines`]
+    /// sets it.
     fn scheduled(&self) -> &Cell<u64>;
 
-    /// One of the times has come. Returns when the next one is due.
+    /// Handles the timers that are due. Returns the time at which the next one is due.
     fn on_deadline(self: &Rc<Self>, now: u64) -> Option<u64>;
 }
 
@@ -57,12 +58,12 @@ impl<T: Timed> Deadlines<T> {
         Rc::new(Self { started: Instant::now(), heap: RefCell::default(), earlier: Notify::new() })
     }
 
-    /// Milliseconds since this worker began: the unit of every deadline.
+    /// Returns the milliseconds since this worker began, the unit of every deadline.
     pub(crate) fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Calls [`Timed::on_deadline`] at `due`, or before.
+    /// Schedules a call of [`Timed::on_deadline`] at `due` or earlier.
     pub(crate) fn schedule(&self, timed: &Rc<T>, due: u64) {
         if timed.scheduled().get() <= due {
             return;
@@ -75,7 +76,7 @@ impl<T: Timed> Deadlines<T> {
         heap.push(Reverse(Entry { due, timed: Rc::downgrade(timed) }));
     }
 
-    /// Every connection of this worker.
+    /// Returns all connections of this worker.
     pub(crate) fn all(&self) -> Vec<Rc<T>> {
         let heap = self.heap.borrow();
         let valid = |Reverse(entry): &Reverse<Entry<T>>| {
@@ -84,7 +85,7 @@ impl<T: Timed> Deadlines<T> {
         heap.iter().filter_map(valid).collect()
     }
 
-    /// Fires the entries whose time has come, for as long as the worker lives.
+    /// Fires the entries that are due, as long as the worker lives.
     pub(crate) async fn run(self: Rc<Self>) {
         loop {
             let next = self.heap.borrow().peek().map(|Reverse(entry)| entry.due);

@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use crate::core::reason::DisconnectReason;
 use crate::core::settings::MAX_FRAGMENTS;
 
-/// The incomplete message. Empty between messages, and without memory then.
+/// The incomplete message. It is empty between messages, and then holds no memory.
 #[derive(Default)]
 pub(crate) struct Fragments(Option<Box<PartialMessage>>);
 
@@ -18,7 +18,7 @@ struct PartialMessage {
 }
 
 impl Fragments {
-    /// Adds a frame. Returns the message when it was the last one.
+    /// Adds a frame. Returns the message if the frame was its last.
     pub(crate) fn add(
         &mut self,
         item: Item,
@@ -49,7 +49,7 @@ impl Fragments {
         }
     }
 
-    /// Returns true while more frames have to come.
+    /// Returns true while more frames are due.
     pub(crate) fn is_incomplete(&self) -> bool {
         self.0.is_some()
     }

@@ -26,14 +26,14 @@ const KINDS: [(&str, &str); 5] = [
 pub struct Connections([usize; KINDS.len()]);
 
 impl Connections {
-    /// The total.
+    /// Returns the total.
     #[must_use]
     pub fn total(&self) -> usize {
         self.0.iter().sum()
     }
 
-    /// (transport, protocol, count): `websocket` or `polling`; `socketio`, `plain` or, for bare
-    /// Engine.IO, `engineio`.
+    /// Returns `(transport, protocol, count)` of each combination. The transport is `websocket` or
+    /// `polling`; the protocol is `socketio`, `plain` or, for bare Engine.IO, `engineio`.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static str, usize)> {
         KINDS
             .into_iter()

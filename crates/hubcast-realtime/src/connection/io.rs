@@ -1,10 +1,10 @@
-//! The TCP connection of a WebSocket, in the clear or within TLS. The connection, its stream of
-//! messages and the probe share it: each call takes `&self` and does what can be done at once.
+//! The TCP connection of a WebSocket, unencrypted or within TLS. The connection, its stream of
+//! messages and the probe share it: each call takes `&self`, and only the `async` ones wait.
 //!
-//! TLS buffers bytes on both sides. Deciphered text may be left to read when TCP has nothing;
-//! [`Io::poll_read_ready`] accounts for that. Enciphered bytes may be left to write when all frames
-//! are taken; [`Io::is_flushed`] tells. No more is taken while such bytes are left, so they are at
-//! most [`ENCIPHERED`].
+//! TLS buffers bytes in both directions. Decrypted text may be available when TCP has no bytes;
+//! [`Io::poll_read_ready`] accounts for that. Encrypted bytes may wait to be written when all
+//! frames are taken; [`Io::is_flushed`] reports that. No more bytes are taken while such bytes
+//! wait, so they are at most [`ENCIPHERED`].
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -20,11 +20,11 @@ use socket2::SockRef;
 #[cfg(test)]
 mod tests;
 
-/// Bytes of frames that TLS takes at a time. A client that reads nothing pins so much beside its
-/// queue.
+/// The most bytes of frames that TLS takes at a time. A client that reads nothing occupies this
+/// memory in addition to its queue.
 const ENCIPHERED: usize = 32 * 1024;
-/// Bytes that a read takes at least, whatever room it is given.
-const LEAST_READ: usize = 1024;
+/// A read reserves at least this much room in its buffer.
+const MIN_READ: usize = 1024;
 
 pub(crate) enum Io {
     Plain(TcpStream),
@@ -54,7 +54,7 @@ impl DetachedIo {
 }
 
 impl Io {
-    /// A TLS connection whose handshake is done.
+    /// Makes a TLS connection whose handshake is done.
     pub(crate) fn tls(tcp: TcpStream, mut session: ServerConnection) -> Self {
         session.set_buffer_limit(Some(ENCIPHERED));
         Self::Tls(Box::new(Tls { tcp, session: RefCell::new(session) }))
@@ -69,7 +69,7 @@ impl Io {
         Ok(DetachedIo { tcp: tcp.into_std()?, session })
     }
 
-    /// For the socket's options and its readiness, not for its bytes.
+    /// Returns the TCP stream, for the socket's options and its readiness, not for its bytes.
     pub(crate) fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(tcp) => tcp,
@@ -77,7 +77,7 @@ impl Io {
         }
     }
 
-    /// Ready when a read may give bytes or the end.
+    /// Returns `Ready` when a read may return bytes or the end.
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tls(tls) if tls.has_text() => Poll::Ready(Ok(())),
@@ -85,8 +85,8 @@ impl Io {
         }
     }
 
-    /// Reads as far as the buffer has room. 0: the end, also when TLS was not closed properly, as
-    /// WebSocket has a close of its own.
+    /// Reads as much as the buffer has room for. Returns 0 at the end, also if TLS was not closed
+    /// properly, because WebSocket has a close frame of its own.
     pub(crate) fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize> {
         match self {
             Self::Plain(tcp) => tcp.try_read_buf(buffer),
@@ -97,8 +97,8 @@ impl Io {
         }
     }
 
-    /// Takes as many of these bytes as it can. Without any bytes, it only writes what it has
-    /// buffered; `Ok(0)`: some of that was written.
+    /// Takes as many of these bytes as it can. Without bytes it only writes the buffered ones, and
+    /// returns `Ok(0)` if some of them were written.
     pub(crate) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Plain(tcp) => tcp.try_write_vectored(slices),
@@ -114,7 +114,7 @@ impl Io {
         }
     }
 
-    /// Shuts the write side down, behind the last byte. `WouldBlock`: call it again when all bytes
+    /// Shuts the write side down after the last byte. On `WouldBlock`, call it again when all bytes
     /// are flushed.
     pub(crate) fn finish(&self) -> io::Result<()> {
         if let Self::Tls(tls) = self {
@@ -124,8 +124,9 @@ impl Io {
         SockRef::from(self.tcp()).shutdown(Shutdown::Write)
     }
 
-    /// Tries the socket itself, as the event loop reports room late. `None`: it takes nothing. Else
-    /// it has taken bytes, so many of `next`, which follow all bytes taken before.
+    /// Tries the socket itself, because the event loop reports room late. Returns `None` if the
+    /// socket takes no bytes, else how many bytes of `next` it has taken; they follow all bytes
+    /// taken before.
     pub(crate) fn nudge(&self, next: &[u8]) -> Option<usize> {
         let socket = SockRef::from(self.tcp());
         match self {
@@ -140,7 +141,7 @@ impl Io {
         }
     }
 
-    /// Waits, and reads as [`Io::try_read_buf`].
+    /// Waits until bytes can be read, and reads as [`Io::try_read_buf`].
     pub(crate) async fn read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize> {
         loop {
             poll_fn(|cx| self.poll_read_ready(cx)).await?;
@@ -151,7 +152,7 @@ impl Io {
         }
     }
 
-    /// Writes, and waits until the kernel has all bytes.
+    /// Writes all bytes, and waits until the kernel has taken them.
     pub(crate) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         while !(bytes.is_empty() && self.is_flushed()) {
             match self.try_write_vectored(&[IoSlice::new(bytes)]) {
@@ -167,7 +168,7 @@ impl Io {
 }
 
 impl Tls {
-    /// Returns true if deciphered text, or the end, is there without a read.
+    /// Returns true if decrypted text, or the end, is available without a read.
     fn has_text(&self) -> bool {
         let mut session = self.session.borrow_mut();
         let mut reader = session.reader();
@@ -176,7 +177,7 @@ impl Tls {
     }
 
     fn read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
-        let room = (buffer.capacity() - buffer.len()).max(LEAST_READ);
+        let room = (buffer.capacity() - buffer.len()).max(MIN_READ);
         loop {
             let mut session = self.session.borrow_mut();
             let mut reader = session.reader();
@@ -190,11 +191,12 @@ impl Tls {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }
-            // The end has to be processed too; only then the reader reports it.
+            // The end has to be processed too, or the reader would not report it.
             session.read_tls(&mut Direct(&self.tcp))?;
             let looked_at = session.process_new_packets();
             drop(session);
-            // An alert, for example. What is not written now is written with the next bytes.
+            // TLS may have an alert to send, for example. Bytes that are not written now are
+            // written with the next ones.
             while let Ok(true) = self.send() {}
             looked_at.map_err(|fault| io::Error::new(ErrorKind::InvalidData, fault))?;
         }
@@ -214,12 +216,12 @@ impl Tls {
         if taken == 0 && !moved {
             return Err(ErrorKind::WriteZero.into());
         }
-        // An error is for the next call: these bytes are taken.
+        // The next call returns the error, because these bytes are taken.
         while let Ok(true) = self.send() {}
         Ok(taken)
     }
 
-    /// Writes enciphered bytes once. False: there were none.
+    /// Writes encrypted bytes once. Returns false if there were none.
     fn send(&self) -> io::Result<bool> {
         let mut session = self.session.borrow_mut();
         if !session.wants_write() {
@@ -232,7 +234,7 @@ impl Tls {
     }
 }
 
-/// TCP as rustls reads and writes it.
+/// The TCP stream as rustls reads and writes it.
 struct Direct<'a>(&'a TcpStream);
 
 impl Read for Direct<'_> {

@@ -1,6 +1,7 @@
-//! The stream of a connection's messages, posted packets too. All connections of a worker read into
-//! one scratch buffer. The rest of an incomplete frame moves to a buffer of the connection's own,
-//! which is given back when the frame is complete. So an idle connection holds no buffer.
+//! The stream of a connection's messages, including posted packets. All connections of a worker
+//! read into one scratch buffer. The rest of an incomplete frame moves to a buffer of the
+//! connection's own, which is freed when the frame is complete. So an idle connection holds no
+//! buffer.
 
 use std::cell::RefCell;
 use std::io::{Error, ErrorKind};
@@ -19,15 +20,15 @@ use super::connection::Connection;
 use super::polls::Polls;
 use crate::wire::websocket;
 
-/// Bytes that one read takes at most.
+/// The most bytes in one read.
 const SCRATCH: usize = 64 * 1024;
-/// A larger rest keeps the scratch buffer instead of being copied out of it.
+/// A rest of this size or more keeps the scratch buffer instead of being copied out of it.
 const COPY_BELOW: usize = 16 * 1024;
 
 /// Marks text that is not UTF-8. The codec's own errors have other kinds.
 pub(crate) const NOT_UTF8: ErrorKind = ErrorKind::InvalidInput;
 
-/// The messages of a connection, as a stream for an actor. Ends with the connection.
+/// The messages of a connection, as a stream for an actor. The stream ends with the connection.
 pub(crate) struct MessageStream {
     connection: Rc<Connection>,
     scratch: Rc<RefCell<BytesMut>>,
@@ -65,8 +66,8 @@ impl MessageStream {
         match self.codec.decode(&mut self.rest) {
             Ok(None) => {
                 if self.rest.len() < COPY_BELOW {
-                    // Releases the scratch buffer. A small buffer of its own is copied too, which
-                    // is rare and cheap.
+                    // The copy releases the scratch buffer. A small buffer of the connection's own
+                    // is copied too, which is rare and cheap.
                     self.rest = BytesMut::from(&self.rest[..]);
                 }
                 None
@@ -84,7 +85,7 @@ impl MessageStream {
         }
     }
 
-    /// Reads once. Ready(false): the connection has ended.
+    /// Reads once. Returns `Ready(false)` if the connection has ended.
     fn read(&mut self, connection: &Connection) -> Poll<bool> {
         let Some(io) = connection.io() else { return Poll::Pending };
         let mut scratch = self.scratch.borrow_mut();
@@ -116,7 +117,7 @@ impl Stream for MessageStream {
         loop {
             let connection = Rc::clone(&stream.connection);
             ready!(connection.poll_reading(cx));
-            // Posted packets come before anything on a WebSocket.
+            // Posted packets come before messages on a WebSocket.
             if let Some(item) = connection.polls().and_then(Polls::next) {
                 return Poll::Ready(Some(item));
             }
@@ -145,7 +146,7 @@ impl Stream for MessageStream {
             if let Poll::Ready(false) = stream.read(&connection) {
                 return Poll::Ready(None);
             }
-            // Not ready after all: the next turn waits for readiness again.
+            // The socket was not ready after all, so the next turn waits for readiness again.
         }
     }
 }

@@ -5,9 +5,9 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `connection` | the connection as a whole: its phase, and how it ends |
-//! | `io` | TCP, in the clear or within TLS |
+//! | `io` | TCP, unencrypted or within TLS |
 //! | `writer`, `reader`, `timers` | the three parts of its state |
-//! | `timing` | what happens when one of its times has come |
+//! | `timing` | what happens when one of its timers fires |
 //! | `deadlines` | one heap of timers for all connections of a worker |
 //! | `messages`, `fragments` | the stream of messages that a session reads |
 //! | `polls`, `polling`, `probe` | long-polling, and the move from there to a WebSocket |

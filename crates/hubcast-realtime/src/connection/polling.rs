@@ -14,18 +14,18 @@ use crate::core::reason::DisconnectReason;
 use crate::core::settings::CLOSE_LINGER;
 use crate::wire::engineio::HandshakeFault;
 
-/// How far apart two requests may come that a client sent one right behind the other.
+/// How far apart two requests may arrive that a client sent directly after each other.
 const CROSSING: Duration = Duration::from_millis(25);
 
 impl Connection {
-    /// Takes a poll. It is answered with the queue, at once or as soon as there is one, but with no
-    /// more packets than `most`. A second poll beside one that waits ends the session, as in the
-    /// reference server.
+    /// Handles a poll. It is answered with the queued frames, or with the next frame as soon as
+    /// there is one, but with at most `most` packets. A second poll beside a waiting one ends the
+    /// session, as in the reference server.
     pub(crate) fn poll(self: &Rc<Self>, poll: Responder<Bytes>, most: usize) {
         self.close_if_overdue();
         let Some(polls) = self.polls().filter(|_| !self.is_aborted()) else { return };
         if self.io.get().is_some() {
-            // The client has moved to a WebSocket. Its request may have ended by itself.
+            // The client has moved to a WebSocket. The send fails if the request has ended.
             let _ = poll.send(Err(HandshakeFault::BadRequest));
         } else if polls.wait(poll) {
             polls.most.set(most);
@@ -36,8 +36,8 @@ impl Connection {
         }
     }
 
-    /// Answers the waiting poll with the queue. Ready: the queue is empty, or the connection is
-    /// aborted.
+    /// Answers the waiting poll with the queue. Returns `Ready` if the queue is empty or the
+    /// connection is aborted.
     pub(super) fn answer_poll(self: &Rc<Self>, polls: &Polls) -> Poll<()> {
         if self.writer.is_empty() {
             return Poll::Ready(());
@@ -45,8 +45,9 @@ impl Connection {
         let Some(poll) = polls.take() else { return Poll::Pending };
         let answered = poll.send(Ok(self.writer.take_payload(polls.most.get())));
         let is_all = self.writer.is_empty();
-        self.wake_filler();
-        // Either the request has ended and its payload is lost, or that was the close frame.
+        self.wake_replay();
+        // Either the request has ended and its payload is lost, or the payload contained the close
+        // frame.
         if answered.is_err() || (is_all && !self.is_open()) {
             self.abort(DisconnectReason::TransportLost);
             return Poll::Ready(());
@@ -54,7 +55,7 @@ impl Connection {
         if is_all {
             return Poll::Ready(());
         }
-        // The client polls again for the rest, and its pong follows that poll.
+        // The client polls again for the rest, and sends its pong after that poll.
         let now = self.deadlines.now();
         if self.timers.is_pinged.get() {
             self.timers.ping_due.set(now + millis(self.settings.ping_timeout));
@@ -65,8 +66,8 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Moves a polling client to this WebSocket; `rest` has come there behind the move. False: the
-    /// connection has ended, or has moved before.
+    /// Moves a polling client to this WebSocket; `rest` holds the bytes that arrived there after
+    /// the move. Returns false if the connection has ended or has moved before.
     pub(crate) fn move_to(self: &Rc<Self>, io: Io, rest: BytesMut) -> bool {
         let Some(polls) = self.polls().filter(|_| !self.is_aborted()) else { return false };
         polls.keep(rest);
@@ -81,8 +82,8 @@ impl Connection {
     }
 
     /// Ends the connection because of Engine.IO's close packet, which means a connection loss: only
-    /// Socket.IO's DISCONNECT means an end for good, and the official client sends a close packet
-    /// without it when something went wrong over polling. The waiting poll is answered.
+    /// Socket.IO's DISCONNECT ends a session on purpose, and the official client sends a close
+    /// packet without it when polling has failed. The waiting poll is answered.
     pub(crate) fn close_by_peer(self: &Rc<Self>) {
         let Some(polls) = self.polls().filter(|_| self.io.get().is_none()) else {
             return self.close(DisconnectReason::TransportLost);
@@ -91,7 +92,7 @@ impl Connection {
             (Rc::clone(self), polls.take_post(), polls.is_waiting());
         actix_rt::spawn(async move {
             if !is_waiting {
-                // The client may have sent its poll before, over another TCP connection.
+                // The client may have sent its poll earlier, over another TCP connection.
                 tokio::time::sleep(CROSSING).await;
             }
             if let Some(polls) = connection.polls() {
@@ -99,7 +100,7 @@ impl Connection {
             }
             connection.abort(DisconnectReason::TransportLost);
             if let Some(post) = post {
-                // The request may have ended by itself.
+                // The send fails if the request has ended.
                 let _ = post.send(Ok(()));
             }
         });

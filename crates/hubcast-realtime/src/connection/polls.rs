@@ -1,5 +1,5 @@
-//! The polling side of a connection: the poll that waits for an answer, and the packets that a POST
-//! has brought. The transports above take the requests; `connection` decides what is sent and when.
+//! The polling side of a connection: the poll that waits for an answer, and the packets of a POST.
+//! The transports above receive the requests; `connection` decides what to send and when.
 //!
 //! The queue of a connection holds WebSocket frames, whatever the client uses. A poll gets a
 //! payload made of them; frames that are still queued when the client moves to a WebSocket are sent
@@ -18,8 +18,8 @@ use crate::wire::engineio::payload::{append, split};
 use crate::wire::engineio::{Frame, HandshakeFault};
 use crate::wire::websocket;
 
-/// Answers a waiting request. Dropped without an answer: the session has ended, for another reason
-/// than this request.
+/// Answers a waiting request. If it is dropped without an answer, the session has ended for a
+/// reason other than this request.
 pub(crate) type Responder<T> = oneshot::Sender<Result<T, HandshakeFault>>;
 
 /// The polling side of a connection.
@@ -27,13 +27,13 @@ pub(crate) type Responder<T> = oneshot::Sender<Result<T, HandshakeFault>>;
 pub(crate) struct Polls {
     waiting: Cell<Option<Responder<Bytes>>>,
     posted: RefCell<Option<Posted>>,
-    /// Of a POST whose last packet is being handled.
+    /// The responder of a POST whose last packet is being handled.
     in_hand: Cell<Option<Responder<()>>>,
-    /// Packets that the waiting poll may be answered with.
+    /// The most packets in the answer to the waiting poll.
     pub(crate) most: Cell<usize>,
-    /// The client is trying a WebSocket.
+    /// Whether the client is trying a WebSocket.
     pub(crate) probing: Cell<bool>,
-    /// Bytes that came on the WebSocket behind the move.
+    /// Bytes that arrived on the WebSocket after the move.
     rest: RefCell<BytesMut>,
 }
 
@@ -45,7 +45,8 @@ struct Posted {
 }
 
 impl Polls {
-    /// Takes a poll. False: another one waits, and this one is refused.
+    /// Keeps a poll until there is an answer. Returns false, and refuses the poll, if another one
+    /// waits.
     pub(crate) fn wait(&self, poll: Responder<Bytes>) -> bool {
         let before = self.waiting.take().filter(|before| !before.is_closed());
         let is_first = before.is_none();
@@ -66,7 +67,7 @@ impl Polls {
         is_waiting
     }
 
-    /// Takes the waiting poll out.
+    /// Takes the waiting poll, if there is one.
     pub(crate) fn take(&self) -> Option<Responder<Bytes>> {
         self.waiting.take()
     }
@@ -75,19 +76,21 @@ impl Polls {
     /// polling.
     pub(crate) fn answer_with_noop(&self) {
         if let Some(poll) = self.waiting.take() {
-            // The request may have ended by itself.
+            // The send fails if the request has ended.
             let _ = poll.send(Ok(Bytes::from_static(b"6")));
         }
     }
 
-    /// Refuses the waiting poll, if there is one: it came behind the client's move to a WebSocket.
+    /// Refuses the waiting poll, if there is one, because it arrived after the client's move to a
+    /// WebSocket.
     pub(crate) fn refuse_poll(&self) {
         if let Some(poll) = self.waiting.take() {
             refuse(poll);
         }
     }
 
-    /// Takes a POST. False: another one is not handled yet, and this one is refused.
+    /// Keeps a POST's packets to be handled. Returns false, and refuses the POST, if another one is
+    /// not handled yet.
     pub(crate) fn post(&self, packets: Bytes, done: Responder<()>) -> bool {
         let mut posted = self.posted.borrow_mut();
         let is_first = posted.is_none();
@@ -99,7 +102,7 @@ impl Polls {
         is_first
     }
 
-    /// The next posted packet. [`Polls::taken`] has to follow when it is handled.
+    /// Returns the next posted packet. The caller calls [`Polls::taken`] when it is handled.
     pub(crate) fn next(&self) -> Option<Result<Message, ProtocolError>> {
         let mut slot = self.posted.borrow_mut();
         let posted = slot.as_mut()?;
@@ -107,7 +110,7 @@ impl Polls {
         let (length, is_last) = (first.len(), rest.is_none());
         let packet = posted.packets.split_to(length);
         if !is_last {
-            // The separator.
+            // Skips the separator.
             posted.packets.advance(1);
         } else if let Some(Posted { done, .. }) = slot.take() {
             self.in_hand.set(Some(done));
@@ -115,21 +118,21 @@ impl Polls {
         Some(message(packet))
     }
 
-    /// Notes that the packet is handled, and answers the POST if it was the last one.
+    /// Records that the packet is handled, and answers the POST if it was the last one.
     pub(crate) fn taken(&self) {
         if let Some(done) = self.in_hand.take() {
-            // The request may have ended by itself.
+            // The send fails if the request has ended.
             let _ = done.send(Ok(()));
         }
     }
 
-    /// Takes the POST that is being handled out, to be answered elsewhere. Its other packets are
-    /// dropped.
+    /// Takes the responder of the POST that is being handled, to be answered elsewhere. Drops the
+    /// POST's other packets.
     pub(crate) fn take_post(&self) -> Option<Responder<()>> {
         self.posted.take().map(|posted| posted.done).or_else(|| self.in_hand.take())
     }
 
-    /// Refuses the POST and drops the poll: the connection is aborted.
+    /// Refuses the POST and drops the poll, because the connection is aborted.
     pub(crate) fn drop_all(&self) {
         drop(self.waiting.take());
         let posted = self.posted.take().map(|posted| posted.done);
@@ -138,7 +141,7 @@ impl Polls {
         }
     }
 
-    /// Keeps the bytes that came on the WebSocket behind the move, for the stream of messages.
+    /// Keeps the bytes that arrived on the WebSocket after the move, for the stream of messages.
     pub(crate) fn keep(&self, rest: BytesMut) {
         *self.rest.borrow_mut() = rest;
     }
@@ -149,12 +152,12 @@ impl Polls {
 }
 
 fn refuse<T>(request: Responder<T>) {
-    // The request may have ended by itself.
+    // The send fails if the request has ended.
     let _ = request.send(Err(HandshakeFault::BadRequest));
 }
 
-/// A posted packet as a WebSocket message. Binary packets are text too, marked by their first
-/// letter.
+/// Returns a posted packet as a WebSocket message. Binary packets are text too, marked by their
+/// first letter.
 fn message(packet: Bytes) -> Result<Message, ProtocolError> {
     let fault =
         |_| ProtocolError::Io(Error::new(ErrorKind::InvalidData, "a packet that is not UTF-8"));
@@ -172,7 +175,7 @@ pub(crate) fn payload(queue: &mut VecDeque<Bytes>, most: usize) -> Bytes {
         {
             left -= 1;
             let frame = match kind {
-                // Our own frames are valid text.
+                // The server's own frames are valid text.
                 websocket::Kind::Text => Frame::Text(String::from_utf8_lossy(&packet)),
                 websocket::Kind::Binary => Frame::Binary(packet),
                 websocket::Kind::Close => Frame::Text("1".into()),

@@ -14,15 +14,15 @@ use super::connection::Connection;
 use super::io::Io;
 use crate::wire::websocket;
 
-/// How long a move may take.
+/// How long a move to a WebSocket may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a waiting poll is answered meanwhile, so that the client can stop polling.
+/// How often a waiting poll is answered during the move, so that the client can stop polling.
 const NOOP_EVERY: Duration = Duration::from_millis(100);
-/// No packet of a move is longer.
-const LONGEST: usize = 64;
+/// The longest frame that a move accepts.
+const MAX_FRAME: usize = 64;
 
-/// Tries the WebSocket. Returns true when the client has moved there. A WebSocket on which anything
-/// else comes, or nothing, is closed, and the client polls on.
+/// Tries the WebSocket. Returns true if the client has moved there. A WebSocket on which other
+/// packets or no packets arrive is closed, and the client continues to poll.
 pub(crate) async fn run(connection: Rc<Connection>, io: Io, mut rest: BytesMut) -> bool {
     let Some(polls) = connection.polls() else { return false };
     if connection.io().is_some() || polls.probing.replace(true) {
@@ -34,11 +34,11 @@ pub(crate) async fn run(connection: Rc<Connection>, io: Io, mut rest: BytesMut) 
 }
 
 async fn shake(connection: &Connection, io: &Io, rest: &mut BytesMut) -> Option<()> {
-    let mut codec = Codec::new().max_size(LONGEST);
+    let mut codec = Codec::new().max_size(MAX_FRAME);
     read(&mut codec, io, rest, b"2probe").await?;
     io.write_all(&websocket::text("3probe")).await.ok()?;
     let mut sent = std::pin::pin!(read(&mut codec, io, rest, b"5"));
-    // A client that has sent `5` already polls no more.
+    // A client that has already sent `5` does not poll any more.
     let mut pause = Duration::ZERO;
     loop {
         tokio::select! {
@@ -46,8 +46,8 @@ async fn shake(connection: &Connection, io: &Io, rest: &mut BytesMut) -> Option<
             moved = &mut sent => return moved,
             () = tokio::time::sleep(pause) => {}
         }
-        // Gives up when the session has ended meanwhile. A closing one may send its close frame
-        // here.
+        // The move fails if the session has ended meanwhile. A closing session may send its close
+        // frame in this poll.
         connection.polls().filter(|_| !connection.is_aborted())?.answer_with_noop();
         pause = NOOP_EVERY;
     }
@@ -57,7 +57,7 @@ async fn shake(connection: &Connection, io: &Io, rest: &mut BytesMut) -> Option<
 async fn read(codec: &mut Codec, io: &Io, rest: &mut BytesMut, wanted: &[u8]) -> Option<()> {
     loop {
         if websocket::check(rest).is_err()
-            || websocket::declared_length(rest).is_some_and(|length| length > LONGEST as u64)
+            || websocket::declared_length(rest).is_some_and(|length| length > MAX_FRAME as u64)
         {
             return None;
         }

@@ -1,4 +1,4 @@
-//! The read side of a connection: whether reading is paused, and the task that waits to read on.
+//! The read side of a connection: whether reading is paused, and the task that waits to continue.
 
 use std::cell::Cell;
 use std::task::{Context, Poll, Waker};
@@ -30,12 +30,12 @@ impl Reader {
         }
     }
 
-    /// Has the reading task woken by the next [`Reader::wake`].
+    /// Registers the reading task to be woken by the next [`Reader::wake`].
     pub(super) fn wait(&self, cx: &Context<'_>) {
         self.waker.set(Some(cx.waker().clone()));
     }
 
-    /// Pending while reading is paused.
+    /// Returns `Pending` while reading is paused.
     pub(super) fn poll(&self, cx: &Context<'_>) -> Poll<()> {
         if self.is_paused.get() {
             self.wait(cx);

@@ -8,7 +8,7 @@ use crate::core::recovery::Position;
 pub(super) struct Timers {
     /// When the next ping is due or, while one is unanswered, when its pong is overdue.
     pub(super) ping_due: Cell<u64>,
-    /// A ping is unanswered.
+    /// Whether a ping is unanswered.
     pub(super) is_pinged: Cell<bool>,
     /// When to give up on a connection that has joined no namespace; `u64::MAX` once it has.
     pub(super) join_due: Cell<u64>,
@@ -16,18 +16,18 @@ pub(super) struct Timers {
     pub(super) message_due: Cell<u64>,
     /// The due time of this connection's valid entry in the heap of its worker.
     pub(super) scheduled: Cell<u64>,
-    /// The worker's place in the log when the last ping was sent; none when the client might not
-    /// have all up to there by its pong.
+    /// The worker's position in the log when the last ping was sent; the zero position if the pong
+    /// would not prove that the client has received everything up to there.
     pub(super) pinged_at: Cell<Position>,
-    /// The place up to which the client surely has everything.
+    /// The position up to which the client has received everything.
     pub(super) confirmed: Cell<Position>,
 }
 
-/// What a connection does about its ping when a time has come.
+/// What a connection does about its ping when a timer fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PingStep {
     Wait,
-    /// To be sent; so many milliseconds late.
+    /// The ping has to be sent; it is this many milliseconds late.
     Send(u64),
     /// The pong is overdue.
     TimedOut,
@@ -46,7 +46,7 @@ impl Timers {
         }
     }
 
-    /// Notes a pong. False: no ping was unanswered.
+    /// Records a pong. Returns false if no ping was unanswered.
     pub(super) fn on_pong(&self, next_ping: u64) -> bool {
         let was_pinged = self.is_pinged.replace(false);
         if was_pinged {

@@ -1,5 +1,5 @@
-//! What a connection does when one of its times has come: it pings, and gives up on a client that
-//! joins nothing, takes nothing, does not answer, or does not send the rest of a message.
+//! What a connection does when one of its timers fires: it pings, and gives up on a client that
+//! joins no namespace, reads no bytes, does not answer, or does not send the rest of a message.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -13,14 +13,14 @@ use crate::core::recovery::Position;
 use crate::wire::{engineio, websocket};
 
 impl Connection {
-    /// Ends the connect time-out: the client has joined a namespace.
+    /// Ends the connect time-out, because the client has joined a namespace.
     pub(crate) fn joined(&self) {
         self.timers.join_due.set(u64::MAX);
     }
 
-    /// Notes whether a message is incomplete. Its fragments or attachments have to come within the
-    /// connect time-out of the first: they are held in memory, and a client that never sends the
-    /// rest can answer pings all the same.
+    /// Records whether a message is incomplete. Its fragments or attachments have to arrive within
+    /// the connect time-out of the first, because they occupy memory and a client that never sends
+    /// the rest can still answer pings.
     pub(crate) fn expect_rest(self: &Rc<Self>, is_incomplete: bool) {
         if !is_incomplete {
             self.timers.message_due.set(u64::MAX);
@@ -31,8 +31,8 @@ impl Connection {
         }
     }
 
-    /// Closes the connection if its pong is overdue: a poll that comes later is too late, even when
-    /// no timer has fired yet.
+    /// Closes the connection if its pong is overdue. A later poll is too late, even if no timer has
+    /// fired yet.
     pub(super) fn close_if_overdue(self: &Rc<Self>) {
         if self.is_open()
             && self.timers.ping_step(self.deadlines.now()) == PingStep::TimedOut
@@ -42,7 +42,7 @@ impl Connection {
         }
     }
 
-    /// Takes a pong.
+    /// Handles a pong.
     pub(crate) fn on_pong(self: &Rc<Self>) {
         let next = self.deadlines.now() + millis(self.settings.ping_interval);
         if self.timers.on_pong(next) {
@@ -52,15 +52,15 @@ impl Connection {
 
     fn ping(self: &Rc<Self>, now: u64, late: u64) {
         self.timers.is_pinged.set(true);
-        // While a socket enters, reading is paused, and its replay may be sent behind the ping.
+        // While a socket enters, reading is paused, and its replay may be sent after the ping.
         let is_paused = self.reader.is_paused();
         self.timers.pinged_at.set(if is_paused {
             Position::default()
         } else {
             self.position.get()
         });
-        // The client counts from the time the ping was due. Only the grain of the timers is taken
-        // off, not the time that the process was asleep.
+        // The client counts from the time at which the ping was due. Only the grain of the timers
+        // is subtracted, not the time that the process was asleep.
         let late = late.min(millis(GRAIN));
         self.timers.ping_due.set(now + millis(self.settings.ping_timeout).saturating_sub(late));
         self.send(match self.protocol {
@@ -69,8 +69,8 @@ impl Connection {
         });
     }
 
-    /// When the peer is to have taken bytes; `u64::MAX` if the writer is not blocked. `None`: it
-    /// has taken none for too long.
+    /// Returns the time by which the peer has to take bytes, or `u64::MAX` if the writer is not
+    /// blocked. Returns `None` if the peer has taken no bytes for too long.
     fn stall_due(&self, now: u64) -> Option<u64> {
         if !self.writer.is_blocked.get() {
             return Some(u64::MAX);
@@ -80,7 +80,7 @@ impl Connection {
             if !self.io().is_some_and(|io| self.writer.nudge(io)) {
                 return None;
             }
-            self.wake_filler();
+            self.wake_replay();
             self.writer.moved_at.set(now);
         }
         Some(self.writer.moved_at.get() + stall)
@@ -106,7 +106,7 @@ impl Timed for Connection {
         if join_due <= now {
             self.close(match self.protocol {
                 Protocol::SocketIo { .. } | Protocol::EngineIo => DisconnectReason::ConnectTimeout,
-                // A plain connection joins with its token, so the token is missing.
+                // A plain connection joins with its token, so its token is missing.
                 Protocol::Plain => DisconnectReason::Unauthorized,
             });
             return None;
@@ -116,7 +116,7 @@ impl Timed for Connection {
                 self.close(DisconnectReason::Unfinished);
                 return None;
             }
-            // The rest may be among what is not read.
+            // The rest may be among the unread bytes.
             self.timers.message_due.set(now + millis(self.settings.connect_timeout));
         }
         let Some(stall_due) = self.stall_due(now) else {

@@ -1,5 +1,5 @@
-//! The write side of a connection: a bounded queue of whole frames, and what the kernel or a poll
-//! takes of it.
+//! The write side of a connection: a bounded queue of whole frames, which the kernel or a poll
+//! empties.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -11,24 +11,24 @@ use bytes::{Buf, Bytes};
 use super::io::Io;
 use super::polls;
 
-/// Frames that one write call takes.
+/// The most frames in one write call.
 const VECTOR: usize = 32;
-/// Room in an empty queue beyond which it is given back.
+/// An empty queue with more room than this is freed.
 const KEEP_ROOM: usize = 16;
 
 #[derive(Default)]
 pub(super) struct FrameWriter {
     queue: RefCell<VecDeque<Bytes>>,
     queued: Cell<usize>,
-    /// The kernel's buffer is full and one task waits for room, or no poll is there to take the
-    /// queue. Nobody else writes meanwhile.
+    /// Whether the kernel's buffer is full and one task waits for room, or no poll waits for the
+    /// queue. No other code writes meanwhile.
     pub(super) is_blocked: Cell<bool>,
-    /// The connection is on the fan-out's list of connections to flush.
+    /// Whether the connection is on the fan-out's list of connections to flush.
     pub(super) needs_flush: Cell<bool>,
-    /// When bytes last left, while some are queued.
+    /// The time at which bytes were last written, while some are queued.
     pub(super) moved_at: Cell<u64>,
-    /// The task that waits for the queue to be short.
-    filler: Cell<Option<Waker>>,
+    /// The replay that waits for the queue to be short.
+    replay_waker: Cell<Option<Waker>>,
 }
 
 impl FrameWriter {
@@ -37,7 +37,7 @@ impl FrameWriter {
         self.queue.borrow_mut().push_back(frame);
     }
 
-    /// Bytes in the queue.
+    /// Returns the number of bytes in the queue.
     pub(super) fn queued(&self) -> usize {
         self.queued.get()
     }
@@ -48,7 +48,7 @@ impl FrameWriter {
     }
 
     pub(super) fn clear(&self) {
-        // A write that failed holds the queue no more; one that is under way ends with an error.
+        // A failed write no longer borrows the queue; a write that is under way ends with an error.
         if let Ok(mut queue) = self.queue.try_borrow_mut() {
             *queue = VecDeque::new();
         }
@@ -56,17 +56,17 @@ impl FrameWriter {
     }
 
     pub(super) fn wait_until_short(&self, waker: &Waker) {
-        self.filler.set(Some(waker.clone()));
+        self.replay_waker.set(Some(waker.clone()));
     }
 
-    pub(super) fn wake_filler(&self) {
-        if let Some(filler) = self.filler.take() {
-            filler.wake();
+    pub(super) fn wake_replay(&self) {
+        if let Some(waker) = self.replay_waker.take() {
+            waker.wake();
         }
     }
 
-    /// Writes until the queue is empty (Ready) or the kernel takes no more (Pending). `now` is
-    /// asked for after each write that moved bytes.
+    /// Writes until the queue is empty (`Ready`) or the kernel takes no more (`Pending`). It calls
+    /// `now` after each write that moved bytes.
     pub(super) fn write(&self, io: &Io, now: impl Fn() -> u64) -> Poll<io::Result<()>> {
         let mut queue = self.queue.borrow_mut();
         while !(queue.is_empty() && io.is_flushed()) {
@@ -105,7 +105,7 @@ impl FrameWriter {
         self.queue.borrow().is_empty()
     }
 
-    /// Takes at most so many packets as the payload of one poll.
+    /// Takes at most `most` packets as the payload of one poll.
     pub(super) fn take_payload(&self, most: usize) -> Bytes {
         let mut queue = self.queue.borrow_mut();
         let payload = polls::payload(&mut queue, most);
@@ -114,8 +114,8 @@ impl FrameWriter {
     }
 
     /// Returns true if the peer takes a byte after all. The kernel reports "writable" only when a
-    /// good part of its buffer is free, which a slow reader may not reach in time; this asks the
-    /// socket itself.
+    /// large part of its buffer is free, which a slow reader may not reach in time, so this tries
+    /// the socket itself.
     pub(super) fn nudge(&self, io: &Io) -> bool {
         let mut queue = self.queue.borrow_mut();
         if queue.is_empty() && io.is_flushed() {

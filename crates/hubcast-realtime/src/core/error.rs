@@ -7,19 +7,20 @@
 
 use std::fmt;
 
-/// Why a client has no valid identity. On the wire: `reason` of CONNECT_ERROR.
+/// The reason for which a client has no valid identity. On the wire it is the `reason` of
+/// CONNECT_ERROR.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthFailure {
     /// The client sent no token.
     Missing,
-    /// The token was valid once; its time is over.
+    /// The token has expired.
     Expired,
-    /// Anything else: a bad signature, bad claims, an unknown user.
+    /// The token is invalid for another reason: a bad signature, bad claims, an unknown user.
     Invalid,
 }
 
 impl AuthFailure {
-    /// The wire form: `missing`, `expired` or `invalid`.
+    /// Returns the wire form: `missing`, `expired` or `invalid`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -30,29 +31,30 @@ impl AuthFailure {
     }
 }
 
-/// Why a socket or an event is refused. Its texts reach the client: they hold no secrets.
+/// The reason for which a socket or an event is refused. Its texts reach the client, so they
+/// contain no secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
-    /// No valid identity.
+    /// The client has no valid identity.
     Unauthorized(AuthFailure),
-    /// The time of the socket's token is over.
+    /// The socket's token has expired.
     TokenExpired,
-    /// The identity is known and not allowed here.
+    /// The identity is valid, but not allowed here.
     Forbidden,
-    /// The client's event or its arguments are wrong. The text says how.
+    /// The client's event or its arguments are wrong. The text explains the fault.
     BadRequest(String),
-    /// The client sends events faster than its socket may.
+    /// The client sends events faster than the limit allows.
     RateLimited,
-    /// The server cannot do it now; the client may try again.
+    /// The server cannot serve the request now; the client may try again.
     Unavailable(&'static str),
-    /// A fault of the program; its own log has the cause.
+    /// The program has failed; its own log has the cause.
     Internal,
-    /// Any other refusal, under a code of the program's own.
+    /// Any other refusal, with a code of the program's own.
     Other { code: &'static str, message: String },
 }
 
 impl Error {
-    /// The code that clients see, in snake case.
+    /// Returns the code that clients see, in snake case.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -66,7 +68,7 @@ impl Error {
         }
     }
 
-    /// The text that clients see.
+    /// Returns the text that clients see.
     #[must_use]
     pub fn message(&self) -> &str {
         match self {

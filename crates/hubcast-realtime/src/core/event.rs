@@ -1,5 +1,5 @@
-//! An event on its way to sockets: encoded at most once per protocol, and shared by every queue
-//! that holds it.
+//! An event for sockets. It is encoded at most once per protocol, and every queue that holds it
+//! shares the frame.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock, Weak};
@@ -14,37 +14,38 @@ use super::recovery::{self, Position, RoomMembership};
 use super::settings::Aliases;
 use super::tally::Tally;
 
-/// Whether an event is kept.
+/// Whether an event is in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
-    /// In the log: a session that resumes later gets it.
+    /// The event is in the log, so a session that resumes later gets it.
     Stored,
-    /// Not in the log: only the sockets that are there now get it.
+    /// The event is not in the log, so only the current sockets get it.
     Transient,
 }
 
 /// An event and its audience: every socket of `namespace` that is in one of `rooms`, once, and in
-/// none of `except`. Without rooms, every socket of the namespace.
+/// none of `except`. An event without rooms is for every socket of the namespace.
 #[derive(Debug)]
 pub struct Event {
     pub(crate) namespace: Arc<str>,
     pub(crate) rooms: SmallVec<[Arc<str>; 2]>,
     pub(crate) except: SmallVec<[Arc<str>; 1]>,
     pub(crate) except_socket: Option<SocketId>,
-    /// Skipped for a socket that it cannot be written to at once.
+    /// Whether the event is dropped for a socket to which it cannot be written at once.
     pub(crate) is_volatile: bool,
     tally: Weak<Tally>,
     name: Cow<'static, str>,
     payload: Payload,
     kind: EventKind,
-    /// The event's place in the log; of a transient event, the end of the log when it was routed.
+    /// The event's position in the log; for a transient event, the end of the log when it was
+    /// routed.
     position: OnceLock<Position>,
     /// The encoded frames, by protocol.
     frames: [OnceLock<Bytes>; 4],
 }
 
 impl Event {
-    /// A transient event for the sockets that are in these rooms now.
+    /// Makes a transient event for the sockets that are in these rooms now.
     #[must_use]
     pub fn new<R: Into<Arc<str>>>(
         namespace: impl Into<Arc<str>>,
@@ -67,7 +68,7 @@ impl Event {
         }
     }
 
-    /// A transient event for every socket of the namespace.
+    /// Makes a transient event for every socket of the namespace.
     #[must_use]
     pub fn to_all(
         namespace: impl Into<Arc<str>>,
@@ -85,22 +86,22 @@ impl Event {
     }
 
     /// Leaves out one socket, usually the sender's: [`Client::id`](crate::Client::id). Only the
-    /// delivery now leaves it out; a session that resumes later gets the event from the log.
+    /// present delivery leaves it out; a session that resumes later gets the event from the log.
     #[must_use]
     pub fn except_socket(mut self, socket: SocketId) -> Self {
         self.except_socket = Some(socket);
         self
     }
 
-    /// Skips the sockets that it cannot be written to at once, as it is worth nothing a moment
-    /// later. A stored event is never volatile.
+    /// Drops the event for sockets to which it cannot be written at once, because it is worthless a
+    /// moment later. A stored event is never volatile.
     #[must_use]
     pub fn volatile(mut self) -> Self {
         self.is_volatile = self.kind == EventKind::Transient;
         self
     }
 
-    /// Marks the event as one of the log, at this place.
+    /// Marks the event as stored in the log, at this position.
     #[must_use]
     pub fn stored(mut self, position: Position) -> Self {
         self.is_volatile = false;
@@ -109,8 +110,8 @@ impl Event {
         self
     }
 
-    /// Counts the sockets of this process that the event is queued to. The count is reported when
-    /// the tally is dropped: keep the tally beside the event's
+    /// Counts the sockets of this process to which the event is queued. The count is reported when
+    /// the tally is dropped, so keep the tally beside the event's
     /// [`BudgetPermit`](crate::BudgetPermit).
     #[must_use]
     pub fn counted(mut self, tally: &Arc<Tally>) -> Self {
@@ -123,23 +124,24 @@ impl Event {
         self.tally.upgrade()
     }
 
-    /// The event's place in the log, if it is stored.
+    /// Returns the event's position in the log, if it is stored.
     pub(crate) fn position(&self) -> Option<Position> {
         self.position.get().copied().filter(|_| self.kind == EventKind::Stored)
     }
 
-    /// Notes the end of the log at the time of routing. A stored event keeps its own place.
+    /// Records the end of the log at the time of routing. A stored event keeps its own position.
     pub(crate) fn routed_at(&self, position: Position) {
-        // Fails for a stored event, as it should.
+        // The call fails for a stored event, which already has its position.
         let _ = self.position.set(position);
     }
 
-    /// Bytes of the payload.
+    /// Returns the size of the payload in bytes.
     pub(crate) fn size(&self) -> usize {
         self.payload.size()
     }
 
-    /// Roughly the bytes of keeping it: the payload, and its encodings in two protocols.
+    /// Returns roughly the bytes that the event occupies: the payload, and its encodings in two
+    /// protocols.
     pub(crate) fn weight(&self) -> usize {
         self.payload.size() * 3 + 512
     }
@@ -151,8 +153,8 @@ impl Event {
         })
     }
 
-    /// The frame in a protocol, or two frames for an event that has an older name. The first caller
-    /// encodes; workers that race for it all get the same bytes.
+    /// Returns the frame in a protocol, or two frames for an event that has an older name. The
+    /// first caller encodes it; all workers get the same bytes.
     pub(crate) fn frame(&self, protocol: Protocol, aliases: Aliases) -> &Bytes {
         let [offsets, bare, plain, engine] = &self.frames;
         let cell = match protocol {
@@ -161,7 +163,7 @@ impl Event {
             Protocol::Plain => plain,
             Protocol::EngineIo => engine,
         };
-        // Engine.IO alone sends no names: the second frame would repeat the first.
+        // Bare Engine.IO sends no names, so the second frame would repeat the first.
         let older = older_name(&self.name, aliases).filter(|_| protocol != Protocol::EngineIo);
         cell.get_or_init(|| match older {
             None => self.encode(protocol, &self.name, ""),
@@ -173,14 +175,14 @@ impl Event {
         })
     }
 
-    /// The second frame, for a client that has the event under its first name. `None`: there is one
-    /// name only.
+    /// Returns the second frame, for a client that has the event under its first name, or `None` if
+    /// there is only one name.
     pub(crate) fn rest(&self, protocol: Protocol, aliases: Aliases) -> Option<Bytes> {
         older_name(&self.name, aliases).map(|older| self.encode(protocol, older, ".1"))
     }
 
     fn encode(&self, protocol: Protocol, name: &str, part: &str) -> Bytes {
-        // An event has a position when it was routed, and is only sent then.
+        // An event is sent only after it was routed, and then has a position.
         let position = self.position.get().copied().unwrap_or_default();
         if self.kind == EventKind::Stored {
             protocol.event(&self.namespace, name, &self.payload, Some(&format!("{position}{part}")))

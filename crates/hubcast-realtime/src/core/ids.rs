@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// One socket: one session in one namespace.
+/// The id of one socket: one session in one namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SocketId(u64);
 
@@ -14,7 +14,7 @@ impl SocketId {
     }
 }
 
-/// One worker thread. A worker that was started anew has another id.
+/// The id of one worker thread. A restarted worker has another id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct WorkerId(u64);
 

@@ -1,4 +1,4 @@
-//! The words that every floor above shares: ids, events and their payloads, protocols, places in
+//! The types that all floors above share: ids, events and their payloads, protocols, positions in
 //! the log, settings, reasons and errors. Plain data; nothing here knows a connection or an actor.
 
 pub mod error;

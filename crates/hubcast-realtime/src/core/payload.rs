@@ -1,4 +1,4 @@
-//! The arguments of an event or an ack: JSON values, and the bytes that belong into them.
+//! The arguments of an event or an ack: JSON values and the bytes within them.
 
 use std::borrow::Cow;
 
@@ -43,29 +43,29 @@ impl Payload {
         Self::default()
     }
 
-    /// One argument: a JSON text, which is sent unchanged. The caller has to pass valid JSON, or
-    /// the client drops its connection.
+    /// Makes one argument of a JSON text, which is sent unchanged. The caller has to pass valid
+    /// JSON, or the client drops its connection.
     #[must_use]
     pub fn json(text: impl Into<String>) -> Self {
         Self { args: text.into(), count: 1, attachments: Vec::new() }
     }
 
-    /// One argument: the value as JSON.
+    /// Makes one argument: the value as JSON.
     ///
     /// # Errors
-    /// When the value does not serialize as JSON.
+    /// Fails if the value does not serialize as JSON.
     pub fn of(value: &(impl Serialize + ?Sized)) -> Result<Self, serde_json::Error> {
         serde_json::to_string(value).map(Self::json)
     }
 
-    /// One argument: bytes.
+    /// Makes one argument of bytes.
     #[must_use]
     pub fn bytes(bytes: impl Into<Bytes>) -> Self {
         Self { args: FIRST_ATTACHMENT.to_owned(), count: 1, attachments: vec![bytes.into()] }
     }
 
-    /// Several arguments, each JSON, with `{"_placeholder":true,"num":N}` in the place of the Nth
-    /// attachment.
+    /// Makes several arguments, each JSON, with `{"_placeholder":true,"num":N}` in the place of the
+    /// Nth attachment.
     ///
     /// # Errors
     /// [`Fault::TooManyAttachments`] above ten, [`Fault::Attachments`] for a placeholder without an
@@ -111,13 +111,13 @@ impl Payload {
         Ok(Self { args, count: self.count + more.count, attachments })
     }
 
-    /// A client's arguments, whose placeholders were checked by the decoder.
+    /// Makes a payload of a client's arguments, whose placeholders the decoder has checked.
     pub(crate) fn from_client(args: &[Json], attachments: Vec<Bytes>) -> Self {
         let texts: Vec<&str> = args.iter().map(|arg| arg.get()).collect();
         Self { args: texts.join(","), count: args.len(), attachments }
     }
 
-    /// The arguments' JSON texts, joined by commas.
+    /// Returns the arguments' JSON texts, joined by commas.
     pub(crate) fn args(&self) -> &str {
         &self.args
     }
@@ -135,7 +135,7 @@ impl Payload {
         self.args.trim_end().ends_with('"')
     }
 
-    /// The payload as one JSON value.
+    /// Returns the payload as one JSON value.
     pub(crate) fn as_one(&self) -> Cow<'_, str> {
         let args = if self.is_binary() {
             // Placeholders that cannot be resolved are sent unchanged: plain clients ignore them.
@@ -151,7 +151,7 @@ impl Payload {
         }
     }
 
-    /// The approximate size in memory, in bytes.
+    /// Returns the approximate size in memory, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.args.len() + self.attachments.iter().map(Bytes::len).sum::<usize>()
     }

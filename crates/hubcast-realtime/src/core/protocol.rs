@@ -9,19 +9,19 @@ use super::settings::Aliases;
 use crate::wire::socketio::{self, Encoded};
 use crate::wire::{plain, websocket};
 
-/// The namespace that the hub keeps sockets of Engine.IO alone under. No client can name it.
+/// The namespace of bare Engine.IO's sockets in the hub. No client can name it.
 pub const ENGINE: &str = "engine.io";
 
 /// The protocol of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// `offsets`: the client takes part in connection state recovery. Its library then reads any
-    /// last argument that is a string as an offset.
+    /// Socket.IO 5. With `offsets` the client uses connection state recovery, and its library reads
+    /// any last argument that is a string as an offset.
     SocketIo {
         offsets: bool,
     },
     Plain,
-    /// Engine.IO with nothing on top: an event's one argument is a message, its name is not sent.
+    /// Bare Engine.IO: an event's one argument is a message, and its name is not sent.
     EngineIo,
 }
 
@@ -32,7 +32,7 @@ impl Protocol {
     }
 
     /// Encodes one event and its offset, if it has one. Each attachment has a frame of its own
-    /// behind the first.
+    /// after the first.
     pub(crate) fn event(
         self,
         namespace: &str,
@@ -50,7 +50,7 @@ impl Protocol {
         }
     }
 
-    /// Encodes an event that is not in the log. `position`: the last event of the log before it.
+    /// Encodes an event that is not in the log. `position` is the last event of the log before it.
     pub(crate) fn transient_event(
         self,
         namespace: &str,
@@ -58,13 +58,14 @@ impl Protocol {
         payload: &Payload,
         position: Position,
     ) -> Bytes {
-        // Without one the client would read its last argument as the offset.
+        // Without an offset the client would read its last argument as the offset.
         let is_mistaken = self == Self::SocketIo { offsets: true } && payload.ends_in_string();
         let offset = is_mistaken.then(|| position.to_string());
         self.event(namespace, name, payload, offset.as_deref())
     }
 
-    /// Encodes an event that asks for an ack. `None`: this protocol has no acks from clients.
+    /// Encodes an event that asks for an ack. Returns `None` if this protocol has no acks from
+    /// clients.
     pub(crate) fn event_with_ack(
         self,
         namespace: &str,
@@ -72,12 +73,12 @@ impl Protocol {
         payload: &Payload,
         id: u64,
     ) -> Option<Bytes> {
-        // No offset: the ack's callback is the last argument there.
+        // The event has no offset, because the client's last argument is the ack's callback.
         matches!(self, Self::SocketIo { .. })
             .then(|| socketio_event(namespace, name, Some(id), payload, None))
     }
 
-    /// Encodes the ack of a client's event; `id` as the client sent it.
+    /// Encodes the ack of a client's event. `id` is the text that the client sent.
     pub(crate) fn ack(self, namespace: &str, id: &str, payload: &Payload) -> Bytes {
         match self {
             Self::SocketIo { .. } if payload.is_binary() => {
@@ -115,7 +116,7 @@ fn socketio_event(
     websocket::text(&socketio::event(namespace, name, id, payload.args(), offset))
 }
 
-/// One packet's frames, with nothing in between.
+/// Encodes one packet's frames, with nothing in between.
 fn frames(Encoded { text, attachments }: &Encoded) -> Bytes {
     let attachments = attachments.iter().map(|bytes| websocket::binary(bytes));
     std::iter::once(websocket::text(text)).chain(attachments).collect::<Vec<_>>().concat().into()
@@ -130,7 +131,7 @@ fn message(payload: &Payload) -> Bytes {
     websocket::text(&format!("4{}", text.as_deref().unwrap_or(&payload.as_one())))
 }
 
-/// The older name of an event, if it has one.
+/// Returns the older name of an event, if it has one.
 pub(crate) fn older_name(name: &str, aliases: Aliases) -> Option<&'static str> {
     aliases.iter().find(|(today, _)| *today == name).map(|(_, older)| *older)
 }

@@ -3,39 +3,39 @@
 
 use actix_web_actors::ws::{CloseCode, CloseReason};
 
-/// Why a session ends.
+/// The reason for which a session ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DisconnectReason {
     /// The client ended the session: a DISCONNECT, or on the plain protocol a close frame.
     ClientClosed,
-    /// The connection broke, or was closed without a DISCONNECT: by a page that is left, or by a
-    /// close packet of Engine.IO.
+    /// The connection broke, or was closed without a DISCONNECT, because the user left the page or
+    /// the client sent Engine.IO's close packet.
     TransportLost,
-    /// No pong within the ping timeout.
+    /// No pong arrived within the ping timeout.
     PingTimeout,
     /// The client joined no namespace in time.
     ConnectTimeout,
     /// The rest of a message, of fragments or with attachments, did not arrive in time.
     Unfinished,
-    /// A packet or frame that breaks the protocol.
+    /// A packet or frame violates the protocol.
     ParseError,
-    /// Text that is not UTF-8.
+    /// A text is not UTF-8.
     NotUtf8,
-    /// A message over the limit of bytes or fragments.
+    /// A message exceeds the limit of bytes or fragments.
     TooLarge,
     /// The client joins namespaces too often.
     RateLimited,
     /// The client reads more slowly than events are sent.
     SlowConsumer,
-    /// No valid token (plain protocol), or a token that was revoked (both protocols).
+    /// The client has no valid token (plain protocol), or its token was revoked (both protocols).
     Unauthorized,
     /// The token has expired.
     TokenExpired,
-    /// Plain protocol: the user may not join this namespace.
+    /// The user may not join this namespace (plain protocol).
     Forbidden,
-    /// Plain protocol: an unknown namespace.
+    /// The namespace is unknown (plain protocol).
     UnknownNamespace,
-    /// Plain protocol: not JSON, or a first frame other than `auth`.
+    /// A frame is not JSON, or the first frame is not `auth` (plain protocol).
     BadFrame,
     /// The server cannot serve the session right now.
     Unavailable,
@@ -48,7 +48,7 @@ pub enum DisconnectReason {
 }
 
 impl DisconnectReason {
-    /// The name in logs and in the text of the close frame.
+    /// Returns the name in logs and in the text of the close frame.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -74,7 +74,7 @@ impl DisconnectReason {
         }
     }
 
-    /// The close code (RFC 6455 section 7.4; 4xxx are those of the plain protocol).
+    /// Returns the close code (RFC 6455 section 7.4; the plain protocol defines 4xxx).
     #[must_use]
     pub fn code(self) -> u16 {
         match self {

@@ -15,23 +15,23 @@ use hmac::digest::KeyInit;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-/// A place in the log. Ids grow without gaps; an epoch is a stretch of the log that was never
-/// undone.
+/// A position in the log. Ids grow without gaps; an epoch is a part of the log from which no event
+/// was ever undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Position {
     pub epoch: i64,
     pub id: i64,
 }
 
-/// `EPOCH.ID`
+/// Writes `EPOCH.ID`.
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.epoch, self.id)
     }
 }
 
-/// States that a client has all events for it up to a position. An event with two names has two
-/// offsets, `EPOCH.ID.0` and `EPOCH.ID.1`.
+/// A statement of a client that it has all events for it up to a position. An event with two names
+/// has two offsets, `EPOCH.ID.0` and `EPOCH.ID.1`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offset {
     pub position: Position,
@@ -40,13 +40,13 @@ pub struct Offset {
 }
 
 impl Offset {
-    /// The offset of a client with everything up to `position`.
+    /// Returns the offset of a client that has everything up to `position`.
     #[must_use]
     pub fn whole(position: Position) -> Self {
         Self { position, half: false }
     }
 
-    /// The later of two offsets in one log.
+    /// Returns the later of two offsets in one log.
     #[must_use]
     pub fn max(self, other: Self) -> Self {
         let order = |offset: &Self| (offset.position.id, !offset.half);
@@ -93,7 +93,7 @@ pub(crate) struct Pid {
     /// The user's identity as JSON text.
     pub(crate) user: Arc<str>,
     /// The position at which the session began; earlier events are not for it.
-    pub(crate) first: Position,
+    pub(crate) began_at: Position,
 }
 
 /// The longest text that is read as a pid.
@@ -123,11 +123,16 @@ impl PidKey {
         mac
     }
 
-    /// `PAYLOAD.MAC`, both in base64url.
+    /// Returns `PAYLOAD.MAC`, both in base64url.
     pub(crate) fn sign(&self, pid: &Pid) -> String {
-        let payload =
-            serde_json::json!([pid.sid, pid.namespace, pid.user, pid.first.epoch, pid.first.id])
-                .to_string();
+        let payload = serde_json::json!([
+            pid.sid,
+            pid.namespace,
+            pid.user,
+            pid.began_at.epoch,
+            pid.began_at.id
+        ])
+        .to_string();
         let payload = URL_SAFE_NO_PAD.encode(payload);
         let mac = self.mac(payload.as_bytes()).finalize().into_bytes();
         format!("{payload}.{}", URL_SAFE_NO_PAD.encode(mac))
@@ -142,7 +147,7 @@ impl PidKey {
         self.mac(payload.as_bytes()).verify_slice(&URL_SAFE_NO_PAD.decode(mac).ok()?).ok()?;
         let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
         let (sid, namespace, user, epoch, id) = serde_json::from_slice(&payload).ok()?;
-        Some(Pid { sid, namespace, user, first: Position { epoch, id } })
+        Some(Pid { sid, namespace, user, began_at: Position { epoch, id } })
     }
 }
 
@@ -166,12 +171,14 @@ impl RoomMembership {
 /// Returns true if an event for `rooms`, but not for `except`, is for a socket with these
 /// memberships.
 pub(crate) fn is_for(
-    stays: &[RoomMembership],
+    memberships: &[RoomMembership],
     id: i64,
     rooms: &[Arc<str>],
     except: &[Arc<str>],
 ) -> bool {
-    let is_in = |room: &Arc<str>| stays.iter().any(|stay| stay.covers(id) && stay.room == *room);
+    let is_in = |room: &Arc<str>| {
+        memberships.iter().any(|membership| membership.covers(id) && membership.room == *room)
+    };
     (rooms.is_empty() || rooms.iter().any(is_in)) && !except.iter().any(is_in)
 }
 
@@ -219,7 +226,7 @@ mod tests {
             sid: "s\"1".into(),
             namespace: "/admin".into(),
             user: "5".into(),
-            first: Position { epoch: 3, id: 9 },
+            began_at: Position { epoch: 3, id: 9 },
         };
         let key = PidKey::new([1; 32]);
         let text = key.sign(&pid);
@@ -239,17 +246,17 @@ mod tests {
 
     #[test]
     fn a_membership_covers_the_events_between_entering_and_leaving() {
-        let stays = [RoomMembership { room: "a".into(), since: 5, until: Some(7) }];
+        let memberships = [RoomMembership { room: "a".into(), since: 5, until: Some(7) }];
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
-        assert!(is_for(&stays, 6, std::slice::from_ref(&a), &[]));
-        assert!(is_for(&stays, 7, std::slice::from_ref(&a), &[]));
-        assert!(!is_for(&stays, 5, std::slice::from_ref(&a), &[]));
-        assert!(!is_for(&stays, 8, std::slice::from_ref(&a), &[]));
+        assert!(is_for(&memberships, 6, std::slice::from_ref(&a), &[]));
+        assert!(is_for(&memberships, 7, std::slice::from_ref(&a), &[]));
+        assert!(!is_for(&memberships, 5, std::slice::from_ref(&a), &[]));
+        assert!(!is_for(&memberships, 8, std::slice::from_ref(&a), &[]));
         assert!(
-            is_for(&stays, 5, &[], std::slice::from_ref(&a)),
+            is_for(&memberships, 5, &[], std::slice::from_ref(&a)),
             "the socket had not entered the excluded room yet"
         );
-        assert!(!is_for(&stays, 6, &[], std::slice::from_ref(&a)));
-        assert!(!is_for(&stays, 6, &[b], &[]));
+        assert!(!is_for(&memberships, 6, &[], std::slice::from_ref(&a)));
+        assert!(!is_for(&memberships, 6, &[b], &[]));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use governor::Quota;
 
-/// (name, older name) of each event that has an older name.
+/// `(name, older name)` of each event that has an older name.
 pub type Aliases = &'static [(&'static str, &'static str)];
 
 /// Every limit of a [`crate::Server`].
@@ -22,18 +22,18 @@ pub struct Settings {
     /// How long a connection may exist without joining a namespace, and how long the rest of a
     /// message may take after its first fragment or before its attachments.
     pub connect_timeout: Duration,
-    /// Bytes that may be queued for one socket. Above it, the connection is closed as a slow
-    /// consumer.
+    /// The most bytes that may be queued for one connection. Above it, the connection is aborted as
+    /// a slow consumer.
     pub outbox_limit: usize,
-    /// How long queued bytes may wait without any being written, before the connection is closed.
+    /// How long queued bytes may wait without any being written, before the connection is aborted.
     pub stall_timeout: Duration,
-    /// How many events a socket may send. `None`: no limit.
+    /// How many events a session may send, or `None` for no limit.
     pub event_rate: Option<Quota>,
-    /// How many new sessions an address may open. `None`: no limit.
+    /// How many new sessions an address may open, or `None` for no limit.
     pub connect_rate: Option<Quota>,
-    /// Bytes of events that may be in flight between their publishers and the queues of the
-    /// sockets. Keep it well below `outbox_limit`, or a burst of publishers closes clients that do
-    /// read.
+    /// The most bytes of events in flight between their publishers and the queues of the
+    /// connections. Keep it well below `outbox_limit`, or a burst of publishers aborts connections
+    /// of clients that do read.
     pub publish_budget: usize,
     /// How presence is reported to rooms.
     pub presence: PresenceSettings,
@@ -42,7 +42,8 @@ pub struct Settings {
     pub session_event: bool,
     /// Events that are also sent under an older name.
     pub aliases: Aliases,
-    /// Certificate and key for https and wss, with `http/1.1` as the protocol. `None`: http and ws.
+    /// Certificate and key for https and wss, with `http/1.1` as the protocol. If `None`, the
+    /// server speaks http and ws.
     pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
@@ -89,17 +90,18 @@ impl Default for PresenceSettings {
     }
 }
 
-/// Events of one namespace that may wait for the current one. Above it, the connection is not read.
-pub(crate) const EVENTS_WAITING: usize = 64;
+/// The most events of one namespace that may wait for the current one. Above it, the connection is
+/// not read.
+pub(crate) const MAX_WAITING_EVENTS: usize = 64;
 /// The most fragments of one message.
 pub(crate) const MAX_FRAGMENTS: usize = 1024;
-/// The most namespaces of one connection.
+/// The most namespaces that one connection may join.
 pub(crate) const MAX_NAMESPACES: usize = 16;
-/// The most rooms of one socket.
+/// The most rooms that one socket may join.
 pub const MAX_ROOMS: usize = 256;
 /// How many characters of an unknown event's name an error message repeats.
 pub(crate) const NAME_SHOWN: usize = 100;
-/// How long to wait for the client's close frame after ours.
+/// How long to wait for the client's close frame after the server's.
 pub(crate) const CLOSE_LINGER: Duration = Duration::from_secs(2);
 /// The kernel's send buffer per socket, which a slow reader can fill in addition to its queue.
 pub(crate) const SEND_BUFFER: usize = 64 * 1024;

@@ -1,4 +1,4 @@
-//! One socket, as any thread may hold it.
+//! A handle on one socket, for any thread.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use super::workers::{Close, Disconnect, Outgoing};
 use crate::core::ids::SocketId;
 use crate::core::payload::Payload;
 
-/// A handle on one socket, for any thread. Its calls pass the hub, so they have their place among
-/// all events that are published.
+/// A handle on one socket, for any thread. Its calls pass through the hub, so they are in order
+/// with all events that are published.
 #[derive(Clone)]
 pub struct ClientHandle {
     pub(crate) socket: SocketId,
@@ -21,50 +21,50 @@ pub struct ClientHandle {
 }
 
 impl ClientHandle {
-    /// The socket's id in this process.
+    /// Returns the socket's id in this process.
     #[must_use]
     pub fn id(&self) -> SocketId {
         self.socket
     }
 
-    /// The socket's public id.
+    /// Returns the socket's public id.
     #[must_use]
     pub fn sid(&self) -> &str {
         &self.sid
     }
 
-    /// The socket's user: the [`Welcome::identity`](crate::Welcome::identity) as JSON text. `None`:
-    /// it has none.
+    /// Returns the socket's user, if it has one: the
+    /// [`Welcome::identity`](crate::Welcome::identity) as JSON text.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }
 
-    /// As [`Client::session`](crate::Client::session).
+    /// Returns the same as [`Client::session`](crate::Client::session).
     #[must_use]
     pub fn session(&self) -> Option<(&str, i64)> {
         self.connection_no.map(|connection_no| (&*self.sid, connection_no))
     }
 
     /// Puts the socket into a room, where its user is then present. `done` gets the users of the
-    /// room; it runs on the hub's thread and must not wait. It is not called when the socket has
+    /// room; it runs on the hub's thread and must not wait. It is not called if the socket has
     /// left.
     pub fn enter(&self, room: impl Into<Arc<str>>, done: impl FnOnce(Present) + Send + 'static) {
         self.hub.join(self.socket, room.into(), Visibility::Visible, done);
     }
 
-    /// Takes the socket out of a room. `done` gets the users that are left, or none if the socket
-    /// was not in the room; it runs as that of [`ClientHandle::enter`].
+    /// Removes the socket from a room. `done` gets the remaining users, or none if the socket was
+    /// not in the room; it runs as in [`ClientHandle::enter`].
     pub fn leave(&self, room: impl Into<Arc<str>>, done: impl FnOnce(Present) + Send + 'static) {
         self.hub.leave(self.socket, room.into(), done);
     }
 
-    /// Sends a transient event to this socket alone.
+    /// Sends a transient event to this socket only.
     pub fn emit(&self, name: &str, payload: impl Into<Payload>) {
         self.hub.send_to(self.socket, Outgoing::event(name, payload));
     }
 
-    /// Disconnects the socket, behind all that was sent to it.
+    /// Disconnects the socket after everything that was sent to it before.
     pub fn disconnect(&self, close: Close) {
         self.hub.send_to(self.socket, Outgoing::Disconnect(Disconnect::new(close)));
     }

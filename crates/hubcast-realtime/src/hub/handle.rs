@@ -1,5 +1,5 @@
-//! The way to the hub from any thread, and its budget of bytes in flight. The operations add a
-//! method each.
+//! The entry point to the hub for any thread, and its budget of bytes in flight. Each operation
+//! adds a method to the handle.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::hub::Hub;
 use super::tail::Tail;
 use crate::core::settings::Settings;
 
-/// A part of the budget of bytes in flight. Dropping it gives the part back.
+/// A part of the budget of bytes in flight. Dropping it returns that part.
 #[derive(Debug)]
 pub struct BudgetPermit(
     #[expect(dead_code, reason = "held for its drop")] Option<OwnedSemaphorePermit>,
@@ -59,10 +59,10 @@ impl HubHandle {
         Self { hub, tail, budget: Arc::new(Semaphore::new(budget)), budget_size: budget }
     }
 
-    /// Waits for a part of the budget. Take it before the event is made, and publish the event with
-    /// it.
+    /// Waits for a part of the budget. The caller takes the permit before it makes the event, and
+    /// publishes the event with it.
     pub async fn admit(&self, bytes: usize) -> BudgetPermit {
-        // A larger event takes the whole budget: it would wait for more forever.
+        // A larger event takes the whole budget, because it would wait for more forever.
         let bytes = u32::try_from(bytes.min(self.budget_size)).unwrap_or(u32::MAX);
         BudgetPermit(Arc::clone(&self.budget).acquire_many_owned(bytes).await.ok())
     }

@@ -25,22 +25,22 @@ pub(crate) enum Visibility {
     Visible,
 }
 
-/// Rooms that a socket was removed from while it was entering. The hub writes them; the socket's
-/// replay and the hub itself leave them out.
+/// Rooms that a socket was removed from while it was entering. The hub adds them; the socket's
+/// replay and the hub itself skip these rooms.
 #[derive(Clone, Default)]
-pub(crate) struct EvictedRooms(Arc<Mutex<Vec<Arc<str>>>>);
+pub(crate) struct RemovedRooms(Arc<Mutex<Vec<Arc<str>>>>);
 
-impl EvictedRooms {
+impl RemovedRooms {
     fn add(&self, room: &Arc<str>) {
         self.rooms().push(Arc::clone(room));
     }
 
     pub(crate) fn has(&self, room: &str) -> bool {
-        self.rooms().iter().any(|evicted| **evicted == *room)
+        self.rooms().iter().any(|removed| **removed == *room)
     }
 
     fn rooms(&self) -> MutexGuard<'_, Vec<Arc<str>>> {
-        // A push is whole or not there.
+        // A panic cannot leave a half-done push, so a poisoned lock is safe to use.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -56,13 +56,13 @@ pub(super) struct HubSocket {
 }
 
 pub(super) enum SocketStage {
-    /// The socket is announced; its rooms follow when it enters.
-    Entering(EvictedRooms),
+    /// The socket is registered; its rooms follow when it enters.
+    Entering(RemovedRooms),
     Entered(SmallVec<[JoinedRoom; 2]>),
 }
 
 impl SocketStage {
-    /// The socket's rooms, once it has entered.
+    /// Returns the socket's rooms, or none before it has entered.
     fn rooms(&self) -> &[JoinedRoom] {
         match self {
             Self::Entering(_) => &[],
@@ -88,23 +88,23 @@ type Batch = SmallVec<[Arc<Event>; 1]>;
 pub(super) struct Hub {
     pub(super) workers: HashMap<WorkerId, WorkerHandle>,
     pub(super) sockets: HashMap<SocketId, HubSocket>,
-    /// By the public name of the session.
+    /// The socket of each sid.
     pub(super) sids: HashMap<Arc<str>, SocketId>,
-    /// By namespace, then by room.
+    /// The members of each room, by namespace, then by room.
     pub(super) rooms: HashMap<Arc<str>, HashMap<Arc<str>, WorkerCounts>>,
-    /// By namespace, then by user.
+    /// The sockets of each user, by namespace, then by user.
     pub(super) users: HashMap<Arc<str>, Users>,
     pub(super) presence: Presence,
-    /// Sockets by namespace. A namespace stays here when its last socket has left.
+    /// The number of sockets by namespace. A namespace without sockets remains with 0.
     pub(super) sockets_of: HashMap<Arc<str>, usize>,
-    /// Events routed since the start.
+    /// The number of events routed since the start.
     pub(super) routed: u64,
     /// The last stored event that was routed.
     pub(super) position: Position,
     pub(super) tail: Arc<Tail>,
-    /// A timer is set that publishes the collected changes of presence.
+    /// Whether a timer is set that publishes the collected changes of presence.
     is_collecting: bool,
-    /// A timer is set for the next lost connection that counts as a leave.
+    /// Whether a timer is set for the next lost connection that counts as a leave.
     is_lapsing: bool,
 }
 
@@ -130,8 +130,8 @@ impl Hub {
         }
     }
 
-    /// Counts a member of a room in. Returns the room's name as all its members hold it, so that
-    /// they share one text.
+    /// Adds one to the room's members on this worker. Returns the room's name as a shared string,
+    /// so that all its members hold the same one.
     pub(super) fn count_in(
         &mut self,
         namespace: &Arc<str>,
@@ -152,7 +152,7 @@ impl Hub {
         let Some(rooms) = self.rooms.get_mut(namespace) else { return };
         let Some(counts) = rooms.get_mut(room) else { return };
         if let Some(at) = counts.iter().position(|(id, _)| *id == worker) {
-            // `at` was found in this very list.
+            // `at` was found in this list.
             counts[at].1 -= 1;
             if counts[at].1 == 0 {
                 counts.swap_remove(at);
@@ -163,7 +163,7 @@ impl Hub {
         }
     }
 
-    /// Removes a socket from the tables. Returns its worker, which still has it.
+    /// Removes a socket from the tables. Returns its worker, whose own table still has it.
     pub(super) fn remove(&mut self, socket: SocketId, gone: Gone) -> Option<WorkerId> {
         let entry = self.sockets.remove(&socket)?;
         if let Some(sockets) = self.sockets_of.get_mut(&entry.namespace) {
@@ -190,13 +190,14 @@ impl Hub {
         Some(entry.worker)
     }
 
-    /// Takes one socket out of one room. `None`: it is not there, or not yet.
+    /// Removes one socket from one room. Returns `None` if the socket is not in the room, or has
+    /// not entered yet.
     pub(super) fn take_out(&mut self, socket: SocketId, room: &Arc<str>) -> Option<RoomKey> {
         let entry = self.sockets.get_mut(&socket)?;
         let rooms = match &mut entry.stage {
             SocketStage::Entered(rooms) => rooms,
-            SocketStage::Entering(evicted) => {
-                evicted.add(room);
+            SocketStage::Entering(removed) => {
+                removed.add(room);
                 return None;
             }
         };

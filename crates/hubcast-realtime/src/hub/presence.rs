@@ -16,7 +16,7 @@ use crate::core::payload::Payload;
 pub use crate::core::settings::PresenceSettings;
 
 /// The most users that are listed by name.
-pub const MOST_NAMED: usize = 200;
+pub const MAX_NAMED: usize = 200;
 
 /// The users in a room.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Present {
 }
 
 impl Present {
-    /// `{room, members}`
+    /// Returns `{room, members}`.
     #[must_use]
     pub fn to_json(&self, room: &str) -> serde_json::Value {
         // Every text was serialized from a value, so it parses.
@@ -41,9 +41,9 @@ impl Present {
 /// How a socket left a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gone {
-    /// On purpose, which counts at once.
+    /// The socket left on purpose, which counts at once.
     Left,
-    /// By losing its connection, which counts after a while.
+    /// The connection was lost, which counts after a while.
     Lost,
 }
 
@@ -61,8 +61,8 @@ struct RoomPresence {
     users: IndexMap<Arc<str>, UserInRoom>,
     /// The changes since the last report.
     changes: IndexMap<Arc<str>, Change>,
-    /// How many of the changes, from the first, some user has already seen in the list of users
-    /// that it got on entering.
+    /// How many of the first changes some user has already seen in the list of users that it got on
+    /// entering.
     seen: usize,
 }
 
@@ -103,8 +103,8 @@ pub(crate) struct Presence {
     rooms: HashMap<RoomKey, RoomPresence>,
     /// Rooms with unreported changes.
     news: HashSet<RoomKey>,
-    /// Lost connections by the time at which they count as leaves, including those whose users have
-    /// returned since.
+    /// The lost connections by the time at which they count as leaves, including those of users
+    /// that have returned.
     lapses: VecDeque<(Instant, RoomKey, Arc<str>)>,
 }
 
@@ -120,7 +120,7 @@ impl Presence {
         let here = room.users.entry(Arc::clone(user)).or_default();
         here.sockets += 1;
         here.until = None;
-        // Nobody else sees this user's own last change through this list.
+        // The list reveals this user's own last change to no other user.
         let own = room.changes.get_index_of(user);
         let seen =
             room.changes.len() - usize::from(own.is_some_and(|at| at + 1 == room.changes.len()));
@@ -154,12 +154,12 @@ impl Presence {
         }
     }
 
-    /// The time at which the next lost connection may count as a leave.
+    /// Returns the time at which the next lost connection may count as a leave.
     pub(crate) fn next_lapse(&self) -> Option<Instant> {
         self.lapses.front().map(|(at, ..)| *at)
     }
 
-    /// Turns lost connections whose time is over into leaves.
+    /// Turns lost connections whose time has expired into leaves.
     pub(crate) fn lapse(&mut self, now: Instant) {
         while self.next_lapse().is_some_and(|at| at <= now)
             && let Some((at, place, user)) = self.lapses.pop_front()
@@ -224,11 +224,11 @@ impl Presence {
         events
     }
 
-    /// The users in the room now, reported or not.
+    /// Returns the users in the room now, reported or not.
     pub(crate) fn of(&self, place: &RoomKey) -> Present {
         let Some(room) = self.rooms.get(place) else { return Present::default() };
         Present {
-            users: room.users.keys().take(MOST_NAMED).cloned().collect(),
+            users: room.users.keys().take(MAX_NAMED).cloned().collect(),
             count: room.users.len(),
         }
     }
@@ -257,7 +257,7 @@ mod tests {
         id.to_string().into()
     }
 
-    /// Reports the changes, as `join 1,2` and the like.
+    /// Returns the reports of the changes, in the form `join 1,2`.
     fn reports(presence: &mut Presence) -> Vec<String> {
         let text = |event: &Event| {
             let frame =

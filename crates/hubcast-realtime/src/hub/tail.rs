@@ -1,6 +1,6 @@
 //! The end of the log in memory: the last events that the hub routed, already encoded. Clients that
-//! reconnect after a short outage or a restart are served from here, so that a crowd of them does
-//! not read the same rows a thousand times.
+//! reconnect after a short outage or a restart are served from here, so that many of them do not
+//! each read the same rows from the database.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::core::event::Event;
 
 /// The most events kept.
-const MOST_EVENTS: usize = 16_384;
+const MAX_EVENTS: usize = 16_384;
 /// The most bytes kept, measured by the encoded size.
-const MOST_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 16 << 20;
 /// The most events searched for one page, because the lock is held meanwhile.
 const PER_PAGE: usize = 2048;
 
@@ -29,7 +29,7 @@ struct TailEvents {
 /// The events of a part of the log that are for one socket.
 #[derive(Default)]
 pub struct LogPage {
-    /// In log order.
+    /// The events, in log order.
     pub events: Vec<Arc<Event>>,
     /// The id of the last event that was searched.
     pub end: i64,
@@ -55,13 +55,13 @@ impl Tail {
         tail.last = id;
         tail.bytes += event.weight();
         tail.events.push_back((id, Arc::clone(event)));
-        while tail.bytes > MOST_BYTES || tail.events.len() > MOST_EVENTS {
+        while tail.bytes > MAX_BYTES || tail.events.len() > MAX_EVENTS {
             let Some((_, oldest)) = tail.events.pop_front() else { return };
             tail.bytes -= oldest.weight();
         }
     }
 
-    /// The id of the last routed event.
+    /// Returns the id of the last routed event.
     pub(crate) fn last(&self) -> i64 {
         self.lock().last
     }
@@ -135,10 +135,10 @@ mod tests {
     fn the_tail_is_limited_in_events_and_in_bytes() {
         let tail = Tail::default();
         (1..=20_000).for_each(|id| push(&tail, id, "1"));
-        assert_eq!(tail.lock().events.len(), MOST_EVENTS);
+        assert_eq!(tail.lock().events.len(), MAX_EVENTS);
         let large = format!("\"{}\"", "x".repeat(1 << 20));
         (20_001..=20_040).for_each(|id| push(&tail, id, &large));
-        assert!(tail.lock().bytes <= MOST_BYTES);
+        assert!(tail.lock().bytes <= MAX_BYTES);
         assert!(ids(&tail, 20_039).is_some_and(|(ids, _)| ids == [20_040]));
     }
 }

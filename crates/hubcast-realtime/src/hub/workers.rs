@@ -1,5 +1,5 @@
-//! The messages that the hub sends to a worker, and its handle on one. A worker handles all of them
-//! in one mailbox, in order.
+//! The messages that the hub sends to a worker, and the hub's handle on a worker. A worker handles
+//! all of them in one mailbox, in order.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -23,22 +23,22 @@ pub type SharedPermit = Arc<dyn Any + Send + Sync>;
 /// A program's message to its own gateways about certain sockets.
 pub type SocketNotice = Arc<dyn Any + Send + Sync>;
 
-/// How much ends with a socket that the server disconnects.
+/// What ends when the server disconnects a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Close {
-    /// The socket, by Socket.IO's DISCONNECT; the official client does not come back by itself
-    /// after it. The connection stays for other namespaces. On the plain protocol and on Engine.IO
-    /// alone it has no other use, and is closed.
+    /// Only the socket ends, by Socket.IO's DISCONNECT; the official client does not reconnect by
+    /// itself after it. The connection remains open for other namespaces. On the plain protocol and
+    /// on bare Engine.IO it has no other use, and is closed.
     Socket,
-    /// All sockets of its connection, and the connection.
+    /// The connection and all its sockets end.
     Connection,
 }
 
-/// The end of a socket by the server.
+/// The server's order to disconnect a socket, with its cause.
 #[derive(Debug, Clone)]
 pub(crate) struct Disconnect {
     pub(crate) close: Close,
-    /// Sent to the client as the cause.
+    /// The cause that is sent to the client.
     error: Option<Box<Error>>,
 }
 
@@ -65,7 +65,7 @@ impl Disconnect {
     }
 }
 
-/// Puts a socket into rooms. Events after `position` in the log reach it there.
+/// Adds a socket to rooms. It gets their events after `position` in the log.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct EnterRooms {
@@ -74,7 +74,7 @@ pub(crate) struct EnterRooms {
     pub(crate) position: Position,
 }
 
-/// Takes a socket out of one room or, without one, out of the worker.
+/// Removes a socket from one room or, without one, from the worker.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct LeaveRooms {
@@ -82,7 +82,7 @@ pub(crate) struct LeaveRooms {
     pub(crate) room: Option<Arc<str>>,
 }
 
-/// Events in order, for this worker's members of their rooms.
+/// Delivers events in order to this worker's members of their rooms.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Deliver {
@@ -91,19 +91,19 @@ pub(crate) struct Deliver {
     pub(crate) permit: Option<SharedPermit>,
 }
 
-/// Aborts the connection of a socket whose client has come back on another one.
+/// Aborts the connection of a socket whose client has resumed the session on another one.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct TakeOver(pub(crate) SocketId);
 
-/// Closes all connections in batches: the server shuts down.
+/// Closes all connections in batches, because the server shuts down.
 #[derive(Message, Clone, Copy)]
 #[rtype(result = "()")]
 pub(crate) struct Drain {
     pub(crate) within: Duration,
 }
 
-/// Something for one socket, in its place among the events. The hub passes it on to the socket's
+/// Sends something to one socket, in order with the events. The hub passes it on to the socket's
 /// worker; a session sends it to its own worker directly.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -112,11 +112,11 @@ pub(crate) struct SendTo {
     pub(crate) what: Outgoing,
 }
 
-/// What one socket is sent.
+/// The things that can be sent to one socket.
 pub(crate) enum Outgoing {
     /// An encoded frame.
     Frame(Bytes),
-    /// A transient event for this socket alone.
+    /// A transient event for this socket only.
     Event { name: Box<str>, payload: Payload, is_volatile: bool },
     /// An event for several sockets, and the permit that it holds until it is on their queues.
     Shared {
@@ -126,9 +126,9 @@ pub(crate) enum Outgoing {
     },
     /// An event that asks for an ack.
     RequestAck { name: Box<str>, payload: Payload, id: u64 },
-    /// The end of the socket, behind all that was sent before.
+    /// The disconnect of the socket, after everything that was sent before.
     Disconnect(Disconnect),
-    /// Nothing on the wire; its gateway gets the notice.
+    /// A notice for the socket's gateway. Nothing is sent to the client.
     Notice(SocketNotice),
 }
 
@@ -142,7 +142,7 @@ impl Outgoing {
     }
 }
 
-/// Does something with this worker's sockets of a room or, without one, of the namespace.
+/// Applies an action to this worker's sockets of a room or, without one, of the namespace.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct SelectSockets {
@@ -152,13 +152,13 @@ pub(crate) struct SelectSockets {
 }
 
 pub(crate) enum SocketAction {
-    /// Reports the id of each. The channel ends when all workers have.
+    /// Reports the id of each socket. The channel ends when all workers have reported.
     Report(mpsc::UnboundedSender<SocketId>),
     Disconnect(Close),
     Notify(SocketNotice),
 }
 
-/// The hub's handle on one worker, which never names the worker's own type.
+/// The hub's handle on one worker. It does not name the worker's own type.
 pub(super) struct WorkerHandle {
     pub(super) enter: Recipient<EnterRooms>,
     pub(super) leave: Recipient<LeaveRooms>,

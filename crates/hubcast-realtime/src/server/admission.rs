@@ -10,23 +10,23 @@ use actix_http::header::{self, HeaderMap};
 use governor::clock::Clock;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-/// The foreign Origins that may call.
+/// The foreign Origins that may connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origins {
-    /// Only the server's own Origin.
+    /// Only the server's own Origin may connect.
     Same,
-    /// Any Origin, but cookies count only from the server's own.
+    /// Any Origin may connect, but cookies count only from the server's own.
     Any,
-    /// The server's own and these, as `scheme://host[:port]`.
+    /// The server's own Origin and these may connect, each as `scheme://host[:port]`.
     List(Vec<String>),
 }
 
 /// The rights of an Origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// The request is allowed.
+    /// Whether the request is allowed.
     pub allowed: bool,
-    /// The request's cookies count.
+    /// Whether the request's cookies count.
     pub cookies: bool,
 }
 
@@ -110,7 +110,7 @@ fn address(entry: &str) -> Option<IpAddr> {
 /// Limits the new sessions per address.
 pub(crate) struct Connects(DefaultKeyedRateLimiter<IpAddr>);
 
-/// How many addresses are kept before idle ones are dropped.
+/// The most addresses that are kept before idle ones are dropped.
 const REMEMBERED: usize = 10_000;
 
 impl Connects {
@@ -118,7 +118,7 @@ impl Connects {
         Self(RateLimiter::keyed(quota))
     }
 
-    /// Counts a new session. `Err` carries how long to wait.
+    /// Counts a new session. Fails with the time to wait if the address opens too many.
     pub(crate) fn check(&self, address: IpAddr) -> Result<(), Duration> {
         if self.0.len() > REMEMBERED {
             self.0.retain_recent();

@@ -39,7 +39,7 @@ pub struct Builder {
 }
 
 impl Server {
-    /// Begins a server with these limits, whose events are published through that hub.
+    /// Starts to build a server with these limits, whose events are published through that hub.
     pub fn builder(settings: Settings, hub: HubHandle) -> Builder {
         Builder {
             settings,
@@ -60,27 +60,27 @@ impl Builder {
         self
     }
 
-    /// Serves Engine.IO with nothing on top, at `/engine.io/`. The gateway gets each message as an
-    /// event `message` with one argument, a string or bytes; each event that it emits, under any
-    /// name, is sent as a message. The hub keeps the sockets under the namespace [`ENGINE`]. A
-    /// polling client reads text with U+001E in it as two messages: that is a limit of Engine.IO.
+    /// Serves bare Engine.IO at `/engine.io/`. The gateway gets each message as an event `message`
+    /// with one argument, a string or bytes; each event that it emits, under any name, is sent as a
+    /// message. The hub keeps the sockets under the namespace [`ENGINE`]. A polling client reads
+    /// text with U+001E in it as two messages: that is a limit of Engine.IO.
     pub fn engine(mut self, gateway: Arc<dyn Gateway>) -> Self {
         self.gateways.insert(ENGINE.into(), gateway);
         self
     }
 
-    /// Sets the Origins that may connect and the proxies that are trusted. Default: the own Origin,
-    /// and no proxy.
+    /// Sets the Origins that may connect and the proxies that are trusted. By default only the
+    /// server's own Origin may connect, and no proxy is trusted.
     pub fn policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
     }
 
-    /// Resumes sessions from this log. The key signs the `pid` that clients resume by.
+    /// Resumes sessions from this log. The key signs the `pid` with which clients resume.
     pub fn resuming(self, log: Arc<dyn Log>, key: PidKey) -> Self {
         Self { recovery: Some(Recovery { log, key, order: Mutex::default() }), ..self }
     }
 
-    /// The server. It does not listen yet.
+    /// Returns the server, which does not listen yet.
     #[must_use]
     pub fn build(self) -> Server {
         let Self { settings, hub, gateways, mut policy, recovery } = self;

@@ -1,4 +1,4 @@
-//! What the transports of a server check before a session may begin.
+//! The checks of a server's transports before a session may begin.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -20,13 +20,13 @@ impl Gate {
         Self { policy, connects }
     }
 
-    /// Counts a new session. Err: the address opens too many, and has to wait so long.
+    /// Counts a new session. Fails with the time to wait if the address opens too many.
     pub(super) fn count_connect(&self, address: IpAddr) -> Result<(), Duration> {
         self.connects.as_ref().map_or(Ok(()), |connects| connects.check(address))
     }
 }
 
-/// What the transports of one worker share.
+/// The data that the transports of one worker share.
 pub(super) struct Entry {
     pub(super) host: Rc<Host<Session>>,
     pub(super) gate: Arc<Gate>,

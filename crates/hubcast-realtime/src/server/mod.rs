@@ -1,8 +1,9 @@
-//! The server: admission, how connections come in, and the worker threads that serve them.
+//! The server: admission, the transports that accept connections, and the worker threads that serve
+//! them.
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `server`, `builder` | the listener, its workers, the end; putting a server together |
+//! | `server`, `builder` | the listener, its workers and its shutdown; building a server |
 //! | `admission`, `gate` | Origins, proxies and rates; the checks before a session begins |
 //! | `transports` | TLS, the upgrade request, long-polling |
 

@@ -1,5 +1,5 @@
-//! The listener and its worker threads. A worker is an ordinary actix-web application, beside it a
-//! handler for upgrades, and behind it a fan-out.
+//! The listener and its worker threads. Each worker thread has an ordinary actix-web application, a
+//! handler for upgrades, and a fan-out.
 
 use std::fmt::Debug;
 use std::net::TcpListener;
@@ -27,7 +27,7 @@ use crate::hub::handle::HubHandle;
 use crate::session::host::{Host, Shared};
 use crate::session::session::Session;
 
-/// Seconds that a REST request may still take once the sockets are closed.
+/// How many seconds a REST request may still take after the sockets are closed.
 const STOP_TIMEOUT: u64 = 2;
 
 /// The routes of polling, for an application to add with `configure`.
@@ -46,13 +46,13 @@ impl Server {
         Self { shared, gate, hub }
     }
 
-    /// The hub that events are published through.
+    /// Returns the hub through which events are published.
     #[must_use]
     pub fn hub(&self) -> &HubHandle {
         &self.hub
     }
 
-    /// The open connections.
+    /// Returns the numbers of open connections.
     #[must_use]
     pub fn connections(&self) -> Connections {
         self.shared.gauges.now()
@@ -63,7 +63,7 @@ impl Server {
     /// then the returned handle's `stop(true)`.
     ///
     /// # Errors
-    /// When the listener cannot be used.
+    /// Fails if the listener cannot be used.
     pub fn listen<F, I, S, B>(
         &self,
         listener: TcpListener,
@@ -103,7 +103,7 @@ impl Server {
                 async move { accept::accept(tcp, tls).await.map_err(DispatchError::Io) }
             });
             let http = HttpService::build()
-                // An EOF ends a request; else a cancelled poll would never be noticed.
+                // An EOF ends a request, because a cancelled poll would otherwise never be noticed.
                 .h1_allow_half_closed(false)
                 .client_request_timeout(Duration::from_secs(10))
                 .upgrade(upgrade)

@@ -10,29 +10,29 @@ use tokio::sync::oneshot;
 
 use crate::core::payload::{Json, Payload};
 
-/// Acks of one socket that may be outstanding at once.
-const MOST: usize = 256;
+/// The most acks of one socket that may be outstanding.
+const MAX_OUTSTANDING: usize = 256;
 
 /// A client's ack.
 #[derive(Debug)]
 pub struct Ack {
-    /// `{"_placeholder":true,"num":N}` marks the place of the Nth of `attachments`.
+    /// The arguments. `{"_placeholder":true,"num":N}` marks where attachment N belongs.
     pub args: Vec<Json>,
     pub attachments: Vec<Bytes>,
 }
 
 impl Ack {
-    /// The arguments with their attachments, to be sent on.
+    /// Returns the arguments with their attachments, for sending them on.
     #[must_use]
     pub fn into_payload(self) -> Payload {
         Payload::from_client(&self.args, self.attachments)
     }
 }
 
-/// Why there is no ack.
+/// The reason for a missing ack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AckError {
-    /// No ack has come in time. A later one is dropped.
+    /// No ack arrived in time. A later one is dropped.
     TimedOut,
     /// The socket has left.
     Gone,
@@ -63,12 +63,12 @@ pub(super) struct PendingAcks(OnceCell<Rc<RefCell<AckTable>>>);
 struct AckTable {
     last: u64,
     by_id: HashMap<u64, oneshot::Sender<Ack>>,
-    /// The socket has left.
+    /// Whether the socket has left.
     is_over: bool,
 }
 
 impl PendingAcks {
-    /// Begins to wait for an ack.
+    /// Starts to wait for an ack.
     pub(super) fn begin(&self) -> Result<AckWaiter, AckError> {
         let waiting = Rc::clone(self.0.get_or_init(Rc::default));
         let (ack, answered) = oneshot::channel();
@@ -77,7 +77,7 @@ impl PendingAcks {
             if all.is_over {
                 return Err(AckError::Gone);
             }
-            if all.by_id.len() >= MOST {
+            if all.by_id.len() >= MAX_OUTSTANDING {
                 return Err(AckError::TooMany);
             }
             all.last += 1;
@@ -88,7 +88,7 @@ impl PendingAcks {
         Ok(AckWaiter { id, answered, waiting })
     }
 
-    /// Takes an ack. One that nothing waits for is dropped, as in the reference server.
+    /// Passes an ack to its waiter. An ack without a waiter is dropped, as in the reference server.
     pub(super) fn take(&self, id: u64, ack: Ack) {
         let asked = self.0.get().and_then(|waiting| waiting.borrow_mut().by_id.remove(&id));
         if let Some(asked) = asked {
@@ -97,7 +97,7 @@ impl PendingAcks {
         }
     }
 
-    /// Ends all waiting: the socket has left.
+    /// Ends all waiting, because the socket has left.
     pub(super) fn end(&self) {
         if let Some(waiting) = self.0.get() {
             let mut waiting = waiting.borrow_mut();
@@ -153,7 +153,7 @@ mod tests {
     #[actix_rt::test]
     async fn waits_are_bounded_and_end_with_the_socket() {
         let acks = PendingAcks::default();
-        let mut all: Vec<_> = (0..MOST).map(|_| acks.begin().unwrap()).collect();
+        let mut all: Vec<_> = (0..MAX_OUTSTANDING).map(|_| acks.begin().unwrap()).collect();
         assert_eq!(acks.begin().err(), Some(AckError::TooMany));
         let last = all.pop().unwrap();
         drop(all);

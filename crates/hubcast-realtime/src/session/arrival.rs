@@ -1,9 +1,13 @@
 //! How a socket enters: with a new session, or resumed and with all events that it has missed.
 //!
-//! The worker keeps back all that the hub routes to the socket from its entry on. Before that entry
-//! the missed events are sent page by page, each page when the client has taken the one before;
-//! then those up to the hub's position at the entry, and then what was kept back. So no event is
-//! missing, none is sent twice, and a slow client costs one page of memory.
+//! A resumed socket enters in three steps:
+//!
+//! 1. It sends the missed events page by page, each page when the client has taken the one before.
+//! 2. It enters its rooms in the hub; from then on the worker holds the events that the hub routes
+//!    to the socket. It sends the missed events up to the hub's position at the entry.
+//! 3. The worker sends the events that it held.
+//!
+//! So no event is missing, none is sent twice, and a slow client costs one page of memory.
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
@@ -30,8 +34,8 @@ use crate::core::error::Error;
 use crate::core::ids::SocketId;
 use crate::core::protocol::Protocol;
 use crate::core::recovery::{Pid, RoomMembership};
-use crate::hub::hub::{EvictedRooms, Visibility};
-use crate::hub::operations::enter::{Announce, Entered};
+use crate::hub::hub::{RemovedRooms, Visibility};
+use crate::hub::operations::enter::{Entered, RegisterSocket};
 use crate::wire::{socketio, websocket};
 use crate::worker::alarms::Alarm;
 use crate::worker::session_actor::SessionActor;
@@ -40,8 +44,8 @@ const GONE: Error = Error::Unavailable("The connection has gone");
 const BEHIND: Error = Error::Unavailable("This server does not know yet what the client has");
 const PRUNED: Error = Error::Unavailable("What was missed is not kept any more");
 
-/// How long to wait for the hub to get the events that a client has from another server already:
-/// the number of steps, and the length of one.
+/// A client may come from another server with events that this hub does not know yet. The socket
+/// waits for them: 200 times 25 ms.
 const CATCHING_UP: (u32, Duration) = (200, Duration::from_millis(25));
 
 /// A client's request to resume its session, as sent.
@@ -51,7 +55,7 @@ pub(super) struct ResumeRequest {
 }
 
 impl ResumeRequest {
-    /// From CONNECT's payload.
+    /// Reads the request from CONNECT's payload.
     pub(super) fn of_auth(auth: &RawValue) -> Option<Self> {
         #[derive(Deserialize)]
         struct Payload<'a> {
@@ -65,7 +69,7 @@ impl ResumeRequest {
         Some(Self { pid: text(pid)?, offset: offset.and_then(text) })
     }
 
-    /// From `?resume=&offset=`.
+    /// Reads the request from `?resume=&offset=`.
     pub(super) fn of_query(query: &str) -> Option<Self> {
         Some(Self { pid: query_value(query, "resume")?, offset: query_value(query, "offset") })
     }
@@ -81,8 +85,8 @@ pub(super) struct Arrival<S: SessionActor> {
 }
 
 impl<S: SessionActor> Arrival<S> {
-    /// Enters the socket. When this returns, its first frames are queued, and all that is routed
-    /// from then on follows them.
+    /// Enters the socket. When this returns, its first frames are queued, and every event that is
+    /// routed later follows them.
     pub(super) async fn enter(
         self,
         welcome: Welcome,
@@ -122,12 +126,12 @@ impl<S: SessionActor> Arrival<S> {
             if let Err(error) =
                 recovery.log.open(SessionAttempt { sid, namespace, user, connection_no }).await
             {
-                // Neither hub nor log knows the socket.
+                // Neither the hub nor the log knows the socket.
                 self.slot.take();
                 return Err(error);
             }
         }
-        self.announce(&client, &welcome);
+        self.register(&client, &welcome);
         let rooms = welcome.rooms.into_iter().map(|room| (room, Visibility::Hidden)).collect();
         let entered = self.host.worker.hub.enter(socket, rooms).await.ok_or(GONE)?;
         let pid = recovery.map(|(recovery, user)| {
@@ -136,16 +140,16 @@ impl<S: SessionActor> Arrival<S> {
                 sid: Arc::clone(&sid),
                 namespace,
                 user,
-                first: entered.position,
+                began_at: entered.position,
             })
         });
         let offset = pid.is_some().then(|| entered.position.to_string());
-        self.greet(&sid, &welcome.identity, pid.as_deref(), offset.as_deref(), false);
-        self.settle(&client, &entered);
+        self.send_connect(&sid, &welcome.identity, pid.as_deref(), offset.as_deref(), false);
+        self.go_live(&client, &entered);
         Ok(client)
     }
 
-    /// Resumes the session that the client had. `None`: it cannot be resumed.
+    /// Resumes the session that the client had. Returns `None` if it cannot be resumed.
     async fn resume(
         &self,
         recovery: &Recovery,
@@ -168,12 +172,12 @@ impl<S: SessionActor> Arrival<S> {
             connection_no,
         };
         let offset = request.offset.as_deref().and_then(|offset| offset.parse().ok());
-        let claim = Claim { first: pid.first, offset };
-        let (evicted, resumed) = {
+        let claim = Claim { first: pid.began_at, offset };
+        let (removed, resumed) = {
             let _order = recovery.order.lock().unwrap_or_else(PoisonError::into_inner);
             // From here on an older connection of this session is aborted, and a later one aborts
             // this one.
-            (self.announce(&client, welcome), recovery.log.resume(session.clone(), claim))
+            (self.register(&client, welcome), recovery.log.resume(session.clone(), claim))
         };
         let Some(Resumed { rooms: joined, confirmed }) = resumed.await? else {
             self.slot.take();
@@ -181,7 +185,7 @@ impl<S: SessionActor> Arrival<S> {
             self.host.worker.hub.remove_socket(socket, true);
             return Ok(None);
         };
-        let since = pid.first.id;
+        let since = pid.began_at.id;
         let own = welcome.rooms.iter().map(|room| RoomMembership {
             room: Arc::clone(room),
             since,
@@ -195,11 +199,11 @@ impl<S: SessionActor> Arrival<S> {
         let memberships: Vec<_> = own.chain(joined).collect();
 
         let mut replay =
-            Replay::new(Arc::clone(&self.namespace), pid.first, offset, confirmed, memberships);
+            Replay::new(Arc::clone(&self.namespace), pid.began_at, offset, confirmed, memberships);
         let came_with = request.offset.clone().filter(|_| offset == Some(replay.at()));
         let from = came_with.unwrap_or_else(|| replay.at().to_string());
-        self.greet(&pid.sid, &welcome.identity, Some(&request.pid), Some(&from), true);
-        let source = Source { recovery, session, evicted };
+        self.send_connect(&pid.sid, &welcome.identity, Some(&request.pid), Some(&from), true);
+        let source = Source { recovery, session, removed };
         self.catch_up(&source, &mut replay).await?;
         let entered = self.host.worker.hub.enter(socket, entering).await.ok_or(GONE)?;
         self.send_up_to(entered.position.id, &source, &mut replay).await?;
@@ -212,7 +216,7 @@ impl<S: SessionActor> Arrival<S> {
                 entered.position,
             ));
         }
-        self.settle(&client, &entered);
+        self.go_live(&client, &entered);
         Ok(Some(client))
     }
 
@@ -241,7 +245,7 @@ impl<S: SessionActor> Arrival<S> {
         client
     }
 
-    fn announce(&self, client: &Client, welcome: &Welcome) -> EvictedRooms {
+    fn register(&self, client: &Client, welcome: &Welcome) -> RemovedRooms {
         let ClientParts { socket, sid, user, connection_no, .. } = &*client.0;
         self.host.sockets.register(
             *socket,
@@ -252,22 +256,22 @@ impl<S: SessionActor> Arrival<S> {
         if let Some(at) = welcome.wake_at {
             client.wake_at(at);
         }
-        let evicted = EvictedRooms::default();
-        self.host.worker.hub.announce(Announce {
+        let removed = RemovedRooms::default();
+        self.host.worker.hub.register_socket(RegisterSocket {
             socket: *socket,
             worker: self.host.worker.id,
             namespace: Arc::clone(&self.namespace),
             sid: Arc::clone(sid),
             user: user.clone(),
             connection_no: *connection_no,
-            evicted: evicted.clone(),
+            removed: removed.clone(),
         });
-        evicted
+        removed
     }
 
     /// Queues a socket's first frames: the answer to CONNECT, and the `session` event. On the plain
-    /// protocol its `session` is the `pid` that resumes it.
-    fn greet(
+    /// protocol the event's field `session` holds the `pid`.
+    fn send_connect(
         &self,
         sid: &str,
         identity: &serde_json::Value,
@@ -291,7 +295,7 @@ impl<S: SessionActor> Arrival<S> {
         self.connection.push(protocol.event(&self.namespace, "session", &session.into(), offset));
     }
 
-    fn settle(&self, client: &Client, entered: &Entered) {
+    fn go_live(&self, client: &Client, entered: &Entered) {
         client.0.entered_at.set(entered.position.id);
         self.host.sockets.release(client.0.socket);
     }
@@ -300,7 +304,7 @@ impl<S: SessionActor> Arrival<S> {
     async fn catch_up(&self, source: &Source<'_>, replay: &mut Replay) -> Result<(), Error> {
         let tail = self.host.worker.hub.tail();
         let (mut patience, step) = CATCHING_UP;
-        // The client comes from another server with the same log, and is ahead of this one.
+        // A client from another server with the same log may be ahead of this one.
         while tail.last() < replay.at().position.id {
             patience = patience.checked_sub(1).ok_or(BEHIND)?;
             tokio::time::sleep(step).await;
@@ -311,8 +315,8 @@ impl<S: SessionActor> Arrival<S> {
         Ok(())
     }
 
-    /// Sends the missed events up to `end`, which the hub has routed: a page when the client has
-    /// taken the one before.
+    /// Sends the missed events up to `end`, which the hub has routed. It sends each page when the
+    /// client has taken the one before.
     async fn send_up_to(
         &self,
         end: i64,
@@ -320,16 +324,17 @@ impl<S: SessionActor> Arrival<S> {
         replay: &mut Replay,
     ) -> Result<(), Error> {
         let (connection, aliases) = (&self.connection, self.host.shared.settings.aliases);
-        let Source { recovery, session, evicted } = source;
+        let Source { recovery, session, removed } = source;
         while replay.is_behind(end) {
-            // Read when the end is known: an event behind a removal is behind that end.
-            replay.stay_where(|room| !evicted.has(room));
-            let page = if let Some(page) = replay.known(self.host.worker.hub.tail()) {
+            // Removals are checked only after `end` is fixed: an event sent after a removal has an
+            // id above `end`.
+            replay.end_memberships(|room| !removed.has(room));
+            let page = if let Some(page) = replay.page_from_memory(self.host.worker.hub.tail()) {
                 page
             } else {
                 let page = recovery.log.page(
                     session,
-                    replay.stays().to_vec(),
+                    replay.memberships().to_vec(),
                     replay.after(),
                     replay.up_to(end),
                 );
@@ -352,14 +357,14 @@ impl<S: SessionActor> Arrival<S> {
     }
 }
 
-/// Where a resumed socket gets its missed events from, and the rooms that are left out.
+/// The source of a resumed socket's missed events, and the rooms that it was removed from.
 struct Source<'a> {
     recovery: &'a Recovery,
     session: SessionAttempt,
-    evicted: EvictedRooms,
+    removed: RemovedRooms,
 }
 
-/// A new public id: 120 random bits.
+/// Returns a new public id of 120 random bits.
 pub(super) fn new_sid() -> String {
     URL_SAFE_NO_PAD.encode(rand::random::<[u8; 15]>())
 }

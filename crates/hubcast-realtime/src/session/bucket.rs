@@ -10,7 +10,7 @@ impl Bucket {
         Self(Box::new(RateLimiter::direct(quota)))
     }
 
-    /// Takes one token. False: there is none.
+    /// Takes one token. Returns false if there is none.
     pub(super) fn take(&self) -> bool {
         self.0.check().is_ok()
     }

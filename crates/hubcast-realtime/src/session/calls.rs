@@ -1,4 +1,4 @@
-//! Calls of the gateway for one socket that no client event causes.
+//! Calls of the gateway for one socket that are not caused by a client event.
 
 use actix::prelude::*;
 

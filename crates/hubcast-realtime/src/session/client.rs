@@ -30,9 +30,10 @@ pub struct Client(pub(super) Rc<ClientParts>);
 pub(super) struct ClientParts {
     pub socket: SocketId,
     pub sid: Arc<str>,
-    /// The identity as JSON text. `None`: it has none.
+    /// The identity as JSON text, if the socket has one.
     pub user: Option<Arc<str>>,
-    /// Counts how often the session was taken up. `None`: it cannot be resumed.
+    /// A random number for this connection period of the session; `None` if the session cannot be
+    /// resumed.
     pub connection_no: Option<i64>,
     /// The log's last event when the socket entered.
     pub entered_at: Cell<i64>,
@@ -41,38 +42,40 @@ pub(super) struct ClientParts {
     pub worker: Rc<Worker>,
     pub connection: Rc<Connection>,
     pub acks: PendingAcks,
-    /// Set once the server disconnects the socket. One that is entering leaves when it has entered.
+    /// Set once the server disconnects the socket. A socket that is entering leaves after it has
+    /// entered.
     pub ending: OnceCell<Disconnect>,
     pub alarm: Alarm,
 }
 
 impl Client {
-    /// The socket's id in this process, for [`Event::except_socket`](crate::Event::except_socket).
+    /// Returns the socket's id in this process, for
+    /// [`Event::except_socket`](crate::Event::except_socket).
     #[must_use]
     pub fn id(&self) -> SocketId {
         self.0.socket
     }
 
-    /// The socket's public id.
+    /// Returns the socket's public id.
     #[must_use]
     pub fn sid(&self) -> &str {
         &self.0.sid
     }
 
-    /// The socket's user: the [`Welcome::identity`](crate::Welcome::identity) as JSON text. `None`:
-    /// it has none.
+    /// Returns the socket's user, if it has one: the
+    /// [`Welcome::identity`](crate::Welcome::identity) as JSON text.
     #[must_use]
     pub fn user(&self) -> Option<&str> {
         self.0.user.as_deref()
     }
 
-    /// The gateway's own data, if it is of that type.
+    /// Returns the gateway's own data, if it is of that type.
     #[must_use]
     pub fn data<T: 'static>(&self) -> Option<&T> {
         self.0.data.downcast_ref()
     }
 
-    /// The server's hub.
+    /// Returns a handle on the server's hub.
     #[must_use]
     pub fn hub(&self) -> &HubHandle {
         &self.0.worker.hub
@@ -89,14 +92,14 @@ impl Client {
         let _ = joined.await;
     }
 
-    /// The session's name in the [`Log`](crate::Log) and its connection number. `None`: the session
-    /// cannot be resumed.
+    /// Returns the session's name in the [`Log`](crate::Log) and its connection number, or `None`
+    /// if the session cannot be resumed.
     #[must_use]
     pub fn session(&self) -> Option<(Arc<str>, i64)> {
         self.0.connection_no.map(|connection_no| (Arc::clone(&self.0.sid), connection_no))
     }
 
-    /// The socket's rooms.
+    /// Returns the socket's rooms.
     #[must_use]
     pub fn rooms(&self) -> Vec<Arc<str>> {
         self.0.worker.sockets.rooms(self.0.socket)
@@ -115,7 +118,7 @@ impl Client {
         self.0.worker.sockets.rooms(self.0.socket).len() >= MAX_ROOMS
     }
 
-    /// A handle for any thread.
+    /// Returns a handle for any thread.
     #[must_use]
     pub fn handle(&self) -> ClientHandle {
         let ClientParts { socket, sid, user, connection_no, worker, .. } = &*self.0;
@@ -128,8 +131,8 @@ impl Client {
         }
     }
 
-    /// Takes the socket out of a room. Returns the users that are left, or none if the socket was
-    /// not in the room.
+    /// Removes the socket from a room. Returns the remaining users, or none if the socket was not
+    /// in the room.
     pub async fn leave(&self, room: impl Into<Arc<str>>) -> Present {
         let (done, left) = oneshot::channel();
         self.handle().leave(room, move |present| {
@@ -139,21 +142,21 @@ impl Client {
         left.await.unwrap_or_default()
     }
 
-    /// Sends a transient event to this socket alone.
+    /// Sends a transient event to this socket only.
     pub fn emit(&self, name: &str, payload: impl Into<Payload>) {
         self.0.worker.send(self.0.socket, Outgoing::event(name, payload));
     }
 
-    /// As [`Client::emit`], but drops the event if it cannot be written at once.
+    /// Does the same as [`Client::emit`], but drops the event if it cannot be written at once.
     pub fn emit_volatile(&self, name: &str, payload: impl Into<Payload>) {
         self.0.worker.send(self.0.socket, Outgoing::volatile(name, payload));
     }
 
-    /// Sends an event that asks for an ack, and waits for the ack. Not for use within
-    /// [`Gateway::entered`](crate::Gateway::entered): the client's packets are read after it.
-    /// Within [`Gateway::event`](crate::Gateway::event) the client's next events wait meanwhile;
-    /// when there are 64 of them nothing more is read, the ack included. Ask a client that sends
-    /// much from a task of its own.
+    /// Sends an event that asks for an ack, and waits for the ack. Do not call it within
+    /// [`Gateway::entered`](crate::Gateway::entered): the client's packets are read only after
+    /// that. Within [`Gateway::event`](crate::Gateway::event) the client's next events wait
+    /// meanwhile; when 64 of them wait, nothing more is read, the ack included. If a client sends
+    /// many events, call it from a separate task.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -167,7 +170,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// When no ack has come in time, the socket has left, too many acks are outstanding, or
+    /// Fails if no ack has arrived in time, the socket has left, too many acks are outstanding, or
     /// the protocol has no acks from clients.
     pub async fn emit_with_ack(
         &self,
@@ -190,20 +193,21 @@ impl Client {
         waiter.wait(within).await
     }
 
-    /// Disconnects the socket, behind all that was sent to it. Its session is not resumed.
+    /// Disconnects the socket after everything that was sent to it before. Its session is not
+    /// resumed.
     pub fn disconnect(&self, close: Close) {
         self.0.worker.send(self.0.socket, Outgoing::Disconnect(Disconnect::new(close)));
     }
 
-    /// As [`Client::disconnect`] with [`Close::Socket`], and gives the cause: clients of Socket.IO
-    /// get an `error` event ahead of the DISCONNECT, those of the plain protocol a close code.
+    /// Does the same as [`Client::disconnect`] with [`Close::Socket`], and sends the cause:
+    /// Socket.IO clients get an `error` event before the DISCONNECT, plain clients a close code.
     pub fn disconnect_with_error(&self, error: Error) {
         let disconnect = Disconnect::with_error(error);
         self.0.worker.send(self.0.socket, Outgoing::Disconnect(disconnect));
     }
 
-    /// Has [`Gateway::woken`](crate::Gateway::woken) called at that time of the wall clock, or soon
-    /// if it has passed. A socket has one such time: another call replaces it.
+    /// Calls [`Gateway::woken`](crate::Gateway::woken) at that time of the wall clock, or soon if
+    /// it has passed. A socket has one such time, which another call replaces.
     pub fn wake_at(&self, at: SystemTime) {
         self.0.worker.alarms.set(self.0.socket, &self.0.alarm, at);
     }

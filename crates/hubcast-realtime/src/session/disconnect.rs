@@ -1,4 +1,4 @@
-//! The server disconnects a socket, or all sockets of a connection.
+//! Disconnects a socket, or all sockets of a connection, at the server's request.
 
 use actix::prelude::*;
 use smallvec::SmallVec;
@@ -27,7 +27,7 @@ impl Handler<DisconnectSocket> for Session {
 }
 
 impl Session {
-    /// Ends a socket that was disconnected while it was entering. False: it was not.
+    /// Ends a socket that was disconnected while it was entering. Returns false if it was not.
     pub(super) fn end_if_disconnected(&mut self, number: u32) -> bool {
         let Some(at) = self.sockets.iter().position(|own| own.number == number) else {
             return false;
@@ -60,8 +60,8 @@ impl Session {
         self.pace();
     }
 
-    /// Socket.IO: sends the cause, if there is one, and DISCONNECT, without which the official
-    /// client would come back by itself.
+    /// Sends a Socket.IO client the cause, if there is one, and DISCONNECT, without which the
+    /// official client would reconnect by itself.
     fn send_disconnect(&self, namespace: &str, disconnect: &Disconnect) {
         let (worker, connection) = (&self.host.worker, &self.connection);
         let error = disconnect.error();

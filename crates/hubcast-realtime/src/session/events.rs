@@ -1,4 +1,4 @@
-//! Client events: each socket's are handled one after another, in the order in which they came.
+//! Client events. Those of each socket are handled one after another, in the order of arrival.
 
 use actix::prelude::*;
 
@@ -9,7 +9,7 @@ use super::socket::{SocketState, reply};
 use crate::core::error::Error;
 
 impl Session {
-    /// Takes an event for the socket at that index.
+    /// Handles or queues an event for the socket at that index.
     pub(super) fn incoming(&mut self, at: usize, event: Incoming, ctx: &mut Context<Self>) {
         let Some(socket) = self.sockets.get_mut(at) else { return };
         let number = socket.number;
@@ -28,7 +28,7 @@ impl Session {
         self.pace();
     }
 
-    /// Begins the socket's next event, unless one is being handled.
+    /// Starts to handle the socket's next event, unless one is being handled.
     fn next(&mut self, number: u32, ctx: &mut Context<Self>) {
         let Some(socket) = self.socket(number) else { return };
         let SocketState::Open(client) = &socket.state else { return };

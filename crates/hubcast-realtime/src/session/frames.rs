@@ -54,7 +54,7 @@ impl Session {
         }
     }
 
-    /// Takes a message of Engine.IO alone as an event `message` with one argument.
+    /// Handles a message of bare Engine.IO as an event `message` with one argument.
     fn message(
         &mut self,
         argument: serde_json::Result<Json>,
@@ -69,7 +69,7 @@ impl Session {
     fn packet(&mut self, text: &str, ctx: &mut Context<Self>) {
         let socketio::Packet { namespace, body } = match self.assembler.text(text) {
             Ok(Some(packet)) => packet,
-            // Its attachments follow.
+            // The packet's attachments follow.
             Ok(None) => return,
             Err(_) => return self.connection.close(DisconnectReason::ParseError),
         };
@@ -85,13 +85,13 @@ impl Session {
                 self.depart(&socket, DisconnectReason::ClientClosed);
                 self.pace();
             }
-            // As in the reference server: a second CONNECT, a CONNECT_ERROR, or a packet for a
-            // namespace that was not joined.
+            // A second CONNECT, a CONNECT_ERROR, or a packet for a namespace that was not joined
+            // ends the connection, as in the reference server.
             _ => self.connection.close(DisconnectReason::ParseError),
         }
     }
 
-    /// Takes an attachment of the packet before it.
+    /// Handles an attachment of the packet before it.
     fn binary(&mut self, bytes: Bytes, ctx: &mut Context<Self>) {
         match self.connection.protocol {
             Protocol::SocketIo { .. } => {}
@@ -134,9 +134,9 @@ impl Session {
         }
     }
 
-    /// The meaning of a close frame. Socket.IO ends for good by DISCONNECT, the plain protocol by
-    /// 1000 or a code of the application's own. Other codes mean that something went wrong, or that
-    /// a page was left.
+    /// Returns the reason that a close frame means. Socket.IO clients end a session by DISCONNECT,
+    /// plain clients by 1000 or a code of the application. Other codes mean that something failed,
+    /// or that the user left the page.
     fn meaning_of(&self, close: Option<&CloseReason>) -> DisconnectReason {
         match (self.connection.protocol, close.map(|close| close.code)) {
             (Protocol::Plain, Some(CloseCode::Normal | CloseCode::Other(_))) => {

@@ -50,7 +50,7 @@ pub type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 /// The parts of the HTTP request that opened the connection. It holds tokens, so it has no `Debug`.
 #[derive(Clone)]
 pub struct Handshake {
-    /// The client's address; behind trusted proxies the one that they report.
+    /// The client's address; behind trusted proxies, the address that they report.
     pub peer: IpAddr,
     /// The query string, without the question mark.
     pub query: Box<str>,
@@ -65,17 +65,17 @@ pub struct Welcome {
     /// The user's identity, as in the `session` event's `userId` and in presence; `null` for none.
     /// All sockets with one identity are one user.
     pub identity: serde_json::Value,
-    /// The rooms that the socket enters at once.
+    /// The rooms that the socket joins on entering.
     pub rooms: Vec<Arc<str>>,
-    /// When to call [`Gateway::woken`], even if the socket is still connecting; as
-    /// [`Client::wake_at`].
+    /// When to call [`Gateway::woken`], as [`Client::wake_at`] does, even if the socket is still
+    /// connecting.
     pub wake_at: Option<SystemTime>,
     /// The gateway's data, for [`Client::data`].
     pub data: Rc<dyn Any>,
 }
 
 impl Welcome {
-    /// A socket without an identity, in no room.
+    /// Accepts a socket without an identity, in no room.
     #[must_use]
     pub fn anonymous() -> Self {
         Self {
@@ -91,7 +91,7 @@ impl Welcome {
 #[derive(Debug)]
 pub struct Incoming {
     pub name: String,
-    /// The arguments. `{"_placeholder":true,"num":N}` is the place of the Nth of `attachments`.
+    /// The arguments. `{"_placeholder":true,"num":N}` marks where attachment N belongs.
     pub args: Vec<Json>,
     /// The bytes that belong to the arguments.
     pub attachments: Vec<Bytes>,
@@ -100,7 +100,7 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// The event's name, shortened for error messages.
+    /// Returns the event's name, shortened for error messages.
     #[must_use]
     pub fn shown(&self) -> &str {
         shown(&self.name)
@@ -115,14 +115,14 @@ impl Incoming {
         read.ok_or_else(|| Error::BadRequest(format!("{} has no such argument {at}", self.shown())))
     }
 
-    /// The arguments and attachments as a payload, for sending them on.
+    /// Returns the arguments and attachments as a payload, for sending them on.
     #[must_use]
     pub fn into_payload(self) -> Payload {
         Payload::from_client(&self.args, self.attachments)
     }
 }
 
-/// Shortens a name that a client made up, for error messages.
+/// Shortens an event name of a client, for error messages.
 pub(crate) fn shown(name: &str) -> &str {
     name.char_indices().nth(NAME_SHOWN).map_or(name, |(end, _)| &name[..end]) // a char boundary
 }
@@ -139,28 +139,29 @@ pub trait Gateway: Send + Sync + 'static {
         auth: Option<Json>,
     ) -> LocalBoxFuture<Result<Welcome, Error>>;
 
-    /// Called once the socket has joined, before its first event. Sends the socket's initial
-    /// events, if it has any.
+    /// Sends the socket's initial events, if it has any. Called once the socket has joined, before
+    /// its first event.
     fn entered(&self, _client: Client) -> LocalBoxFuture<()> {
         Box::pin(std::future::ready(()))
     }
 
-    /// Handles an event. An error is answered in the ack as `{ok:false, error:{code, message}}`, or
-    /// sent as an `error` event if there is no ack.
+    /// Handles an event. An error is sent in the ack as `{ok:false, error:{code, message}}`, or as
+    /// an `error` event if there is no ack.
     fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply>;
 
-    /// Called at the time set by [`Client::wake_at`].
+    /// Handles the alarm that [`Client::wake_at`] has set, when it is due.
     fn woken(&self, _client: &Client) {}
 
-    /// Called when the program sends this socket a signal through
+    /// Handles a notice that the program sent to this socket through
     /// [`HubHandle::notify`](crate::HubHandle::notify).
     fn notified(&self, _client: &Client, _notice: &SocketNotice) {}
 
-    /// Called after the socket has left. Nothing can be sent to it any more.
+    /// Handles the end of a socket, after it has left. No event can be sent to it any more.
     fn disconnect(&self, _client: &Client, _reason: DisconnectReason) {}
 }
 
-/// A namespace that anyone may join, whose events go to one function.
+/// Returns the gateway of a namespace that every client may join and whose events one function
+/// handles.
 ///
 /// ```
 /// use hubcast_realtime::{Client, Incoming, gateway};
@@ -191,7 +192,7 @@ where
     }
 }
 
-/// The first value of a key in a query string, percent-decoded.
+/// Returns the first value of a key in a query string, percent-decoded.
 #[must_use]
 pub fn query_value(query: &str, key: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes())

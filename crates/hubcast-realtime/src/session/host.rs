@@ -1,5 +1,5 @@
-//! What sessions share: all of a server, and those of one worker. Generic over the session's type,
-//! which this file does not know.
+//! The data that sessions share: [`Shared`] by all of a server, [`Host`] by those of one worker.
+//! Generic over the session's type, which this file does not know.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -19,16 +19,16 @@ use crate::worker::session_actor::SessionActor;
 use crate::worker::sockets::Sockets;
 use crate::worker::worker::Worker;
 
-/// What resumes sessions.
+/// The log and the key that resume sessions.
 pub(crate) struct Recovery {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) key: PidKey,
-    /// Held while a resumed socket is announced to the hub and to the log, so that of two sockets
-    /// with the same session both take the same one as the later.
+    /// Held while a resumed socket is registered with the hub and the log, so that of two sockets
+    /// with the same session both consider the same one the later.
     pub(crate) order: Mutex<()>,
 }
 
-/// What all sessions of a server share.
+/// The data that all sessions of a server share.
 pub(crate) struct Shared<S: SessionActor> {
     pub(crate) settings: Arc<Settings>,
     pub(crate) gateways: HashMap<Arc<str>, Arc<dyn Gateway>>,
@@ -62,7 +62,7 @@ impl<S: SessionActor> Shared<S> {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// The gateway of a namespace, as clients of that protocol can name it.
+    /// Returns the gateway of a namespace, under the name that clients of that protocol use.
     pub(super) fn gateway(
         &self,
         protocol: Protocol,
@@ -73,7 +73,7 @@ impl<S: SessionActor> Shared<S> {
         Some((Arc::clone(name), Arc::clone(gateway)))
     }
 
-    /// Returns true if Engine.IO is served with nothing on top.
+    /// Returns true if the server serves bare Engine.IO.
     pub(crate) fn has_engine(&self) -> bool {
         self.gateways.contains_key(ENGINE)
     }
@@ -101,7 +101,7 @@ impl<S: SessionActor> Engines<S> {
     }
 }
 
-/// What the sessions of one worker share.
+/// The data that the sessions of one worker share.
 pub(crate) struct Host<S: SessionActor> {
     pub(crate) worker: Rc<Worker>,
     pub(super) sockets: Rc<Sockets<S>>,

@@ -21,7 +21,7 @@ use crate::wire::{socketio, websocket};
 /// What a client sends to join.
 struct Auth {
     data: Option<Json>,
-    /// Plain protocol: the first frame's id.
+    /// The id of the first frame, on the plain protocol.
     ack: Option<Box<str>>,
 }
 
@@ -44,7 +44,7 @@ impl Session {
             self.connection.close(DisconnectReason::ParseError);
             return;
         }
-        // The first one was counted with its connection.
+        // The first CONNECT was counted with its connection.
         if self.last_socket > 0 && !self.bucket.as_ref().is_none_or(Bucket::take) {
             self.connection.close(DisconnectReason::RateLimited);
             return;
@@ -62,7 +62,7 @@ impl Session {
         self.connect(number, Auth { data: auth, ack: None }, ctx);
     }
 
-    /// Has the gateway decide.
+    /// Asks the gateway whether the client may join.
     fn connect(&mut self, number: u32, Auth { data: auth, ack }: Auth, ctx: &mut Context<Self>) {
         let Some(socket) = self.socket(number) else { return };
         socket.state = SocketState::Connecting;
@@ -102,7 +102,7 @@ impl Session {
         }
     }
 
-    /// Plain protocol: takes the first frame of a connection whose request had no token.
+    /// Handles the first frame of a plain connection whose request had no token.
     pub(super) fn authenticate(
         &mut self,
         number: u32,
@@ -146,7 +146,7 @@ impl Session {
             Ok(client)
         };
         if !matches!(self.connection.protocol, Protocol::SocketIo { .. }) {
-            // It joins no other namespace: its token need not stay in memory.
+            // A plain connection joins no other namespace, so its token need not stay in memory.
             self.handshake = Rc::new(Handshake {
                 peer: self.handshake.peer,
                 query: Box::default(),
@@ -181,7 +181,7 @@ impl Session {
             if is_open { DisconnectReason::Unavailable } else { connection.reason() },
         );
         match connection.protocol {
-            // The client's library comes back by itself after a closed connection, and not after a
+            // The client library reconnects by itself after a closed connection, but not after a
             // CONNECT_ERROR.
             Protocol::SocketIo { .. }
                 if matches!(error, Error::Unavailable(_) | Error::Internal) =>

@@ -15,7 +15,8 @@ pub use crate::hub::tail::LogPage;
 /// A future of a [`Log`].
 pub type LogFuture<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
-/// One connection period of a session. The number changes each time that the session is resumed.
+/// One connection period of a session: an attempt to open or resume it, and the running period if
+/// the attempt succeeds. Each period has another `connection_no`, chosen at random.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionAttempt {
     pub sid: Arc<str>,
@@ -58,8 +59,8 @@ pub trait Log: Send + Sync + 'static {
     /// Starts a session. Once this returns, the session can be resumed.
     fn open(&self, session: SessionAttempt) -> LogFuture<()>;
 
-    /// Resumes a session. Returns `None`, and the session is over, if it has ended or was lost too
-    /// long ago, or if the log does not hold everything after the claim.
+    /// Resumes a session. Returns `None`, and ends the session, if it has ended or was lost too
+    /// long ago, or if the log does not contain every event after the claim.
     fn resume(&self, session: SessionAttempt, claim: Claim) -> LogFuture<Option<Resumed>>;
 
     /// Ends a connection period. Does nothing if the session has been resumed since.

@@ -1,17 +1,17 @@
-//! Sessions: everything behind one connection. A session has one socket per joined namespace, calls
-//! that namespace's [`Gateway`](gateway::Gateway), and tells the hub and the [`Log`](log::Log)
-//! about its sockets. Nothing here knows HTTP; the server above starts sessions.
+//! Sessions: the server's side of one connection. A session has one socket per joined namespace,
+//! calls that namespace's [`Gateway`](gateway::Gateway), and reports its sockets to the hub and the
+//! [`Log`](log::Log). Nothing here knows HTTP; the server above starts sessions.
 //!
 //! | file | owns |
 //! | --- | --- |
-//! | `session` | the actor of one connection: its start, its one exit |
+//! | `session` | the actor of one connection, from its start to `stopped` |
 //! | `join`, `events`, `frames` | joining a namespace; events in order; the meaning of packets |
 //! | `calls`, `disconnect`, `requests` | messages from the worker and from polling requests |
 //! | `socket` | the session's record of one socket, its queue of events, its replies |
 //! | `arrival`, `replay` | how a socket enters: with a new session, or resumed |
 //! | `client`, `acks` | the gateway's handle on a socket; acks that the server waits for |
 //! | `gateway`, `log` | the two traits that a program implements |
-//! | `host` | what all sessions of a worker, and of a server, share |
+//! | `host` | the data that all sessions of a worker, and of a server, share |
 
 pub mod acks;
 mod arrival;

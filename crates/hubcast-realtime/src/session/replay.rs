@@ -1,6 +1,5 @@
-//! Computes what a resumed socket has missed: from which event on, which events, and which frames
-//! of them. `arrival` loads the pages and sends the frames; `replay_model` drives this code through
-//! random schedules.
+//! Computes which events a resumed socket has missed, and their frames. `arrival` loads the pages
+//! and sends the frames; `replay_model` drives this code through random schedules.
 
 use std::sync::Arc;
 
@@ -15,8 +14,8 @@ use crate::hub::tail::{LogPage, Tail};
 /// The progress of one resumed socket through the log.
 pub(crate) struct Replay {
     namespace: Arc<str>,
-    stays: Vec<RoomMembership>,
-    /// The socket has, or is being sent, all events for it up to here.
+    memberships: Vec<RoomMembership>,
+    /// All events for the socket up to here are received or being sent.
     at: Offset,
 }
 
@@ -25,13 +24,13 @@ impl Replay {
     /// that the client confirmed.
     pub(crate) fn new(
         namespace: Arc<str>,
-        first: Position,
+        began_at: Position,
         offset: Option<Offset>,
         confirmed: Option<Position>,
-        stays: Vec<RoomMembership>,
+        memberships: Vec<RoomMembership>,
     ) -> Self {
         let known = [offset, confirmed.map(Offset::whole)].into_iter().flatten();
-        Self { namespace, stays, at: known.fold(Offset::whole(first), Offset::max) }
+        Self { namespace, memberships, at: known.fold(Offset::whole(began_at), Offset::max) }
     }
 
     pub(crate) fn at(&self) -> Offset {
@@ -39,16 +38,19 @@ impl Replay {
     }
 
     /// Ends the membership of all rooms for which `is_in` returns false.
-    pub(crate) fn stay_where(&mut self, is_in: impl Fn(&str) -> bool) {
+    pub(crate) fn end_memberships(&mut self, is_in: impl Fn(&str) -> bool) {
         let at = self.at.position.id;
-        for stay in self.stays.iter_mut().filter(|stay| stay.until.is_none() && !is_in(&stay.room))
+        for membership in self
+            .memberships
+            .iter_mut()
+            .filter(|membership| membership.until.is_none() && !is_in(&membership.room))
         {
-            stay.until = Some(at);
+            membership.until = Some(at);
         }
     }
 
-    pub(crate) fn stays(&self) -> &[RoomMembership] {
-        &self.stays
+    pub(crate) fn memberships(&self) -> &[RoomMembership] {
+        &self.memberships
     }
 
     /// Returns true if an event up to `end` may be missing.
@@ -56,21 +58,22 @@ impl Replay {
         self.at.half || self.at.position.id < end
     }
 
-    /// The event after which the next page begins.
+    /// Returns the id of the event after which the next page begins.
     pub(crate) fn after(&self) -> i64 {
         // If an event arrived under only one of its names, the page begins with it.
         self.at.position.id - i64::from(self.at.half)
     }
 
-    /// The event with which the next page ends, if all events up to `end` are wanted.
+    /// Returns the id of the event with which the next page ends, if all events up to `end` are
+    /// wanted.
     pub(crate) fn up_to(&self, end: i64) -> i64 {
         end.max(self.at.position.id)
     }
 
-    /// The next page from memory, or `None` if it has to be read from the log.
-    pub(crate) fn known(&self, tail: &Tail) -> Option<LogPage> {
+    /// Returns the next page from memory, or `None` if it has to be read from the log.
+    pub(crate) fn page_from_memory(&self, tail: &Tail) -> Option<LogPage> {
         let is_mine =
-            |event: &Event| event.namespace == self.namespace && event.is_for(&self.stays);
+            |event: &Event| event.namespace == self.namespace && event.is_for(&self.memberships);
         tail.page(self.after(), is_mine).filter(|page| page.end > self.after())
     }
 

@@ -1,7 +1,7 @@
 //! A model of recovery, driven through random schedules: one session, a log that survives crashes
-//! (or loses its end with the power), a connection that is cut between any two frames, and the
+//! (but a power loss may take its end), a connection that is cut between any two frames, and the
 //! official client's rules. Offsets, pids, frames, pages, the tail and the replay are the real
-//! ones.
+//! code.
 //!
 //! The checked property: a client that is `recovered` in the end has received each event for it
 //! once, under each of its names, in order. Otherwise it knows that it was not recovered.
@@ -38,8 +38,8 @@ enum Packet {
 
 struct Session {
     sid: Arc<str>,
-    first: Position,
-    stays: Vec<RoomMembership>,
+    began_at: Position,
+    memberships: Vec<RoomMembership>,
     confirmed: Option<Position>,
     /// The events that the client has to receive, in order.
     expected: Vec<(String, i64)>,
@@ -47,7 +47,7 @@ struct Session {
 
 enum Stage {
     CatchingUp(Replay),
-    /// Entered after that event; later frames are held back.
+    /// The socket entered after that event; later frames are held.
     Entered(Replay, i64, Vec<Bytes>),
     Live,
 }
@@ -113,8 +113,8 @@ impl World {
             // A transient event whose last argument is a string, like an offset.
             let event = Event::new("/", name, Payload::json("\"7.7\""), rooms);
             event.routed_at(self.head());
-            self.deliver(&Arc::new(event), |stay, event| {
-                stay.until.is_none() && event.rooms.contains(&stay.room)
+            self.deliver(&Arc::new(event), |membership, event| {
+                membership.until.is_none() && event.rooms.contains(&membership.room)
             });
             return;
         }
@@ -127,15 +127,15 @@ impl World {
         self.log.push(Arc::clone(&event));
         self.tail.push(position.id, &event);
         if let Some(session) = &mut self.session
-            && event.is_for(&session.stays)
+            && event.is_for(&session.memberships)
         {
             session.expected.push((name.to_owned(), position.id));
             if name == "two" {
                 session.expected.push(("two:older".to_owned(), position.id));
             }
         }
-        self.deliver(&event, |stay, event| {
-            stay.until.is_none() && event.rooms.contains(&stay.room)
+        self.deliver(&event, |membership, event| {
+            membership.until.is_none() && event.rooms.contains(&membership.room)
         });
     }
 
@@ -144,10 +144,11 @@ impl World {
         let (Some(session), Some(connection)) = (&self.session, &mut self.connection) else {
             return;
         };
-        let is_excluded =
-            |stay: &RoomMembership| stay.until.is_none() && event.except.contains(&stay.room);
-        if !session.stays.iter().any(|stay| is_member(stay, event))
-            || session.stays.iter().any(is_excluded)
+        let is_excluded = |membership: &RoomMembership| {
+            membership.until.is_none() && event.except.contains(&membership.room)
+        };
+        if !session.memberships.iter().any(|membership| is_member(membership, event))
+            || session.memberships.iter().any(is_excluded)
         {
             return;
         }
@@ -195,10 +196,14 @@ impl World {
         if !in_flight.is_empty() {
             return;
         }
-        match session.stays.iter_mut().find(|stay| &*stay.room == "a") {
-            Some(stay) => stay.until = Some(stay.until.unwrap_or(last)),
+        match session.memberships.iter_mut().find(|membership| &*membership.room == "a") {
+            Some(membership) => membership.until = Some(membership.until.unwrap_or(last)),
             None => {
-                session.stays.push(RoomMembership { room: room("a"), since: last, until: None });
+                session.memberships.push(RoomMembership {
+                    room: room("a"),
+                    since: last,
+                    until: None,
+                });
             }
         }
     }
@@ -211,15 +216,14 @@ impl World {
             self.log.truncate(left.max(usize::try_from(self.pruned).unwrap()));
             let head = self.head().id;
             // A session that was written later is lost too.
-            self.session = self.session.take().filter(|session| session.first.id <= head);
+            self.session = self.session.take().filter(|session| session.began_at.id <= head);
             if let Some(session) = &mut self.session {
                 session.expected.retain(|(_, id)| *id <= head);
-                session.stays.retain(|stay| stay.since <= head);
-                session
-                    .stays
-                    .iter_mut()
-                    .for_each(|stay| stay.until = stay.until.filter(|until| *until <= head));
-                // A confirmed position stays, even of events that the log has lost.
+                session.memberships.retain(|membership| membership.since <= head);
+                session.memberships.iter_mut().for_each(|membership| {
+                    membership.until = membership.until.filter(|until| *until <= head);
+                });
+                // A confirmed position remains, even of events that the log has lost.
             }
         }
         let next = (self.epochs.last().unwrap().0 + 1, self.head().id + 1);

@@ -1,4 +1,4 @@
-//! The requests of a polling client, as messages: a request may come to any worker, and its session
+//! The requests of a polling client, as messages: a request may reach any worker, but its session
 //! lives on one.
 
 use std::rc::Rc;
@@ -14,16 +14,16 @@ use crate::connection::probe;
 use crate::core::reason::DisconnectReason;
 use crate::wire::engineio::HandshakeFault;
 
-/// A GET, answered with the packets for the client.
+/// A GET. It is answered with the packets for the client.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Poll {
     pub answer: Responder<Bytes>,
-    /// Packets that its client takes at once.
+    /// The most packets that the client accepts in one answer.
     pub most: usize,
 }
 
-/// A POST, answered when all of its packets are handled or one of them has ended the session.
+/// A POST. It is answered when all of its packets are handled or one of them has ended the session.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Post {
@@ -31,13 +31,13 @@ pub(crate) struct Post {
     pub done: Responder<()>,
 }
 
-/// Aborts the session: a request was broken off, or is no valid one.
+/// Aborts the session: a request was broken off, or is not valid.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Abort;
 
-/// A WebSocket that the client wants to move to, on no thread now. `rest`: the bytes behind its
-/// request.
+/// A WebSocket that the client wants to move to; it belongs to no thread now. `rest` holds the
+/// bytes after its request.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Upgrade {
@@ -61,7 +61,8 @@ impl Handler<Post> for Session {
             return;
         };
         if self.connection.io().is_some() {
-            // The client has moved to a WebSocket. Its request may have ended by itself.
+            // The client has moved to a WebSocket. The receiver may be gone, because the request
+            // has ended.
             let _ = done.send(Err(HandshakeFault::BadRequest));
         } else if polls.post(packets, done) {
             self.connection.wake_reader();
@@ -85,7 +86,7 @@ impl Handler<Upgrade> for Session {
     type Result = ();
 
     fn handle(&mut self, Upgrade { io, rest }: Upgrade, _: &mut Self::Context) {
-        // A WebSocket that cannot join this event loop is closed, and the client polls on.
+        // A WebSocket that cannot join this event loop is closed, and the client continues to poll.
         if let Ok(io) = io.attach() {
             let (connection, shared) = (Rc::clone(&self.connection), Arc::clone(&self.host.shared));
             actix_rt::spawn(async move {

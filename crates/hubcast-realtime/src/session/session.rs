@@ -1,9 +1,9 @@
 //! One actor per connection. It reads packets, keeps one [`SessionSocket`] per joined namespace,
-//! hands events to the gateways one after another, and has one exit: [`Actor::stopped`], whatever
-//! the reason.
+//! and passes events to the gateways one after another. It ends in [`Actor::stopped`], whatever the
+//! reason.
 //!
-//! It never writes event frames itself. Replies pass the worker's fan-out, behind all that the hub
-//! has routed, so that no ack overtakes an event.
+//! It never writes event frames itself. Replies pass through the worker's fan-out, after every
+//! event that the hub has routed, so that no ack overtakes an event.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,11 +33,11 @@ pub(crate) struct Session {
     pub(super) host: Rc<Host<Session>>,
     pub(super) connection: Rc<Connection>,
     pub(super) handshake: Rc<Handshake>,
-    /// The id by which the requests of a polling client find the session.
+    /// The Engine.IO id by which the requests of a polling client find the session.
     engine: Option<Box<str>>,
     pub(super) sockets: SmallVec<[Box<SessionSocket>; 1]>,
     pub(super) fragments: Fragments,
-    /// Of a packet whose attachments have not all come.
+    /// Holds a packet whose attachments have not all arrived.
     pub(super) assembler: Assembler,
     /// The number of the last socket.
     pub(super) last_socket: u32,
@@ -46,8 +46,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Takes over a WebSocket whose upgrade has been answered. `rest`: the bytes behind the
-    /// request.
+    /// Starts a session for a WebSocket whose upgrade has been answered. `rest` holds the bytes
+    /// after the request.
     pub(crate) fn begin(
         host: Rc<Host<Session>>,
         io: Io,
@@ -58,7 +58,7 @@ impl Session {
         Self::start_on(host, Some(io), rest, protocol, handshake, None);
     }
 
-    /// Begins a session for a client that polls.
+    /// Starts a session for a polling client.
     pub(crate) fn begin_polling(
         host: Rc<Host<Session>>,
         protocol: Protocol,
@@ -89,7 +89,8 @@ impl Session {
         );
         host.shared.gauges.opened(connection.transport(), protocol);
         if host.shared.is_draining() {
-            // Its request was answered before the drain began, which did not see it.
+            // The request was answered before the drain began, so the drain did not see this
+            // connection.
             connection.close(DisconnectReason::Shutdown);
         }
         let bucket = worker.settings.event_rate.map(Bucket::new);
@@ -110,19 +111,19 @@ impl Session {
         })
     }
 
-    /// The socket of that number, if it has not left.
+    /// Returns the socket with that number, if it has not left.
     pub(super) fn socket(&mut self, number: u32) -> Option<&mut SessionSocket> {
         self.sockets.iter_mut().map(|socket| &mut **socket).find(|socket| socket.number == number)
     }
 
-    /// The index and the handle of a socket, if it is one of this session.
+    /// Returns the index and the handle of a socket, if it belongs to this session.
     pub(super) fn find(&self, socket: SocketId) -> Option<(usize, Client)> {
         let of = |own: &SessionSocket| own.client().filter(|client| client.0.socket == socket);
         self.sockets.iter().enumerate().find_map(|(at, own)| Some((at, of(own)?)))
     }
 
     /// Pauses reading while a namespace is being joined and while a queue of events is full. So a
-    /// connection waits for one gateway at a time, and packets behind a CONNECT are handled after
+    /// connection waits for one gateway at a time, and packets after a CONNECT are handled after
     /// its answer.
     pub(super) fn pace(&self) {
         let is_busy = self.sockets.iter().any(|socket| {
@@ -132,7 +133,8 @@ impl Session {
         if is_busy { self.connection.pause() } else { self.connection.resume() }
     }
 
-    /// Ends a socket that was taken out of the session: tells the hub, the log and the gateway.
+    /// Ends a socket that was removed from the session: reports it to the hub, the log and the
+    /// gateway.
     pub(super) fn depart(&self, socket: &SessionSocket, reason: DisconnectReason) {
         let Some(client) = socket.client() else { return };
         client.0.acks.end();
@@ -145,8 +147,8 @@ impl Session {
             let confirmed = self.connection.confirmed().filter(|place| place.id > entered_at);
             let end =
                 if reason.is_connection_loss() { End::Lost { confirmed } } else { End::Final };
-            // A shutdown is not logged: as after a crash, the time to resume runs from the next
-            // start.
+            // A shutdown is not logged. As after a crash, the time to resume is counted from the
+            // next start.
             if reason != DisconnectReason::Shutdown {
                 recovery.log.end(Arc::clone(&client.0.sid), connection_no, end);
             }
@@ -191,7 +193,7 @@ impl Actor for Session {
         }
     }
 
-    /// The one exit.
+    /// Every session ends here, whatever the reason.
     fn stopped(&mut self, _: &mut Self::Context) {
         let reason = self.connection.reason();
         for socket in &std::mem::take(&mut self.sockets) {

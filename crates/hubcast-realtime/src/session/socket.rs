@@ -12,28 +12,28 @@ use super::gateway::{Gateway, Incoming, Reply, shown};
 use crate::core::error::Error;
 use crate::core::payload::Payload;
 use crate::core::protocol::{Protocol, older_name};
-use crate::core::settings::{Aliases, EVENTS_WAITING};
+use crate::core::settings::{Aliases, MAX_WAITING_EVENTS};
 use crate::hub::workers::Outgoing;
 
-/// Where the session finds the handle of a socket that is entering.
+/// The place where the session finds the handle of a socket that is entering.
 pub(super) type ClientSlot = Rc<RefCell<Option<Client>>>;
 
 /// One socket of a session.
 pub(super) struct SessionSocket {
-    /// Counts the sockets of the session. An answer for an earlier socket is dropped.
+    /// The number of this socket within the session. An answer for an earlier socket is dropped.
     pub(super) number: u32,
     pub(super) namespace: Arc<str>,
     pub(super) gateway: Arc<dyn Gateway>,
     pub(super) state: SocketState,
     pub(super) queue: EventQueue,
-    /// The gateway handles an event.
+    /// Whether the gateway is handling an event.
     pub(super) is_busy: bool,
 }
 
 pub(super) enum SocketState {
     /// The gateway decides; nothing is read meanwhile.
     Connecting,
-    /// Plain protocol: the request had no token, so the first frame must have one.
+    /// The request of a plain connection had no token, so the first frame must have one.
     AwaitingAuth,
     /// Admitted and entering; nothing is read meanwhile. The slot has a handle as soon as the hub
     /// may know the socket.
@@ -42,7 +42,7 @@ pub(super) enum SocketState {
 }
 
 impl SessionSocket {
-    /// The socket's handle, once it is admitted.
+    /// Returns the socket's handle, once it is admitted.
     pub(super) fn client(&self) -> Option<Client> {
         match &self.state {
             SocketState::Entering(slot) => slot.borrow().clone(),
@@ -52,8 +52,8 @@ impl SessionSocket {
     }
 }
 
-/// Client events behind the one that is being handled, bounded in number and in bytes. While it is
-/// full, nothing is read from the connection.
+/// The client events that wait for the current one, bounded in number and in bytes. While the queue
+/// is full, nothing is read from the connection.
 pub(super) struct EventQueue {
     events: VecDeque<Incoming>,
     bytes: usize,
@@ -79,11 +79,11 @@ impl EventQueue {
     }
 
     pub(super) fn is_full(&self, most_bytes: usize) -> bool {
-        self.events.len() >= EVENTS_WAITING || self.bytes >= most_bytes
+        self.events.len() >= MAX_WAITING_EVENTS || self.bytes >= most_bytes
     }
 }
 
-/// Bytes of an argument beside its text.
+/// The bytes that an argument costs in addition to its text.
 const PER_ARGUMENT: usize = 48;
 
 fn size(event: &Incoming) -> usize {
@@ -96,7 +96,8 @@ fn size(event: &Incoming) -> usize {
         + event.args.iter().map(|arg| arg.get().len() + PER_ARGUMENT).sum::<usize>()
 }
 
-/// Replies to a client event: by an ack if it asked for one, else by an `error` event if it failed.
+/// Replies to a client event: with an ack if it asked for one, else with an `error` event if it
+/// failed.
 pub(super) fn reply(client: &Client, ack: Option<&str>, event: &str, answer: Reply) {
     let protocol = client.0.connection.protocol;
     let namespace = &*client.0.namespace;
@@ -108,7 +109,7 @@ pub(super) fn reply(client: &Client, ack: Option<&str>, event: &str, answer: Rep
             protocol.ack(namespace, id, &data.into())
         }
         (None, Ok(_)) => return,
-        // On Engine.IO alone it would be a message of the program's.
+        // On bare Engine.IO clients would take it for an application message.
         (None, Err(_)) if protocol == Protocol::EngineIo => return,
         (None, Err(error)) => {
             for (name, data) in error_events(&error, Some(event), client.0.worker.settings.aliases)
@@ -121,8 +122,8 @@ pub(super) fn reply(client: &Client, ack: Option<&str>, event: &str, answer: Rep
     client.0.worker.send(client.0.socket, Outgoing::Frame(frame));
 }
 
-/// An `error` event, under its older name too if it has one. `event`: the client event that failed,
-/// if there is one.
+/// Encodes an `error` event, also under its older name if it has one. `event` is the client event
+/// that failed, if there is one.
 pub(super) fn error_events(
     error: &Error,
     event: Option<&str>,

@@ -8,7 +8,7 @@ use tokio_util::codec::Decoder;
 
 use super::{engineio, plain, socketio, websocket};
 
-/// Reads a text message in both protocols: nothing panics, and a packet that is written again reads
+/// Reads a text message in both protocols: neither panics, and a packet that is written again reads
 /// the same.
 pub fn packet(text: &str) {
     let _ = plain::decode(text);
@@ -46,8 +46,8 @@ fn data(namespace: &str, content: &socketio::EventOrAck) {
     assert_eq!(format!("{again:?}"), format!("{content:?}"), "{written}");
 }
 
-/// A binary packet is complete with its last attachment, and keeps its values when it is written
-/// again with other numbers.
+/// Checks that a binary packet is complete with its last attachment, and keeps its values when it
+/// is written again with other numbers.
 fn binary(text: &str, due: usize) {
     let whole = assembled(text, (0..due).map(|at| Bytes::from(vec![b'x'; at + 1])).collect());
     let written = encoded(&whole);
@@ -87,7 +87,7 @@ fn encoded(whole: &socketio::BinaryPacket) -> socketio::Encoded {
     .expect("placeholders that were read can be written")
 }
 
-/// The packet as text, with each placeholder replaced by its bytes.
+/// Returns the packet as text, with each placeholder replaced by its bytes.
 fn meaning(whole: &socketio::BinaryPacket) -> String {
     let resolved = |args: &[Box<serde_json::value::RawValue>]| {
         args.iter()
@@ -105,8 +105,8 @@ fn meaning(whole: &socketio::BinaryPacket) -> String {
     }
 }
 
-/// The body of a poll reads like its parts, up to the first fault, and its packets survive being
-/// written again, into one payload or into many small ones.
+/// Checks that the body of a poll reads like its parts, up to the first fault, and its packets
+/// survive being written again, into one payload or into many small ones.
 pub fn payload(bytes: &[u8]) {
     const LIMIT: usize = 100;
     let read: Vec<_> = engineio::payload::decode(bytes, LIMIT).collect();
@@ -154,8 +154,8 @@ pub fn payload(bytes: &[u8]) {
 }
 
 /// A WebSocket's bytes: the declared length equals the real one and is known from the head; frames
-/// do not depend on how the bytes are chunked; a fault stays whatever follows, and the codec
-/// refuses it too; bytes as the payload of our own frames come out unchanged.
+/// do not depend on how the bytes are chunked; a fault remains whatever bytes follow, and the codec
+/// refuses it too; the payload of the server's own frames is read unchanged.
 pub fn frame(bytes: &[u8]) {
     const LIMIT: usize = 1 << 16;
     let declared: Vec<_> = (0..=bytes.len().min(14))
@@ -224,7 +224,7 @@ fn frames(buffer: &mut BytesMut, codec: &mut Codec) -> Vec<String> {
                 unreachable!("no length, yet too long")
             }
             Err(error) => {
-                // `check` sees one frame: not the order of frames, and not the limit.
+                // `check` knows only one frame, and neither the order of frames nor the limit.
                 let is_order = matches!(
                     error,
                     ProtocolError::ContinuationStarted | ProtocolError::ContinuationNotStarted

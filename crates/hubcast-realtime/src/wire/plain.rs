@@ -19,8 +19,8 @@ pub struct Frame {
 /// The longest `id`, in bytes of JSON.
 const MAX_ID: usize = 128;
 
-/// Reads one frame. Returns `None` if the text is no JSON object with an `event`, or if its `id` is
-/// too long or neither a number nor a string.
+/// Reads one frame. Returns `None` if the text is not a JSON object with an `event`, or if its `id`
+/// is too long or neither a number nor a string.
 #[must_use]
 pub fn decode(text: &str) -> Option<Frame> {
     #[derive(Deserialize)]
@@ -42,14 +42,14 @@ pub fn decode(text: &str) -> Option<Frame> {
     Some(Frame { event, data, id })
 }
 
-/// An event, with its offset if it has one. `data` is JSON.
+/// Writes an event, with its offset if it has one. `data` is JSON.
 #[must_use]
 pub fn event(name: &str, data: &str, offset: Option<&str>) -> String {
     let offset = offset.map(|offset| format!(",\"offset\":{}", quoted(offset))).unwrap_or_default();
     format!("{{\"event\":{},\"data\":{data}{offset}}}", quoted(name))
 }
 
-/// The ack of a frame that had an id. `id` and `data` are JSON.
+/// Writes the ack of a frame that had an id. `id` and `data` are JSON.
 #[must_use]
 pub fn ack(id: &str, data: &str) -> String {
     format!("{{\"ack\":{id},\"data\":{data}}}")

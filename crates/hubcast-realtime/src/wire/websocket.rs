@@ -14,7 +14,7 @@ pub fn binary(payload: &[u8]) -> Bytes {
     frame(payload, OpCode::Binary)
 }
 
-/// The kinds of our frames that a queue for a Socket.IO client can hold.
+/// The kinds of the server's frames that a queue for a Socket.IO client can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Text,
@@ -22,8 +22,8 @@ pub enum Kind {
     Close,
 }
 
-/// Splits the first frame off our own encoded frames. Returns its kind and payload, or `None` if no
-/// whole frame is left.
+/// Splits the first frame off the server's own encoded frames. Returns its kind and payload, or
+/// `None` if no whole frame is left.
 pub fn split_frame(frames: &mut Bytes) -> Option<(Kind, Bytes)> {
     let length = usize::try_from(declared_length(frames)?).ok()?;
     let head = match frames.get(1)? & 0x7f {
@@ -43,19 +43,19 @@ pub fn split_frame(frames: &mut Bytes) -> Option<(Kind, Bytes)> {
     Some((kind, frame.split_off(head)))
 }
 
-/// A ping frame without a payload.
+/// Returns a ping frame without a payload.
 #[must_use]
 pub fn ping() -> Bytes {
     Bytes::from_static(&[0x89, 0x00])
 }
 
-/// A pong frame that answers a client's ping.
+/// Returns a pong frame that answers a client's ping.
 #[must_use]
 pub fn pong(payload: &[u8]) -> Bytes {
     frame(payload, OpCode::Pong)
 }
 
-/// A close frame with a code and a text (section 5.5.1).
+/// Returns a close frame with a code and a text (section 5.5.1).
 #[must_use]
 pub fn close(reason: impl Into<CloseReason>) -> Bytes {
     let mut out = BytesMut::with_capacity(32);
@@ -74,7 +74,7 @@ pub fn declared_length(head: &[u8]) -> Option<u64> {
     }
 }
 
-/// Why a client's frame fails the connection (section 7.1.7).
+/// The reason for which a client's frame fails the connection (section 7.1.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameFault {
     /// A reserved bit is set, and no extension was agreed on (section 5.2).
@@ -127,7 +127,8 @@ pub fn check(frame: &[u8]) -> Result<(), FrameFault> {
     if opcode == 0x8 { check_close(frame, usize::from(length)) } else { Ok(()) }
 }
 
-/// Checks a close frame's payload, which is still masked. `length` is its second byte's.
+/// Checks a close frame's payload, which is still masked. `length` is the length in its second
+/// byte.
 fn check_close(frame: &[u8], length: usize) -> Result<(), FrameFault> {
     if length == 1 {
         return Err(FrameFault::CloseCode);
@@ -145,7 +146,7 @@ fn check_close(frame: &[u8], length: usize) -> Result<(), FrameFault> {
 }
 
 fn frame(payload: &[u8], code: OpCode) -> Bytes {
-    // A head of two bytes and a length of up to eight.
+    // A head has two bytes and a length of up to eight more.
     let mut out = BytesMut::with_capacity(payload.len() + 10);
     Parser::write_message(&mut out, payload, code, true, false);
     out.freeze()

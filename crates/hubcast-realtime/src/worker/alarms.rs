@@ -1,8 +1,9 @@
-//! The alarms of one worker's sockets, in the order of their times: no timer and no task per
-//! socket.
+//! The alarms of one worker's sockets, in the order of their times. A socket needs no timer and no
+//! task of its own.
 //!
-//! The times are of the wall clock, as a token's end is: it goes on while the machine sleeps, and
-//! jumps when it is set. So the clock is read from time to time, however far the next alarm is.
+//! The times are times of the wall clock, like a token's expiry. That clock continues while the
+//! machine sleeps, and jumps when it is set. So it is read at least every [`LOOK`], even if the
+//! next alarm is far away.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -14,14 +15,14 @@ use tokio::sync::Notify;
 use crate::connection::deadlines::GRAIN;
 use crate::core::ids::SocketId;
 
-/// The longest pause between two looks at the clock.
+/// The longest pause between two readings of the clock.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// One socket's alarm: milliseconds since 1970, or one of these.
+/// One socket's alarm: milliseconds since 1970, or `UNSET` or `OVER`.
 pub(crate) type Alarm = Cell<u64>;
-/// Not set.
+/// The alarm is not set.
 const UNSET: u64 = 0;
-/// The socket has left: never set again.
+/// The socket has left, so its alarm is never set again.
 const OVER: u64 = u64::MAX;
 
 #[derive(Default)]
@@ -31,7 +32,7 @@ pub(crate) struct Alarms {
 }
 
 impl Alarms {
-    /// Sets a socket's alarm, in place of its last one.
+    /// Sets a socket's alarm, and replaces the previous one.
     pub(crate) fn set(&self, socket: SocketId, alarm: &Alarm, at: SystemTime) {
         if alarm.get() != OVER {
             self.replace(socket, alarm, millis(at).clamp(UNSET + 1, OVER - 1));
@@ -55,7 +56,7 @@ impl Alarms {
         set.insert((at, socket));
     }
 
-    /// Calls `ring` for each socket whose time has come, for as long as the worker lives.
+    /// Calls `ring` for each socket whose alarm is due, as long as the worker lives.
     pub(crate) async fn run(self: Rc<Self>, ring: impl Fn(SocketId)) {
         loop {
             let next = self.set.borrow().first().map(|(at, _)| *at);

@@ -33,11 +33,11 @@ use crate::hub::workers::{
     SocketAction, TakeOver, WorkerActor,
 };
 
-/// Frames queued before a write when the mailbox does not run empty: about a millisecond of
-/// queueing.
+/// While messages keep coming, the fan-out writes after this many queued frames. Queueing them
+/// takes about a millisecond.
 const FLUSH_EVERY: usize = 16_384;
 
-/// Batches of connections that a drain closes, at most.
+/// A drain closes the connections in at most this many batches.
 const BATCHES: usize = 10;
 
 type RoomSockets<S> = IndexMap<SocketId, Rc<WorkerSocket<S>>>;
@@ -45,10 +45,11 @@ type RoomSockets<S> = IndexMap<SocketId, Rc<WorkerSocket<S>>>;
 pub(super) struct Fanout<S: SessionActor> {
     position: Rc<Cell<Position>>,
     sockets: Rc<Sockets<S>>,
-    /// By namespace, then by room.
+    /// The sockets of each room, by namespace, then by room.
     namespaces: HashMap<Arc<str>, HashMap<Arc<str>, RoomSockets<S>>>,
     to_flush: Vec<Rc<Connection>>,
     queued: usize,
+    /// The number of the current event, so that it reaches each socket once.
     stamp: u64,
     aliases: Aliases,
     outbox_limit: usize,
@@ -67,8 +68,8 @@ impl<S: SessionActor> Actor for Fanout<S> {
 
 impl<S: SessionActor> WorkerActor for Fanout<S> {}
 
-/// Never ends. A context polls its futures after its mailbox, so this one writes what the messages
-/// have queued.
+/// A future that never ends. A context polls its futures after its mailbox, so this one writes the
+/// frames that the messages have queued.
 struct FlushAfterMailbox;
 
 impl<S: SessionActor> ActorFuture<Fanout<S>> for FlushAfterMailbox {
@@ -105,7 +106,7 @@ impl<S: SessionActor> Fanout<S> {
         }
     }
 
-    /// Returns true if the frame was queued, or is kept back until the socket has entered.
+    /// Returns true if the frame was queued, or is held until the socket has entered.
     fn queue(&mut self, socket: &WorkerSocket<S>, frame: Bytes) -> bool {
         if socket.is_ending.get() {
             return false;
@@ -155,7 +156,7 @@ impl<S: SessionActor> Fanout<S> {
         if let Some(own) = event.except_socket.and_then(|socket| self.sockets.get(socket)) {
             own.stamp.set(stamp);
         }
-        // A socket that is left out counts as one that has the event already.
+        // Excluded sockets are marked as done, so that they are skipped below.
         let left_out = event.except.iter().filter_map(|room| rooms.get(room));
         for socket in left_out.flat_map(IndexMap::values) {
             socket.stamp.set(stamp);
@@ -178,7 +179,7 @@ impl<S: SessionActor> Fanout<S> {
         let mut reached = 0;
         for socket in targets {
             let frame = event.frame(socket.connection.protocol, self.aliases).clone();
-            if event.is_volatile && !socket.takes_at_once(&frame) {
+            if event.is_volatile && !socket.can_write_now(&frame) {
                 continue;
             }
             reached += usize::from(self.queue(&socket, frame));
@@ -188,7 +189,7 @@ impl<S: SessionActor> Fanout<S> {
         }
     }
 
-    /// This worker's sockets of a room or, without one, of the namespace.
+    /// Returns this worker's sockets of a room or, without one, of the namespace.
     fn members(
         &self,
         namespace: &Arc<str>,
@@ -279,7 +280,7 @@ impl<S: SessionActor> Handler<SendTo> for Fanout<S> {
             Outgoing::Event { name, payload, is_volatile } => {
                 let position = self.position.get();
                 let frame = protocol.transient_event(&own.namespace, &name, &payload, position);
-                if is_volatile && !own.takes_at_once(&frame) {
+                if is_volatile && !own.can_write_now(&frame) {
                     return;
                 }
                 frame
@@ -334,13 +335,13 @@ impl<S: SessionActor> Handler<Drain> for Fanout<S> {
     type Result = ();
 
     /// Sends every socket `server:shutdown`, then closes the connections in ten batches, so that
-    /// not all clients come back at once.
+    /// not all clients reconnect at once.
     fn handle(&mut self, Drain { within }: Drain, _: &mut Self::Context) {
         let sockets: Vec<_> = self.sockets.0.borrow().values().cloned().collect();
         let hint = Payload::json(r#"{"reconnectAfterMs":1000}"#);
         for own in sockets {
             let protocol = own.connection.protocol;
-            // On Engine.IO alone it would be a message of the program's.
+            // On bare Engine.IO clients would take it for an application message.
             if protocol != Protocol::EngineIo {
                 let frame = protocol.event(&own.namespace, "server:shutdown", &hint, None);
                 self.queue(&own, frame);
@@ -349,7 +350,7 @@ impl<S: SessionActor> Handler<Drain> for Fanout<S> {
         self.flush();
         let connections = self.deadlines.all();
         let size = connections.len().div_ceil(BATCHES).max(64);
-        // The last batch has time to spare for its close frames.
+        // The pause leaves time for the close frames of the last batch.
         let pause = within / 12;
         actix_rt::spawn(async move {
             for (round, batch) in connections.chunks(size).enumerate() {

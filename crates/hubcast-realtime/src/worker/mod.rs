@@ -1,5 +1,6 @@
 //! One worker thread: its sockets by room, and the writes to them. The hub reaches it by messages;
-//! it reaches a session by [`SessionActor`](session_actor::SessionActor), whatever type that is.
+//! it reaches a session through [`SessionActor`](session_actor::SessionActor), whatever the
+//! session's type.
 //!
 //! | file | owns |
 //! | --- | --- |

@@ -1,11 +1,11 @@
-//! A session as its worker knows it: an actor that takes these messages.
+//! The messages that a worker sends to a session, whatever the session's type.
 
 use actix::prelude::*;
 
 use crate::core::ids::SocketId;
 use crate::hub::workers::{Disconnect, SocketNotice};
 
-/// Ends a socket, behind all that was sent to it.
+/// Ends a socket after everything that was sent to it before.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct DisconnectSocket {
@@ -13,7 +13,7 @@ pub(crate) struct DisconnectSocket {
     pub(crate) disconnect: Disconnect,
 }
 
-/// Calls the gateway for one socket, for another reason than a client event.
+/// Calls the gateway for one socket, for a reason other than a client event.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct CallGateway {
@@ -22,7 +22,7 @@ pub(crate) struct CallGateway {
 }
 
 pub(crate) enum GatewayCall {
-    /// The time of the socket's alarm has come.
+    /// The socket's alarm is due.
     Alarm,
     Notified(SocketNotice),
 }

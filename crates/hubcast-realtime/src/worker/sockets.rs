@@ -1,5 +1,5 @@
-//! The table of a worker's sockets. A session adds its socket before the hub announces it; the
-//! hub's [`LeaveRooms`](crate::hub::workers::LeaveRooms) takes it out again.
+//! The table of a worker's sockets. A session adds its socket before it registers it with the hub;
+//! the hub's [`LeaveRooms`](crate::hub::workers::LeaveRooms) removes it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -18,17 +18,18 @@ use crate::hub::workers::Disconnect;
 /// The worker's record of one socket.
 pub(super) struct WorkerSocket<S: SessionActor> {
     pub(super) connection: Rc<Connection>,
-    /// Weak, as each strong handle on an actor allocates.
+    /// The handle is weak, because each strong handle on an actor allocates.
     session: WeakAddr<S>,
     pub(super) namespace: Arc<str>,
     pub(super) rooms: RefCell<SmallVec<[Arc<str>; 2]>>,
-    /// The last event counted for this socket: an event for several rooms is sent once.
+    /// The number of the last event for this socket, so that an event for several rooms is sent
+    /// once.
     pub(super) stamp: Cell<u64>,
-    /// The hub has entered it, so events for the whole namespace are for it too.
+    /// Whether the hub has entered the socket, so that it gets events for the whole namespace.
     pub(super) has_entered: Cell<bool>,
-    /// The session disconnects it; nothing more is sent to it.
+    /// Whether the session is disconnecting the socket, so that nothing more is sent to it.
     pub(super) is_ending: Cell<bool>,
-    /// Frames that came while the socket was entering, to be sent behind its replay.
+    /// Frames that arrived while the socket was entering, to be sent after its replay.
     pub(super) pending: Cell<Option<Box<PendingFrames>>>,
 }
 
@@ -46,7 +47,7 @@ impl<S: SessionActor> WorkerSocket<S> {
         is_entering
     }
 
-    /// Has the session disconnect it.
+    /// Asks the session to disconnect the socket.
     pub(super) fn disconnect(&self, socket: SocketId, disconnect: Disconnect) {
         if !self.is_ending.replace(true)
             && let Some(session) = self.session.upgrade()
@@ -55,7 +56,7 @@ impl<S: SessionActor> WorkerSocket<S> {
         }
     }
 
-    /// Has the session call the gateway.
+    /// Asks the session to call the gateway.
     pub(super) fn call_gateway(&self, socket: SocketId, call: GatewayCall) {
         if let Some(session) = self.session.upgrade() {
             session.do_send(CallGateway { socket, call });
@@ -63,8 +64,8 @@ impl<S: SessionActor> WorkerSocket<S> {
     }
 
     /// Returns true if a frame would be written now.
-    pub(super) fn takes_at_once(&self, frame: &Bytes) -> bool {
-        !self.is_entering() && self.connection.takes_at_once(frame.len())
+    pub(super) fn can_write_now(&self, frame: &Bytes) -> bool {
+        !self.is_entering() && self.connection.can_write_now(frame.len())
     }
 }
 
@@ -84,7 +85,7 @@ impl<S: SessionActor> Sockets<S> {
         self.0.borrow().get(&socket).cloned()
     }
 
-    /// Adds a socket that is entering. Its frames are kept back until [`Sockets::release`].
+    /// Adds a socket that is entering. Its frames are held until [`Sockets::release`].
     pub(crate) fn register(
         &self,
         socket: SocketId,
@@ -105,7 +106,7 @@ impl<S: SessionActor> Sockets<S> {
         self.0.borrow_mut().insert(socket, Rc::new(entering));
     }
 
-    /// Sends the frames that were kept back for a socket: it has entered.
+    /// Sends the frames that were held for a socket, because it has entered.
     pub(crate) fn release(&self, socket: SocketId) {
         let Some(socket) = self.get(socket) else { return };
         let pending = socket.pending.take().unwrap_or_default();
@@ -116,15 +117,15 @@ impl<S: SessionActor> Sockets<S> {
     }
 }
 
-/// What a handle on a socket asks of the table, whatever the type of the sessions.
+/// The questions that a handle on a socket asks the table, whatever the type of the sessions.
 pub(crate) trait SocketTable {
     /// Returns true while the worker has the socket.
     fn contains(&self, socket: SocketId) -> bool;
 
-    /// The rooms of a socket, as far as the hub's messages have come.
+    /// Returns the rooms of a socket, as far as the hub's messages have arrived.
     fn rooms(&self, socket: SocketId) -> Vec<Arc<str>>;
 
-    /// Returns true if the socket is in the room, as far as the hub's messages have come.
+    /// Returns true if the socket is in the room, as far as the hub's messages have arrived.
     fn is_in(&self, socket: SocketId, room: &str) -> bool;
 }
 

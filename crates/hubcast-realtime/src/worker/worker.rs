@@ -1,4 +1,4 @@
-//! What the connections of one worker thread share.
+//! The data that the connections of one worker thread share.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -36,8 +36,8 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts the current thread's fan-out and makes it known to the hub. Returns the table of its
-    /// sockets beside it, for the sessions to register theirs.
+    /// Starts the current thread's fan-out and registers it with the hub. Also returns the table of
+    /// sockets, in which the sessions register theirs.
     pub(crate) fn start<S: SessionActor>(
         settings: Arc<Settings>,
         hub: HubHandle,
@@ -74,7 +74,7 @@ impl Worker {
         (worker, sockets)
     }
 
-    /// Sends something to one socket, behind everything that the hub has routed to it so far.
+    /// Sends something to one socket, after everything that the hub has routed to it so far.
     pub(crate) fn send(&self, socket: SocketId, what: Outgoing) {
         self.fanout.do_send(SendTo { socket, what });
     }

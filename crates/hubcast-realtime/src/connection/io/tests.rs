@@ -31,7 +31,7 @@ type Client = StreamOwned<ClientConnection, Socket>;
 const PEM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/tls.pem");
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Both ends of a connection whose handshake is done.
+/// Returns both ends of a connection whose handshake is done.
 async fn pair() -> (TlsStream<TcpStream>, Client) {
     let certificate = CertificateDer::from_pem_file(PEM).expect("a certificate");
     let key = PrivateKeyDer::from_pem_file(PEM).expect("a key");
@@ -64,8 +64,8 @@ async fn pair() -> (TlsStream<TcpStream>, Client) {
     (stream, shaking.join().expect("a client"))
 }
 
-/// A connection to a client, and all bytes that were sent until the kernel was full: TLS has the
-/// last of them.
+/// Returns a connection to a client, and all bytes that were sent until the kernel's buffer was
+/// full. TLS holds the last of them.
 async fn full() -> (Rc<Connection>, Client, Vec<u8>) {
     let (stream, client) = pair().await;
     let (tcp, session) = stream.into_inner();
@@ -92,7 +92,7 @@ async fn full() -> (Rc<Connection>, Client, Vec<u8>) {
     (connection, client, sent)
 }
 
-/// Reads on a thread of its own, as the connection lives on this one.
+/// Reads on a thread of its own, because the connection lives on this one.
 async fn read(mut client: Client, length: usize) -> (Vec<u8>, Client) {
     let reading = actix_rt::task::spawn_blocking(move || {
         let mut received = vec![0; length];
@@ -134,7 +134,7 @@ fn a_nudge_finds_out_whether_the_client_takes_bytes_and_loses_none() {
         let more = vec![1; 20_000_000];
         sent.extend(&more);
         connection.send(Bytes::from(more));
-        // Nothing else runs here meanwhile, so only the nudge writes.
+        // No other task runs here meanwhile, so only the nudge writes.
         let until = |nudged| {
             let end = Instant::now() + PATIENCE;
             while connection.writer.nudge(connection.io().expect("a WebSocket")) != nudged {

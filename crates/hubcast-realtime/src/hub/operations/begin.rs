@@ -1,4 +1,4 @@
-//! The start of the log in memory.
+//! Sets the start of the log in memory.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ pub(in crate::hub) struct Begin {
 }
 
 impl HubHandle {
-    /// Sets the end of the log, with its last events, each stored at its own place. To be called
-    /// before anything is published and before any session can resume.
+    /// Sets the end of the log and its last events, each marked with its position. Call it before
+    /// anything is published and before any session can resume.
     pub fn begin(&self, position: Position, last: Vec<Event>) {
         self.hub.do_send(Begin { position, last });
     }

@@ -1,4 +1,4 @@
-//! The number of sockets, rooms and events.
+//! Counts sockets, rooms and events.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,15 +8,15 @@ use tokio::sync::oneshot;
 use crate::hub::handle::HubHandle;
 use crate::hub::hub::Hub;
 
-/// The numbers of one moment, in this process.
+/// The numbers at one moment, in this process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Census {
-    /// Sockets by namespace, those that are entering too. A namespace that never had a socket is
-    /// missing.
+    /// The number of sockets by namespace, including those that are entering. A namespace that
+    /// never had a socket is missing.
     pub sockets: BTreeMap<String, usize>,
-    /// Rooms that have a member.
+    /// The number of rooms that have a member.
     pub rooms: usize,
-    /// Events routed since the start.
+    /// The number of events routed since the start.
     pub events: u64,
 }
 
@@ -31,7 +31,7 @@ impl HubHandle {
     pub async fn census(&self) -> Census {
         let (done, census) = oneshot::channel();
         self.hub.do_send(TakeCensus { done });
-        // A hub that has stopped has none.
+        // A hub that has stopped has no sockets.
         census.await.unwrap_or_default()
     }
 }
@@ -43,7 +43,7 @@ impl Handler<TakeCensus> for Hub {
         let sockets = self.sockets_of.iter();
         let sockets = sockets.map(|(namespace, count)| (namespace.to_string(), *count)).collect();
         let rooms = self.rooms.values().map(HashMap::len).sum();
-        // The caller may have stopped waiting.
+        // The send fails if the caller has stopped waiting.
         let _ = done.send(Census { sockets, rooms, events: self.routed });
     }
 }

@@ -1,4 +1,4 @@
-//! Sockets that leave: one that has ended, and those that the program disconnects.
+//! Removes a socket that has ended, and disconnects sockets for the program.
 
 use std::sync::Arc;
 
@@ -27,14 +27,14 @@ pub(in crate::hub) struct DisconnectAll {
 }
 
 impl HubHandle {
-    /// Removes a socket that has ended. `is_lost`: its connection was lost, and its user may be
-    /// back in a moment.
+    /// Removes a socket that has ended. `is_lost` means that its connection was lost, so its user
+    /// may soon return.
     pub(crate) fn remove_socket(&self, socket: SocketId, is_lost: bool) {
         self.hub.do_send(RemoveSocket { socket, is_lost });
     }
 
-    /// Disconnects sockets, behind all that was published to them before. Their sessions are not
-    /// resumed.
+    /// Disconnects sockets after everything that was published to them before. Their sessions are
+    /// not resumed.
     pub fn disconnect_all(&self, namespace: &str, whom: Whom, close: Close) {
         self.hub.do_send(DisconnectAll { namespace: namespace.into(), whom, close });
     }

@@ -1,5 +1,5 @@
-//! A socket's way in, in two steps: it is announced, and later it enters its first rooms. In
-//! between a resumed socket reads what it has missed.
+//! Enters a socket in two steps: it is registered, and later it enters its first rooms. In between,
+//! a resumed socket is sent the events that it has missed.
 
 use std::num::NonZeroI64;
 use std::sync::Arc;
@@ -11,22 +11,22 @@ use tokio::sync::oneshot;
 use crate::core::ids::{SocketId, WorkerId};
 use crate::core::recovery::Position;
 use crate::hub::handle::HubHandle;
-use crate::hub::hub::{EvictedRooms, Hub, HubSocket, JoinedRoom, SocketStage, Visibility};
+use crate::hub::hub::{Hub, HubSocket, JoinedRoom, RemovedRooms, SocketStage, Visibility};
 use crate::hub::presence::{Gone, Present};
 use crate::hub::workers::{EnterRooms, TakeOver};
 
-/// Announces a socket.
+/// Registers a socket.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Announce {
+pub(crate) struct RegisterSocket {
     pub(crate) socket: SocketId,
     pub(crate) worker: WorkerId,
     pub(crate) namespace: Arc<str>,
     pub(crate) sid: Arc<str>,
-    /// The identity as JSON text. `None`: it has none.
+    /// The identity as JSON text, if the socket has one.
     pub(crate) user: Option<Arc<str>>,
     pub(crate) connection_no: Option<i64>,
-    pub(crate) evicted: EvictedRooms,
+    pub(crate) removed: RemovedRooms,
 }
 
 #[derive(Message)]
@@ -39,24 +39,24 @@ pub(in crate::hub) struct Enter {
 
 /// The hub's answer to a socket that has entered.
 pub(crate) struct Entered {
-    /// The last stored event that was routed before.
+    /// The last stored event that was routed before the entry.
     pub(crate) position: Position,
     /// The users of the rooms in which the socket is visible.
     pub(crate) present: Vec<(Arc<str>, Present)>,
 }
 
 impl HubHandle {
-    /// Announces a socket. One with the same `sid` is taken over: its connection is aborted.
+    /// Registers a socket. A socket with the same `sid` is taken over: its connection is aborted.
     ///
-    /// It is announced before anything is waited for, so that [`HubHandle::remove_socket`] for the
-    /// same socket cannot overtake it.
-    pub(crate) fn announce(&self, announce: Announce) {
-        self.hub.do_send(announce);
+    /// A session calls this before it waits for anything, so that [`HubHandle::remove_socket`] for
+    /// the same socket cannot overtake it.
+    pub(crate) fn register_socket(&self, register: RegisterSocket) {
+        self.hub.do_send(register);
     }
 
-    /// Enters an announced socket into its first rooms, without those that it was removed from
-    /// meanwhile. All that is routed from then on comes to its worker. `None`: the socket was taken
-    /// over.
+    /// Enters a registered socket into its first rooms, except those that it was removed from
+    /// meanwhile. Its worker gets every event that is routed later. Returns `None` if the socket
+    /// was taken over.
     pub(crate) async fn enter(
         &self,
         socket: SocketId,
@@ -68,11 +68,12 @@ impl HubHandle {
     }
 }
 
-impl Handler<Announce> for Hub {
+impl Handler<RegisterSocket> for Hub {
     type Result = ();
 
-    fn handle(&mut self, announce: Announce, ctx: &mut Self::Context) {
-        let Announce { socket, worker, namespace, sid, user, connection_no, evicted } = announce;
+    fn handle(&mut self, register: RegisterSocket, ctx: &mut Self::Context) {
+        let RegisterSocket { socket, worker, namespace, sid, user, connection_no, removed } =
+            register;
         if let Some(older) = self.sids.insert(Arc::clone(&sid), socket)
             && let Some(worker) = self.remove(older, Gone::Lost)
         {
@@ -87,7 +88,7 @@ impl Handler<Announce> for Hub {
             users.entry(Arc::clone(user)).or_default().push(socket);
         }
         let connection_no = connection_no.and_then(NonZeroI64::new);
-        let stage = SocketStage::Entering(evicted);
+        let stage = SocketStage::Entering(removed);
         self.sockets
             .insert(socket, HubSocket { worker, namespace, sid, user, connection_no, stage });
     }
@@ -98,8 +99,8 @@ impl Handler<Enter> for Hub {
 
     fn handle(&mut self, Enter { socket, mut rooms, done }: Enter, ctx: &mut Self::Context) {
         let Some(entry) = self.sockets.get_mut(&socket) else { return };
-        if let SocketStage::Entering(evicted) = &entry.stage {
-            rooms.retain(|(room, _)| !evicted.has(room));
+        if let SocketStage::Entering(removed) = &entry.stage {
+            rooms.retain(|(room, _)| !removed.has(room));
         }
         let (worker, namespace, user) =
             (entry.worker, Arc::clone(&entry.namespace), entry.user.clone());
@@ -124,7 +125,7 @@ impl Handler<Enter> for Hub {
             worker.enter.do_send(EnterRooms { socket, rooms, position: self.position });
         }
         self.watch_presence(ctx);
-        // The session may have ended meanwhile; its removal is on the way.
+        // The session may have ended meanwhile, and then removes the socket.
         let _ = done.send(Entered { position: self.position, present });
     }
 }

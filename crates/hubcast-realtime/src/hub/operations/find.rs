@@ -1,4 +1,4 @@
-//! Handles on certain sockets: the workers report which there are, and the hub describes them.
+//! Finds handles on selected sockets: the workers report their ids, and the hub describes them.
 
 use std::num::NonZeroI64;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::hub::handle::HubHandle;
 use crate::hub::hub::{Hub, SocketStage};
 use crate::hub::workers::SocketAction;
 
-/// Has the sockets reported. The channel ends when all are.
+/// Asks the workers to report their sockets. The channel ends when all have reported.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::hub) struct FindSockets {
@@ -22,7 +22,7 @@ pub(in crate::hub) struct FindSockets {
     found: mpsc::UnboundedSender<SocketId>,
 }
 
-/// Describes those of the sockets that are still there.
+/// Describes those of the sockets that have not left.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(in crate::hub) struct DescribeSockets {
@@ -38,19 +38,19 @@ struct Description {
 }
 
 impl HubHandle {
-    /// The sockets of this process that have entered. To join, leave, send or disconnect is then a
-    /// matter of each [`ClientHandle`].
+    /// Returns the sockets of this process that have entered. Each [`ClientHandle`] can join,
+    /// leave, send and disconnect.
     pub async fn sockets(&self, namespace: &str, whom: Whom) -> Vec<ClientHandle> {
         let (found, mut reported) = mpsc::unbounded_channel();
         self.hub.do_send(FindSockets { namespace: namespace.into(), whom, found });
         let mut sockets = Vec::new();
-        // Ends when the last worker has reported.
+        // The loop ends when the last worker has reported.
         while let Some(socket) = reported.recv().await {
             sockets.push(socket);
         }
         let (done, described) = oneshot::channel();
         self.hub.do_send(DescribeSockets { sockets, done });
-        // A hub that has stopped has none.
+        // A hub that has stopped has no sockets.
         let described = described.await.unwrap_or_default();
         let handle = |Description { socket, sid, user, connection_no }| ClientHandle {
             socket,
@@ -69,7 +69,7 @@ impl Handler<FindSockets> for Hub {
     fn handle(&mut self, find: FindSockets, _: &mut Self::Context) {
         let FindSockets { namespace, whom, found } = find;
         let to_socket = |_: &Hub, socket| {
-            // The caller may have stopped waiting.
+            // The send fails if the caller has stopped waiting.
             let _ = found.send(socket);
         };
         self.select(&namespace, &whom, to_socket, || SocketAction::Report(found.clone()));
@@ -90,7 +90,7 @@ impl Handler<DescribeSockets> for Hub {
                 connection_no: entry.connection_no.map(NonZeroI64::get),
             })
         };
-        // The caller may have stopped waiting.
+        // The send fails if the caller has stopped waiting.
         let _ = done.send(sockets.into_iter().filter_map(description).collect());
     }
 }

@@ -1,4 +1,4 @@
-//! The users of a room.
+//! Returns the users of a room.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ pub(in crate::hub) struct GetPresence {
 }
 
 impl HubHandle {
-    /// The users that are present in a room.
+    /// Returns the users that are present in a room.
     pub async fn present(&self, namespace: &str, room: &str) -> Present {
         let (done, present) = oneshot::channel();
         self.hub.do_send(GetPresence { namespace: namespace.into(), room: room.into(), done });
-        // A hub that has stopped has none.
+        // A hub that has stopped has no users.
         present.await.unwrap_or_default()
     }
 }
@@ -32,7 +32,7 @@ impl Handler<GetPresence> for Hub {
 
     fn handle(&mut self, get: GetPresence, _: &mut Self::Context) {
         let GetPresence { namespace, room, done } = get;
-        // The caller may have stopped waiting.
+        // The send fails if the caller has stopped waiting.
         let _ = done.send(self.presence.of(&(namespace, room)));
     }
 }

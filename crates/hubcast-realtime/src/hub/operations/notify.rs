@@ -1,4 +1,4 @@
-//! Notices of the program to its own gateways.
+//! Passes notices of the program to its own gateways.
 
 use std::sync::Arc;
 
@@ -18,9 +18,9 @@ pub(in crate::hub) struct Notify {
 }
 
 impl HubHandle {
-    /// Has [`Gateway::notified`](crate::Gateway::notified) called for sockets, a user's also while
-    /// they are entering, behind all that was published to them before. For a decision that only
-    /// the gateway's own data of a socket allows.
+    /// Calls [`Gateway::notified`](crate::Gateway::notified) for the selected sockets, after
+    /// everything that was published to them before; for a user's sockets also while they are
+    /// entering. Use it for a decision that needs the gateway's own data of a socket.
     pub fn notify(&self, namespace: &str, whom: Whom, notice: SocketNotice) {
         self.hub.do_send(Notify { namespace: namespace.into(), whom, notice });
     }

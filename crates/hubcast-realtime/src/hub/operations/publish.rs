@@ -1,4 +1,4 @@
-//! Events to rooms and namespaces.
+//! Publishes events to rooms and namespaces.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ pub(in crate::hub) struct Publish {
 }
 
 impl HubHandle {
-    /// Routes events, in this order, behind all that were published before. The permit goes back
-    /// when all of them have left the workers. `routed` runs when every worker has them in its
-    /// mailbox, so that anything a session sends from then on comes after them.
+    /// Routes events in this order, after all that were published before. The permit is released
+    /// when the workers have queued them all. `routed` runs when every worker has them in its
+    /// mailbox, so that everything that a session sends later follows them.
     pub fn publish(
         &self,
         events: Vec<Event>,

@@ -1,4 +1,4 @@
-//! The workers: a new one, and the end of all.
+//! Registers a worker, and drains all of them.
 
 use std::time::Duration;
 
@@ -33,8 +33,7 @@ impl HubHandle {
 impl Handler<RegisterWorker> for Hub {
     type Result = ();
 
-    /// A worker whose thread died has taken its sockets along. They are removed when its successor
-    /// registers.
+    /// Also removes the sockets of workers whose threads have died, when a successor registers.
     fn handle(&mut self, RegisterWorker { id, handle }: RegisterWorker, ctx: &mut Self::Context) {
         self.workers.insert(id, handle);
         let is_dead =

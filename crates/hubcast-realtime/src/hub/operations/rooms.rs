@@ -1,4 +1,4 @@
-//! Rooms of a socket that has entered: join, leave, and remove all sockets of a user.
+//! Changes rooms of sockets that have entered: join, leave, and remove all sockets of a user.
 
 use std::sync::Arc;
 
@@ -58,8 +58,8 @@ impl HubHandle {
     }
 
     /// Removes all sockets of a user from a room, by its
-    /// [`Welcome::identity`](crate::Welcome::identity), behind all that was published before and
-    /// ahead of all that comes later.
+    /// [`Welcome::identity`](crate::Welcome::identity). They still get everything that was
+    /// published before, and nothing that is published later.
     pub fn remove_from_room(&self, namespace: &str, user: &Value, room: &str) {
         self.hub.do_send(RemoveFromRoom {
             namespace: namespace.into(),
@@ -102,7 +102,7 @@ impl Handler<Leave> for Hub {
     type Result = ();
 
     fn handle(&mut self, Leave { socket, room, done }: Leave, ctx: &mut Self::Context) {
-        // A socket that was not in the room gets no list of its users.
+        // The caller gets no list of users for a socket that was not in the room.
         let present = self.take_out(socket, &room).map(|key| self.presence.of(&key));
         self.watch_presence(ctx);
         done(present.unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Events and ends for one socket, or for all sockets of a user.
+//! Sends events and disconnects to one socket, or events to all sockets of a user.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,8 +29,8 @@ impl HubHandle {
     }
 
     /// Sends a transient event to all sockets of a user, by its
-    /// [`Welcome::identity`](crate::Welcome::identity), in its place among all that is published,
-    /// and waits until it is routed.
+    /// [`Welcome::identity`](crate::Welcome::identity), in order with all published events, and
+    /// waits until it is routed.
     ///
     /// For a room or a namespace, publish an [`Event`].
     pub async fn emit_to_user(
@@ -68,7 +68,7 @@ impl Handler<SendToUser> for Hub {
             let (event, permit) = (Arc::clone(&event), Arc::clone(&permit));
             self.send_to(socket, Outgoing::Shared { event, permit });
         }
-        // The caller may have stopped waiting.
+        // The send fails if the caller has stopped waiting.
         let _ = done.send(());
     }
 }

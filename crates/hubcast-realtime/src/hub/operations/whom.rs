@@ -1,5 +1,5 @@
-//! Certain sockets of a namespace: all, a room's or a user's. The hub knows a user's sockets
-//! itself; only the workers know a room's.
+//! Selects sockets of a namespace: all of them, those of a room or those of a user. The hub itself
+//! knows a user's sockets; only the workers know a room's.
 
 use std::sync::Arc;
 
@@ -9,25 +9,25 @@ use crate::core::ids::{SocketId, WorkerId};
 use crate::hub::hub::Hub;
 use crate::hub::workers::{SelectSockets, SocketAction};
 
-/// Sockets of one namespace.
+/// A selection of sockets in one namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whom {
-    /// All of them.
+    /// All sockets.
     All,
-    /// Those in a room.
+    /// The sockets in a room.
     Room(Arc<str>),
-    /// Those of a user, by its [`Welcome::identity`](crate::Welcome::identity).
+    /// The sockets of a user, by its [`Welcome::identity`](crate::Welcome::identity).
     User(Value),
 }
 
 impl Whom {
-    /// Those in a room.
+    /// Selects the sockets in a room.
     #[must_use]
     pub fn room(name: &str) -> Self {
         Self::Room(name.into())
     }
 
-    /// Those of a user, by its identity: `5`, `"ann"`.
+    /// Selects the sockets of a user by its identity, such as `5` or `"ann"`.
     #[must_use]
     pub fn user(identity: impl Into<Value>) -> Self {
         Self::User(identity.into())
@@ -35,8 +35,8 @@ impl Whom {
 }
 
 impl Hub {
-    /// Does one thing with certain sockets: `to_socket` for each of a user's, also while it is
-    /// entering; else `action` on the workers that may have them.
+    /// Acts on the selected sockets: calls `to_socket` for each socket of a user, also while it is
+    /// entering; otherwise sends `action` to the workers that may have the sockets.
     pub(super) fn select(
         &self,
         namespace: &Arc<str>,

@@ -1,5 +1,5 @@
 //! A client's connection as HTTP reads it: the bytes of TCP or, with certificates, those within
-//! TLS. A WebSocket goes on as the connection's `Io`.
+//! TLS. For a WebSocket it becomes the connection's `Io`.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::connection::io::Io;
 
-/// How long a client may take for TLS's handshake.
+/// How long a client may take for the TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection that speaks HTTP.
@@ -23,7 +23,7 @@ pub(crate) enum Stream {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Makes the TLS handshake, if there is one. Its failure ends this connection and no other.
+/// Makes the TLS handshake, if there is one. A failure ends only this connection.
 pub(crate) async fn accept(
     tcp: TcpStream,
     tls: Option<TlsAcceptor>,
@@ -41,7 +41,7 @@ pub(crate) async fn accept(
 }
 
 impl Stream {
-    /// The connection, when HTTP is done with it.
+    /// Returns the connection when HTTP no longer needs it.
     pub(super) fn into_io(self) -> Io {
         match self {
             Self::Plain(tcp) => Io::Plain(tcp),

@@ -1,4 +1,4 @@
-//! How connections come in: TLS, the upgrade request, long-polling.
+//! Accepts connections: TLS, the upgrade request, long-polling.
 
 pub(super) mod accept;
 pub(super) mod polling;

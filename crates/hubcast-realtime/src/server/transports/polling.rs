@@ -1,6 +1,6 @@
 //! Engine.IO's long-polling (engine.io-protocol 4, "HTTP long-polling"): a GET takes the server's
-//! packets and waits until there are some; a POST brings the client's. A request may come to any
-//! worker, and reaches its session by messages.
+//! packets and waits until there are some; a POST brings the client's packets. A request may arrive
+//! at any worker, and reaches its session by messages.
 
 use std::rc::Rc;
 
@@ -19,7 +19,7 @@ use crate::session::requests::{Abort, Poll, Post};
 use crate::session::session::Session;
 use crate::wire::engineio::HandshakeFault;
 
-/// Registers the paths of Engine.IO for all requests that are no upgrade.
+/// Registers the paths of Engine.IO for all requests that are not upgrades.
 pub(crate) fn configure(entry: &Rc<Entry>, app: &mut ServiceConfig) {
     for path in request::paths(&entry.host.shared) {
         let entry = Rc::clone(entry);
@@ -34,7 +34,7 @@ fn answer(refusal: Refusal) -> HttpResponse {
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = HttpResponse::build(status);
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        // The server shuts down: the next try should find another one.
+        // The server shuts down, so the next attempt should reach another one.
         response.force_close();
     }
     if let Some(header) = refusal.header {
@@ -78,8 +78,8 @@ async fn serve(
     }
 }
 
-/// Aborts the session of a request that is broken off: the packets of its answer may be lost, and
-/// those that it would have brought are.
+/// Aborts the session of a request that is broken off, because the packets of its answer may be
+/// lost, and those of its body are.
 struct PollGuard(Option<Addr<Session>>);
 
 impl Drop for PollGuard {
@@ -116,7 +116,7 @@ async fn post(
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes() == b"application/octet-stream");
     let mut guard = PollGuard(Some(session.clone()));
-    // The same limit as for the rest of any incomplete message.
+    // The time limit is that for the rest of any incomplete message.
     let packets =
         tokio::time::timeout(settings.connect_timeout, collect(body, settings.max_payload)).await;
     let packets =
@@ -135,7 +135,7 @@ async fn post(
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/html")).body("ok"))
 }
 
-/// Reads the body. `None`: it is larger than `most`.
+/// Reads the body. Returns `None` if it is larger than `most`.
 async fn collect(
     body: Payload,
     most: usize,

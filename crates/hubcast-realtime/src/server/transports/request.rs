@@ -1,5 +1,5 @@
-//! The checks of a request that begins a session or reaches one, shared by the upgrade and by
-//! long-polling.
+//! The checks of a request that begins a session or belongs to one. Upgrades and long-polling share
+//! them.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -16,12 +16,12 @@ use crate::wire::engineio::HandshakeFault;
 const SOCKET_PATHS: [&str; 2] = ["/socket.io/", "/socket.io"];
 const ENGINE_PATHS: [&str; 2] = ["/engine.io/", "/engine.io"];
 
-/// The paths of Engine.IO.
+/// Returns the paths of Engine.IO.
 pub(super) fn paths(shared: &Shared<Session>) -> impl Iterator<Item = &'static str> {
     SOCKET_PATHS.into_iter().chain(ENGINE_PATHS.into_iter().filter(|_| shared.has_engine()))
 }
 
-/// Bytes of the request that a session may keep.
+/// The most bytes of the request that a session may keep.
 const MAX_KEPT: usize = 16 * 1024;
 
 /// The answer to a request that is refused.
@@ -66,8 +66,8 @@ pub(super) struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// Engine.IO's own checks, in the reference server's order. Returns the id of the session; none
-    /// for a new one.
+    /// Makes Engine.IO's own checks, in the reference server's order. Returns the id of the
+    /// session, or `None` for a new one.
     pub(super) fn engine(&self, transport: &str) -> Result<Option<String>, HandshakeFault> {
         let asked = query_value(self.query, "transport");
         if !matches!(asked.as_deref(), Some("polling" | "websocket")) {
@@ -127,12 +127,13 @@ impl Head<'_> {
         Ok(handshake)
     }
 
-    /// A peer that has gone already has no address, and will not read an answer.
+    /// Returns the peer's address. A peer that has disconnected has none, and will not read an
+    /// answer.
     fn address(&self) -> IpAddr {
         self.peer.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip())
     }
 
-    /// The protocol at one of [`paths`], as this client uses it.
+    /// Returns the protocol at one of [`paths`], as this client uses it.
     pub(super) fn protocol(&self, path: &str, shared: &Shared<Session>) -> Protocol {
         if ENGINE_PATHS.contains(&path) {
             return Protocol::EngineIo;
@@ -143,12 +144,14 @@ impl Head<'_> {
         Protocol::SocketIo { offsets: takes_offsets && shared.recovery.is_some() }
     }
 
-    /// Packets that this client takes in one payload; python-engineio drops a connection over more.
+    /// Returns the most packets that this client accepts in one payload; python-engineio drops the
+    /// connection if there are more.
     pub(super) fn packets_a_poll(&self) -> usize {
         if self.is_python() { 16 } else { usize::MAX }
     }
 
-    /// The Python client's time stamp is a decimal number, and its HTTP libraries send their names.
+    /// Returns true for the Python client: its time stamp is a decimal number, and its HTTP
+    /// libraries send their names.
     fn is_python(&self) -> bool {
         let is_decimal = |text: String| {
             text.split_once('.')

@@ -1,6 +1,6 @@
-//! Requests for an upgrade. The HTTP layer hands the raw connection over and is done with it. A
-//! valid WebSocket handshake on one of our paths becomes a session; every other request gets a
-//! short answer and `Connection: close`.
+//! Handles requests for an upgrade, for which the HTTP layer hands over the raw connection. A valid
+//! WebSocket handshake on a path of the server becomes a session; every other request gets a short
+//! answer and `Connection: close`.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,17 +23,17 @@ use crate::session::requests::Upgrade;
 use crate::session::session::Session;
 use crate::wire::engineio::HandshakeFault;
 
-/// How long a client may take to accept the few bytes of our answer.
+/// How long a client may take to accept the few bytes of the answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The purpose of a WebSocket.
 enum Purpose {
     Begin(Protocol, Handshake),
-    /// A polling session moves here.
+    /// The WebSocket is for a polling session that moves to it.
     Move(Addr<Session>),
 }
 
-/// Takes the connection over.
+/// Takes over the connection, and answers the request.
 pub(crate) async fn accept(entry: Rc<Entry>, request: Request, framed: Framed<Stream, h1::Codec>) {
     let parts = framed.into_parts();
     let (mut io, rest) = (parts.io, parts.read_buf);
@@ -67,7 +67,7 @@ pub(crate) async fn accept(entry: Rc<Entry>, request: Request, framed: Framed<St
     }
     let answer = async {
         io.write_all(&out).await?;
-        // TLS may hold bytes that the kernel has not taken, and its close is a write too.
+        // TLS may hold bytes that the kernel has not taken, and closing TLS writes too.
         if verdict.is_ok() { io.flush().await } else { io.shutdown().await }
     };
     if !matches!(tokio::time::timeout(ANSWER_TIMEOUT, answer).await, Ok(Ok(()))) {
@@ -76,7 +76,7 @@ pub(crate) async fn accept(entry: Rc<Entry>, request: Request, framed: Framed<St
     let Ok((purpose, _)) = verdict else { return };
     let (io, settings) = (io.into_io(), &entry.host.worker.settings);
     let socket = SockRef::from(io.tcp());
-    // Bounds and latency only: a socket without these options still works.
+    // Errors are ignored, because these options concern only bounds and latency.
     let _ = socket.set_tcp_nodelay(true);
     let _ = socket.set_send_buffer_size(SEND_BUFFER);
     let _ = socket.set_tcp_user_timeout(Some(settings.ping_interval + settings.ping_timeout));
@@ -84,7 +84,7 @@ pub(crate) async fn accept(entry: Rc<Entry>, request: Request, framed: Framed<St
         Purpose::Begin(protocol, handshake) => {
             Session::begin(Rc::clone(&entry.host), io, &rest, protocol, handshake);
         }
-        // The session may live on another thread. A connection that cannot move there is closed.
+        // The session may live on another thread. A connection that cannot move to it is closed.
         Purpose::Move(session) => {
             if let Ok(io) = io.detach() {
                 session.do_send(Upgrade { io, rest: BytesMut::from(&rest[..]) });
@@ -93,7 +93,7 @@ pub(crate) async fn accept(entry: Rc<Entry>, request: Request, framed: Framed<St
     }
 }
 
-/// Decides on the head of the request. Returns the purpose and the client's key.
+/// Checks the head of the request. Returns the purpose and the client's key.
 fn examine(entry: &Entry, request: &Request) -> Result<(Purpose, String), Refusal> {
     let (shared, gate, head) = (&entry.host.shared, &entry.gate, request.head());
     let asked = Head {
@@ -142,7 +142,7 @@ fn handshake_key(method: &Method, headers: &HeaderMap) -> Result<String, Refusal
         return Err(Refusal::new(426, "Only WebSocket version 13 is spoken")
             .with("Sec-WebSocket-Version", "13"));
     }
-    // Sixteen bytes in base64.
+    // The key is sixteen bytes in base64.
     let is_sixteen = |key: &&str| {
         let digits = key.strip_suffix("==").map(str::as_bytes).unwrap_or_default();
         digits.len() == 22

@@ -38,7 +38,7 @@ impl Client {
     }
 }
 
-/// The texts of consecutive WebSocket frames.
+/// Returns the texts of consecutive WebSocket frames.
 pub(crate) fn texts(mut bytes: &[u8]) -> Vec<String> {
     let mut texts = Vec::new();
     while !bytes.is_empty() {

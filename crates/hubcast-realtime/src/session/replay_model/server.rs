@@ -22,7 +22,7 @@ impl World {
             && pid.sid == session.sid
             && let Some(replay) = self.resume(session, offset)
         {
-            Self::greet(&mut in_flight, &pid.sid, text, replay.at());
+            Self::send_connect(&mut in_flight, &pid.sid, text, replay.at());
             self.connection = Some(Connection {
                 stage: Stage::CatchingUp(replay),
                 entered_at: i64::MAX,
@@ -31,12 +31,15 @@ impl World {
             return;
         }
         self.sessions += 1;
-        let (sid, first): (Arc<str>, _) = (format!("s{}", self.sessions).into(), self.head());
-        let pid = Pid { sid: Arc::clone(&sid), namespace: "/".into(), user: "5".into(), first };
-        Self::greet(&mut in_flight, &sid, &self.key.sign(&pid), Offset::whole(first));
-        let stays = vec![RoomMembership { room: room("user"), since: first.id, until: None }];
-        self.session = Some(Session { sid, first, stays, confirmed: None, expected: Vec::new() });
-        self.connection = Some(Connection { stage: Stage::Live, entered_at: first.id, in_flight });
+        let (sid, began_at): (Arc<str>, _) = (format!("s{}", self.sessions).into(), self.head());
+        let pid = Pid { sid: Arc::clone(&sid), namespace: "/".into(), user: "5".into(), began_at };
+        Self::send_connect(&mut in_flight, &sid, &self.key.sign(&pid), Offset::whole(began_at));
+        let memberships =
+            vec![RoomMembership { room: room("user"), since: began_at.id, until: None }];
+        self.session =
+            Some(Session { sid, began_at, memberships, confirmed: None, expected: Vec::new() });
+        self.connection =
+            Some(Connection { stage: Stage::Live, entered_at: began_at.id, in_flight });
     }
 
     fn resume(&self, session: &Session, offset: Option<Offset>) -> Option<Replay> {
@@ -47,15 +50,20 @@ impl World {
             later == Some(true) && position.id <= self.head().id
         };
         let confirmed = session.confirmed.filter(|confirmed| is_good(*confirmed));
-        let replay =
-            Replay::new("/".into(), session.first, offset, confirmed, session.stays.clone());
-        let is_whole = is_good(session.first)
+        let replay = Replay::new(
+            "/".into(),
+            session.began_at,
+            offset,
+            confirmed,
+            session.memberships.clone(),
+        );
+        let is_whole = is_good(session.began_at)
             && offset.is_none_or(|offset| is_good(offset.position))
             && self.pruned <= replay.after();
         is_whole.then_some(replay)
     }
 
-    fn greet(in_flight: &mut VecDeque<Packet>, sid: &str, pid: &str, offset: Offset) {
+    fn send_connect(in_flight: &mut VecDeque<Packet>, sid: &str, pid: &str, offset: Offset) {
         in_flight.push_back(Packet::Frame(websocket::text(&socketio::connect(
             "/",
             sid,
@@ -125,10 +133,11 @@ fn send_page(
     tail: &Tail,
     in_flight: &mut VecDeque<Packet>,
 ) -> bool {
-    let page = replay.known(tail).unwrap_or_else(|| {
+    let page = replay.page_from_memory(tail).unwrap_or_else(|| {
         let skip = usize::try_from(replay.after()).unwrap();
         let looked = &log[skip..log.len().min(skip + most)];
-        let events = looked.iter().filter(|event| event.is_for(replay.stays())).cloned().collect();
+        let events =
+            looked.iter().filter(|event| event.is_for(replay.memberships())).cloned().collect();
         LogPage { events, end: replay.after() + i64::try_from(looked.len()).unwrap() }
     });
     if pruned > replay.after() {

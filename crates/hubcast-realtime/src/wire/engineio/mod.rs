@@ -48,8 +48,8 @@ pub enum Frame<'a> {
     Binary(Bytes),
 }
 
-/// Why a text or a payload is refused. Every fault ends the session, like the reference server's
-/// "parse error".
+/// The reason for which a text or a payload is refused. Every fault ends the session, like the
+/// reference server's "parse error".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// A packet without a type digit, such as an empty payload.
@@ -87,7 +87,7 @@ pub fn decode(text: &str) -> Result<Packet<'_>, Fault> {
         '4' => Packet::Message(rest),
         '5' => Packet::Upgrade,
         '6' => Packet::Noop,
-        // Clients with `forceBase64` send this over WebSocket too.
+        // Clients with `forceBase64` also send this over WebSocket.
         'b' => Packet::Binary(binary(rest)?),
         _ => return Err(Fault::Type),
     })
@@ -191,7 +191,7 @@ pub enum HandshakeFault {
 }
 
 impl HandshakeFault {
-    /// The HTTP status and the JSON body.
+    /// Returns the HTTP status and the JSON body.
     #[must_use]
     pub fn answer(self) -> (u16, &'static str) {
         match self {

@@ -6,7 +6,7 @@ use super::{BinaryPacket, Body, EventOrAck, Fault, Packet, decode};
 
 /// The packet whose attachments have not all arrived, if any. An idle one is a null pointer.
 ///
-/// It holds one packet's text and attachments at most, within the limit given to
+/// It holds at most one packet's text and attachments, within the limit given to
 /// [`Assembler::binary`], and nothing after a fault. It has no clock: the session closes a client
 /// that never sends what it announced.
 #[derive(Debug, Default)]

@@ -1,7 +1,8 @@
 //! Reads one packet's text. Results equal those of socket.io-parser 4.2.7, except for texts that no
 //! client sends:
 //!
-//! - an empty text is refused, and white space is no digit (JavaScript reads both as the number 0);
+//! - an empty text is refused, and white space is not a digit (JavaScript reads both as the number
+//!   0);
 //! - as the protocol says, an event, an ack and a CONNECT_ERROR need a payload, and an ack an id;
 //! - half of a surrogate pair, which JavaScript strings allow, is refused in a name;
 //! - an ack id is a u64, and there are at most [`MAX_ARGUMENTS`] arguments;
@@ -21,14 +22,15 @@ use super::{
 /// Reads one packet's text.
 ///
 /// # Errors
-/// A [`Fault`] if the text is no packet, but none of those that only an [`super::Assembler`] finds.
+/// Returns a [`Fault`] if the text is not a packet, but none of those that only an
+/// [`super::Assembler`] finds.
 pub fn decode(text: &str) -> Result<Packet<'_>, Fault> {
     let mut chars = text.chars();
     let kind = chars.next().filter(|kind| ('0'..='6').contains(kind)).ok_or(Fault::Type)?;
     let (due, rest) =
         if matches!(kind, '5' | '6') { split_count(chars.as_str())? } else { (0, chars.as_str()) };
     let (namespace, rest) = split_namespace(rest);
-    // An id without a meaning is ignored.
+    // The id of a packet that needs none is ignored.
     let (id, json) = split_id(rest)?;
     let body = match kind {
         '0' => Body::Connect(if json.is_empty() { None } else { Some(value(json, &['{'])?) }),
@@ -41,7 +43,7 @@ pub fn decode(text: &str) -> Result<Packet<'_>, Fault> {
     Ok(Packet { namespace, body })
 }
 
-/// The number of attachments ends at the first dash.
+/// Splits off the number of attachments, which ends at the first dash.
 fn split_count(text: &str) -> Result<(usize, &str), Fault> {
     let (count, rest) = text.split_once('-').ok_or(Fault::Attachments)?;
     if count.is_empty() || !count.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -55,7 +57,8 @@ fn split_count(text: &str) -> Result<(usize, &str), Fault> {
     }
 }
 
-/// A namespace starts with a slash and ends at the first comma. A query after it is dropped.
+/// Splits off the namespace, which starts with a slash and ends at the first comma. A query after
+/// it is dropped.
 fn split_namespace(text: &str) -> (&str, &str) {
     if !text.starts_with('/') {
         return ("/", text);

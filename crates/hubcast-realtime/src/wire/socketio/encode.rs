@@ -5,21 +5,21 @@ use bytes::Bytes;
 
 use super::{Fault, MAX_ATTACHMENTS, placeholders};
 
-/// `0`: accepts a connection to a namespace. `pid` resumes the session.
+/// Writes `0`, which accepts a connection to a namespace. `pid` resumes the session.
 #[must_use]
 pub fn connect(namespace: &str, sid: &str, pid: Option<&str>) -> String {
     let pid = pid.map(|pid| format!(",\"pid\":{}", quoted(pid))).unwrap_or_default();
     format!("40{}{{\"sid\":{}{pid}}}", prefix(namespace), quoted(sid))
 }
 
-/// `4`: refuses a connection to a namespace. `data` is JSON.
+/// Writes `4`, which refuses a connection to a namespace. `data` is JSON.
 #[must_use]
 pub fn connect_error(namespace: &str, message: &str, data: Option<&str>) -> String {
     let data = data.map(|data| format!(",\"data\":{data}")).unwrap_or_default();
     format!("44{}{{\"message\":{}{data}}}", prefix(namespace), quoted(message))
 }
 
-/// `2`: an event. `id` asks for an ack. `args` are JSON values joined by commas; the event's
+/// Writes `2`, an event. `id` asks for an ack. `args` are JSON values joined by commas; the event's
 /// offset, if it has one, follows them.
 #[must_use]
 pub fn event(
@@ -34,13 +34,13 @@ pub fn event(
     format!("42{}{}[{}{comma}{args}{offset}]", prefix(namespace), id_text(id), quoted(name))
 }
 
-/// `3`: an ack; `args` as in [`event`].
+/// Writes `3`, an ack. `args` are as in [`event`].
 #[must_use]
 pub fn ack(namespace: &str, id: &str, args: &str) -> String {
     format!("43{}{id}[{args}]", prefix(namespace))
 }
 
-/// `1`: ends the socket in this namespace.
+/// Writes `1`, which ends the socket in this namespace.
 #[must_use]
 pub fn disconnect(namespace: &str) -> String {
     format!("41{}", prefix(namespace))
@@ -53,9 +53,9 @@ pub struct Encoded {
     pub attachments: Vec<Bytes>,
 }
 
-/// `5`: an [`event`] with attachments; the placeholders of `args` are indexes into them. An
-/// attachment without a placeholder is left out, one with several is sent once; without any left it
-/// is a `2`.
+/// Writes `5`, an [`event`] with attachments; the placeholders of `args` are indexes into them. An
+/// attachment without a placeholder is left out, one with several is sent once; without any the
+/// packet is a `2`.
 ///
 /// # Errors
 /// [`Fault::Attachments`] for a placeholder without an attachment, over which the client would
@@ -73,13 +73,14 @@ pub fn binary_event(
     let (args, attachments) = renumbered(args, attachments)?;
     let text = match attachments.len() {
         0 => event(namespace, name, id, &args, offset),
-        // The rest of the packet is the same.
+        // The rest of the packet equals that of a text packet.
         due => event(namespace, name, id, &args, offset).replacen("42", &format!("45{due}-"), 1),
     };
     Ok(Encoded { text, attachments })
 }
 
-/// `6`: an [`ack`] with attachments, as in [`binary_event`]; without any left it is a `3`.
+/// Writes `6`, an [`ack`] with attachments, as in [`binary_event`]; without any the packet is a
+/// `3`.
 pub fn binary_ack(
     namespace: &str,
     id: &str,
@@ -120,7 +121,7 @@ fn prefix(namespace: &str) -> String {
     if namespace == "/" { String::new() } else { format!("{namespace},") }
 }
 
-/// A JSON string, with quotes and escapes.
+/// Returns a JSON string, with quotes and escapes.
 pub(in super::super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -2,7 +2,7 @@
 //! `<type>[<attachments>-][<namespace>,][<ack id>][<JSON>]`. The attachments that a packet
 //! announces follow it, each as a binary message.
 //!
-//! A packet's JSON stays text. The place of bytes in it keeps its placeholder,
+//! A packet's JSON stays text. Where bytes belong, it keeps a placeholder,
 //! `{"_placeholder":true,"num":0}`, where `num` is an index into the packet's list of
 //! [`bytes::Bytes`]; [`binary_event`] and [`binary_ack`] renumber them.
 //!
@@ -87,13 +87,13 @@ pub struct BinaryPacket {
     pub attachments: Vec<Bytes>,
 }
 
-/// Why a packet is refused. Every fault ends the connection, as in the reference server:
-/// [`Fault::TooLarge`] because of its size, the others because of their content.
+/// The reason for which a packet is refused. Every fault ends the connection, as in the reference
+/// server: [`Fault::TooLarge`] because of its size, the others because of their content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// An unknown type digit.
     Type,
-    /// Not JSON, or not the form that the type requires.
+    /// The payload is not JSON, or does not have the form that the type requires.
     Payload,
     /// A missing ack id, or one that is too large.
     AckId,

@@ -4,7 +4,7 @@
 //! are ignored, the last of equal keys counts, and the inside of a placeholder is not searched. Its
 //! `num` has to be an index, written in digits.
 //!
-//! The text has to be JSON. Other text gives some result, but never a panic.
+//! The text has to be JSON. Other text returns an arbitrary result, but never panics.
 
 use std::ops::Range;
 
@@ -203,7 +203,7 @@ fn end_of_string(bytes: &[u8], mut at: usize) -> usize {
     bytes.len()
 }
 
-/// `quoted` includes the quotes. A key may contain escapes.
+/// Reads a key, which may contain escapes. `quoted` includes the quotes.
 fn key(quoted: &str) -> Key {
     match quoted {
         r#""_placeholder""# => Key::Marker,
