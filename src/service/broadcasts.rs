@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::Services;
-use super::notify::{self, MOST_RECEIVERS, check_size, copy_len};
+use super::notify::{self, MAX_RECEIVERS, check_size, copy_len};
 use crate::error::Error;
 use crate::model::{BroadcastId, Notice, UserId};
 use crate::store::broadcasts::{self as rows, Audience, Broadcast, UserIdRange};
@@ -50,10 +50,10 @@ pub(super) async fn send(
 ) -> Result<usize, Error> {
     // One more than the limit shows whether they are too many for one write.
     let first =
-        rows::receivers(tx.conn(), audience, UserIdRange::ALL, i64::from(MOST_RECEIVERS) + 1)
+        rows::receivers(tx.conn(), audience, UserIdRange::ALL, i64::from(MAX_RECEIVERS) + 1)
             .await?;
     check_size(first.len(), notice)?;
-    if first.len() <= usize::from(MOST_RECEIVERS) {
+    if first.len() <= usize::from(MAX_RECEIVERS) {
         return notify::send_to_users(tx, &first, notice).await;
     }
     if rows::unfinished(tx.conn()).await? >= MOST {

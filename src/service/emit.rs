@@ -15,9 +15,9 @@ use crate::realtime::Tally;
 use crate::store::{Claim, Db, Once, Tx, idempotency};
 
 /// Characters of an event's name at most.
-const MOST_NAME: usize = 128;
+const MAX_NAME: usize = 128;
 /// Rooms of one event at most; as many again to leave out.
-const MOST_ROOMS: usize = 100;
+const MAX_ROOMS: usize = 100;
 /// Names that Socket.IO clients use for the socket's own events.
 const RESERVED: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
@@ -59,7 +59,7 @@ fn namespace(given: FieldValue<'_>) -> Result<&'static str, BrokenRules> {
 }
 
 fn name(given: FieldValue<'_>) -> Result<String, BrokenRules> {
-    let name = fields::at_most(MOST_NAME)(given)?;
+    let name = fields::at_most(MAX_NAME)(given)?;
     let is_reserved = RESERVED.contains(&&*name);
     if is_reserved {
         Err(vec![Cow::Owned(format!(
@@ -83,8 +83,8 @@ fn rooms_of(given: FieldValue<'_>) -> Result<Vec<Room>, BrokenRules> {
         || vec!["must be an array of rooms: user:ID, admin, project:ID or conversation:ID".into()];
     let list = fields::anything(given).map_err(|_| bad())?;
     let names: Vec<Cow<'_, str>> = serde_json::from_str(list.get()).map_err(|_| bad())?;
-    if names.len() > MOST_ROOMS {
-        return Err(vec![Cow::Owned(format!("must contain no more than {MOST_ROOMS} elements"))]);
+    if names.len() > MAX_ROOMS {
+        return Err(vec![Cow::Owned(format!("must contain no more than {MAX_ROOMS} elements"))]);
     }
     let mut rooms = Vec::with_capacity(names.len());
     for name in names {

@@ -1,7 +1,7 @@
 //! Notifications: sending, reading and deleting them. Every change sends the new unread count to
 //! all sockets of the receiver.
 
-use super::notify::{self, MOST_RECEIVERS, announce_count};
+use super::notify::{self, MAX_RECEIVERS, announce_count};
 use super::permissions::{Action, Relation, permit};
 use super::{Page, Services, broadcasts};
 use crate::auth::Identity;
@@ -15,7 +15,7 @@ use crate::store::broadcasts::Audience;
 use crate::store::{Once, Tx, notifications as rows};
 
 /// Characters of a notification's message at most.
-const MOST_MESSAGE: usize = 4096;
+const MAX_MESSAGE: usize = 4096;
 
 /// A notification to send, and its receivers.
 pub struct NewNotification {
@@ -47,7 +47,7 @@ impl NewNotification {
         ];
         let kind = fields.required("type", fields::word(NotificationType::ALL));
         let title = fields.required("title", fields::line);
-        let message = fields.required("message", fields::at_most(MOST_MESSAGE));
+        let message = fields.required("message", fields::at_most(MAX_MESSAGE));
         let data = fields.optional("data", fields::object);
         // A target with a fault counts as given; its fault is noted already.
         let given: Vec<_> =
@@ -96,7 +96,7 @@ pub async fn create(
     let expected = match &receivers {
         Receivers::User(_) => 1,
         Receivers::Users(users) => users.len(),
-        Receivers::Role(_) | Receivers::All => usize::from(MOST_RECEIVERS),
+        Receivers::Role(_) | Receivers::All => usize::from(MAX_RECEIVERS),
     };
     let (bytes, wakeup) = (expected * notify::copy_len(&notice), services.broadcasts.clone());
     let write = async move |tx: &mut Tx| match &receivers {

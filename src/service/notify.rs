@@ -1,7 +1,7 @@
 //! Notifying users inside the transaction of another service function: the notification of each
 //! receiver and its new unread count, as rows and as events.
 //!
-//! At most [`MOST_RECEIVERS`] users are notified in one write; [`super::broadcasts`] reaches more.
+//! At most [`MAX_RECEIVERS`] users are notified in one write; [`super::broadcasts`] reaches more.
 
 use std::collections::BTreeSet;
 
@@ -12,9 +12,9 @@ use crate::store::broadcasts::{Audience, UserIdRange, receivers};
 use crate::store::{Tx, notifications as rows, users};
 
 /// Receivers of one write at most, admins included.
-pub(super) const MOST_RECEIVERS: u16 = 1000;
+pub(super) const MAX_RECEIVERS: u16 = 1000;
 /// Bytes that the copies of one write may have together.
-const MOST_BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 16 << 20;
 /// Bytes of a copy beside its texts: names of fields, ids, the count.
 const COPY_OVERHEAD: usize = 512;
 
@@ -48,7 +48,7 @@ pub(super) fn notices_len(copies: i64) -> usize {
 /// # Errors
 /// [`Error::TooLarge`].
 pub(super) fn check_size(receivers: usize, notice: &Notice) -> Result<(), Error> {
-    if receivers.min(usize::from(MOST_RECEIVERS)) * copy_len(notice) > MOST_BYTES {
+    if receivers.min(usize::from(MAX_RECEIVERS)) * copy_len(notice) > MAX_BYTES {
         Err(Error::TooLarge)
     } else {
         Ok(())
@@ -61,7 +61,7 @@ pub(super) fn check_size(receivers: usize, notice: &Notice) -> Result<(), Error>
 pub(super) async fn send(tx: &mut Tx, notices: Notices) -> Result<(), Error> {
     let to_admins = notices.iter().any(|(to, _)| matches!(to, NoticeReceivers::Admins));
     let admins = if to_admins {
-        receivers(tx.conn(), Audience::Role(Role::Admin), UserIdRange::ALL, MOST_RECEIVERS.into())
+        receivers(tx.conn(), Audience::Role(Role::Admin), UserIdRange::ALL, MAX_RECEIVERS.into())
             .await?
     } else {
         Vec::new()

@@ -18,7 +18,7 @@ use crate::store::broadcasts::{self, Audience};
 use crate::store::{BatchedWrite, Once, Tx, is_missing_reference, orders as rows, waitlist};
 
 /// Products of one order at most.
-const MOST_ITEMS: usize = 100;
+const MAX_ITEMS: usize = 100;
 
 /// An order to place.
 pub struct NewOrder {
@@ -44,7 +44,7 @@ impl NewOrder {
             fields.required("total", fields::amount).map(Some)
         };
         let customer = fields.optional("customerId", fields::id);
-        let items = fields.list("items", MOST_ITEMS, OrderLine::read);
+        let items = fields.list("items", MAX_ITEMS, OrderLine::read);
         fields.end(|| {
             let content = match items? {
                 Some(lines) => OrderContent::Items(lines, total?),
@@ -92,7 +92,7 @@ pub async fn create(
         .await?;
     // Each item can notify every admin of a low stock.
     let most_notices =
-        admins.min(notify::MOST_RECEIVERS.into()) * i64::try_from(lines.len()).unwrap_or(i64::MAX);
+        admins.min(notify::MAX_RECEIVERS.into()) * i64::try_from(lines.len()).unwrap_or(i64::MAX);
     let write = async move |tx: &mut Tx| {
         let (items, notices) = stock::take(tx, &lines).await?;
         let sum = items

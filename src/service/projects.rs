@@ -2,7 +2,7 @@
 //! adds and removes members.
 
 use super::broadcasts;
-use super::notify::MOST_RECEIVERS;
+use super::notify::MAX_RECEIVERS;
 use super::permissions::{Action, Relation, permit};
 use super::{Page, Services, remove_from_rooms};
 use crate::auth::Identity;
@@ -261,7 +261,7 @@ pub async fn complete_stage(
     let (caller, wakeup) = (*caller, services.broadcasts.clone());
     // Roughly the size of the events: members that change before the write hardly matter.
     let members = services.db.read(async move |conn| rows::member_count(conn, id).await).await?;
-    let bytes = usize::try_from(members).unwrap_or_default().min(usize::from(MOST_RECEIVERS))
+    let bytes = usize::try_from(members).unwrap_or_default().min(usize::from(MAX_RECEIVERS))
         * STAGE_NOTICE_BYTES;
     let write = async move |tx: &mut Tx| {
         let project = hold(tx, &caller, id, Action::ChangeProject, None).await?;

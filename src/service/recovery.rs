@@ -30,7 +30,7 @@ const PER_WRITE: usize = 64;
 /// Such writes at the same time. All changes of one session use the same lane.
 const LANES: usize = 8;
 /// EndedTokens sessions that are remembered while the database fails.
-const MOST_KEPT: usize = 4096;
+const MAX_KEPT: usize = 4096;
 /// The pause before a failed write is repeated.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// How often old rows are removed.
@@ -191,7 +191,7 @@ async fn write_changes(db: Db, mut queue: mpsc::UnboundedReceiver<QueuedChange>,
             // oldest are dropped, and the next start ends those sessions.
             Err(error) => {
                 batch = batch.into_iter().filter_map(|change| refuse(change, &error)).collect();
-                batch.drain(..batch.len().saturating_sub(MOST_KEPT));
+                batch.drain(..batch.len().saturating_sub(MAX_KEPT));
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{self, Joinable, Room};
 use crate::model::{ConversationId, UserId};
-use crate::realtime::presence::MOST_NAMED;
+use crate::realtime::presence::MAX_NAMED;
 use crate::realtime::{ClientHandle, Present, Whom};
 use crate::store::{self, Conn, Once, Tx, sessions};
 
@@ -63,7 +63,7 @@ pub async fn own(services: &Services, caller: &Identity, room: Room) -> Result<P
     let users: BTreeSet<&str> = sockets.iter().filter_map(ClientHandle::user).collect();
     Ok(Present {
         count: users.len(),
-        users: users.into_iter().take(MOST_NAMED).map(Arc::from).collect(),
+        users: users.into_iter().take(MAX_NAMED).map(Arc::from).collect(),
     })
 }
 

@@ -10,7 +10,7 @@ use crate::model::{ProductId, WaitlistEntry};
 use crate::store::{Once, Tx, products, waitlist as rows};
 
 /// Users on one list at most: one write notifies them all.
-const MOST_WAITING: i64 = 1000;
+const MAX_WAITING: i64 = 1000;
 
 /// Puts the caller on a product's waitlist. A second call gives the same answer.
 ///
@@ -29,7 +29,7 @@ pub async fn join(
         if let Some(entry) = rows::of(tx, id, caller).await? {
             return Ok(entry);
         }
-        if rows::count(tx.conn(), id).await? >= MOST_WAITING {
+        if rows::count(tx.conn(), id).await? >= MAX_WAITING {
             return Err(Error::Conflict(format!("The waitlist of product with ID {id} is full")));
         }
         Ok(rows::add(tx, id, caller).await?)
