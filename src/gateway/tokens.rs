@@ -103,7 +103,7 @@ fn disconnect(client: &Client) {
 /// The payload of `auth:refresh`: `{token}`.
 pub(super) fn read(mut fields: Fields<'_>) -> Result<String, Error> {
     let token = fields.required("token", fields::text);
-    fields.end(|| token)
+    fields.finish(|| token)
 }
 
 /// Gives the socket another token of the same user, if `may` accepts the new identity.

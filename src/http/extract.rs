@@ -20,7 +20,7 @@ use super::endpoint::{Access, BodySchema, Signature};
 use crate::auth::credentials::TokenSources;
 use crate::auth::{Identity, Token};
 use crate::error::Error;
-use crate::model::fields::{Fields, nothing};
+use crate::model::fields::{Fields, no_fields};
 use crate::model::{
     ConversationId, NotificationId, OrderId, ProductId, ProjectId, StageId, UserId,
 };
@@ -231,14 +231,14 @@ pub(super) struct EmptyBody;
 
 impl Extract for EmptyBody {
     fn describe(signature: &mut Signature) {
-        let schema = json!({"anyOf": [Fields::schema(nothing), {"type": "null"}]});
+        let schema = json!({"anyOf": [Fields::schema(no_fields), {"type": "null"}]});
         signature.body = Some(BodySchema { schema, is_required: false });
     }
 
     fn extract(request: &Request) -> Result<Self, Error> {
         let body = request.body()?;
         if body.trim_ascii() != b"null" {
-            nothing(Fields::parse(body)?)?;
+            no_fields(Fields::parse(body)?)?;
         }
         Ok(Self)
     }
@@ -318,7 +318,7 @@ impl Extract for Once {
 
     fn extract(request: &Request) -> Result<Self, Error> {
         let http = &request.http;
-        let Some(key) = http.headers().get("idempotency-key") else { return Ok(Self::No) };
+        let Some(key) = http.headers().get("idempotency-key") else { return Ok(Self::Unkeyed) };
         let key = key.to_str().unwrap_or_default();
         let is_visible = key.bytes().all(|byte| byte.is_ascii_graphic());
         if key.is_empty() || key.len() > MAX_KEY || !is_visible {

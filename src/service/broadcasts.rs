@@ -105,7 +105,9 @@ async fn write_one(db: &Db, mut broadcast: Broadcast) -> Result<(), Error> {
     loop {
         let one = broadcast.clone();
         match db
-            .write_large(Once::No, size * copy, async move |tx| write_piece(tx, &one, size).await)
+            .write_large(Once::Unkeyed, size * copy, async move |tx| {
+                write_piece(tx, &one, size).await
+            })
             .await?
         {
             Some(last) => broadcast.rest.after = last,

@@ -35,7 +35,7 @@ pub fn read(mut fields: Fields<'_>) -> Result<ExternalEvent, Error> {
     let data = fields.optional("data", fields::anything);
     let except = fields.optional("except", rooms_of);
     let is_volatile = fields.optional("volatile", fields::flag);
-    fields.end(|| {
+    fields.finish(|| {
         let data = data?.unwrap_or_else(|| serde_json::value::RawValue::NULL.to_owned());
         let (namespace, except) = (namespace?.unwrap_or(MAIN), except?.unwrap_or_default());
         Some(ExternalEvent {
@@ -119,7 +119,7 @@ async fn emit_counted(
 ) -> Result<usize, Error> {
     let claim = match &once {
         Once::Key(claim) => Some(claim.clone()),
-        Once::No => None,
+        Once::Unkeyed => None,
     };
     let (tally, counted) = Tally::start();
     let (bytes, is_volatile) = (event.data.get().len(), event.is_volatile);
@@ -152,7 +152,7 @@ async fn keep(db: &Db, claim: Claim, count: usize) {
     let write = async move |tx: &mut Tx| {
         Ok(idempotency::keep_answer(tx, &claim, &count.to_string()).await?)
     };
-    if let Err(error) = db.write(Once::No, write).await {
+    if let Err(error) = db.write(Once::Unkeyed, write).await {
         tracing::warn!(%error, "cannot keep the count of an event for its Idempotency-Key");
     }
 }

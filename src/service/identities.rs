@@ -28,7 +28,7 @@ pub async fn provision(
     for _ in 0..ATTEMPTS {
         let external = external.clone();
         match db
-            .write(Once::No, async move |tx: &mut Tx| make(tx, &external, role, issue).await)
+            .write(Once::Unkeyed, async move |tx: &mut Tx| make(tx, &external, role, issue).await)
             .await
         {
             // Another write has taken the identity or the e-mail.
@@ -101,5 +101,5 @@ pub async fn link(db: &Db, account: Account, id: ExternalIdentity) -> Result<Use
         }
         Ok(user)
     };
-    db.write(Once::No, write).await
+    db.write(Once::Unkeyed, write).await
 }

@@ -34,8 +34,8 @@ impl NewMessage {
     /// From `{content, type?, clientId?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let body = Body::take(&mut fields);
-        let client_id = fields.optional("clientId", fields::filled);
-        fields.end(|| Some(body?.with(client_id?)))
+        let client_id = fields.optional("clientId", fields::non_empty);
+        fields.finish(|| Some(body?.with(client_id?)))
     }
 
     /// From the client event's `{conversationId, message: {content, type?}, clientId?}`.
@@ -43,10 +43,10 @@ impl NewMessage {
         let conversation = fields.required("conversationId", fields::id);
         let body = fields.nested("message", |mut inner| {
             let body = Body::take(&mut inner);
-            inner.end(|| body)
+            inner.finish(|| body)
         });
-        let client_id = fields.optional("clientId", fields::filled);
-        fields.end(|| Some((conversation?, body?.with(client_id?))))
+        let client_id = fields.optional("clientId", fields::non_empty);
+        fields.finish(|| Some((conversation?, body?.with(client_id?))))
     }
 }
 
@@ -59,7 +59,7 @@ struct Body {
 impl Body {
     fn take(fields: &mut Fields<'_>) -> Option<Self> {
         let content = fields.required("content", fields::at_most(MAX_CONTENT));
-        let kind = fields.optional("type", fields::filled);
+        let kind = fields.optional("type", fields::non_empty);
         Some(Self { content: content?, kind: kind? })
     }
 
@@ -155,8 +155,8 @@ impl BatchedWrite for SendMessage {
             let missing = || not_found(send.conversation);
             let held = held.get_mut(&send.conversation).ok_or_else(missing)?;
             let relation = Relation::member(held.members.contains(&send.caller.user));
-            permit(&send.caller, Action::SpeakInConversation, relation)
-                .map_err(|denied| denied.or(missing))?;
+            permit(&send.caller, Action::WriteInConversation, relation)
+                .map_err(|denied| denied.into_error(missing))?;
             let name = send.name();
             if let Some(message) = name.as_ref().and_then(|name| before.get(name)) {
                 return Ok(BatchSlot::Stored(message.clone()));
@@ -182,7 +182,7 @@ impl BatchedWrite for SendMessage {
         Ok(slots.into_iter().map(sent).collect())
     }
 
-    fn announce(sent: SendOutcome, tx: &mut Tx) -> Message {
+    fn emit_and_answer(sent: SendOutcome, tx: &mut Tx) -> Message {
         match sent {
             SendOutcome::New(message, members) => {
                 for event in event::new_message(&message, members) {
@@ -215,7 +215,7 @@ pub async fn history(
     });
     let (is_member, items) = read.await?;
     permit(caller, Action::ReadConversation, Relation::member(is_member))
-        .map_err(|denied| denied.or(|| not_found(id)))?;
+        .map_err(|denied| denied.into_error(|| not_found(id)))?;
     Ok(Page::from_rows(items, limit))
 }
 

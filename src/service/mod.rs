@@ -99,7 +99,7 @@ impl<T> Page<T> {
 /// Reads the user to add as a member, from `{userId}`.
 pub fn read_member(mut fields: Fields<'_>) -> Result<UserId, Error> {
     let user = fields.required("userId", fields::id);
-    fields.end(|| user)
+    fields.finish(|| user)
 }
 
 /// Removes the sockets of a former member from these rooms. They still get the events that this

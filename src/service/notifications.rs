@@ -40,13 +40,15 @@ impl NewNotification {
         let targets = [
             fields.optional("userId", fields::id).map(|user| user.map(Receivers::User)),
             fields.optional("userIds", some_ids).map(|users| users.map(Receivers::Users)),
-            fields.optional("role", fields::word(Role::ALL)).map(|role| role.map(Receivers::Role)),
+            fields
+                .optional("role", fields::one_of(Role::ALL))
+                .map(|role| role.map(Receivers::Role)),
             fields
                 .optional("all", fields::flag)
                 .map(|all| all.filter(|all| *all).map(|_| Receivers::All)),
         ];
-        let kind = fields.required("type", fields::word(NotificationType::ALL));
-        let title = fields.required("title", fields::line);
+        let kind = fields.required("type", fields::one_of(NotificationType::ALL));
+        let title = fields.required("title", fields::single_line);
         let message = fields.required("message", fields::at_most(MAX_MESSAGE));
         let data = fields.optional("data", fields::object);
         // A target with a fault counts as given; its fault is noted already.
@@ -54,9 +56,9 @@ impl NewNotification {
             targets.into_iter().filter(|target| !matches!(target, Some(None))).collect();
         let receivers = <[_; 1]>::try_from(given).map(|[one]| one);
         if receivers.is_err() {
-            fields.refuse("exactly one of userId, userIds, role and all must be given");
+            fields.add_fault("exactly one of userId, userIds, role and all must be given");
         }
-        fields.end(|| {
+        fields.finish(|| {
             let data = data?.and_then(JsonObject::from_text);
             Some(Self {
                 receivers: receivers.ok()???,
@@ -75,7 +77,7 @@ fn some_ids(given: FieldValue<'_>) -> Result<Vec<UserId>, BrokenRules> {
 /// Reads the id of the notification that was read, from the client event's `{id}`.
 pub fn read_id(mut fields: Fields<'_>) -> Result<NotificationId, Error> {
     let id = fields.required("id", fields::id);
-    fields.end(|| id)
+    fields.finish(|| id)
 }
 
 /// Sends a notification to the receivers, and gives their number; for admins only. If they are more
@@ -134,7 +136,7 @@ pub async fn list(
     limit: u16,
     before: Option<NotificationId>,
 ) -> Result<Page<Notification>, Error> {
-    own(caller)?;
+    check_own(caller)?;
     let asked = rows::NotificationPage {
         user_id: caller.user,
         unread_only,
@@ -147,7 +149,7 @@ pub async fn list(
 
 /// Counts the caller's unread notifications.
 pub async fn unread_count(services: &Services, caller: &Identity) -> Result<i64, Error> {
-    own(caller)?;
+    check_own(caller)?;
     let user = caller.user;
     services.db.read(async move |conn| rows::unread_count(conn, user).await).await
 }
@@ -165,7 +167,7 @@ pub async fn send_count(
         tx.after_commit(move || send(event::notifications_unread(user, count)));
         Ok(())
     };
-    services.db.write(Once::No, write).await
+    services.db.write(Once::Unkeyed, write).await
 }
 
 /// Marks a notification as read. If it was read before, the answer is the same and no event is
@@ -173,12 +175,12 @@ pub async fn send_count(
 ///
 /// # Errors
 /// [`Error::NotFound`] also for another user's.
-pub async fn read(
+pub async fn mark_read(
     services: &Services,
     caller: &Identity,
     id: NotificationId,
 ) -> Result<Notification, Error> {
-    own(caller)?;
+    check_own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
         rows::lock_users(tx, &[user]).await?;
@@ -190,12 +192,12 @@ pub async fn read(
         }
         Ok(notification)
     };
-    services.db.write(Once::No, write).await
+    services.db.write(Once::Unkeyed, write).await
 }
 
 /// Marks all as read, and gives the number of changes. Without a change no event is sent.
 pub async fn read_all(services: &Services, caller: &Identity) -> Result<usize, Error> {
-    own(caller)?;
+    check_own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
         rows::lock_users(tx, &[user]).await?;
@@ -206,7 +208,7 @@ pub async fn read_all(services: &Services, caller: &Identity) -> Result<usize, E
         }
         Ok(updated)
     };
-    services.db.write(Once::No, write).await
+    services.db.write(Once::Unkeyed, write).await
 }
 
 /// Deletes a notification.
@@ -218,7 +220,7 @@ pub async fn delete(
     caller: &Identity,
     id: NotificationId,
 ) -> Result<(), Error> {
-    own(caller)?;
+    check_own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
         rows::lock_users(tx, &[user]).await?;
@@ -227,12 +229,12 @@ pub async fn delete(
         }
         announce_count(tx, user).await
     };
-    services.db.write(Once::No, write).await
+    services.db.write(Once::Unkeyed, write).await
 }
 
 /// Every function of this file but [`create`] sees only the caller's own notifications.
-fn own(caller: &Identity) -> Result<(), Error> {
-    Ok(permit(caller, Action::KeepNotifications, Relation::own(true))?)
+fn check_own(caller: &Identity) -> Result<(), Error> {
+    Ok(permit(caller, Action::ManageNotifications, Relation::own(true))?)
 }
 
 fn not_found(id: NotificationId) -> Error {

@@ -45,7 +45,7 @@ impl NewOrder {
         };
         let customer = fields.optional("customerId", fields::id);
         let items = fields.list("items", MAX_ITEMS, OrderLine::read);
-        fields.end(|| {
+        fields.finish(|| {
             let content = match items? {
                 Some(lines) => OrderContent::Items(lines, total?),
                 None => OrderContent::Total(total??),
@@ -57,8 +57,8 @@ impl NewOrder {
 
 /// Reads the new status of an order, from `{status}`.
 pub fn read_status(mut fields: Fields<'_>) -> Result<OrderStatus, Error> {
-    let status = fields.required("status", fields::word(OrderStatus::ALL));
-    fields.end(|| status)
+    let status = fields.required("status", fields::one_of(OrderStatus::ALL));
+    fields.finish(|| status)
 }
 
 /// Places an order, takes its items from the stock, and sends the events to the admins, also about
@@ -109,7 +109,7 @@ pub async fn create(
         }
         let order = rows::insert(tx, &rows::NewOrder { customer_id, total })
             .await
-            .map_err(OrderPlacement::refused)?;
+            .map_err(OrderPlacement::translate_error)?;
         rows::insert_items(tx, order.id, &items).await?;
         tx.emit(event::new_order(&order));
         notify::send(tx, notices).await?;
@@ -129,7 +129,7 @@ impl BatchedWrite for OrderPlacement {
         Ok(rows::insert_all(tx, &new).await?.into_iter().map(Ok).collect())
     }
 
-    fn refused(fault: DieselError) -> Error {
+    fn translate_error(fault: DieselError) -> Error {
         if is_missing_reference(&fault) {
             Error::Faults(vec!["customerId must refer to an existing user".into()])
         } else {
@@ -137,7 +137,7 @@ impl BatchedWrite for OrderPlacement {
         }
     }
 
-    fn announce(order: Order, tx: &mut Tx) -> WithItems<Order> {
+    fn emit_and_answer(order: Order, tx: &mut Tx) -> WithItems<Order> {
         tx.emit(event::new_order(&order));
         WithItems { order, items: Vec::new() }
     }
@@ -181,7 +181,7 @@ pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<
     });
     let found = found.await?.ok_or_else(|| not_found(id))?;
     permit(caller, Action::ReadOrder, relation(caller, &found.order.order))
-        .map_err(|denied| denied.or(|| not_found(id)))?;
+        .map_err(|denied| denied.into_error(|| not_found(id)))?;
     Ok(found)
 }
 
@@ -196,7 +196,7 @@ pub async fn set_status(
     id: OrderId,
     next: OrderStatus,
 ) -> Result<Order, Error> {
-    permit(caller, Action::MoveOrder, Relation::NONE)?;
+    permit(caller, Action::SetOrderStatus, Relation::NONE)?;
     let waiting = match next {
         OrderStatus::Cancelled => {
             services.db.read(async move |conn| waitlist::count_behind(conn, id).await).await?
@@ -219,7 +219,7 @@ pub async fn set_status(
         notify::send(tx, notices).await?;
         Ok(order)
     };
-    services.db.write_large(Once::No, notify::notices_len(waiting), write).await
+    services.db.write_large(Once::Unkeyed, notify::notices_len(waiting), write).await
 }
 
 /// Emits the events of an order's new status, and gives the notice for its customer.

@@ -19,8 +19,8 @@ impl NewPayment {
     /// From `{amount, method?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let amount = fields.required("amount", fields::positive_amount);
-        let method = fields.optional("method", fields::filled);
-        fields.end(|| Some(Self { amount: amount?, method: method? }))
+        let method = fields.optional("method", fields::non_empty);
+        fields.finish(|| Some(Self { amount: amount?, method: method? }))
     }
 }
 
@@ -43,7 +43,7 @@ pub async fn create(
         let missing = || orders::not_found(id);
         let order = order_rows::by_id(tx.conn(), id).await?.ok_or_else(missing)?.order;
         permit(&caller, Action::PayOrder, orders::relation(&caller, &order))
-            .map_err(|denied| denied.or(missing))?;
+            .map_err(|denied| denied.into_error(missing))?;
         let Some(due) = rows::pay(tx, id, amount).await? else {
             return Err(Error::Conflict(match rows::due(tx.conn(), id).await? {
                 (OrderStatus::Pending, due) => format!("Order with ID {id} has only {due} due"),

@@ -22,15 +22,15 @@ pub enum Action {
     ChangeProduct,
     ReviewProduct,
     /// Join or leave its waitlist.
-    AwaitProduct,
+    JoinWaitlist,
     /// For the caller, for another user or for nobody.
     PlaceOrder,
     ReadOrder,
     /// Set its next status.
-    MoveOrder,
+    SetOrderStatus,
     PayOrder,
     /// Read, mark and delete.
-    KeepNotifications,
+    ManageNotifications,
     SendNotifications,
     MakeProject,
     ReadProject,
@@ -42,7 +42,7 @@ pub enum Action {
     MakeConversation,
     ReadConversation,
     /// Send, type, mark as read.
-    SpeakInConversation,
+    WriteInConversation,
     AddConversationMember,
     /// Another member, or the caller.
     RemoveConversationMember,
@@ -59,7 +59,7 @@ enum Party {
     /// Anyone with a valid token.
     SignedIn,
     /// The user that the thing belongs to, or is about.
-    Own,
+    Subject,
     /// A member of its project or conversation.
     Member,
     /// The user that made it, or inherited it.
@@ -78,33 +78,33 @@ struct Rule {
 
 /// The table: visible to, allowed to.
 const fn rule(action: Action) -> Rule {
-    use Party::{Admin, Member, Own, Owner, SignedIn};
+    use Party::{Admin, Member, Owner, SignedIn, Subject};
     let (visible_to, allowed_to): (&[Party], &[Party]) = match action {
         Action::EnterAdmin => (&[SignedIn], &[Admin]),
-        Action::ReadOwnAccount => (&[SignedIn], &[Own]),
-        Action::EndOwnTokens => (&[SignedIn], &[Own]),
+        Action::ReadOwnAccount => (&[SignedIn], &[Subject]),
+        Action::EndOwnTokens => (&[SignedIn], &[Subject]),
         Action::ReadProduct => (&[SignedIn], &[SignedIn]),
         Action::AddProduct => (&[SignedIn], &[SignedIn]),
         Action::ChangeProduct => (&[SignedIn], &[Owner, Admin]),
         Action::ReviewProduct => (&[SignedIn], &[SignedIn]),
-        Action::AwaitProduct => (&[SignedIn], &[SignedIn]),
-        Action::PlaceOrder => (&[SignedIn], &[Own, Admin]),
-        Action::ReadOrder => (&[Own, Admin], &[Own, Admin]),
-        Action::MoveOrder => (&[SignedIn], &[Admin]),
-        Action::PayOrder => (&[Own, Admin], &[Own, Admin]),
-        Action::KeepNotifications => (&[Own], &[Own]),
+        Action::JoinWaitlist => (&[SignedIn], &[SignedIn]),
+        Action::PlaceOrder => (&[SignedIn], &[Subject, Admin]),
+        Action::ReadOrder => (&[Subject, Admin], &[Subject, Admin]),
+        Action::SetOrderStatus => (&[SignedIn], &[Admin]),
+        Action::PayOrder => (&[Subject, Admin], &[Subject, Admin]),
+        Action::ManageNotifications => (&[Subject], &[Subject]),
         Action::SendNotifications => (&[SignedIn], &[Admin]),
         Action::MakeProject => (&[SignedIn], &[SignedIn]),
         Action::ReadProject => (&[Member], &[Member]),
         Action::ChangeProject => (&[Member], &[Member]),
         Action::AddProjectMember => (&[Member], &[Owner]),
-        Action::RemoveProjectMember => (&[Member], &[Owner, Own]),
+        Action::RemoveProjectMember => (&[Member], &[Owner, Subject]),
         Action::MakeConversation => (&[SignedIn], &[SignedIn]),
         Action::ReadConversation => (&[Member], &[Member]),
-        Action::SpeakInConversation => (&[Member], &[Member]),
+        Action::WriteInConversation => (&[Member], &[Member]),
         Action::AddConversationMember => (&[Member], &[Owner]),
-        Action::RemoveConversationMember => (&[Member], &[Owner, Own]),
-        Action::JoinRoom => (&[Member, Own], &[Member, Own]),
+        Action::RemoveConversationMember => (&[Member], &[Owner, Subject]),
+        Action::JoinRoom => (&[Member, Subject], &[Member, Subject]),
         Action::EmitEvents => (&[SignedIn], &[Admin]),
     };
     Rule { visible_to, allowed_to }
@@ -153,7 +153,7 @@ impl Relation {
     fn is(self, party: Party, role: Role) -> bool {
         match party {
             Party::SignedIn => true,
-            Party::Own => self.own,
+            Party::Subject => self.own,
             Party::Member => self.member,
             Party::Owner => self.owner,
             Party::Admin => role == Role::Admin,
@@ -171,7 +171,7 @@ pub enum Denied {
 
 impl Denied {
     /// The error for the caller; `missing` makes the one of a thing that does not exist.
-    pub fn or(self, missing: impl FnOnce() -> Error) -> Error {
+    pub fn into_error(self, missing: impl FnOnce() -> Error) -> Error {
         match self {
             Self::Hidden => missing(),
             Self::Forbidden => Error::Forbidden,
@@ -182,7 +182,7 @@ impl Denied {
 /// For things that everyone sees.
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
-        denied.or(|| Self::Forbidden)
+        denied.into_error(|| Self::Forbidden)
     }
 }
 
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(permit(&customer, Action::ReadOrder, Relation::own(false)), Err(Denied::Hidden));
         assert_eq!(permit(&admin, Action::ReadOrder, Relation::NONE), Ok(()));
         assert_eq!(
-            permit(&customer, Action::MoveOrder, Relation::own(true)),
+            permit(&customer, Action::SetOrderStatus, Relation::own(true)),
             Err(Denied::Forbidden)
         );
         let member = Relation::member(true);

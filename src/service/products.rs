@@ -29,12 +29,12 @@ pub struct NewProduct {
 impl NewProduct {
     /// From `{name, price, description?, stock?, lowStockThreshold?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
-        let name = fields.required("name", fields::line);
+        let name = fields.required("name", fields::single_line);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
         let price = fields.required("price", fields::amount);
         let stock = fields.optional("stock", fields::integer(0, MAX_PIECES));
         let threshold = fields.optional("lowStockThreshold", fields::integer(0, MAX_PIECES));
-        fields.end(|| {
+        fields.finish(|| {
             Some(Self {
                 name: name?,
                 description: description?,
@@ -59,12 +59,12 @@ pub struct ProductPatch {
 impl ProductPatch {
     /// From `{name?, description?, price?, stock?, lowStockThreshold?}`, with at least one of them.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
-        let name = fields.optional("name", fields::filled);
+        let name = fields.optional("name", fields::non_empty);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
         let price = fields.optional("price", fields::amount);
         let stock = fields.optional("stock", fields::integer(0, MAX_PIECES));
         let threshold = fields.optional("lowStockThreshold", fields::integer(0, MAX_PIECES));
-        let patch = fields.end(|| {
+        let patch = fields.finish(|| {
             Some(Self {
                 name: name?,
                 description: description?,
@@ -171,11 +171,11 @@ pub async fn update(
         let product = rows::change(tx, id, content).await?;
         tx.emit(event::product_updated(ProductAction::Updated(&product)));
         let mut notices = Notices::new();
-        stock::changed(tx, &before, &product, &mut notices).await?;
+        stock::add_stock_notices(tx, &before, &product, &mut notices).await?;
         notify::send(tx, notices).await?;
         Ok(product)
     };
-    services.db.write_large(Once::No, bytes, write).await
+    services.db.write_large(Once::Unkeyed, bytes, write).await
 }
 
 /// Removes a product, its reviews and its waitlist, and sends the event to everyone; for its owner
@@ -188,7 +188,7 @@ pub async fn delete(services: &Services, caller: &Identity, id: ProductId) -> Re
         tx.emit(event::product_updated(ProductAction::Deleted(id)));
         Ok(())
     };
-    services.db.write(Once::No, write).await
+    services.db.write(Once::Unkeyed, write).await
 }
 
 /// Locks the product until the commit, and checks that the caller may change it.

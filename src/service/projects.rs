@@ -27,9 +27,9 @@ pub struct NewProject {
 impl NewProject {
     /// From `{name, description?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
-        let name = fields.required("name", fields::line);
+        let name = fields.required("name", fields::single_line);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
-        fields.end(|| Some(Self { name: name?, description: description? }))
+        fields.finish(|| Some(Self { name: name?, description: description? }))
     }
 }
 
@@ -43,11 +43,11 @@ pub struct ProjectPatch {
 impl ProjectPatch {
     /// From `{name?, description?, status?}`, with at least one of them.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
-        let name = fields.optional("name", fields::filled);
+        let name = fields.optional("name", fields::non_empty);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
-        let status = fields.optional("status", fields::filled);
+        let status = fields.optional("status", fields::non_empty);
         let patch = fields
-            .end(|| Some(Self { name: name?, description: description?, status: status? }))?;
+            .finish(|| Some(Self { name: name?, description: description?, status: status? }))?;
         if let Self { name: None, description: None, status: None } = patch {
             return Err(Error::Faults(vec![
                 "one of name, description, status should not be empty".into(),
@@ -59,8 +59,8 @@ impl ProjectPatch {
 
 /// Reads a stage's name, from `{name}`.
 pub fn read_stage(mut fields: Fields<'_>) -> Result<String, Error> {
-    let name = fields.required("name", fields::line);
-    fields.end(|| name)
+    let name = fields.required("name", fields::single_line);
+    fields.finish(|| name)
 }
 
 /// Creates a project. The caller is its owner and first member.
@@ -163,7 +163,7 @@ pub async fn update(
         }
         Ok(project)
     };
-    services.db.write_large(Once::No, bytes, write).await
+    services.db.write_large(Once::Unkeyed, bytes, write).await
 }
 
 /// Adds a member, and sends the event to the project's room; for the owner only.
@@ -225,7 +225,7 @@ pub async fn remove_member(
         tx.emit(event::project_update(&project, ProjectChange::MemberRemoved { user_id: user }));
         Ok(())
     };
-    services.db.write(Once::No, write).await
+    services.db.write(Once::Unkeyed, write).await
 }
 
 /// Adds a stage, and sends the event to the project's room.
@@ -293,7 +293,7 @@ pub(super) async fn hold(
     let relation = Relation::own(user == Some(caller.user))
         .and(Relation::member(is_member))
         .and(Relation::owner(project.owner_id == Some(caller.user)));
-    permit(caller, action, relation).map_err(|denied| denied.or(|| not_found(id)))?;
+    permit(caller, action, relation).map_err(|denied| denied.into_error(|| not_found(id)))?;
     Ok(project)
 }
 

@@ -66,7 +66,7 @@ enum QueuedChange {
 /// Starts the log and the removal of old rows. Sessions that were open when the server died count
 /// as lost from now on. Called once, before the first connection.
 pub async fn start(db: &Db, settings: RecoverySettings) -> Result<(Arc<dyn Log>, PidKey), Error> {
-    let key = db.write(Once::No, async |tx| {
+    let key = db.write(Once::Unkeyed, async |tx| {
         sessions::close_all(tx).await?;
         Ok(secrets::key(tx, "pid").await?)
     });
@@ -176,7 +176,7 @@ async fn write_changes(db: Db, mut queue: mpsc::UnboundedReceiver<QueuedChange>,
             return;
         }
         let changes: Vec<SessionChange> = batch.iter().map(session_change).collect();
-        let outcomes = db.write(Once::No, async move |tx| {
+        let outcomes = db.write(Once::Unkeyed, async move |tx| {
             let mut outcomes = Vec::with_capacity(changes.len());
             for change in &changes {
                 outcomes.push(apply(tx, change, window).await?);
@@ -317,7 +317,7 @@ async fn upkeep(db: Db, settings: RecoverySettings) {
         tokio::time::sleep(UPKEEP_EVERY).await;
         let removed = tokio::try_join!(
             in_steps(async || db
-                .write(Once::No, async move |tx| Ok(history::prune(
+                .write(Once::Unkeyed, async move |tx| Ok(history::prune(
                     tx,
                     Timestamp::now().before(settings.retention),
                     UPKEEP_STEP
@@ -325,7 +325,7 @@ async fn upkeep(db: Db, settings: RecoverySettings) {
                 .await?))
                 .await),
             in_steps(async || db
-                .write(Once::No, async move |tx| Ok(sessions::purge(
+                .write(Once::Unkeyed, async move |tx| Ok(sessions::purge(
                     tx,
                     Timestamp::now().before(settings.window),
                     UPKEEP_STEP
@@ -333,10 +333,10 @@ async fn upkeep(db: Db, settings: RecoverySettings) {
                 .await?))
                 .await),
             in_steps(async || db
-                .write(Once::No, async |tx| Ok(idempotency::purge(tx, UPKEEP_STEP).await?))
+                .write(Once::Unkeyed, async |tx| Ok(idempotency::purge(tx, UPKEEP_STEP).await?))
                 .await),
             in_steps(async || db
-                .write(Once::No, async |tx| Ok(tokens::purge(tx, UPKEEP_STEP).await?))
+                .write(Once::Unkeyed, async |tx| Ok(tokens::purge(tx, UPKEEP_STEP).await?))
                 .await),
         );
         if let Err(error) = removed {

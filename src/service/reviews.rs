@@ -27,7 +27,7 @@ impl NewReview {
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let rating = fields.required("rating", fields::integer(1, BEST));
         let comment = fields.optional("comment", fields::at_most(MAX_COMMENT));
-        fields.end(|| {
+        fields.finish(|| {
             Some(Self { rating: rating?, comment: comment?.filter(|comment| !comment.is_empty()) })
         })
     }

@@ -13,7 +13,7 @@ use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{self, Joinable, Room};
 use crate::model::{ConversationId, UserId};
-use crate::realtime::presence::MAX_NAMED;
+use crate::realtime::presence::MOST_NAMED;
 use crate::realtime::{ClientHandle, Present, Whom};
 use crate::store::{self, Conn, Once, Tx, sessions};
 
@@ -32,7 +32,7 @@ pub async fn join(
     let look = async move |tx: &mut Tx| {
         let relation = Relation::member(hold_member(tx, caller.user, room).await?);
         permit(&caller, Action::JoinRoom, relation)
-            .map_err(|denied| denied.or(|| not_found(room)))?;
+            .map_err(|denied| denied.into_error(|| not_found(room)))?;
         if let Some((session, stay)) = client.session() {
             sessions::join(tx, session, stay, &room.to_string()).await?;
         }
@@ -44,7 +44,7 @@ pub async fn join(
         });
         Ok(())
     };
-    services.db.write(Once::No, look).await?;
+    services.db.write(Once::Unkeyed, look).await?;
     // Without an answer the socket is closed, and nobody reads this.
     Ok(present.await.unwrap_or_default())
 }
@@ -58,12 +58,12 @@ pub async fn own(services: &Services, caller: &Identity, room: Room) -> Result<P
     let action = if room == Room::Admin { Action::EnterAdmin } else { Action::JoinRoom };
     let missing = || Error::NotFound(format!("Room {room} not found"));
     permit(caller, action, Relation::own(room == Room::User(caller.user)))
-        .map_err(|denied| denied.or(missing))?;
+        .map_err(|denied| denied.into_error(missing))?;
     let sockets = services.hub.sockets(event::MAIN, Whom::room(&room.to_string())).await;
     let users: BTreeSet<&str> = sockets.iter().filter_map(ClientHandle::user).collect();
     Ok(Present {
         count: users.len(),
-        users: users.into_iter().take(MAX_NAMED).map(Arc::from).collect(),
+        users: users.into_iter().take(MOST_NAMED).map(Arc::from).collect(),
     })
 }
 
@@ -87,7 +87,7 @@ pub async fn leave(
         });
         Ok(())
     };
-    services.db.write(Once::No, out).await?;
+    services.db.write(Once::Unkeyed, out).await?;
     Ok(present.await.unwrap_or_default())
 }
 
@@ -100,7 +100,7 @@ pub async fn present(
     let user = caller.user;
     let is_member = services.db.read(async move |conn| is_member(conn, user, room).await).await?;
     permit(caller, Action::JoinRoom, Relation::member(is_member))
-        .map_err(|denied| denied.or(|| not_found(room)))?;
+        .map_err(|denied| denied.into_error(|| not_found(room)))?;
     Ok(services.hub.present(event::MAIN, &room.to_string()).await)
 }
 
@@ -116,8 +116,8 @@ pub async fn typing(
     let (user, room) = (caller.user, Joinable::Conversation(conversation));
     let is_member =
         is_in || services.db.read(async move |conn| is_member(conn, user, room).await).await?;
-    permit(caller, Action::SpeakInConversation, Relation::member(is_member))
-        .map_err(|denied| denied.or(|| not_found(room)))?;
+    permit(caller, Action::WriteInConversation, Relation::member(is_member))
+        .map_err(|denied| denied.into_error(|| not_found(room)))?;
     publish::announce(&services.hub, event::typing(conversation, user, is_typing)).await;
     Ok(())
 }

@@ -25,7 +25,7 @@ impl OrderLine {
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let product = fields.required("productId", fields::id);
         let quantity = fields.required("quantity", fields::integer(1, MAX_PIECES));
-        fields.end(|| Some(Self { product_id: product?, quantity: quantity? }))
+        fields.finish(|| Some(Self { product_id: product?, quantity: quantity? }))
     }
 }
 
@@ -64,7 +64,7 @@ pub(super) async fn take(
             )));
         };
         let before = Product { stock: product.stock + quantity, ..product.clone() };
-        changed(tx, &before, &product, &mut notices).await?;
+        add_stock_notices(tx, &before, &product, &mut notices).await?;
         items.push((
             at,
             OrderItem { product_id: Some(id), name: product.name, quantity, price: product.price },
@@ -91,14 +91,14 @@ pub(super) async fn give_back(
     for (id, quantity) in given {
         let Some(product) = rows::give_back(tx, id, quantity).await? else { continue };
         let before = Product { stock: product.stock - quantity, ..product.clone() };
-        changed(tx, &before, &product, notices).await?;
+        add_stock_notices(tx, &before, &product, notices).await?;
     }
     Ok(())
 }
 
 /// Adds the notices for a change of a product's stock. A product that is back in stock empties its
 /// waitlist. The caller has changed the product in this transaction, and so holds its lock.
-pub(super) async fn changed(
+pub(super) async fn add_stock_notices(
     tx: &mut Tx,
     before: &Product,
     product: &Product,

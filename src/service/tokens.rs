@@ -78,7 +78,7 @@ fn is_good(token: &Token, standing: &rows::TokenStatus) -> Result<(), Error> {
 /// Reads whether all tokens of the user are to end, from `{everywhere?}`.
 pub fn read_logout(mut fields: Fields<'_>) -> Result<bool, Error> {
     let everywhere = fields.optional("everywhere", fields::flag);
-    fields.end(|| Some(everywhere?.unwrap_or(false)))
+    fields.finish(|| Some(everywhere?.unwrap_or(false)))
 }
 
 /// Ends this token, or all tokens of its user, and signals their sockets after the commit.
@@ -99,7 +99,7 @@ pub async fn end(services: &Services, token: &Token, everywhere: bool) -> Result
         }
         Ok(())
     };
-    services.db.write(Once::No, write).await
+    services.db.write(Once::Unkeyed, write).await
 }
 
 /// Signals all sockets of the user; each compares the end with its own token.

@@ -22,7 +22,7 @@ pub async fn join(
     id: ProductId,
     once: Once,
 ) -> Result<WaitlistEntry, Error> {
-    permit(caller, Action::AwaitProduct, Relation::NONE)?;
+    permit(caller, Action::JoinWaitlist, Relation::NONE)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
         products::lock(tx, id).await?.ok_or_else(|| not_found(id))?;
@@ -42,7 +42,7 @@ pub async fn join(
 /// # Errors
 /// [`Error::NotFound`] also if the caller is not on the list.
 pub async fn leave(services: &Services, caller: &Identity, id: ProductId) -> Result<(), Error> {
-    permit(caller, Action::AwaitProduct, Relation::NONE)?;
+    permit(caller, Action::JoinWaitlist, Relation::NONE)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
         products::by_id(tx.conn(), id).await?.ok_or_else(|| not_found(id))?;
@@ -50,5 +50,5 @@ pub async fn leave(services: &Services, caller: &Identity, id: ProductId) -> Res
             || Error::NotFound(format!("Waitlist entry of product with ID {id} not found"));
         if rows::remove(tx, id, caller).await? { Ok(()) } else { Err(missing()) }
     };
-    services.db.write(Once::No, write).await
+    services.db.write(Once::Unkeyed, write).await
 }

@@ -18,7 +18,7 @@ const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Once {
     /// Each call is a write of its own.
-    No,
+    Unkeyed,
     /// The same key gives the first answer again, without a second row or event; with another body
     /// it is refused.
     Key(Claim),

@@ -51,7 +51,7 @@ pub(super) trait WriteJob: Any + Send {
 
     /// Returns true if `run` ended in an internal error, of which a lost connection may be the true
     /// cause.
-    fn is_faulty(&self) -> bool;
+    fn failed_internally(&self) -> bool;
 
     /// Answers the caller with the outcome of `run`, or with the error that replaces it.
     fn answer(self: Box<Self>, replaced_by: Option<Error>);
@@ -101,11 +101,11 @@ impl<T> CallerReply<T> {
         self.outcome.insert(outcome).is_ok()
     }
 
-    pub(super) fn is_faulty(&self) -> bool {
+    pub(super) fn failed_internally(&self) -> bool {
         matches!(self.outcome, None | Some(Err(Error::Internal)))
     }
 
-    pub(super) fn give(self, replaced_by: Option<Error>) {
+    pub(super) fn send(self, replaced_by: Option<Error>) {
         let answer = match replaced_by {
             Some(error) => Err(error),
             None => self.outcome.unwrap_or(Err(Error::Internal)),
@@ -129,7 +129,7 @@ where
 {
     pub(super) fn new(once: Once, work: F, caller: oneshot::Sender<Result<T, Error>>) -> Self {
         let claim = match once {
-            Once::No => None,
+            Once::Unkeyed => None,
             Once::Key(claim) => Some(claim),
         };
         Self { claim, work: Some(work), answer: CallerReply::to(caller) }
@@ -176,12 +176,12 @@ where
         })
     }
 
-    fn is_faulty(&self) -> bool {
-        self.answer.is_faulty()
+    fn failed_internally(&self) -> bool {
+        self.answer.failed_internally()
     }
 
     fn answer(self: Box<Self>, replaced_by: Option<Error>) {
-        self.answer.give(replaced_by);
+        self.answer.send(replaced_by);
     }
 }
 
@@ -190,8 +190,8 @@ pub(super) trait ReadJob: Send {
     /// Runs once, unless the caller has stopped waiting.
     fn run<'a>(&'a mut self, conn: &'a mut Conn) -> LocalFuture<'a, ()>;
 
-    /// As [`WriteJob::is_faulty`].
-    fn is_faulty(&self) -> bool;
+    /// As [`WriteJob::failed_internally`].
+    fn failed_internally(&self) -> bool;
 
     /// As [`WriteJob::answer`].
     fn answer(self: Box<Self>, replaced_by: Option<Error>);
@@ -224,11 +224,11 @@ where
         })
     }
 
-    fn is_faulty(&self) -> bool {
-        self.work.is_none() && self.answer.is_faulty()
+    fn failed_internally(&self) -> bool {
+        self.work.is_none() && self.answer.failed_internally()
     }
 
     fn answer(self: Box<Self>, replaced_by: Option<Error>) {
-        self.answer.give(replaced_by);
+        self.answer.send(replaced_by);
     }
 }

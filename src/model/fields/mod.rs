@@ -1,7 +1,7 @@
 //! The reading of request bodies and event payloads: one pass over a JSON object gives all of its
 //! faults, in the words and the order of NestJS with class-validator.
 //!
-//! A reader takes its known fields, and ends with [`Fields::end`], which refuses the unknown ones:
+//! A reader takes its known fields, and ends with [`Fields::finish`], which refuses the unknown ones:
 //!
 //! ```
 //! use hubcast::model::fields::{Fields, amount, id};
@@ -10,7 +10,7 @@
 //! let mut fields = Fields::parse(br#"{"total":-1,"foo":2}"#).unwrap();
 //! let total = fields.required("total", amount);
 //! let customer = fields.optional("customerId", id::<UserId>);
-//! let faults = fields.end(|| Some((total?, customer?))).unwrap_err();
+//! let faults = fields.finish(|| Some((total?, customer?))).unwrap_err();
 //! let expected = ["property foo should not exist", "total must not be less than 0"];
 //! assert_eq!(faults.messages(), expected);
 //! ```
@@ -34,8 +34,8 @@ mod rules;
 mod tests;
 
 pub use rules::{
-    BrokenRules, FieldValue, amount, anything, at_most, email, filled, flag, id, ids, integer,
-    json_len, line, object, password, positive_amount, text, word,
+    BrokenRules, FieldValue, amount, anything, at_most, email, flag, id, ids, integer, json_len,
+    non_empty, object, one_of, password, positive_amount, single_line, text,
 };
 
 use crate::error::Error;
@@ -287,7 +287,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Notes a fault of more than one field.
-    pub fn refuse(&mut self, fault: impl Into<String>) {
+    pub fn add_fault(&mut self, fault: impl Into<String>) {
         self.faults.push(fault.into());
     }
 
@@ -295,7 +295,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// [`Error::Faults`] with all faults.
-    pub fn end<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T, Error> {
+    pub fn finish<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T, Error> {
         if self.collected.is_some() {
             return Err(Error::Internal);
         }
@@ -324,8 +324,8 @@ impl<'a> Fields<'a> {
 }
 
 /// Reads a body or a payload without fields.
-pub fn nothing(fields: Fields<'_>) -> Result<(), Error> {
-    fields.end(|| Some(()))
+pub fn no_fields(fields: Fields<'_>) -> Result<(), Error> {
+    fields.finish(|| Some(()))
 }
 
 struct Object;

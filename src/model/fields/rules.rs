@@ -89,11 +89,11 @@ const ARRAY: &str = "must be an array";
 const OBJECT: &str = "must be an object";
 const EMPTY: &str = "should not be empty";
 const IDS: &str = "must be an array of positive integer numbers";
-/// Characters of a [`line`] at most.
+/// The most characters of a [`single_line`].
 const MAX_LINE: usize = 255;
-/// Ids of a list of [`ids`] at most.
+/// The most ids in a list of [`ids`].
 const MAX_IDS: usize = 1000;
-/// Characters of a [`password`] at least.
+/// The fewest characters of a [`password`].
 const MIN_PASSWORD: usize = 8;
 
 /// An amount of money, zero or more: a number, read exactly, or a string of one.
@@ -197,14 +197,14 @@ pub fn text(given: FieldValue<'_>) -> Result<String, BrokenRules> {
 }
 
 /// A short string, such as a name.
-pub fn line(given: FieldValue<'_>) -> Result<String, BrokenRules> {
+pub fn single_line(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     at_most(MAX_LINE)(given)
 }
 
-/// Like [`line`](line()), but not empty: for fields that may be left out, but not emptied.
-pub fn filled(given: FieldValue<'_>) -> Result<String, BrokenRules> {
+/// Like [`single_line`], but not empty: for fields that may be left out, but not emptied.
+pub fn non_empty(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "string", "minLength": 1, "maxLength": MAX_LINE}))?;
-    let text = line(given)?;
+    let text = single_line(given)?;
     if text.is_empty() { Err(broken![EMPTY]) } else { Ok(text) }
 }
 
@@ -283,7 +283,7 @@ pub fn email(given: FieldValue<'_>) -> Result<String, BrokenRules> {
 }
 
 /// One of a few words.
-pub fn word<T: FromStr + fmt::Display>(
+pub fn one_of<T: FromStr + fmt::Display>(
     words: &'static [T],
 ) -> impl Fn(FieldValue<'_>) -> Result<T, BrokenRules> {
     move |given| {

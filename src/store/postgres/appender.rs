@@ -120,7 +120,7 @@ impl Appender {
     }
 
     async fn has_work(&mut self, context: &PgContext) -> QueryResult<bool> {
-        let server = context.origins.server();
+        let server = context.write_numbers.server();
         let (head, waiting) = bounded(statements::poll(connection(self.conn()?), server)).await?;
         Ok(waiting || head != self.announced)
     }
@@ -128,7 +128,7 @@ impl Appender {
     /// Returns true if there may be more rows.
     async fn round(&mut self, context: &PgContext, announcer: &mut Announcer) -> QueryResult<bool> {
         let began = Instant::now();
-        let (server, done) = (context.origins.server(), announcer.done());
+        let (server, done) = (context.write_numbers.server(), announcer.done());
         let Some(moved) = self.move_outbox(server, &done).await? else {
             self.refresh_epochs().await?;
             return Ok(true);

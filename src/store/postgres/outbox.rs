@@ -27,13 +27,13 @@ use crate::store::tx::Step;
 pub(super) struct Origin(pub(super) i64);
 
 /// Numbers this server's writes.
-pub(super) struct Origins {
+pub(super) struct WriteNumbers {
     /// Random per process: rows of an earlier process of this server count as another server's.
     server: i64,
     last: Cell<u32>,
 }
 
-impl Origins {
+impl WriteNumbers {
     pub(super) fn new() -> Self {
         Self { server: i64::from(rand::random::<u32>()), last: Cell::new(0) }
     }
@@ -205,10 +205,10 @@ mod tests {
     }
 
     #[test]
-    fn origins_differ_and_name_their_server() {
-        let origins = Origins { server: i64::from(u32::MAX), last: Cell::new(u32::MAX - 1) };
-        let (last, first) = (origins.next(), origins.next());
+    fn write_numbers_differ_and_name_their_server() {
+        let numbers = WriteNumbers { server: i64::from(u32::MAX), last: Cell::new(u32::MAX - 1) };
+        let (last, first) = (numbers.next(), numbers.next());
         assert_ne!(last, first);
-        assert_eq!((last.0 >> 32, first.0 >> 32), (origins.server(), origins.server()));
+        assert_eq!((last.0 >> 32, first.0 >> 32), (numbers.server(), numbers.server()));
     }
 }

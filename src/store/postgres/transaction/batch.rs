@@ -81,7 +81,7 @@ async fn run_batch(context: Rc<PgContext>, kind: BatchKind, mut batch: Vec<Queue
             quiet.push(job);
             continue;
         }
-        let origin = context.origins.next();
+        let origin = context.write_numbers.next();
         let local = insert.add(origin, steps);
         context.pending.register(origin, local, job, permit, since + TIME_LIMIT);
         origins.push(origin);
