@@ -16,7 +16,7 @@ use crate::model::{Role, Timestamp, User};
 use crate::store::users::{self, Account, NewUser};
 use crate::store::{Db, Once, Tx, identities, is_taken, tokens};
 
-/// How long the token of a sign-in is valid.
+/// The time for which the token of a sign-in is valid.
 pub const SESSION: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// An account to create.
@@ -27,7 +27,7 @@ pub struct NewAccount {
 }
 
 impl NewAccount {
-    /// From `{email, name, password}`.
+    /// Reads `{email, name, password}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let email = fields.required("email", fields::email);
         let name = fields.required("name", fields::single_line);
@@ -36,14 +36,14 @@ impl NewAccount {
     }
 }
 
-/// What a user signs in with.
+/// The data that a user signs in with.
 pub struct Credentials {
     pub email: String,
     pub password: Secret,
 }
 
 impl Credentials {
-    /// From `{email, password}`. Any text is accepted, so a fault says nothing about accounts.
+    /// Reads `{email, password}`. Any text is accepted, so a fault says nothing about accounts.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let email = fields.required("email", fields::text);
         let password = fields.required("password", fields::text).map(Secret::from);
@@ -125,7 +125,7 @@ pub async fn token_without_proof(services: &Services, user: &str) -> Result<Toke
     Ok(Token { identity, id: TokenId::NONE, issued_at: IssuedAt::Generation(generation) })
 }
 
-/// Gives the caller's own account.
+/// Returns the caller's own account.
 ///
 /// # Errors
 /// [`Error::Unauthorized`] if it no longer exists.

@@ -18,9 +18,11 @@ use crate::model::{BroadcastId, Notice, UserId};
 use crate::store::broadcasts::{self as rows, Audience, Broadcast, UserIdRange};
 use crate::store::{Db, Once, Tx};
 
-/// Unfinished broadcasts at most; on PostgreSQL one or two more if they start at the same moment.
+/// The most unfinished broadcasts; on PostgreSQL there can be one or two more if they start at the
+/// same moment.
 const MOST: i64 = 100;
-/// Receivers of a piece, and bytes of their copies, at most: other writes wait for a piece.
+/// The most receivers in a piece, and the most bytes of their copies, because other writes wait for
+/// a piece.
 const PIECE: usize = 200;
 const PIECE_BYTES: usize = 1 << 20;
 /// The pause between two pieces.
@@ -38,7 +40,7 @@ const BUSY: Error = Error::Unavailable("Too many notices to many are under way")
 pub(super) struct BroadcastWakeup(Arc<Notify>);
 
 /// Sends a notice to an audience inside another service function's transaction, or starts a
-/// broadcast; gives the number of receivers.
+/// broadcast. Returns the number of receivers.
 ///
 /// # Errors
 /// [`Error::TooLarge`], [`Error::Unavailable`] if too many broadcasts are running.
@@ -117,8 +119,8 @@ async fn write_one(db: &Db, mut broadcast: Broadcast) -> Result<(), Error> {
     }
 }
 
-/// Writes one piece, and gives its last receiver. None: the broadcast is finished, or another
-/// server has taken it over.
+/// Writes one piece, and returns its last receiver. Returns `None` if the broadcast is finished, or
+/// if another server has taken it over.
 async fn write_piece(
     tx: &mut Tx,
     broadcast: &Broadcast,

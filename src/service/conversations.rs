@@ -19,12 +19,12 @@ use crate::store::{
 pub struct NewConversation {
     pub title: Option<String>,
     pub project_id: Option<ProjectId>,
-    /// The members beside the caller. None: all members of the project, or nobody without one.
+    /// The members beside the caller. If `None`, all members of the project, or nobody without one.
     pub member_ids: Option<Vec<UserId>>,
 }
 
 impl NewConversation {
-    /// From `{title?, projectId?, memberIds?}`.
+    /// Reads `{title?, projectId?, memberIds?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let title = fields.optional("title", fields::non_empty);
         let project = fields.optional("projectId", fields::id);
@@ -92,14 +92,14 @@ pub async fn create(
     services.db.write(once, write).await
 }
 
-/// Lists the caller's conversations: at most `limit` of those before `before`.
+/// Lists the caller's conversations: at most `limit`, with ids below `before`.
 pub async fn list(
     services: &Services,
     caller: &Identity,
     limit: u16,
     before: Option<ConversationId>,
 ) -> Result<Page<ConversationSummary>, Error> {
-    // The query gives only conversations of which the caller is a member.
+    // The query returns only conversations of which the caller is a member.
     permit(caller, Action::ReadConversation, Relation::member(true))?;
     let asked = rows::ConversationPage {
         member: caller.user,
@@ -110,7 +110,7 @@ pub async fn list(
     Ok(Page::from_rows(items, limit))
 }
 
-/// Gives one conversation, with its members.
+/// Returns one conversation, with its members.
 ///
 /// # Errors
 /// [`Error::NotFound`] also if the caller is not a member.
@@ -171,7 +171,7 @@ pub async fn add_member(
     services.db.write(once, write).await
 }
 
-/// Removes a member, also from the room. For the owner and the member itself.
+/// Removes a member, also from the room. The owner may do this, and the member itself.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`] for the owner.

@@ -14,9 +14,9 @@ use crate::model::fields::{self, BrokenRules, FieldValue, Fields};
 use crate::realtime::Tally;
 use crate::store::{Claim, Db, Once, Tx, idempotency};
 
-/// Characters of an event's name at most.
+/// The most characters in an event's name.
 const MAX_NAME: usize = 128;
-/// Rooms of one event at most; as many again to leave out.
+/// The most rooms of one event, and the most rooms that it leaves out.
 const MAX_ROOMS: usize = 100;
 /// Names that Socket.IO clients use for the socket's own events.
 const RESERVED: [&str; 6] =
@@ -26,8 +26,8 @@ const COUNT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a repeated call looks for the count of the first one.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Reads an event to send, from `{namespace?, rooms, event, data?, except?, volatile?}`. Without
-/// `data` it is null.
+/// Reads an event to send, from `{namespace?, rooms, event, data?, except?, volatile?}`. If `data`
+/// is missing, it is null.
 pub fn read(mut fields: Fields<'_>) -> Result<ExternalEvent, Error> {
     let namespace = fields.optional("namespace", namespace);
     let rooms = fields.required("rooms", some_rooms);
@@ -96,9 +96,9 @@ fn rooms_of(given: FieldValue<'_>) -> Result<Vec<Room>, BrokenRules> {
     Ok(rooms)
 }
 
-/// Sends an event to rooms, and gives the number of this process's sockets it was queued for; for
-/// admins only. A repeated idempotency key gives the first count again, or 0 if the server died
-/// before it knew the count.
+/// Sends an event to rooms, and returns the number of this process's sockets that it was queued
+/// for; for admins only. A repeated idempotency key returns the first count again, or 0 if the
+/// server died before it knew the count.
 pub async fn emit(
     services: &Services,
     caller: &Identity,
@@ -107,7 +107,7 @@ pub async fn emit(
 ) -> Result<usize, Error> {
     permit(caller, Action::EmitEvents, Relation::NONE)?;
     let counting = emit_counted(services.db.clone(), services.next_event.clone(), event, once);
-    // In a task of its own: if the caller disconnects, its count is still kept for its key.
+    // Runs in a task of its own, so the count is kept for its key even if the caller disconnects.
     actix_rt::spawn(counting).await.unwrap_or(Err(Error::Internal))
 }
 

@@ -8,7 +8,7 @@ use crate::model::{ExternalIdentity, ExternalUser, Role, User, UserId};
 use crate::store::users::{self, Account, NewUser};
 use crate::store::{Db, Once, Tx, identities, is_taken};
 
-/// Attempts to create a user while other writes take the identity or the e-mail.
+/// The number of attempts to create a user while other writes take the identity or the e-mail.
 const ATTEMPTS: usize = 4;
 
 /// Creates the account of an external user, unless another write has created it meanwhile.
@@ -44,7 +44,7 @@ pub async fn provision(
     Err(Error::Unavailable("Too many accounts are made at once"))
 }
 
-/// Creates the account. None: it exists already.
+/// Creates the account. Returns `None` if it exists already.
 async fn make(
     tx: &mut Tx,
     external: &ExternalUser,

@@ -1,4 +1,4 @@
-//! Messages: sending them, and reading the history. For the conversation's members only.
+//! Messages: sending them, and reading the history. Only the conversation's members may do either.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::model::{ConversationId, Message, MessageId, UserId};
 use crate::store::messages::{self as rows, MessageKey};
 use crate::store::{BatchedWrite, Once, Tx, conversations};
 
-/// Characters of a message's content at most.
+/// The most characters in a message's content.
 const MAX_CONTENT: usize = 65_536;
 /// The type of a message whose sender gives none.
 pub const TEXT: &str = "text";
@@ -31,14 +31,14 @@ pub struct NewMessage {
 }
 
 impl NewMessage {
-    /// From `{content, type?, clientId?}`.
+    /// Reads `{content, type?, clientId?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let body = Body::take(&mut fields);
         let client_id = fields.optional("clientId", fields::non_empty);
         fields.finish(|| Some(body?.with(client_id?)))
     }
 
-    /// From the client event's `{conversationId, message: {content, type?}, clientId?}`.
+    /// Reads the client event's `{conversationId, message: {content, type?}, clientId?}`.
     pub fn read_event(mut fields: Fields<'_>) -> Result<(ConversationId, Self), Error> {
         let conversation = fields.required("conversationId", fields::id);
         let body = fields.nested("message", |mut inner| {
@@ -73,8 +73,8 @@ impl Body {
 }
 
 /// Sends a message to the conversation's room, and to its members outside the room. Moves the
-/// sender's read mark to the message before its own, without an event. With a client id that the
-/// caller has used before it returns the first message, and sends nothing.
+/// sender's read mark to the message before its own, without an event. If the caller has used the
+/// client id before, returns the first message and sends nothing.
 ///
 /// # Errors
 /// [`Error::NotFound`] also if the caller is not a member.
@@ -111,9 +111,9 @@ enum BatchSlot {
 
 /// The message of one call.
 enum SendOutcome {
-    /// With the conversation's members, to announce it to.
+    /// A new message, with the conversation's members, who receive its event.
     New(Message, Vec<UserId>),
-    /// It was announced before.
+    /// A message whose event was sent before.
     Known(Message),
 }
 
@@ -172,7 +172,7 @@ impl BatchedWrite for SendMessage {
         let slots: Vec<Result<BatchSlot, Error>> = batch.iter().map(|send| slot(send)).collect();
 
         let messages = rows::insert_all(tx, new).await?;
-        // `insert_all` gives one message for each new one.
+        // `insert_all` returns one message for each new one.
         let written = |at: usize| messages.get(at).cloned().ok_or(Error::Internal);
         let sent = |slot: Result<BatchSlot, Error>| match slot? {
             BatchSlot::New(at, members) => Ok(SendOutcome::New(written(at)?, members)),
@@ -195,7 +195,7 @@ impl BatchedWrite for SendMessage {
     }
 }
 
-/// Lists the messages, newest first: at most `limit` of those before `before`.
+/// Lists the messages, newest first: at most `limit`, with ids below `before`.
 ///
 /// # Errors
 /// [`Error::NotFound`] also if the caller is not a member.

@@ -14,7 +14,7 @@ use crate::model::{
 use crate::store::broadcasts::Audience;
 use crate::store::{Once, Tx, notifications as rows};
 
-/// Characters of a notification's message at most.
+/// The most characters in a notification's message.
 const MAX_MESSAGE: usize = 4096;
 
 /// A notification to send, and its receivers.
@@ -35,7 +35,7 @@ pub enum Receivers {
 }
 
 impl NewNotification {
-    /// From `{userId | userIds | role | all:true, type, title, message, data?}`.
+    /// Reads `{userId | userIds | role | all:true, type, title, message, data?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let targets = [
             fields.optional("userId", fields::id).map(|user| user.map(Receivers::User)),
@@ -51,7 +51,7 @@ impl NewNotification {
         let title = fields.required("title", fields::single_line);
         let message = fields.required("message", fields::at_most(MAX_MESSAGE));
         let data = fields.optional("data", fields::object);
-        // A target with a fault counts as given; its fault is noted already.
+        // A target that failed its rule counts as given, since its fault is already in the list.
         let given: Vec<_> =
             targets.into_iter().filter(|target| !matches!(target, Some(None))).collect();
         let receivers = <[_; 1]>::try_from(given).map(|[one]| one);
@@ -80,8 +80,8 @@ pub fn read_id(mut fields: Fields<'_>) -> Result<NotificationId, Error> {
     fields.finish(|| id)
 }
 
-/// Sends a notification to the receivers, and gives their number; for admins only. If they are more
-/// than one write can notify, they are notified in pieces after the answer.
+/// Sends a notification to the receivers, and returns how many there are. Receivers beyond the
+/// limit of one write are notified in batches after the answer. For admins only.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::Faults`] for a user that does not exist, [`Error::TooLarge`] if
@@ -116,7 +116,7 @@ pub async fn create(
     services.db.write_large(once, bytes, write).await
 }
 
-/// Notifies all of these users, or gives the fault if one of them does not exist.
+/// Notifies all of these users, or returns `fault` if one of them does not exist.
 async fn notify_named(
     tx: &mut Tx,
     users: &[UserId],
@@ -128,7 +128,7 @@ async fn notify_named(
     if notified == users.len() { Ok(notified) } else { Err(Error::Faults(vec![fault.into()])) }
 }
 
-/// Lists the caller's notifications, or the unread ones: at most `limit` of those before `before`.
+/// Lists the caller's notifications, or the unread ones: at most `limit`, with ids below `before`.
 pub async fn list(
     services: &Services,
     caller: &Identity,
@@ -154,8 +154,8 @@ pub async fn unread_count(services: &Services, caller: &Identity) -> Result<i64,
     services.db.read(async move |conn| rows::unread_count(conn, user).await).await
 }
 
-/// Sends the unread count to a socket that has just connected. A write, although it changes
-/// nothing: so the count keeps its place among the other counts, and never replaces a newer one.
+/// Sends the unread count to a socket that has just connected. This is a write although it changes
+/// no row, so that the count is sent in order with the other counts.
 pub async fn send_count(
     services: &Services,
     user: UserId,
@@ -174,7 +174,7 @@ pub async fn send_count(
 /// sent.
 ///
 /// # Errors
-/// [`Error::NotFound`] also for another user's.
+/// [`Error::NotFound`] also for another user's notification.
 pub async fn mark_read(
     services: &Services,
     caller: &Identity,
@@ -195,7 +195,7 @@ pub async fn mark_read(
     services.db.write(Once::Unkeyed, write).await
 }
 
-/// Marks all as read, and gives the number of changes. Without a change no event is sent.
+/// Marks all as read, and returns how many have changed. Without a change no event is sent.
 pub async fn read_all(services: &Services, caller: &Identity) -> Result<usize, Error> {
     check_own(caller)?;
     let user = caller.user;
@@ -214,7 +214,7 @@ pub async fn read_all(services: &Services, caller: &Identity) -> Result<usize, E
 /// Deletes a notification.
 ///
 /// # Errors
-/// [`Error::NotFound`] also for another user's.
+/// [`Error::NotFound`] also for another user's notification.
 pub async fn delete(
     services: &Services,
     caller: &Identity,
@@ -232,7 +232,7 @@ pub async fn delete(
     services.db.write(Once::Unkeyed, write).await
 }
 
-/// Every function of this file but [`create`] sees only the caller's own notifications.
+/// Checks that the caller may use their own notifications.
 fn check_own(caller: &Identity) -> Result<(), Error> {
     Ok(permit(caller, Action::ManageNotifications, Relation::own(true))?)
 }

@@ -11,9 +11,9 @@ use crate::model::{Notice, Role, UserId};
 use crate::store::broadcasts::{Audience, UserIdRange, receivers};
 use crate::store::{Tx, notifications as rows, users};
 
-/// Receivers of one write at most, admins included.
+/// The most receivers of one write, admins included.
 pub(super) const MAX_RECEIVERS: u16 = 1000;
-/// Bytes that the copies of one write may have together.
+/// The most bytes that the copies of one write may have together.
 const MAX_BYTES: usize = 16 << 20;
 /// Bytes of a copy beside its texts: names of fields, ids, the count.
 const COPY_OVERHEAD: usize = 512;
@@ -56,8 +56,8 @@ pub(super) fn check_size(receivers: usize, notice: &Notice) -> Result<(), Error>
 }
 
 /// Sends each receiver its notification and then its new unread count. Users that no longer exist
-/// are left out. One call with all notices, and the last step of its write: the call locks the
-/// receivers in one order, so that no two writes wait for each other.
+/// are left out. Must be called once with all notices, as the last step of its write: the call
+/// locks the receivers in one order, so that two writes cannot deadlock.
 pub(super) async fn send(tx: &mut Tx, notices: Notices) -> Result<(), Error> {
     let to_admins = notices.iter().any(|(to, _)| matches!(to, NoticeReceivers::Admins));
     let admins = if to_admins {
@@ -88,8 +88,8 @@ pub(super) async fn send(tx: &mut Tx, notices: Notices) -> Result<(), Error> {
     Ok(())
 }
 
-/// Sends one notice to those of the users that exist, in ascending order, and gives their number.
-/// The caller takes a budget for the copies.
+/// Sends one notice to those of the users that exist, in ascending order, and returns how many
+/// there are. The caller takes a budget for the copies.
 pub(super) async fn send_to_users(
     tx: &mut Tx,
     users: &[UserId],

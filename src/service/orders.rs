@@ -17,26 +17,26 @@ use crate::model::{
 use crate::store::broadcasts::{self, Audience};
 use crate::store::{BatchedWrite, Once, Tx, is_missing_reference, orders as rows, waitlist};
 
-/// Products of one order at most.
+/// The most products in one order.
 const MAX_ITEMS: usize = 100;
 
 /// An order to place.
 pub struct NewOrder {
     pub content: OrderContent,
-    /// None: the caller, or nobody if the caller is an admin.
+    /// If `None`, the order is the caller's; an admin's order then belongs to nobody.
     pub customer_id: Option<UserId>,
 }
 
 /// The content of an order.
 pub enum OrderContent {
-    /// An amount alone, for goods that are no products here.
+    /// An amount alone, for goods that are not in the product table.
     Total(Money),
-    /// Products, and the total; None: the sum of their prices.
+    /// Products, and the total; if the total is `None`, it is the sum of the prices.
     Items(Vec<OrderLine>, Option<Money>),
 }
 
 impl NewOrder {
-    /// From `{total, customerId?, items?}`; with items the total may be left out.
+    /// Reads `{total, customerId?, items?}`; with items the total may be left out.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let total = if fields.has("items") {
             fields.optional("total", fields::amount)
@@ -61,8 +61,9 @@ pub fn read_status(mut fields: Fields<'_>) -> Result<OrderStatus, Error> {
     fields.finish(|| status)
 }
 
-/// Places an order, takes its items from the stock, and sends the events to the admins, also about
-/// a low stock. A customer orders for itself, an admin for any customer or nobody.
+/// Places an order, takes its items from the stock, and sends the events to the admins, and
+/// notifies them if a product runs low. Customers order for themselves, an admin for any customer
+/// or nobody.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::Faults`] for a customer or a product that does not exist and for
@@ -145,8 +146,8 @@ impl BatchedWrite for OrderPlacement {
 
 type Detail = WithItems<OrderDetail>;
 
-/// Lists the caller's orders, or all orders for an admin, each with its items: at most `limit` of
-/// those before `before`.
+/// Lists the caller's orders, or all orders for an admin, each with its items: at most `limit`,
+/// with ids below `before`.
 pub async fn list(
     services: &Services,
     caller: &Identity,
@@ -172,7 +173,7 @@ pub async fn list(
     Ok(Page::from_rows(found.await?, limit))
 }
 
-/// Gives one order, with its items. The orders of others are not found.
+/// Returns one order, with its items. Another customer's order gives NotFound.
 pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<Detail, Error> {
     let found = services.db.read(async move |conn| {
         let Some(order) = rows::by_id(conn, id).await? else { return Ok(None) };
@@ -185,8 +186,8 @@ pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<
     Ok(found)
 }
 
-/// Sets the next status of an order, sends the events to its customer and the admins, and notifies
-/// the customer. Cancelling gives the items back to the stock. For admins only.
+/// Moves an order to `next`, sends the events to its customer and the admins, and notifies the
+/// customer. Cancelling gives the items back to the stock. For admins only.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::NotFound`], [`Error::Conflict`] for a step that is not allowed.
@@ -210,7 +211,7 @@ pub async fn set_status(
         if !previous.can_become(next) {
             return Err(refused());
         }
-        // None: another writer has changed the status since the read above.
+        // Another writer may have changed the status since the read above.
         let order = rows::advance(tx, id, previous, next).await?.ok_or_else(refused)?;
         let mut notices = announce_status(tx, &order, previous);
         if next == OrderStatus::Cancelled {
@@ -222,7 +223,7 @@ pub async fn set_status(
     services.db.write_large(Once::Unkeyed, notify::notices_len(waiting), write).await
 }
 
-/// Emits the events of an order's new status, and gives the notice for its customer.
+/// Emits the events of an order's new status, and returns the notice for its customer.
 pub(super) fn announce_status(tx: &mut Tx, order: &Order, previous: OrderStatus) -> Notices {
     for update in event::order_update(order, previous) {
         tx.emit(update);

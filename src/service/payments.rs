@@ -16,7 +16,7 @@ pub struct NewPayment {
 }
 
 impl NewPayment {
-    /// From `{amount, method?}`.
+    /// Reads `{amount, method?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let amount = fields.required("amount", fields::positive_amount);
         let method = fields.optional("method", fields::non_empty);
@@ -25,7 +25,8 @@ impl NewPayment {
 }
 
 /// Pays an order or a part of it, and notifies the admins; for the customer of the order and the
-/// admins. With nothing left to pay, the order becomes paid, with the events of any new status.
+/// admins. If nothing is left to pay, the order becomes paid, and the events of a new status are
+/// sent.
 ///
 /// # Errors
 /// [`Error::NotFound`] also for another user's order, [`Error::Conflict`] for an order that is not

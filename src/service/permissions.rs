@@ -1,9 +1,10 @@
-//! The permissions: one table that every service function asks. An action that no row allows is
+//! The permissions: one table that service functions check. An action that no row allows is
 //! refused.
 //!
-//! A service function finds the caller's [`Relation`] to the thing and calls [`permit`], inside its
-//! transaction if the relation can change meanwhile. A caller that may not see the thing gets the
-//! error of a missing thing; one that sees it but may not act gets [`Error::Forbidden`].
+//! The thing is what an action is about: an order, a project, a conversation, and so on. A service
+//! function finds the caller's [`Relation`] to it and calls [`permit`], inside its transaction if
+//! the relation can change meanwhile. A caller that may not see the thing gets the error of a
+//! missing thing; one that sees it but may not act gets [`Error::Forbidden`].
 
 use crate::auth::Identity;
 use crate::error::Error;
@@ -18,30 +19,30 @@ pub enum Action {
     EndOwnTokens,
     ReadProduct,
     AddProduct,
-    /// Change its fields and its stock, or remove it.
+    /// Change a product's fields and its stock, or remove it.
     ChangeProduct,
     ReviewProduct,
-    /// Join or leave its waitlist.
+    /// Join or leave a product's waitlist.
     JoinWaitlist,
-    /// For the caller, for another user or for nobody.
+    /// Place an order for the caller, for another user or for nobody.
     PlaceOrder,
     ReadOrder,
-    /// Set its next status.
+    /// Move an order to its next status.
     SetOrderStatus,
     PayOrder,
-    /// Read, mark and delete.
+    /// Read, mark and delete one's own notifications.
     ManageNotifications,
     SendNotifications,
     MakeProject,
     ReadProject,
-    /// Change its fields and its stages.
+    /// Change a project's fields and its stages.
     ChangeProject,
     AddProjectMember,
     /// Another member, or the caller.
     RemoveProjectMember,
     MakeConversation,
     ReadConversation,
-    /// Send, type, mark as read.
+    /// Send messages, type, and mark messages as read.
     WriteInConversation,
     AddConversationMember,
     /// Another member, or the caller.
@@ -60,23 +61,23 @@ enum Party {
     SignedIn,
     /// The user that the thing belongs to, or is about.
     Subject,
-    /// A member of its project or conversation.
+    /// A member of the thing's project or conversation.
     Member,
-    /// The user that made it, or inherited it.
+    /// The user who made the thing, or took it over when its owner left.
     Owner,
-    /// By the role in the token.
+    /// An admin, by the role in the token.
     Admin,
 }
 
 /// A row of the table.
 struct Rule {
-    /// For all others the thing does not exist.
+    /// All others get the error of a missing thing.
     visible_to: &'static [Party],
-    /// All others that see the thing are refused.
+    /// Those who see the thing but are not listed here get Forbidden.
     allowed_to: &'static [Party],
 }
 
-/// The table: visible to, allowed to.
+/// The table. Each row lists first the parties that see the thing, then those that may act on it.
 const fn rule(action: Action) -> Rule {
     use Party::{Admin, Member, Owner, SignedIn, Subject};
     let (visible_to, allowed_to): (&[Party], &[Party]) = match action {
@@ -119,22 +120,22 @@ pub struct Relation {
 }
 
 impl Relation {
-    /// No relation, or no thing.
+    /// No relation, or there is no thing to relate to.
     pub const NONE: Self = Self { own: false, member: false, owner: false };
 
-    /// `own`: the thing belongs to the caller, or is about the caller.
+    /// The relation of a thing that belongs to the caller or is about the caller, if `own` is true.
     #[must_use]
     pub const fn own(own: bool) -> Self {
         Self { own, ..Self::NONE }
     }
 
-    /// `member`: the caller is a member of its project or conversation.
+    /// The relation of a member of the thing's project or conversation, if `member` is true.
     #[must_use]
     pub const fn member(member: bool) -> Self {
         Self { member, ..Self::NONE }
     }
 
-    /// `owner`: the caller owns it.
+    /// The relation of the thing's owner, if `owner` is true.
     #[must_use]
     pub const fn owner(owner: bool) -> Self {
         Self { owner, ..Self::NONE }
@@ -170,7 +171,7 @@ pub enum Denied {
 }
 
 impl Denied {
-    /// The error for the caller; `missing` makes the one of a thing that does not exist.
+    /// The error for the caller; `missing` makes the not-found error.
     pub fn into_error(self, missing: impl FnOnce() -> Error) -> Error {
         match self {
             Self::Hidden => missing(),
@@ -179,7 +180,7 @@ impl Denied {
     }
 }
 
-/// For things that everyone sees.
+/// For things that are visible to everyone: Forbidden in both cases.
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
         denied.into_error(|| Self::Forbidden)

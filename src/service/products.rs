@@ -12,7 +12,7 @@ use crate::model::fields::{self, Fields};
 use crate::model::{Money, Product, ProductId};
 use crate::store::{Once, Tx, products as rows, waitlist};
 
-/// Characters of a description at most.
+/// The most characters in a description.
 const MAX_DESCRIPTION: usize = 10_000;
 /// The default of a product's low-stock threshold.
 const LOW_STOCK_THRESHOLD: i64 = 5;
@@ -27,7 +27,7 @@ pub struct NewProduct {
 }
 
 impl NewProduct {
-    /// From `{name, price, description?, stock?, lowStockThreshold?}`.
+    /// Reads `{name, price, description?, stock?, lowStockThreshold?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let name = fields.required("name", fields::single_line);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
@@ -46,7 +46,7 @@ impl NewProduct {
     }
 }
 
-/// The fields of a product to change; None leaves a field as it is.
+/// The fields of a product to change; `None` leaves a field as it is.
 pub struct ProductPatch {
     pub name: Option<String>,
     /// An empty text removes the description.
@@ -57,7 +57,8 @@ pub struct ProductPatch {
 }
 
 impl ProductPatch {
-    /// From `{name?, description?, price?, stock?, lowStockThreshold?}`, with at least one of them.
+    /// Reads `{name?, description?, price?, stock?, lowStockThreshold?}`, with at least one of
+    /// them.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let name = fields.optional("name", fields::non_empty);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
@@ -116,7 +117,7 @@ pub async fn create(
     services.db.write_large(once, bytes, write).await
 }
 
-/// Lists the products: at most `limit` of those before `before`.
+/// Lists the products: at most `limit`, with ids below `before`.
 pub async fn list(
     services: &Services,
     caller: &Identity,
@@ -129,7 +130,7 @@ pub async fn list(
     Ok(Page::from_rows(items, limit))
 }
 
-/// Gives one product.
+/// Returns one product.
 pub async fn get(services: &Services, caller: &Identity, id: ProductId) -> Result<Product, Error> {
     permit(caller, Action::ReadProduct, Relation::NONE)?;
     services

@@ -1,5 +1,5 @@
-//! Projects: creating and changing them, their members, their stages. For members only; the owner
-//! adds and removes members.
+//! Projects: creating and changing them, their members, their stages. Only members may do this; the
+//! owner adds and removes members.
 
 use super::broadcasts;
 use super::notify::MAX_RECEIVERS;
@@ -13,7 +13,7 @@ use crate::model::{Member, Notice, Project, ProjectDetail, ProjectId, Stage, Sta
 use crate::store::broadcasts::Audience;
 use crate::store::{Once, Tx, conversations, is_taken, projects as rows, users};
 
-/// Characters of a description at most.
+/// The most characters in a description.
 const MAX_DESCRIPTION: usize = 10_000;
 /// Bytes that one member's notification about a stage takes.
 const STAGE_NOTICE_BYTES: usize = 1024;
@@ -25,7 +25,7 @@ pub struct NewProject {
 }
 
 impl NewProject {
-    /// From `{name, description?}`.
+    /// Reads `{name, description?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let name = fields.required("name", fields::single_line);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
@@ -33,7 +33,7 @@ impl NewProject {
     }
 }
 
-/// The fields of a project to change; None leaves a field as it is.
+/// The fields of a project to change; `None` leaves a field as it is.
 pub struct ProjectPatch {
     pub name: Option<String>,
     pub description: Option<String>,
@@ -41,7 +41,7 @@ pub struct ProjectPatch {
 }
 
 impl ProjectPatch {
-    /// From `{name?, description?, status?}`, with at least one of them.
+    /// Reads `{name?, description?, status?}`, with at least one of them.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let name = fields.optional("name", fields::non_empty);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
@@ -85,14 +85,14 @@ pub async fn create(
     services.db.write(once, write).await
 }
 
-/// Lists the caller's projects: at most `limit` of those before `before`.
+/// Lists the caller's projects: at most `limit`, with ids below `before`.
 pub async fn list(
     services: &Services,
     caller: &Identity,
     limit: u16,
     before: Option<ProjectId>,
 ) -> Result<Page<Project>, Error> {
-    // The query gives only projects of which the caller is a member.
+    // The query returns only projects of which the caller is a member.
     permit(caller, Action::ReadProject, Relation::member(true))?;
     let asked = rows::ProjectPage {
         member: caller.user,
@@ -103,7 +103,7 @@ pub async fn list(
     Ok(Page::from_rows(items, limit))
 }
 
-/// Gives one project, with its members and stages.
+/// Returns one project, with its members and stages.
 ///
 /// # Errors
 /// [`Error::NotFound`] also if the caller is not a member.
@@ -198,7 +198,7 @@ pub async fn add_member(
 }
 
 /// Removes a member from the project, its conversations and all their rooms, and sends the event to
-/// the members that stay. For the owner and the member itself.
+/// the members that stay. The owner may do this, and the member itself.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`] for the owner.

@@ -25,11 +25,11 @@ use crate::store::history::{self, ReplayAudience};
 use crate::store::sessions::SessionRoom;
 use crate::store::{Db, Once, Tx, idempotency, secrets, sessions, tokens};
 
-/// Changes of sessions in one write at most: other writes wait for it.
+/// The most session changes in one write, because other writes wait for it.
 const PER_WRITE: usize = 64;
-/// Such writes at the same time. All changes of one session use the same lane.
+/// The number of such writes at the same time. All changes of one session use the same lane.
 const LANES: usize = 8;
-/// EndedTokens sessions that are remembered while the database fails.
+/// The most ended sessions that are remembered while the database fails.
 const MAX_KEPT: usize = 4096;
 /// The pause before a failed write is repeated.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
@@ -137,17 +137,17 @@ impl Log for SessionLog {
     }
 }
 
-/// Gives the session's user: the product's identities are user ids.
+/// Returns the session's user: the product's identities are user ids.
 fn user_of(session: &SessionAttempt) -> Result<UserId, Error> {
     session.user.parse().map_err(|_| Error::Internal)
 }
 
-/// The result of a change, as the write gives it.
+/// The result of a change, as the write returns it.
 #[derive(Serialize, Deserialize)]
 enum ChangeOutcome {
     Done,
     NotResumed,
-    /// `confirmed`: epoch and id.
+    /// `confirmed` is an epoch and an event id.
     Resumed {
         rooms: Vec<SessionRoom>,
         confirmed: Option<(Epoch, EventId)>,

@@ -17,7 +17,7 @@ use crate::realtime::presence::MOST_NAMED;
 use crate::realtime::{ClientHandle, Present, Whom};
 use crate::store::{self, Conn, Once, Tx, sessions};
 
-/// Puts a socket of the caller into a room, and gives the presence in it; for members only.
+/// Puts a socket of the caller into a room, and returns the presence in it; for members only.
 ///
 /// The write locks the membership, and the socket enters in the order of commits. So a removal of
 /// the member either commits before the check, or finds the socket in the room and removes it.
@@ -49,7 +49,7 @@ pub async fn join(
     Ok(present.await.unwrap_or_default())
 }
 
-/// Gives the presence in a room that sockets are in from the start: the caller's own, or for an
+/// Returns the presence in a room that sockets are in from the start: the caller's own, or for an
 /// admin the room `admin`.
 ///
 /// # Errors
@@ -67,8 +67,8 @@ pub async fn own(services: &Services, caller: &Identity, room: Room) -> Result<P
     })
 }
 
-/// Takes a socket of the caller out of a room, and gives the presence that is left if the socket
-/// was in it.
+/// Takes a socket of the caller out of a room, and returns the remaining presence if the socket was
+/// in it.
 pub async fn leave(
     services: &Services,
     room: Joinable,
@@ -91,7 +91,7 @@ pub async fn leave(
     Ok(present.await.unwrap_or_default())
 }
 
-/// Gives the presence in a room, for callers that may join it.
+/// Returns the presence in a room, for callers that may join it.
 pub async fn present(
     services: &Services,
     caller: &Identity,
@@ -104,8 +104,8 @@ pub async fn present(
     Ok(services.hub.present(event::MAIN, &room.to_string()).await)
 }
 
-/// Sends `typing` to the others in a conversation. `is_in`: the caller's socket is in the room,
-/// which proves the membership without a query.
+/// Sends `typing` to the others in a conversation. If `is_in` is true, the caller's socket is in
+/// the room, which proves the membership without a query.
 pub async fn typing(
     services: &Services,
     caller: &Identity,

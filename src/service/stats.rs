@@ -9,10 +9,10 @@ use super::publish::announce;
 use crate::event::{self, ConnectionCount, ServerStats};
 use crate::realtime::Server;
 
-/// How often they are sent.
+/// The time between two sends.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Sends them until it is aborted; that is safe at any time.
+/// Sends the statistics until it is aborted; that is safe at any time.
 pub async fn run(server: Server) {
     let started = Instant::now();
     let (mut seen, mut at) = (0, started);

@@ -9,10 +9,10 @@ use crate::error::Error;
 use crate::model::{ProductId, WaitlistEntry};
 use crate::store::{Once, Tx, products, waitlist as rows};
 
-/// Users on one list at most: one write notifies them all.
+/// The most users on one list, because one write notifies them all.
 const MAX_WAITING: i64 = 1000;
 
-/// Puts the caller on a product's waitlist. A second call gives the same answer.
+/// Puts the caller on a product's waitlist. A second call returns the same answer.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Conflict`] if the list is full.
