@@ -24,14 +24,14 @@ pub struct Product {
     pub stock: i64,
     /// A stock of so many pieces or fewer is low.
     pub low_stock_threshold: i64,
-    /// The user that may change it, beside the admins. None if that account was removed.
+    /// The user that may change it, beside the admins. Null if that account was removed.
     pub owner_id: Option<UserId>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
 impl Product {
-    /// True if the stock is low.
+    /// Returns true if the stock is low.
     #[must_use]
     pub const fn is_low(&self) -> bool {
         self.stock <= self.low_stock_threshold

@@ -29,10 +29,10 @@ pub struct FieldValue<'a> {
 }
 
 impl FieldValue<'_> {
-    /// Gives the JSON Schema (2020-12) of a rule; every rule calls this first.
+    /// Writes the JSON Schema (2020-12) of a rule; every rule calls this first.
     ///
     /// # Errors
-    /// While a schema is collected, so that the rule ends here.
+    /// An error without rules while a schema is collected, so that the rule ends here.
     pub fn describe(&self, schema: impl FnOnce() -> Value) -> Result<(), BrokenRules> {
         match self.collected {
             Some(collected) => {
@@ -104,7 +104,8 @@ pub fn amount(given: FieldValue<'_>) -> Result<Money, BrokenRules> {
     match text.map(Money::from_str) {
         Some(Ok(amount)) if !amount.is_negative() => Ok(amount),
         Some(Ok(_)) => Err(broken![NOT_NEGATIVE]),
-        // An exponent, or too many places or digits. A float is enough to find the sign.
+        // The number has an exponent, or too many places or digits. A float is enough to find the
+        // sign.
         Some(Err(_)) => match text.and_then(|text| text.parse::<f64>().ok()) {
             Some(number) if number >= 0.0 => Err(broken![NUMBER]),
             _ => Err(broken![NOT_NEGATIVE, NUMBER]),
@@ -224,12 +225,12 @@ pub fn anything(given: FieldValue<'_>) -> Result<Box<RawValue>, BrokenRules> {
     given.value.map(ToOwned::to_owned).ok_or_else(Vec::new)
 }
 
-/// Bytes of a text inside JSON, for the budget of its events.
+/// The number of bytes of a text inside JSON, for the budget of its events.
 #[must_use]
 pub fn json_len(text: &str) -> usize {
     let cost = |byte: u8| match byte {
         b'"' | b'\\' => 2,
-        // \u0001; some have a shorter form.
+        // Written as \u0001; some have a shorter form.
         0..0x20 => 6,
         _ => 1,
     };
@@ -282,7 +283,7 @@ pub fn email(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.string().filter(|text| address::is_plausible(text)).ok_or_else(|| broken![EMAIL])
 }
 
-/// One of a few words.
+/// One of these words.
 pub fn one_of<T: FromStr + fmt::Display>(
     words: &'static [T],
 ) -> impl Fn(FieldValue<'_>) -> Result<T, BrokenRules> {
