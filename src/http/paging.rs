@@ -69,7 +69,7 @@ impl<T: FromStr, F: Filter> Paging<T, F> {
 }
 
 impl<T, F> Paging<T, F> {
-    /// The answer to this request for a page. `id` gives the id by which the list is ordered.
+    /// The answer to this request for a page. `id` returns the id by which the list is ordered.
     pub(super) fn answer<R>(&self, page: Page<R>, id: impl Fn(&R) -> T) -> ListPage<R>
     where
         T: ToString,
