@@ -115,16 +115,16 @@ const REFRESH: &str = "Continue with another token of the same user.";
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct RoomUsers {
-    /// All of them.
+    /// The number of all users.
     member_count: usize,
-    /// At most 200.
+    /// At most 200 of the users.
     members: Vec<UserId>,
     room: String,
 }
 
 impl RoomUsers {
     fn new(room: impl Display, present: &Present) -> Self {
-        // Each user is the JSON text of the identity that `welcome` gave.
+        // Each user is the JSON text of the identity that `welcome` set.
         let members = present.users.iter().filter_map(|user| serde_json::from_str(user).ok());
         Self { member_count: present.count, members: members.collect(), room: room.to_string() }
     }
@@ -193,7 +193,7 @@ async fn send_message(
     Ok(SentMessage { message })
 }
 
-/// No more than `ok`.
+/// An answer with no more than `ok`.
 #[derive(Serialize, JsonSchema)]
 struct Done {}
 
