@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// A text that `Debug` does not print. Only [`Secret::expose`] gives the text.
+/// A text that `Debug` does not print. Only [`Secret::expose`] returns the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -46,7 +46,7 @@ impl fmt::Debug for Secret {
 pub struct Rate {
     per_window: NonZeroU32,
     window: Duration,
-    /// Most at once.
+    /// The most tokens at once.
     pub burst: NonZeroU32,
 }
 
