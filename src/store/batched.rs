@@ -21,7 +21,7 @@ use crate::store::job::{BatchKind, BatchSteps, CallerReply, WriteJob};
 
 /// A kind of write that is frequent enough to be batched.
 pub trait BatchedWrite: Send + Sized + 'static {
-    /// What the caller gets.
+    /// The answer that the caller gets.
     type Answer: Serialize + DeserializeOwned + Send + 'static;
     /// The outcome of one write of a batch.
     type Done;

@@ -1,4 +1,4 @@
-//! Notices to many users: who receives them, and the progress of those that are written in steps.
+//! Notices to many users: their receivers, and the progress of those that are written in steps.
 
 use diesel::dsl::{count_star, max};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable};

@@ -167,8 +167,8 @@ pub async fn is_member(conn: &mut Conn, id: ConversationId, user: UserId) -> Que
         .get_result(c))
 }
 
-/// As [`is_member`], and locks the membership until the commit: a removal waits. For steps that
-/// must not follow a removal.
+/// As [`is_member`], and locks the membership until the commit: a removal waits. Use it for steps
+/// that must not follow a removal.
 pub async fn lock_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryResult<bool> {
     let row = conversation_members::table.find((id, user)).select(conversation_members::user_id);
     let found: Option<UserId> = match tx.conn() {
@@ -345,7 +345,7 @@ pub async fn lock(
     let found: Vec<(ConversationId, i64)> = match tx.conn() {
         // SQLite has one writer, so nothing else changes meanwhile, and it has no such clause.
         Conn::Sqlite(c) => diesel::RunQueryDsl::load(rows, c)?,
-        // Always in the same order, so that two of these never deadlock.
+        // Locks in the same order always, so that two of these never deadlock.
         Conn::Postgres(c) => {
             diesel_async::RunQueryDsl::load(rows.order(conversations::id).for_no_key_update(), c)
                 .await?

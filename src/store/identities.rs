@@ -16,7 +16,7 @@ pub async fn owner(conn: &mut Conn, id: &ExternalIdentity) -> QueryResult<Option
     .optional()
 }
 
-/// Gives the identity to that user. One that has a user already is a unique violation
+/// Links the identity to that user. An identity that has a user already is a unique violation
 /// ([`is_taken`](crate::store::is_taken)).
 pub async fn insert(tx: &mut Tx, id: &ExternalIdentity, user: UserId) -> QueryResult<()> {
     let row = (

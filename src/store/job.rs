@@ -1,5 +1,5 @@
 //! A read or a write on its way from a caller's task to the thread that runs it, with the caller's
-//! types erased.
+//! types erased so that one queue holds them all.
 //!
 //! If the caller stops waiting, its write still runs, commits and is announced; its read is
 //! skipped.
@@ -19,7 +19,7 @@ use crate::store::idempotency::{self, Claim, Claimed, Once};
 use crate::store::tx::Step;
 use crate::store::{BudgetPermit, Tx};
 
-/// What the queues carry.
+/// A message in a queue of jobs.
 pub(super) enum Message<J> {
     Job(J),
     /// Run everything queued, accept nothing more, and end.
@@ -44,13 +44,12 @@ pub(super) trait WriteJob: Any + Send {
     /// Runs once, within a savepoint or transaction. Returns true if its changes are to be kept.
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> LocalFuture<'a, bool>;
 
-    /// The writes that this one can be batched with, in place of `run`.
+    /// If set, this write can run in a batch with others of its kind, and `run` is then not called.
     fn kind(&self) -> Option<BatchKind> {
         None
     }
 
-    /// Returns true if `run` ended in an internal error, of which a lost connection may be the true
-    /// cause.
+    /// Returns true if `run` ended in an internal error, which may come from a lost connection.
     fn failed_internally(&self) -> bool;
 
     /// Answers the caller with the outcome of `run`, or with the error that replaces it.
@@ -64,7 +63,7 @@ pub(super) type BatchSteps = Vec<Vec<Step<NewEvent>>>;
 type RunBatch =
     for<'a> fn(&'a mut Tx, Vec<&'a mut dyn WriteJob>) -> LocalFuture<'a, QueryResult<BatchSteps>>;
 
-/// Which writes can run together, and how.
+/// A kind of write that can be batched, and the function that runs a batch.
 #[derive(Clone, Copy)]
 pub(super) struct BatchKind {
     id: TypeId,
@@ -110,7 +109,7 @@ impl<T> CallerReply<T> {
             Some(error) => Err(error),
             None => self.outcome.unwrap_or(Err(Error::Internal)),
         };
-        // A caller that is gone is no error; its write is committed.
+        // If the caller has stopped waiting, its answer is dropped.
         let _ = self.caller.send(answer);
     }
 }

@@ -39,8 +39,8 @@ pub async fn lock_users(tx: &mut Tx, ids: &[UserId]) -> QueryResult<Vec<UserId>>
         Conn::Sqlite(_) => Ok(ids.to_vec()),
         Conn::Postgres(conn) => {
             use diesel_async::RunQueryDsl as _;
-            // In the order of ids, so that no two deadlock; and no stronger lock, which the foreign
-            // key's own would have to wait for.
+            // Locks in id order, so that no two deadlock; and takes no stronger lock, which the
+            // foreign key's own would have to wait for.
             let held = users::table
                 .filter(users::id.eq_any(ids))
                 .order(users::id)

@@ -18,7 +18,7 @@ use crate::store::{Conn, Tx};
 
 /// How long an end is kept after it stops mattering to a token: every server has seen it by then.
 const KEPT_AFTER: Duration = Duration::from_secs(60 * 60);
-/// Ends read at once at most, the latest ones.
+/// The most ends that are read at once; they are the latest ones.
 const MAX_ENDS: i64 = 10_000;
 
 /// The state of a user's tokens.

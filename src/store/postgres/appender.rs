@@ -91,7 +91,7 @@ impl Appender {
         }
     }
 
-    /// Connects if necessary, and works until there is nothing to do.
+    /// Connects if necessary, and runs rounds until there are no more rows to move or announce.
     async fn work(
         &mut self,
         context: &PgContext,
@@ -153,7 +153,8 @@ impl Appender {
         Ok(full)
     }
 
-    /// Moves the outbox into the log. `None`: the log is not the known one, and nothing was moved.
+    /// Moves the outbox into the log. Returns `None` if the log is not the known one; then nothing
+    /// was moved.
     async fn move_outbox(
         &mut self,
         server: i64,

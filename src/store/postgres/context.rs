@@ -1,5 +1,5 @@
-//! What the tasks of the PostgreSQL thread share: the pool, the publisher, the writes in progress,
-//! and the appender's wakeup.
+//! The state that the tasks of the PostgreSQL thread share: the pool, the publisher, the writes in
+//! progress, and the appender's wakeup.
 
 use std::cell::Cell;
 use std::sync::Arc;
