@@ -94,7 +94,8 @@ impl fmt::Display for Tls {
     }
 }
 
-const FORM: &str = "write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %Origins::new for special signs in the password";
+const FORM: &str =
+    "write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for special signs in the password";
 
 impl FromStr for PostgresUrl {
     type Err = String;

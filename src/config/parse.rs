@@ -88,11 +88,11 @@ impl FromStr for Rate {
 /// The origins whose pages may call.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Origins {
-    /// Only the server's own.
+    /// Only the server's own origin.
     #[default]
     Same,
-    /// Also these, in the form of an Origin header: lower case, without a default port and a
-    /// trailing slash.
+    /// The server's own origin and these, in the form of an Origin header: lower case, without a
+    /// default port and a trailing slash.
     List(Vec<String>),
     /// Any origin, but without credentials.
     Any,

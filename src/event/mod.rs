@@ -150,7 +150,7 @@ impl fmt::Display for Room {
 pub enum EventKind {
     /// Written to the log in the transaction of its write; a resumed socket gets it later.
     Stored,
-    /// Not stored: it reaches the sockets that are connected now.
+    /// The event is not stored: it reaches the sockets that are connected now.
     Transient,
 }
 

@@ -13,7 +13,7 @@ use crate::service::Page;
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 200;
 
-/// The page that a list is asked for. `F` is a filter, if the list has one.
+/// The page that a request wants of a list. `F` is a filter, if the list has one.
 pub(super) struct Paging<T, F = ()> {
     pub(super) limit: u16,
     pub(super) before: Option<T>,

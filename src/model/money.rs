@@ -29,11 +29,11 @@ pub struct Money(i64);
 /// The reason why a text is no amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MoneyFault {
-    /// Not a number as JSON writes it without an exponent.
+    /// The text is not a JSON number without an exponent.
     NotDecimal,
-    /// More than two decimal places.
+    /// The number has more than two decimal places.
     TooManyPlaces,
-    /// More than 14 digits before the point.
+    /// The number has more than 14 digits before the point.
     TooLarge,
 }
 

@@ -74,7 +74,7 @@ pub struct OrderItem {
     /// Null if the product was removed.
     pub product_id: Option<ProductId>,
     pub name: String,
-    /// In pieces.
+    /// The number of pieces.
     pub quantity: i64,
     /// The price of one piece.
     #[diesel(column_name = price_minor)]

@@ -20,7 +20,7 @@ pub struct Product {
     /// The price of one piece.
     #[diesel(column_name = price_minor)]
     pub price: Money,
-    /// In pieces, 0 or more.
+    /// The number of pieces, 0 or more.
     pub stock: i64,
     /// A stock of so many pieces or fewer is low.
     pub low_stock_threshold: i64,

@@ -187,7 +187,7 @@ pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<
 }
 
 /// Moves an order to `next`, sends the events to its customer and the admins, and notifies the
-/// customer. Cancelling gives the items back to the stock. For admins only.
+/// customer. Cancelling returns the items to the stock. For admins only.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::NotFound`], [`Error::Conflict`] for a step that is not allowed.

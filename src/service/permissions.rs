@@ -48,7 +48,7 @@ pub enum Action {
     /// Another member, or the caller.
     RemoveConversationMember,
     /// Join a project's or a conversation's room, keep it over a recovery, and see its presence.
-    /// Also for the user's own room.
+    /// The user's own room needs this too.
     JoinRoom,
     /// Send events of other back ends.
     EmitEvents,

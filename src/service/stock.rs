@@ -78,7 +78,7 @@ fn missing(at: usize) -> String {
     format!("items.{at}.productId must refer to an existing product")
 }
 
-/// Gives the pieces of an order back to the stock of the products that still exist.
+/// Returns the pieces of an order to the stock of the products that still exist.
 pub(super) async fn give_back(
     tx: &mut Tx,
     id: OrderId,

@@ -183,7 +183,7 @@ pub async fn advance(tx: &mut Tx, id: BroadcastId, seen: UserId, to: UserId) -> 
         .map(|changed| changed == 1)
 }
 
-/// As [`advance`], for the last receivers: removes the finished broadcast.
+/// Like [`advance`], for the last receivers: removes the finished broadcast.
 pub async fn finish(tx: &mut Tx, id: BroadcastId, seen: UserId) -> QueryResult<bool> {
     let row = broadcasts::table.find(id).filter(broadcasts::last_user_id.eq(seen));
     query!(tx.conn(), |c| diesel::delete(row).execute(c)).map(|removed| removed == 1)

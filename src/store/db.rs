@@ -136,7 +136,7 @@ impl Db {
         self.write_large(once, 0, work).await
     }
 
-    /// As [`Db::write`], for a write that announces about `bytes` bytes of texts.
+    /// Like [`Db::write`], for a write that announces about `bytes` bytes of texts.
     pub async fn write_large<T, F>(&self, once: Once, bytes: usize, work: F) -> Result<T, Error>
     where
         F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
@@ -147,8 +147,8 @@ impl Db {
         answer.await.unwrap_or(Err(Error::Internal))
     }
 
-    /// As [`Db::write_large`], for a frequent kind of write that may run in a batch with others of
-    /// its kind.
+    /// Like [`Db::write_large`], for a frequent kind of write that may run in a batch with others
+    /// of its kind.
     pub async fn write_batched<V: BatchedWrite>(
         &self,
         once: Once,

@@ -189,10 +189,10 @@ pub(super) trait ReadJob: Send {
     /// Runs once, unless the caller has stopped waiting.
     fn run<'a>(&'a mut self, conn: &'a mut Conn) -> LocalFuture<'a, ()>;
 
-    /// As [`WriteJob::failed_internally`].
+    /// See [`WriteJob::failed_internally`].
     fn failed_internally(&self) -> bool;
 
-    /// As [`WriteJob::answer`].
+    /// See [`WriteJob::answer`].
     fn answer(self: Box<Self>, replaced_by: Option<Error>);
 }
 

@@ -26,8 +26,8 @@ pub struct TokenStatus {
     pub user: UserId,
     /// The generation of tokens made now.
     pub generation: i64,
-    /// When all of them ended last. For an identity that belonged to another user before, also when
-    /// that user's ended.
+    /// The time at which all of them ended last, or, if an identity belonged to another user
+    /// before, at which that user's ended.
     pub ended_at: Option<Timestamp>,
     /// The token in question has ended by itself.
     pub has_ended: bool,

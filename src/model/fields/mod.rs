@@ -1,7 +1,8 @@
 //! Reads request bodies and event payloads. One pass over a JSON object collects all faults, in the
 //! words and the order of NestJS with class-validator.
 //!
-//! A reader takes its known fields, and ends with [`Fields::finish`], which refuses the unknown ones:
+//! A reader takes its known fields, and ends with [`Fields::finish`], which refuses the unknown
+//! ones:
 //!
 //! ```
 //! use hubcast::model::fields::{Fields, amount, id};

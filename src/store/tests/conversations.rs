@@ -60,7 +60,7 @@ async fn send(
     try_send(db, conversation, sender, content, client_id).await.expect("writes")
 }
 
-/// As the service function does, without its permission check.
+/// Sends as the service function does, without its permission check.
 pub(super) async fn try_send(
     db: &Db,
     conversation: ConversationId,
@@ -185,7 +185,7 @@ fn messages_of_others_since_reading_or_joining_are_unread() {
             sent.push(send(db, first, sender, content.into(), None).await);
         }
         let last = Some("b3".to_owned());
-        // An own message reads the messages before it.
+        // A sender's own message marks the messages before it as read.
         assert_eq!(overview(db, ann).await, [(second, 0, None), (first, 2, last.clone())]);
         assert_eq!(overview(db, ben).await, [(second, 0, None), (first, 0, last.clone())]);
         let read = async |member, seq| {

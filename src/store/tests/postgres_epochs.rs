@@ -14,7 +14,7 @@ fn events_of_a_dead_server_are_announced_after_the_start_of_the_next() {
         store.db.write(Once::Unkeyed, async |tx| place(tx, 1).await).await.expect("writes")
     });
     store.db.close();
-    // As a server leaves it that dies between a commit and its announcement.
+    // A server leaves this row if it dies between a commit and its announcement.
     let left = "INSERT INTO outbox (origin, namespace, name, payload, rooms, members) \
                 VALUES (1, '/', 'said', '\"left\"', '{room}', '{}')";
     run(async { Probe::connect(&store).await.execute(left).await });
@@ -47,7 +47,7 @@ fn only_another_database_begins_an_epoch() {
         db.write(Once::Unkeyed, async |tx| place(tx, 2).await).await.expect("writes");
         assert_eq!(probe.words(epochs).await.len(), 1);
 
-        // As if it had been restored elsewhere.
+        // Makes the database look as if it had been restored elsewhere.
         probe.execute("UPDATE epochs SET identity = 'another'").await;
         probe.kill_all().await;
         until_ready(db).await;

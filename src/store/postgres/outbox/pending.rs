@@ -33,7 +33,7 @@ struct PendingWrite {
     job: Option<Box<dyn WriteJob>>,
     permit: Option<BudgetPermit>,
     state: CommitState,
-    /// When the caller is answered at the latest.
+    /// The latest time at which the caller is answered.
     until: Instant,
 }
 
