@@ -1,7 +1,7 @@
 //! Notifications: sending, reading and deleting them. Every change sends the new unread count to
 //! all sockets of the receiver.
 
-use super::notify::{self, MAX_RECEIVERS, announce_count};
+use super::notify::{self, MAX_RECEIVERS, emit_count};
 use super::permissions::{Action, Relation, permit};
 use super::{Page, Services, broadcasts};
 use crate::auth::Identity;
@@ -188,7 +188,7 @@ pub async fn mark_read(
             rows::mark_read(tx, user, id).await?.ok_or_else(|| not_found(id))?;
         if changed {
             tx.emit(event::notification_read(user, id));
-            announce_count(tx, user).await?;
+            emit_count(tx, user).await?;
         }
         Ok(notification)
     };
@@ -204,7 +204,7 @@ pub async fn read_all(services: &Services, caller: &Identity) -> Result<usize, E
         let updated = rows::mark_all_read(tx, user).await?;
         if updated > 0 {
             tx.emit(event::notifications_all_read(user));
-            announce_count(tx, user).await?;
+            emit_count(tx, user).await?;
         }
         Ok(updated)
     };
@@ -227,7 +227,7 @@ pub async fn delete(
         if !rows::delete(tx, user, id).await? {
             return Err(not_found(id));
         }
-        announce_count(tx, user).await
+        emit_count(tx, user).await
     };
     services.db.write(Once::Unkeyed, write).await
 }

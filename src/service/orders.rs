@@ -213,7 +213,7 @@ pub async fn set_status(
         }
         // Another writer may have changed the status since the read above.
         let order = rows::advance(tx, id, previous, next).await?.ok_or_else(refused)?;
-        let mut notices = announce_status(tx, &order, previous);
+        let mut notices = emit_status(tx, &order, previous);
         if next == OrderStatus::Cancelled {
             stock::give_back(tx, id, &mut notices).await?;
         }
@@ -224,7 +224,7 @@ pub async fn set_status(
 }
 
 /// Emits the events of an order's new status, and returns the notice for its customer.
-pub(super) fn announce_status(tx: &mut Tx, order: &Order, previous: OrderStatus) -> Notices {
+pub(super) fn emit_status(tx: &mut Tx, order: &Order, previous: OrderStatus) -> Notices {
     for update in event::order_update(order, previous) {
         tx.emit(update);
     }

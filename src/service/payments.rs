@@ -68,7 +68,7 @@ pub async fn create(
                 .await?
                 .ok_or(Error::Internal)?;
             payment.order_status = order.status;
-            notices.extend(orders::announce_status(tx, &order, OrderStatus::Pending));
+            notices.extend(orders::emit_status(tx, &order, OrderStatus::Pending));
         }
         notify::send(tx, notices).await?;
         Ok(payment)

@@ -49,7 +49,7 @@ impl NextEventOptions {
 }
 
 /// Sends a transient event that belongs to no write, in no fixed order to the stored events.
-pub(super) async fn announce(hub: &HubHandle, new: NewEvent) {
+pub(super) async fn send_transient(hub: &HubHandle, new: NewEvent) {
     let names = |rooms: Vec<Room>| rooms.into_iter().map(|room| room.to_string());
     let NewEvent { namespace, name, rooms, except, data, .. } = new;
     let share = hub.admit(data.len()).await;

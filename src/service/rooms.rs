@@ -118,7 +118,7 @@ pub async fn typing(
         is_in || services.db.read(async move |conn| is_member(conn, user, room).await).await?;
     permit(caller, Action::WriteInConversation, Relation::member(is_member))
         .map_err(|denied| denied.into_error(|| not_found(room)))?;
-    publish::announce(&services.hub, event::typing(conversation, user, is_typing)).await;
+    publish::send_transient(&services.hub, event::typing(conversation, user, is_typing)).await;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 
-use super::publish::announce;
+use super::publish::send_transient;
 use crate::event::{self, ConnectionCount, ServerStats};
 use crate::realtime::Server;
 
@@ -39,7 +39,7 @@ pub async fn run(server: Server) {
             events_per_second: rate,
             memory_bytes: memory(),
         };
-        announce(server.hub(), event::server_stats(&stats)).await;
+        send_transient(server.hub(), event::server_stats(&stats)).await;
         // The statistics do not count their own event.
         seen += 1;
     }

@@ -104,7 +104,7 @@ impl Writer {
         let mut batch = Batch::default();
         let ran = self.run_queued(first, &mut batch);
         match ran.and_then(|()| self.append_and_commit()) {
-            Ok(steps) => self.announce(steps, batch),
+            Ok(steps) => self.publish(steps, batch),
             Err(error) => {
                 let writes = batch.jobs.len();
                 tracing::error!(%error, writes, "a batch of writes was rolled back");
@@ -163,7 +163,7 @@ impl Writer {
         Ok(stored)
     }
 
-    fn announce(&self, steps: Vec<Step<CommittedEvent>>, batch: Batch) {
+    fn publish(&self, steps: Vec<Step<CommittedEvent>>, batch: Batch) {
         let Batch { jobs, permits } = batch;
         let answer = move || jobs.into_iter().for_each(|job| job.answer(None));
         if steps.is_empty() {
