@@ -112,8 +112,8 @@ impl Endpoint {
 
 type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
-/// An async function whose arguments are all [`Extract`] and that returns `Result<impl Answer,
-/// Error>`.
+/// An async function whose arguments are all [`Extract`] and that returns a `Result` of an
+/// [`Answer`].
 pub(super) trait Handler<Arguments>: Clone + 'static {
     fn signature() -> Signature;
 

@@ -346,7 +346,7 @@ pub async fn lock(
     let found: Vec<(ConversationId, i64)> = match tx.conn() {
         // SQLite has one writer, so nothing else changes meanwhile, and it has no such clause.
         Conn::Sqlite(c) => diesel::RunQueryDsl::load(rows, c)?,
-        // Locks in the same order always, so that two of these never deadlock.
+        // Always locks in the same order, so that two of these never deadlock.
         Conn::Postgres(c) => {
             diesel_async::RunQueryDsl::load(rows.order(conversations::id).for_no_key_update(), c)
                 .await?

@@ -127,7 +127,7 @@ async fn keys(
 }
 
 /// Returns as many of these events, from the first, as fit into `most` characters, but at least
-/// one. Returns true if some did not fit.
+/// one, and true if some did not fit.
 async fn within(
     conn: &mut Conn,
     ids: Vec<EventId>,

@@ -27,8 +27,8 @@ const MAX_BATCH: usize = 256;
 /// endless row of later ones.
 const MAX_BATCH_TIME: Duration = Duration::from_millis(5);
 
-/// Declares a statement without parameters. diesel prepares them once; `batch_execute` would parse
-/// them each time.
+/// Declares a statement without parameters. diesel prepares it once; `batch_execute` would parse it
+/// each time.
 macro_rules! statement {
     ($name:ident, $sql:literal) => {
         #[derive(QueryId)]
