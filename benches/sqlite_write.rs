@@ -293,7 +293,7 @@ fn measure_store(folder: &Path, runtime: &Runtime) {
 async fn place_orders(db: Db) -> u32 {
     let (start, mut done) = (Instant::now(), 0);
     while start.elapsed() < ROUND * 4 {
-        let placed = db.write(Once::No, async |tx| {
+        let placed = db.write(Once::Unkeyed, async |tx| {
             let order = store::orders::insert(
                 tx,
                 &NewOrder { customer_id: None, total: Money::from_minor(1250) },

@@ -28,10 +28,10 @@ use crate::{event, gateway, http};
 
 /// Time over which sockets are closed in batches. Running REST requests have two seconds more.
 const DRAIN: Duration = Duration::from_secs(7);
-/// Least bytes of events between their writes and the sockets. A small OUTBOX_LIMIT alone would
-/// serialize the writes.
+/// The least budget, in bytes, of events between their writes and the sockets. A small OUTBOX_LIMIT
+/// alone would serialize the writes.
 const MIN_BUDGET: usize = 64 << 10;
-/// Most connections that wait to be accepted. The kernel may have a lower limit.
+/// The most connections that wait to be accepted. The kernel may have a lower limit.
 const BACKLOG: i32 = 4096;
 
 /// Runs the server until SIGTERM or SIGINT. The exit code is 0 after a clean stop, and 1 after a

@@ -45,10 +45,10 @@ enum Command {
     Token(Box<TokenArgs>),
     /// Check the settings of `serve`, and print what they mean
     CheckConfig(Box<Settings>),
-    /// Print the OpenAPI document of the REST calls, as `/openapi.json` gives it
+    /// Print the OpenAPI document of the REST calls, as `/openapi.json` serves it
     Openapi,
     /// Print the AsyncAPI document of the events that sockets send and receive, as `/asyncapi.json`
-    /// gives it
+    /// serves it
     Asyncapi,
     /// Write the reference pages settings.md, api.md and events.md
     Docs(DocsArgs),

@@ -44,7 +44,7 @@ pub enum Code {
     TooLarge,
     Unavailable,
     TokenExpired,
-    /// Only as a close reason: nothing more is sent to a client that reads too slowly.
+    /// A close reason only: nothing more is sent to a client that reads too slowly.
     SlowConsumer,
 }
 

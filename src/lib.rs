@@ -1,9 +1,9 @@
 //! hubcast: a realtime hub server. REST calls write to the database, and every socket that may know
 //! of a write receives its event, in order.
 //!
-//! This table is the map, low to high. A file imports only from lower ranks, and at most three files
-//! import each other in a circle; `tests/layers.rs` holds both rules. `docs/ARCHITECTURE.md` follows
-//! an order and a message through the ranks, and `docs/GLOSSARY.md` defines the words.
+//! This table is the map, from low to high. A file imports only from lower ranks, and at most three
+//! files import each other in a circle; `tests/layers.rs` holds both rules. `docs/ARCHITECTURE.md`
+//! follows an order and a message through the ranks, and `docs/GLOSSARY.md` defines the words.
 //!
 //! | rank | modules | owns |
 //! | --- | --- | --- |

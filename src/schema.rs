@@ -180,7 +180,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Stretches of the log. `epoch` is random; `number` gives their order.
+    /// Stretches of the log. `epoch` is random; `number` is their order.
     epochs (number) {
         number -> BigInt,
         epoch -> BigInt,

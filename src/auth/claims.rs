@@ -19,7 +19,7 @@ pub(super) struct SignedClaims<'a> {
     pub(super) iat: i64,
     pub(super) exp: i64,
     pub(super) jti: String,
-    /// Counts how often all tokens of the user have been ended.
+    /// The number of times that all tokens of the user have been ended.
     pub(super) generation: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) iss: Option<&'a str>,
@@ -67,7 +67,8 @@ impl ReceivedClaims {
         if expires_at <= now { Err(AuthFailure::Expired) } else { Ok(expires_at) }
     }
 
-    /// For a token that is signed with JWT_SECRET, by this server or by another program.
+    /// The generation or the time of a token that is signed with JWT_SECRET, by this server or by
+    /// another program.
     pub(super) fn generation_or_time(&self) -> Result<IssuedAt, AuthFailure> {
         match &self.generation {
             None => Ok(self.time()),

@@ -20,7 +20,7 @@ pub struct TokenSources<'a> {
     pub authorization: Option<&'a [u8]>,
     /// The Cookie header.
     pub cookie: Option<&'a [u8]>,
-    /// True if the request comes from an origin whose cookies are accepted.
+    /// Whether the request comes from an origin whose cookies are accepted.
     pub cookie_allowed: bool,
     /// The query string, without `?` (sockets only).
     pub query: Option<&'a str>,

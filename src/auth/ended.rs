@@ -22,7 +22,7 @@ impl TokenId {
     }
 }
 
-/// When a token was issued, as far as the token tells.
+/// The time at which a token was issued, as far as the token says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IssuedAt {
     /// Issued by hubcast, when the tokens of its user had this generation.

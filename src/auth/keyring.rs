@@ -14,7 +14,7 @@ use crate::error::AuthFailure;
 
 pub(super) struct Keyring {
     keys: Vec<CheckingKey>,
-    /// True if any key has an id. Without ids, a token's `kid` is ignored.
+    /// Whether any key has an id. Without ids, a token's `kid` is ignored.
     have_ids: bool,
 }
 
@@ -262,7 +262,7 @@ mod tests {
         for file in ["rsa-public.pem", "p256-public.pem", "jwks.json"] {
             assert!(!is_good(&ring(file), &sign(&brought, &own)), "{file}");
         }
-        // With a valid signature they are ignored.
+        // If the signature is valid, they are ignored.
         assert!(is_good(&ring("ed25519-public.pem"), &sign(&brought, &own)));
     }
 

@@ -61,7 +61,7 @@ impl VerifiedToken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     pub user: UserId,
-    /// From the token's claim; the role in the database does not count.
+    /// The role from the token's claim; the role in the database does not count.
     pub role: Role,
     /// The token is invalid from this moment on.
     pub expires_at: Timestamp,

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::config::Secret;
 use crate::error::Error;
 
-/// Most callers that wait for a core.
+/// The most callers that wait for a core.
 const MAX_WAITING: usize = 100;
 /// The hash of a password that nobody knows, with the usual parameters. Accounts without a password
 /// have this hash; it is also verified for unknown users, so that the time of the answer does not

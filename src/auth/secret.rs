@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::config::{KeySource, PublicKeys, Secret};
 
-/// Least bytes of a strong secret (RFC 7518, 3.2: HS256 needs as many bits as its hash has).
+/// The fewest bytes of a strong secret (RFC 7518, 3.2: HS256 needs as many bits as its hash has).
 const MIN_SECRET: usize = 32;
 
 /// The key that tokens are checked with.

@@ -17,7 +17,7 @@ use crate::model::{Role, Timestamp, UserId};
 /// Most bytes of a token. This server's tokens have about 250; headers have room for a few KiB.
 const MAX_TOKEN: usize = 8 * 1024;
 
-/// Signs and checks tokens. With public keys, only checks.
+/// Signs and checks tokens. If it has public keys, it only checks.
 pub struct Tokens {
     /// `None` if another program signs.
     signing: Option<EncodingKey>,

@@ -64,7 +64,7 @@ pub(super) fn user_passwd(passwd: UserPasswd) -> Result<(), Failure> {
     let body = json!({"password": password.expose()}).to_string();
     let checked = Fields::parse(body.as_bytes()).and_then(|mut fields| {
         let password = fields.required("password", fields::password);
-        fields.end(|| password)
+        fields.finish(|| password)
     });
     let password = Secret::from(checked.map_err(|faults| Failure::Usage(faults.to_string()))?);
     let account = selected(passwd.account);

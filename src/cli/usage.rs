@@ -48,8 +48,8 @@ fn prepare_env(command: clap::Command) -> clap::Command {
     command.mut_args(prepare).mut_subcommands(prepare_env)
 }
 
-/// Names the setting and the remedy. The value is left out, because it can be a secret; the parser
-/// of a setting that is none repeats it in its own text.
+/// Names the setting and the remedy. The value is left out, because it can be a secret; clap
+/// repeats an unknown setting in its own text.
 fn one_line(error: &clap::Error, command: &clap::Command) -> String {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -74,7 +74,7 @@ fn one_line(error: &clap::Error, command: &clap::Command) -> String {
     }
 }
 
-/// Gives `PORT (--port)` for `--port <PORT>`.
+/// Returns `PORT (--port)` for `--port <PORT>`.
 fn name(arg: &str, command: &clap::Command) -> String {
     let flag = arg.split([' ', '=']).next().unwrap_or(arg);
     let is_it =

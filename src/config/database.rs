@@ -214,7 +214,7 @@ fn tls(mode: Option<&str>, roots: Option<&str>) -> Result<Tls, String> {
 
 fn system_roots() -> Result<Roots, String> {
     let mut store = RootCertStore::empty();
-    // Of so many some may be odd.
+    // Some of the system's many certificates may be unusual, so those are skipped.
     store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if store.is_empty() {
         return Err("the system trusts no certificates; install its ca-certificates, or \

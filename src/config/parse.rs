@@ -10,7 +10,7 @@ use std::time::Duration;
 
 const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// A text that `Debug` does not print. Only [`Secret::expose`] gives the text.
+/// A text that `Debug` does not print. Only [`Secret::expose`] returns the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -46,7 +46,7 @@ impl fmt::Debug for Secret {
 pub struct Rate {
     per_window: NonZeroU32,
     window: Duration,
-    /// Most at once.
+    /// The most tokens at once.
     pub burst: NonZeroU32,
 }
 
@@ -88,11 +88,11 @@ impl FromStr for Rate {
 /// The origins whose pages may call.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Origins {
-    /// Only the server's own.
+    /// Only the server's own origin.
     #[default]
     Same,
-    /// Also these, in the form of an Origin header: lower case, without a default port and a
-    /// trailing slash.
+    /// The server's own origin and these, in the form of an Origin header: lower case, without a
+    /// default port and a trailing slash.
     List(Vec<String>),
     /// Any origin, but without credentials.
     Any,

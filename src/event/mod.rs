@@ -57,7 +57,7 @@ pub fn all() -> impl Iterator<Item = &'static EventDescription> {
     .flatten()
 }
 
-/// An audience within a namespace. [`Display`](fmt::Display) gives the name that clients see.
+/// An audience within a namespace. [`Display`](fmt::Display) writes the name that clients see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Room {
     /// All sockets of one user.
@@ -74,7 +74,7 @@ pub enum Room {
 }
 
 impl Room {
-    /// The room of that name; None also for [`Room::Members`], which has no sockets.
+    /// The room of that name; `None` also for [`Room::Members`], which has no sockets.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         match name.split_once(':') {
@@ -150,7 +150,7 @@ impl fmt::Display for Room {
 pub enum EventKind {
     /// Written to the log in the transaction of its write; a resumed socket gets it later.
     Stored,
-    /// Not stored: it reaches the sockets that are connected now.
+    /// The event is not stored: it reaches the sockets that are connected now.
     Transient,
 }
 
@@ -162,7 +162,7 @@ pub struct NewEvent {
     /// The name that clients listen for.
     pub name: Cow<'static, str>,
     pub kind: EventKind,
-    /// Empty for all sockets of the namespace.
+    /// The rooms whose sockets get the event; if empty, all sockets of the namespace.
     pub rooms: Vec<Room>,
     /// Sockets in one of these rooms do not get the event.
     pub except: Vec<Room>,

@@ -20,8 +20,8 @@ use super::{EventKind, NewEvent, Room};
 /// }
 /// ```
 ///
-/// In this order: the doc, the constant, `stored` or `transient`, the type of the payload, the
-/// namespaces, the name that clients listen for, and the audience in words.
+/// The parts come in this order: the doc, the constant, `stored` or `transient`, the type of the
+/// payload, the namespaces, the name that clients listen for, and the audience in words.
 macro_rules! server_events {
     ($(
         $(#[doc = $doc:literal])+
@@ -117,7 +117,7 @@ impl<T> ServerEvent<T> {
         self.with_data(rooms, data)
     }
 
-    /// As [`ServerEvent::to`], with the payload as JSON text.
+    /// Like [`ServerEvent::to`], with the payload as JSON text.
     pub(super) fn with_data(&self, rooms: Vec<Room>, data: String) -> NewEvent {
         let EventDescription { namespaces, name, kind, .. } = self.description;
         NewEvent {

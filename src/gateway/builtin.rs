@@ -37,7 +37,7 @@ pub(super) struct SessionStart {
     /// The value for `?resume=` of the plain protocol.
     session: String,
     user_id: UserId,
-    /// True: the missed events follow. False: the client reads the state by REST.
+    /// Whether the missed events follow. If not, the client has to read the state by REST.
     recovered: bool,
     server_time: Timestamp,
 }

@@ -1,4 +1,4 @@
-//! The product's errors in the words of `realtime`, whose own error a socket gets.
+//! Translates the product's errors into those of `realtime`, which sends them to sockets.
 
 use crate::error::{AuthFailure, Error};
 use crate::realtime;

@@ -98,7 +98,7 @@ fn main() -> Vec<ClientEvent> {
         ClientEvent::new(
             "notification:read-all",
             "Mark all notifications as read.",
-            fields::nothing,
+            fields::no_fields,
             mark_all_notifications_read,
         ),
         ClientEvent::new("auth:refresh", REFRESH, tokens::read, refresh),
@@ -115,16 +115,16 @@ const REFRESH: &str = "Continue with another token of the same user.";
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct RoomUsers {
-    /// All of them.
+    /// The number of all users.
     member_count: usize,
-    /// At most 200.
+    /// At most 200 of the users.
     members: Vec<UserId>,
     room: String,
 }
 
 impl RoomUsers {
     fn new(room: impl Display, present: &Present) -> Self {
-        // Each user is the JSON text of the identity that `welcome` gave.
+        // Each user is the JSON text of the identity that `welcome` set.
         let members = present.users.iter().filter_map(|user| serde_json::from_str(user).ok());
         Self { member_count: present.count, members: members.collect(), room: room.to_string() }
     }
@@ -163,17 +163,17 @@ async fn leave_by_name(call: Call, room: Room) -> Result<RoomUsers, Error> {
 
 fn read_project(mut fields: Fields<'_>) -> Result<Joinable, Error> {
     let id = fields.required("projectId", fields::id::<ProjectId>);
-    fields.end(|| id).map(Joinable::Project)
+    fields.finish(|| id).map(Joinable::Project)
 }
 
 fn read_conversation(mut fields: Fields<'_>) -> Result<Joinable, Error> {
     let id = fields.required("conversationId", fields::id::<ConversationId>);
-    fields.end(|| id).map(Joinable::Conversation)
+    fields.finish(|| id).map(Joinable::Conversation)
 }
 
 fn read_room(mut fields: Fields<'_>) -> Result<Room, Error> {
     let name = fields.required("room", fields::text);
-    let named = Room::by_name(&fields.end(|| name)?);
+    let named = Room::by_name(&fields.finish(|| name)?);
     named.ok_or_else(|| {
         Error::BadRequest("room must be project:ID, conversation:ID, user:ID or admin".into())
     })
@@ -188,11 +188,12 @@ async fn send_message(
     call: Call,
     (conversation, new): (ConversationId, NewMessage),
 ) -> Result<SentMessage, Error> {
-    let message = messages::send(&call.services, &call.caller, conversation, new, Once::No).await?;
+    let message =
+        messages::send(&call.services, &call.caller, conversation, new, Once::Unkeyed).await?;
     Ok(SentMessage { message })
 }
 
-/// No more than `ok`.
+/// An answer with no more than `ok`.
 #[derive(Serialize, JsonSchema)]
 struct Done {}
 
@@ -209,7 +210,7 @@ async fn echo(call: Call, content: Box<RawValue>) -> Result<Done, Error> {
 
 fn read_content(mut fields: Fields<'_>) -> Result<Box<RawValue>, Error> {
     let content = fields.required("content", fields::anything);
-    fields.end(|| content)
+    fields.finish(|| content)
 }
 
 async fn typing(call: Call, typing: (ConversationId, bool)) -> Result<Done, Error> {
@@ -222,14 +223,15 @@ async fn typing(call: Call, typing: (ConversationId, bool)) -> Result<Done, Erro
 fn read_typing(mut fields: Fields<'_>) -> Result<(ConversationId, bool), Error> {
     let conversation = fields.required("conversationId", fields::id);
     let is_typing = fields.required("isTyping", fields::flag);
-    fields.end(|| Some((conversation?, is_typing?)))
+    fields.finish(|| Some((conversation?, is_typing?)))
 }
 
 async fn mark_conversation_read(
     call: Call,
     (conversation, message): (ConversationId, MessageId),
 ) -> Result<ReadMark, Error> {
-    conversations::mark_read(&call.services, &call.caller, conversation, message, Once::No).await
+    conversations::mark_read(&call.services, &call.caller, conversation, message, Once::Unkeyed)
+        .await
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -238,7 +240,7 @@ struct ReadNotification {
 }
 
 async fn mark_notification_read(call: Call, id: NotificationId) -> Result<ReadNotification, Error> {
-    let notification = notifications::read(&call.services, &call.caller, id).await?;
+    let notification = notifications::mark_read(&call.services, &call.caller, id).await?;
     Ok(ReadNotification { notification })
 }
 

@@ -29,7 +29,7 @@ use crate::service::{self, Services, accounts};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueryUser {
     Refused,
-    /// For development only.
+    /// Accepts it, for development only.
     Allowed,
 }
 
@@ -52,7 +52,7 @@ async fn identify(
     auth: Option<Json>,
     query_user: QueryUser,
 ) -> Result<Token, Error> {
-    // Unreadable `auth` counts as a bad token, so that no other place is asked for one.
+    // Unreadable `auth` counts as a bad token, so that no other place is searched for one.
     let auth = auth
         .map(|auth| serde_json::from_str(auth.get()).unwrap_or_else(|_| json!({"token": false})));
     let places = TokenSources {

@@ -18,7 +18,7 @@ const WARNING: Duration = Duration::from_secs(60);
 /// The gateways' own data of a socket.
 pub(super) struct SocketToken {
     token: Cell<Token>,
-    /// True once the socket was warned of this token's end.
+    /// Whether the socket was warned of this token's end.
     is_warned: Cell<bool>,
 }
 
@@ -34,7 +34,7 @@ pub(super) fn identity(client: &Client) -> Result<Identity, Error> {
 }
 
 fn data(client: &Client) -> Result<&SocketToken, Error> {
-    // `welcome` put it there.
+    // `welcome` has set it.
     client.data().ok_or(Error::Internal)
 }
 
@@ -53,7 +53,7 @@ async fn is_still_good(services: &Services, client: &Client, data: &SocketToken)
             return false;
         }
         Err(error) => {
-            // Harmless: ended tokens are notified again for a minute.
+            // This is harmless: ended tokens are signalled again for a minute.
             let user = token.identity.user.0;
             tracing::warn!(%error, user, "cannot check a socket's token again");
         }
@@ -103,7 +103,7 @@ fn disconnect(client: &Client) {
 /// The payload of `auth:refresh`: `{token}`.
 pub(super) fn read(mut fields: Fields<'_>) -> Result<String, Error> {
     let token = fields.required("token", fields::text);
-    fields.end(|| token)
+    fields.finish(|| token)
 }
 
 /// Gives the socket another token of the same user, if `may` accepts the new identity.

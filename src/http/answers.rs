@@ -1,4 +1,4 @@
-//! Answers of handlers. The type gives both the response and its part of the OpenAPI document.
+//! Answers of handlers. Each answer type says how it is sent and how OpenAPI describes it.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};

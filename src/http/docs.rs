@@ -10,7 +10,7 @@ use utoipa_swagger_ui::Config;
 use super::openapi;
 use crate::error::Error;
 
-/// Swagger UI has inline styles, and images in its styles.
+/// Allows what Swagger UI needs: inline styles, and images in its styles.
 const CSP: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
     base-uri 'none'; frame-ancestors 'none'";
 

@@ -18,10 +18,10 @@ use crate::error::Error;
 /// A method on a path.
 pub(super) struct Endpoint {
     pub(super) method: Method,
-    /// With its parameters in braces: `/orders/{id}`.
+    /// The path, with its parameters in braces: `/orders/{id}`.
     pub(super) path: &'static str,
     pub(super) summary: &'static str,
-    /// True: callers need no token.
+    /// Whether callers need no token.
     pub(super) is_open: bool,
     pub(super) signature: Signature,
     /// Statuses of failures that the signature does not imply.
@@ -29,15 +29,15 @@ pub(super) struct Endpoint {
     route: Box<dyn Fn(Access) -> Route>,
 }
 
-/// The description of an endpoint by the types of its handler.
+/// What the types of a handler say about its endpoint.
 #[derive(Default)]
 pub(super) struct Signature {
-    /// The handler needs a caller.
+    /// Whether the handler needs a caller.
     pub(super) has_caller: bool,
     /// Names of the path's parameters.
     pub(super) path: Vec<&'static str>,
     pub(super) query: Vec<Parameter>,
-    /// The handler takes an Idempotency-Key.
+    /// Whether the handler takes an Idempotency-Key.
     pub(super) has_key: bool,
     pub(super) body: Option<BodySchema>,
     pub(super) status: StatusCode,
@@ -112,7 +112,8 @@ impl Endpoint {
 
 type LocalBoxFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
-/// An async function of extractors that returns `Result<impl Answer, Error>`.
+/// An async function whose arguments are all [`Extract`] and that returns a `Result` of an
+/// [`Answer`].
 pub(super) trait Handler<Arguments>: Clone + 'static {
     fn signature() -> Signature;
 

@@ -1,5 +1,5 @@
-//! The arguments of handlers. A type gives both the extraction and its part of the OpenAPI
-//! document.
+//! The arguments of handlers. Each argument type says how it is extracted and how OpenAPI describes
+//! it.
 //!
 //! [`Request::receive`] checks the token first, so a caller without a good one gets 401 whatever
 //! else is wrong with the request. Then the arguments are extracted in the order of the handler.
@@ -20,7 +20,7 @@ use super::endpoint::{Access, BodySchema, Signature};
 use crate::auth::credentials::TokenSources;
 use crate::auth::{Identity, Token};
 use crate::error::Error;
-use crate::model::fields::{Fields, nothing};
+use crate::model::fields::{Fields, no_fields};
 use crate::model::{
     ConversationId, NotificationId, OrderId, ProductId, ProjectId, StageId, UserId,
 };
@@ -28,10 +28,10 @@ use crate::realtime::admission::Policy;
 use crate::service::{Services, read_member, tokens};
 use crate::store::{Claim, Once};
 
-/// Longest Idempotency-Key.
+/// The most bytes in an Idempotency-Key.
 const MAX_KEY: usize = 255;
 
-/// A request whose token was checked and whose body was read, if the endpoint wants them.
+/// A request whose token was checked and whose body was read, if the endpoint needs them.
 pub(super) struct Request {
     pub(super) http: HttpRequest,
     token: Option<Token>,
@@ -56,7 +56,7 @@ impl Request {
     }
 
     fn token(&self) -> Result<Token, Error> {
-        // None only for an open endpoint; a test refuses callers there.
+        // `None` only for an open endpoint, and a test fails if an open endpoint takes a caller.
         self.token.ok_or(Error::Internal)
     }
 
@@ -162,8 +162,8 @@ async fn read_body(request: &HttpRequest, payload: &mut Payload) -> Result<web::
         Some(PayloadError::Overflow) => Error::TooLarge,
         _ => Error::BadRequest("Body could not be read".into()),
     })?;
-    // A form of another site can send text/plain with the user's cookie, but not JSON: browsers
-    // ask for permission first.
+    // A form on another site can post text/plain with the user's cookie. It cannot post JSON: the
+    // browser would send a CORS preflight first.
     let is_json = request.content_type().eq_ignore_ascii_case("application/json");
     match body.len() {
         0 => Ok(body),
@@ -173,9 +173,9 @@ async fn read_body(request: &HttpRequest, payload: &mut Payload) -> Result<web::
     }
 }
 
-/// A type that is read from a request body. Its reader also gives the body's schema.
+/// A type that is read from a request body. Its reader also describes the body's schema.
 pub(super) trait RequestBody: Sized {
-    /// True: the body may be left out.
+    /// Whether the body may be left out.
     const IS_OPTIONAL: bool = false;
 
     fn read(fields: Fields<'_>) -> Result<Self, Error>;
@@ -231,22 +231,22 @@ pub(super) struct EmptyBody;
 
 impl Extract for EmptyBody {
     fn describe(signature: &mut Signature) {
-        let schema = json!({"anyOf": [Fields::schema(nothing), {"type": "null"}]});
+        let schema = json!({"anyOf": [Fields::schema(no_fields), {"type": "null"}]});
         signature.body = Some(BodySchema { schema, is_required: false });
     }
 
     fn extract(request: &Request) -> Result<Self, Error> {
         let body = request.body()?;
         if body.trim_ascii() != b"null" {
-            nothing(Fields::parse(body)?)?;
+            no_fields(Fields::parse(body)?)?;
         }
         Ok(Self)
     }
 }
 
-/// An id that a path can have.
+/// An id type that can stand in a path.
 pub(super) trait PathId: FromStr {
-    /// As in "Order with ID 5 not found".
+    /// The first word of "Order with ID 5 not found".
     const NOUN: &'static str;
     /// The parameter of the path.
     const PARAMETER: &'static str = "id";
@@ -309,8 +309,7 @@ impl<T: PathId> Extract for Id<T> {
     }
 }
 
-/// The claim of the Idempotency-Key, if the request has one. Comes after the body in a handler,
-/// whose hash is part of the claim.
+/// The claim of the Idempotency-Key, if the request has one. Its hash is that of the request body.
 impl Extract for Once {
     fn describe(signature: &mut Signature) {
         signature.has_key = true;
@@ -318,7 +317,7 @@ impl Extract for Once {
 
     fn extract(request: &Request) -> Result<Self, Error> {
         let http = &request.http;
-        let Some(key) = http.headers().get("idempotency-key") else { return Ok(Self::No) };
+        let Some(key) = http.headers().get("idempotency-key") else { return Ok(Self::Unkeyed) };
         let key = key.to_str().unwrap_or_default();
         let is_visible = key.bytes().all(|byte| byte.is_ascii_graphic());
         if key.is_empty() || key.len() > MAX_KEY || !is_visible {

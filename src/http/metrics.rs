@@ -29,7 +29,7 @@ pub fn route(config: &mut ServiceConfig) {
 /// no signals.
 ///
 /// # Errors
-/// When the listener cannot be used.
+/// Fails if the listener cannot be used.
 pub fn serve(listener: TcpListener, server: &Server) -> std::io::Result<actix_web::dev::Server> {
     let server = web::Data::new(server.clone());
     let app = move || {

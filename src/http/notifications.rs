@@ -78,7 +78,7 @@ async fn mark_read(
     Id(id): Id<NotificationId>,
     _: EmptyBody,
 ) -> Result<Json<Notification>, Error> {
-    notifications::read(&services, &caller, id).await.map(Json)
+    notifications::mark_read(&services, &caller, id).await.map(Json)
 }
 
 async fn mark_all_read(

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::Currency;
 
-/// Everything from our own server, sockets included; nothing inline.
+/// Allows everything from our own server, sockets included, and nothing inline.
 const CSP: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; \
                    base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
@@ -55,7 +55,7 @@ struct File {
 }
 
 impl Pages {
-    /// `demo`: the demo accounts exist, so the page offers to sign in to them.
+    /// If `demo` is true, the demo accounts exist, and the page offers to sign in to them.
     #[must_use]
     pub fn new(currency: &Currency, demo: bool) -> Self {
         let index = INDEX

@@ -13,7 +13,7 @@ use crate::service::Page;
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 200;
 
-/// The page that a list is asked for. `F` is a filter, if the list has one.
+/// The page that a request wants of a list. `F` is a filter, if the list has one.
 pub(super) struct Paging<T, F = ()> {
     pub(super) limit: u16,
     pub(super) before: Option<T>,
@@ -69,7 +69,7 @@ impl<T: FromStr, F: Filter> Paging<T, F> {
 }
 
 impl<T, F> Paging<T, F> {
-    /// The answer to this request for a page. `id` gives the id by which the list is ordered.
+    /// The answer to this request for a page. `id` returns the id by which the list is ordered.
     pub(super) fn answer<R>(&self, page: Page<R>, id: impl Fn(&R) -> T) -> ListPage<R>
     where
         T: ToString,

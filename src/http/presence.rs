@@ -44,7 +44,7 @@ async fn read(
     RoomQuery(room): RoomQuery,
 ) -> Result<Json<Presence>, Error> {
     let present = rooms::present(&services, &caller, room).await?;
-    // Each user is the JSON text of the identity that the gateway gave.
+    // Each user is the JSON text of the identity that the gateway set.
     let members = present.users.iter().filter_map(|user| serde_json::from_str(user).ok());
     Ok(Json(Presence { members: members.collect(), room: room.to_string() }))
 }

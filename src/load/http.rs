@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Most bytes of a response.
+/// The most bytes in a response.
 const MAX_RESPONSE: usize = 1 << 20;
 
 pub(super) struct Connection {

@@ -12,8 +12,8 @@ use futures_core::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Most connections from one loopback address, which has about 28,000 ports. Then comes the next
-/// address.
+/// The most connections from one loopback address, which has about 28,000 ports. Further ones use
+/// the next address.
 const PER_ADDRESS: usize = 20_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

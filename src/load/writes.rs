@@ -12,7 +12,7 @@ use super::{Target, process};
 
 /// Time that the events of the last writes may take to arrive.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Most latencies that are kept. The percentiles of a longer run are those of its beginning.
+/// The most latencies that are kept. The percentiles of a longer run are those of its beginning.
 const MAX_LATENCIES: usize = 10_000_000;
 
 /// The kind of writes.
@@ -20,7 +20,7 @@ const MAX_LATENCIES: usize = 10_000_000;
 pub(super) enum WriteKind {
     /// The event is `new_order` on `/admin`.
     Orders,
-    /// All in one conversation. The event is `messageReceived` on `/`.
+    /// All messages are in one conversation. The event is `messageReceived` on `/`.
     Messages,
 }
 

@@ -18,7 +18,7 @@ pub struct Conversation {
     pub title: Option<String>,
     /// The project that all its members belong to, if any.
     pub project_id: Option<ProjectId>,
-    /// The user that may add and remove members. None if that account was removed.
+    /// The user that may add and remove members. Null if that account was removed.
     pub owner_id: Option<UserId>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -51,7 +51,7 @@ pub struct ConversationDetail {
     pub members: Vec<Member>,
 }
 
-/// The read mark of a member, as marking a message as read answers it.
+/// The read mark of a member, as the answer to marking a message as read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReadMark {

@@ -3,7 +3,7 @@
 /// RFC 5321, 4.5.3.1: a path has at most 256 octets with its angle brackets.
 const MAX_CHARS: usize = 254;
 
-/// True for a local part, an `@`, and a domain of at least two labels.
+/// Returns true for a local part, an `@`, and a domain of at least two labels.
 pub(super) fn is_plausible(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
     let odd = |c: char| c.is_whitespace() || c.is_control() || "@,;:<>()[]\\\"".contains(c);

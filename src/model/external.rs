@@ -1,10 +1,10 @@
 //! External users: users whose tokens another program signs.
 
-/// Characters of an issuer, a subject and a name at most; OpenID Connect, 2, bounds a subject so.
+/// The most characters in an issuer, a subject or a name: OpenID Connect, 2, bounds a subject so.
 const MOST: usize = 255;
 
 /// The name of a user at the signer of its tokens: `iss` (empty if the token has none) and `sub`.
-/// Never one of hubcast's own ids, even if it is a number.
+/// It is never one of hubcast's own ids, even if it is a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalIdentity {
     issuer: String,
@@ -12,8 +12,8 @@ pub struct ExternalIdentity {
 }
 
 impl ExternalIdentity {
-    /// None: one of them is longer than 255 characters or has control characters, or the subject
-    /// is empty.
+    /// Returns `None` if one of them is longer than 255 characters or has control characters, or if
+    /// the subject is empty.
     #[must_use]
     pub fn new(issuer: String, subject: String) -> Option<Self> {
         let is_fit = |text: &str| text.chars().count() <= MOST && !text.contains(char::is_control);
@@ -43,7 +43,8 @@ pub struct ExternalUser {
 }
 
 impl ExternalUser {
-    /// With the name and the e-mail of the token. Without a usable name the subject is the name.
+    /// Makes a user with the name and the e-mail of the token. Without a usable name the subject is
+    /// the name.
     #[must_use]
     pub fn new(id: ExternalIdentity, name: Option<&str>, email: Option<&str>) -> Self {
         let name =

@@ -18,7 +18,7 @@ pub struct Message {
     pub conversation_id: ConversationId,
     /// The number of the message in its conversation, from 1, without gaps.
     pub seq: i64,
-    /// None if that account was removed.
+    /// Null if that account was removed.
     pub sender_id: Option<UserId>,
     pub content: String,
     /// Any short text, by default `text`.

@@ -1,8 +1,8 @@
 //! Data and pure rules: ids, money, time, one file for each kind of thing, and the reading of
 //! bodies and payloads ([`fields`]).
 //!
-//! Every module above uses it. It knows no query, no transport and no settings; of the database it
-//! knows only the shape of the tables ([`crate::schema`]).
+//! Every module of a higher rank uses this one. It knows no query, no transport and no settings; of
+//! the database it knows only the shape of the tables ([`crate::schema`]).
 
 /// Declares an enum of words: text in the database and on the wire, parsed from exactly these
 /// words.

@@ -12,7 +12,7 @@ use diesel::sql_types::BigInt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Digits before the point at most: with two behind it, sums of amounts still fit an `i64`.
+/// The most digits before the point: with two behind it, sums of amounts still fit an `i64`.
 const MAX_DIGITS: usize = 14;
 /// The largest amount with so many digits, in hundredths.
 const MOST: i64 = 9_999_999_999_999_999;
@@ -20,7 +20,7 @@ const MOST: i64 = 9_999_999_999_999_999;
 /// An amount in hundredths. In JSON a string with two decimal places (`"12.50"`); BigInt in both
 /// databases.
 ///
-/// Requests give a JSON number or a string. [`FromStr`] reads the text of both, because a float
+/// Requests have a JSON number or a string. [`FromStr`] reads the text of both, because a float
 /// loses cents at 14 digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow)]
 #[diesel(sql_type = BigInt)]
@@ -29,11 +29,11 @@ pub struct Money(i64);
 /// The reason why a text is no amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MoneyFault {
-    /// Not a number as JSON writes it without an exponent.
+    /// The text is not a JSON number without an exponent.
     NotDecimal,
-    /// More than two decimal places.
+    /// The number has more than two decimal places.
     TooManyPlaces,
-    /// More than 14 digits before the point.
+    /// The number has more than 14 digits before the point.
     TooLarge,
 }
 
@@ -50,34 +50,34 @@ impl fmt::Display for MoneyFault {
 impl std::error::Error for MoneyFault {}
 
 impl Money {
-    /// No money.
+    /// Zero.
     pub const ZERO: Self = Self(0);
 
-    /// From hundredths.
+    /// Makes an amount from hundredths.
     #[must_use]
     pub const fn from_minor(minor: i64) -> Self {
         Self(minor)
     }
 
-    /// In hundredths.
+    /// Returns the amount in hundredths.
     #[must_use]
     pub const fn minor(self) -> i64 {
         self.0
     }
 
-    /// Multiplies. None: the product is too large for an amount.
+    /// Multiplies. Returns `None` if the product is too large for an amount.
     #[must_use]
     pub fn times(self, count: i64) -> Option<Self> {
         self.0.checked_mul(count).filter(|minor| minor.abs() <= MOST).map(Self)
     }
 
-    /// Adds. None: the sum is too large for an amount.
+    /// Adds. Returns `None` if the sum is too large for an amount.
     #[must_use]
     pub fn plus(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).filter(|minor| minor.abs() <= MOST).map(Self)
     }
 
-    /// True below zero. Such amounts can be parsed; the rules of a field refuse them.
+    /// Returns true below zero. Such amounts can be parsed; the rules of a field refuse them.
     #[must_use]
     pub const fn is_negative(self) -> bool {
         self.0 < 0

@@ -39,7 +39,7 @@ words!(
 pub struct JsonObject(Box<RawValue>);
 
 impl JsonObject {
-    /// From its text. None: the text is no JSON object.
+    /// Makes an object from its text. Returns `None` if the text is no JSON object.
     #[must_use]
     pub fn from_text(text: String) -> Option<Self> {
         RawValue::from_string(text).ok().filter(|value| value.get().starts_with('{')).map(Self)

@@ -20,7 +20,7 @@ words!(
 );
 
 impl OrderStatus {
-    /// True if the step is allowed. The same status is no step.
+    /// Returns true if the step is allowed. A change to the same status is not allowed.
     #[must_use]
     pub fn can_become(self, next: Self) -> bool {
         matches!(
@@ -40,7 +40,7 @@ impl OrderStatus {
 #[diesel(table_name = orders)]
 pub struct Order {
     pub id: OrderId,
-    /// None for an order that an admin has placed for nobody.
+    /// Null for an order that an admin has placed for nobody.
     pub customer_id: Option<UserId>,
     #[diesel(column_name = total_minor)]
     pub total: Money,
@@ -50,7 +50,8 @@ pub struct Order {
     pub shipped_at: Option<Timestamp>,
 }
 
-/// An order as lists and single reads give it: its own fields, and `customer`, or null.
+/// An order as `GET /orders` and `GET /orders/{id}` return it: its own fields, and `customer`, or
+/// null.
 #[derive(
     Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable,
 )]
@@ -62,17 +63,18 @@ pub struct OrderDetail {
     pub customer: Option<User>,
 }
 
-/// One product of an order, with the name and price of that time. camelCase on the wire.
+/// One product of an order, with the name and price at the time of the order. camelCase on the
+/// wire.
 #[derive(
     Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, Queryable, Selectable,
 )]
 #[serde(rename_all = "camelCase")]
 #[diesel(table_name = order_items)]
 pub struct OrderItem {
-    /// None if the product was removed.
+    /// Null if the product was removed.
     pub product_id: Option<ProductId>,
     pub name: String,
-    /// In pieces.
+    /// The number of pieces.
     pub quantity: i64,
     /// The price of one piece.
     #[diesel(column_name = price_minor)]
@@ -86,7 +88,7 @@ pub struct OrderItem {
 pub struct WithItems<T> {
     #[serde(flatten)]
     pub order: T,
-    /// Kept answers of older versions have no items.
+    /// Answers that an older version stored for an Idempotency-Key have no items.
     #[serde(default)]
     pub items: Vec<OrderItem>,
 }

@@ -20,18 +20,18 @@ pub struct Product {
     /// The price of one piece.
     #[diesel(column_name = price_minor)]
     pub price: Money,
-    /// In pieces, 0 or more.
+    /// The number of pieces, 0 or more.
     pub stock: i64,
     /// A stock of so many pieces or fewer is low.
     pub low_stock_threshold: i64,
-    /// The user that may change it, beside the admins. None if that account was removed.
+    /// The user that may change it, beside the admins. Null if that account was removed.
     pub owner_id: Option<UserId>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
 impl Product {
-    /// True if the stock is low.
+    /// Returns true if the stock is low.
     #[must_use]
     pub const fn is_low(&self) -> bool {
         self.stock <= self.low_stock_threshold

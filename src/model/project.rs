@@ -19,7 +19,7 @@ pub struct Project {
     pub description: Option<String>,
     /// Any short text, at first `active`.
     pub status: String,
-    /// The user that may add and remove members. None if that account was removed.
+    /// The user that may add and remove members. Null if that account was removed.
     pub owner_id: Option<UserId>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
@@ -44,7 +44,7 @@ pub struct Stage {
     pub id: StageId,
     pub project_id: ProjectId,
     pub name: String,
-    /// None: not completed.
+    /// Null until the stage is completed.
     pub completed_at: Option<Timestamp>,
     pub completed_by: Option<UserId>,
     pub created_at: Timestamp,

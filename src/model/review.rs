@@ -12,7 +12,7 @@ use crate::model::{ProductId, ReviewId, Timestamp, UserId};
 pub struct Review {
     pub id: ReviewId,
     pub product_id: ProductId,
-    /// None if that account was removed; then the name is None too.
+    /// Null if that account was removed; then the name is null too.
     pub user_id: Option<UserId>,
     pub user_name: Option<String>,
     /// 1 to 5.

@@ -1,4 +1,4 @@
-//! Time: UTC, cut to milliseconds, so that an answer equals what either database gives back later.
+//! Time: UTC, cut to milliseconds, so that an answer equals what either database returns later.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,7 +26,8 @@ impl Timestamp {
         Self::from(Utc::now())
     }
 
-    /// From seconds since 1970, as in a token's claims. None: outside the calendar.
+    /// Makes a moment from seconds since 1970, as in a token's claims. Returns `None` outside the
+    /// calendar.
     #[must_use]
     pub fn from_unix_seconds(seconds: i64) -> Option<Self> {
         DateTime::from_timestamp(seconds, 0).map(Self::from)

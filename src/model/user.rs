@@ -20,7 +20,7 @@ words!(
 #[diesel(table_name = users)]
 pub struct User {
     pub id: UserId,
-    /// As the user wrote it; compared without regard to case.
+    /// The address as the user wrote it; it is compared without regard to case.
     pub email: String,
     pub name: String,
     pub role: Role,

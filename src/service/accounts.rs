@@ -16,7 +16,7 @@ use crate::model::{Role, Timestamp, User};
 use crate::store::users::{self, Account, NewUser};
 use crate::store::{Db, Once, Tx, identities, is_taken, tokens};
 
-/// How long the token of a sign-in is valid.
+/// The time for which the token of a sign-in is valid.
 pub const SESSION: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// An account to create.
@@ -27,27 +27,27 @@ pub struct NewAccount {
 }
 
 impl NewAccount {
-    /// From `{email, name, password}`.
+    /// Reads `{email, name, password}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let email = fields.required("email", fields::email);
-        let name = fields.required("name", fields::line);
+        let name = fields.required("name", fields::single_line);
         let password = fields.required("password", fields::password).map(Secret::from);
-        fields.end(|| Some(Self { email: email?, name: name?, password: password? }))
+        fields.finish(|| Some(Self { email: email?, name: name?, password: password? }))
     }
 }
 
-/// What a user signs in with.
+/// The data that a user signs in with.
 pub struct Credentials {
     pub email: String,
     pub password: Secret,
 }
 
 impl Credentials {
-    /// From `{email, password}`. Any text is accepted, so a fault says nothing about accounts.
+    /// Reads `{email, password}`. Any text is accepted, so a fault says nothing about accounts.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let email = fields.required("email", fields::text);
         let password = fields.required("password", fields::text).map(Secret::from);
-        fields.end(|| Some(Self { email: email?, password: password? }))
+        fields.finish(|| Some(Self { email: email?, password: password? }))
     }
 }
 
@@ -125,7 +125,7 @@ pub async fn token_without_proof(services: &Services, user: &str) -> Result<Toke
     Ok(Token { identity, id: TokenId::NONE, issued_at: IssuedAt::Generation(generation) })
 }
 
-/// Gives the caller's own account.
+/// Returns the caller's own account.
 ///
 /// # Errors
 /// [`Error::Unauthorized`] if it no longer exists.
@@ -162,7 +162,7 @@ pub async fn add_user(
             }
         })
     };
-    db.write(Once::No, write).await
+    db.write(Once::Unkeyed, write).await
 }
 
 /// Sets an account's password and ends all of its tokens. The caller checks the permission.
@@ -178,7 +178,7 @@ pub async fn set_password(
         users::set_password(tx, user.id, &password_hash).await?;
         Ok(user)
     };
-    db.write(Once::No, write).await
+    db.write(Once::Unkeyed, write).await
 }
 
 /// Sets an account's role and ends all of its tokens, because they carry the old role. The caller
@@ -189,7 +189,7 @@ pub async fn set_role(db: &Db, account: Account, role: Role) -> Result<User, Err
         users::set_role(tx, user.id, role).await?;
         Ok(User { role, ..user })
     };
-    db.write(Once::No, write).await
+    db.write(Once::Unkeyed, write).await
 }
 
 /// Removes an account and everything that belongs only to it. The caller checks the permission.
@@ -201,7 +201,7 @@ pub async fn remove(db: &Db, account: Account) -> Result<User, Error> {
         tokens::end_removed(tx, user.id).await?;
         Ok(user)
     };
-    db.write(Once::No, write).await
+    db.write(Once::Unkeyed, write).await
 }
 
 pub(super) fn not_found(account: &Account) -> Error {

@@ -12,15 +12,17 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::Services;
-use super::notify::{self, MOST_RECEIVERS, check_size, copy_len};
+use super::notify::{self, MAX_RECEIVERS, check_size, copy_len};
 use crate::error::Error;
 use crate::model::{BroadcastId, Notice, UserId};
 use crate::store::broadcasts::{self as rows, Audience, Broadcast, UserIdRange};
 use crate::store::{Db, Once, Tx};
 
-/// Unfinished broadcasts at most; on PostgreSQL one or two more if they start at the same moment.
+/// The most unfinished broadcasts; on PostgreSQL there can be one or two more if they start at the
+/// same moment.
 const MOST: i64 = 100;
-/// Receivers of a piece, and bytes of their copies, at most: other writes wait for a piece.
+/// The most receivers in a piece, and the most bytes of their copies, because other writes wait for
+/// a piece.
 const PIECE: usize = 200;
 const PIECE_BYTES: usize = 1 << 20;
 /// The pause between two pieces.
@@ -38,7 +40,7 @@ const BUSY: Error = Error::Unavailable("Too many notices to many are under way")
 pub(super) struct BroadcastWakeup(Arc<Notify>);
 
 /// Sends a notice to an audience inside another service function's transaction, or starts a
-/// broadcast; gives the number of receivers.
+/// broadcast. Returns the number of receivers.
 ///
 /// # Errors
 /// [`Error::TooLarge`], [`Error::Unavailable`] if too many broadcasts are running.
@@ -50,10 +52,10 @@ pub(super) async fn send(
 ) -> Result<usize, Error> {
     // One more than the limit shows whether they are too many for one write.
     let first =
-        rows::receivers(tx.conn(), audience, UserIdRange::ALL, i64::from(MOST_RECEIVERS) + 1)
+        rows::receivers(tx.conn(), audience, UserIdRange::ALL, i64::from(MAX_RECEIVERS) + 1)
             .await?;
     check_size(first.len(), notice)?;
-    if first.len() <= usize::from(MOST_RECEIVERS) {
+    if first.len() <= usize::from(MAX_RECEIVERS) {
         return notify::send_to_users(tx, &first, notice).await;
     }
     if rows::unfinished(tx.conn()).await? >= MOST {
@@ -105,7 +107,9 @@ async fn write_one(db: &Db, mut broadcast: Broadcast) -> Result<(), Error> {
     loop {
         let one = broadcast.clone();
         match db
-            .write_large(Once::No, size * copy, async move |tx| write_piece(tx, &one, size).await)
+            .write_large(Once::Unkeyed, size * copy, async move |tx| {
+                write_piece(tx, &one, size).await
+            })
             .await?
         {
             Some(last) => broadcast.rest.after = last,
@@ -115,8 +119,8 @@ async fn write_one(db: &Db, mut broadcast: Broadcast) -> Result<(), Error> {
     }
 }
 
-/// Writes one piece, and gives its last receiver. None: the broadcast is finished, or another
-/// server has taken it over.
+/// Writes one piece, and returns its last receiver. Returns `None` if the broadcast is finished, or
+/// if another server has taken it over.
 async fn write_piece(
     tx: &mut Tx,
     broadcast: &Broadcast,

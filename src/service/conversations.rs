@@ -19,31 +19,31 @@ use crate::store::{
 pub struct NewConversation {
     pub title: Option<String>,
     pub project_id: Option<ProjectId>,
-    /// The members beside the caller. None: all members of the project, or nobody without one.
+    /// The members beside the caller. If `None`, all members of the project, or nobody without one.
     pub member_ids: Option<Vec<UserId>>,
 }
 
 impl NewConversation {
-    /// From `{title?, projectId?, memberIds?}`.
+    /// Reads `{title?, projectId?, memberIds?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
-        let title = fields.optional("title", fields::filled);
+        let title = fields.optional("title", fields::non_empty);
         let project = fields.optional("projectId", fields::id);
         let members = fields.optional("memberIds", fields::ids);
-        fields.end(|| Some(Self { title: title?, project_id: project?, member_ids: members? }))
+        fields.finish(|| Some(Self { title: title?, project_id: project?, member_ids: members? }))
     }
 }
 
 /// Reads the id of the newest message that was read, from `{messageId}`.
 pub fn read_mark(mut fields: Fields<'_>) -> Result<MessageId, Error> {
     let message = fields.required("messageId", fields::id);
-    fields.end(|| message)
+    fields.finish(|| message)
 }
 
 /// Like [`read_mark`], from the client event's `{conversationId, messageId}`.
 pub fn read_mark_event(mut fields: Fields<'_>) -> Result<(ConversationId, MessageId), Error> {
     let conversation = fields.required("conversationId", fields::id);
     let message = fields.required("messageId", fields::id);
-    fields.end(|| Some((conversation?, message?)))
+    fields.finish(|| Some((conversation?, message?)))
 }
 
 /// Creates a conversation. The caller is its owner and a member.
@@ -92,14 +92,14 @@ pub async fn create(
     services.db.write(once, write).await
 }
 
-/// Lists the caller's conversations: at most `limit` of those before `before`.
+/// Lists the caller's conversations: at most `limit`, with ids below `before`.
 pub async fn list(
     services: &Services,
     caller: &Identity,
     limit: u16,
     before: Option<ConversationId>,
 ) -> Result<Page<ConversationSummary>, Error> {
-    // The query gives only conversations of which the caller is a member.
+    // The query returns only conversations of which the caller is a member.
     permit(caller, Action::ReadConversation, Relation::member(true))?;
     let asked = rows::ConversationPage {
         member: caller.user,
@@ -110,7 +110,7 @@ pub async fn list(
     Ok(Page::from_rows(items, limit))
 }
 
-/// Gives one conversation, with its members.
+/// Returns one conversation, with its members.
 ///
 /// # Errors
 /// [`Error::NotFound`] also if the caller is not a member.
@@ -127,7 +127,7 @@ pub async fn get(
     let found = read.await?.ok_or_else(|| not_found(id))?;
     let is_member = found.members.iter().any(|member| member.user_id == user);
     permit(caller, Action::ReadConversation, Relation::member(is_member))
-        .map_err(|denied| denied.or(|| not_found(id)))?;
+        .map_err(|denied| denied.into_error(|| not_found(id)))?;
     Ok(found)
 }
 
@@ -171,7 +171,7 @@ pub async fn add_member(
     services.db.write(once, write).await
 }
 
-/// Removes a member, also from the room. For the owner and the member itself.
+/// Removes a member, also from the room. The owner may do this, and the member itself.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`] for the owner.
@@ -194,7 +194,7 @@ pub async fn remove_member(
         remove_from_rooms(tx, hub, user, vec![Room::Conversation(id)]).await?;
         Ok(())
     };
-    services.db.write(Once::No, write).await
+    services.db.write(Once::Unkeyed, write).await
 }
 
 /// Moves the caller's read mark to that message, and sends `conversation:read` to the room. A mark
@@ -212,8 +212,8 @@ pub async fn mark_read(
     let (caller, user) = (*caller, caller.user);
     let write = async move |tx: &mut Tx| {
         let relation = Relation::member(rows::is_member(tx.conn(), id, user).await?);
-        permit(&caller, Action::SpeakInConversation, relation)
-            .map_err(|denied| denied.or(|| not_found(id)))?;
+        permit(&caller, Action::WriteInConversation, relation)
+            .map_err(|denied| denied.into_error(|| not_found(id)))?;
         let missing = || Error::NotFound(format!("Message with ID {message} not found"));
         let seq = messages::seq(tx.conn(), id, message).await?.ok_or_else(missing)?;
         let moved = rows::mark_read(tx, id, user, seq).await?;
@@ -242,7 +242,7 @@ async fn hold(
     let is_member = rows::is_member(tx.conn(), id, caller.user).await?;
     let (own, owner) = (user == Some(caller.user), conversation.owner_id == Some(caller.user));
     let relation = Relation::own(own).and(Relation::member(is_member)).and(Relation::owner(owner));
-    permit(caller, action, relation).map_err(|denied| denied.or(|| not_found(id)))?;
+    permit(caller, action, relation).map_err(|denied| denied.into_error(|| not_found(id)))?;
     Ok(conversation)
 }
 

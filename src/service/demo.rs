@@ -68,7 +68,9 @@ async fn account(
 async fn order(services: &Services, customer: &User, minor: i64) -> Result<OrderId, Error> {
     let new =
         NewOrder { content: OrderContent::Total(Money::from_minor(minor)), customer_id: None };
-    orders::create(services, &identity(customer), new, Once::No).await.map(|order| order.order.id)
+    orders::create(services, &identity(customer), new, Once::Unkeyed)
+        .await
+        .map(|order| order.order.id)
 }
 
 /// Creates products, one with a low stock and one sold out, and an order.
@@ -88,13 +90,13 @@ async fn shop(services: &Services, admin: &User, customer: &User) -> Result<(), 
             stock,
             low_stock_threshold: 5,
         };
-        let product_id = products::create(services, &identity(admin), new, Once::No).await?.id;
+        let product_id = products::create(services, &identity(admin), new, Once::Unkeyed).await?.id;
         if ordered > 0 {
             lines.push(OrderLine { product_id, quantity: ordered });
         }
     }
     let new = NewOrder { content: OrderContent::Items(lines, None), customer_id: None };
-    orders::create(services, &identity(customer), new, Once::No).await.map(|_| ())
+    orders::create(services, &identity(customer), new, Once::Unkeyed).await.map(|_| ())
 }
 
 async fn promote(services: &Services, admin: &User, customer: &User) -> Result<(), Error> {
@@ -105,7 +107,7 @@ async fn promote(services: &Services, admin: &User, customer: &User) -> Result<(
         data: None,
     };
     let new = NewNotification { receivers: Receivers::User(customer.id), notice };
-    notifications::create(services, &identity(admin), new, Once::No).await.map(|_| ())
+    notifications::create(services, &identity(admin), new, Once::Unkeyed).await.map(|_| ())
 }
 
 /// Creates a project with a completed stage, and a conversation about it.
@@ -118,16 +120,16 @@ async fn relaunch(
     let (owner, description) =
         (identity(alice), "A new face for the shop, before the holidays".to_owned());
     let new = NewProject { name: "Website relaunch".into(), description: Some(description) };
-    let project = projects::create(services, &owner, new, Once::No).await?.id;
+    let project = projects::create(services, &owner, new, Once::Unkeyed).await?.id;
     for member in [bob, admin] {
-        projects::add_member(services, &owner, project, member.id, Once::No).await?;
+        projects::add_member(services, &owner, project, member.id, Once::Unkeyed).await?;
     }
     let design =
-        projects::add_stage(services, &owner, project, "Design".into(), Once::No).await?.id;
+        projects::add_stage(services, &owner, project, "Design".into(), Once::Unkeyed).await?.id;
     for later in ["Build", "Launch"] {
-        projects::add_stage(services, &owner, project, later.into(), Once::No).await?;
+        projects::add_stage(services, &owner, project, later.into(), Once::Unkeyed).await?;
     }
-    projects::complete_stage(services, &identity(bob), project, design, Once::No).await?;
+    projects::complete_stage(services, &identity(bob), project, design, Once::Unkeyed).await?;
 
     let new = NewConversation {
         title: Some("Relaunch".into()),
@@ -135,7 +137,7 @@ async fn relaunch(
         member_ids: None,
     };
     let conversation =
-        conversations::create(services, &owner, new, Once::No).await?.conversation.id;
+        conversations::create(services, &owner, new, Once::Unkeyed).await?.conversation.id;
     for (sender, content) in [
         (alice, "Hello Bob! Is the design ready?"),
         (bob, "It is. I have just completed that stage."),
@@ -143,7 +145,7 @@ async fn relaunch(
     ] {
         let new =
             NewMessage { content: content.into(), kind: messages::TEXT.into(), client_id: None };
-        messages::send(services, &identity(sender), conversation, new, Once::No).await?;
+        messages::send(services, &identity(sender), conversation, new, Once::Unkeyed).await?;
     }
     Ok(())
 }

@@ -14,10 +14,10 @@ use crate::model::fields::{self, BrokenRules, FieldValue, Fields};
 use crate::realtime::Tally;
 use crate::store::{Claim, Db, Once, Tx, idempotency};
 
-/// Characters of an event's name at most.
-const MOST_NAME: usize = 128;
-/// Rooms of one event at most; as many again to leave out.
-const MOST_ROOMS: usize = 100;
+/// The most characters in an event's name.
+const MAX_NAME: usize = 128;
+/// The most rooms of one event, and the most rooms that it leaves out.
+const MAX_ROOMS: usize = 100;
 /// Names that Socket.IO clients use for the socket's own events.
 const RESERVED: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
@@ -26,8 +26,8 @@ const COUNT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a repeated call looks for the count of the first one.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Reads an event to send, from `{namespace?, rooms, event, data?, except?, volatile?}`. Without
-/// `data` it is null.
+/// Reads an event to send, from `{namespace?, rooms, event, data?, except?, volatile?}`. If `data`
+/// is missing, it is null.
 pub fn read(mut fields: Fields<'_>) -> Result<ExternalEvent, Error> {
     let namespace = fields.optional("namespace", namespace);
     let rooms = fields.required("rooms", some_rooms);
@@ -35,7 +35,7 @@ pub fn read(mut fields: Fields<'_>) -> Result<ExternalEvent, Error> {
     let data = fields.optional("data", fields::anything);
     let except = fields.optional("except", rooms_of);
     let is_volatile = fields.optional("volatile", fields::flag);
-    fields.end(|| {
+    fields.finish(|| {
         let data = data?.unwrap_or_else(|| serde_json::value::RawValue::NULL.to_owned());
         let (namespace, except) = (namespace?.unwrap_or(MAIN), except?.unwrap_or_default());
         Some(ExternalEvent {
@@ -59,7 +59,7 @@ fn namespace(given: FieldValue<'_>) -> Result<&'static str, BrokenRules> {
 }
 
 fn name(given: FieldValue<'_>) -> Result<String, BrokenRules> {
-    let name = fields::at_most(MOST_NAME)(given)?;
+    let name = fields::at_most(MAX_NAME)(given)?;
     let is_reserved = RESERVED.contains(&&*name);
     if is_reserved {
         Err(vec![Cow::Owned(format!(
@@ -83,8 +83,8 @@ fn rooms_of(given: FieldValue<'_>) -> Result<Vec<Room>, BrokenRules> {
         || vec!["must be an array of rooms: user:ID, admin, project:ID or conversation:ID".into()];
     let list = fields::anything(given).map_err(|_| bad())?;
     let names: Vec<Cow<'_, str>> = serde_json::from_str(list.get()).map_err(|_| bad())?;
-    if names.len() > MOST_ROOMS {
-        return Err(vec![Cow::Owned(format!("must contain no more than {MOST_ROOMS} elements"))]);
+    if names.len() > MAX_ROOMS {
+        return Err(vec![Cow::Owned(format!("must contain no more than {MAX_ROOMS} elements"))]);
     }
     let mut rooms = Vec::with_capacity(names.len());
     for name in names {
@@ -96,9 +96,9 @@ fn rooms_of(given: FieldValue<'_>) -> Result<Vec<Room>, BrokenRules> {
     Ok(rooms)
 }
 
-/// Sends an event to rooms, and gives the number of this process's sockets it was queued for; for
-/// admins only. A repeated idempotency key gives the first count again, or 0 if the server died
-/// before it knew the count.
+/// Sends an event to rooms, and returns the number of this process's sockets that it was queued
+/// for; for admins only. A repeated idempotency key returns the first count again, or 0 if the
+/// server died before it knew the count.
 pub async fn emit(
     services: &Services,
     caller: &Identity,
@@ -107,7 +107,7 @@ pub async fn emit(
 ) -> Result<usize, Error> {
     permit(caller, Action::EmitEvents, Relation::NONE)?;
     let counting = emit_counted(services.db.clone(), services.next_event.clone(), event, once);
-    // In a task of its own: if the caller disconnects, its count is still kept for its key.
+    // Runs in a task of its own, so the count is kept for its key even if the caller disconnects.
     actix_rt::spawn(counting).await.unwrap_or(Err(Error::Internal))
 }
 
@@ -119,7 +119,7 @@ async fn emit_counted(
 ) -> Result<usize, Error> {
     let claim = match &once {
         Once::Key(claim) => Some(claim.clone()),
-        Once::No => None,
+        Once::Unkeyed => None,
     };
     let (tally, counted) = Tally::start();
     let (bytes, is_volatile) = (event.data.get().len(), event.is_volatile);
@@ -152,7 +152,7 @@ async fn keep(db: &Db, claim: Claim, count: usize) {
     let write = async move |tx: &mut Tx| {
         Ok(idempotency::keep_answer(tx, &claim, &count.to_string()).await?)
     };
-    if let Err(error) = db.write(Once::No, write).await {
+    if let Err(error) = db.write(Once::Unkeyed, write).await {
         tracing::warn!(%error, "cannot keep the count of an event for its Idempotency-Key");
     }
 }

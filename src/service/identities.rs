@@ -8,7 +8,7 @@ use crate::model::{ExternalIdentity, ExternalUser, Role, User, UserId};
 use crate::store::users::{self, Account, NewUser};
 use crate::store::{Db, Once, Tx, identities, is_taken};
 
-/// Attempts to create a user while other writes take the identity or the e-mail.
+/// The number of attempts to create a user while other writes take the identity or the e-mail.
 const ATTEMPTS: usize = 4;
 
 /// Creates the account of an external user, unless another write has created it meanwhile.
@@ -28,7 +28,7 @@ pub async fn provision(
     for _ in 0..ATTEMPTS {
         let external = external.clone();
         match db
-            .write(Once::No, async move |tx: &mut Tx| make(tx, &external, role, issue).await)
+            .write(Once::Unkeyed, async move |tx: &mut Tx| make(tx, &external, role, issue).await)
             .await
         {
             // Another write has taken the identity or the e-mail.
@@ -44,7 +44,7 @@ pub async fn provision(
     Err(Error::Unavailable("Too many accounts are made at once"))
 }
 
-/// Creates the account. None: it exists already.
+/// Creates the account. Returns `None` if it exists already.
 async fn make(
     tx: &mut Tx,
     external: &ExternalUser,
@@ -101,5 +101,5 @@ pub async fn link(db: &Db, account: Account, id: ExternalIdentity) -> Result<Use
         }
         Ok(user)
     };
-    db.write(Once::No, write).await
+    db.write(Once::Unkeyed, write).await
 }

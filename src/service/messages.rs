@@ -1,4 +1,4 @@
-//! Messages: sending them, and reading the history. For the conversation's members only.
+//! Messages: sending them, and reading the history. Only the conversation's members may do either.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::model::{ConversationId, Message, MessageId, UserId};
 use crate::store::messages::{self as rows, MessageKey};
 use crate::store::{BatchedWrite, Once, Tx, conversations};
 
-/// Characters of a message's content at most.
+/// The most characters in a message's content.
 const MAX_CONTENT: usize = 65_536;
 /// The type of a message whose sender gives none.
 pub const TEXT: &str = "text";
@@ -31,22 +31,22 @@ pub struct NewMessage {
 }
 
 impl NewMessage {
-    /// From `{content, type?, clientId?}`.
+    /// Reads `{content, type?, clientId?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let body = Body::take(&mut fields);
-        let client_id = fields.optional("clientId", fields::filled);
-        fields.end(|| Some(body?.with(client_id?)))
+        let client_id = fields.optional("clientId", fields::non_empty);
+        fields.finish(|| Some(body?.with(client_id?)))
     }
 
-    /// From the client event's `{conversationId, message: {content, type?}, clientId?}`.
+    /// Reads the client event's `{conversationId, message: {content, type?}, clientId?}`.
     pub fn read_event(mut fields: Fields<'_>) -> Result<(ConversationId, Self), Error> {
         let conversation = fields.required("conversationId", fields::id);
         let body = fields.nested("message", |mut inner| {
             let body = Body::take(&mut inner);
-            inner.end(|| body)
+            inner.finish(|| body)
         });
-        let client_id = fields.optional("clientId", fields::filled);
-        fields.end(|| Some((conversation?, body?.with(client_id?))))
+        let client_id = fields.optional("clientId", fields::non_empty);
+        fields.finish(|| Some((conversation?, body?.with(client_id?))))
     }
 }
 
@@ -59,7 +59,7 @@ struct Body {
 impl Body {
     fn take(fields: &mut Fields<'_>) -> Option<Self> {
         let content = fields.required("content", fields::at_most(MAX_CONTENT));
-        let kind = fields.optional("type", fields::filled);
+        let kind = fields.optional("type", fields::non_empty);
         Some(Self { content: content?, kind: kind? })
     }
 
@@ -73,8 +73,8 @@ impl Body {
 }
 
 /// Sends a message to the conversation's room, and to its members outside the room. Moves the
-/// sender's read mark to the message before its own, without an event. With a client id that the
-/// caller has used before it returns the first message, and sends nothing.
+/// sender's read mark to the message before its own, without an event. If the caller has used the
+/// client id before, returns the first message and sends nothing.
 ///
 /// # Errors
 /// [`Error::NotFound`] also if the caller is not a member.
@@ -111,9 +111,9 @@ enum BatchSlot {
 
 /// The message of one call.
 enum SendOutcome {
-    /// With the conversation's members, to announce it to.
+    /// A new message, with the conversation's members, who receive its event.
     New(Message, Vec<UserId>),
-    /// It was announced before.
+    /// A message whose event was sent before.
     Known(Message),
 }
 
@@ -155,8 +155,8 @@ impl BatchedWrite for SendMessage {
             let missing = || not_found(send.conversation);
             let held = held.get_mut(&send.conversation).ok_or_else(missing)?;
             let relation = Relation::member(held.members.contains(&send.caller.user));
-            permit(&send.caller, Action::SpeakInConversation, relation)
-                .map_err(|denied| denied.or(missing))?;
+            permit(&send.caller, Action::WriteInConversation, relation)
+                .map_err(|denied| denied.into_error(missing))?;
             let name = send.name();
             if let Some(message) = name.as_ref().and_then(|name| before.get(name)) {
                 return Ok(BatchSlot::Stored(message.clone()));
@@ -172,7 +172,7 @@ impl BatchedWrite for SendMessage {
         let slots: Vec<Result<BatchSlot, Error>> = batch.iter().map(|send| slot(send)).collect();
 
         let messages = rows::insert_all(tx, new).await?;
-        // `insert_all` gives one message for each new one.
+        // `insert_all` returns one message for each new one.
         let written = |at: usize| messages.get(at).cloned().ok_or(Error::Internal);
         let sent = |slot: Result<BatchSlot, Error>| match slot? {
             BatchSlot::New(at, members) => Ok(SendOutcome::New(written(at)?, members)),
@@ -182,7 +182,7 @@ impl BatchedWrite for SendMessage {
         Ok(slots.into_iter().map(sent).collect())
     }
 
-    fn announce(sent: SendOutcome, tx: &mut Tx) -> Message {
+    fn emit_and_answer(sent: SendOutcome, tx: &mut Tx) -> Message {
         match sent {
             SendOutcome::New(message, members) => {
                 for event in event::new_message(&message, members) {
@@ -195,7 +195,7 @@ impl BatchedWrite for SendMessage {
     }
 }
 
-/// Lists the messages, newest first: at most `limit` of those before `before`.
+/// Lists the messages, newest first: at most `limit`, with ids below `before`.
 ///
 /// # Errors
 /// [`Error::NotFound`] also if the caller is not a member.
@@ -215,7 +215,7 @@ pub async fn history(
     });
     let (is_member, items) = read.await?;
     permit(caller, Action::ReadConversation, Relation::member(is_member))
-        .map_err(|denied| denied.or(|| not_found(id)))?;
+        .map_err(|denied| denied.into_error(|| not_found(id)))?;
     Ok(Page::from_rows(items, limit))
 }
 

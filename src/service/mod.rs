@@ -38,7 +38,7 @@ use crate::model::fields::{self, Fields};
 use crate::realtime::HubHandle;
 use crate::store::{Db, Tx, sessions};
 
-/// What service functions need. One per process, shared by all entry points.
+/// The state that service functions need. There is one per process, shared by all entry points.
 pub struct Services {
     pub db: Db,
     pub tokens: Tokens,
@@ -76,7 +76,7 @@ impl Services {
 /// One page of a list, newest first.
 pub struct Page<T> {
     pub items: Vec<T>,
-    /// True if older items exist.
+    /// Whether older items exist.
     pub more: bool,
 }
 
@@ -87,7 +87,7 @@ impl<T> Page<T> {
         i64::from(limit) + 1
     }
 
-    /// From the rows of a query with [`Page::query_limit`].
+    /// Makes a page from the rows of a query with [`Page::query_limit`].
     #[must_use]
     pub fn from_rows(mut items: Vec<T>, limit: u16) -> Self {
         let more = items.len() > usize::from(limit);
@@ -99,7 +99,7 @@ impl<T> Page<T> {
 /// Reads the user to add as a member, from `{userId}`.
 pub fn read_member(mut fields: Fields<'_>) -> Result<UserId, Error> {
     let user = fields.required("userId", fields::id);
-    fields.end(|| user)
+    fields.finish(|| user)
 }
 
 /// Removes the sockets of a former member from these rooms. They still get the events that this

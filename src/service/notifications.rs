@@ -1,7 +1,7 @@
 //! Notifications: sending, reading and deleting them. Every change sends the new unread count to
 //! all sockets of the receiver.
 
-use super::notify::{self, MOST_RECEIVERS, announce_count};
+use super::notify::{self, MAX_RECEIVERS, emit_count};
 use super::permissions::{Action, Relation, permit};
 use super::{Page, Services, broadcasts};
 use crate::auth::Identity;
@@ -14,8 +14,8 @@ use crate::model::{
 use crate::store::broadcasts::Audience;
 use crate::store::{Once, Tx, notifications as rows};
 
-/// Characters of a notification's message at most.
-const MOST_MESSAGE: usize = 4096;
+/// The most characters in a notification's message.
+const MAX_MESSAGE: usize = 4096;
 
 /// A notification to send, and its receivers.
 pub struct NewNotification {
@@ -35,28 +35,30 @@ pub enum Receivers {
 }
 
 impl NewNotification {
-    /// From `{userId | userIds | role | all:true, type, title, message, data?}`.
+    /// Reads `{userId | userIds | role | all:true, type, title, message, data?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let targets = [
             fields.optional("userId", fields::id).map(|user| user.map(Receivers::User)),
             fields.optional("userIds", some_ids).map(|users| users.map(Receivers::Users)),
-            fields.optional("role", fields::word(Role::ALL)).map(|role| role.map(Receivers::Role)),
+            fields
+                .optional("role", fields::one_of(Role::ALL))
+                .map(|role| role.map(Receivers::Role)),
             fields
                 .optional("all", fields::flag)
                 .map(|all| all.filter(|all| *all).map(|_| Receivers::All)),
         ];
-        let kind = fields.required("type", fields::word(NotificationType::ALL));
-        let title = fields.required("title", fields::line);
-        let message = fields.required("message", fields::at_most(MOST_MESSAGE));
+        let kind = fields.required("type", fields::one_of(NotificationType::ALL));
+        let title = fields.required("title", fields::single_line);
+        let message = fields.required("message", fields::at_most(MAX_MESSAGE));
         let data = fields.optional("data", fields::object);
-        // A target with a fault counts as given; its fault is noted already.
+        // A target that failed its rule counts as given, since its fault is already in the list.
         let given: Vec<_> =
             targets.into_iter().filter(|target| !matches!(target, Some(None))).collect();
         let receivers = <[_; 1]>::try_from(given).map(|[one]| one);
         if receivers.is_err() {
-            fields.refuse("exactly one of userId, userIds, role and all must be given");
+            fields.add_fault("exactly one of userId, userIds, role and all must be given");
         }
-        fields.end(|| {
+        fields.finish(|| {
             let data = data?.and_then(JsonObject::from_text);
             Some(Self {
                 receivers: receivers.ok()???,
@@ -75,11 +77,11 @@ fn some_ids(given: FieldValue<'_>) -> Result<Vec<UserId>, BrokenRules> {
 /// Reads the id of the notification that was read, from the client event's `{id}`.
 pub fn read_id(mut fields: Fields<'_>) -> Result<NotificationId, Error> {
     let id = fields.required("id", fields::id);
-    fields.end(|| id)
+    fields.finish(|| id)
 }
 
-/// Sends a notification to the receivers, and gives their number; for admins only. If they are more
-/// than one write can notify, they are notified in pieces after the answer.
+/// Sends a notification to the receivers, and returns how many there are. Receivers beyond the
+/// limit of one write are notified in batches after the answer. For admins only.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::Faults`] for a user that does not exist, [`Error::TooLarge`] if
@@ -96,7 +98,7 @@ pub async fn create(
     let expected = match &receivers {
         Receivers::User(_) => 1,
         Receivers::Users(users) => users.len(),
-        Receivers::Role(_) | Receivers::All => usize::from(MOST_RECEIVERS),
+        Receivers::Role(_) | Receivers::All => usize::from(MAX_RECEIVERS),
     };
     let (bytes, wakeup) = (expected * notify::copy_len(&notice), services.broadcasts.clone());
     let write = async move |tx: &mut Tx| match &receivers {
@@ -114,7 +116,7 @@ pub async fn create(
     services.db.write_large(once, bytes, write).await
 }
 
-/// Notifies all of these users, or gives the fault if one of them does not exist.
+/// Notifies all of these users, or returns `fault` if one of them does not exist.
 async fn notify_named(
     tx: &mut Tx,
     users: &[UserId],
@@ -126,7 +128,7 @@ async fn notify_named(
     if notified == users.len() { Ok(notified) } else { Err(Error::Faults(vec![fault.into()])) }
 }
 
-/// Lists the caller's notifications, or the unread ones: at most `limit` of those before `before`.
+/// Lists the caller's notifications, or the unread ones: at most `limit`, with ids below `before`.
 pub async fn list(
     services: &Services,
     caller: &Identity,
@@ -134,7 +136,7 @@ pub async fn list(
     limit: u16,
     before: Option<NotificationId>,
 ) -> Result<Page<Notification>, Error> {
-    own(caller)?;
+    check_own(caller)?;
     let asked = rows::NotificationPage {
         user_id: caller.user,
         unread_only,
@@ -147,13 +149,13 @@ pub async fn list(
 
 /// Counts the caller's unread notifications.
 pub async fn unread_count(services: &Services, caller: &Identity) -> Result<i64, Error> {
-    own(caller)?;
+    check_own(caller)?;
     let user = caller.user;
     services.db.read(async move |conn| rows::unread_count(conn, user).await).await
 }
 
-/// Sends the unread count to a socket that has just connected. A write, although it changes
-/// nothing: so the count keeps its place among the other counts, and never replaces a newer one.
+/// Sends the unread count to a socket that has just connected. This is a write although it changes
+/// no row, so that the count is sent in order with the other counts.
 pub async fn send_count(
     services: &Services,
     user: UserId,
@@ -165,20 +167,20 @@ pub async fn send_count(
         tx.after_commit(move || send(event::notifications_unread(user, count)));
         Ok(())
     };
-    services.db.write(Once::No, write).await
+    services.db.write(Once::Unkeyed, write).await
 }
 
 /// Marks a notification as read. If it was read before, the answer is the same and no event is
 /// sent.
 ///
 /// # Errors
-/// [`Error::NotFound`] also for another user's.
-pub async fn read(
+/// [`Error::NotFound`] also for another user's notification.
+pub async fn mark_read(
     services: &Services,
     caller: &Identity,
     id: NotificationId,
 ) -> Result<Notification, Error> {
-    own(caller)?;
+    check_own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
         rows::lock_users(tx, &[user]).await?;
@@ -186,53 +188,53 @@ pub async fn read(
             rows::mark_read(tx, user, id).await?.ok_or_else(|| not_found(id))?;
         if changed {
             tx.emit(event::notification_read(user, id));
-            announce_count(tx, user).await?;
+            emit_count(tx, user).await?;
         }
         Ok(notification)
     };
-    services.db.write(Once::No, write).await
+    services.db.write(Once::Unkeyed, write).await
 }
 
-/// Marks all as read, and gives the number of changes. Without a change no event is sent.
+/// Marks all as read, and returns how many have changed. Without a change no event is sent.
 pub async fn read_all(services: &Services, caller: &Identity) -> Result<usize, Error> {
-    own(caller)?;
+    check_own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
         rows::lock_users(tx, &[user]).await?;
         let updated = rows::mark_all_read(tx, user).await?;
         if updated > 0 {
             tx.emit(event::notifications_all_read(user));
-            announce_count(tx, user).await?;
+            emit_count(tx, user).await?;
         }
         Ok(updated)
     };
-    services.db.write(Once::No, write).await
+    services.db.write(Once::Unkeyed, write).await
 }
 
 /// Deletes a notification.
 ///
 /// # Errors
-/// [`Error::NotFound`] also for another user's.
+/// [`Error::NotFound`] also for another user's notification.
 pub async fn delete(
     services: &Services,
     caller: &Identity,
     id: NotificationId,
 ) -> Result<(), Error> {
-    own(caller)?;
+    check_own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
         rows::lock_users(tx, &[user]).await?;
         if !rows::delete(tx, user, id).await? {
             return Err(not_found(id));
         }
-        announce_count(tx, user).await
+        emit_count(tx, user).await
     };
-    services.db.write(Once::No, write).await
+    services.db.write(Once::Unkeyed, write).await
 }
 
-/// Every function of this file but [`create`] sees only the caller's own notifications.
-fn own(caller: &Identity) -> Result<(), Error> {
-    Ok(permit(caller, Action::KeepNotifications, Relation::own(true))?)
+/// Checks that the caller may use their own notifications.
+fn check_own(caller: &Identity) -> Result<(), Error> {
+    Ok(permit(caller, Action::ManageNotifications, Relation::own(true))?)
 }
 
 fn not_found(id: NotificationId) -> Error {

@@ -1,7 +1,7 @@
 //! Notifying users inside the transaction of another service function: the notification of each
 //! receiver and its new unread count, as rows and as events.
 //!
-//! At most [`MOST_RECEIVERS`] users are notified in one write; [`super::broadcasts`] reaches more.
+//! At most [`MAX_RECEIVERS`] users are notified in one write; [`super::broadcasts`] reaches more.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use crate::model::{Notice, Role, UserId};
 use crate::store::broadcasts::{Audience, UserIdRange, receivers};
 use crate::store::{Tx, notifications as rows, users};
 
-/// Receivers of one write at most, admins included.
-pub(super) const MOST_RECEIVERS: u16 = 1000;
-/// Bytes that the copies of one write may have together.
-const MOST_BYTES: usize = 16 << 20;
+/// The most receivers of one write, admins included.
+pub(super) const MAX_RECEIVERS: u16 = 1000;
+/// The most bytes that the copies of one write may have together.
+const MAX_BYTES: usize = 16 << 20;
 /// Bytes of a copy beside its texts: names of fields, ids, the count.
 const COPY_OVERHEAD: usize = 512;
 
@@ -48,7 +48,7 @@ pub(super) fn notices_len(copies: i64) -> usize {
 /// # Errors
 /// [`Error::TooLarge`].
 pub(super) fn check_size(receivers: usize, notice: &Notice) -> Result<(), Error> {
-    if receivers.min(usize::from(MOST_RECEIVERS)) * copy_len(notice) > MOST_BYTES {
+    if receivers.min(usize::from(MAX_RECEIVERS)) * copy_len(notice) > MAX_BYTES {
         Err(Error::TooLarge)
     } else {
         Ok(())
@@ -56,12 +56,12 @@ pub(super) fn check_size(receivers: usize, notice: &Notice) -> Result<(), Error>
 }
 
 /// Sends each receiver its notification and then its new unread count. Users that no longer exist
-/// are left out. One call with all notices, and the last step of its write: the call locks the
-/// receivers in one order, so that no two writes wait for each other.
+/// are left out. Must be called once with all notices, as the last step of its write: the call
+/// locks the receivers in one order, so that two writes cannot deadlock.
 pub(super) async fn send(tx: &mut Tx, notices: Notices) -> Result<(), Error> {
     let to_admins = notices.iter().any(|(to, _)| matches!(to, NoticeReceivers::Admins));
     let admins = if to_admins {
-        receivers(tx.conn(), Audience::Role(Role::Admin), UserIdRange::ALL, MOST_RECEIVERS.into())
+        receivers(tx.conn(), Audience::Role(Role::Admin), UserIdRange::ALL, MAX_RECEIVERS.into())
             .await?
     } else {
         Vec::new()
@@ -88,8 +88,8 @@ pub(super) async fn send(tx: &mut Tx, notices: Notices) -> Result<(), Error> {
     Ok(())
 }
 
-/// Sends one notice to those of the users that exist, in ascending order, and gives their number.
-/// The caller takes a budget for the copies.
+/// Sends one notice to those of the users that exist, in ascending order, and returns how many
+/// there are. The caller takes a budget for the copies.
 pub(super) async fn send_to_users(
     tx: &mut Tx,
     users: &[UserId],
@@ -107,12 +107,12 @@ pub(super) async fn send_to_users(
 async fn send_to_held(tx: &mut Tx, user: UserId, notice: &Notice) -> Result<(), Error> {
     let notification = rows::insert(tx, user, notice).await?;
     tx.emit(event::notification(&notification));
-    announce_count(tx, user).await
+    emit_count(tx, user).await
 }
 
 /// Emits the user's unread count. The caller [holds](rows::hold) the user's notifications and has
 /// changed them before.
-pub(super) async fn announce_count(tx: &mut Tx, user: UserId) -> Result<(), Error> {
+pub(super) async fn emit_count(tx: &mut Tx, user: UserId) -> Result<(), Error> {
     let count = rows::unread_count(tx.conn(), user).await?;
     tx.emit(event::notifications_unread(user, count));
     Ok(())

@@ -17,26 +17,26 @@ use crate::model::{
 use crate::store::broadcasts::{self, Audience};
 use crate::store::{BatchedWrite, Once, Tx, is_missing_reference, orders as rows, waitlist};
 
-/// Products of one order at most.
-const MOST_ITEMS: usize = 100;
+/// The most products in one order.
+const MAX_ITEMS: usize = 100;
 
 /// An order to place.
 pub struct NewOrder {
     pub content: OrderContent,
-    /// None: the caller, or nobody if the caller is an admin.
+    /// If `None`, the order is the caller's; an admin's order then belongs to nobody.
     pub customer_id: Option<UserId>,
 }
 
 /// The content of an order.
 pub enum OrderContent {
-    /// An amount alone, for goods that are no products here.
+    /// An amount alone, for goods that are not in the product table.
     Total(Money),
-    /// Products, and the total; None: the sum of their prices.
+    /// Products, and the total; if the total is `None`, it is the sum of the prices.
     Items(Vec<OrderLine>, Option<Money>),
 }
 
 impl NewOrder {
-    /// From `{total, customerId?, items?}`; with items the total may be left out.
+    /// Reads `{total, customerId?, items?}`; with items the total may be left out.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let total = if fields.has("items") {
             fields.optional("total", fields::amount)
@@ -44,8 +44,8 @@ impl NewOrder {
             fields.required("total", fields::amount).map(Some)
         };
         let customer = fields.optional("customerId", fields::id);
-        let items = fields.list("items", MOST_ITEMS, OrderLine::read);
-        fields.end(|| {
+        let items = fields.list("items", MAX_ITEMS, OrderLine::read);
+        fields.finish(|| {
             let content = match items? {
                 Some(lines) => OrderContent::Items(lines, total?),
                 None => OrderContent::Total(total??),
@@ -57,12 +57,13 @@ impl NewOrder {
 
 /// Reads the new status of an order, from `{status}`.
 pub fn read_status(mut fields: Fields<'_>) -> Result<OrderStatus, Error> {
-    let status = fields.required("status", fields::word(OrderStatus::ALL));
-    fields.end(|| status)
+    let status = fields.required("status", fields::one_of(OrderStatus::ALL));
+    fields.finish(|| status)
 }
 
-/// Places an order, takes its items from the stock, and sends the events to the admins, also about
-/// a low stock. A customer orders for itself, an admin for any customer or nobody.
+/// Places an order, takes its items from the stock, and sends the events to the admins, and
+/// notifies them if a product runs low. Customers order for themselves, an admin for any customer
+/// or nobody.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::Faults`] for a customer or a product that does not exist and for
@@ -92,7 +93,7 @@ pub async fn create(
         .await?;
     // Each item can notify every admin of a low stock.
     let most_notices =
-        admins.min(notify::MOST_RECEIVERS.into()) * i64::try_from(lines.len()).unwrap_or(i64::MAX);
+        admins.min(notify::MAX_RECEIVERS.into()) * i64::try_from(lines.len()).unwrap_or(i64::MAX);
     let write = async move |tx: &mut Tx| {
         let (items, notices) = stock::take(tx, &lines).await?;
         let sum = items
@@ -109,7 +110,7 @@ pub async fn create(
         }
         let order = rows::insert(tx, &rows::NewOrder { customer_id, total })
             .await
-            .map_err(OrderPlacement::refused)?;
+            .map_err(OrderPlacement::translate_error)?;
         rows::insert_items(tx, order.id, &items).await?;
         tx.emit(event::new_order(&order));
         notify::send(tx, notices).await?;
@@ -129,7 +130,7 @@ impl BatchedWrite for OrderPlacement {
         Ok(rows::insert_all(tx, &new).await?.into_iter().map(Ok).collect())
     }
 
-    fn refused(fault: DieselError) -> Error {
+    fn translate_error(fault: DieselError) -> Error {
         if is_missing_reference(&fault) {
             Error::Faults(vec!["customerId must refer to an existing user".into()])
         } else {
@@ -137,7 +138,7 @@ impl BatchedWrite for OrderPlacement {
         }
     }
 
-    fn announce(order: Order, tx: &mut Tx) -> WithItems<Order> {
+    fn emit_and_answer(order: Order, tx: &mut Tx) -> WithItems<Order> {
         tx.emit(event::new_order(&order));
         WithItems { order, items: Vec::new() }
     }
@@ -145,8 +146,8 @@ impl BatchedWrite for OrderPlacement {
 
 type Detail = WithItems<OrderDetail>;
 
-/// Lists the caller's orders, or all orders for an admin, each with its items: at most `limit` of
-/// those before `before`.
+/// Lists the caller's orders, or all orders for an admin, each with its items: at most `limit`,
+/// with ids below `before`.
 pub async fn list(
     services: &Services,
     caller: &Identity,
@@ -172,7 +173,7 @@ pub async fn list(
     Ok(Page::from_rows(found.await?, limit))
 }
 
-/// Gives one order, with its items. The orders of others are not found.
+/// Returns one order, with its items. Another customer's order gives NotFound.
 pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<Detail, Error> {
     let found = services.db.read(async move |conn| {
         let Some(order) = rows::by_id(conn, id).await? else { return Ok(None) };
@@ -181,12 +182,12 @@ pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<
     });
     let found = found.await?.ok_or_else(|| not_found(id))?;
     permit(caller, Action::ReadOrder, relation(caller, &found.order.order))
-        .map_err(|denied| denied.or(|| not_found(id)))?;
+        .map_err(|denied| denied.into_error(|| not_found(id)))?;
     Ok(found)
 }
 
-/// Sets the next status of an order, sends the events to its customer and the admins, and notifies
-/// the customer. Cancelling gives the items back to the stock. For admins only.
+/// Moves an order to `next`, sends the events to its customer and the admins, and notifies the
+/// customer. Cancelling returns the items to the stock. For admins only.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::NotFound`], [`Error::Conflict`] for a step that is not allowed.
@@ -196,7 +197,7 @@ pub async fn set_status(
     id: OrderId,
     next: OrderStatus,
 ) -> Result<Order, Error> {
-    permit(caller, Action::MoveOrder, Relation::NONE)?;
+    permit(caller, Action::SetOrderStatus, Relation::NONE)?;
     let waiting = match next {
         OrderStatus::Cancelled => {
             services.db.read(async move |conn| waitlist::count_behind(conn, id).await).await?
@@ -210,20 +211,20 @@ pub async fn set_status(
         if !previous.can_become(next) {
             return Err(refused());
         }
-        // None: another writer has changed the status since the read above.
+        // Another writer may have changed the status since the read above.
         let order = rows::advance(tx, id, previous, next).await?.ok_or_else(refused)?;
-        let mut notices = announce_status(tx, &order, previous);
+        let mut notices = emit_status(tx, &order, previous);
         if next == OrderStatus::Cancelled {
             stock::give_back(tx, id, &mut notices).await?;
         }
         notify::send(tx, notices).await?;
         Ok(order)
     };
-    services.db.write_large(Once::No, notify::notices_len(waiting), write).await
+    services.db.write_large(Once::Unkeyed, notify::notices_len(waiting), write).await
 }
 
-/// Emits the events of an order's new status, and gives the notice for its customer.
-pub(super) fn announce_status(tx: &mut Tx, order: &Order, previous: OrderStatus) -> Notices {
+/// Emits the events of an order's new status, and returns the notice for its customer.
+pub(super) fn emit_status(tx: &mut Tx, order: &Order, previous: OrderStatus) -> Notices {
     for update in event::order_update(order, previous) {
         tx.emit(update);
     }

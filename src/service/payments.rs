@@ -16,16 +16,17 @@ pub struct NewPayment {
 }
 
 impl NewPayment {
-    /// From `{amount, method?}`.
+    /// Reads `{amount, method?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let amount = fields.required("amount", fields::positive_amount);
-        let method = fields.optional("method", fields::filled);
-        fields.end(|| Some(Self { amount: amount?, method: method? }))
+        let method = fields.optional("method", fields::non_empty);
+        fields.finish(|| Some(Self { amount: amount?, method: method? }))
     }
 }
 
 /// Pays an order or a part of it, and notifies the admins; for the customer of the order and the
-/// admins. With nothing left to pay, the order becomes paid, with the events of any new status.
+/// admins. If nothing is left to pay, the order becomes paid, and the events of a new status are
+/// sent.
 ///
 /// # Errors
 /// [`Error::NotFound`] also for another user's order, [`Error::Conflict`] for an order that is not
@@ -43,7 +44,7 @@ pub async fn create(
         let missing = || orders::not_found(id);
         let order = order_rows::by_id(tx.conn(), id).await?.ok_or_else(missing)?.order;
         permit(&caller, Action::PayOrder, orders::relation(&caller, &order))
-            .map_err(|denied| denied.or(missing))?;
+            .map_err(|denied| denied.into_error(missing))?;
         let Some(due) = rows::pay(tx, id, amount).await? else {
             return Err(Error::Conflict(match rows::due(tx.conn(), id).await? {
                 (OrderStatus::Pending, due) => format!("Order with ID {id} has only {due} due"),
@@ -67,7 +68,7 @@ pub async fn create(
                 .await?
                 .ok_or(Error::Internal)?;
             payment.order_status = order.status;
-            notices.extend(orders::announce_status(tx, &order, OrderStatus::Pending));
+            notices.extend(orders::emit_status(tx, &order, OrderStatus::Pending));
         }
         notify::send(tx, notices).await?;
         Ok(payment)

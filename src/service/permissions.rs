@@ -1,9 +1,10 @@
-//! The permissions: one table that every service function asks. An action that no row allows is
+//! The permissions: one table that service functions check. An action that no row allows is
 //! refused.
 //!
-//! A service function finds the caller's [`Relation`] to the thing and calls [`permit`], inside its
-//! transaction if the relation can change meanwhile. A caller that may not see the thing gets the
-//! error of a missing thing; one that sees it but may not act gets [`Error::Forbidden`].
+//! The thing is what an action is about: an order, a project, a conversation, and so on. A service
+//! function finds the caller's [`Relation`] to it and calls [`permit`], inside its transaction if
+//! the relation can change meanwhile. A caller that may not see the thing gets the error of a
+//! missing thing; one that sees it but may not act gets [`Error::Forbidden`].
 
 use crate::auth::Identity;
 use crate::error::Error;
@@ -18,36 +19,36 @@ pub enum Action {
     EndOwnTokens,
     ReadProduct,
     AddProduct,
-    /// Change its fields and its stock, or remove it.
+    /// Change a product's fields and its stock, or remove it.
     ChangeProduct,
     ReviewProduct,
-    /// Join or leave its waitlist.
-    AwaitProduct,
-    /// For the caller, for another user or for nobody.
+    /// Join or leave a product's waitlist.
+    JoinWaitlist,
+    /// Place an order for the caller, for another user or for nobody.
     PlaceOrder,
     ReadOrder,
-    /// Set its next status.
-    MoveOrder,
+    /// Move an order to its next status.
+    SetOrderStatus,
     PayOrder,
-    /// Read, mark and delete.
-    KeepNotifications,
+    /// Read, mark and delete one's own notifications.
+    ManageNotifications,
     SendNotifications,
     MakeProject,
     ReadProject,
-    /// Change its fields and its stages.
+    /// Change a project's fields and its stages.
     ChangeProject,
     AddProjectMember,
     /// Another member, or the caller.
     RemoveProjectMember,
     MakeConversation,
     ReadConversation,
-    /// Send, type, mark as read.
-    SpeakInConversation,
+    /// Send messages, type, and mark messages as read.
+    WriteInConversation,
     AddConversationMember,
     /// Another member, or the caller.
     RemoveConversationMember,
     /// Join a project's or a conversation's room, keep it over a recovery, and see its presence.
-    /// Also for the user's own room.
+    /// The user's own room needs this too.
     JoinRoom,
     /// Send events of other back ends.
     EmitEvents,
@@ -59,52 +60,52 @@ enum Party {
     /// Anyone with a valid token.
     SignedIn,
     /// The user that the thing belongs to, or is about.
-    Own,
-    /// A member of its project or conversation.
+    Subject,
+    /// A member of the thing's project or conversation.
     Member,
-    /// The user that made it, or inherited it.
+    /// The user who made the thing, or took it over when its owner left.
     Owner,
-    /// By the role in the token.
+    /// An admin, by the role in the token.
     Admin,
 }
 
 /// A row of the table.
 struct Rule {
-    /// For all others the thing does not exist.
+    /// All others get the error of a missing thing.
     visible_to: &'static [Party],
-    /// All others that see the thing are refused.
+    /// Those who see the thing but are not listed here get Forbidden.
     allowed_to: &'static [Party],
 }
 
-/// The table: visible to, allowed to.
+/// The table. Each row lists first the parties that see the thing, then those that may act on it.
 const fn rule(action: Action) -> Rule {
-    use Party::{Admin, Member, Own, Owner, SignedIn};
+    use Party::{Admin, Member, Owner, SignedIn, Subject};
     let (visible_to, allowed_to): (&[Party], &[Party]) = match action {
         Action::EnterAdmin => (&[SignedIn], &[Admin]),
-        Action::ReadOwnAccount => (&[SignedIn], &[Own]),
-        Action::EndOwnTokens => (&[SignedIn], &[Own]),
+        Action::ReadOwnAccount => (&[SignedIn], &[Subject]),
+        Action::EndOwnTokens => (&[SignedIn], &[Subject]),
         Action::ReadProduct => (&[SignedIn], &[SignedIn]),
         Action::AddProduct => (&[SignedIn], &[SignedIn]),
         Action::ChangeProduct => (&[SignedIn], &[Owner, Admin]),
         Action::ReviewProduct => (&[SignedIn], &[SignedIn]),
-        Action::AwaitProduct => (&[SignedIn], &[SignedIn]),
-        Action::PlaceOrder => (&[SignedIn], &[Own, Admin]),
-        Action::ReadOrder => (&[Own, Admin], &[Own, Admin]),
-        Action::MoveOrder => (&[SignedIn], &[Admin]),
-        Action::PayOrder => (&[Own, Admin], &[Own, Admin]),
-        Action::KeepNotifications => (&[Own], &[Own]),
+        Action::JoinWaitlist => (&[SignedIn], &[SignedIn]),
+        Action::PlaceOrder => (&[SignedIn], &[Subject, Admin]),
+        Action::ReadOrder => (&[Subject, Admin], &[Subject, Admin]),
+        Action::SetOrderStatus => (&[SignedIn], &[Admin]),
+        Action::PayOrder => (&[Subject, Admin], &[Subject, Admin]),
+        Action::ManageNotifications => (&[Subject], &[Subject]),
         Action::SendNotifications => (&[SignedIn], &[Admin]),
         Action::MakeProject => (&[SignedIn], &[SignedIn]),
         Action::ReadProject => (&[Member], &[Member]),
         Action::ChangeProject => (&[Member], &[Member]),
         Action::AddProjectMember => (&[Member], &[Owner]),
-        Action::RemoveProjectMember => (&[Member], &[Owner, Own]),
+        Action::RemoveProjectMember => (&[Member], &[Owner, Subject]),
         Action::MakeConversation => (&[SignedIn], &[SignedIn]),
         Action::ReadConversation => (&[Member], &[Member]),
-        Action::SpeakInConversation => (&[Member], &[Member]),
+        Action::WriteInConversation => (&[Member], &[Member]),
         Action::AddConversationMember => (&[Member], &[Owner]),
-        Action::RemoveConversationMember => (&[Member], &[Owner, Own]),
-        Action::JoinRoom => (&[Member, Own], &[Member, Own]),
+        Action::RemoveConversationMember => (&[Member], &[Owner, Subject]),
+        Action::JoinRoom => (&[Member, Subject], &[Member, Subject]),
         Action::EmitEvents => (&[SignedIn], &[Admin]),
     };
     Rule { visible_to, allowed_to }
@@ -119,22 +120,22 @@ pub struct Relation {
 }
 
 impl Relation {
-    /// No relation, or no thing.
+    /// No relation, or there is no thing to relate to.
     pub const NONE: Self = Self { own: false, member: false, owner: false };
 
-    /// `own`: the thing belongs to the caller, or is about the caller.
+    /// The relation of a thing that belongs to the caller or is about the caller, if `own` is true.
     #[must_use]
     pub const fn own(own: bool) -> Self {
         Self { own, ..Self::NONE }
     }
 
-    /// `member`: the caller is a member of its project or conversation.
+    /// The relation of a member of the thing's project or conversation, if `member` is true.
     #[must_use]
     pub const fn member(member: bool) -> Self {
         Self { member, ..Self::NONE }
     }
 
-    /// `owner`: the caller owns it.
+    /// The relation of the thing's owner, if `owner` is true.
     #[must_use]
     pub const fn owner(owner: bool) -> Self {
         Self { owner, ..Self::NONE }
@@ -153,7 +154,7 @@ impl Relation {
     fn is(self, party: Party, role: Role) -> bool {
         match party {
             Party::SignedIn => true,
-            Party::Own => self.own,
+            Party::Subject => self.own,
             Party::Member => self.member,
             Party::Owner => self.owner,
             Party::Admin => role == Role::Admin,
@@ -170,8 +171,8 @@ pub enum Denied {
 }
 
 impl Denied {
-    /// The error for the caller; `missing` makes the one of a thing that does not exist.
-    pub fn or(self, missing: impl FnOnce() -> Error) -> Error {
+    /// The error for the caller; `missing` makes the not-found error.
+    pub fn into_error(self, missing: impl FnOnce() -> Error) -> Error {
         match self {
             Self::Hidden => missing(),
             Self::Forbidden => Error::Forbidden,
@@ -179,10 +180,10 @@ impl Denied {
     }
 }
 
-/// For things that everyone sees.
+/// For things that are visible to everyone: Forbidden in both cases.
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
-        denied.or(|| Self::Forbidden)
+        denied.into_error(|| Self::Forbidden)
     }
 }
 
@@ -218,7 +219,7 @@ mod tests {
         assert_eq!(permit(&customer, Action::ReadOrder, Relation::own(false)), Err(Denied::Hidden));
         assert_eq!(permit(&admin, Action::ReadOrder, Relation::NONE), Ok(()));
         assert_eq!(
-            permit(&customer, Action::MoveOrder, Relation::own(true)),
+            permit(&customer, Action::SetOrderStatus, Relation::own(true)),
             Err(Denied::Forbidden)
         );
         let member = Relation::member(true);

@@ -12,7 +12,7 @@ use crate::model::fields::{self, Fields};
 use crate::model::{Money, Product, ProductId};
 use crate::store::{Once, Tx, products as rows, waitlist};
 
-/// Characters of a description at most.
+/// The most characters in a description.
 const MAX_DESCRIPTION: usize = 10_000;
 /// The default of a product's low-stock threshold.
 const LOW_STOCK_THRESHOLD: i64 = 5;
@@ -27,14 +27,14 @@ pub struct NewProduct {
 }
 
 impl NewProduct {
-    /// From `{name, price, description?, stock?, lowStockThreshold?}`.
+    /// Reads `{name, price, description?, stock?, lowStockThreshold?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
-        let name = fields.required("name", fields::line);
+        let name = fields.required("name", fields::single_line);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
         let price = fields.required("price", fields::amount);
         let stock = fields.optional("stock", fields::integer(0, MAX_PIECES));
         let threshold = fields.optional("lowStockThreshold", fields::integer(0, MAX_PIECES));
-        fields.end(|| {
+        fields.finish(|| {
             Some(Self {
                 name: name?,
                 description: description?,
@@ -46,7 +46,7 @@ impl NewProduct {
     }
 }
 
-/// The fields of a product to change; None leaves a field as it is.
+/// The fields of a product to change; `None` leaves a field as it is.
 pub struct ProductPatch {
     pub name: Option<String>,
     /// An empty text removes the description.
@@ -57,14 +57,15 @@ pub struct ProductPatch {
 }
 
 impl ProductPatch {
-    /// From `{name?, description?, price?, stock?, lowStockThreshold?}`, with at least one of them.
+    /// Reads `{name?, description?, price?, stock?, lowStockThreshold?}`, with at least one of
+    /// them.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
-        let name = fields.optional("name", fields::filled);
+        let name = fields.optional("name", fields::non_empty);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
         let price = fields.optional("price", fields::amount);
         let stock = fields.optional("stock", fields::integer(0, MAX_PIECES));
         let threshold = fields.optional("lowStockThreshold", fields::integer(0, MAX_PIECES));
-        let patch = fields.end(|| {
+        let patch = fields.finish(|| {
             Some(Self {
                 name: name?,
                 description: description?,
@@ -116,7 +117,7 @@ pub async fn create(
     services.db.write_large(once, bytes, write).await
 }
 
-/// Lists the products: at most `limit` of those before `before`.
+/// Lists the products: at most `limit`, with ids below `before`.
 pub async fn list(
     services: &Services,
     caller: &Identity,
@@ -129,7 +130,7 @@ pub async fn list(
     Ok(Page::from_rows(items, limit))
 }
 
-/// Gives one product.
+/// Returns one product.
 pub async fn get(services: &Services, caller: &Identity, id: ProductId) -> Result<Product, Error> {
     permit(caller, Action::ReadProduct, Relation::NONE)?;
     services
@@ -171,11 +172,11 @@ pub async fn update(
         let product = rows::change(tx, id, content).await?;
         tx.emit(event::product_updated(ProductAction::Updated(&product)));
         let mut notices = Notices::new();
-        stock::changed(tx, &before, &product, &mut notices).await?;
+        stock::add_stock_notices(tx, &before, &product, &mut notices).await?;
         notify::send(tx, notices).await?;
         Ok(product)
     };
-    services.db.write_large(Once::No, bytes, write).await
+    services.db.write_large(Once::Unkeyed, bytes, write).await
 }
 
 /// Removes a product, its reviews and its waitlist, and sends the event to everyone; for its owner
@@ -188,7 +189,7 @@ pub async fn delete(services: &Services, caller: &Identity, id: ProductId) -> Re
         tx.emit(event::product_updated(ProductAction::Deleted(id)));
         Ok(())
     };
-    services.db.write(Once::No, write).await
+    services.db.write(Once::Unkeyed, write).await
 }
 
 /// Locks the product until the commit, and checks that the caller may change it.

@@ -1,8 +1,8 @@
-//! Projects: creating and changing them, their members, their stages. For members only; the owner
-//! adds and removes members.
+//! Projects: creating and changing them, their members, their stages. Only members may do this; the
+//! owner adds and removes members.
 
 use super::broadcasts;
-use super::notify::MOST_RECEIVERS;
+use super::notify::MAX_RECEIVERS;
 use super::permissions::{Action, Relation, permit};
 use super::{Page, Services, remove_from_rooms};
 use crate::auth::Identity;
@@ -13,7 +13,7 @@ use crate::model::{Member, Notice, Project, ProjectDetail, ProjectId, Stage, Sta
 use crate::store::broadcasts::Audience;
 use crate::store::{Once, Tx, conversations, is_taken, projects as rows, users};
 
-/// Characters of a description at most.
+/// The most characters in a description.
 const MAX_DESCRIPTION: usize = 10_000;
 /// Bytes that one member's notification about a stage takes.
 const STAGE_NOTICE_BYTES: usize = 1024;
@@ -25,15 +25,15 @@ pub struct NewProject {
 }
 
 impl NewProject {
-    /// From `{name, description?}`.
+    /// Reads `{name, description?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
-        let name = fields.required("name", fields::line);
+        let name = fields.required("name", fields::single_line);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
-        fields.end(|| Some(Self { name: name?, description: description? }))
+        fields.finish(|| Some(Self { name: name?, description: description? }))
     }
 }
 
-/// The fields of a project to change; None leaves a field as it is.
+/// The fields of a project to change; `None` leaves a field as it is.
 pub struct ProjectPatch {
     pub name: Option<String>,
     pub description: Option<String>,
@@ -41,13 +41,13 @@ pub struct ProjectPatch {
 }
 
 impl ProjectPatch {
-    /// From `{name?, description?, status?}`, with at least one of them.
+    /// Reads `{name?, description?, status?}`, with at least one of them.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
-        let name = fields.optional("name", fields::filled);
+        let name = fields.optional("name", fields::non_empty);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
-        let status = fields.optional("status", fields::filled);
+        let status = fields.optional("status", fields::non_empty);
         let patch = fields
-            .end(|| Some(Self { name: name?, description: description?, status: status? }))?;
+            .finish(|| Some(Self { name: name?, description: description?, status: status? }))?;
         if let Self { name: None, description: None, status: None } = patch {
             return Err(Error::Faults(vec![
                 "one of name, description, status should not be empty".into(),
@@ -59,8 +59,8 @@ impl ProjectPatch {
 
 /// Reads a stage's name, from `{name}`.
 pub fn read_stage(mut fields: Fields<'_>) -> Result<String, Error> {
-    let name = fields.required("name", fields::line);
-    fields.end(|| name)
+    let name = fields.required("name", fields::single_line);
+    fields.finish(|| name)
 }
 
 /// Creates a project. The caller is its owner and first member.
@@ -85,14 +85,14 @@ pub async fn create(
     services.db.write(once, write).await
 }
 
-/// Lists the caller's projects: at most `limit` of those before `before`.
+/// Lists the caller's projects: at most `limit`, with ids below `before`.
 pub async fn list(
     services: &Services,
     caller: &Identity,
     limit: u16,
     before: Option<ProjectId>,
 ) -> Result<Page<Project>, Error> {
-    // The query gives only projects of which the caller is a member.
+    // The query returns only projects of which the caller is a member.
     permit(caller, Action::ReadProject, Relation::member(true))?;
     let asked = rows::ProjectPage {
         member: caller.user,
@@ -103,7 +103,7 @@ pub async fn list(
     Ok(Page::from_rows(items, limit))
 }
 
-/// Gives one project, with its members and stages.
+/// Returns one project, with its members and stages.
 ///
 /// # Errors
 /// [`Error::NotFound`] also if the caller is not a member.
@@ -163,7 +163,7 @@ pub async fn update(
         }
         Ok(project)
     };
-    services.db.write_large(Once::No, bytes, write).await
+    services.db.write_large(Once::Unkeyed, bytes, write).await
 }
 
 /// Adds a member, and sends the event to the project's room; for the owner only.
@@ -198,7 +198,7 @@ pub async fn add_member(
 }
 
 /// Removes a member from the project, its conversations and all their rooms, and sends the event to
-/// the members that stay. For the owner and the member itself.
+/// the members that stay. The owner may do this, and the member itself.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`] for the owner.
@@ -225,7 +225,7 @@ pub async fn remove_member(
         tx.emit(event::project_update(&project, ProjectChange::MemberRemoved { user_id: user }));
         Ok(())
     };
-    services.db.write(Once::No, write).await
+    services.db.write(Once::Unkeyed, write).await
 }
 
 /// Adds a stage, and sends the event to the project's room.
@@ -261,7 +261,7 @@ pub async fn complete_stage(
     let (caller, wakeup) = (*caller, services.broadcasts.clone());
     // Roughly the size of the events: members that change before the write hardly matter.
     let members = services.db.read(async move |conn| rows::member_count(conn, id).await).await?;
-    let bytes = usize::try_from(members).unwrap_or_default().min(usize::from(MOST_RECEIVERS))
+    let bytes = usize::try_from(members).unwrap_or_default().min(usize::from(MAX_RECEIVERS))
         * STAGE_NOTICE_BYTES;
     let write = async move |tx: &mut Tx| {
         let project = hold(tx, &caller, id, Action::ChangeProject, None).await?;
@@ -293,7 +293,7 @@ pub(super) async fn hold(
     let relation = Relation::own(user == Some(caller.user))
         .and(Relation::member(is_member))
         .and(Relation::owner(project.owner_id == Some(caller.user)));
-    permit(caller, action, relation).map_err(|denied| denied.or(|| not_found(id)))?;
+    permit(caller, action, relation).map_err(|denied| denied.into_error(|| not_found(id)))?;
     Ok(project)
 }
 

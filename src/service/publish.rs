@@ -24,7 +24,7 @@ impl HubPublisher {
     }
 }
 
-/// How one event is delivered, if not like the others.
+/// The ways in which the delivery of one event differs from that of others.
 pub(super) struct DeliveryOptions {
     /// Counts the sockets that the event is queued for.
     pub(super) tally: Arc<Tally>,
@@ -33,7 +33,7 @@ pub(super) struct DeliveryOptions {
 
 /// The options of the next event. A write sets them in
 /// [`Tx::after_commit`](crate::store::Tx::after_commit), which runs right before its event is
-/// published, with no other write in between: so they never meet another write's event.
+/// published, with no other write in between: so they never apply to another write's event.
 #[derive(Clone, Default)]
 pub struct NextEventOptions(Arc<Mutex<Option<DeliveryOptions>>>);
 
@@ -49,7 +49,7 @@ impl NextEventOptions {
 }
 
 /// Sends a transient event that belongs to no write, in no fixed order to the stored events.
-pub(super) async fn announce(hub: &HubHandle, new: NewEvent) {
+pub(super) async fn send_transient(hub: &HubHandle, new: NewEvent) {
     let names = |rooms: Vec<Room>| rooms.into_iter().map(|room| room.to_string());
     let NewEvent { namespace, name, rooms, except, data, .. } = new;
     let share = hub.admit(data.len()).await;

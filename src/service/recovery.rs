@@ -25,12 +25,12 @@ use crate::store::history::{self, ReplayAudience};
 use crate::store::sessions::SessionRoom;
 use crate::store::{Db, Once, Tx, idempotency, secrets, sessions, tokens};
 
-/// Changes of sessions in one write at most: other writes wait for it.
+/// The most session changes in one write, because other writes wait for it.
 const PER_WRITE: usize = 64;
-/// Such writes at the same time. All changes of one session use the same lane.
+/// The number of such writes at the same time. All changes of one session use the same lane.
 const LANES: usize = 8;
-/// EndedTokens sessions that are remembered while the database fails.
-const MOST_KEPT: usize = 4096;
+/// The most ended sessions that are remembered while the database fails.
+const MAX_KEPT: usize = 4096;
 /// The pause before a failed write is repeated.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// How often old rows are removed.
@@ -66,7 +66,7 @@ enum QueuedChange {
 /// Starts the log and the removal of old rows. Sessions that were open when the server died count
 /// as lost from now on. Called once, before the first connection.
 pub async fn start(db: &Db, settings: RecoverySettings) -> Result<(Arc<dyn Log>, PidKey), Error> {
-    let key = db.write(Once::No, async |tx| {
+    let key = db.write(Once::Unkeyed, async |tx| {
         sessions::close_all(tx).await?;
         Ok(secrets::key(tx, "pid").await?)
     });
@@ -137,17 +137,17 @@ impl Log for SessionLog {
     }
 }
 
-/// Gives the session's user: the product's identities are user ids.
+/// Returns the session's user: the product's identities are user ids.
 fn user_of(session: &SessionAttempt) -> Result<UserId, Error> {
     session.user.parse().map_err(|_| Error::Internal)
 }
 
-/// The result of a change, as the write gives it.
+/// The result of a change, as the write returns it.
 #[derive(Serialize, Deserialize)]
 enum ChangeOutcome {
     Done,
     NotResumed,
-    /// `confirmed`: epoch and id.
+    /// `confirmed` is an epoch and an event id.
     Resumed {
         rooms: Vec<SessionRoom>,
         confirmed: Option<(Epoch, EventId)>,
@@ -176,7 +176,7 @@ async fn write_changes(db: Db, mut queue: mpsc::UnboundedReceiver<QueuedChange>,
             return;
         }
         let changes: Vec<SessionChange> = batch.iter().map(session_change).collect();
-        let outcomes = db.write(Once::No, async move |tx| {
+        let outcomes = db.write(Once::Unkeyed, async move |tx| {
             let mut outcomes = Vec::with_capacity(changes.len());
             for change in &changes {
                 outcomes.push(apply(tx, change, window).await?);
@@ -191,7 +191,7 @@ async fn write_changes(db: Db, mut queue: mpsc::UnboundedReceiver<QueuedChange>,
             // oldest are dropped, and the next start ends those sessions.
             Err(error) => {
                 batch = batch.into_iter().filter_map(|change| refuse(change, &error)).collect();
-                batch.drain(..batch.len().saturating_sub(MOST_KEPT));
+                batch.drain(..batch.len().saturating_sub(MAX_KEPT));
             }
         }
     }
@@ -317,7 +317,7 @@ async fn upkeep(db: Db, settings: RecoverySettings) {
         tokio::time::sleep(UPKEEP_EVERY).await;
         let removed = tokio::try_join!(
             in_steps(async || db
-                .write(Once::No, async move |tx| Ok(history::prune(
+                .write(Once::Unkeyed, async move |tx| Ok(history::prune(
                     tx,
                     Timestamp::now().before(settings.retention),
                     UPKEEP_STEP
@@ -325,7 +325,7 @@ async fn upkeep(db: Db, settings: RecoverySettings) {
                 .await?))
                 .await),
             in_steps(async || db
-                .write(Once::No, async move |tx| Ok(sessions::purge(
+                .write(Once::Unkeyed, async move |tx| Ok(sessions::purge(
                     tx,
                     Timestamp::now().before(settings.window),
                     UPKEEP_STEP
@@ -333,10 +333,10 @@ async fn upkeep(db: Db, settings: RecoverySettings) {
                 .await?))
                 .await),
             in_steps(async || db
-                .write(Once::No, async |tx| Ok(idempotency::purge(tx, UPKEEP_STEP).await?))
+                .write(Once::Unkeyed, async |tx| Ok(idempotency::purge(tx, UPKEEP_STEP).await?))
                 .await),
             in_steps(async || db
-                .write(Once::No, async |tx| Ok(tokens::purge(tx, UPKEEP_STEP).await?))
+                .write(Once::Unkeyed, async |tx| Ok(tokens::purge(tx, UPKEEP_STEP).await?))
                 .await),
         );
         if let Err(error) = removed {

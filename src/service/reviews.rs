@@ -12,7 +12,7 @@ use crate::store::{Once, Tx, is_missing_reference, products, reviews as rows, us
 
 /// The best rating; the worst is 1.
 const BEST: i64 = 5;
-/// Characters of a comment at most.
+/// The most characters in a comment.
 const MAX_COMMENT: usize = 4096;
 
 /// A review to write.
@@ -23,11 +23,11 @@ pub struct NewReview {
 }
 
 impl NewReview {
-    /// From `{rating, comment?}`.
+    /// Reads `{rating, comment?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let rating = fields.required("rating", fields::integer(1, BEST));
         let comment = fields.optional("comment", fields::at_most(MAX_COMMENT));
-        fields.end(|| {
+        fields.finish(|| {
             Some(Self { rating: rating?, comment: comment?.filter(|comment| !comment.is_empty()) })
         })
     }
@@ -61,7 +61,7 @@ pub async fn create(
     services.db.write(once, write).await
 }
 
-/// Lists a product's reviews: at most `limit` of those before `before`.
+/// Lists a product's reviews: at most `limit`, with ids below `before`.
 pub async fn list(
     services: &Services,
     caller: &Identity,

@@ -17,7 +17,7 @@ use crate::realtime::presence::MAX_NAMED;
 use crate::realtime::{ClientHandle, Present, Whom};
 use crate::store::{self, Conn, Once, Tx, sessions};
 
-/// Puts a socket of the caller into a room, and gives the presence in it; for members only.
+/// Puts a socket of the caller into a room, and returns the presence in it; for members only.
 ///
 /// The write locks the membership, and the socket enters in the order of commits. So a removal of
 /// the member either commits before the check, or finds the socket in the room and removes it.
@@ -32,7 +32,7 @@ pub async fn join(
     let look = async move |tx: &mut Tx| {
         let relation = Relation::member(hold_member(tx, caller.user, room).await?);
         permit(&caller, Action::JoinRoom, relation)
-            .map_err(|denied| denied.or(|| not_found(room)))?;
+            .map_err(|denied| denied.into_error(|| not_found(room)))?;
         if let Some((session, stay)) = client.session() {
             sessions::join(tx, session, stay, &room.to_string()).await?;
         }
@@ -44,12 +44,12 @@ pub async fn join(
         });
         Ok(())
     };
-    services.db.write(Once::No, look).await?;
+    services.db.write(Once::Unkeyed, look).await?;
     // Without an answer the socket is closed, and nobody reads this.
     Ok(present.await.unwrap_or_default())
 }
 
-/// Gives the presence in a room that sockets are in from the start: the caller's own, or for an
+/// Returns the presence in a room that sockets are in from the start: the caller's own, or for an
 /// admin the room `admin`.
 ///
 /// # Errors
@@ -58,7 +58,7 @@ pub async fn own(services: &Services, caller: &Identity, room: Room) -> Result<P
     let action = if room == Room::Admin { Action::EnterAdmin } else { Action::JoinRoom };
     let missing = || Error::NotFound(format!("Room {room} not found"));
     permit(caller, action, Relation::own(room == Room::User(caller.user)))
-        .map_err(|denied| denied.or(missing))?;
+        .map_err(|denied| denied.into_error(missing))?;
     let sockets = services.hub.sockets(event::MAIN, Whom::room(&room.to_string())).await;
     let users: BTreeSet<&str> = sockets.iter().filter_map(ClientHandle::user).collect();
     Ok(Present {
@@ -67,8 +67,8 @@ pub async fn own(services: &Services, caller: &Identity, room: Room) -> Result<P
     })
 }
 
-/// Takes a socket of the caller out of a room, and gives the presence that is left if the socket
-/// was in it.
+/// Takes a socket of the caller out of a room, and returns the remaining presence if the socket was
+/// in it.
 pub async fn leave(
     services: &Services,
     room: Joinable,
@@ -87,11 +87,11 @@ pub async fn leave(
         });
         Ok(())
     };
-    services.db.write(Once::No, out).await?;
+    services.db.write(Once::Unkeyed, out).await?;
     Ok(present.await.unwrap_or_default())
 }
 
-/// Gives the presence in a room, for callers that may join it.
+/// Returns the presence in a room, for callers that may join it.
 pub async fn present(
     services: &Services,
     caller: &Identity,
@@ -100,12 +100,12 @@ pub async fn present(
     let user = caller.user;
     let is_member = services.db.read(async move |conn| is_member(conn, user, room).await).await?;
     permit(caller, Action::JoinRoom, Relation::member(is_member))
-        .map_err(|denied| denied.or(|| not_found(room)))?;
+        .map_err(|denied| denied.into_error(|| not_found(room)))?;
     Ok(services.hub.present(event::MAIN, &room.to_string()).await)
 }
 
-/// Sends `typing` to the others in a conversation. `is_in`: the caller's socket is in the room,
-/// which proves the membership without a query.
+/// Sends `typing` to the others in a conversation. If `is_in` is true, the caller's socket is in
+/// the room, which proves the membership without a query.
 pub async fn typing(
     services: &Services,
     caller: &Identity,
@@ -116,9 +116,9 @@ pub async fn typing(
     let (user, room) = (caller.user, Joinable::Conversation(conversation));
     let is_member =
         is_in || services.db.read(async move |conn| is_member(conn, user, room).await).await?;
-    permit(caller, Action::SpeakInConversation, Relation::member(is_member))
-        .map_err(|denied| denied.or(|| not_found(room)))?;
-    publish::announce(&services.hub, event::typing(conversation, user, is_typing)).await;
+    permit(caller, Action::WriteInConversation, Relation::member(is_member))
+        .map_err(|denied| denied.into_error(|| not_found(room)))?;
+    publish::send_transient(&services.hub, event::typing(conversation, user, is_typing)).await;
     Ok(())
 }
 

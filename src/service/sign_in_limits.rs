@@ -22,11 +22,11 @@ pub(super) struct SignInLimits {
 impl SignInLimits {
     /// Full buckets are removed once in so many sign-ins.
     const TIDY_EVERY: usize = 1024;
-    /// Buckets at most; beyond that every sign-in is refused.
+    /// The most buckets; beyond that every sign-in is refused.
     const MOST: usize = 100_000;
 
     pub(super) fn new(rate: Rate) -> Self {
-        // A rate's period is never zero, so `with_period` always gives a quota.
+        // A rate's period is never zero, so `with_period` always returns a quota.
         let quota = Quota::with_period(rate.period())
             .unwrap_or(Quota::per_minute(rate.burst))
             .allow_burst(rate.burst);

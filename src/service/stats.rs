@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 
-use super::publish::announce;
+use super::publish::send_transient;
 use crate::event::{self, ConnectionCount, ServerStats};
 use crate::realtime::Server;
 
-/// How often they are sent.
+/// The time between two sends.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Sends them until it is aborted; that is safe at any time.
+/// Sends the statistics until it is aborted; that is safe at any time.
 pub async fn run(server: Server) {
     let started = Instant::now();
     let (mut seen, mut at) = (0, started);
@@ -39,7 +39,7 @@ pub async fn run(server: Server) {
             events_per_second: rate,
             memory_bytes: memory(),
         };
-        announce(server.hub(), event::server_stats(&stats)).await;
+        send_transient(server.hub(), event::server_stats(&stats)).await;
         // The statistics do not count their own event.
         seen += 1;
     }

@@ -11,7 +11,7 @@ use crate::model::fields::{self, Fields};
 use crate::model::{Notice, OrderId, OrderItem, Product, ProductId};
 use crate::store::{Tx, orders, products as rows, waitlist};
 
-/// Pieces of a stock or of an order line at most.
+/// The most pieces in a stock or an order line.
 pub(super) const MAX_PIECES: i64 = i32::MAX as i64;
 
 /// A product to order, and the number of pieces.
@@ -21,20 +21,20 @@ pub struct OrderLine {
 }
 
 impl OrderLine {
-    /// From `{productId, quantity}`.
+    /// Reads `{productId, quantity}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let product = fields.required("productId", fields::id);
         let quantity = fields.required("quantity", fields::integer(1, MAX_PIECES));
-        fields.end(|| Some(Self { product_id: product?, quantity: quantity? }))
+        fields.finish(|| Some(Self { product_id: product?, quantity: quantity? }))
     }
 }
 
-/// Takes the ordered pieces from the stock. Gives one item for each product, in the order of the
+/// Takes the ordered pieces from the stock. Returns one item for each product, in the order of the
 /// lines, and the notices to send.
 ///
 /// # Errors
-/// [`Error::Faults`] for products that do not exist, [`Error::Conflict`] if the stock of one is too
-/// small.
+/// [`Error::Faults`] for products that do not exist, [`Error::Conflict`] if a product has too few
+/// in stock.
 pub(super) async fn take(
     tx: &mut Tx,
     lines: &[OrderLine],
@@ -52,7 +52,7 @@ pub(super) async fn take(
         return Err(Error::Faults(faults));
     }
     let (mut items, mut notices) = (Vec::with_capacity(wanted.len()), Notices::new());
-    // Locks in the order of ids, so that no two orders wait for each other.
+    // Locks products in id order, so that two orders cannot deadlock.
     for (id, (at, quantity)) in wanted {
         let Some(product) = rows::take(tx, id, quantity).await? else {
             let product = rows::by_id(tx.conn(), id)
@@ -64,7 +64,7 @@ pub(super) async fn take(
             )));
         };
         let before = Product { stock: product.stock + quantity, ..product.clone() };
-        changed(tx, &before, &product, &mut notices).await?;
+        add_stock_notices(tx, &before, &product, &mut notices).await?;
         items.push((
             at,
             OrderItem { product_id: Some(id), name: product.name, quantity, price: product.price },
@@ -78,27 +78,28 @@ fn missing(at: usize) -> String {
     format!("items.{at}.productId must refer to an existing product")
 }
 
-/// Gives the pieces of an order back to the stock of the products that still exist.
+/// Returns the pieces of an order to the stock of the products that still exist.
 pub(super) async fn give_back(
     tx: &mut Tx,
     id: OrderId,
     notices: &mut Notices,
 ) -> Result<(), Error> {
     let items = orders::items(tx.conn(), &[id]).await?.remove(&id).unwrap_or_default();
-    // In the order of ids, as in `take`.
+    // Locks products in id order, as `take` does.
     let given: BTreeMap<ProductId, i64> =
         items.into_iter().filter_map(|item| Some((item.product_id?, item.quantity))).collect();
     for (id, quantity) in given {
         let Some(product) = rows::give_back(tx, id, quantity).await? else { continue };
         let before = Product { stock: product.stock - quantity, ..product.clone() };
-        changed(tx, &before, &product, notices).await?;
+        add_stock_notices(tx, &before, &product, notices).await?;
     }
     Ok(())
 }
 
-/// Adds the notices for a change of a product's stock. A product that is back in stock empties its
-/// waitlist. The caller has changed the product in this transaction, and so holds its lock.
-pub(super) async fn changed(
+/// Adds the notices for a change of a product's stock. If the product is back in stock, notifies
+/// its waitlist and empties it. The caller has changed the product in this transaction, and so
+/// holds its lock.
+pub(super) async fn add_stock_notices(
     tx: &mut Tx,
     before: &Product,
     product: &Product,

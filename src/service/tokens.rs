@@ -24,11 +24,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How far a poll looks back before the last one: another server's clock and commit may be late.
 const LOOK_BACK: Duration = Duration::from_secs(60);
 
-/// Checks a token, and gives its user's identity. REST and sockets call this. One query, except for
-/// an external user whose account is created here.
+/// Checks a token, and returns its user's identity. REST and sockets call this. It takes one query,
+/// except for an external user whose account is created here.
 ///
 /// # Errors
-/// [`Error::Unauthorized`] for no token, an invalid one, one that has ended, and one of a user that
+/// [`Error::Unauthorized`] if there is no token, if it is invalid or has ended, and if its user
 /// does not exist.
 pub async fn check(services: &Services, token: Option<&str>) -> Result<Token, Error> {
     let token = token.ok_or(Error::Unauthorized(AuthFailure::Missing))?;
@@ -78,7 +78,7 @@ fn is_good(token: &Token, standing: &rows::TokenStatus) -> Result<(), Error> {
 /// Reads whether all tokens of the user are to end, from `{everywhere?}`.
 pub fn read_logout(mut fields: Fields<'_>) -> Result<bool, Error> {
     let everywhere = fields.optional("everywhere", fields::flag);
-    fields.end(|| Some(everywhere?.unwrap_or(false)))
+    fields.finish(|| Some(everywhere?.unwrap_or(false)))
 }
 
 /// Ends this token, or all tokens of its user, and signals their sockets after the commit.
@@ -93,13 +93,13 @@ pub async fn end(services: &Services, token: &Token, everywhere: bool) -> Result
             rows::end(tx, user, &token.id, token.identity.expires_at).await?;
             Some(EndedTokens::One(token.id))
         };
-        // None: the user was removed meanwhile, which has ended the tokens.
+        // A user that was removed meanwhile has no tokens left to end.
         if let Some(ended) = ended {
             tx.after_commit(move || signal_end(&hub, user, ended));
         }
         Ok(())
     };
-    services.db.write(Once::No, write).await
+    services.db.write(Once::Unkeyed, write).await
 }
 
 /// Signals all sockets of the user; each compares the end with its own token.
@@ -110,8 +110,8 @@ fn signal_end(hub: &HubHandle, user: UserId, ended: EndedTokens) {
     }
 }
 
-/// Polls for ended tokens and signals their sockets, until it is aborted. An end is notified more
-/// than once; later signals find no socket any more.
+/// Polls for ended tokens and signals their sockets, until it is aborted. An end is signalled more
+/// than once; later signals find no socket.
 pub async fn watch(services: Arc<Services>) {
     let mut last = Timestamp::now();
     let mut has_failed = false;

@@ -9,10 +9,10 @@ use crate::error::Error;
 use crate::model::{ProductId, WaitlistEntry};
 use crate::store::{Once, Tx, products, waitlist as rows};
 
-/// Users on one list at most: one write notifies them all.
-const MOST_WAITING: i64 = 1000;
+/// The most users on one list, because one write notifies them all.
+const MAX_WAITING: i64 = 1000;
 
-/// Puts the caller on a product's waitlist. A second call gives the same answer.
+/// Puts the caller on a product's waitlist. A second call returns the same answer.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Conflict`] if the list is full.
@@ -22,14 +22,14 @@ pub async fn join(
     id: ProductId,
     once: Once,
 ) -> Result<WaitlistEntry, Error> {
-    permit(caller, Action::AwaitProduct, Relation::NONE)?;
+    permit(caller, Action::JoinWaitlist, Relation::NONE)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
         products::lock(tx, id).await?.ok_or_else(|| not_found(id))?;
         if let Some(entry) = rows::of(tx, id, caller).await? {
             return Ok(entry);
         }
-        if rows::count(tx.conn(), id).await? >= MOST_WAITING {
+        if rows::count(tx.conn(), id).await? >= MAX_WAITING {
             return Err(Error::Conflict(format!("The waitlist of product with ID {id} is full")));
         }
         Ok(rows::add(tx, id, caller).await?)
@@ -42,7 +42,7 @@ pub async fn join(
 /// # Errors
 /// [`Error::NotFound`] also if the caller is not on the list.
 pub async fn leave(services: &Services, caller: &Identity, id: ProductId) -> Result<(), Error> {
-    permit(caller, Action::AwaitProduct, Relation::NONE)?;
+    permit(caller, Action::JoinWaitlist, Relation::NONE)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
         products::by_id(tx.conn(), id).await?.ok_or_else(|| not_found(id))?;
@@ -50,5 +50,5 @@ pub async fn leave(services: &Services, caller: &Identity, id: ProductId) -> Res
             || Error::NotFound(format!("Waitlist entry of product with ID {id} not found"));
         if rows::remove(tx, id, caller).await? { Ok(()) } else { Err(missing()) }
     };
-    services.db.write(Once::No, write).await
+    services.db.write(Once::Unkeyed, write).await
 }

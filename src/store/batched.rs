@@ -21,7 +21,7 @@ use crate::store::job::{BatchKind, BatchSteps, CallerReply, WriteJob};
 
 /// A kind of write that is frequent enough to be batched.
 pub trait BatchedWrite: Send + Sized + 'static {
-    /// What the caller gets.
+    /// The answer that the caller gets.
     type Answer: Serialize + DeserializeOwned + Send + 'static;
     /// The outcome of one write of a batch.
     type Done;
@@ -37,20 +37,20 @@ pub trait BatchedWrite: Send + Sized + 'static {
 
     /// Translates the database's error of a write that ran alone.
     #[must_use]
-    fn refused(fault: DieselError) -> Error {
+    fn translate_error(fault: DieselError) -> Error {
         fault.into()
     }
 
     /// Emits the events of one write, and makes its answer.
-    fn announce(done: Self::Done, tx: &mut Tx) -> Self::Answer;
+    fn emit_and_answer(done: Self::Done, tx: &mut Tx) -> Self::Answer;
 }
 
 /// Runs a batch of one.
 pub(super) async fn run_alone<V: BatchedWrite>(write: V, tx: &mut Tx) -> Result<V::Answer, Error> {
-    let mut done = V::write_batch(tx, &[&write]).await.map_err(V::refused)?;
+    let mut done = V::write_batch(tx, &[&write]).await.map_err(V::translate_error)?;
     // One result per write.
     let done = done.pop().ok_or(Error::Internal)??;
-    Ok(V::announce(done, tx))
+    Ok(V::emit_and_answer(done, tx))
 }
 
 pub(super) struct BatchedJob<V: BatchedWrite> {
@@ -77,12 +77,12 @@ impl<V: BatchedWrite> WriteJob for BatchedJob<V> {
         Some(BatchKind::new(TypeId::of::<V>(), run_batch::<V>))
     }
 
-    fn is_faulty(&self) -> bool {
-        self.answer.is_faulty()
+    fn failed_internally(&self) -> bool {
+        self.answer.failed_internally()
     }
 
     fn answer(self: Box<Self>, replaced_by: Option<Error>) {
-        self.answer.give(replaced_by);
+        self.answer.send(replaced_by);
     }
 }
 
@@ -97,7 +97,7 @@ fn run_batch<'a, V: BatchedWrite>(
         let writes: Vec<&V> = jobs.iter().filter_map(|job| job.write.as_ref()).collect();
         let done = V::write_batch(tx, &writes).await?;
         let each = jobs.iter_mut().zip(done).map(|(job, done)| {
-            job.answer.keep(done.map(|done| V::announce(done, tx)));
+            job.answer.keep(done.map(|done| V::emit_and_answer(done, tx)));
             std::mem::take(&mut tx.steps)
         });
         Ok(each.collect())

@@ -1,4 +1,4 @@
-//! Notices to many users: who receives them, and the progress of those that are written in steps.
+//! Notices to many users: their receivers, and the progress of those that are written in steps.
 
 use diesel::dsl::{count_star, max};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable};
@@ -183,7 +183,7 @@ pub async fn advance(tx: &mut Tx, id: BroadcastId, seen: UserId, to: UserId) -> 
         .map(|changed| changed == 1)
 }
 
-/// As [`advance`], for the last receivers: removes the finished broadcast.
+/// Like [`advance`], for the last receivers: removes the finished broadcast.
 pub async fn finish(tx: &mut Tx, id: BroadcastId, seen: UserId) -> QueryResult<bool> {
     let row = broadcasts::table.find(id).filter(broadcasts::last_user_id.eq(seen));
     query!(tx.conn(), |c| diesel::delete(row).execute(c)).map(|removed| removed == 1)

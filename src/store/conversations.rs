@@ -21,7 +21,7 @@ use crate::store::{Conn, Tx};
 /// A page of a member's conversations.
 pub struct ConversationPage {
     pub member: UserId,
-    /// Only conversations created before this one.
+    /// The page has only conversations created before this one.
     pub before: Option<ConversationId>,
     pub limit: i64,
 }
@@ -68,7 +68,7 @@ pub async fn touch(tx: &mut Tx, id: ConversationId) -> QueryResult<Option<Conver
     .optional()
 }
 
-/// As [`touch`], for the conversations of a project that the user is a member of. Returns their
+/// Like [`touch`], for the conversations of a project that the user is a member of. Returns their
 /// ids.
 pub async fn touch_joint(
     tx: &mut Tx,
@@ -167,8 +167,8 @@ pub async fn is_member(conn: &mut Conn, id: ConversationId, user: UserId) -> Que
         .get_result(c))
 }
 
-/// As [`is_member`], and locks the membership until the commit: a removal waits. For steps that
-/// must not follow a removal.
+/// Like [`is_member`], and locks the membership until the commit: a removal waits. Use it for steps
+/// that must not follow a removal.
 pub async fn lock_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryResult<bool> {
     let row = conversation_members::table.find((id, user)).select(conversation_members::user_id);
     let found: Option<UserId> = match tx.conn() {
@@ -292,7 +292,8 @@ pub async fn add_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryR
     Ok(now)
 }
 
-/// Removes a member from those conversations. Returns from how many.
+/// Removes a member from those conversations. Returns the number of conversations that it removed
+/// the member from.
 pub async fn remove_member(
     tx: &mut Tx,
     ids: &[ConversationId],
@@ -345,7 +346,7 @@ pub async fn lock(
     let found: Vec<(ConversationId, i64)> = match tx.conn() {
         // SQLite has one writer, so nothing else changes meanwhile, and it has no such clause.
         Conn::Sqlite(c) => diesel::RunQueryDsl::load(rows, c)?,
-        // Always in the same order, so that two of these never deadlock.
+        // Always locks in the same order, so that two of these never deadlock.
         Conn::Postgres(c) => {
             diesel_async::RunQueryDsl::load(rows.order(conversations::id).for_no_key_update(), c)
                 .await?

@@ -26,13 +26,13 @@ use crate::store::reader::SharedQueue;
 use crate::store::writer::Writer;
 use crate::store::{BatchedWrite, Once, Publisher, Tx, epochs, history, migrate, postgres, reader};
 
-/// Writes that may wait for the writer; further callers wait for a slot.
+/// The most writes that wait for the writer; further callers wait for a slot.
 const WRITE_QUEUE: usize = 1024;
-/// Reads that may wait for a reader.
+/// The most reads that wait for a reader.
 const READ_QUEUE: usize = 1024;
 /// How long a caller waits for a slot in a full queue, and for budget.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Read-only connections to SQLite.
+/// The number of read-only connections to SQLite.
 const READERS: usize = 2;
 /// How long [`Db::ready`] waits for the database.
 const READY_TIMEOUT: Duration = Duration::from_secs(3);
@@ -101,8 +101,8 @@ impl Db {
     /// Runs queries on a connection that sees everything committed so far. The closure must only
     /// query: it occupies a thread.
     ///
-    /// # Errors `Unavailable` when the database does not answer, `Internal` when a query fails
-    /// otherwise.
+    /// # Errors
+    /// `Unavailable` when the database does not answer, `Internal` when a query fails otherwise.
     pub async fn read<T, F>(&self, work: F) -> Result<T, Error>
     where
         F: AsyncFnOnce(&mut Conn) -> diesel::QueryResult<T> + Send + 'static,
@@ -124,9 +124,10 @@ impl Db {
     /// An `Err` from the closure rolls everything back. Once queued it runs to its end, even if the
     /// caller stops waiting. Like a read's, the closure must only query.
     ///
-    /// # Errors The closure's own; `KeyReused` for an Idempotency-Key that was used with another
-    /// body; `Unavailable` when nothing was written and a retry can succeed, or when a COMMIT was
-    /// not confirmed; `Internal` when the closure panics.
+    /// # Errors
+    /// The closure's own; `KeyReused` for an Idempotency-Key that was used with another body;
+    /// `Unavailable` when nothing was written and a retry can succeed, or when a COMMIT was not
+    /// confirmed; `Internal` when the closure panics.
     pub async fn write<T, F>(&self, once: Once, work: F) -> Result<T, Error>
     where
         F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
@@ -135,7 +136,7 @@ impl Db {
         self.write_large(once, 0, work).await
     }
 
-    /// As [`Db::write`], for a write that announces about `bytes` bytes of texts.
+    /// Like [`Db::write`], for a write that announces about `bytes` bytes of texts.
     pub async fn write_large<T, F>(&self, once: Once, bytes: usize, work: F) -> Result<T, Error>
     where
         F: AsyncFnOnce(&mut Tx) -> Result<T, Error> + Send + 'static,
@@ -146,8 +147,8 @@ impl Db {
         answer.await.unwrap_or(Err(Error::Internal))
     }
 
-    /// As [`Db::write_large`], for a frequent kind of write that may run in a batch with others of
-    /// its kind.
+    /// Like [`Db::write_large`], for a frequent kind of write that may run in a batch with others
+    /// of its kind.
     pub async fn write_batched<V: BatchedWrite>(
         &self,
         once: Once,
@@ -175,7 +176,8 @@ impl Db {
 
     /// Checks that the database answers.
     ///
-    /// # Errors `Unavailable`, with a reason that anyone may see.
+    /// # Errors
+    /// `Unavailable`, with a reason that anyone may see.
     pub async fn ready(&self) -> Result<(), Error> {
         if self.shared.writes.is_closed() {
             return Err(Error::Unavailable(CLOSING));
@@ -212,8 +214,8 @@ impl Db {
     }
 }
 
-/// Waits while the queue is full; its thread empties it. Not `blocking_send`, which panics within a
-/// runtime.
+/// Waits while the queue is full; its thread empties it. This is not `blocking_send`, which panics
+/// within a runtime.
 fn send_close<J>(queue: &mpsc::Sender<Message<J>>) {
     while let Err(TrySendError::Full(_)) = queue.try_send(Message::Close) {
         thread::sleep(Duration::from_millis(1));

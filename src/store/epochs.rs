@@ -13,7 +13,7 @@ use crate::store::{Conn, events};
 /// The epoch of a log on which no client resumes.
 pub(super) const NONE: Epoch = Epoch(0);
 
-/// Epochs kept. Offsets of older ones are not good any more.
+/// The number of epochs that are kept. Offsets of older ones are not good any more.
 const KEPT: i64 = 1000;
 
 /// Begins an epoch after the log's last event, and returns that position.

@@ -20,7 +20,8 @@ pub struct CommittedEvent {
     /// `/` or `/admin`.
     pub namespace: Cow<'static, str>,
     pub name: Cow<'static, str>,
-    /// Rooms of that namespace, by the names that clients see. Empty: the whole namespace.
+    /// Rooms of that namespace, by the names that clients see. If empty, the event is for the whole
+    /// namespace.
     pub rooms: Vec<String>,
     /// Rooms of that namespace whose sockets do not get the event.
     pub except: Vec<String>,
@@ -28,9 +29,8 @@ pub struct CommittedEvent {
     pub data: String,
 }
 
-/// Appends the stored events in this order, with the ids after the last one. Must be the last
-/// statements of a transaction: on PostgreSQL this locks the log's head until the commit, and on
-/// both databases it makes log order commit order. A rollback frees the ids.
+/// Appends the stored events in this order, with the ids after the last one. SQLite's writer calls
+/// this right before its commit, so that log order is commit order. A rollback frees the ids.
 pub(super) async fn append(
     conn: &mut Conn,
     epoch: Epoch,

@@ -80,7 +80,7 @@ pub(super) fn connect(
     Ok(conn)
 }
 
-/// As [`connect`], for a reader.
+/// Like [`connect`], for a reader.
 pub(super) fn connect_read_only(
     path: &Path,
     synchronous: Synchronous,

@@ -21,15 +21,15 @@ define_sql_function! {
     fn length(text: diesel::sql_types::Text) -> diesel::sql_types::Integer;
 }
 
-/// Ids searched for one page, at first.
+/// The number of ids that are searched for one page, at first.
 const WINDOW: i64 = 4096;
-/// Events of one page at most.
+/// The most events in one page.
 const PER_PAGE: usize = 256;
-/// Characters of one page at most, except for a single larger event.
+/// The most characters in one page, except for a single larger event.
 const CHARACTERS: i64 = 256 << 10;
-/// Rooms per query.
+/// The most rooms in one query.
 const ROOMS: usize = 512;
-/// Events read at a start, and their characters at most.
+/// The most events that are read at a start, and the most characters in them.
 const LAST: i64 = 4096;
 const LAST_CHARACTERS: i64 = 4 << 20;
 
@@ -49,7 +49,7 @@ fn is_within((since, until): EventIdRange, id: EventId) -> bool {
 }
 
 /// Reads events after `after` for that audience. Returns them with the id up to which the log was
-/// searched. `None`: some of the events after `after` have been removed.
+/// searched. Returns `None` if some of the events after `after` have been removed.
 pub async fn page(
     conn: &mut Conn,
     audience: &ReplayAudience,
@@ -126,8 +126,8 @@ async fn keys(
     Ok(keys)
 }
 
-/// As many of these events, from the first, as fit into `most` characters, but at least one.
-/// Returns true if some did not fit.
+/// Returns as many of these events, from the first, as fit into `most` characters, but at least
+/// one, and true if some did not fit.
 async fn within(
     conn: &mut Conn,
     ids: Vec<EventId>,

@@ -17,10 +17,10 @@ const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Whether a write may run only once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Once {
-    /// Each call is a write of its own.
-    No,
-    /// The same key gives the first answer again, without a second row or event; with another body
-    /// it is refused.
+    /// The call has no key: each call is a write of its own.
+    Unkeyed,
+    /// The same key returns the first answer again, without a second row or event; with another
+    /// body it is refused.
     Key(Claim),
 }
 

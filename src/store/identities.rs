@@ -16,7 +16,7 @@ pub async fn owner(conn: &mut Conn, id: &ExternalIdentity) -> QueryResult<Option
     .optional()
 }
 
-/// Gives the identity to that user. One that has a user already is a unique violation
+/// Links the identity to that user. An identity that has a user already is a unique violation
 /// ([`is_taken`](crate::store::is_taken)).
 pub async fn insert(tx: &mut Tx, id: &ExternalIdentity, user: UserId) -> QueryResult<()> {
     let row = (
@@ -27,7 +27,7 @@ pub async fn insert(tx: &mut Tx, id: &ExternalIdentity, user: UserId) -> QueryRe
     query!(tx.conn(), |c| diesel::insert_into(identities::table).values(row).execute(c)).map(|_| ())
 }
 
-/// When the last user with that identity was removed.
+/// The time at which the last user with that identity was removed.
 pub async fn last_end(conn: &mut Conn, id: &ExternalIdentity) -> QueryResult<Option<Timestamp>> {
     query!(conn, |c| identity_ends::table
         .find((id.issuer(), id.subject()))

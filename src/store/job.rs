@@ -1,5 +1,5 @@
 //! A read or a write on its way from a caller's task to the thread that runs it, with the caller's
-//! types erased.
+//! types erased so that one queue holds them all.
 //!
 //! If the caller stops waiting, its write still runs, commits and is announced; its read is
 //! skipped.
@@ -19,7 +19,7 @@ use crate::store::idempotency::{self, Claim, Claimed, Once};
 use crate::store::tx::Step;
 use crate::store::{BudgetPermit, Tx};
 
-/// What the queues carry.
+/// A message in a queue of jobs.
 pub(super) enum Message<J> {
     Job(J),
     /// Run everything queued, accept nothing more, and end.
@@ -44,14 +44,13 @@ pub(super) trait WriteJob: Any + Send {
     /// Runs once, within a savepoint or transaction. Returns true if its changes are to be kept.
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> LocalFuture<'a, bool>;
 
-    /// The writes that this one can be batched with, in place of `run`.
+    /// If set, this write can run in a batch with others of its kind, and `run` is then not called.
     fn kind(&self) -> Option<BatchKind> {
         None
     }
 
-    /// Returns true if `run` ended in an internal error, of which a lost connection may be the true
-    /// cause.
-    fn is_faulty(&self) -> bool;
+    /// Returns true if `run` ended in an internal error, which may come from a lost connection.
+    fn failed_internally(&self) -> bool;
 
     /// Answers the caller with the outcome of `run`, or with the error that replaces it.
     fn answer(self: Box<Self>, replaced_by: Option<Error>);
@@ -64,7 +63,7 @@ pub(super) type BatchSteps = Vec<Vec<Step<NewEvent>>>;
 type RunBatch =
     for<'a> fn(&'a mut Tx, Vec<&'a mut dyn WriteJob>) -> LocalFuture<'a, QueryResult<BatchSteps>>;
 
-/// Which writes can run together, and how.
+/// A kind of write that can be batched, and the function that runs a batch.
 #[derive(Clone, Copy)]
 pub(super) struct BatchKind {
     id: TypeId,
@@ -101,16 +100,16 @@ impl<T> CallerReply<T> {
         self.outcome.insert(outcome).is_ok()
     }
 
-    pub(super) fn is_faulty(&self) -> bool {
+    pub(super) fn failed_internally(&self) -> bool {
         matches!(self.outcome, None | Some(Err(Error::Internal)))
     }
 
-    pub(super) fn give(self, replaced_by: Option<Error>) {
+    pub(super) fn send(self, replaced_by: Option<Error>) {
         let answer = match replaced_by {
             Some(error) => Err(error),
             None => self.outcome.unwrap_or(Err(Error::Internal)),
         };
-        // A caller that is gone is no error; its write is committed.
+        // If the caller has stopped waiting, its answer is dropped.
         let _ = self.caller.send(answer);
     }
 }
@@ -129,7 +128,7 @@ where
 {
     pub(super) fn new(once: Once, work: F, caller: oneshot::Sender<Result<T, Error>>) -> Self {
         let claim = match once {
-            Once::No => None,
+            Once::Unkeyed => None,
             Once::Key(claim) => Some(claim),
         };
         Self { claim, work: Some(work), answer: CallerReply::to(caller) }
@@ -176,12 +175,12 @@ where
         })
     }
 
-    fn is_faulty(&self) -> bool {
-        self.answer.is_faulty()
+    fn failed_internally(&self) -> bool {
+        self.answer.failed_internally()
     }
 
     fn answer(self: Box<Self>, replaced_by: Option<Error>) {
-        self.answer.give(replaced_by);
+        self.answer.send(replaced_by);
     }
 }
 
@@ -190,10 +189,10 @@ pub(super) trait ReadJob: Send {
     /// Runs once, unless the caller has stopped waiting.
     fn run<'a>(&'a mut self, conn: &'a mut Conn) -> LocalFuture<'a, ()>;
 
-    /// As [`WriteJob::is_faulty`].
-    fn is_faulty(&self) -> bool;
+    /// See [`WriteJob::failed_internally`].
+    fn failed_internally(&self) -> bool;
 
-    /// As [`WriteJob::answer`].
+    /// See [`WriteJob::answer`].
     fn answer(self: Box<Self>, replaced_by: Option<Error>);
 }
 
@@ -224,11 +223,11 @@ where
         })
     }
 
-    fn is_faulty(&self) -> bool {
-        self.work.is_none() && self.answer.is_faulty()
+    fn failed_internally(&self) -> bool {
+        self.work.is_none() && self.answer.failed_internally()
     }
 
     fn answer(self: Box<Self>, replaced_by: Option<Error>) {
-        self.answer.give(replaced_by);
+        self.answer.send(replaced_by);
     }
 }

@@ -32,7 +32,7 @@ pub type MessageKey = (ConversationId, UserId, String);
 /// A page of a conversation's messages.
 pub struct MessagePage {
     pub conversation: ConversationId,
-    /// Only messages sent before this one.
+    /// The page has only messages sent before this one.
     pub before: Option<MessageId>,
     pub limit: i64,
 }

@@ -12,7 +12,7 @@ use crate::store::{Conn, Tx};
 pub struct NotificationPage {
     pub user_id: UserId,
     pub unread_only: bool,
-    /// Only notifications before this one.
+    /// The page has only notifications before this one.
     pub before: Option<NotificationId>,
     pub limit: i64,
 }
@@ -39,8 +39,8 @@ pub async fn lock_users(tx: &mut Tx, ids: &[UserId]) -> QueryResult<Vec<UserId>>
         Conn::Sqlite(_) => Ok(ids.to_vec()),
         Conn::Postgres(conn) => {
             use diesel_async::RunQueryDsl as _;
-            // In the order of ids, so that no two deadlock; and no stronger lock, which the foreign
-            // key's own would have to wait for.
+            // Locks in id order, so that no two deadlock; and takes no stronger lock, which the
+            // foreign key's own would have to wait for.
             let held = users::table
                 .filter(users::id.eq_any(ids))
                 .order(users::id)
@@ -128,7 +128,7 @@ pub async fn mark_read(
     Ok(found.map(|read_before| (read_before, false)))
 }
 
-/// Marks all of a user's notifications as read. Returns how many that changed.
+/// Marks all of a user's notifications as read. Returns the number that changed.
 pub async fn mark_all_read(tx: &mut Tx, user: UserId) -> QueryResult<usize> {
     // Selects ids first: SQLite does not use an index that the statement changes, and would scan
     // all of the user's notifications.

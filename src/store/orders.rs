@@ -22,7 +22,7 @@ pub struct NewOrder {
 pub struct OrderPage {
     /// The orders of one customer, or all.
     pub customer_id: Option<UserId>,
-    /// Only orders placed before this one.
+    /// The page has only orders placed before this one.
     pub before: Option<OrderId>,
     pub limit: i64,
 }
@@ -54,7 +54,7 @@ pub async fn insert(tx: &mut Tx, new: &NewOrder) -> QueryResult<Order> {
     })
 }
 
-/// As [`insert`], for many orders, in that order. One missing customer fails all.
+/// Like [`insert`], for many orders, in that order. One missing customer fails all.
 pub async fn insert_all(tx: &mut Tx, new: &[&NewOrder]) -> QueryResult<Vec<Order>> {
     let Conn::Postgres(conn) = tx.conn() else {
         let mut orders = Vec::with_capacity(new.len());

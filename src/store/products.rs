@@ -18,7 +18,7 @@ pub struct ProductContent {
 
 /// A page of products.
 pub struct ProductPage {
-    /// Only products added before this one.
+    /// The page has only products added before this one.
     pub before: Option<ProductId>,
     pub limit: i64,
 }
@@ -55,7 +55,7 @@ pub async fn touch(tx: &mut Tx, id: ProductId) -> QueryResult<Option<Product>> {
     .optional()
 }
 
-/// As [`touch`], for a write that does not change the product itself.
+/// Like [`touch`], for a write that does not change the product itself.
 pub async fn lock(tx: &mut Tx, id: ProductId) -> QueryResult<Option<Product>> {
     match tx.conn() {
         // SQLite has one writer, so nothing else changes meanwhile, and it has no such clause.

@@ -18,7 +18,7 @@ pub struct ProjectContent {
 /// A page of a member's projects.
 pub struct ProjectPage {
     pub member: UserId,
-    /// Only projects created before this one.
+    /// The page has only projects created before this one.
     pub before: Option<ProjectId>,
     pub limit: i64,
 }
@@ -93,8 +93,8 @@ pub async fn is_member(conn: &mut Conn, id: ProjectId, user: UserId) -> QueryRes
     query!(conn, |c| diesel::select(exists(project_members::table.find((id, user)))).get_result(c))
 }
 
-/// As [`is_member`], and locks the membership until the commit: a removal waits. For steps that
-/// must not follow a removal.
+/// Like [`is_member`], and locks the membership until the commit: a removal waits. Use it for steps
+/// that must not follow a removal.
 pub async fn lock_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResult<bool> {
     let row = project_members::table.find((id, user)).select(project_members::user_id);
     let found: Option<UserId> = match tx.conn() {

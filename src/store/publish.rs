@@ -1,4 +1,4 @@
-//! The interface to the publisher of events: what it gets, when, and the proof that it was
+//! The interface to the publisher of events: what it gets and when, and the proof that an event was
 //! committed. Implemented in `service/publish.rs`.
 
 use std::any::Any;
@@ -47,7 +47,7 @@ impl Committed {
         std::mem::take(&mut self.permits)
     }
 
-    /// Gives each run of consecutive events to `publish`, and runs the callbacks between them
+    /// Passes each run of consecutive events to `publish`, and runs the callbacks between them
     /// ([`Tx::after_commit`](crate::store::Tx::after_commit)). The last run goes to `last`, and may
     /// be empty.
     pub fn walk(

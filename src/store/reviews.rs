@@ -19,7 +19,7 @@ pub struct NewReview {
 /// A page of a product's reviews.
 pub struct ReviewPage {
     pub product_id: ProductId,
-    /// Only reviews written before this one.
+    /// The page has only reviews written before this one.
     pub before: Option<ReviewId>,
     pub limit: i64,
 }

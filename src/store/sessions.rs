@@ -11,11 +11,11 @@ use crate::schema::{session_rooms, sessions};
 use crate::store::conn::query;
 use crate::store::{Conn, Tx, events, tokens};
 
-/// Left rooms remembered per session.
+/// The number of left rooms that are remembered per session.
 const REMEMBERED: i64 = 64;
 
-/// A session during one connection. `connection_no` counts how often the session was resumed, and
-/// guards against a late end of an earlier connection.
+/// A session during one connection. `connection_no` is a random number per connection of a session.
+/// It guards against a late end of an earlier connection.
 pub struct SessionConnection<'a> {
     pub sid: &'a str,
     pub namespace: &'a str,

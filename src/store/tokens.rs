@@ -18,7 +18,7 @@ use crate::store::{Conn, Tx};
 
 /// How long an end is kept after it stops mattering to a token: every server has seen it by then.
 const KEPT_AFTER: Duration = Duration::from_secs(60 * 60);
-/// Ends read at once at most, the latest ones.
+/// The most ends that are read at once; they are the latest ones.
 const MAX_ENDS: i64 = 10_000;
 
 /// The state of a user's tokens.
@@ -26,8 +26,8 @@ pub struct TokenStatus {
     pub user: UserId,
     /// The generation of tokens made now.
     pub generation: i64,
-    /// When all of them ended last. For an identity that belonged to another user before, also when
-    /// that user's ended.
+    /// The time at which all of them ended last, or, if an identity belonged to another user
+    /// before, at which that user's ended.
     pub ended_at: Option<Timestamp>,
     /// The token in question has ended by itself.
     pub has_ended: bool,

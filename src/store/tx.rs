@@ -3,8 +3,8 @@
 use crate::event::NewEvent;
 use crate::store::Conn;
 
-/// What a write's closure works on. Store functions that change rows take it, so none of them can
-/// run outside a transaction.
+/// The transaction that a write's closure works on. Store functions that change rows take it, so
+/// none of them can run outside a transaction.
 ///
 /// It cannot be committed from here: when the closure returns `Ok`, its caller appends the events
 /// to the log and commits; on `Err` everything is rolled back.
@@ -37,8 +37,8 @@ impl Tx {
     }
 
     /// Runs `action` after the commit, in its position among all events, of this write and of
-    /// others: after those announced earlier, before later ones. For what must not be overtaken,
-    /// such as a removal from a room. It must not wait.
+    /// others: after those announced earlier, before later ones. Use it for an action that later
+    /// events must not overtake, such as a removal from a room. It must not wait.
     pub fn after_commit(&mut self, action: impl FnOnce() + Send + 'static) {
         self.steps.push(Step::AfterCommit(Box::new(action)));
     }

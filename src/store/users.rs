@@ -11,12 +11,12 @@ use crate::store::{Conn, Tx};
 pub struct NewUser<'a> {
     pub email: &'a str,
     pub name: &'a str,
-    /// In PHC form; leaves this module only in [`Credentials`].
+    /// The hash in PHC form; it leaves this module only in [`Credentials`].
     pub password_hash: &'a str,
     pub role: Role,
 }
 
-/// What a login is checked against.
+/// The stored data that a login is checked against.
 pub struct Credentials {
     pub user: User,
     pub password_hash: String,
@@ -28,7 +28,7 @@ pub struct Credentials {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Account {
     Id(UserId),
-    /// In any case.
+    /// The e-mail, in any case.
     Email(String),
 }
 

@@ -1,9 +1,9 @@
 //! SQLite's writer: one thread, one connection, group commit.
 //!
 //! It runs all waiting writes in one transaction, a savepoint each, appends their events to the
-//! log, commits once, publishes, and answers every caller. So log order is publish order by
-//! construction, and the disk is flushed once for many. A write that fails or panics loses only its
-//! own savepoint; a commit that fails fails its whole batch, and nothing of it is announced.
+//! log, commits once, publishes, and answers every caller. So events are published in log order,
+//! and one flush serves many writes. A write that fails or panics loses only its own savepoint; a
+//! commit that fails fails its whole batch, and nothing of it is announced.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,14 +21,14 @@ use crate::store::job::{Message, QueuedWrite, WriteJob};
 use crate::store::tx::Step;
 use crate::store::{BudgetPermit, Committed, CommittedEvent, Publisher, Tx, events};
 
-/// Writes in one transaction at most.
+/// The most writes in one transaction.
 const MAX_BATCH: usize = 256;
-/// A batch accepts no further write after this long, so that its first caller does not wait for all
-/// others.
+/// A batch accepts no further write after this long, so that its first caller does not wait for an
+/// endless row of later ones.
 const MAX_BATCH_TIME: Duration = Duration::from_millis(5);
 
-/// Statements without values. diesel prepares them once; `batch_execute` would parse them each
-/// time.
+/// Declares a statement without parameters. diesel prepares it once; `batch_execute` would parse it
+/// each time.
 macro_rules! statement {
     ($name:ident, $sql:literal) => {
         #[derive(QueryId)]
@@ -62,7 +62,7 @@ pub(super) struct Writer {
     executor: ThreadExecutor,
 }
 
-/// The jobs that have run in the open transaction, with their budget.
+/// The jobs that have run in the open transaction, with their shares of the hub's budget.
 #[derive(Default)]
 struct Batch {
     jobs: Vec<Box<dyn WriteJob>>,
@@ -94,7 +94,8 @@ impl Writer {
         if let Err(error) = self.execute(Begin) {
             tracing::warn!(%error, "cannot begin a transaction");
             first.job.answer(Some(Error::Unavailable(BUSY)));
-            // Every queued write would wait as long again, one after another.
+            // Each queued write would wait for the lock as long as this one did, so refuse them
+            // all.
             while let Some(write) = self.next_queued() {
                 write.job.answer(Some(Error::Unavailable(BUSY)));
             }
@@ -103,7 +104,7 @@ impl Writer {
         let mut batch = Batch::default();
         let ran = self.run_queued(first, &mut batch);
         match ran.and_then(|()| self.append_and_commit()) {
-            Ok(steps) => self.announce(steps, batch),
+            Ok(steps) => self.publish(steps, batch),
             Err(error) => {
                 let writes = batch.jobs.len();
                 tracing::error!(%error, writes, "a batch of writes was rolled back");
@@ -116,8 +117,8 @@ impl Writer {
         }
     }
 
-    /// Runs the first write and all that are queued, up to the limits. An error concerns the
-    /// transaction, not a job.
+    /// Runs the first write and all that are queued, up to the limits. Returns an error only if the
+    /// transaction failed, not for a failed job.
     fn run_queued(&mut self, first: QueuedWrite, batch: &mut Batch) -> QueryResult<()> {
         let begun = Instant::now();
         let mut next = Some(first);
@@ -162,7 +163,7 @@ impl Writer {
         Ok(stored)
     }
 
-    fn announce(&self, steps: Vec<Step<CommittedEvent>>, batch: Batch) {
+    fn publish(&self, steps: Vec<Step<CommittedEvent>>, batch: Batch) {
         let Batch { jobs, permits } = batch;
         let answer = move || jobs.into_iter().for_each(|job| job.answer(None));
         if steps.is_empty() {

@@ -65,8 +65,8 @@ fn row(argument: &Arg) -> Vec<String> {
     vec![code(&setting), code(&flag(argument)), default, meaning]
 }
 
-/// The help text, and the default that it ends with as `[default: …]`: of settings whose default is
-/// no value that could be written.
+/// The help text, and the default that it ends with as `[default: …]`: used for settings whose
+/// default cannot be written as a value.
 fn split_default(help: &str) -> (&str, Option<&str>) {
     let text = help.trim_end().trim_end_matches('.');
     let parts = text.strip_suffix(']').and_then(|text| text.rsplit_once(" [default: "));

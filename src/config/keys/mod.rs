@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 
-/// Most bytes in a file.
+/// The most bytes in a file.
 const MAX_FILE: u64 = 1 << 20;
-/// Most keys in a file. A token without `kid` is tried against each key of its algorithm.
+/// The most keys in a file. A token without `kid` is tried against each key of its algorithm.
 const MAX_KEYS: usize = 100;
 
 /// The keys to check tokens with: at least one, at most 100.

@@ -1,7 +1,8 @@
-//! The reading of request bodies and event payloads: one pass over a JSON object gives all of its
-//! faults, in the words and the order of NestJS with class-validator.
+//! Reads request bodies and event payloads. One pass over a JSON object collects all faults, in the
+//! words and the order of NestJS with class-validator.
 //!
-//! A reader takes its known fields, and ends with [`Fields::end`], which refuses the unknown ones:
+//! A reader takes its known fields, and ends with [`Fields::finish`], which refuses the unknown
+//! ones:
 //!
 //! ```
 //! use hubcast::model::fields::{Fields, amount, id};
@@ -10,14 +11,14 @@
 //! let mut fields = Fields::parse(br#"{"total":-1,"foo":2}"#).unwrap();
 //! let total = fields.required("total", amount);
 //! let customer = fields.optional("customerId", id::<UserId>);
-//! let faults = fields.end(|| Some((total?, customer?))).unwrap_err();
+//! let faults = fields.finish(|| Some((total?, customer?))).unwrap_err();
 //! let expected = ["property foo should not exist", "total must not be less than 0"];
 //! assert_eq!(faults.messages(), expected);
 //! ```
 //!
-//! The order: unknown fields first, then the known ones as they are read; for one field the rules
-//! from the last decorator to the first, so `should not be empty` is last. A missing field breaks
-//! all of its rules.
+//! Faults come in this order: unknown fields, then known fields as they are read. Within a field,
+//! the rules come in class-validator's order (last decorator first), so `should not be empty` is
+//! last. A missing field breaks all of its rules.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -34,20 +35,21 @@ mod rules;
 mod tests;
 
 pub use rules::{
-    BrokenRules, FieldValue, amount, anything, at_most, email, filled, flag, id, ids, integer,
-    json_len, line, object, password, positive_amount, text, word,
+    BrokenRules, FieldValue, amount, anything, at_most, email, flag, id, ids, integer, json_len,
+    non_empty, object, one_of, password, positive_amount, single_line, text,
 };
 
 use crate::error::Error;
 
-/// The source of an object; the forms of an id depend on it.
+/// The source of an object. A socket may also send an id as a string of digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum BodySource {
     Rest,
     Socket,
 }
 
-/// The fields of a JSON object that are not read yet. Numbers keep their text.
+/// The fields of a JSON object that are not read yet. Numbers are kept as text, so nothing is
+/// rounded.
 #[derive(Debug)]
 pub struct Fields<'a> {
     values: IndexMap<Cow<'a, str>, &'a RawValue>,
@@ -90,7 +92,7 @@ impl<'a> Fields<'a> {
         if !value.get().starts_with('{') {
             return Err(Error::BadRequest("Body must be a JSON object".into()));
         }
-        // Valid JSON by now: only names in broken UTF-16 still fail.
+        // The text is valid JSON here: only a field name with an invalid \u escape can still fail.
         let values = serde_json::Deserializer::from_str(value.get()).deserialize_map(Object);
         Ok(Self {
             values: values.map_err(|_| Error::BadRequest("Body is not valid JSON".into()))?,
@@ -132,7 +134,7 @@ impl<'a> Fields<'a> {
         schema
     }
 
-    /// While a schema is collected: adds the field to it, and returns true.
+    /// While a schema is collected, adds the field to it and returns true.
     fn describe<T>(
         &self,
         name: &str,
@@ -159,8 +161,8 @@ impl<'a> Fields<'a> {
         true
     }
 
-    /// Reads a required field; `null` and the empty string count as missing. None: a fault is
-    /// noted.
+    /// Reads a required field; `null` and the empty string count as missing. Returns `None` if the
+    /// field has a fault, which is recorded.
     pub fn required<T>(
         &mut self,
         name: &str,
@@ -183,7 +185,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Reads a field that may be left out or `null`. Outer None: a fault is noted.
+    /// Reads a field that may be left out or `null`. Returns the outer `None` if the field has a
+    /// fault, which is recorded.
     pub fn optional<T>(
         &mut self,
         name: &str,
@@ -205,8 +208,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Reads a nested object with `read`; its faults get the name of the field. None: a fault is
-    /// noted.
+    /// Reads a nested object with `read`; its faults get the name of the field. Returns `None` if
+    /// the field has a fault, which is recorded.
     pub fn nested<T>(
         &mut self,
         name: &str,
@@ -233,7 +236,8 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads each object of a list with `read`. The list may be left out or `null`, but not be
-    /// empty. Faults get the name of the field and the index. Outer None: a fault is noted.
+    /// empty. Faults get the name of the field and the index. Returns the outer `None` if the field
+    /// has a fault, which is recorded.
     pub fn list<T>(
         &mut self,
         name: &str,
@@ -279,23 +283,23 @@ impl<'a> Fields<'a> {
         Some(Some(list))
     }
 
-    /// True if a field is given, and not `null`.
+    /// Returns true if a field is given, and not `null`.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        // A schema has every field.
+        // While a schema is collected, every field counts as given.
         self.collected.is_some() || self.values.get(name).is_some_and(|value| value.get() != "null")
     }
 
-    /// Notes a fault of more than one field.
-    pub fn refuse(&mut self, fault: impl Into<String>) {
+    /// Adds a fault of more than one field.
+    pub fn add_fault(&mut self, fault: impl Into<String>) {
         self.faults.push(fault.into());
     }
 
-    /// Refuses the fields that were not read, or gives the result of `build`.
+    /// Refuses the fields that were not read, or returns the result of `build`.
     ///
     /// # Errors
     /// [`Error::Faults`] with all faults.
-    pub fn end<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T, Error> {
+    pub fn finish<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T, Error> {
         if self.collected.is_some() {
             return Err(Error::Internal);
         }
@@ -304,11 +308,11 @@ impl<'a> Fields<'a> {
         if !faults.is_empty() {
             return Err(Error::Faults(faults));
         }
-        // `build` gives None only for a field with a fault, and there is none.
+        // `build` returns `None` only for a field with a fault, and there is none.
         build().ok_or(Error::Internal)
     }
 
-    /// Notes the faults of a nested object.
+    /// Adds the faults of a nested object.
     fn note_within(&mut self, name: &str, error: &Error) {
         self.faults.extend(error.messages().into_iter().map(|fault| {
             match fault.strip_prefix("property ") {
@@ -324,8 +328,8 @@ impl<'a> Fields<'a> {
 }
 
 /// Reads a body or a payload without fields.
-pub fn nothing(fields: Fields<'_>) -> Result<(), Error> {
-    fields.end(|| Some(()))
+pub fn no_fields(fields: Fields<'_>) -> Result<(), Error> {
+    fields.finish(|| Some(()))
 }
 
 struct Object;

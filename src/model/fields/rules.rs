@@ -29,10 +29,10 @@ pub struct FieldValue<'a> {
 }
 
 impl FieldValue<'_> {
-    /// Gives the JSON Schema (2020-12) of a rule; every rule calls this first.
+    /// Writes the JSON Schema (2020-12) of a rule; every rule calls this first.
     ///
     /// # Errors
-    /// While a schema is collected, so that the rule ends here.
+    /// An error without rules while a schema is collected, so that the rule ends here.
     pub fn describe(&self, schema: impl FnOnce() -> Value) -> Result<(), BrokenRules> {
         match self.collected {
             Some(collected) => {
@@ -89,11 +89,11 @@ const ARRAY: &str = "must be an array";
 const OBJECT: &str = "must be an object";
 const EMPTY: &str = "should not be empty";
 const IDS: &str = "must be an array of positive integer numbers";
-/// Characters of a [`line`] at most.
+/// The most characters of a [`single_line`].
 const MAX_LINE: usize = 255;
-/// Ids of a list of [`ids`] at most.
+/// The most ids in a list of [`ids`].
 const MAX_IDS: usize = 1000;
-/// Characters of a [`password`] at least.
+/// The fewest characters of a [`password`].
 const MIN_PASSWORD: usize = 8;
 
 /// An amount of money, zero or more: a number, read exactly, or a string of one.
@@ -104,7 +104,8 @@ pub fn amount(given: FieldValue<'_>) -> Result<Money, BrokenRules> {
     match text.map(Money::from_str) {
         Some(Ok(amount)) if !amount.is_negative() => Ok(amount),
         Some(Ok(_)) => Err(broken![NOT_NEGATIVE]),
-        // An exponent, or too many places or digits. A float is enough to find the sign.
+        // The number has an exponent, or too many places or digits. A float is enough to find the
+        // sign.
         Some(Err(_)) => match text.and_then(|text| text.parse::<f64>().ok()) {
             Some(number) if number >= 0.0 => Err(broken![NUMBER]),
             _ => Err(broken![NOT_NEGATIVE, NUMBER]),
@@ -197,14 +198,14 @@ pub fn text(given: FieldValue<'_>) -> Result<String, BrokenRules> {
 }
 
 /// A short string, such as a name.
-pub fn line(given: FieldValue<'_>) -> Result<String, BrokenRules> {
+pub fn single_line(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     at_most(MAX_LINE)(given)
 }
 
-/// Like [`line`](line()), but not empty: for fields that may be left out, but not emptied.
-pub fn filled(given: FieldValue<'_>) -> Result<String, BrokenRules> {
+/// Like [`single_line`], but not empty: for fields that may be left out, but not emptied.
+pub fn non_empty(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.describe(|| json!({"type": "string", "minLength": 1, "maxLength": MAX_LINE}))?;
-    let text = line(given)?;
+    let text = single_line(given)?;
     if text.is_empty() { Err(broken![EMPTY]) } else { Ok(text) }
 }
 
@@ -224,12 +225,12 @@ pub fn anything(given: FieldValue<'_>) -> Result<Box<RawValue>, BrokenRules> {
     given.value.map(ToOwned::to_owned).ok_or_else(Vec::new)
 }
 
-/// Bytes of a text inside JSON, for the budget of its events.
+/// The number of bytes of a text inside JSON, for the budget of its events.
 #[must_use]
 pub fn json_len(text: &str) -> usize {
     let cost = |byte: u8| match byte {
         b'"' | b'\\' => 2,
-        // \u0001; some have a shorter form.
+        // Written as \u0001; some have a shorter form.
         0..0x20 => 6,
         _ => 1,
     };
@@ -282,8 +283,8 @@ pub fn email(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     given.string().filter(|text| address::is_plausible(text)).ok_or_else(|| broken![EMAIL])
 }
 
-/// One of a few words.
-pub fn word<T: FromStr + fmt::Display>(
+/// One of these words.
+pub fn one_of<T: FromStr + fmt::Display>(
     words: &'static [T],
 ) -> impl Fn(FieldValue<'_>) -> Result<T, BrokenRules> {
     move |given| {

@@ -6,7 +6,7 @@ use crate::model::{Money, OrderStatus, UserId};
 fn faults(body: &str, read: impl FnOnce(&mut Fields<'_>)) -> Vec<String> {
     let mut fields = Fields::parse(body.as_bytes()).expect("an object");
     read(&mut fields);
-    match fields.end(|| Some(())) {
+    match fields.finish(|| Some(())) {
         Ok(()) => Vec::new(),
         Err(error) => error.messages(),
     }
@@ -86,7 +86,7 @@ fn texts_passwords_and_words() {
     let account = |body: &str| {
         faults(body, |fields| {
             fields.required("email", email);
-            fields.required("name", line);
+            fields.required("name", single_line);
             fields.required("password", password);
         })
     };
@@ -106,7 +106,7 @@ fn texts_passwords_and_words() {
     );
     assert!(!account(r#"{"email":"a@b.test","name":"A\u0000","password":"12345678"}"#).is_empty());
     let status = faults(r#"{"status":"lost"}"#, |fields| {
-        fields.required("status", word(OrderStatus::ALL));
+        fields.required("status", one_of(OrderStatus::ALL));
     });
     assert_eq!(
         status,
@@ -176,7 +176,7 @@ fn faults_of_a_nested_object_have_its_name() {
         faults(body, |fields| {
             fields.nested("message", |mut inner| {
                 let content = inner.required("content", text);
-                inner.end(|| content)
+                inner.finish(|| content)
             });
         })
     };
@@ -255,7 +255,7 @@ fn a_lists_faults_say_where_they_are() {
         faults(&format!(r#"{{"items":{text}}}"#), |fields| {
             fields.list("items", 2, |mut item| {
                 let quantity = item.required("quantity", integer(1, 9));
-                item.end(|| quantity)
+                item.finish(|| quantity)
             });
         })
     };

@@ -91,7 +91,7 @@ impl Appender {
         }
     }
 
-    /// Connects if necessary, and works until there is nothing to do.
+    /// Connects if necessary, and runs rounds until there are no more rows to move or announce.
     async fn work(
         &mut self,
         context: &PgContext,
@@ -120,7 +120,7 @@ impl Appender {
     }
 
     async fn has_work(&mut self, context: &PgContext) -> QueryResult<bool> {
-        let server = context.origins.server();
+        let server = context.write_numbers.server();
         let (head, waiting) = bounded(statements::poll(connection(self.conn()?), server)).await?;
         Ok(waiting || head != self.announced)
     }
@@ -128,7 +128,7 @@ impl Appender {
     /// Returns true if there may be more rows.
     async fn round(&mut self, context: &PgContext, announcer: &mut Announcer) -> QueryResult<bool> {
         let began = Instant::now();
-        let (server, done) = (context.origins.server(), announcer.done());
+        let (server, done) = (context.write_numbers.server(), announcer.done());
         let Some(moved) = self.move_outbox(server, &done).await? else {
             self.refresh_epochs().await?;
             return Ok(true);
@@ -153,7 +153,8 @@ impl Appender {
         Ok(full)
     }
 
-    /// Moves the outbox into the log. `None`: the log is not the known one, and nothing was moved.
+    /// Moves the outbox into the log. Returns `None` if the log is not the known one; then nothing
+    /// was moved.
     async fn move_outbox(
         &mut self,
         server: i64,

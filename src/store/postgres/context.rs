@@ -1,5 +1,5 @@
-//! What the tasks of the PostgreSQL thread share: the pool, the publisher, the writes in progress,
-//! and the appender's wakeup.
+//! The state that the tasks of the PostgreSQL thread share: the pool, the publisher, the writes in
+//! progress, and the appender's wakeup.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::store::Publisher;
-use crate::store::postgres::outbox::Origins;
+use crate::store::postgres::outbox::WriteNumbers;
 use crate::store::postgres::outbox::pending::PendingWrites;
 use crate::store::postgres::pool::Connections;
 
 pub(super) struct PgContext {
     pub(super) connections: Connections,
     pub(super) publisher: Arc<dyn Publisher>,
-    pub(super) origins: Origins,
+    pub(super) write_numbers: WriteNumbers,
     pub(super) pending: PendingWrites,
     /// Wakes the appender after a commit.
     pub(super) appender_wakeup: Notify,
@@ -27,7 +27,7 @@ impl PgContext {
         Self {
             connections,
             publisher,
-            origins: Origins::new(),
+            write_numbers: WriteNumbers::new(),
             pending: PendingWrites::default(),
             appender_wakeup: Notify::new(),
             closed: Cell::new(false),

@@ -9,9 +9,9 @@
 //! | file | owns |
 //! | --- | --- |
 //! | `pool` | connections, and the reason when there are none; TLS |
-//! | `context` | what the tasks of the thread share |
+//! | `context` | the state that the tasks of the thread share |
 //! | `transaction` | one write or read on one connection; many writes of one kind as one |
-//! | `outbox` | the rows that a write leaves for the log; this server's writes that wait for them |
+//! | `outbox` | rows to be moved to the log later; this server's writes that wait for them |
 //! | `appender` | moves the outbox into the log, and announces the log in order |
 //! | `epochs` | which database this is, and which epochs its log has |
 
@@ -143,7 +143,7 @@ async fn serve<J, F: Future<Output = ()> + 'static>(
             None => break,
         }
     }
-    // Once all slots are back, nothing runs any more.
+    // When all slots are back, no job runs.
     let _ = slots.acquire_many(at_once).await;
 }
 

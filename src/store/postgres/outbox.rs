@@ -1,11 +1,11 @@
-//! The rows that a write leaves for the log: one row of `outbox` per stored event, inserted by the
-//! transaction's last statement, after all its row locks.
+//! The outbox rows that a write inserts, to be moved to the log later: one row per stored event,
+//! inserted by the transaction's last statement, after all its row locks.
 //!
-//! So outbox ids rise along every chain of cause and effect: a write that waited for another's
-//! lock, or read what another wrote, inserts its rows later. The steps of a write that are not
-//! stored (transient events, callbacks after the commit) stay on this server as [`LocalSteps`],
-//! tied to the rows by the write's [`Origin`]. A write with nothing but local steps inserts one
-//! placeholder row, without an event, that keeps its position in the order.
+//! So a write that depends on another (it waited for its lock, or read what it wrote) has a higher
+//! outbox id. The steps of a write that are not stored (transient events, callbacks after the
+//! commit) stay on this server as [`LocalSteps`], tied to the rows by the write's [`Origin`]. A
+//! write with nothing but local steps inserts one placeholder row, without an event, that keeps its
+//! position in the order.
 
 pub(super) mod pending;
 
@@ -27,13 +27,13 @@ use crate::store::tx::Step;
 pub(super) struct Origin(pub(super) i64);
 
 /// Numbers this server's writes.
-pub(super) struct Origins {
+pub(super) struct WriteNumbers {
     /// Random per process: rows of an earlier process of this server count as another server's.
     server: i64,
     last: Cell<u32>,
 }
 
-impl Origins {
+impl WriteNumbers {
     pub(super) fn new() -> Self {
         Self { server: i64::from(rand::random::<u32>()), last: Cell::new(0) }
     }
@@ -44,13 +44,14 @@ impl Origins {
     }
 
     pub(super) fn next(&self) -> Origin {
-        // Wraps after four billion writes; the first ones have ended long before.
+        // Wraps after four billion writes; by then the writes with those numbers are over.
         self.last.set(self.last.get().wrapping_add(1));
         Origin((self.server << 32) | i64::from(self.last.get()))
     }
 }
 
-/// The steps that this server runs before and after one of its rows. No event in here is stored.
+/// The steps that this server runs before and after one of its rows. None of these events is
+/// stored.
 #[derive(Default)]
 pub(super) struct LocalSteps {
     pub(super) before: Vec<Step<CommittedEvent>>,
@@ -67,7 +68,7 @@ pub(super) struct OutboxInsert {
     /// The names of one row in one text, joined by [`SEPARATOR`]: PostgreSQL's nested arrays must
     /// be of equal length.
     rooms: Vec<String>,
-    /// As `rooms`.
+    /// Joined like `rooms`.
     members: Vec<String>,
     excepts: Vec<Option<String>>,
 }
@@ -205,10 +206,10 @@ mod tests {
     }
 
     #[test]
-    fn origins_differ_and_name_their_server() {
-        let origins = Origins { server: i64::from(u32::MAX), last: Cell::new(u32::MAX - 1) };
-        let (last, first) = (origins.next(), origins.next());
+    fn write_numbers_differ_and_name_their_server() {
+        let numbers = WriteNumbers { server: i64::from(u32::MAX), last: Cell::new(u32::MAX - 1) };
+        let (last, first) = (numbers.next(), numbers.next());
         assert_ne!(last, first);
-        assert_eq!((last.0 >> 32, first.0 >> 32), (origins.server(), origins.server()));
+        assert_eq!((last.0 >> 32, first.0 >> 32), (numbers.server(), numbers.server()));
     }
 }

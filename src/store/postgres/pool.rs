@@ -31,7 +31,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after a failed attempt to connect; each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// When an idle connection is probed.
+/// The time after which an idle connection is probed.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
 /// Begins, commits and rolls back transactions.

@@ -36,7 +36,7 @@ pub(super) async fn run_read(context: Rc<PgContext>, read: QueuedRead) {
         return job.answer(Some(Error::Unavailable(NO_ANSWER)));
     };
     // After a panic a query may still be running on the connection.
-    let gone = ran.is_none() || (job.is_faulty() && conn.is_gone().await);
+    let gone = ran.is_none() || (job.failed_internally() && conn.is_gone().await);
     let replaced_by = (gone && ran.is_some()).then_some(Error::Unavailable(NO_ANSWER));
     if gone {
         discard(conn);
@@ -58,7 +58,8 @@ pub(super) async fn run_write(context: Rc<PgContext>, write: QueuedWrite) {
     };
     if ran != Some(true) {
         let gone = roll_back(tx).await;
-        let replaced_by = (gone && job.is_faulty()).then_some(Error::Unavailable(NO_ANSWER));
+        let replaced_by =
+            (gone && job.failed_internally()).then_some(Error::Unavailable(NO_ANSWER));
         return job.answer(replaced_by);
     }
     let steps = std::mem::take(&mut tx.steps);
@@ -67,7 +68,7 @@ pub(super) async fn run_write(context: Rc<PgContext>, write: QueuedWrite) {
         let replaced_by = (!committed).then_some(Error::Unavailable(UNCONFIRMED));
         return job.answer(replaced_by);
     }
-    let (mut insert, origin) = (OutboxInsert::default(), context.origins.next());
+    let (mut insert, origin) = (OutboxInsert::default(), context.write_numbers.next());
     let local = insert.add(origin, steps);
     context.pending.register(origin, local, job, permit, until.into_std());
     commit_with_events(&context, tx, insert, &[origin], until).await;

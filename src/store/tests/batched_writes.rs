@@ -47,7 +47,7 @@ impl BatchedWrite for PlaceOrder {
         Ok(batch.iter().map(done).collect())
     }
 
-    fn refused(fault: DieselError) -> Error {
+    fn translate_error(fault: DieselError) -> Error {
         if is_missing_reference(&fault) {
             Error::BadRequest("No such customer".into())
         } else {
@@ -55,7 +55,7 @@ impl BatchedWrite for PlaceOrder {
         }
     }
 
-    fn announce(order: Order, tx: &mut Tx) -> Order {
+    fn emit_and_answer(order: Order, tx: &mut Tx) -> Order {
         tx.emit(event::new_order(&order));
         order
     }
@@ -76,7 +76,7 @@ async fn all_at_once(
                 batches: Arc::clone(&batches),
             };
             let db = db.clone();
-            tokio::spawn(async move { db.write_batched(Once::No, 0, place).await })
+            tokio::spawn(async move { db.write_batched(Once::Unkeyed, 0, place).await })
         })
         .collect();
     let mut answers = Vec::new();

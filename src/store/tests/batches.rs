@@ -12,7 +12,7 @@ fn concurrent_writes_are_committed_together_and_published_in_log_order() {
             .map(|minor| {
                 let db = db.clone();
                 tokio::spawn(async move {
-                    db.write(Once::No, async move |tx| place(tx, minor).await).await
+                    db.write(Once::Unkeyed, async move |tx| place(tx, minor).await).await
                 })
             })
             .collect();
@@ -39,7 +39,7 @@ fn failures_and_panics_do_not_affect_the_rest_of_the_batch() {
             .map(|n| {
                 let db = db.clone();
                 tokio::spawn(async move {
-                    db.write(Once::No, async move |tx| {
+                    db.write(Once::Unkeyed, async move |tx| {
                         place(tx, n).await?;
                         match n % 3 {
                             0 => Ok(()),
@@ -71,7 +71,7 @@ fn a_write_runs_on_when_its_caller_is_gone() {
         tokio::task::yield_now().await;
         let abandoned = tokio::spawn({
             let db = db.clone();
-            async move { db.write(Once::No, async |tx| place(tx, 7).await).await }
+            async move { db.write(Once::Unkeyed, async |tx| place(tx, 7).await).await }
         });
         tokio::task::yield_now().await;
         abandoned.abort();
@@ -79,7 +79,7 @@ fn a_write_runs_on_when_its_caller_is_gone() {
         drop(release);
         holder.await.expect("joins").expect("writes");
         // Queued after the abandoned write.
-        db.write(Once::No, async |_tx| Ok(())).await.expect("writes");
+        db.write(Once::Unkeyed, async |_tx| Ok(())).await.expect("writes");
         assert_eq!(all_orders(db).await, [7]);
         assert_eq!(log.ids(), [1]);
     });
@@ -94,9 +94,9 @@ fn closing_finishes_queued_writes_and_refuses_later_ones() {
         let queued: Vec<_> = (0..10)
             .map(|n| {
                 let db = db.clone();
-                tokio::spawn(
-                    async move { db.write(Once::No, async move |tx| place(tx, n).await).await },
-                )
+                tokio::spawn(async move {
+                    db.write(Once::Unkeyed, async move |tx| place(tx, n).await).await
+                })
             })
             .collect();
         tokio::task::yield_now().await;
@@ -108,7 +108,10 @@ fn closing_finishes_queued_writes_and_refuses_later_ones() {
             write.await.expect("joins").expect("queued writes are written");
         }
         assert_eq!(log.ids(), (1..=10).collect::<Vec<_>>());
-        assert!(matches!(db.write(Once::No, async |_tx| Ok(())).await, Err(Error::Unavailable(_))));
+        assert!(matches!(
+            db.write(Once::Unkeyed, async |_tx| Ok(())).await,
+            Err(Error::Unavailable(_))
+        ));
         assert!(matches!(db.ready().await, Err(Error::Unavailable(_))));
     });
 }
@@ -117,15 +120,15 @@ fn closing_finishes_queued_writes_and_refuses_later_ones() {
 fn a_write_that_fails_leaves_no_row_no_event_and_no_gap() {
     let TestStore { db, log, .. } = &test_store();
     run(async {
-        db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
+        db.write(Once::Unkeyed, async |tx| place(tx, 1).await).await.expect("writes");
         let failed = db
-            .write(Once::No, async |tx| {
+            .write(Once::Unkeyed, async |tx| {
                 place(tx, 2).await?;
                 Err::<(), _>(Error::Forbidden)
             })
             .await;
         assert_eq!(failed, Err(Error::Forbidden));
-        db.write(Once::No, async |tx| place(tx, 3).await).await.expect("writes");
+        db.write(Once::Unkeyed, async |tx| place(tx, 3).await).await.expect("writes");
         assert_eq!(log.ids(), [1, 2]);
         assert_eq!(all_orders(db).await, [1, 3]);
     });
@@ -152,7 +155,7 @@ fn writes_in_parallel_are_published_in_log_order_without_a_gap() {
             .map(|minor| {
                 let db = db.clone();
                 tokio::spawn(async move {
-                    db.write(Once::No, async move |tx| place(tx, minor).await).await
+                    db.write(Once::Unkeyed, async move |tx| place(tx, minor).await).await
                 })
             })
             .collect();
@@ -172,14 +175,14 @@ fn callbacks_run_in_order_after_a_commit_and_not_after_a_rollback() {
             move || log.batches.lock().expect("no test panics in here").push(Vec::new())
         };
         let (done, undone) = (mark(log), mark(log));
-        db.write(Once::No, async move |tx| {
+        db.write(Once::Unkeyed, async move |tx| {
             place(tx, 1).await?;
             tx.after_commit(done);
             place(tx, 2).await
         })
         .await
         .expect("writes");
-        let refused = db.write(Once::No, async move |tx| {
+        let refused = db.write(Once::Unkeyed, async move |tx| {
             tx.after_commit(undone);
             Err::<(), _>(Error::Forbidden)
         });

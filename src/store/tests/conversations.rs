@@ -30,7 +30,7 @@ pub(super) async fn start_conversation(
         assert_eq!(added, members.len());
         Ok(id)
     };
-    db.write(Once::No, write).await.expect("writes")
+    db.write(Once::Unkeyed, write).await.expect("writes")
 }
 
 pub(super) async fn project(db: &Db, members: Vec<UserId>) -> ProjectId {
@@ -47,7 +47,7 @@ pub(super) async fn project(db: &Db, members: Vec<UserId>) -> ProjectId {
         }
         Ok(id)
     };
-    db.write(Once::No, write).await.expect("writes")
+    db.write(Once::Unkeyed, write).await.expect("writes")
 }
 
 async fn send(
@@ -60,7 +60,7 @@ async fn send(
     try_send(db, conversation, sender, content, client_id).await.expect("writes")
 }
 
-/// As the service function does, without its permission check.
+/// Sends as the service function does, without its permission check.
 pub(super) async fn try_send(
     db: &Db,
     conversation: ConversationId,
@@ -87,7 +87,7 @@ pub(super) async fn try_send(
         }
         Ok(message)
     };
-    db.write(Once::No, write).await
+    db.write(Once::Unkeyed, write).await
 }
 
 pub(super) async fn history(db: &Db, conversation: ConversationId) -> Vec<Message> {
@@ -185,11 +185,11 @@ fn messages_of_others_since_reading_or_joining_are_unread() {
             sent.push(send(db, first, sender, content.into(), None).await);
         }
         let last = Some("b3".to_owned());
-        // An own message reads the messages before it.
+        // A sender's own message marks the messages before it as read.
         assert_eq!(overview(db, ann).await, [(second, 0, None), (first, 2, last.clone())]);
         assert_eq!(overview(db, ben).await, [(second, 0, None), (first, 0, last.clone())]);
         let read = async |member, seq| {
-            db.write(Once::No, async move |tx| {
+            db.write(Once::Unkeyed, async move |tx| {
                 Ok(conversations::mark_read(tx, first, member, seq).await?)
             })
             .await
@@ -202,9 +202,11 @@ fn messages_of_others_since_reading_or_joining_are_unread() {
         assert_eq!(overview(db, ann).await[1].1, 1);
         assert_eq!(overview(db, ben).await[1].1, 0);
 
-        db.write(Once::No, async move |tx| Ok(conversations::add_member(tx, first, cat).await?))
-            .await
-            .expect("writes");
+        db.write(Once::Unkeyed, async move |tx| {
+            Ok(conversations::add_member(tx, first, cat).await?)
+        })
+        .await
+        .expect("writes");
         assert_eq!(overview(db, cat).await, [(first, 0, last)]);
         send(db, first, ben, "b4".into(), None).await;
         assert_eq!(overview(db, cat).await[0].1, 1);

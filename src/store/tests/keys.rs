@@ -63,7 +63,7 @@ fn keys_and_ids_continue_after_a_restart() {
     let db = Db::open(&settings(folder), log.clone()).expect("opens again");
     run(async {
         assert_eq!(db.write(key("a", 1), async |tx| place(tx, 1).await).await, Ok(first));
-        db.write(Once::No, async |tx| place(tx, 2).await).await.expect("writes");
+        db.write(Once::Unkeyed, async |tx| place(tx, 2).await).await.expect("writes");
     });
     db.close();
     assert_eq!(log.ids(), [2]);

@@ -202,7 +202,7 @@ async fn all_orders(db: &Db) -> Vec<i64> {
 }
 
 async fn add_user(db: &Db, email: &'static str) -> Result<User, Error> {
-    db.write(Once::No, async move |tx| {
+    db.write(Once::Unkeyed, async move |tx| {
         let new = NewUser { email, name: "Some One", password_hash: "hash", role: Role::Customer };
         users::insert(tx, &new).await.map_err(|fault| {
             if is_taken(&fault) { Error::Conflict("taken".into()) } else { fault.into() }
@@ -227,7 +227,7 @@ fn block_writer(db: &Db) -> (mpsc::Sender<()>, tokio::task::JoinHandle<Result<()
     let (release, released) = mpsc::channel::<()>();
     let db = db.clone();
     let holder = tokio::spawn(async move {
-        db.write(Once::No, async move |_tx| {
+        db.write(Once::Unkeyed, async move |_tx| {
             let _ = released.recv();
             Ok(())
         })

@@ -25,7 +25,7 @@ async fn add(db: &Db, user: UserId, titles: &[&'static str]) -> Vec<Notification
     let mut added = Vec::new();
     for &title in titles {
         let written = db
-            .write(Once::No, async move |tx| Ok(rows::insert(tx, user, &notice(title)).await?))
+            .write(Once::Unkeyed, async move |tx| Ok(rows::insert(tx, user, &notice(title)).await?))
             .await;
         added.push(written.expect("writes"));
     }
@@ -42,7 +42,7 @@ async fn unread(db: &Db, user: UserId) -> i64 {
 }
 
 async fn mark_read(db: &Db, user: UserId, id: NotificationId) -> Option<(Notification, bool)> {
-    db.write(Once::No, async move |tx| Ok(rows::mark_read(tx, user, id).await?))
+    db.write(Once::Unkeyed, async move |tx| Ok(rows::mark_read(tx, user, id).await?))
         .await
         .expect("writes")
 }
@@ -84,7 +84,8 @@ fn a_notification_is_read_back_by_its_receiver_only() {
         );
         assert_eq!(mark_read(db, bob, first.id).await, None);
         assert_eq!(
-            db.write(Once::No, async move |tx| Ok(rows::delete(tx, bob, first.id).await?)).await,
+            db.write(Once::Unkeyed, async move |tx| Ok(rows::delete(tx, bob, first.id).await?))
+                .await,
             Ok(false)
         );
         assert_eq!((unread(db, ann).await, unread(db, bob).await), (1, 0));
@@ -123,16 +124,16 @@ fn marking_as_read_reports_a_change() {
         assert_eq!(mark_read(db, ann, one.id).await, Some((read, false)));
         assert_eq!(unread(db, ann).await, 2);
         assert_eq!(
-            db.write(Once::No, async move |tx| Ok(rows::delete(tx, ann, two.id).await?)).await,
+            db.write(Once::Unkeyed, async move |tx| Ok(rows::delete(tx, ann, two.id).await?)).await,
             Ok(true)
         );
         assert_eq!(
-            db.write(Once::No, async move |tx| Ok(rows::delete(tx, ann, two.id).await?)).await,
+            db.write(Once::Unkeyed, async move |tx| Ok(rows::delete(tx, ann, two.id).await?)).await,
             Ok(false)
         );
         assert_eq!(unread(db, ann).await, 1);
         let mark_all = async || {
-            db.write(Once::No, async move |tx| Ok(rows::mark_all_read(tx, ann).await?)).await
+            db.write(Once::Unkeyed, async move |tx| Ok(rows::mark_all_read(tx, ann).await?)).await
         };
         assert_eq!((mark_all().await, mark_all().await), (Ok(1), Ok(0)));
         assert_eq!(mark_read(db, ann, three.id).await.map(|(_, changed)| changed), Some(false));
@@ -146,7 +147,7 @@ fn ids_are_not_reused_and_a_removed_user_has_no_notifications() {
     run(async {
         let ann = add_user(db, "ann@x.test").await.expect("adds").id;
         let [first, newest] = add(db, ann, &["1", "2"]).await.try_into().expect("two");
-        db.write(Once::No, async move |tx| Ok(rows::delete(tx, ann, newest.id).await?))
+        db.write(Once::Unkeyed, async move |tx| Ok(rows::delete(tx, ann, newest.id).await?))
             .await
             .expect("writes");
         let [later] = add(db, ann, &["3"]).await.try_into().expect("one");
@@ -154,9 +155,9 @@ fn ids_are_not_reused_and_a_removed_user_has_no_notifications() {
         let remove = async move |tx: &mut Tx| {
             Ok(query!(tx.conn(), |c| diesel::delete(user_rows::table.find(ann)).execute(c))?)
         };
-        assert_eq!(db.write(Once::No, remove).await, Ok(1));
+        assert_eq!(db.write(Once::Unkeyed, remove).await, Ok(1));
         assert_eq!(unread(db, ann).await, 0);
-        let missing = db.write(Once::No, async move |tx| {
+        let missing = db.write(Once::Unkeyed, async move |tx| {
             Ok(rows::insert(tx, ann, &notice("4"))
                 .await
                 .is_err_and(|fault| is_missing_reference(&fault)))
@@ -175,7 +176,7 @@ fn counts_are_announced_in_the_order_in_which_they_became_true() {
             .map(|_| {
                 let db = db.clone();
                 tokio::spawn(async move {
-                    db.write(Once::No, async move |tx| {
+                    db.write(Once::Unkeyed, async move |tx| {
                         rows::lock_users(tx, &[ann]).await?;
                         let new = rows::insert(tx, ann, &notice("n")).await?;
                         tx.emit(event::notification(&new));

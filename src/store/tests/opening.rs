@@ -32,7 +32,7 @@ fn ids_are_gap_free_with_two_processes() {
     let other = Db::open(&beside, other_log.clone()).expect("opens beside the server");
     run(async {
         for db in [db, &other, db, &other] {
-            db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
+            db.write(Once::Unkeyed, async |tx| place(tx, 1).await).await.expect("writes");
         }
     });
     other.close();

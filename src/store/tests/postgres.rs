@@ -105,7 +105,7 @@ fn an_event_for_a_namespace_reaches_it_on_every_server() {
             )));
             Ok(())
         };
-        servers.store.db.write(Once::No, emit).await.expect("writes");
+        servers.store.db.write(Once::Unkeyed, emit).await.expect("writes");
         servers.settle().await;
         for log in [&servers.store.log, &servers.other_log] {
             let rooms: Vec<Vec<String>> =
@@ -151,7 +151,7 @@ fn local_steps_keep_their_position_among_the_events_of_others() {
                     tx.after_commit(mark(&log, seq));
                     Ok(())
                 };
-                db.write(Once::No, write).await.expect("writes");
+                db.write(Once::Unkeyed, write).await.expect("writes");
             }
         };
         let send_all = async |db: Db| {
@@ -245,11 +245,11 @@ fn a_write_is_rolled_back_if_its_events_cannot_be_inserted() {
             .execute("ALTER TABLE outbox ADD CONSTRAINT refused CHECK (name <> 'new_order')")
             .await;
         for _ in 0..20 {
-            let refused = db.write(Once::No, async |tx| place(tx, 1).await).await;
+            let refused = db.write(Once::Unkeyed, async |tx| place(tx, 1).await).await;
             assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
         }
         probe.execute("ALTER TABLE outbox DROP CONSTRAINT refused").await;
-        db.write(Once::No, async |tx| place(tx, 2).await).await.expect("writes");
+        db.write(Once::Unkeyed, async |tx| place(tx, 2).await).await.expect("writes");
         assert_eq!(all_orders(db).await, [2]);
         assert_eq!(servers.store.log.ids(), [1]);
     });
@@ -269,7 +269,7 @@ fn a_deadlock_is_reported_as_temporary() {
         let touch = |first: ConversationId, second: ConversationId| {
             let (db, both) = (db.clone(), Arc::clone(&both));
             tokio::spawn(async move {
-                db.write(Once::No, async move |tx| {
+                db.write(Once::Unkeyed, async move |tx| {
                     conversations::touch(tx, first).await?;
                     both.wait().await;
                     conversations::touch(tx, second).await?;

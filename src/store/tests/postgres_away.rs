@@ -171,16 +171,16 @@ fn calls_are_unavailable_while_the_database_is_cut_off_and_work_afterwards() {
     let Some(ProxiedStore { store, proxy }) = &ProxiedStore::open() else { return };
     run(async {
         let TestStore { db, log, .. } = store;
-        db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
+        db.write(Once::Unkeyed, async |tx| place(tx, 1).await).await.expect("writes");
         proxy.set(ProxyMode::Cut);
         for minor in 0..30 {
-            reason(db.write(Once::No, async move |tx| place(tx, minor).await).await);
+            reason(db.write(Once::Unkeyed, async move |tx| place(tx, minor).await).await);
             reason(db.read(async |conn| users::by_id(conn, UserId(1)).await).await);
         }
         assert_eq!(reason(db.ready().await), "The database cannot be reached");
         proxy.set(ProxyMode::Open);
         until_ready(db).await;
-        db.write(Once::No, async |tx| place(tx, 2).await).await.expect("writes");
+        db.write(Once::Unkeyed, async |tx| place(tx, 2).await).await.expect("writes");
         assert_eq!(all_orders(db).await, [1, 2]);
         assert_eq!(log.ids(), [1, 2]);
     });
@@ -196,7 +196,7 @@ fn a_write_in_progress_is_unavailable_and_rolled_back_when_cut_off() {
         let write = tokio::spawn({
             let (db, begun, cut) = (db.clone(), Arc::clone(&begun), Arc::clone(&cut));
             async move {
-                db.write(Once::No, async move |tx| {
+                db.write(Once::Unkeyed, async move |tx| {
                     place(tx, 1).await?;
                     begun.wait().await;
                     cut.wait().await;
@@ -221,11 +221,11 @@ fn an_unanswered_commit_is_unavailable_and_its_events_come_later() {
     let Some(ProxiedStore { store, proxy }) = &ProxiedStore::open() else { return };
     run(async {
         let TestStore { db, log, .. } = store;
-        db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
+        db.write(Once::Unkeyed, async |tx| place(tx, 1).await).await.expect("writes");
         let done = Arc::new(AtomicBool::new(false));
         proxy.set(ProxyMode::CutAtCommit);
         let then = Arc::clone(&done);
-        let lost = db.write(Once::No, async move |tx| {
+        let lost = db.write(Once::Unkeyed, async move |tx| {
             tx.after_commit(move || then.store(true, Ordering::Relaxed));
             place(tx, 2).await
         });
@@ -249,7 +249,7 @@ fn events_committed_before_a_cut_are_announced_afterwards() {
         probe.execute("BEGIN; SELECT last_id FROM log_head FOR UPDATE").await;
         let write = tokio::spawn({
             let db = db.clone();
-            async move { db.write(Once::No, async |tx| place(tx, 1).await).await }
+            async move { db.write(Once::Unkeyed, async |tx| place(tx, 1).await).await }
         });
         until(async || probe.number("SELECT count(*) AS n FROM outbox").await == 1).await;
         proxy.set(ProxyMode::Cut);
@@ -274,7 +274,7 @@ fn calls_end_in_time_when_the_database_does_not_answer() {
             .map(|minor| {
                 let db = db.clone();
                 tokio::spawn(async move {
-                    db.write(Once::No, async move |tx| place(tx, minor).await).await
+                    db.write(Once::Unkeyed, async move |tx| place(tx, minor).await).await
                 })
             })
             .collect();
@@ -284,7 +284,7 @@ fn calls_end_in_time_when_the_database_does_not_answer() {
         assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
         proxy.set(ProxyMode::Open);
         until_ready(db).await;
-        db.write(Once::No, async |tx| place(tx, 100).await).await.expect("writes");
+        db.write(Once::Unkeyed, async |tx| place(tx, 100).await).await.expect("writes");
         let stored = all_orders(db).await;
         until(async || log.ids().len() == stored.len()).await;
     });

@@ -10,9 +10,11 @@ fn events_of_a_dead_server_are_announced_after_the_start_of_the_next() {
         return;
     };
     let store = postgres_store(server);
-    run(async { store.db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes") });
+    run(async {
+        store.db.write(Once::Unkeyed, async |tx| place(tx, 1).await).await.expect("writes")
+    });
     store.db.close();
-    // As a server leaves it that dies between a commit and its announcement.
+    // A server leaves this row if it dies between a commit and its announcement.
     let left = "INSERT INTO outbox (origin, namespace, name, payload, rooms, members) \
                 VALUES (1, '/', 'said', '\"left\"', '{room}', '{}')";
     run(async { Probe::connect(&store).await.execute(left).await });
@@ -37,20 +39,20 @@ fn only_another_database_begins_an_epoch() {
         let [first] =
             probe.words(epochs).await.try_into().expect("two servers have begun one epoch");
         assert_eq!(first, format!("{} 1", log.start().epoch.0));
-        db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
+        db.write(Once::Unkeyed, async |tx| place(tx, 1).await).await.expect("writes");
 
         // The same database, another connection.
         probe.kill_all().await;
         until_ready(db).await;
-        db.write(Once::No, async |tx| place(tx, 2).await).await.expect("writes");
+        db.write(Once::Unkeyed, async |tx| place(tx, 2).await).await.expect("writes");
         assert_eq!(probe.words(epochs).await.len(), 1);
 
-        // As if it had been restored elsewhere.
+        // Makes the database look as if it had been restored elsewhere.
         probe.execute("UPDATE epochs SET identity = 'another'").await;
         probe.kill_all().await;
         until_ready(db).await;
         until(async || probe.words(epochs).await.len() == 2).await;
-        db.write(Once::No, async |tx| place(tx, 3).await).await.expect("writes");
+        db.write(Once::Unkeyed, async |tx| place(tx, 3).await).await.expect("writes");
         let positions: Vec<_> = log.events().iter().filter_map(|event| event.position).collect();
         assert_eq!(positions.iter().map(|position| position.id.0).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!(positions[0].epoch, positions[1].epoch); // there are three
@@ -65,7 +67,7 @@ fn a_log_without_its_tail_begins_an_epoch_and_announces_new_events() {
     run(async {
         let (db, log) = (&servers.store.db, &servers.store.log);
         for minor in 0..5 {
-            db.write(Once::No, async move |tx| place(tx, minor).await).await.expect("writes");
+            db.write(Once::Unkeyed, async move |tx| place(tx, minor).await).await.expect("writes");
         }
         servers.settle().await;
         let mut probe = Probe::connect(&servers.store).await;
@@ -73,7 +75,7 @@ fn a_log_without_its_tail_begins_an_epoch_and_announces_new_events() {
                          DELETE FROM event_rooms WHERE event_id > 3; \
                          UPDATE log_head SET last_id = 3; COMMIT";
         probe.execute(lose_tail).await;
-        db.write(Once::No, async |tx| place(tx, 9).await).await.expect("writes");
+        db.write(Once::Unkeyed, async |tx| place(tx, 9).await).await.expect("writes");
         until(async || servers.other_log.ids().len() == 6).await;
         assert_eq!(
             (log.ids(), servers.other_log.ids()),

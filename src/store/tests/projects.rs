@@ -16,14 +16,14 @@ fn project_members_join_and_leave_its_conversations() {
             start_conversation(db, Some(id), vec![ann]).await,
         );
         let apart = start_conversation(db, None, vec![ben, ann]).await;
-        let added = db.write(Once::No, async move |tx| {
+        let added = db.write(Once::Unkeyed, async move |tx| {
             let new = conversations::insert(tx, ann, None, Some(id)).await?.id;
             let strangers = conversations::add_project_members(tx, new, id, Some(&[cat])).await?;
             Ok((strangers, conversations::add_project_members(tx, new, id, None).await?))
         });
         assert_eq!(added.await, Ok((0, 2)));
 
-        let gone = db.write(Once::No, async move |tx| {
+        let gone = db.write(Once::Unkeyed, async move |tx| {
             assert!(projects::remove_member(tx, id, ben).await?);
             assert!(!projects::remove_member(tx, id, ben).await?);
             let joint = conversations::touch_joint(tx, id, ben).await?;
@@ -73,7 +73,7 @@ fn members_are_listed_once_with_names_in_order_of_joining() {
                 && !is_member(ProjectId(99), ann).await
                 && !is_member(id, UserId(99)).await
         );
-        let again = db.write(Once::No, async move |tx| {
+        let again = db.write(Once::Unkeyed, async move |tx| {
             let fault = projects::add_member(tx, id, ann).await.expect_err("is refused");
             Err::<(), _>(if is_taken(&fault) {
                 Error::Conflict("taken".into())
@@ -92,14 +92,14 @@ fn a_stage_is_completed_once() {
         let [ann] = add_users(db, ["ann@x.test"]).await;
         let (id, other) = (project(db, vec![ann]).await, project(db, vec![ann]).await);
         let stage = db
-            .write(Once::No, async move |tx| {
+            .write(Once::Unkeyed, async move |tx| {
                 Ok(projects::insert_stage(tx, id, "Design".into()).await?)
             })
             .await
             .expect("writes");
         assert_eq!((stage.completed_at, stage.completed_by), (None, None));
         let complete = async || {
-            db.write(Once::No, async move |tx| {
+            db.write(Once::Unkeyed, async move |tx| {
                 Ok(projects::complete_stage(tx, stage.id, ann).await?)
             })
             .await
@@ -150,7 +150,7 @@ fn a_locked_member_is_not_removed_before_the_commit() {
                     let _ = released.await;
                     mark(tx).await
                 };
-                db.write(Once::No, work).await
+                db.write(Once::Unkeyed, work).await
             }
         });
         begins.await.expect("begins");
@@ -165,7 +165,7 @@ fn a_locked_member_is_not_removed_before_the_commit() {
                         }
                         mark(tx).await
                     };
-                    db.write(Once::No, work).await
+                    db.write(Once::Unkeyed, work).await
                 })
             })
             .into();

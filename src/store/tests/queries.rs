@@ -14,7 +14,8 @@ use crate::store::{Conn, history};
 fn a_written_order_is_read_back_and_announced() {
     let TestStore { db, log, .. } = &test_store();
     run(async {
-        let order = db.write(Once::No, async |tx| place(tx, 1250).await).await.expect("writes");
+        let order =
+            db.write(Once::Unkeyed, async |tx| place(tx, 1250).await).await.expect("writes");
         let read = db
             .read(async move |conn| orders::by_id(conn, order.id).await)
             .await
@@ -61,7 +62,7 @@ fn orders_are_listed_newest_first_by_customer_and_by_page_each_with_its_customer
         let ann = add_user(db, "ann@example.test").await.expect("adds");
         for (customer_id, minor) in [(Some(ann.id), 1), (None, 2), (Some(ann.id), 3)] {
             let new = NewOrder { customer_id, total: Money::from_minor(minor) };
-            db.write(Once::No, async move |tx| Ok(orders::insert(tx, &new).await?))
+            db.write(Once::Unkeyed, async move |tx| Ok(orders::insert(tx, &new).await?))
                 .await
                 .expect("writes");
         }
@@ -89,7 +90,7 @@ fn orders_are_listed_newest_first_by_customer_and_by_page_each_with_its_customer
 #[test]
 fn an_order_of_a_missing_customer_is_a_missing_reference() {
     let TestStore { db, .. } = &test_store();
-    let missing = run(db.write(Once::No, async |tx| {
+    let missing = run(db.write(Once::Unkeyed, async |tx| {
         let new = NewOrder { customer_id: Some(UserId(99)), total: Money::ZERO };
         Ok(orders::insert(tx, &new).await.is_err_and(|fault| is_missing_reference(&fault)))
     }));
@@ -101,11 +102,13 @@ fn an_order_advances_only_from_the_expected_status() {
     use OrderStatus::{Paid, Pending, Shipped};
     let TestStore { db, .. } = &test_store();
     run(async {
-        let order = db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
+        let order = db.write(Once::Unkeyed, async |tx| place(tx, 1).await).await.expect("writes");
         let advance = async |from, to| {
-            db.write(Once::No, async move |tx| Ok(orders::advance(tx, order.id, from, to).await?))
-                .await
-                .expect("writes")
+            db.write(Once::Unkeyed, async move |tx| {
+                Ok(orders::advance(tx, order.id, from, to).await?)
+            })
+            .await
+            .expect("writes")
         };
         assert_eq!(advance(Paid, Shipped).await, None);
         let paid = advance(Pending, Paid).await.expect("moves");
@@ -120,8 +123,8 @@ fn an_order_advances_only_from_the_expected_status() {
 fn a_transient_event_is_announced_in_order_without_an_id() {
     let TestStore { db, log, .. } = &test_store();
     run(async {
-        let order = db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
-        db.write(Once::No, async move |tx| {
+        let order = db.write(Once::Unkeyed, async |tx| place(tx, 1).await).await.expect("writes");
+        db.write(Once::Unkeyed, async move |tx| {
             tx.emit(NewEvent { kind: EventKind::Transient, ..event::new_order(&order) });
             place(tx, 2).await
         })
@@ -141,14 +144,14 @@ fn members_are_one_room_in_the_log_and_user_rooms_when_announced() {
     let TestStore { db, log, .. } = &test_store();
     run(async {
         let conversation = ConversationId(7);
-        let order = db.write(Once::No, async |tx| place(tx, 1).await).await.expect("writes");
+        let order = db.write(Once::Unkeyed, async |tx| place(tx, 1).await).await.expect("writes");
         let new = NewEvent {
             rooms: vec![Room::Members(conversation), Room::Admin],
             except: vec![Room::Conversation(conversation)],
             members: vec![UserId(3), UserId(5)],
             ..event::new_order(&order)
         };
-        db.write(Once::No, async move |tx| {
+        db.write(Once::Unkeyed, async move |tx| {
             tx.emit(new);
             Ok(())
         })
@@ -181,7 +184,7 @@ fn members_are_one_room_in_the_log_and_user_rooms_when_announced() {
 fn an_event_without_rooms_is_replayed_to_its_namespace_only() {
     let TestStore { db, log, .. } = &test_store();
     run(async {
-        db.write(Once::No, async |tx| {
+        db.write(Once::Unkeyed, async |tx| {
             tx.emit(event::product_updated(ProductAction::Deleted(ProductId(3))));
             Ok(())
         })

@@ -22,7 +22,7 @@ async fn status(db: &Db, user: UserId, token: TokenId) -> Option<(i64, bool, boo
 }
 
 async fn end(db: &Db, user: UserId, token: TokenId, until: Timestamp) {
-    db.write(Once::No, async move |tx| Ok(tokens::end(tx, user, &token, until).await?))
+    db.write(Once::Unkeyed, async move |tx| Ok(tokens::end(tx, user, &token, until).await?))
         .await
         .expect("writes");
 }
@@ -46,7 +46,7 @@ fn one_token_ends_by_digest_and_all_by_generation() {
             [(Account::Id(ann.id), 1), (Account::Email("ANN@example.test".into()), 2)]
         {
             let ended = db
-                .write(Once::No, async move |tx| {
+                .write(Once::Unkeyed, async move |tx| {
                     Ok(tokens::end_all(tx, &account).await?.map(|(user, _)| user))
                 })
                 .await;
@@ -56,7 +56,7 @@ fn one_token_ends_by_digest_and_all_by_generation() {
         assert_eq!(status(db, bob.id, OTHER).await, Some((0, false, false)));
         let missing = Account::Id(UserId(99));
         let ended = db
-            .write(Once::No, async move |tx| {
+            .write(Once::Unkeyed, async move |tx| {
                 Ok(tokens::end_all(tx, &missing).await?.map(|(user, _)| user))
             })
             .await;
@@ -73,7 +73,7 @@ fn ends_are_found_by_other_servers_and_removed_after_expiry() {
         let (now, minute) = (Timestamp::now(), Duration::from_secs(60));
         end(db, ann.id, ONE, now.before(61 * minute)).await;
         end(db, ann.id, OTHER, now.after(minute)).await;
-        let all = db.write(Once::No, async move |tx| {
+        let all = db.write(Once::Unkeyed, async move |tx| {
             tokens::end_removed(tx, ann.id).await?;
             Ok(tokens::end_all(tx, &Account::Id(ann.id)).await?.map(|(user, _)| user))
         });
@@ -94,7 +94,8 @@ fn ends_are_found_by_other_servers_and_removed_after_expiry() {
         };
         assert_eq!(kinds(found(now.before(minute)).await), [1, 1, 1, 1]);
         assert_eq!(kinds(found(now.after(minute)).await), [0; 4]);
-        let purge = async || db.write(Once::No, async |tx| Ok(tokens::purge(tx, 10).await?)).await;
+        let purge =
+            async || db.write(Once::Unkeyed, async |tx| Ok(tokens::purge(tx, 10).await?)).await;
         assert_eq!((purge().await, purge().await), (Ok(1), Ok(0)));
         assert_eq!(kinds(found(now.before(minute)).await), [0, 1, 1, 1]);
         assert_eq!(status(db, ann.id, OTHER).await, Some((1, true, true)));

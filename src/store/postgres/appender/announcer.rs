@@ -17,7 +17,8 @@ use crate::store::tx::Step;
 use crate::store::{Committed, CommittedEvent, Conn, conversations};
 
 /// How long events of other servers wait for budget, which slows them down while readers are slow.
-/// Not longer: this server's own writes, which hold the rest of the budget, wait behind them.
+/// The time is short, because this server's own writes, which hold the rest of the budget, wait
+/// behind them.
 const BUDGET_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Prefix of the room that means all members of a conversation.
@@ -29,7 +30,7 @@ pub(super) struct LogEvent {
     /// `None` for events older than the outbox.
     outbox_id: Option<i64>,
     origin: Option<Origin>,
-    /// Without its position so far.
+    /// The event, whose position is set when it is announced.
     event: CommittedEvent,
 }
 
@@ -40,7 +41,7 @@ pub(super) struct Placeholder {
 }
 
 impl Placeholder {
-    /// From a row that was moved from the outbox; `None` for a row of the other sort.
+    /// Reads a row that was moved from the outbox; `None` for a row of the other sort.
     pub(super) fn from_moved(row: &MovedRow) -> Option<Self> {
         let (None, Some(outbox_id), Some(origin)) = (row.id, row.outbox_id, row.origin) else {
             return None;
@@ -54,7 +55,7 @@ impl LogEvent {
         self.id
     }
 
-    /// From a row that was moved from the outbox; `None` for a row of the other sort.
+    /// Reads a row that was moved from the outbox; `None` for a row of the other sort.
     pub(super) fn from_moved(row: MovedRow) -> Option<Self> {
         let MovedRow {
             outbox_id,
@@ -81,7 +82,7 @@ impl LogEvent {
         Some(Self { id: EventId(id?), outbox_id, origin: origin.map(Origin), event })
     }
 
-    /// From rows of the log. `members:ID` means the members at the time of reading.
+    /// Reads rows of the log. `members:ID` means the members at the time of reading.
     pub(super) async fn from_log(conn: &mut Conn, rows: Vec<LogRow>) -> QueryResult<Vec<Self>> {
         let of: Vec<_> = rows
             .iter()
@@ -140,7 +141,7 @@ pub(super) struct Announcer {
     done: Vec<i64>,
 }
 
-/// What one call of the publisher announces.
+/// The events that one call of the publisher announces.
 #[derive(Default)]
 struct Batch {
     steps: Vec<Step<CommittedEvent>>,

@@ -149,7 +149,7 @@ pub(super) struct LogRow {
     pub(super) name: String,
     pub(super) payload: String,
     pub(super) except_json: Option<String>,
-    /// With the namespace as prefix, as in `event_rooms`.
+    /// The room keys, with the namespace as prefix, as in `event_rooms`.
     pub(super) rooms: Vec<String>,
 }
 

@@ -1,8 +1,8 @@
 //! This server's writes from their COMMIT to the announcement of their rows: their local steps, and
 //! the callers that wait for an answer.
 //!
-//! A write is registered before its COMMIT is sent, so whoever reads its rows finds it here. It is
-//! removed when its last row has been announced, when it surely was not committed, or, when the
+//! A write is registered before its COMMIT is sent, so a task that reads its rows finds it here. It
+//! is removed when its last row has been announced, when it surely was not committed, or, when the
 //! outcome is unknown, a minute later.
 
 use std::cell::{Cell, RefCell};
@@ -33,7 +33,7 @@ struct PendingWrite {
     job: Option<Box<dyn WriteJob>>,
     permit: Option<BudgetPermit>,
     state: CommitState,
-    /// When the caller is answered at the latest.
+    /// The latest time at which the caller is answered.
     until: Instant,
 }
 
@@ -100,8 +100,8 @@ impl PendingWrites {
         }
     }
 
-    /// Takes the local steps of the next row of this write. `None`: the write is another server's,
-    /// or is not registered any more.
+    /// Takes the local steps of the next row of this write. Returns `None` if the write is another
+    /// server's, or is not registered any more.
     pub(in crate::store::postgres) fn take(
         &self,
         origin: Origin,

@@ -18,7 +18,7 @@ use crate::store::postgres::transaction::{
     self, begin, commit_with_events, commit_without_events, roll_back,
 };
 
-/// Writes in one batch at most, and writes that may wait for one.
+/// The most writes in one batch, and the most writes that may wait for one.
 pub(in crate::store::postgres) const MAX_BATCH: usize = 128;
 
 /// Runs batches until the queue is closed and everything from it is finished.
@@ -81,7 +81,7 @@ async fn run_batch(context: Rc<PgContext>, kind: BatchKind, mut batch: Vec<Queue
             quiet.push(job);
             continue;
         }
-        let origin = context.origins.next();
+        let origin = context.write_numbers.next();
         let local = insert.add(origin, steps);
         context.pending.register(origin, local, job, permit, since + TIME_LIMIT);
         origins.push(origin);
