@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use actix_codec::Framed;
-use actix_http::ws::{Codec, Frame};
-use actix_web_actors::ws::Message;
+use actix_http::ws::{Codec, Frame, Message};
 use clap::ValueEnum;
 use futures_core::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

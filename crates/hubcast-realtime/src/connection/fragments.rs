@@ -1,7 +1,7 @@
 //! A message in several frames (RFC 6455 section 5.4), bounded in bytes and in frames.
 
+use crate::core::ws::Message;
 use actix_http::ws::Item;
-use actix_web_actors::ws::Message;
 use bytestring::ByteString;
 
 use crate::core::reason::DisconnectReason;

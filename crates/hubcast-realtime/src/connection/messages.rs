@@ -9,8 +9,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use crate::core::ws::{Frame, Message, ProtocolError};
 use actix_http::ws::Codec;
-use actix_web_actors::ws::{Frame, Message, ProtocolError};
 use bytes::BytesMut;
 use bytestring::ByteString;
 use futures_core::Stream;

@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{Error, ErrorKind};
 
-use actix_web_actors::ws::{Message, ProtocolError};
+use crate::core::ws::{Message, ProtocolError};
 use bytes::{Buf, Bytes, BytesMut};
 use bytestring::ByteString;
 use tokio::sync::oneshot;

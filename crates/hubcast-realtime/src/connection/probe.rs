@@ -5,8 +5,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::core::ws::Frame;
 use actix_http::ws::Codec;
-use actix_web_actors::ws::Frame;
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 

@@ -10,3 +10,4 @@ pub mod reason;
 pub mod recovery;
 pub mod settings;
 pub mod tally;
+pub mod ws;

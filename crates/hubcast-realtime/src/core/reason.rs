@@ -1,7 +1,7 @@
 //! The reasons for which a session ends, each with its WebSocket close code and whether the client
 //! should reconnect.
 
-use actix_web_actors::ws::{CloseCode, CloseReason};
+use crate::core::ws::{CloseCode, CloseReason};
 
 /// The reason for which a session ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

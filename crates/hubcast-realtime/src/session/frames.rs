@@ -1,8 +1,8 @@
 //! The meaning of a client's messages, from a WebSocket or a POST: packets of Engine.IO and in them
 //! of Socket.IO, or frames of the plain protocol.
 
+use crate::core::ws::{CloseCode, CloseReason, Message, ProtocolError};
 use actix::prelude::*;
-use actix_web_actors::ws::{CloseCode, CloseReason, Message, ProtocolError};
 use bytes::Bytes;
 
 use super::acks::Ack;

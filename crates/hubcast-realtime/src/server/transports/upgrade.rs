@@ -74,12 +74,18 @@ pub(crate) async fn accept(entry: Rc<Entry>, request: Request, framed: Framed<St
         return;
     }
     let Ok((purpose, _)) = verdict else { return };
-    let (io, settings) = (io.into_io(), &entry.host.worker.settings);
+    let io = io.into_io();
     let socket = SockRef::from(io.tcp());
     // Errors are ignored, because these options concern only bounds and latency.
     let _ = socket.set_tcp_nodelay(true);
     let _ = socket.set_send_buffer_size(SEND_BUFFER);
-    let _ = socket.set_tcp_user_timeout(Some(settings.ping_interval + settings.ping_timeout));
+    // Elsewhere a peer that vanished while bytes wait is found by the ping and stall timeouts alone.
+    #[cfg(target_os = "linux")]
+    {
+        let settings = &entry.host.worker.settings;
+        let patience = settings.ping_interval + settings.ping_timeout;
+        let _ = socket.set_tcp_user_timeout(Some(patience));
+    }
     match purpose {
         Purpose::Begin(protocol, handshake) => {
             Session::begin(Rc::clone(&entry.host), io, &rest, protocol, handshake);
