@@ -1,4 +1,4 @@
-//! Waitlists: the users to notify when a product is back in stock. [`super::stock`] notifies them
+//! Waitlists: the users to notify when a product is back in stock. The module `stock` notifies them
 //! and empties the list.
 
 use super::Services;
