@@ -1,6 +1,5 @@
-//! Decides which requests may open a connection: by Origin, by rate per address, and by whether the
-//! server is shutting down. Upgrades and long-polling ask it, and (for Origin and addresses) the
-//! program's REST routes.
+//! Decides which requests may open a connection: by Origin and by rate per address. Upgrades and
+//! long-polling ask it, and (for Origin and addresses) the program's REST routes.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
