@@ -19,7 +19,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         get("/products/{id}", "One product", read),
         patch(
             "/products/{id}",
-            "ProductPatch a product, its stock too (its owner, admins)",
+            "Change a product, its stock too (its owner, admins)",
             update,
         )
         .refuses(&[403]),

@@ -17,7 +17,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         post("/projects", "Make a project", create),
         get("/projects", "The caller's projects, newest first", list),
         get("/projects/{id}", "One project, with its members and stages", read),
-        patch("/projects/{id}", "ProjectPatch a project", update),
+        patch("/projects/{id}", "Change a project", update),
         post("/projects/{id}/members", "Add a member (the owner)", add_member).refuses(&[403, 409]),
         delete(
             "/projects/{id}/members/{userId}",
