@@ -17,12 +17,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         post("/products", "Add a product", create),
         get("/products", "The products, newest first", list),
         get("/products/{id}", "One product", read),
-        patch(
-            "/products/{id}",
-            "Change a product, its stock too (its owner, admins)",
-            update,
-        )
-        .refuses(&[403]),
+        patch("/products/{id}", "Change a product, its stock too (its owner, admins)", update)
+            .refuses(&[403]),
         delete("/products/{id}", "Remove a product (its owner, admins)", remove).refuses(&[403]),
     ]
 }
