@@ -129,7 +129,7 @@ pub async fn end_all(tx: &mut Tx, account: &Account) -> QueryResult<Option<(User
     Ok(Some((user, EndedTokens::Before { generation, at: now })))
 }
 
-/// Ends all tokens of a user who has been removed.
+/// Ends all tokens of a removed user.
 pub async fn end_removed(tx: &mut Tx, user: UserId) -> QueryResult<()> {
     insert_end(tx, user, None, Timestamp::now()).await
 }

@@ -60,7 +60,7 @@ pub async fn remove(tx: &mut Tx, product: ProductId, user: UserId) -> QueryResul
 /// Empties the list. Returns its users, ascending.
 pub async fn empty(tx: &mut Tx, product: ProductId) -> QueryResult<Vec<UserId>> {
     let all = waitlist::table.filter(waitlist::product_id.eq(product));
-    // Deletes in one statement, so a user who has left meanwhile is not returned.
+    // Deletes in one statement, so a user that left meanwhile is not returned.
     let mut users: Vec<UserId> =
         query!(tx.conn(), |c| diesel::delete(all).returning(waitlist::user_id).get_results(c))?;
     users.sort_unstable();

@@ -79,7 +79,7 @@ pub(crate) async fn accept(entry: Rc<Entry>, request: Request, framed: Framed<St
     // Errors are ignored, because these options concern only bounds and latency.
     let _ = socket.set_tcp_nodelay(true);
     let _ = socket.set_send_buffer_size(SEND_BUFFER);
-    // Elsewhere a peer that vanished while bytes wait is found by the ping and stall timeouts alone.
+    // Elsewhere only the ping and stall timeouts find a peer that vanished while bytes wait.
     #[cfg(target_os = "linux")]
     {
         let settings = &entry.host.worker.settings;
