@@ -3,7 +3,8 @@
 //!
 //! This table is the map, from low to high. A file imports only from lower ranks, and at most three
 //! files import each other in a circle; `tests/layers.rs` holds both rules. `docs/ARCHITECTURE.md`
-//! follows an order and a message through the ranks, and `docs/GLOSSARY.md` defines the words.
+//! follows an order and a message through the ranks, and `docs/GLOSSARY.md` defines the words. Any
+//! file may log by `hubcast_realtime::throttled!`, which bounds the lines of a fault that repeats.
 //!
 //! | rank | modules | owns |
 //! | --- | --- | --- |

@@ -4,6 +4,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use hubcast_realtime::throttled;
+
 use super::client_event::dispatch;
 use super::{QueryUser, events, identify, tokens, welcome};
 use crate::event::{MAIN, NewEvent, Room};
@@ -47,7 +49,13 @@ impl Gateway for Main {
             let send = move |count: NewEvent| handle.emit(&count.name, Payload::json(count.data));
             if let Err(error) = notifications::send_count(&services, identity.user, send).await {
                 let user = identity.user.0;
-                tracing::warn!(%error, user, "cannot send a new socket its unread count");
+                throttled!(
+                    warn,
+                    by = error.to_string(),
+                    %error,
+                    user,
+                    "cannot send a new socket its unread count"
+                );
             }
             tokens::watch(&client);
         })

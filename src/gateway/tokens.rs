@@ -4,6 +4,8 @@
 use std::cell::Cell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use hubcast_realtime::throttled;
+
 use crate::auth::{EndedTokens, Identity, Token};
 use crate::error::{AuthFailure, Error};
 use crate::event;
@@ -55,7 +57,13 @@ async fn is_still_good(services: &Services, client: &Client, data: &SocketToken)
         Err(error) => {
             // This is harmless: ended tokens are signalled again for a minute.
             let user = token.identity.user.0;
-            tracing::warn!(%error, user, "cannot check a socket's token again");
+            throttled!(
+                warn,
+                by = error.to_string(),
+                %error,
+                user,
+                "cannot check a socket's token again"
+            );
         }
         Ok(()) => {}
     }

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hubcast_realtime::throttled;
 use tokio::sync::Notify;
 
 use super::Services;
@@ -82,7 +83,12 @@ pub async fn run(services: Arc<Services>) {
                 let _ = tokio::time::timeout(LOOK_EVERY, wakeup.notified()).await;
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot send the next piece of a broadcast; trying again");
+                throttled!(
+                    warn,
+                    by = error.to_string(),
+                    %error,
+                    "cannot send the next piece of a broadcast; trying again"
+                );
                 tokio::time::sleep(pause).await;
                 pause = LONGEST_PAUSE.min(pause * 2);
             }

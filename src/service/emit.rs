@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use hubcast_realtime::throttled;
+
 use super::Services;
 use super::permissions::{Action, Relation, permit};
 use super::publish::{DeliveryOptions, NextEventOptions};
@@ -153,7 +155,12 @@ async fn keep(db: &Db, claim: Claim, count: usize) {
         Ok(idempotency::keep_answer(tx, &claim, &count.to_string()).await?)
     };
     if let Err(error) = db.write(Once::Unkeyed, write).await {
-        tracing::warn!(%error, "cannot keep the count of an event for its Idempotency-Key");
+        throttled!(
+            warn,
+            by = error.to_string(),
+            %error,
+            "cannot keep the count of an event for its Idempotency-Key"
+        );
     }
 }
 

@@ -9,6 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hubcast_realtime::throttled;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
@@ -340,7 +341,12 @@ async fn upkeep(db: Db, settings: RecoverySettings) {
                 .await),
         );
         if let Err(error) = removed {
-            tracing::warn!(%error, "cannot remove old rows; the next round tries again");
+            throttled!(
+                warn,
+                by = error.to_string(),
+                %error,
+                "cannot remove old rows; the next round tries again"
+            );
         }
     }
 }

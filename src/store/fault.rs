@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
+use hubcast_realtime::throttled;
 
 use crate::error::Error;
 
@@ -74,15 +75,15 @@ fn is_deadlock(information: &dyn DatabaseErrorInformation) -> bool {
 }
 
 /// The default translation: a temporary failure is `Unavailable`, everything else is `Internal`.
-/// Both are logged here and nowhere else. A caller with a better answer (a taken e-mail, a missing
+/// Both are logged here and nowhere else, one that repeats now and then. A caller with a better answer (a taken e-mail, a missing
 /// customer) asks [`is_taken`] or [`is_missing_reference`] first.
 impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
         if is_temporary(&error) {
-            tracing::warn!(%error, "database unavailable");
+            throttled!(warn, by = error.to_string(), %error, "database unavailable");
             Self::Unavailable(BUSY)
         } else {
-            tracing::error!(%error, "database error");
+            throttled!(error, by = error.to_string(), %error, "database error");
             Self::Internal
         }
     }

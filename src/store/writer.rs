@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 use diesel::{QueryResult, RunQueryDsl};
+use hubcast_realtime::throttled;
 use tokio::sync::mpsc;
 
 use crate::error::Error;
@@ -92,7 +93,7 @@ impl Writer {
 
     fn run_batch(&mut self, first: QueuedWrite) {
         if let Err(error) = self.execute(Begin) {
-            tracing::warn!(%error, "cannot begin a transaction");
+            throttled!(warn, by = error.to_string(), %error, "cannot begin a transaction");
             first.job.answer(Some(Error::Unavailable(BUSY)));
             // Each queued write would wait for the lock as long as this one did, so refuse them
             // all.
@@ -107,7 +108,13 @@ impl Writer {
             Ok(steps) => self.publish(steps, batch),
             Err(error) => {
                 let writes = batch.jobs.len();
-                tracing::error!(%error, writes, "a batch of writes was rolled back");
+                throttled!(
+                    error,
+                    by = error.to_string(),
+                    %error,
+                    writes,
+                    "a batch of writes was rolled back"
+                );
                 self.tx.steps.clear();
                 // SQLite may have rolled back by itself; then this fails, and either way no
                 // transaction is open.

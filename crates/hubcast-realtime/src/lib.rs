@@ -38,6 +38,7 @@ pub use core::reason::DisconnectReason;
 pub use core::recovery::Position;
 pub use core::settings::Settings;
 pub use core::tally::Tally;
+pub use core::throttle::Throttle;
 pub use core::{recovery, settings};
 pub use hub::client_handle::ClientHandle;
 pub use hub::handle::{BudgetPermit, HubHandle};

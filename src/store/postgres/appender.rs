@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use diesel::QueryResult;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{SimpleAsyncConnection, TransactionManager as _};
+use hubcast_realtime::throttled;
 
 use crate::model::EventId;
 use crate::store::fault::NO_ANSWER;
@@ -78,7 +79,9 @@ impl Appender {
                     if let Some(conn) = self.conn.take() {
                         discard(conn);
                     }
-                    tracing::warn!(
+                    throttled!(
+                        warn,
+                        by = error.to_string(),
                         %error,
                         announced = self.announced.0,
                         "cannot append to the log; trying again"

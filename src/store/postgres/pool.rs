@@ -14,6 +14,7 @@ use diesel_async::pooled_connection::{
     AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
 };
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use hubcast_realtime::throttled;
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
@@ -71,7 +72,7 @@ impl Connector {
         };
         self.health.failed(reason);
         // The fault's own text says more than the reason, and holds neither password nor URL.
-        tracing::warn!(fault, "cannot connect to the database");
+        throttled!(warn, by = &fault, fault, "cannot connect to the database");
         Err(ConnectionError::BadConnection(format!("{reason}: {fault}")))
     }
 
@@ -81,8 +82,11 @@ impl Connector {
             && self.config.get_ssl_mode() == SslMode::Prefer
             && is_about_tls(fault)
         {
-            tracing::warn!(
-                fault = error_chain(fault),
+            let fault = error_chain(fault);
+            throttled!(
+                warn,
+                by = &fault,
+                fault,
                 "TLS with the database failed; sslmode=prefer continues in the clear"
             );
             connected =

@@ -7,6 +7,7 @@ pub(super) mod batch;
 use std::rc::Rc;
 
 use diesel_async::{RunQueryDsl, TransactionManager as _};
+use hubcast_realtime::throttled;
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::Error;
@@ -152,13 +153,18 @@ async fn commit(tx: &mut Tx, insert: Option<OutboxInsert>) -> CommitOutcome {
     if let Some(insert) = insert
         && let Err(error) = insert.execute(conn).await
     {
-        tracing::error!(%error, "a write was rolled back");
+        throttled!(error, by = error.to_string(), %error, "a write was rolled back");
         return CommitOutcome::RolledBack;
     }
     match TransactionManager::commit_transaction(conn).await {
         Ok(()) => CommitOutcome::Committed,
         Err(error) => {
-            tracing::warn!(%error, "a write's COMMIT was not confirmed");
+            throttled!(
+                warn,
+                by = error.to_string(),
+                %error,
+                "a write's COMMIT was not confirmed"
+            );
             CommitOutcome::Unknown
         }
     }

@@ -1,5 +1,6 @@
 //! The types that all floors above share: ids, events and their payloads, protocols, positions in
-//! the log, settings, reasons and errors. Plain data; nothing here knows a connection or an actor.
+//! the log, settings, reasons and errors; and the throttle of log lines. Plain data; nothing here
+//! knows a connection or an actor.
 
 pub mod error;
 pub mod event;
@@ -10,4 +11,5 @@ pub mod reason;
 pub mod recovery;
 pub mod settings;
 pub mod tally;
+pub mod throttle;
 pub mod ws;
