@@ -20,6 +20,9 @@
 //! direction, so two full queues cannot block each other. The hub's budget of bytes in flight,
 //! which a publisher takes before it makes an event, bounds these queues.
 
+// For `throttled!`, which names this crate in other crates and in this one.
+extern crate self as hubcast_realtime;
+
 mod connection;
 mod core;
 mod hub;

@@ -88,7 +88,8 @@ impl Default for Throttle {
 #[macro_export]
 macro_rules! throttled {
     ($level:ident, by = $by:expr, $($line:tt)+) => {{
-        static THROTTLE: $crate::Throttle = $crate::Throttle::new();
+        use ::hubcast_realtime::Throttle;
+        static THROTTLE: Throttle = Throttle::new();
         if let Some(left_out) = THROTTLE.admit($by) {
             ::tracing::$level!(left_out, $($line)+);
         }
