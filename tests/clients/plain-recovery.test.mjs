@@ -167,16 +167,30 @@ for (const [how, end] of [["kill -9", "kill"], ["SIGTERM", "stop"]]) {
   });
 }
 
-for (const [what, end, recovered] of [
-  ["close frame 1000 ends the session", (line) => line.socket.close(1000), false],
-  ["close frame 1001, of a page that is left, does not", (line) => line.socket.close(1001), true],
-  ["close frame without a code does not", (line) => line.socket.close(), true],
-  ["broken connection does not", (line) => line.cut(), true],
+/** Writes bytes that the library would not send. */
+const raw = (...bytes) => (line) => line.socket._socket.write(Buffer.from(bytes));
+
+for (const [what, end, code, recovered] of [
+  ["close frame 1000 ends the session", (line) => line.socket.close(1000), 1000, false],
+  ["close frame 1001, of a page that is left, does not", (line) => line.socket.close(1001), null, true],
+  ["close frame 3000, of a browser's watchdog, does not", (line) => line.socket.close(3000), null, true],
+  ["close frame 4999 does not", (line) => line.socket.close(4999), null, true],
+  ["close frame without a code does not", (line) => line.socket.close(), null, true],
+  ["broken connection does not", (line) => line.cut(), 1006, true],
+  ["close frame without a mask, of a proxy, does not", raw(0x88, 2, 0x03, 0xe9), 1002, true],
+  ["text frame without a mask does not", raw(0x81, 2, 0x7b, 0x7d), 1002, true],
+  ["reserved bit does not", raw(0xc1, 0x80, 0, 0, 0, 0), 1002, true],
+  ["reserved opcode does not", raw(0x83, 0x80, 0, 0, 0, 0), 1002, true],
+  ["text that is not UTF-8 does not", raw(0x81, 0x81, 0, 0, 0, 0, 0xff), 1007, true],
+  ["text that is not JSON does not", (line) => line.socket.send("hello"), 4400, true],
+  ["binary frame does not", (line) => line.socket.send(Buffer.from([1])), 4400, true],
+  ["frame that is too large does not", (line) => line.socket.send("x".repeat(2_000_000)), 1009, true],
 ]) {
   test(`a ${what}`, async (t) => {
     const first = await enter(t, { token: tokens.bob });
     end(first);
-    await within(first.closed, "the end of the connection");
+    const closed = await within(first.closed, "the end of the connection");
+    if (code) assert.equal(closed, code);
     const told = await notify("Missed");
     const second = await back(t, first);
     assert.equal(second.session.recovered, recovered);

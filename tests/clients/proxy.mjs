@@ -33,6 +33,12 @@ export class Proxy {
     return chosen.length;
   }
 
+  /** Ends all WebSockets as Caddy 2.6 does when it reloads: with the same close frame for both ends, so the server's has no mask. */
+  reload() {
+    const goingAway = Buffer.from([0x88, 2, 0x03, 0xe9]);
+    for (const { client, server } of this.#lines) for (const end of [client, server]) end.end(goingAway);
+  }
+
   /** From now on, new connections are reset at once. */
   refuse() {
     this.#refuses = true;

@@ -73,6 +73,28 @@ describe("the end of a session", () => {
     await assertFresh(t, line, { token: tokens.bob, pid: line.pid, offset: line.lastOffset });
   });
 
+  for (const [what, end, code] of [
+    ["a packet that is none of Socket.IO", (line) => line.socket.send("4x"), 1002],
+    ["a packet that is none of Engine.IO", (line) => line.socket.send("x"), 1002],
+    ["an attachment that was not announced", (line) => line.socket.send(Buffer.from([1])), 1002],
+    ["a frame without a mask", (line) => line.socket._socket.write(Buffer.from([0x88, 2, 0x03, 0xe9])), 1002],
+    ["text that is not UTF-8", (line) => line.socket._socket.write(Buffer.from([0x81, 0x81, 0, 0, 0, 0, 0xff])), 1007],
+    ["a frame that is too large", (line) => line.socket.send("x".repeat(2_000_000)), 1009],
+    ["close frame 4000", (line) => line.socket.close(4000), null],
+  ]) {
+    test(`is not ${what}, which ends the connection`, async (t) => {
+      const line = await enter(t, { token: tokens.bob });
+      end(line);
+      const closed = await within(line.closed, "the close");
+      if (code) assert.equal(closed, code);
+      const told = await notify("bob", "Missed");
+      const back = await enter(t, { token: tokens.bob, pid: line.pid, offset: line.lastOffset });
+      assert.deepEqual([back.session.recovered, back.sid], [true, line.sid]);
+      await until(() => back.all("notification").length >= 1, "the missed event");
+      assert.deepEqual(await heard(back, "notification"), [{ event: "notification", data: told }]);
+    });
+  }
+
   test("RECOVERY_WINDOW counts from the loss of the connection, whatever the age of the session", async (t) => {
     const hasty = await Server.start({ RECOVERY_WINDOW: "1s" });
     t.after(() => hasty.close());

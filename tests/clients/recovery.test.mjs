@@ -77,6 +77,20 @@ describe("a lost connection", () => {
     assert.deepEqual(desk.all("new_order").map(({ orderId }) => orderId), orders.map(({ id }) => id));
   });
 
+  test("a proxy that ends it by a close frame without a mask: missed events arrive once and in order", async (t) => {
+    const talk = await newTalk();
+    const { client, proxy } = await bobIn(t, talk);
+    const said = await say(talk, 2);
+    proxy.refuse();
+    proxy.reload();
+    await until(() => !client.socket.connected, "the end of the connection");
+    said.push(...(await say(talk, 5)));
+    proxy.accept();
+    await assertRecovered(client, ids.bob);
+    said.push(...(await say(talk, 2)));
+    await assertHeard(client, "message:new", said);
+  });
+
   test("three times in a row, with missed events and without", async (t) => {
     const talk = await newTalk();
     const { client, proxy } = await bobIn(t, talk);

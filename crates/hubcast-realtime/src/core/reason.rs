@@ -6,10 +6,11 @@ use crate::core::ws::{CloseCode, CloseReason};
 /// The reason for which a session ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DisconnectReason {
-    /// The client ended the session: a DISCONNECT, or on the plain protocol a close frame.
+    /// The client ended the session: a DISCONNECT, or on the plain protocol close code 1000.
     ClientClosed,
-    /// The connection broke, or was closed without a DISCONNECT, because the user left the page or
-    /// the client sent Engine.IO's close packet.
+    /// The connection broke, or was closed without a DISCONNECT: the user left the page, the client
+    /// sent Engine.IO's close packet, or an application gave a connection up (close codes from
+    /// 3000).
     TransportLost,
     /// No pong arrived within the ping timeout.
     PingTimeout,
@@ -96,19 +97,19 @@ impl DisconnectReason {
         }
     }
 
-    /// Returns true if the connection was lost rather than ended on purpose: the client may return
-    /// and resume its session.
+    /// Returns true if only the connection ended, and the client may return and resume its session.
+    /// A fault on the way counts as that too: what breaks a frame may be a proxy, and an official
+    /// client reconnects after any close. Only an end that somebody wanted ends the session.
     #[must_use]
     pub fn is_connection_loss(self) -> bool {
-        matches!(
+        !matches!(
             self,
-            Self::TransportLost
-                | Self::PingTimeout
-                | Self::Unfinished
-                | Self::SlowConsumer
-                | Self::Unavailable
-                | Self::Shutdown
-                | Self::TakenOver
+            Self::ClientClosed
+                | Self::Kicked
+                | Self::Unauthorized
+                | Self::TokenExpired
+                | Self::Forbidden
+                | Self::UnknownNamespace
         )
     }
 
@@ -153,6 +154,27 @@ impl From<DisconnectReason> for CloseReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fault_ends_the_connection_and_not_the_session() {
+        for fault in [
+            DisconnectReason::ParseError,
+            DisconnectReason::NotUtf8,
+            DisconnectReason::TooLarge,
+            DisconnectReason::BadFrame,
+            DisconnectReason::RateLimited,
+        ] {
+            assert!(fault.is_connection_loss(), "{fault:?}");
+        }
+        for end in [
+            DisconnectReason::ClientClosed,
+            DisconnectReason::Kicked,
+            DisconnectReason::Unauthorized,
+            DisconnectReason::TokenExpired,
+        ] {
+            assert!(!end.is_connection_loss(), "{end:?}");
+        }
+    }
 
     #[test]
     fn codes_survive_the_frame_codec() {

@@ -135,13 +135,11 @@ impl Session {
     }
 
     /// Returns the reason that a close frame means. Socket.IO clients end a session by DISCONNECT,
-    /// plain clients by 1000 or a code of the application. Other codes mean that something failed,
-    /// or that the user left the page.
+    /// plain clients by 1000. Other codes mean that something failed, or that the user left the
+    /// page; those from 3000 are all that a browser's own watchdog can send.
     fn meaning_of(&self, close: Option<&CloseReason>) -> DisconnectReason {
         match (self.connection.protocol, close.map(|close| close.code)) {
-            (Protocol::Plain, Some(CloseCode::Normal | CloseCode::Other(_))) => {
-                DisconnectReason::ClientClosed
-            }
+            (Protocol::Plain, Some(CloseCode::Normal)) => DisconnectReason::ClientClosed,
             _ => DisconnectReason::TransportLost,
         }
     }
