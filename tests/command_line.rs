@@ -6,7 +6,7 @@ mod support;
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use command::{answer, code, complaint, with};
 use serde_json::json;
@@ -284,6 +284,56 @@ fn a_second_server_on_the_same_sqlite_file_exits_with_1() {
         "{second:?}"
     );
     assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn a_second_server_by_way_of_a_symbolic_link_exits_with_1_and_uses_the_same_secret() {
+    let home = Home::on_sqlite();
+    let server = home.serve(&[]);
+    let other = home.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::os::unix::fs::symlink("../data/hubcast.db", other.join("link.db")).unwrap();
+    let second = home.run(&["serve", "--database-url", "sqlite://other/link.db"]);
+    assert_eq!(code(&second), Some(1));
+    let complaint = String::from_utf8_lossy(&second.stderr);
+    assert!(complaint.contains("another server is running"), "{second:?}");
+    assert!(complaint.contains("using the random signing key made earlier"), "{second:?}");
+    assert!(!other.join("hubcast.jwt-secret").exists());
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn a_database_file_that_is_mounted_alone_is_refused_with_the_reason() {
+    if !Command::new("unshare").args(["-Urm", "true"]).status().is_ok_and(|end| end.success()) {
+        println!("skipped: mounts are not permitted here");
+        return;
+    }
+    let home = Home::on_sqlite();
+    answer(&home.run(&["migrate"]));
+    let other = home.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("file.db"), "").unwrap();
+    let hubcast = home.command(&[]).get_program().to_owned();
+    let mounted = Command::new("unshare")
+        .args(["-Urm", "sh", "-c"])
+        .arg(
+            "mount --bind data/hubcast.db other/file.db && \
+             exec \"$0\" user list --database-url sqlite://other/file.db",
+        )
+        .arg(hubcast)
+        .current_dir(home.path())
+        .output()
+        .unwrap();
+    assert_eq!(code(&mounted), Some(1));
+    assert_eq!(
+        complaint(&mounted),
+        format!(
+            "hubcast: {} has more than one name (a hard link, or a mount of this file alone); \
+             SQLite keeps a part of the database in files beside the name by which it is opened, \
+             so leave one name, and mount folders",
+            other.canonicalize().unwrap().join("file.db").display()
+        )
+    );
 }
 
 #[test]

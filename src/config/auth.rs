@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::{BadSetting, DatabaseUrl, Environment, PublicKeys, Secret, parse};
+use super::{BadSetting, DatabaseUrl, Environment, PublicKeys, Secret, parse, real_path};
 
 /// Signing and checking of tokens.
 #[derive(Debug, Clone, Args)]
@@ -94,15 +94,15 @@ impl AuthSettings {
                 missing("with HUBCAST_ENV=production")
             }
             DatabaseUrl::Postgres(_) => missing("with a postgres:// DATABASE_URL"),
-            DatabaseUrl::Sqlite(file) => Ok(KeySource::File(file.with_file_name(SECRET_FILE))),
+            DatabaseUrl::Sqlite(file) => {
+                Ok(KeySource::File(real_path(file).with_file_name(SECRET_FILE)))
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use clap::Parser;
 
     use super::super::Settings;
@@ -137,9 +137,8 @@ mod tests {
     #[test]
     fn a_missing_secret_is_made_beside_the_sqlite_file() {
         let key = key(&["--database-url", "sqlite://some/where.db", "--jwt-secret", ""]);
-        assert!(
-            matches!(key, Ok(KeySource::File(file)) if file == Path::new("some/hubcast.jwt-secret"))
-        );
+        let beside = std::path::absolute("some/hubcast.jwt-secret").expect("a path");
+        assert!(matches!(key, Ok(KeySource::File(file)) if file == beside));
     }
 
     #[test]

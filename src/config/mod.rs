@@ -5,13 +5,14 @@
 //! `docs/settings.md`. This module imports no other module of the crate.
 //!
 //! `parse.rs` has the notations of values, `database.rs` DATABASE_URL, `auth.rs` and `keys/` the
-//! keys of tokens, `tls.rs` the files of TLS, `page.rs` the test page.
+//! keys of tokens, `tls.rs` the files of TLS, `page.rs` the test page, `path.rs` the names of files.
 
 mod auth;
 mod database;
 mod keys;
 mod page;
 mod parse;
+mod path;
 mod proxies;
 mod tls;
 
@@ -26,6 +27,7 @@ pub use database::{DatabaseUrl, PostgresUrl, Tls};
 pub use keys::{PublicKey, PublicKeys};
 pub use page::{Currency, PageSettings};
 pub use parse::{Origins, Rate, Secret, duration};
+pub use path::real_path;
 pub use proxies::TrustedProxies;
 pub use tls::TlsSettings;
 

@@ -19,7 +19,7 @@ use crate::model::Epoch;
 use crate::store::batched::{BatchedJob, run_alone};
 use crate::store::conn::{Conn, ThreadExecutor, query};
 use crate::store::fault::{BUSY, CLOSING, NO_ANSWER, OpenError};
-use crate::store::file::{self, ServerLock};
+use crate::store::file;
 use crate::store::job::{ClosureRead, ClosureWrite, Message, QueuedRead, QueuedWrite, WriteJob};
 use crate::store::postgres::Health;
 use crate::store::reader::SharedQueue;
@@ -53,14 +53,9 @@ struct Shared {
     publisher: Arc<dyn Publisher>,
     /// `None` on SQLite.
     health: Option<Arc<Health>>,
-    /// Taken by `close`.
-    running: Mutex<Running>,
-}
-
-#[derive(Default)]
-struct Running {
-    threads: Vec<JoinHandle<()>>,
-    lock: Option<ServerLock>,
+    /// Taken by `close`. On SQLite each thread holds the server's lock until its connection is
+    /// closed.
+    running: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Db {
@@ -84,7 +79,7 @@ impl Db {
                 health = Some(server.health());
                 let thread =
                     spawn("hubcast-postgres", move || server.run(write_queue, read_queue))?;
-                Running { threads: vec![thread], lock: None }
+                vec![thread]
             }
         };
         Ok(Self {
@@ -201,16 +196,15 @@ impl Db {
         let running = std::mem::take(
             &mut *self.shared.running.lock().unwrap_or_else(PoisonError::into_inner),
         );
-        if running.threads.is_empty() {
+        if running.is_empty() {
             return;
         }
         send_close(&self.shared.writes);
         send_close(&self.shared.reads);
-        for thread in running.threads {
+        for thread in running {
             // A panicked thread was reported by the panic hook; there is nothing left to end.
             let _ = thread.join();
         }
-        drop(running.lock);
     }
 }
 
@@ -242,9 +236,9 @@ fn start_sqlite(
     publisher: &Arc<dyn Publisher>,
     writes: mpsc::Receiver<Message<QueuedWrite>>,
     reads: mpsc::Receiver<Message<QueuedRead>>,
-) -> Result<Running, OpenError> {
+) -> Result<Vec<JoinHandle<()>>, OpenError> {
     let path = file::create(path)?;
-    let lock = if settings.lock { Some(file::lock(&path)?) } else { None };
+    let lock = if settings.lock { Some(Arc::new(file::lock(&path)?)) } else { None };
     let mut conn = file::connect(&path, settings.synchronous)?;
     migrate::sqlite(&mut conn, settings.migrate)?;
     let mut conn = Conn::Sqlite(conn);
@@ -258,16 +252,26 @@ fn start_sqlite(
         Ok(start.epoch)
     });
     let epoch = begun.map_err(OpenError::database)?;
-    let publisher = Arc::clone(publisher);
-    let mut threads =
-        vec![spawn("hubcast-writer", move || Writer::new(conn, epoch, writes, publisher).run())?];
-    let queue: SharedQueue = Arc::new(Mutex::new(reads));
-    for _ in 0..READERS {
-        let conn = file::connect_read_only(&path, settings.synchronous)?;
-        let queue = Arc::clone(&queue);
-        threads.push(spawn("hubcast-reader", move || reader::run(conn, &queue))?);
+    let readers: Result<Vec<_>, _> =
+        (0..READERS).map(|_| file::connect_read_only(&path, settings.synchronous)).collect();
+    let readers = readers?;
+    if let Some(lock) = &lock {
+        lock.check(&path)?;
     }
-    Ok(Running { threads, lock })
+    let (publisher, held) = (Arc::clone(publisher), lock.clone());
+    let mut threads = vec![spawn("hubcast-writer", move || {
+        Writer::new(conn, epoch, writes, publisher).run();
+        drop(held);
+    })?];
+    let queue: SharedQueue = Arc::new(Mutex::new(reads));
+    for conn in readers {
+        let (queue, held) = (Arc::clone(&queue), lock.clone());
+        threads.push(spawn("hubcast-reader", move || {
+            reader::run(conn, &queue);
+            drop(held);
+        })?);
+    }
+    Ok(threads)
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {

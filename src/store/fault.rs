@@ -94,6 +94,10 @@ impl From<DieselError> for Error {
 pub enum OpenError {
     /// Another server runs on this SQLite file.
     Locked(PathBuf),
+    /// The SQLite file has more than one name.
+    Named(PathBuf),
+    /// The path leads to another file than when it was locked.
+    Replaced(PathBuf),
     /// Migrations are pending, and were not to be run.
     SchemaBehind,
     /// The file, its folder or a thread could not be created or opened.
@@ -112,6 +116,16 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Locked(path) => write!(f, "another server is running on {}", path.display()),
+            Self::Named(path) => write!(
+                f,
+                "{} has more than one name (a hard link, or a mount of this file alone); SQLite \
+                 keeps a part of the database in files beside the name by which it is opened, so \
+                 leave one name, and mount folders",
+                path.display()
+            ),
+            Self::Replaced(path) => {
+                write!(f, "{} was replaced while it was being opened", path.display())
+            }
             Self::SchemaBehind => f.write_str(
                 "the database's schema is behind; run `hubcast migrate`, or leave out --no-migrate",
             ),

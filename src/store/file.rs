@@ -1,27 +1,34 @@
 //! SQLite's file: created if missing, readable by its owner only, and locked by the one server that
 //! may run on it.
+//!
+//! The lock is on the file itself, so it holds under every name of the file. SQLite's `-wal` and
+//! `-shm` files go by the name, so a file must have one: symbolic links are followed, and a second
+//! name of another kind is refused.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use diesel::connection::{Connection, SimpleConnection};
 use diesel::sqlite::SqliteConnection;
 use rustix::fs::{FlockOperation, flock};
 
-use crate::config::Synchronous;
+use crate::config::{Synchronous, real_path};
 use crate::store::OpenError;
 
 /// How long a statement waits for another process (a command beside the server) to finish its
 /// transaction.
 const BUSY_TIMEOUT_MS: u32 = 5_000;
 
-/// Creates folder and file if missing. SQLite gives its own `-wal` and `-shm` files the same
-/// permissions.
+/// Creates folder and file if missing, and returns the file's one name. SQLite gives its own `-wal`
+/// and `-shm` files the same permissions.
+///
+/// An existing file is not opened: to close it would release the locks that SQLite has on it in
+/// this process (<https://www.sqlite.org/howtocorrupt.html>, section 2.2).
 pub(super) fn create(path: &Path) -> Result<PathBuf, OpenError> {
-    // Absolute, so that a name such as `file:x` is not parsed as a URI.
-    let path = std::path::absolute(path).map_err(|fault| OpenError::File(path.into(), fault))?;
+    let path = real_path(path);
+    let failed = |fault| OpenError::File(path.clone(), fault);
     if let Some(folder) = path.parent() {
         DirBuilder::new()
             .recursive(true)
@@ -29,28 +36,78 @@ pub(super) fn create(path: &Path) -> Result<PathBuf, OpenError> {
             .create(folder)
             .map_err(|fault| OpenError::File(folder.into(), fault))?;
     }
-    private_file(&path).map_err(|fault| OpenError::File(path.clone(), fault))?;
+    let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    match new {
+        Err(fault) if fault.kind() != io::ErrorKind::AlreadyExists => return Err(failed(fault)),
+        _ => {}
+    }
+    // The folder may have a link among its parents that led nowhere before.
+    let path = path.canonicalize().map_err(failed)?;
+    if has_other_names(&path).map_err(failed)? {
+        return Err(OpenError::Named(path));
+    }
     Ok(path)
 }
 
-fn private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+fn has_other_names(path: &Path) -> io::Result<bool> {
+    Ok(fs::metadata(path)?.nlink() > 1 || is_mount(path)?)
+}
+
+/// Returns true if the file is mounted by itself, as `docker run -v FILE:FILE` does. Kernels before
+/// Linux 5.8 do not tell.
+#[cfg(target_os = "linux")]
+fn is_mount(path: &Path) -> io::Result<bool> {
+    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+    let status = statx(CWD, path, AtFlags::empty(), StatxFlags::empty())?;
+    Ok(status.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_mount(_: &Path) -> io::Result<bool> {
+    Ok(false)
 }
 
 /// The lock of the running server. The kernel releases it when the process ends, however it ends.
-pub(super) struct ServerLock(#[expect(dead_code, reason = "the open file is the lock")] File);
+/// It must outlive SQLite's connections, because it is a descriptor of the same file.
+pub(super) struct ServerLock {
+    file: File,
+    /// The file that version 0.1 locked, by its name, so that it does not start beside this server.
+    _by_name: File,
+}
 
-/// Takes the lock beside the file (`hubcast.db.lock`), or fails if another server has it. Commands
-/// beside a server do not take it.
+/// Locks the file, or fails if another server has locked it. Commands beside a server do not.
 pub(super) fn lock(database: &Path) -> Result<ServerLock, OpenError> {
+    let file = locked(database, database)?;
     let mut name = database.as_os_str().to_owned();
     name.push(".lock");
-    let path = PathBuf::from(name);
-    let file = private_file(&path).map_err(|fault| OpenError::File(path.clone(), fault))?;
+    let lock = ServerLock { file, _by_name: locked(&PathBuf::from(name), database)? };
+    lock.check(database)?;
+    Ok(lock)
+}
+
+fn locked(path: &Path, database: &Path) -> Result<File, OpenError> {
+    let failed = |fault| OpenError::File(path.into(), fault);
+    let mut open = OpenOptions::new();
+    open.read(true).write(true).create(path != database).truncate(false).mode(0o600);
+    let file = open.open(path).map_err(failed)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(ServerLock(file)),
+        Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked(database.into())),
-        Err(fault) => Err(OpenError::File(path, fault.into())),
+        Err(fault) => Err(failed(fault.into())),
+    }
+}
+
+impl ServerLock {
+    /// Fails if the path leads to another file than the locked one: another file was renamed to it
+    /// meanwhile, by a restore for instance.
+    pub(super) fn check(&self, database: &Path) -> Result<(), OpenError> {
+        let id = |of: &fs::Metadata| (of.dev(), of.ino());
+        let ids = self.file.metadata().and_then(|locked| Ok((locked, fs::metadata(database)?)));
+        match ids {
+            Ok((locked, named)) if id(&locked) == id(&named) => Ok(()),
+            Ok(_) => Err(OpenError::Replaced(database.into())),
+            Err(fault) => Err(OpenError::File(database.into(), fault)),
+        }
     }
 }
 

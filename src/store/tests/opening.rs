@@ -1,6 +1,7 @@
 //! SQLite's file: which process may open it, and its permissions.
 
 use super::*;
+use crate::store::file;
 
 #[test]
 fn a_second_server_is_refused_but_a_command_is_not() {
@@ -22,6 +23,46 @@ fn a_second_server_is_refused_but_a_command_is_not() {
     command.close();
     db.close();
     Db::open(&settings(folder), Arc::new(NullPublisher)).expect("the lock is free again").close();
+}
+
+#[test]
+fn a_second_server_is_refused_by_way_of_a_symbolic_link() {
+    let TestStore { folder, .. } = &sqlite_store();
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink("made/when/missing.db", &link).expect("links");
+    let by_link = DatabaseSettings { url: DatabaseUrl::Sqlite(link), ..settings(folder) };
+    let refused = Db::open(&by_link, Arc::new(NullPublisher)).err().expect("is refused");
+    let real = folder.path().canonicalize().expect("is there").join("made/when/missing.db");
+    assert_eq!(refused.to_string(), format!("another server is running on {}", real.display()));
+}
+
+#[test]
+fn a_file_with_a_second_name_is_refused_also_for_a_command() {
+    let TestStore { db, folder, .. } = &sqlite_store();
+    db.close();
+    let second = folder.path().join("second.db");
+    std::fs::hard_link(folder.path().join("made/when/missing.db"), &second).expect("links");
+    for lock in [true, false] {
+        let url = DatabaseUrl::Sqlite(second.clone());
+        let by_second = DatabaseSettings { url, lock, ..settings(folder) };
+        assert!(matches!(
+            Db::open(&by_second, Arc::new(NullPublisher)),
+            Err(OpenError::Named(path)) if path.ends_with("second.db")
+        ));
+    }
+    std::fs::remove_file(&second).expect("removes the second name");
+    Db::open(&settings(folder), Arc::new(NullPublisher)).expect("has one name again").close();
+}
+
+#[test]
+fn a_file_that_was_replaced_after_it_was_locked_is_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = file::create(&folder.path().join("a.db")).expect("makes a file");
+    let lock = file::lock(&path).expect("locks");
+    lock.check(&path).expect("is the same");
+    let other = file::create(&folder.path().join("b.db")).expect("makes a file");
+    std::fs::rename(other, &path).expect("replaces");
+    assert!(matches!(lock.check(&path), Err(OpenError::Replaced(_))));
 }
 
 #[test]
