@@ -91,7 +91,9 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         (web::Data::from(services), web::Data::new(policy), readiness.clone());
     let counted = web::Data::new(server.clone());
     let asyncapi = web::Data::new(http::docs::AsyncApi(gateway::asyncapi::document()));
-    let metrics = metrics.map(|listener| http::metrics::serve(listener, &server)).transpose()?;
+    let metrics = metrics
+        .map(|listener| http::metrics::serve(listener, settings.server.keep_alive, &server))
+        .transpose()?;
     let own_metrics = metrics.is_some();
     let pages = pages(&settings);
     let workers = workers(&settings);
@@ -230,6 +232,7 @@ fn limits(settings: &Settings) -> realtime::Settings {
         presence: PresenceSettings { limit: sockets.presence_limit, ..PresenceSettings::default() },
         session_event: true,
         aliases: if sockets.event_aliases { event::ALIASES } else { &[] },
+        keep_alive: settings.server.keep_alive,
         tls: None,
     }
 }

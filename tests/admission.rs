@@ -14,6 +14,7 @@ use hubcast::realtime::Settings;
 use hubcast::realtime::admission::{Origins, Policy};
 use probe::{serve, server};
 use raw::{Raw, UPGRADE, masked};
+use serde_json::{Value, json};
 
 #[test]
 fn the_handshake_follows_rfc_6455() {
@@ -144,4 +145,33 @@ fn joining_and_leaving_is_rate_limited() {
     };
     assert_eq!(code, 1008);
     assert!(joined <= 5, "{joined} joins");
+}
+
+#[test]
+fn a_request_for_a_websocket_that_is_no_upgrade_learns_why() {
+    let address = server();
+    let message = "This is a WebSocket endpoint, and the request has no Upgrade: websocket; a \
+                   proxy in front probably drops the headers Upgrade and Connection";
+    let expected = json!({"statusCode": 426, "message": message, "error": "Upgrade Required"});
+    for line in ["GET /ws", "GET /ws/?token=x"] {
+        let mut answer = String::new();
+        Raw::request(address, line, "Connection: close\r\n").0.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let head = head.to_lowercase();
+        assert!(head.starts_with("http/1.1 426 upgrade required\r\n"), "{head}");
+        assert!(head.contains("\r\nupgrade: websocket"), "{head}");
+        assert!(head.contains("\r\nconnection: close, upgrade"), "{head}");
+        assert_eq!(serde_json::from_str::<Value>(body).unwrap(), expected);
+    }
+    let head = Raw::request(address, "GET /ws", "").head().to_lowercase();
+    assert!(head.contains("\r\nconnection: upgrade\r\n"), "{head}");
+    let head = Raw::request(address, "POST /ws", "Connection: close\r\n").head();
+    assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
+}
+
+#[test]
+fn the_path_of_the_plain_protocol_may_end_in_a_slash() {
+    let mut raw = Raw::request(server(), "GET /ws/?namespace=/", UPGRADE);
+    assert!(raw.head().starts_with("HTTP/1.1 101 "));
+    assert!(raw.text().starts_with(r#"{"event":"session""#));
 }

@@ -1,5 +1,5 @@
-//! Timeouts: for the rest of a message, and over long-polling for pongs and polls; and how a
-//! polling client learns of the end.
+//! Timeouts: for the rest of a message, over long-polling for pongs and polls, and of idle
+//! connections; and how a polling client learns of the end.
 
 #[path = "support/echo.rs"]
 mod echo;
@@ -8,8 +8,8 @@ mod polling;
 #[path = "support/raw.rs"]
 mod raw;
 
-use std::io::Write;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -213,8 +213,7 @@ fn the_body_of_a_post_times_out() {
     let polling = Polling::open(server.address);
     assert!(is_short(&polling.post(b"40"), TAKEN));
     polling.hears("42[\"session\",");
-    let (began, mut stream) =
-        (Instant::now(), std::net::TcpStream::connect(server.address).unwrap());
+    let (began, mut stream) = (Instant::now(), TcpStream::connect(server.address).unwrap());
     stream
         .write_all(
             format!(
@@ -227,5 +226,36 @@ fn the_body_of_a_post_times_out() {
     assert!(answer(stream).1.contains(r#""code":3"#));
     assert!(began.elapsed() >= LIMIT);
     polling.is_unknown();
+    server.settle();
+}
+
+#[test]
+fn an_idle_connection_is_kept_for_its_next_request_and_ends_with_the_drain() {
+    let server = Running::start(Settings::default());
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let ask = |stream: &mut TcpStream| {
+        stream.write_all(b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = [0; 4096];
+        let length = stream.read(&mut answer).unwrap();
+        assert!(answer[..length].starts_with(b"HTTP/1.1 426 "), "{length} bytes");
+    };
+    ask(&mut stream);
+    // Longer than the idle time of most clients that keep connections.
+    sleep(Duration::from_secs(7));
+    ask(&mut stream);
+    actix_rt::System::new().block_on(server.server.drain(Duration::from_secs(5)));
+    assert_eq!(stream.read(&mut [0; 16]).unwrap(), 0, "the end");
+    server.settle();
+}
+
+#[test]
+fn an_idle_connection_ends_after_keep_alive() {
+    let keep_alive = Duration::from_millis(200);
+    let server = Running::start(Settings { keep_alive, ..Settings::default() });
+    let mut raw = Raw::request(server.address, "GET /ws", "");
+    let mut answer = String::new();
+    raw.0.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
     server.settle();
 }

@@ -5,11 +5,13 @@
 //! `docs/settings.md`. This module imports no other module of the crate.
 //!
 //! `parse.rs` has the notations of values, `database.rs` DATABASE_URL, `auth.rs` and `keys/` the
-//! keys of tokens, `tls.rs` the files of TLS, `page.rs` the test page, `path.rs` the names of files.
+//! keys of tokens, `tls.rs` the files of TLS, `page.rs` the test page, `path.rs` the names of files,
+//! `origins.rs` CORS_ORIGINS, `proxies.rs` TRUSTED_PROXIES.
 
 mod auth;
 mod database;
 mod keys;
+mod origins;
 mod page;
 mod parse;
 mod path;
@@ -25,8 +27,9 @@ use clap::{ArgAction, Args, ValueEnum};
 pub use auth::{AuthSettings, KeySource, SECRET_FILE};
 pub use database::{DatabaseUrl, PostgresUrl, Tls};
 pub use keys::{PublicKey, PublicKeys};
+pub use origins::Origins;
 pub use page::{Currency, PageSettings};
-pub use parse::{Origins, Rate, Secret, duration};
+pub use parse::{Rate, Secret, duration};
 pub use path::real_path;
 pub use proxies::TrustedProxies;
 pub use tls::TlsSettings;
@@ -113,6 +116,10 @@ pub struct ServerSettings {
     /// Number of threads that serve connections, 1 to 1024 [default: one per core]
     #[arg(long, env = "WORKERS", value_parser = parse::workers)]
     pub workers: Option<NonZeroUsize>,
+    /// Time that an HTTP connection without a request is kept open: ms, s, m or h. Longer than the
+    /// idle time of the proxies and clients in front, so that it is they who close
+    #[arg(long, env = "KEEP_ALIVE", default_value = "75s", value_parser = parse::duration)]
+    pub keep_alive: Duration,
     /// Separate address and port for /metrics, over HTTP, such as 127.0.0.1:9100; the main port
     /// then has no /metrics. Port 0 takes a free port, and the log names it
     /// [default: on the main port]
@@ -244,7 +251,10 @@ pub struct RealtimeSettings {
 #[command(next_help_heading = "Access")]
 pub struct AccessSettings {
     /// Origins whose pages may call this server, as a comma list, or `*` for any. Applies to REST,
-    /// polling and WebSocket alike [default: same origin only]
+    /// polling and WebSocket alike. `https://*.example.com` is every name below that domain, but
+    /// not the domain itself; `http://localhost:*` every port; `null` and `file://` are pages of
+    /// files, of apps and in sandboxes. With these and with `*`, cookies do not count
+    /// [default: same origin only]
     #[arg(long, env = "CORS_ORIGINS", default_value = "", hide_default_value = true)]
     pub cors_origins: Origins,
     /// Most events that one socket may send: N/s or N/m, optionally ,BURST
@@ -256,8 +266,8 @@ pub struct AccessSettings {
     /// Most new connections per address: N/s or N/m, optionally ,BURST
     #[arg(long, env = "RATE_CONNECT", default_value = "200/s,20000")]
     pub rate_connect: Rate,
-    /// Addresses or networks (CIDR) of reverse proxies, as a comma list. Only their X-Forwarded-For
-    /// and X-Forwarded-Proto are believed [default: none]
+    /// Addresses or networks (CIDR) of reverse proxies, as a comma list. Only their Forwarded,
+    /// X-Forwarded-For and X-Forwarded-Proto are believed [default: none]
     #[arg(long, env = "TRUSTED_PROXIES", default_value = "", hide_default_value = true)]
     pub trusted_proxies: TrustedProxies,
     /// For development only: accept a socket without a token as the customer in `?userId=`, the id

@@ -85,53 +85,6 @@ impl FromStr for Rate {
     }
 }
 
-/// The origins whose pages may call.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Origins {
-    /// Only the server's own origin.
-    #[default]
-    Same,
-    /// The server's own origin and these, in the form of an Origin header: lower case, without a
-    /// default port and a trailing slash.
-    List(Vec<String>),
-    /// Any origin, but without credentials.
-    Any,
-}
-
-impl FromStr for Origins {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let entries: Vec<&str> = list(text).collect();
-        match entries[..] {
-            [] => Ok(Self::Same),
-            ["*"] => Ok(Self::Any),
-            _ => entries.into_iter().map(origin).collect::<Result<_, _>>().map(Self::List),
-        }
-    }
-}
-
-fn origin(text: &str) -> Result<String, String> {
-    let bad = || {
-        format!(
-            "{text:?} is not an origin; write it as https://shop.example or \
-             http://localhost:5173, or * alone"
-        )
-    };
-    let lower = text.trim_end_matches('/').to_ascii_lowercase();
-    let (scheme, authority) = lower.split_once("://").ok_or_else(bad)?;
-    let authority = match scheme {
-        "http" => authority.strip_suffix(":80").unwrap_or(authority),
-        "https" => authority.strip_suffix(":443").unwrap_or(authority),
-        _ => authority,
-    };
-    let odd = |c: char| matches!(c, '/' | '?' | '#' | '@' | '*') || c.is_whitespace();
-    if scheme.is_empty() || authority.is_empty() || authority.contains(odd) {
-        return Err(bad());
-    }
-    Ok(format!("{scheme}://{authority}"))
-}
-
 /// The entries of a comma list, without empty ones.
 pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty())
@@ -282,23 +235,6 @@ mod tests {
         assert_eq!(rate("30/m"), Ok((Duration::from_secs(2), 30)));
         for text in ["", "10", "0/s", "10/h", "10/s,0", "10/s,", "-1/s", "1/s,2,3"] {
             assert!(rate(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn origins() {
-        let list =
-            |entries: &[&str]| Ok(Origins::List(entries.iter().map(ToString::to_string).collect()));
-        assert_eq!("".parse(), Ok(Origins::Same));
-        assert_eq!("*".parse(), Ok(Origins::Any));
-        assert_eq!(
-            "https://Shop.example:443/, http://localhost:5173".parse(),
-            list(&["https://shop.example", "http://localhost:5173"])
-        );
-        for text in
-            ["shop.example", "https://a.example/path", "https://*.example", "https://a,*", "://x"]
-        {
-            assert!(text.parse::<Origins>().is_err(), "{text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! TRUSTED_PROXIES: the peers whose X-Forwarded headers are believed.
+//! TRUSTED_PROXIES: the peers whose Forwarded and X-Forwarded headers are believed.
 
 use std::net::IpAddr;
 use std::str::FromStr;

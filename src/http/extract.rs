@@ -140,10 +140,13 @@ pub(super) struct ClientAddress(pub(super) IpAddr);
 
 impl Extract for ClientAddress {
     fn extract(request: &Request) -> Result<Self, Error> {
-        let (http, peer) = (&request.http, peer(&request.http));
-        let address = policy(http).map(|policy| policy.client_address(peer, http.headers()));
-        Ok(Self(address.unwrap_or(peer)))
+        Ok(Self(client_address(&request.http)))
     }
+}
+
+pub(super) fn client_address(request: &HttpRequest) -> IpAddr {
+    let peer = peer(request);
+    policy(request).map_or(peer, |policy| policy.client_address(peer, request.headers()))
 }
 
 fn policy(request: &HttpRequest) -> Option<&Policy> {

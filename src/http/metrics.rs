@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::net::TcpListener;
+use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::web::ServiceConfig;
@@ -30,7 +31,11 @@ pub fn route(config: &mut ServiceConfig) {
 ///
 /// # Errors
 /// Fails if the listener cannot be used.
-pub fn serve(listener: TcpListener, server: &Server) -> std::io::Result<actix_web::dev::Server> {
+pub fn serve(
+    listener: TcpListener,
+    keep_alive: Duration,
+    server: &Server,
+) -> std::io::Result<actix_web::dev::Server> {
     let server = web::Data::new(server.clone());
     let app = move || {
         App::new()
@@ -40,6 +45,7 @@ pub fn serve(listener: TcpListener, server: &Server) -> std::io::Result<actix_we
     };
     Ok(HttpServer::new(app)
         .workers(1)
+        .keep_alive(keep_alive)
         .disable_signals()
         .shutdown_timeout(STOP_TIMEOUT)
         .listen(listener)?

@@ -90,6 +90,7 @@ pub async fn log_request(
         path = request.path(),
         status = response.status().as_u16(),
         user = extract::user_of(request),
+        client = %extract::client_address(request),
         took_us = started.elapsed().as_micros(),
         "request"
     );

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import http from "node:http";
 import { after, before, describe, test } from "node:test";
 import WebSocket from "ws";
-import { Server, within } from "./harness.mjs";
+import { Server, until, within } from "./harness.mjs";
 
 const LISTED = "https://shop.test";
 const FOREIGN = "https://elsewhere.test";
@@ -56,6 +56,14 @@ const SETTINGS = {
   "with a list in CORS_ORIGINS": [
     `https://more.test,${LISTED}`,
     [["a listed Origin", () => ({ origin: LISTED }), "all"], ["an Origin that is not listed", () => ({ origin: FOREIGN }), "nothing"]],
+  ],
+  "with Origins that many pages share in CORS_ORIGINS": [
+    "null,file://,https://*.shop.test:8443,http://localhost:*,capacitor://localhost",
+    [
+      ...["null", "file://", "https://a.b.shop.test:8443", "http://localhost:5173"].map((origin) => [`the Origin ${origin}`, () => ({ origin }), "no cookie"]),
+      ["an app's Origin", () => ({ origin: "capacitor://localhost" }), "all"],
+      ...["https://shop.test:8443", "https://a.shop.test"].map((origin) => [`the Origin ${origin}`, () => ({ origin }), "nothing"]),
+    ],
   ],
   "with CORS_ORIGINS=*": ["*", [["a foreign Origin", () => ({ origin: FOREIGN }), "no cookie"]]],
 };
@@ -108,7 +116,7 @@ for (const [setting, [origins, more]] of Object.entries(SETTINGS)) {
 describe("CORS headers", () => {
   const servers = {};
   before(async () => {
-    for (const [name, origins] of [["same", undefined], ["list", LISTED], ["any", "*"]]) {
+    for (const [name, origins] of [["same", undefined], ["list", `${LISTED},null`], ["any", "*"]]) {
       servers[name] = await Server.start(origins && { CORS_ORIGINS: origins });
     }
   });
@@ -117,10 +125,11 @@ describe("CORS headers", () => {
   for (const [name, origin, cors] of [
     ["same", FOREIGN, null],
     ["list", LISTED, { [ALLOW]: LISTED, "access-control-allow-credentials": "true" }],
+    ["list", "null", { [ALLOW]: "null" }],
     ["list", FOREIGN, null],
     ["any", FOREIGN, { [ALLOW]: FOREIGN }],
   ]) {
-    const who = `${{ same: "no CORS_ORIGINS", list: `CORS_ORIGINS=${LISTED}`, any: "CORS_ORIGINS=*" }[name]}: ${origin}`;
+    const who = `${{ same: "no CORS_ORIGINS", list: `CORS_ORIGINS=${LISTED},null`, any: "CORS_ORIGINS=*" }[name]}: ${origin}`;
 
     test(`${who} is ${cors ? "" : "not "}allowed on REST's answers, success or error`, async () => {
       const server = servers[name];
@@ -152,5 +161,32 @@ describe("CORS headers", () => {
         assert.deepEqual([answer.status, answer.cors], [200, { ...cors, ...EXPOSED }]);
       });
     }
+  }
+});
+
+describe("the log", () => {
+  let server;
+  before(async () => {
+    server = await Server.start({ CORS_ORIGINS: LISTED, TRUSTED_PROXIES: "127.0.0.2" });
+  });
+  after(() => server?.close());
+
+  const refusals = () => server.log.split("\n").filter((line) => line.includes("Origin refused")).map((line) => JSON.parse(line));
+
+  for (const [why, headers, origin, mend] of [
+    ["a foreign Origin", {}, FOREIGN, "name its Origin in CORS_ORIGINS"],
+    ["TLS that ends in an unknown proxy", { "x-forwarded-proto": "https" }, () => server.url.replace("http", "https"), "TRUSTED_PROXIES"],
+    ["a page in a sandbox", {}, "null", "CORS_ORIGINS"],
+  ]) {
+    test(`says why ${why} was refused, once for many`, async () => {
+      const sent = { ...headers, origin: typeof origin === "string" ? origin : origin() };
+      for (const path of ["/ws", `${SOCKET}websocket`, "/ws"]) assert.equal(await upgrade(server, path, sent), 403, path);
+      const found = () => refusals().filter((line) => line.origin === sent.origin);
+      await until(() => found().length > 0, "the line");
+      assert.equal(found().length, 1, server.log);
+      const { message, timestamp, target, ...rest } = found()[0];
+      assert.match(message, new RegExp(mend));
+      assert.deepEqual(rest, { level: "WARN", left_out: 0, peer: "127.0.0.1", origin: sent.origin, own: server.url, listed: `List(["${LISTED}"])` });
+    });
   }
 });

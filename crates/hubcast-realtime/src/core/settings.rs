@@ -42,6 +42,8 @@ pub struct Settings {
     pub session_event: bool,
     /// Events that are also sent under an older name.
     pub aliases: Aliases,
+    /// How long an HTTP connection without a request is kept open.
+    pub keep_alive: Duration,
     /// Certificate and key for https and wss, with `http/1.1` as the protocol. If `None`, the
     /// server speaks http and ws.
     pub tls: Option<Arc<rustls::ServerConfig>>,
@@ -68,6 +70,7 @@ impl Default for Settings {
             presence: PresenceSettings::default(),
             session_event: true,
             aliases: &[],
+            keep_alive: Duration::from_secs(75),
             tls: None,
         }
     }

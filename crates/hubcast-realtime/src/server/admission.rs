@@ -1,24 +1,18 @@
 //! Decides which requests may open a connection: by Origin and by rate per address. Upgrades and
 //! long-polling ask it, and (for Origin and addresses) the program's REST routes.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_http::header::{self, HeaderMap};
+use actix_http::header::{self, HeaderMap, HeaderValue};
 use governor::clock::Clock;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-/// The foreign Origins that may connect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origins {
-    /// Only the server's own Origin may connect.
-    Same,
-    /// Any Origin may connect, but cookies count only from the server's own.
-    Any,
-    /// The server's own Origin and these may connect, each as `scheme://host[:port]`.
-    List(Vec<String>),
-}
+use super::forwarded::ClientSide;
+pub use super::origins::Origins;
+use super::origins::{Fit, Origin, find};
+use super::refusal::Comparison;
 
 /// The rights of an Origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +23,10 @@ pub struct Verdict {
     pub cookies: bool,
 }
 
+impl Verdict {
+    const REFUSED: Self = Self { allowed: false, cookies: false };
+}
+
 /// Returns true for the addresses of trusted proxies.
 pub type Trusts = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
@@ -36,7 +34,7 @@ pub type Trusts = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 #[derive(Clone)]
 pub struct Policy {
     pub origins: Origins,
-    /// Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count.
+    /// Proxies whose `Forwarded`, `X-Forwarded-For` and `X-Forwarded-Proto` count.
     pub trusts: Trusts,
     /// The scheme by which clients reach this server, unless a trusted proxy names another.
     pub scheme: &'static str,
@@ -49,28 +47,17 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// Returns the client's address: the peer's or, behind trusted proxies, the last entry of
-    /// `X-Forwarded-For` that is not a trusted proxy. Proxies append on the right, so an entry
-    /// forged by the client is never reached; an entry that is no address ends the search.
+    /// Returns the client's address: the peer's or, behind trusted proxies, the one that the
+    /// outermost of them reports. An address that the client forged is never reached.
     #[must_use]
     pub fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let values: Vec<&str> =
-            headers.get_all("x-forwarded-for").filter_map(|value| value.to_str().ok()).collect();
-        let mut client = peer.to_canonical();
-        for entry in values.into_iter().rev().flat_map(|value| value.rsplit(',')) {
-            match address(entry.trim()).filter(|_| (self.trusts)(client)) {
-                Some(address) => client = address,
-                None => break,
-            }
-        }
-        client
+        ClientSide::read(&*self.trusts, peer, headers).address
     }
 
     /// Returns the rights of a request's Origin. A request without an Origin counts as the server's
     /// own, unless `Sec-Fetch-Site` contradicts.
     #[must_use]
     pub fn origin(&self, peer: IpAddr, headers: &HeaderMap) -> Verdict {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let Some(origin) = headers.get(header::ORIGIN) else {
             let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
             return Verdict {
@@ -78,32 +65,45 @@ impl Policy {
                 cookies: !matches!(site, Some("cross-site" | "same-site")),
             };
         };
-        let Ok(origin) = origin.to_str() else { return Verdict { allowed: false, cookies: false } };
-        let forwarded = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
-        let scheme =
-            forwarded.filter(|_| (self.trusts)(peer.to_canonical())).unwrap_or(self.scheme);
-        let own = text(header::HOST)
-            .is_some_and(|host| origin.eq_ignore_ascii_case(&format!("{scheme}://{host}")));
+        let Ok(origin) = origin.to_str() else { return Verdict::REFUSED };
+        let own = self.is_own(origin, peer, headers);
         match &self.origins {
             Origins::Same => Verdict { allowed: own, cookies: own },
             Origins::Any => Verdict { allowed: true, cookies: own },
-            Origins::List(list) => {
-                let listed = own || list.iter().any(|entry| entry.eq_ignore_ascii_case(origin));
-                Verdict { allowed: listed, cookies: listed }
-            }
+            Origins::List(_) if own => Verdict { allowed: true, cookies: true },
+            Origins::List(list) => find(list, origin).map_or(Verdict::REFUSED, |fit| Verdict {
+                allowed: true,
+                cookies: fit == Fit::Exact,
+            }),
         }
     }
-}
 
-/// Reads an entry of `X-Forwarded-For`, to which some proxies add a port.
-fn address(entry: &str) -> Option<IpAddr> {
-    let bare = entry
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once(']'))
-        .map_or(entry, |(address, _)| address);
-    let address =
-        bare.parse().ok().or_else(|| entry.parse::<SocketAddr>().ok().map(|address| address.ip()));
-    address.map(|address: IpAddr| address.to_canonical())
+    /// Logs why an Origin was refused: what was compared, and which setting would mend it. At most
+    /// a few lines a minute for each reason.
+    pub fn warn_refused(&self, peer: IpAddr, headers: &HeaderMap) {
+        let side = ClientSide::read(&*self.trusts, peer, headers);
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        Comparison {
+            origin: text(header::ORIGIN),
+            scheme: side.scheme.unwrap_or(self.scheme),
+            host: side.host.as_deref().or_else(|| text(header::HOST)),
+            // What the peer says of its client, believed or not.
+            says_scheme: headers.contains_key("x-forwarded-proto")
+                || headers.contains_key(header::FORWARDED),
+            says_host: text(header::HeaderName::from_static("x-forwarded-host")),
+            is_trusted: (self.trusts)(peer.to_canonical()),
+        }
+        .warn(peer, &self.origins);
+    }
+
+    /// Returns true if the Origin is that of the server, as the client called it.
+    fn is_own(&self, origin: &str, peer: IpAddr, headers: &HeaderMap) -> bool {
+        let side = ClientSide::read(&*self.trusts, peer, headers);
+        let scheme = side.scheme.unwrap_or(self.scheme);
+        let host = side.host.as_deref().or_else(|| headers.get(header::HOST)?.to_str().ok());
+        let origin = Origin::read(origin);
+        origin.zip(host).is_some_and(|(origin, host)| origin.is(&Origin::new(scheme, host)))
+    }
 }
 
 /// Limits the new sessions per address.
@@ -172,8 +172,9 @@ mod tests {
         let foreign = [("host", "a.test"), ("origin", "https://b.test")];
         assert_eq!(verdict(Origins::Same, &foreign), (false, false));
         assert_eq!(verdict(Origins::Any, &foreign), (true, false));
-        assert_eq!(verdict(Origins::List(vec!["https://b.test".into()]), &foreign), (true, true));
-        assert_eq!(verdict(Origins::List(vec!["https://c.test".into()]), &foreign), (false, false));
+        let list = |entry: &str| Origins::List(vec![entry.to_owned()]);
+        assert_eq!(verdict(list("https://b.test"), &foreign), (true, true));
+        assert_eq!(verdict(list("https://c.test"), &foreign), (false, false));
         assert_eq!(
             verdict(Origins::Same, &[("host", "a.test"), ("origin", "https://a.test")]),
             (false, false),
@@ -186,30 +187,57 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_addresses_count_from_trusted_proxies_only() {
-        let policy = Policy { trusts: Arc::new(|address| address == PEER), ..Policy::default() };
-        let forwarded =
-            headers(&[("x-forwarded-for", "6.6.6.6, 9.9.9.9"), ("x-forwarded-for", "127.0.0.1")]);
-        assert_eq!(policy.client_address(PEER, &forwarded), "9.9.9.9".parse::<IpAddr>().unwrap());
-        assert_eq!(Policy::default().client_address(PEER, &forwarded), PEER);
-        for (entries, client) in [
-            ("6.6.6.6, [2001:db8::1]:443", "2001:db8::1"),
-            ("9.9.9.9:80", "9.9.9.9"),
-            ("6.6.6.6, unknown", "127.0.0.1"),
+    fn a_cookie_never_counts_from_an_origin_that_many_pages_share() {
+        for (entry, origin) in [
+            ("null", "null"),
+            ("file://", "file://"),
+            ("https://*.a.test", "https://b.a.test"),
+            ("http://localhost:*", "http://localhost:5173"),
         ] {
-            let forwarded = headers(&[("x-forwarded-for", entries)]);
-            assert_eq!(
-                policy.client_address(PEER, &forwarded),
-                client.parse::<IpAddr>().unwrap(),
-                "{entries}"
-            );
+            let list = Origins::List(vec![entry.to_owned()]);
+            let headers = [("host", "hub.test"), ("origin", origin)];
+            assert_eq!(verdict(list.clone(), &headers), (true, false), "{entry}");
+            assert_eq!(verdict(Origins::Same, &headers), (false, false), "{entry}");
         }
-        let proto = headers(&[
-            ("host", "a.test"),
+        // The server's own Origin stays its own, also if a pattern fits it.
+        let own = [("host", "a.test"), ("origin", "http://a.test")];
+        assert_eq!(verdict(Origins::List(vec!["http://a.test:*".into()]), &own), (true, true));
+    }
+
+    #[test]
+    fn the_own_origin_is_the_one_that_the_client_called() {
+        let trusting = Policy { trusts: Arc::new(|peer| peer == PEER), ..Policy::default() };
+        for (origin, list, is_own) in [
+            // `wss` and `ws` are what Traefik and http-proxy send on upgrades.
+            ("https://a.test", vec![("host", "a.test"), ("x-forwarded-proto", "https")], true),
+            ("https://a.test", vec![("host", "a.test"), ("x-forwarded-proto", "wss")], true),
+            ("http://a.test", vec![("host", "a.test"), ("x-forwarded-proto", "ws")], true),
+            ("https://a.test", vec![("host", "a.test"), ("x-forwarded-proto", "ws")], false),
+            // The default port may be written down or not.
+            ("https://a.test", vec![("host", "a.test:443"), ("x-forwarded-proto", "https")], true),
+            ("http://a.test:80", vec![("host", "a.test")], true),
+            ("https://a.test:8443", vec![("host", "a.test"), ("x-forwarded-proto", "wss")], false),
+            // The host in `Forwarded` replaces Host; X-Forwarded-Host does not.
+            (
+                "https://a.test",
+                vec![("host", "inner:3000"), ("forwarded", "host=a.test;proto=https")],
+                true,
+            ),
+            (
+                "https://inner:3000",
+                vec![("host", "inner:3000"), ("forwarded", "host=a.test;proto=https")],
+                false,
+            ),
+            ("http://a.test", vec![("host", "inner"), ("x-forwarded-host", "a.test")], false),
+        ] {
+            let headers = headers(&[vec![("origin", origin)], list.clone()].concat());
+            assert_eq!(trusting.origin(PEER, &headers).cookies, is_own, "{origin} {list:?}");
+        }
+        let forwarded = headers(&[
             ("origin", "https://a.test"),
+            ("host", "a.test"),
             ("x-forwarded-proto", "https"),
         ]);
-        assert!(policy.origin(PEER, &proto).allowed);
-        assert!(!Policy::default().origin(PEER, &proto).allowed);
+        assert!(!Policy::default().origin(PEER, &forwarded).allowed, "the peer is not trusted");
     }
 }

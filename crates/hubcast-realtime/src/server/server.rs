@@ -17,6 +17,7 @@ use actix_service::{
 };
 use actix_web::dev::AppConfig;
 use actix_web::web::ServiceConfig;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::gate::{Entry, Gate};
@@ -39,11 +40,13 @@ pub struct Server {
     shared: Arc<Shared<Session>>,
     gate: Arc<Gate>,
     hub: HubHandle,
+    /// Sent to the HTTP connections that are open at the end of a drain.
+    idle: Arc<watch::Sender<()>>,
 }
 
 impl Server {
     pub(super) fn new(shared: Arc<Shared<Session>>, gate: Arc<Gate>, hub: HubHandle) -> Self {
-        Self { shared, gate, hub }
+        Self { shared, gate, hub, idle: Arc::default() }
     }
 
     /// Returns the hub through which events are published.
@@ -98,6 +101,7 @@ impl Server {
                     }
                 });
             let tls = server.shared.settings.tls.clone().map(TlsAcceptor::from);
+            let idle = Arc::clone(&server.idle);
             let accept = fn_service(move |tcp: TcpStream| {
                 let tls = tls.clone();
                 async move { accept::accept(tcp, tls).await.map_err(DispatchError::Io) }
@@ -106,6 +110,8 @@ impl Server {
                 // An EOF ends a request, because a cancelled poll would otherwise never be noticed.
                 .h1_allow_half_closed(false)
                 .client_request_timeout(Duration::from_secs(10))
+                .keep_alive(server.shared.settings.keep_alive)
+                .graceful_shutdown_signal(move || ended(idle.subscribe()))
                 .upgrade(upgrade)
                 .h1(map_config(app(routes), |()| AppConfig::default()));
             accept.and_then(http)
@@ -114,7 +120,8 @@ impl Server {
     }
 
     /// Refuses new connections, sends every socket `server:shutdown`, and closes all connections in
-    /// batches. Returns when none is left, or after `within`.
+    /// batches. Returns when none is left, or after `within`. HTTP connections without a request
+    /// are closed then, and others after their request.
     pub async fn drain(&self, within: Duration) {
         self.shared.start_draining();
         self.hub.drain(within);
@@ -122,5 +129,12 @@ impl Server {
         while self.connections().total() > 0 && Instant::now() < end {
             actix_rt::time::sleep(Duration::from_millis(20)).await;
         }
+        self.idle.send_replace(());
     }
+}
+
+/// Waits for the end of [`Server::drain`].
+async fn ended(mut idle: watch::Receiver<()>) {
+    // An error means that the server is gone.
+    let _ = idle.changed().await;
 }

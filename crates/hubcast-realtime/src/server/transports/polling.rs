@@ -1,6 +1,8 @@
 //! Engine.IO's long-polling (engine.io-protocol 4, "HTTP long-polling"): a GET takes the server's
 //! packets and waits until there are some; a POST brings the client's packets. A request may arrive
 //! at any worker, and reaches its session by messages.
+//!
+//! Requests for a WebSocket that are no upgrades arrive here too, and are refused.
 
 use std::rc::Rc;
 
@@ -8,7 +10,7 @@ use actix::Addr;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{BytesMut, Payload, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, guard, web};
 use futures_core::Stream;
 use tokio::sync::oneshot;
 
@@ -19,7 +21,7 @@ use crate::session::requests::{Abort, Poll, Post};
 use crate::session::session::Session;
 use crate::wire::engineio::HandshakeFault;
 
-/// Registers the paths of Engine.IO for all requests that are not upgrades.
+/// Registers the server's paths for all requests that are not upgrades.
 pub(crate) fn configure(entry: &Rc<Entry>, app: &mut ServiceConfig) {
     for path in request::paths(&entry.host.shared) {
         let entry = Rc::clone(entry);
@@ -27,6 +29,10 @@ pub(crate) fn configure(entry: &Rc<Entry>, app: &mut ServiceConfig) {
             let entry = Rc::clone(&entry);
             async move { serve(&entry, &request, body).await.unwrap_or_else(answer) }
         }));
+    }
+    for path in request::PLAIN_PATHS {
+        let get = web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
+        app.route(path, get.to(async || answer(request::upgrade_required())));
     }
 }
 

@@ -13,6 +13,8 @@ use crate::session::host::Shared;
 use crate::session::session::Session;
 use crate::wire::engineio::HandshakeFault;
 
+/// The paths of the plain protocol.
+pub(super) const PLAIN_PATHS: [&str; 2] = ["/ws", "/ws/"];
 const SOCKET_PATHS: [&str; 2] = ["/socket.io/", "/socket.io"];
 const ENGINE_PATHS: [&str; 2] = ["/engine.io/", "/engine.io"];
 
@@ -23,6 +25,17 @@ pub(super) fn paths(shared: &Shared<Session>) -> impl Iterator<Item = &'static s
 
 /// The most bytes of the request that a session may keep.
 const MAX_KEPT: usize = 16 * 1024;
+
+/// The answer on a path for WebSockets to a request that is no upgrade. Most often a proxy is the
+/// reason: these headers are for one hop, so a proxy drops them unless it is told to pass them on.
+pub(super) fn upgrade_required() -> Refusal {
+    Refusal::new(
+        426,
+        "This is a WebSocket endpoint, and the request has no Upgrade: websocket; a proxy in front \
+         probably drops the headers Upgrade and Connection",
+    )
+    .with("Upgrade", "websocket")
+}
 
 /// The answer to a request that is refused.
 pub(super) struct Refusal {
@@ -95,6 +108,7 @@ impl Head<'_> {
         if verdict.allowed {
             return Ok(if verdict.cookies { Cookies::Count } else { Cookies::DoNot });
         }
+        gate.policy.warn_refused(self.address(), self.headers);
         Err(match protocol {
             Protocol::SocketIo { .. } | Protocol::EngineIo => HandshakeFault::Forbidden.into(),
             Protocol::Plain => Refusal::new(403, "This Origin is not allowed"),

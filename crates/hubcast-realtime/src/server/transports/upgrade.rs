@@ -2,6 +2,7 @@
 //! WebSocket handshake on a path of the server becomes a session; every other request gets a short
 //! answer and `Connection: close`.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -39,7 +40,13 @@ pub(crate) async fn accept(entry: Rc<Entry>, request: Request, framed: Framed<St
     let (mut io, rest) = (parts.io, parts.read_buf);
     let verdict = examine(&entry, &request);
     let status = verdict.as_ref().map_or_else(|refusal| refusal.status, |_| 101);
-    tracing::debug!(method = %request.method(), path = request.path(), status, "upgrade");
+    tracing::debug!(
+        method = %request.method(),
+        path = request.path(),
+        status,
+        client = %client_address(&entry, &request),
+        "upgrade"
+    );
     let mut out = parts.write_buf;
     match &verdict {
         Ok((_, key)) => {
@@ -99,6 +106,11 @@ pub(crate) async fn accept(entry: Rc<Entry>, request: Request, framed: Framed<St
     }
 }
 
+fn client_address(entry: &Entry, request: &Request) -> IpAddr {
+    let peer = request.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip());
+    entry.gate.policy.client_address(peer, &request.head().headers)
+}
+
 /// Checks the head of the request. Returns the purpose and the client's key.
 fn examine(entry: &Entry, request: &Request) -> Result<(Purpose, String), Refusal> {
     let (shared, gate, head) = (&entry.host.shared, &entry.gate, request.head());
@@ -109,7 +121,7 @@ fn examine(entry: &Entry, request: &Request) -> Result<(Purpose, String), Refusa
         peer: head.peer_addr,
     };
     let protocol = match head.uri.path() {
-        "/ws" => Protocol::Plain,
+        path if request::PLAIN_PATHS.contains(&path) => Protocol::Plain,
         path if request::paths(shared).any(|own| own == path) => asked.protocol(path, shared),
         path => return Err(Refusal::new(404, &format!("Cannot {} {path}", head.method))),
     };
@@ -142,7 +154,7 @@ fn handshake_key(method: &Method, headers: &HeaderMap) -> Result<String, Refusal
         return Err(Refusal::new(400, "A WebSocket handshake is a GET"));
     }
     if !has(header::UPGRADE, "websocket") || !has(header::CONNECTION, "upgrade") {
-        return Err(Refusal::new(426, "This path speaks WebSocket").with("Upgrade", "websocket"));
+        return Err(request::upgrade_required());
     }
     if text(header::SEC_WEBSOCKET_VERSION) != Some("13") {
         return Err(Refusal::new(426, "Only WebSocket version 13 is spoken")
