@@ -8,6 +8,7 @@ mod raw;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
 
 use governor::Quota;
 use hubcast::realtime::Settings;
@@ -58,6 +59,48 @@ fn each_protocol_refuses_namespaces_in_its_own_way() {
     raw.head();
     raw.say(r#"{"event":"auth","data":{"token":"good"}}"#);
     assert!(raw.text().starts_with(r#"{"event":"session""#));
+}
+
+#[test]
+fn a_refusal_on_the_plain_protocol_is_held_for_a_second() {
+    let address = server();
+    for (namespace, token, code) in
+        [("/closed", "bad", 4401), ("/closed", "other", 4403), ("/nowhere", "good", 4404)]
+    {
+        let began = Instant::now();
+        let mut raw = Raw::request(address, &format!("GET /ws?namespace={namespace}"), UPGRADE);
+        raw.head();
+        raw.say(&format!(r#"{{"event":"auth","data":{{"token":"{token}"}}}}"#));
+        // What a client sends meanwhile changes nothing.
+        raw.say("hello");
+        raw.ends(code);
+        assert!(began.elapsed() >= Duration::from_secs(1), "{namespace} {token}");
+    }
+}
+
+#[test]
+fn the_first_offered_subprotocol_is_answered_and_never_a_token() {
+    let address = server();
+    let answered = |path: &str, offered: &str| {
+        let headers = format!("{UPGRADE}{offered}");
+        let head = Raw::request(address, &format!("GET {path}"), &headers).head();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        let header = |line: &str| line.strip_prefix("Sec-WebSocket-Protocol: ").map(str::to_owned);
+        head.lines().find_map(header)
+    };
+    let socketio = "/socket.io/?EIO=4&transport=websocket";
+    for path in ["/ws", socketio] {
+        for (offered, wanted) in [
+            ("", None),
+            ("Sec-WebSocket-Protocol: json\r\n", Some("json")),
+            ("Sec-WebSocket-Protocol: v2.json, v1.json\r\n", Some("v2.json")),
+            ("Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b\r\n", Some("a")),
+            ("Sec-WebSocket-Protocol: \r\n", None),
+            ("Sec-WebSocket-Protocol: bearer, a.b.c\r\n", Some("bearer")),
+        ] {
+            assert_eq!(answered(path, offered).as_deref(), wanted, "{path} {offered}");
+        }
+    }
 }
 
 #[test]

@@ -190,42 +190,60 @@ fn frames_that_end_the_connection() {
 #[test]
 fn close_frames() {
     let server = server();
-    let mut cases: Vec<(String, Vec<u8>, u16)> = Vec::new();
+    // The client's code is answered, and none with none.
+    let mut cases: Vec<(String, Vec<u8>, Option<u16>)> = Vec::new();
     for code in [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1999, 2000, 2999, 5000, 9999, 65535] {
-        cases.push((format!("code {code}"), close(code, b""), PROTOCOL));
+        cases.push((format!("code {code}"), close(code, b""), Some(PROTOCOL)));
     }
     for code in [
         1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000,
         4999,
     ] {
-        cases.push((format!("code {code}"), close(code, b""), 1000));
+        cases.push((format!("code {code}"), close(code, b""), Some(code)));
     }
-    cases.push(("one byte".into(), masked(0x88, &[0x03]), PROTOCOL));
-    cases.push(("one byte, its head alone".into(), head(&[0x88, 0x81]), PROTOCOL));
-    cases.push(("a reason that is not UTF-8".into(), close(1000, b"\xff"), NOT_UTF8));
-    cases.push(("a reason that ends in half a letter".into(), close(1000, b"w\xc3"), NOT_UTF8));
-    cases.push(("a bad code and a bad reason".into(), close(1005, b"\xff"), PROTOCOL));
-    cases.push(("nothing".into(), masked(0x88, b""), 1000));
-    cases.push(("a reason".into(), close(1000, "wégen".as_bytes()), 1000));
-    cases.push(("the longest reason".into(), close(1000, &[b'x'; 123]), 1000));
+    cases.push(("one byte".into(), masked(0x88, &[0x03]), Some(PROTOCOL)));
+    cases.push(("one byte, its head alone".into(), head(&[0x88, 0x81]), Some(PROTOCOL)));
+    cases.push(("a reason that is not UTF-8".into(), close(1000, b"\xff"), Some(NOT_UTF8)));
+    cases.push((
+        "a reason that ends in half a letter".into(),
+        close(1000, b"w\xc3"),
+        Some(NOT_UTF8),
+    ));
+    cases.push(("a bad code and a bad reason".into(), close(1005, b"\xff"), Some(PROTOCOL)));
+    cases.push(("nothing".into(), masked(0x88, b""), None));
+    cases.push(("a reason".into(), close(1000, "wégen".as_bytes()), Some(1000)));
+    cases.push(("the longest reason".into(), close(1000, &[b'x'; 123]), Some(1000)));
     // Nothing after a close frame is handled, valid or not.
     cases.push((
         "and then a ping".into(),
         [close(1000, b""), masked(0x89, b"late")].concat(),
-        1000,
+        Some(1000),
     ));
-    cases.push(("and then another".into(), [close(1000, b""), close(1005, b"")].concat(), 1000));
+    cases.push((
+        "and then another".into(),
+        [close(1000, b""), close(1005, b"")].concat(),
+        Some(1000),
+    ));
     cases.push((
         "and then what is no frame".into(),
         [close(1000, b""), vec![0xff; 20]].concat(),
-        1000,
+        Some(1000),
     ));
-    cases.push(("between fragments".into(), [masked(0x01, b"a"), close(1000, b"")].concat(), 1000));
-    cases.push(("behind a fault".into(), [masked(0x83, b""), close(1000, b"")].concat(), PROTOCOL));
+    cases.push((
+        "between fragments".into(),
+        [masked(0x01, b"a"), close(1000, b"")].concat(),
+        Some(1000),
+    ));
+    cases.push((
+        "behind a fault".into(),
+        [masked(0x83, b""), close(1000, b"")].concat(),
+        Some(PROTOCOL),
+    ));
     for (name, bytes, code) in cases {
         both(server.address, &name, &bytes, |raw| {
             let (first, payload) = raw.frame();
-            assert_eq!((first, u16::from_be_bytes([payload[0], payload[1]])), (0x88, code));
+            let answer = payload.first_chunk().copied().map(u16::from_be_bytes);
+            assert_eq!((first, answer), (0x88, code));
             assert_eq!(raw.0.read(&mut [0; 16]).unwrap_or(0), 0, "the end follows");
         });
     }
@@ -268,6 +286,23 @@ fn unusual_frames_that_are_accepted() {
 }
 
 #[test]
+fn a_text_ping_is_answered_on_the_plain_protocol_also_before_the_sign_in() {
+    let server = server();
+    let mut waiting = Raw::request(server.address, "GET /ws?namespace=/closed", UPGRADE);
+    waiting.head();
+    for raw in [&mut waiting, &mut Raw::plain(server.address)] {
+        for _ in 0..2 {
+            raw.say("ping");
+            assert_eq!(raw.text(), "pong");
+        }
+    }
+    waiting.say(r#"{"event":"auth","data":{"token":"good"}}"#);
+    waiting.hears(r#"{"event":"session""#);
+    drop(waiting);
+    fresh_clients_are_served(&server);
+}
+
+#[test]
 fn plain_protocol_frames() {
     let server = server();
     let long_id = format!(r#"{{"event":"echo","id":"{}"}}"#, "x".repeat(127));
@@ -278,7 +313,10 @@ fn plain_protocol_frames() {
         "1",
         "null",
         "true",
-        "\"echo\"",
+        "\"ping\"",
+        "PING",
+        "ping ",
+        "pong",
         "[]",
         r#"["echo"]"#,
         "{",

@@ -129,6 +129,14 @@ fn requests_around_a_session() {
         ("GET /socket.io/?EIO=4&transport=websocket".to_owned(), code(3, "Bad request")),
         (format!("GET /socket.io/?EIO=4&transport=websocket&sid={sid}"), code(3, "Bad request")),
         (format!("POST /socket.io/?EIO=4&transport=websocket&sid={sid}"), code(3, "Bad request")),
+        (
+            format!("GET /socket.io/?EIO=3&transport=polling&sid={sid}"),
+            code(5, "Unsupported protocol version"),
+        ),
+        (
+            format!("POST /socket.io/?transport=polling&sid={sid}"),
+            code(5, "Unsupported protocol version"),
+        ),
         ("GET /socket.io/?transport=polling".to_owned(), code(5, "Unsupported protocol version")),
         (
             "GET /socket.io/?EIO=3&transport=polling".to_owned(),
@@ -199,6 +207,10 @@ fn websocket_requests() {
         assert_eq!(answer(Raw::request(server.address, line, &headers).0).0, status, "{name}");
     }
     // An invalid upgrade does not end the session.
+    for version in ["", "EIO=3&", "EIO=44&"] {
+        let line = format!("GET /socket.io/?{version}transport=websocket&sid={}", polling.sid);
+        assert_eq!(answer(Raw::request(server.address, &line, UPGRADE).0).0, 400, "{version}");
+    }
     let line = format!("GET /socket.io/?EIO=4&transport=websocket&sid={}", polling.sid);
     let short = with(key, "dGhlIHNhbXBsZSA=");
     assert_eq!(answer(Raw::request(server.address, &line, &short).0).0, 400);

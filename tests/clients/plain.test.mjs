@@ -12,8 +12,8 @@ before(async () => {
 after(() => server?.close());
 
 /** A plain socket: `read()` resolves to the next frame, `closed` to the close code. */
-function open(path, options = {}) {
-  const socket = new WebSocket(server.url.replace("http", "ws") + path, options);
+function open(path, ...options) {
+  const socket = new WebSocket(server.url.replace("http", "ws") + path, ...options);
   const frames = [];
   const waiting = [];
   socket.on("message", (data, isBinary) => {
@@ -61,6 +61,24 @@ test("a token in the handshake (header, cookie, query) replaces the first frame"
     const line = open(path, { headers });
     assert.equal((await line.read()).event, "session");
     line.socket.close();
+  }
+});
+
+test("a token among the subprotocols, as a browser can send it, signs in and is not answered", async () => {
+  const token = await server.token("alice");
+  const line = open("/ws", ["bearer", token]);
+  assert.equal((await line.read()).event, "session");
+  assert.equal(line.socket.protocol, "bearer");
+  line.socket.close();
+  const refused = open("/ws", ["bearer", `${token}x`]);
+  assert.equal(await within(refused.closed, "the close"), 4401);
+  assert.equal(refused.socket.protocol, "bearer");
+  // The header of the client's own comes first, and one of another scheme is passed over.
+  for (const [authorization, code] of [["Bearer bad", 4401], ["Basic YTpi", undefined]]) {
+    const line = open("/ws", ["bearer", token], { headers: { Authorization: authorization } });
+    if (code) assert.equal(await within(line.closed, "the close"), code);
+    else assert.equal((await line.read()).event, "session");
+    line.socket.terminate();
   }
 });
 
@@ -133,6 +151,14 @@ for (const [what, code, path, first] of refusals) {
     assert.equal(await within(line.closed, "the close"), code);
   });
 }
+
+test("a close code of the client comes back", async () => {
+  for (const code of [1000, 3001, 4321]) {
+    const line = await enter("alice");
+    line.socket.close(code, "bye");
+    assert.equal(await within(line.closed, "the close"), code);
+  }
+});
 
 test("a frame over MAX_PAYLOAD closes with 1009", async () => {
   const line = await enter("alice");

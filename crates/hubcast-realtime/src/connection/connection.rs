@@ -28,6 +28,7 @@ use crate::core::protocol::Protocol;
 use crate::core::reason::DisconnectReason;
 use crate::core::recovery::Position;
 use crate::core::settings::{CLOSE_LINGER, Settings};
+use crate::core::ws::CloseCode;
 use crate::wire::websocket;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,10 +255,19 @@ impl Connection {
     /// [`CLOSE_LINGER`] is over. A polling client gets them with its next poll only if the [reason
     /// says so](DisconnectReason::flushes_before_close).
     pub(crate) fn close(self: &Rc<Self>, reason: DisconnectReason) {
+        self.close_with(reason, || websocket::close(reason));
+    }
+
+    /// Answers the client's close frame, and closes.
+    pub(crate) fn answer_close(self: &Rc<Self>, reason: DisconnectReason, code: Option<CloseCode>) {
+        self.close_with(reason, || websocket::close_answer(code));
+    }
+
+    fn close_with(self: &Rc<Self>, reason: DisconnectReason, frame: impl FnOnce() -> Bytes) {
         if !self.is_open() {
             return;
         }
-        self.writer.enqueue(websocket::close(reason));
+        self.writer.enqueue(frame());
         let by = self.deadlines.now() + millis(CLOSE_LINGER);
         self.phase.set(Phase::Closing { reason, by });
         self.wake_replay();

@@ -10,6 +10,8 @@ pub(super) struct Timers {
     pub(super) ping_due: Cell<u64>,
     /// Whether a ping is unanswered.
     pub(super) is_pinged: Cell<bool>,
+    /// Whether a packet has put off the time-out of the unanswered ping. That happens once a ping.
+    pub(super) is_put_off: Cell<bool>,
     /// When to give up on a connection that has joined no namespace; `u64::MAX` once it has.
     pub(super) join_due: Cell<u64>,
     /// When to give up on a message that is incomplete; `u64::MAX` while there is none.
@@ -38,6 +40,7 @@ impl Timers {
         Self {
             ping_due: Cell::new(ping_due),
             is_pinged: Cell::new(false),
+            is_put_off: Cell::new(false),
             join_due: Cell::new(join_due),
             message_due: Cell::new(u64::MAX),
             scheduled: Cell::new(u64::MAX),
@@ -56,6 +59,22 @@ impl Timers {
             self.ping_due.set(next_ping);
         }
         was_pinged
+    }
+
+    /// Records a ping, whose pong is overdue at time `overdue`.
+    pub(super) fn on_ping(&self, overdue: u64) {
+        self.is_pinged.set(true);
+        self.is_put_off.set(false);
+        self.ping_due.set(overdue);
+    }
+
+    /// Records a packet: the first one while a ping is unanswered puts off its time-out, because a
+    /// client that sends much lives, and its pong waits behind what it sends. Only the first one
+    /// does, because a client that never answers has to be found out.
+    pub(super) fn on_packet(&self, overdue: impl FnOnce() -> u64) {
+        if self.is_pinged.get() && !self.is_put_off.replace(true) {
+            self.ping_due.set(overdue());
+        }
     }
 
     pub(super) fn ping_step(&self, now: u64) -> PingStep {
@@ -78,11 +97,26 @@ mod tests {
             (timers.ping_step(99), timers.ping_step(103)),
             (PingStep::Wait, PingStep::Send(3))
         );
-        timers.is_pinged.set(true);
+        timers.on_ping(100);
         timers.pinged_at.set(Position { epoch: 1, id: 7 });
         assert_eq!(timers.ping_step(100), PingStep::TimedOut);
         assert!(timers.on_pong(200) && !timers.on_pong(300));
         assert_eq!(timers.confirmed.get().id, 7);
         assert_eq!(timers.ping_due.get(), 200);
+    }
+
+    #[test]
+    fn the_first_packet_while_a_pong_is_due_puts_off_the_time_out() {
+        let timers = Timers::new(100, u64::MAX);
+        timers.on_packet(|| 500);
+        assert_eq!(timers.ping_due.get(), 100, "no ping is unanswered");
+        for ping in [120, 420] {
+            timers.on_ping(ping);
+            timers.on_packet(|| ping + 50);
+            timers.on_packet(|| ping + 90);
+            assert_eq!(timers.ping_step(ping + 49), PingStep::Wait);
+            assert_eq!(timers.ping_step(ping + 50), PingStep::TimedOut);
+            assert!(timers.on_pong(ping + 200));
+        }
     }
 }

@@ -50,8 +50,13 @@ impl Connection {
         }
     }
 
+    /// Records that a packet of any kind has arrived.
+    pub(crate) fn on_packet(&self) {
+        let patience = || self.deadlines.now() + millis(self.settings.ping_timeout);
+        self.timers.on_packet(patience);
+    }
+
     fn ping(self: &Rc<Self>, now: u64, late: u64) {
-        self.timers.is_pinged.set(true);
         // While a socket enters, reading is paused, and its replay may be sent after the ping.
         let is_paused = self.reader.is_paused();
         self.timers.pinged_at.set(if is_paused {
@@ -62,7 +67,7 @@ impl Connection {
         // The client counts from the time at which the ping was due. Only the grain of the timers
         // is subtracted, not the time that the process was asleep.
         let late = late.min(millis(GRAIN));
-        self.timers.ping_due.set(now + millis(self.settings.ping_timeout).saturating_sub(late));
+        self.timers.on_ping(now + millis(self.settings.ping_timeout).saturating_sub(late));
         self.send(match self.protocol {
             Protocol::SocketIo { .. } | Protocol::EngineIo => websocket::text(engineio::PING),
             Protocol::Plain => websocket::ping(),

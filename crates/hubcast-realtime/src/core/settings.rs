@@ -96,6 +96,11 @@ impl Default for PresenceSettings {
 /// The most events of one namespace that may wait for the current one. Above it, the connection is
 /// not read.
 pub(crate) const MAX_WAITING_EVENTS: usize = 64;
+/// How long a refusal waits for its close frame: a client that tries again at once, as some loops
+/// do, then does so once a second.
+pub(crate) const REFUSAL_HOLD: Duration = Duration::from_secs(1);
+/// The most refused connections that wait at the same time. Others are closed at once.
+pub(crate) const MAX_HELD: usize = 1024;
 /// The most fragments of one message.
 pub(crate) const MAX_FRAGMENTS: usize = 1024;
 /// The most namespaces that one connection may join.

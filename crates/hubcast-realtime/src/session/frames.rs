@@ -35,6 +35,10 @@ impl Session {
                     self.connection.close(DisconnectReason::ParseError);
                 }
             },
+            // The heartbeat of client libraries that cannot send a ping frame from a browser.
+            Protocol::Plain if text == plain::PING => {
+                self.connection.send(websocket::text(plain::PONG));
+            }
             Protocol::Plain => match plain::decode(text) {
                 Some(plain::Frame { event, data, id }) => {
                     let ack = id.map(|id| id.get().into());
@@ -162,7 +166,8 @@ impl Session {
             }
             Ok(Message::Pong(_) | Message::Nop) => {}
             Ok(Message::Close(close)) => {
-                self.connection.close(self.meaning_of(close.as_ref()));
+                let reason = self.meaning_of(close.as_ref());
+                self.connection.answer_close(reason, close.map(|close| close.code));
                 ctx.stop();
             }
             Ok(Message::Binary(bytes)) => self.binary(bytes, ctx),
@@ -178,6 +183,7 @@ impl Session {
 impl StreamHandler<Result<Message, ProtocolError>> for Session {
     fn handle(&mut self, item: Result<Message, ProtocolError>, ctx: &mut Self::Context) {
         if self.connection.is_open() {
+            self.connection.on_packet();
             self.item(item, ctx);
             self.connection
                 .expect_rest(self.assembler.is_waiting() || self.fragments.is_incomplete());

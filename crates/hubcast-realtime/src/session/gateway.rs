@@ -54,7 +54,8 @@ pub struct Handshake {
     pub peer: IpAddr,
     /// The query string, without the question mark.
     pub query: Box<str>,
-    /// The raw `Authorization` header.
+    /// The raw `Authorization` header. On the plain protocol also `Bearer TOKEN` of a pair of
+    /// offered subprotocols, `bearer` and the token, unless the header has a `Bearer` token too.
     pub authorization: Option<Box<[u8]>>,
     /// The `Cookie` header. `None` also if cookies of the request's Origin do not count.
     pub cookie: Option<Box<[u8]>>,

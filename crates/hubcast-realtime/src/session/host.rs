@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix::Addr;
+use tokio::sync::Semaphore;
 
 use super::gateway::Gateway;
 use super::log::Log;
 use crate::connection::gauges::Gauges;
 use crate::core::protocol::{ENGINE, Protocol};
 use crate::core::recovery::PidKey;
-use crate::core::settings::Settings;
+use crate::core::settings::{MAX_HELD, Settings};
 use crate::hub::handle::HubHandle;
 use crate::worker::session_actor::SessionActor;
 use crate::worker::sockets::Sockets;
@@ -35,6 +36,8 @@ pub(crate) struct Shared<S: SessionActor> {
     pub(crate) recovery: Option<Recovery>,
     pub(crate) engines: Engines<S>,
     pub(crate) gauges: Gauges,
+    /// A permit for each refused connection that waits for its close frame.
+    pub(super) held: Arc<Semaphore>,
     draining: AtomicBool,
 }
 
@@ -50,6 +53,7 @@ impl<S: SessionActor> Shared<S> {
             recovery,
             engines: Engines(Mutex::default()),
             gauges: Gauges::default(),
+            held: Arc::new(Semaphore::new(MAX_HELD)),
             draining: AtomicBool::new(false),
         }
     }

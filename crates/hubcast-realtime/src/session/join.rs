@@ -15,7 +15,7 @@ use crate::core::error::{AuthFailure, Error};
 use crate::core::payload::Payload;
 use crate::core::protocol::Protocol;
 use crate::core::reason::DisconnectReason;
-use crate::core::settings::MAX_NAMESPACES;
+use crate::core::settings::{MAX_NAMESPACES, REFUSAL_HOLD};
 use crate::wire::{socketio, websocket};
 
 /// What a client sends to join.
@@ -34,9 +34,8 @@ impl Session {
                     let refusal = socketio::connect_error(namespace, "Invalid namespace", None);
                     self.connection.send(websocket::text(&refusal));
                 }
-                Protocol::Plain | Protocol::EngineIo => {
-                    self.connection.close(DisconnectReason::UnknownNamespace);
-                }
+                Protocol::Plain => self.close_refused(DisconnectReason::UnknownNamespace, ctx),
+                Protocol::EngineIo => self.connection.close(DisconnectReason::UnknownNamespace),
             }
             return;
         };
@@ -98,7 +97,7 @@ impl Session {
                 socket.state = SocketState::AwaitingAuth;
                 self.pace();
             }
-            Err(error) => self.refuse(number, &error),
+            Err(error) => self.refuse(number, &error, ctx),
         }
     }
 
@@ -154,7 +153,7 @@ impl Session {
                 cookie: None,
             });
         }
-        ctx.spawn(entered.into_actor(self).map(move |entered, session, _| match entered {
+        ctx.spawn(entered.into_actor(self).map(move |entered, session, ctx| match entered {
             _ if session.end_if_disconnected(number) => {}
             Ok(client) => {
                 if ack.is_some() {
@@ -165,11 +164,11 @@ impl Session {
                 }
                 session.pace();
             }
-            Err(error) => session.refuse(number, &error),
+            Err(error) => session.refuse(number, &error, ctx),
         }));
     }
 
-    fn refuse(&mut self, number: u32, error: &Error) {
+    fn refuse(&mut self, number: u32, error: &Error, ctx: &mut Context<Self>) {
         let Some(at) = self.sockets.iter().position(|socket| socket.number == number) else {
             return;
         };
@@ -203,12 +202,31 @@ impl Session {
                     Some(&data.to_string()),
                 )));
             }
-            Protocol::Plain | Protocol::EngineIo => connection.close(match error {
-                Error::Unauthorized(_) => DisconnectReason::Unauthorized,
-                Error::Forbidden => DisconnectReason::Forbidden,
-                _ => DisconnectReason::Unavailable,
-            }),
+            Protocol::Plain => return self.close_refused(refusal_of(error), ctx),
+            Protocol::EngineIo => connection.close(refusal_of(error)),
         }
         self.pace();
+    }
+
+    /// Closes a plain connection that was refused, after [`REFUSAL_HOLD`]: its client may be a loop
+    /// that connects again at once. Nothing is read meanwhile.
+    fn close_refused(&self, reason: DisconnectReason, ctx: &mut Context<Self>) {
+        let Ok(permit) = Arc::clone(&self.host.shared.held).try_acquire_owned() else {
+            return self.connection.close(reason);
+        };
+        self.connection.pause();
+        ctx.run_later(REFUSAL_HOLD, move |session, _| {
+            drop(permit);
+            session.connection.close(reason);
+        });
+    }
+}
+
+/// Returns the reason with which a connection that has no CONNECT_ERROR is closed.
+fn refusal_of(error: &Error) -> DisconnectReason {
+    match error {
+        Error::Unauthorized(_) => DisconnectReason::Unauthorized,
+        Error::Forbidden => DisconnectReason::Forbidden,
+        _ => DisconnectReason::Unavailable,
     }
 }

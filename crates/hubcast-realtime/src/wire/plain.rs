@@ -1,6 +1,6 @@
 //! The plain protocol of `/ws`: one JSON object per text frame. The client sends
 //! `{"event","data"?,"id"?}`, the server `{"event","data","offset"?}`, and `{"ack":id,"data":…}`
-//! for a frame with an id.
+//! for a frame with an id. A text [`PING`] is answered [`PONG`].
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -15,6 +15,11 @@ pub struct Frame {
     /// A number or a string. The ack returns it unchanged.
     pub id: Option<Box<RawValue>>,
 }
+
+/// The text that libraries for browsers send as a heartbeat, and its answer: the only texts that are
+/// not JSON.
+pub const PING: &str = "ping";
+pub const PONG: &str = "pong";
 
 /// The longest `id`, in bytes of JSON.
 const MAX_ID: usize = 128;

@@ -1,7 +1,7 @@
 //! Frames of RFC 6455 (section 5). The server's frames are unmasked, so their bytes are the same
 //! for every receiver. A client's frames are checked here before the codec reads them.
 
-use actix_http::ws::{CloseReason, OpCode, Parser};
+use actix_http::ws::{CloseCode, CloseReason, OpCode, Parser};
 use bytes::{Bytes, BytesMut};
 
 #[must_use]
@@ -60,6 +60,15 @@ pub fn pong(payload: &[u8]) -> Bytes {
 pub fn close(reason: impl Into<CloseReason>) -> Bytes {
     let mut out = BytesMut::with_capacity(32);
     Parser::write_close(&mut out, Some(reason.into()), false);
+    out.freeze()
+}
+
+/// Returns the close frame that answers a client's: with the same code, or with none (section
+/// 5.5.1), and without a text.
+#[must_use]
+pub fn close_answer(code: Option<CloseCode>) -> Bytes {
+    let mut out = BytesMut::with_capacity(4);
+    Parser::write_close(&mut out, code.map(CloseReason::from), false);
     out.freeze()
 }
 
@@ -154,8 +163,6 @@ fn frame(payload: &[u8], code: OpCode) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use actix_http::ws::CloseCode;
-
     use super::*;
     use crate::wire::laws;
 
@@ -245,6 +252,8 @@ mod tests {
             &close((CloseCode::Away, "server_shutdown"))[..],
             b"\x88\x11\x03\xe9server_shutdown"
         );
+        assert_eq!(&close_answer(Some(CloseCode::Other(4321)))[..], b"\x88\x02\x10\xe1");
+        assert_eq!(&close_answer(None)[..], b"\x88\x00");
         assert_eq!(&text(&"x".repeat(126))[..4], b"\x81\x7e\x00\x7e");
         assert_eq!(&text(&"x".repeat(65536))[..10], b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00");
     }

@@ -62,10 +62,7 @@ async fn serve(
         headers: request.headers(),
         peer: request.peer_addr(),
     };
-    let sid = head.engine("polling")?;
-    let session = sid
-        .map(|sid| shared.engines.get(&sid).ok_or(HandshakeFault::SessionUnknown))
-        .transpose()?;
+    let session = head.engine("polling", shared)?;
     let protocol = head.protocol(request.path(), shared);
     let cookies = head.admit(gate, protocol)?;
     let most = head.packets_a_poll();
@@ -73,7 +70,7 @@ async fn serve(
         if shared.is_draining() {
             return Err(Refusal::new(503, "The server is going down").with("Retry-After", "1"));
         }
-        let handshake = head.open(gate, cookies)?;
+        let handshake = head.open(gate, protocol, cookies)?;
         let session = Session::begin_polling(Rc::clone(&entry.host), protocol, handshake);
         return poll(session, most).await;
     };

@@ -3,6 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use actix::Addr;
 use actix_http::header::{self, HeaderMap};
 use actix_http::{Method, StatusCode};
 
@@ -79,27 +80,31 @@ pub(super) struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// Makes Engine.IO's own checks, in the reference server's order. Returns the id of the
-    /// session, or `None` for a new one.
-    pub(super) fn engine(&self, transport: &str) -> Result<Option<String>, HandshakeFault> {
+    /// Makes Engine.IO's own checks, in the reference server's order. Returns the session, or `None`
+    /// for a new one. Every request of a session has to name the version that it began with, or one
+    /// version's packets would be read as another's.
+    pub(super) fn engine(
+        &self,
+        transport: &str,
+        shared: &Shared<Session>,
+    ) -> Result<Option<Addr<Session>>, HandshakeFault> {
         let asked = query_value(self.query, "transport");
         if !matches!(asked.as_deref(), Some("polling" | "websocket")) {
             return Err(HandshakeFault::TransportUnknown);
         }
-        let is_own = asked.as_deref() == Some(transport);
-        if let Some(sid) = query_value(self.query, "sid") {
-            return if is_own { Ok(Some(sid)) } else { Err(HandshakeFault::BadRequest) };
-        }
-        if self.method != Method::GET {
+        let session = query_value(self.query, "sid")
+            .map(|sid| shared.engines.get(&sid).ok_or(HandshakeFault::SessionUnknown))
+            .transpose()?;
+        if session.is_none() && self.method != Method::GET {
             return Err(HandshakeFault::BadMethod);
         }
-        if !is_own {
+        if asked.as_deref() != Some(transport) {
             return Err(HandshakeFault::BadRequest);
         }
         if query_value(self.query, "EIO").as_deref() != Some("4") {
             return Err(HandshakeFault::UnsupportedVersion);
         }
-        Ok(None)
+        Ok(session)
     }
 
     /// Checks the Origin: whether it may connect, and whether its cookies count.
@@ -116,7 +121,12 @@ impl Head<'_> {
     }
 
     /// Counts a new session, and returns the part of the request that it keeps.
-    pub(super) fn open(&self, gate: &Gate, cookies: Cookies) -> Result<Handshake, Refusal> {
+    pub(super) fn open(
+        &self,
+        gate: &Gate,
+        protocol: Protocol,
+        cookies: Cookies,
+    ) -> Result<Handshake, Refusal> {
         let peer = gate.policy.client_address(self.address(), self.headers);
         if let Err(wait) = gate.count_connect(peer) {
             return Err(Refusal::new(429, "Too many connections")
@@ -127,7 +137,10 @@ impl Head<'_> {
         let handshake = Handshake {
             peer,
             query: self.query.into(),
-            authorization: bytes(header::AUTHORIZATION),
+            authorization: self
+                .offered_token()
+                .filter(|_| protocol == Protocol::Plain)
+                .or_else(|| bytes(header::AUTHORIZATION)),
             cookie,
         };
         let kept = [
@@ -139,6 +152,18 @@ impl Head<'_> {
             return Err(Refusal::new(431, "Query and headers are too long"));
         }
         Ok(handshake)
+    }
+
+    /// Returns the token of a pair `bearer, TOKEN` among the offered subprotocols, as a header: a
+    /// browser can set no other one on a WebSocket. A header of the client's own comes first.
+    fn offered_token(&self) -> Option<Box<[u8]>> {
+        let own = self.headers.get(header::AUTHORIZATION).map(|own| own.as_bytes());
+        if own.and_then(|own| own.get(..SCHEME.len())).is_some_and(is_bearer) {
+            return None;
+        }
+        let mut offered = subprotocols(self.headers);
+        offered.find(|name| is_bearer(name.as_bytes()))?;
+        offered.next().map(|token| format!("Bearer {token}").into_bytes().into())
     }
 
     /// Returns the peer's address. A peer that has disconnected has none, and will not read an
@@ -186,6 +211,23 @@ impl Head<'_> {
 pub(super) enum Cookies {
     Count,
     DoNot,
+}
+
+const SCHEME: &[u8] = b"bearer";
+
+fn is_bearer(text: &[u8]) -> bool {
+    text.eq_ignore_ascii_case(SCHEME)
+}
+
+/// Returns the subprotocols that a client offers (RFC 6455 section 11.3.4), in its order.
+pub(super) fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let is_token = |name: &&str| {
+        let is_mark = |byte: u8| b"!#$%&'*+-.^_`|~".contains(&byte);
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || is_mark(byte))
+    };
+    let lists = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
+    let lists = lists.filter_map(|list| list.to_str().ok());
+    lists.flat_map(|list| list.split(',')).map(str::trim).filter(is_token)
 }
 
 fn is_digits(text: &str) -> bool {

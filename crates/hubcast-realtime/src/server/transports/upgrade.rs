@@ -22,7 +22,6 @@ use crate::server::gate::Entry;
 use crate::session::gateway::Handshake;
 use crate::session::requests::Upgrade;
 use crate::session::session::Session;
-use crate::wire::engineio::HandshakeFault;
 
 /// How long a client may take to accept the few bytes of the answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,6 +54,11 @@ pub(crate) async fn accept(entry: Rc<Entry>, request: Request, framed: Framed<St
                   Sec-WebSocket-Accept: ",
             );
             out.extend_from_slice(&ws::hash_key(key.as_bytes()));
+            // Browsers fail the connection if none of the protocols that they offer is answered.
+            if let Some(protocol) = request::subprotocols(&request.head().headers).next() {
+                out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
+                out.extend_from_slice(protocol.as_bytes());
+            }
             out.extend_from_slice(b"\r\n\r\n");
         }
         Err(Refusal { status, body, header }) => {
@@ -128,16 +132,13 @@ fn examine(entry: &Entry, request: &Request) -> Result<(Purpose, String), Refusa
     if shared.is_draining() {
         return Err(Refusal::new(503, "The server is going down").with("Retry-After", "1"));
     }
-    let sid = if protocol.is_engine() { asked.engine("websocket")? } else { None };
-    let moving = sid
-        .map(|sid| shared.engines.get(&sid).ok_or(HandshakeFault::SessionUnknown))
-        .transpose()?;
+    let moving = if protocol.is_engine() { asked.engine("websocket", shared)? } else { None };
     let key = handshake_key(&head.method, &head.headers)?;
     let cookies = asked.admit(gate, protocol)?;
     Ok((
         match moving {
             Some(session) => Purpose::Move(session),
-            None => Purpose::Begin(protocol, asked.open(gate, cookies)?),
+            None => Purpose::Begin(protocol, asked.open(gate, protocol, cookies)?),
         },
         key,
     ))
