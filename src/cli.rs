@@ -76,10 +76,12 @@ enum UserCommand {
     Passwd(UserPasswd),
     /// Change an account's role, and end its tokens and sockets
     Role(UserRole),
+    /// Change an account's name. A token does not change it from then on (JWT_PROVISION)
+    Rename(UserRename),
     /// Remove an account with the data that only it has, and end its tokens and sockets
     Remove(UserRemove),
     /// Link a token's issuer and subject to an account, if another program signs the tokens
-    /// (JWT_PUBLIC_KEY_FILE)
+    /// (JWT_PUBLIC_KEY_FILE, or JWT_SUBJECT=outside)
     Link(UserLink),
 }
 
@@ -112,6 +114,17 @@ struct UserRole {
     /// `customer` or `admin`
     #[arg(value_parser = usage::role)]
     role: Role,
+    #[command(flatten)]
+    store: DatabaseArgs,
+}
+
+#[derive(Debug, Args)]
+struct UserRename {
+    #[command(flatten)]
+    account: AccountArgs,
+    /// Name that other users see
+    #[arg(long)]
+    name: String,
     #[command(flatten)]
     store: DatabaseArgs,
 }
@@ -238,6 +251,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::User(UserCommand::List(store)) => commands::user_list(&store).map(done),
         Command::User(UserCommand::Passwd(passwd)) => commands::user_passwd(passwd).map(done),
         Command::User(UserCommand::Role(role)) => commands::user_role(role).map(done),
+        Command::User(UserCommand::Rename(rename)) => commands::user_rename(rename).map(done),
         Command::User(UserCommand::Remove(remove)) => commands::user_remove(remove).map(done),
         Command::User(UserCommand::Link(link)) => commands::user_link(link).map(done),
         Command::Token(args) => commands::token(&args).map(done),

@@ -33,11 +33,15 @@ diesel::table! {
 
 diesel::table! {
     /// The identities of users at other issuers of tokens. `issuer` is empty for tokens that have
-    /// none.
+    /// none. `given_…` is what a token gave to the account, and null if an operator decides it.
     identities (issuer, subject) {
         issuer -> Text,
         subject -> Text,
         user_id -> BigInt,
+        given_name -> Nullable<Text>,
+        given_email -> Nullable<Text>,
+        given_role -> Nullable<Text>,
+        given_at -> Nullable<Timestamp>,
     }
 }
 

@@ -4,9 +4,27 @@
 mod keys;
 mod support;
 
-use keys::{is_refused, me, now, serve, token};
+use keys::{SECRET, is_refused, linked, me, now, serve, shared, token};
 use serde_json::{Value, json};
-use support::Home;
+use support::{Home, Server};
+
+/// Whether the token has an admin's rights, at REST and on `/admin`.
+fn is_admin(server: &Server, token: &str) -> bool {
+    let status = server.call("PATCH", "/orders/9999/ship", token, &[], None).status;
+    let desk = server.upgrade("/ws?namespace=/admin", token);
+    let admin = status == 404;
+    assert!(admin || status == 403, "{status}");
+    if admin {
+        assert_session(desk)
+    } else {
+        assert_eq!({ desk }.close_code(), 4403)
+    }
+    admin
+}
+
+fn assert_session(mut socket: support::Socket) {
+    assert_eq!(socket.next()["event"], "session");
+}
 
 #[test]
 fn a_first_token_creates_a_user() {
@@ -35,7 +53,7 @@ fn a_first_token_creates_a_user() {
         server.upgrade("/ws", &token(&json!({"sub": "2", "email": "ALICE@demo.test"}))).next();
     assert_eq!((&session["event"], &session["data"]["userId"]), (&json!("session"), &json!(5)));
     let other = me(&server, &token(&json!({"sub": "2"})));
-    assert_eq!((&other["name"], &other["role"]), (&json!("2"), &json!("customer")));
+    assert_eq!((&other["name"], &other["role"]), (&json!("ALICE"), &json!("customer")));
     assert!(other["email"].as_str().unwrap().ends_with("@unknown.invalid"), "{other}");
     let list = String::from_utf8(home.run(&["user", "list"]).stdout).unwrap();
     assert!(
@@ -133,4 +151,155 @@ fn removing_a_user_ends_its_tokens_and_a_later_one_creates_another_account() {
     let later = token(&json!({"sub": "eve", "iat": now() + 2}));
     assert_eq!(me(&server, &later)["id"], 5);
     assert!(is_refused(&server, &old), "even after a new account exists");
+}
+
+#[test]
+fn a_role_that_is_no_word_for_admin_is_a_customers() {
+    let home = Home::new();
+    let server = home.serve(&[("JWT_SECRET", SECRET)]);
+    for role in [json!("authenticated"), json!("Admin"), json!(["user"]), json!({"a": 1}), json!(5)]
+    {
+        let token = shared(&json!({"sub": "1", "role": role}));
+        assert_eq!(me(&server, &token)["id"], 1, "{role}");
+        assert!(!is_admin(&server, &token), "{role}");
+    }
+    for role in [json!("admin"), json!(["user", "admin"])] {
+        assert!(is_admin(&server, &shared(&json!({"sub": 2, "role": role}))), "{role}");
+    }
+    server.stop();
+    let roles = [("JWT_ROLE_CLAIM", "https://shop.test/roles"), ("JWT_ROLE_ADMIN", "boss,root")];
+    let server = serve(&home, "ed25519-public.pem", &roles);
+    linked(&home, &["--user", "2", "--subject", "eve"]);
+    for (role, admin) in [(json!(["root"]), true), (json!("boss"), true), (json!("admin"), false)] {
+        let token = token(&json!({"sub": "eve", "https://shop.test/roles": role, "role": "admin"}));
+        assert_eq!(is_admin(&server, &token), admin, "{role}");
+    }
+}
+
+#[test]
+fn without_a_role_claim_the_role_of_the_account_counts() {
+    let home = Home::new();
+    for outside in [false, true] {
+        let server = if outside {
+            linked(&home, &["--user", "1", "--subject", "1"]);
+            linked(&home, &["--user", "2", "--subject", "2"]);
+            serve(&home, "ed25519-public.pem", &[])
+        } else {
+            home.serve(&[("JWT_SECRET", SECRET)])
+        };
+        let sign = if outside { token } else { shared };
+        let (admin, alice) = (sign(&json!({"sub": "1"})), sign(&json!({"sub": "2"})));
+        assert!(is_admin(&server, &admin) && !is_admin(&server, &alice));
+        assert!(!is_admin(&server, &sign(&json!({"sub": "1", "role": "customer"}))));
+        // auth:refresh looks the role up too.
+        let mut desk = server.upgrade("/ws?namespace=/admin", &admin);
+        assert_eq!(desk.next()["event"], "session");
+        let fresh = sign(&json!({"sub": "1", "exp": now() + 900}));
+        desk.say(&json!({"event": "auth:refresh", "data": {"token": fresh}, "id": 1}).to_string());
+        assert_eq!(desk.next()["data"]["ok"], true);
+        drop(desk);
+        // Another role of the account counts for the tokens that are made after it.
+        for (role, admin) in [("admin", true), ("customer", false)] {
+            assert!(home.run(&["user", "role", "--user", "2", role]).status.success());
+            assert!(is_refused(&server, &alice));
+            let later = sign(&json!({"sub": "2", "iat": now() + 2}));
+            assert_eq!(is_admin(&server, &later), admin, "{outside} {role}");
+        }
+    }
+}
+
+#[test]
+fn a_role_that_only_tokens_have_given_ends_with_the_claim() {
+    let home = Home::new();
+    let server = serve(&home, "ed25519-public.pem", &[("JWT_PROVISION", "on")]);
+    let at =
+        |ago: i64, role: &Value| token(&json!({"sub": "eve", "role": role, "iat": now() - ago}));
+    assert!(is_admin(&server, &at(50, &json!("admin"))));
+    assert!(!is_admin(&server, &at(40, &Value::Null)));
+    assert_eq!(me(&server, &at(30, &Value::Null))["role"], "customer");
+    assert!(is_admin(&server, &at(20, &json!("admin"))));
+    assert_eq!(me(&server, &at(20, &json!("admin")))["role"], "admin");
+    // An operator's word lasts.
+    assert!(home.run(&["user", "role", "--user", "4", "admin"]).status.success());
+    let later = token(&json!({"sub": "eve", "iat": now() + 2}));
+    assert!(is_admin(&server, &later));
+    assert_eq!(me(&server, &later)["role"], "admin");
+}
+
+#[test]
+fn a_later_token_renews_the_name_and_email_that_one_gave() {
+    let home = Home::new();
+    let server = serve(&home, "ed25519-public.pem", &[("JWT_PROVISION", "on")]);
+    let call = |ago: i64, claims: Value| {
+        let mut all = json!({"sub": "kim", "iat": now() - ago});
+        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        me(&server, &token(&all));
+        let user = me(&server, &token(&json!({"sub": "kim", "iat": 1})));
+        (user["name"].as_str().unwrap().to_owned(), user["email"].as_str().unwrap().to_owned())
+    };
+    let pair = |name: &str, email: &str| (name.to_owned(), email.to_owned());
+    let first = call(
+        90,
+        json!({"preferred_username": "kim", "email": "k@x.test", "email_verified": false}),
+    );
+    assert_eq!(first.0, "kim");
+    assert!(first.1.ends_with("@unknown.invalid"), "{}", first.1);
+    let full = json!({"name": "Kim Key", "preferred_username": "kim", "email": "k@x.test"});
+    assert_eq!(call(80, full.clone()), pair("Kim Key", "k@x.test"));
+    // An earlier token, a lesser name, an address of another account, and an unverified one.
+    for (ago, claims) in [
+        (85, json!({"name": "Old", "email": "old@x.test"})),
+        (80, json!({"name": "Same second", "email": "same@x.test"})),
+        (70, json!({"preferred_username": "kimmy"})),
+        (69, json!({"email": "Alice@demo.test"})),
+        (68, json!({"email": "new@x.test", "email_verified": "false"})),
+    ] {
+        assert_eq!(call(ago, claims.clone()), pair("Kim Key", "k@x.test"), "{claims}");
+    }
+    assert_eq!(
+        call(60, json!({"name": "Kim Bee", "email": "K@X.test"})),
+        pair("Kim Bee", "K@X.test")
+    );
+    // A name that an operator gives stays.
+    let renamed = home.run(&["user", "rename", "--user", "4", "--name", "The Boss"]);
+    assert_eq!(String::from_utf8(renamed.stdout).unwrap(), "4\tcustomer\tK@X.test\tThe Boss\n");
+    assert_eq!(call(50, full), pair("The Boss", "k@x.test"));
+    // A linked account is the operator's too.
+    linked(&home, &["--user", "2", "--subject", "eve"]);
+    let linked = me(&server, &token(&json!({"sub": "eve", "name": "Eve", "email": "e@x.test"})));
+    assert_eq!((&linked["name"], &linked["email"]), (&json!("Alice"), &json!("alice@demo.test")));
+}
+
+#[test]
+fn with_an_outside_subject_a_shared_secret_never_names_an_account_of_ours() {
+    let home = Home::new();
+    let settings = [("JWT_SECRET", SECRET), ("JWT_SUBJECT", "outside")];
+    let server = home.serve(&settings);
+    for sub in [json!(1), json!("1"), json!("5f0c6b9e-1d2a-4b0e-9a50-0d5c3a1c7e11")] {
+        assert!(is_refused(&server, &shared(&json!({"sub": sub, "iss": "shop"}))), "{sub}");
+    }
+    linked(&home, &["--user", "2", "--subject", "1", "--issuer", "shop"]);
+    assert_eq!(me(&server, &shared(&json!({"sub": 1, "iss": "shop"})))["id"], 2);
+    assert!(is_refused(&server, &shared(&json!({"sub": 1}))));
+    // Our own tokens still name our accounts, and say so in a way that the secret cannot forge.
+    let (own, id) = server.sign_in("bob");
+    assert_eq!(me(&server, &own)["id"], id);
+    let made = home.command(&["token", "--user", "3"]).envs(settings).output().unwrap();
+    assert_eq!(me(&server, String::from_utf8(made.stdout).unwrap().trim())["id"], 3);
+    let copied = shared(&json!({"sub": "3", "generation": 0, "jti": "x"}));
+    assert!(is_refused(&server, &copied));
+    server.stop();
+
+    let server = home.serve(&[&settings[..], &[("JWT_PROVISION", "on")]].concat());
+    let uuid = "5f0c6b9e-1d2a-4b0e-9a50-0d5c3a1c7e11";
+    let eve = shared(&json!({"sub": uuid, "iss": "shop", "email": "eve@shop.test"}));
+    let made = me(&server, &eve);
+    assert_eq!(
+        (&made["id"], &made["name"], &made["role"]),
+        (&json!(4), &json!("eve"), &json!("customer"))
+    );
+    assert_eq!(me(&server, &own)["id"], id);
+    // A logout ends an outside token as well.
+    assert_eq!(server.post("/auth/logout", &eve, &json!({"everywhere": true})).status, 200);
+    assert!(is_refused(&server, &eve));
 }

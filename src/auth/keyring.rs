@@ -9,7 +9,6 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde::de::DeserializeOwned;
 
 use super::{Key, KeyError};
-use crate::config::AuthSettings;
 use crate::error::AuthFailure;
 
 pub(super) struct Keyring {
@@ -22,18 +21,14 @@ struct CheckingKey {
     id: Option<String>,
     algorithm: Algorithm,
     key: DecodingKey,
-    /// The checks of claims, with this algorithm only.
+    /// The checks of the library, with this algorithm only.
     rules: Validation,
 }
 
 impl Keyring {
-    pub(super) fn new(key: &Key, settings: &AuthSettings) -> Result<Self, KeyError> {
-        let checking = |id, algorithm, key| CheckingKey {
-            id,
-            algorithm,
-            key,
-            rules: rules(algorithm, settings),
-        };
+    pub(super) fn new(key: &Key) -> Result<Self, KeyError> {
+        let checking =
+            |id, algorithm, key| CheckingKey { id, algorithm, key, rules: rules(algorithm) };
         let keys: Vec<CheckingKey> = match key {
             Key::Own(secret) => vec![checking(
                 None,
@@ -50,7 +45,7 @@ impl Keyring {
         Ok(Self { have_ids: keys.iter().any(|key| key.id.is_some()), keys })
     }
 
-    /// The claims of a token, after all checks: signature, `exp`, `nbf`, issuer and audience.
+    /// The claims of a token with a good signature. `rules.rs` checks them.
     pub(super) fn decode<T: DeserializeOwned>(&self, token: &str) -> Result<T, AuthFailure> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| AuthFailure::Invalid)?;
         // RFC 7515, 4.1.11: refuse an extension that has to be understood and is not. The library
@@ -61,11 +56,8 @@ impl Keyring {
         for key in self.keys.iter().filter(|key| self.fits(key, &header)) {
             match jsonwebtoken::decode(token, &key.key, &key.rules) {
                 Ok(data) => return Ok(data.claims),
-                Err(error) => match error.kind() {
-                    ErrorKind::InvalidSignature => {}
-                    ErrorKind::ExpiredSignature => return Err(AuthFailure::Expired),
-                    _ => return Err(AuthFailure::Invalid),
-                },
+                Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => {}
+                Err(_) => return Err(AuthFailure::Invalid),
             }
         }
         Err(AuthFailure::Invalid)
@@ -77,24 +69,11 @@ impl Keyring {
     }
 }
 
-fn rules(algorithm: Algorithm, settings: &AuthSettings) -> Validation {
+/// Only the signature is checked here.
+fn rules(algorithm: Algorithm) -> Validation {
     let mut rules = Validation::new(algorithm);
-    rules.leeway = 0;
-    rules.validate_nbf = true;
-    // `claims.rs` requires `sub`: the library would accept strings only.
-    let mut required = vec!["exp"];
-    if let Some(issuer) = &settings.jwt_issuer {
-        rules.set_issuer(&[issuer]);
-        required.push("iss");
-    }
-    match &settings.jwt_audience {
-        Some(audience) => {
-            rules.set_audience(&[audience]);
-            required.push("aud");
-        }
-        None => rules.validate_aud = false,
-    }
-    rules.set_required_spec_claims(&required);
+    rules.required_spec_claims.clear();
+    (rules.validate_exp, rules.validate_aud) = (false, false);
     rules
 }
 
@@ -120,14 +99,7 @@ mod tests {
     }
 
     fn ring(file: &str) -> Keyring {
-        let settings = AuthSettings {
-            jwt_secret: None,
-            jwt_public_key_file: None,
-            jwt_issuer: None,
-            jwt_audience: None,
-            jwt_provision: false,
-        };
-        Keyring::new(&Key::Outside(path(file).parse().expect("keys")), &settings).expect("keys")
+        Keyring::new(&Key::Outside(path(file).parse().expect("keys"))).expect("keys")
     }
 
     /// The private key of one of the fixtures.

@@ -6,12 +6,15 @@
 mod claims;
 pub mod credentials;
 mod ended;
+mod fault;
 mod keyring;
 mod password;
+mod rules;
 mod secret;
 mod token;
 
 pub use ended::{EndedTokens, IssuedAt, TokenId};
+pub use fault::TokenFault;
 pub use password::{NO_PASSWORD, PasswordHasher};
 pub use secret::{Key, KeyError, load_key};
 pub use token::{NewToken, Tokens};
@@ -30,7 +33,8 @@ pub struct Token {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedToken {
     pub holder: TokenHolder,
-    pub role: Role,
+    /// The role that the token gives, if it gives one.
+    pub role: Option<Role>,
     pub expires_at: Timestamp,
     pub id: TokenId,
     pub issued_at: IssuedAt,
@@ -46,11 +50,13 @@ pub enum TokenHolder {
 }
 
 impl VerifiedToken {
-    /// The token with its user.
+    /// The token with its user. `account` is the role of the user's account, which counts if the
+    /// token gives none.
     #[must_use]
-    pub fn of(&self, user: UserId) -> Token {
+    pub fn of(&self, user: UserId, account: Role) -> Token {
+        let role = self.role.unwrap_or(account);
         Token {
-            identity: Identity { user, role: self.role, expires_at: self.expires_at },
+            identity: Identity { user, role, expires_at: self.expires_at },
             id: self.id,
             issued_at: self.issued_at,
         }
@@ -61,7 +67,7 @@ impl VerifiedToken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     pub user: UserId,
-    /// The role from the token's claim; the role in the database does not count.
+    /// The role that the token gives; the account's if the token gives none.
     pub role: Role,
     /// The token is invalid from this moment on.
     pub expires_at: Timestamp,

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     AccountArgs, DatabaseArgs, Failure, PasswordArgs, TokenArgs, UserAdd, UserLink, UserPasswd,
-    UserRemove, UserRole, start_log,
+    UserRemove, UserRename, UserRole, start_log,
 };
 use crate::auth::{PasswordHasher, Tokens, load_key};
 use crate::config::{BadSetting, DatabaseUrl, KeySource, Secret, Settings};
@@ -77,6 +77,17 @@ pub(super) fn user_passwd(passwd: UserPasswd) -> Result<(), Failure> {
 
 pub(super) fn user_role(UserRole { account, role, store }: UserRole) -> Result<(), Failure> {
     show(&with_db(&store, async |db| accounts::set_role(db, selected(account), role).await)?);
+    Ok(())
+}
+
+pub(super) fn user_rename(UserRename { account, name, store }: UserRename) -> Result<(), Failure> {
+    let body = json!({"name": name}).to_string();
+    let checked = Fields::parse(body.as_bytes()).and_then(|mut fields| {
+        let name = fields.required("name", fields::single_line);
+        fields.finish(|| name)
+    });
+    let name = checked.map_err(|faults| Failure::Usage(faults.to_string()))?;
+    show(&with_db(&store, async |db| accounts::rename(db, selected(account), name).await)?);
     Ok(())
 }
 

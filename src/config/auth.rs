@@ -2,10 +2,11 @@
 //! of another issuer.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
 
-use super::{BadSetting, DatabaseUrl, Environment, PublicKeys, Secret, parse, real_path};
+use super::{BadSetting, DatabaseUrl, Environment, PublicKeys, Secret, Words, parse, real_path};
 
 /// Signing and checking of tokens.
 #[derive(Debug, Clone, Args)]
@@ -24,16 +25,60 @@ pub struct AuthSettings {
     /// The `iss` of tokens. If set, a token with another issuer, or with none, is refused
     #[arg(long, env = "JWT_ISSUER", value_parser = parse::claim)]
     pub jwt_issuer: Option<String>,
-    /// The `aud` of tokens. If set, a token for another audience, or for none, is refused
-    #[arg(long, env = "JWT_AUDIENCE", value_parser = parse::claim)]
-    pub jwt_audience: Option<String>,
-    /// With JWT_PUBLIC_KEY_FILE: make an account for a token whose issuer and subject are new, on
-    /// or off. If off, an operator links the token's subject to an account with `hubcast user link`
+    /// The `aud` of tokens, or several as a comma list. If set, a token for none of them is
+    /// refused. In a token without `aud`, `client_id` counts (Cognito)
+    #[arg(long, env = "JWT_AUDIENCE")]
+    pub jwt_audience: Option<Words>,
+    /// With JWT_PUBLIC_KEY_FILE or JWT_SUBJECT=outside: make an account for a token whose issuer and
+    /// subject are new, on or off. If off, an operator links the token's subject to an account with
+    /// `hubcast user link`
     #[arg(
         long, env = "JWT_PROVISION", default_value = "off", value_parser = parse::flag,
         action = ArgAction::Set
     )]
     pub jwt_provision: bool,
+    /// What `sub` is in a token that another program signs with JWT_SECRET: `id`, the id of a user
+    /// of this server, for back ends that know our ids; or `outside`, the subject of another
+    /// program that has users of its own. Then its tokens are taken as with JWT_PUBLIC_KEY_FILE,
+    /// and this server signs its own with a key derived from JWT_SECRET
+    #[arg(long, env = "JWT_SUBJECT", value_enum, default_value_t = SubjectMeaning::Id)]
+    pub jwt_subject: SubjectMeaning,
+    /// The claim with the caller's role: a name, or a path such as `realm_access.roles`. It is a
+    /// text or a list of texts. Without the claim, the role of the account counts
+    #[arg(
+        long, env = "JWT_ROLE_CLAIM", default_value = "role", value_parser = parse::claim
+    )]
+    pub jwt_role_claim: String,
+    /// The words in JWT_ROLE_CLAIM that mean admin, as a comma list. Any other word is a customer's
+    #[arg(
+        long, env = "JWT_ROLE_ADMIN", default_value = "admin", value_parser = parse::admin_words
+    )]
+    pub jwt_role_admin: Words,
+    /// How far `nbf` and `iat` of a token may be ahead of this machine's clock, up to 10m. `exp`
+    /// has no leeway
+    #[arg(long, env = "JWT_LEEWAY", default_value = "5s", value_parser = parse::leeway)]
+    pub jwt_leeway: Duration,
+}
+
+/// What `sub` means in a token that is signed with JWT_SECRET, but not by this server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SubjectMeaning {
+    Id,
+    Outside,
+}
+
+#[cfg(test)]
+impl AuthSettings {
+    /// The settings that these flags give.
+    pub(crate) fn of(flags: &[&str]) -> Self {
+        #[derive(clap::Parser)]
+        struct Probe {
+            #[command(flatten)]
+            auth: AuthSettings,
+        }
+        let arguments = [&["probe"], flags].concat();
+        <Probe as clap::Parser>::try_parse_from(arguments).expect("flags parse").auth
+    }
 }
 
 /// The source of the key of tokens.
@@ -55,7 +100,7 @@ impl AuthSettings {
     ///
     /// # Errors
     /// - Both keys are set.
-    /// - JWT_PROVISION is on without JWT_PUBLIC_KEY_FILE.
+    /// - JWT_PROVISION is on, but no token has an outside subject.
     /// - No key is set, in production or on PostgreSQL, where a random one per machine would not
     ///   do.
     pub fn key(
@@ -73,10 +118,11 @@ impl AuthSettings {
                 );
             }
             (Some(keys), None) => return Ok(KeySource::Outside(keys.clone())),
-            (None, _) if self.jwt_provision => {
+            (None, _) if self.jwt_provision && self.jwt_subject == SubjectMeaning::Id => {
                 return refused(
                     "JWT_PROVISION",
-                    "is for tokens that others sign; set JWT_PUBLIC_KEY_FILE too, or leave it out",
+                    "is for tokens that others sign; set JWT_PUBLIC_KEY_FILE or \
+                     JWT_SUBJECT=outside too, or leave it out",
                 );
             }
             (None, Some(secret)) => return Ok(KeySource::Setting(secret.clone())),
@@ -164,5 +210,7 @@ mod tests {
         ] {
             assert_eq!(key(flags).expect_err("refused").setting, "JWT_PROVISION");
         }
+        let shared = ["--jwt-provision", "on", "--jwt-secret", "s", "--jwt-subject", "outside"];
+        assert!(matches!(key(&shared), Ok(KeySource::Setting(_))));
     }
 }

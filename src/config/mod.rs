@@ -24,12 +24,12 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-pub use auth::{AuthSettings, KeySource, SECRET_FILE};
+pub use auth::{AuthSettings, KeySource, SECRET_FILE, SubjectMeaning};
 pub use database::{DatabaseUrl, PostgresUrl, Tls};
 pub use keys::{PublicKey, PublicKeys};
 pub use origins::Origins;
 pub use page::{Currency, PageSettings};
-pub use parse::{Rate, Secret, duration};
+pub use parse::{Rate, Secret, Words, duration};
 pub use path::real_path;
 pub use proxies::TrustedProxies;
 pub use tls::TlsSettings;

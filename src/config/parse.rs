@@ -139,6 +139,50 @@ pub(super) fn claim(text: &str) -> Result<String, String> {
     }
 }
 
+/// Texts in a comma list, at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words(Vec<String>);
+
+impl Words {
+    #[must_use]
+    pub fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl FromStr for Words {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words: Vec<String> = list(text).map(str::to_owned).collect();
+        if words.is_empty() {
+            return Err("is empty; give it a value or leave it out".into());
+        }
+        Ok(Self(words))
+    }
+}
+
+/// The words that mean admin. Our own tokens say `customer` of all others.
+pub(super) fn admin_words(text: &str) -> Result<Words, String> {
+    let words: Words = text.parse()?;
+    if words.0.iter().any(|word| word == "customer") {
+        return Err("has the word customer, which customers' tokens have; leave it out".into());
+    }
+    Ok(words)
+}
+
+/// A [`duration`] of at most ten minutes, or none (`0s`).
+pub(super) fn leeway(text: &str) -> Result<Duration, String> {
+    const MOST: Duration = Duration::from_secs(10 * 60);
+    match text.trim() {
+        "0" | "0s" => Ok(Duration::ZERO),
+        text => duration(text)
+            .ok()
+            .filter(|leeway| *leeway <= MOST)
+            .ok_or_else(|| format!("{text:?} is not a time from 0s to 10m")),
+    }
+}
+
 /// A size in bytes, `KiB` or `MiB`; from 1 byte to 1 GiB.
 pub(super) fn size(text: &str) -> Result<usize, String> {
     let (number, unit) = match text {

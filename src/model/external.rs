@@ -32,26 +32,71 @@ impl ExternalIdentity {
     }
 }
 
+/// The names that a token has for its user. None of them has to be usable.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Names<'a> {
+    pub name: Option<&'a str>,
+    pub preferred_username: Option<&'a str>,
+    /// `user_metadata.full_name`, of Supabase.
+    pub full_name: Option<&'a str>,
+    pub given_name: Option<&'a str>,
+    pub family_name: Option<&'a str>,
+}
+
+impl Names<'_> {
+    /// The first usable name, and whether it is what people call the user: no name to sign in with.
+    fn best(&self) -> Option<(String, bool)> {
+        let both = [self.given_name, self.family_name].map(|name| name.and_then(usable));
+        let both = both.iter().flatten().copied().collect::<Vec<_>>().join(" ");
+        let all = [
+            (self.name, true),
+            (self.preferred_username, false),
+            (self.full_name, true),
+            (Some(both.as_str()), true),
+        ];
+        all.into_iter().find_map(|(name, is_full)| Some((bounded(usable(name?)?), is_full)))
+    }
+}
+
+fn usable(name: &str) -> Option<&str> {
+    Some(name.trim()).filter(|name| !name.is_empty() && !name.contains(char::is_control))
+}
+
+fn bounded(name: &str) -> String {
+    name.chars().take(MOST).collect()
+}
+
 /// An external user, with the claims that its account is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalUser {
     pub id: ExternalIdentity,
-    /// At most 255 characters.
-    pub name: String,
+    /// At most 255 characters, and whether it is the full name.
+    name: Option<(String, bool)>,
     /// Plausible, and not marked as unverified. An account may have it already.
     pub email: Option<String>,
 }
 
 impl ExternalUser {
-    /// Makes a user with the name and the e-mail of the token. Without a usable name the subject is
-    /// the name.
+    /// Makes a user with the first usable name of a token, or else with the first part of its
+    /// e-mail as name.
     #[must_use]
-    pub fn new(id: ExternalIdentity, name: Option<&str>, email: Option<&str>) -> Self {
-        let name =
-            name.map(str::trim).filter(|name| !name.is_empty() && !name.contains(char::is_control));
-        let name = name.unwrap_or(&id.subject).chars().take(MOST).collect();
-        let email = email.filter(|email| super::email::is_plausible(email)).map(str::to_owned);
-        Self { id, name, email }
+    pub fn new(id: ExternalIdentity, names: Names<'_>, email: Option<&str>) -> Self {
+        let email = email.filter(|email| super::email::is_plausible(email));
+        let local = || Some((bounded(usable(email?.split('@').next()?)?), false));
+        Self { id, name: names.best().or_else(local), email: email.map(str::to_owned) }
+    }
+
+    /// The name of a new account. Without a usable one it is the subject.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.name.as_ref().map_or_else(|| bounded(&self.id.subject), |(name, _)| name.clone())
+    }
+
+    /// The name that replaces another one, which an earlier token gave. A name to sign in with
+    /// never does: two kinds of tokens would otherwise change the name in turns.
+    #[must_use]
+    pub fn better_name(&self) -> Option<&str> {
+        self.name.as_ref().filter(|(_, is_full)| *is_full).map(|(name, _)| name.as_str())
     }
 }
 
@@ -61,6 +106,10 @@ mod tests {
 
     fn id(issuer: &str, subject: &str) -> Option<ExternalIdentity> {
         ExternalIdentity::new(issuer.into(), subject.into())
+    }
+
+    fn user(names: Names<'_>, email: Option<&str>) -> ExternalUser {
+        ExternalUser::new(id("", "sub").expect("fits"), names, email)
     }
 
     #[test]
@@ -81,8 +130,8 @@ mod tests {
     #[test]
     fn a_name_is_bounded_and_an_email_plausible() {
         let of = |name: Option<&str>, email: Option<&str>| {
-            let user = ExternalUser::new(id("", "sub").expect("fits"), name, email);
-            (user.name, user.email)
+            let user = user(Names { name, ..Names::default() }, email);
+            (user.name(), user.email)
         };
         assert_eq!(
             of(Some(" Eve "), Some("eve@shop.test")),
@@ -94,5 +143,36 @@ mod tests {
         {
             assert_eq!(of(name, email), ("sub".into(), None));
         }
+    }
+
+    #[test]
+    fn the_first_usable_name_counts_and_then_the_first_part_of_the_email() {
+        let mut names = Names {
+            name: Some("Kim Key"),
+            preferred_username: Some("kim"),
+            full_name: Some("Kim K. Key"),
+            given_name: Some("Kim"),
+            family_name: Some("Bee"),
+        };
+        let name = |names: Names<'_>| user(names, Some("kk@shop.test")).name();
+        assert_eq!(name(names), "Kim Key");
+        names.name = Some(" ");
+        assert_eq!(name(names), "kim");
+        names.preferred_username = None;
+        assert_eq!(name(names), "Kim K. Key");
+        names.full_name = None;
+        assert_eq!(name(names), "Kim Bee");
+        names.given_name = Some("");
+        assert_eq!(name(names), "Bee");
+        names.family_name = None;
+        assert_eq!(name(names), "kk");
+    }
+
+    #[test]
+    fn only_a_full_name_replaces_another() {
+        let full = user(Names { name: Some("Kim"), ..Names::default() }, None);
+        let short = user(Names { preferred_username: Some("kim"), ..Names::default() }, None);
+        assert_eq!(full.better_name(), Some("Kim"));
+        assert_eq!((short.better_name(), user(Names::default(), None).better_name()), (None, None));
     }
 }

@@ -87,7 +87,7 @@ mod user;
 pub use conversation::{
     Conversation, ConversationDetail, ConversationSummary, ConversationWithMembers, ReadMark,
 };
-pub use external::{ExternalIdentity, ExternalUser};
+pub use external::{ExternalIdentity, ExternalUser, Names};
 pub use id::{
     BroadcastId, ConversationId, Epoch, EventId, IdFault, LogPosition, MessageId, NotificationId,
     OrderId, PaymentId, ProductId, ProjectId, ReviewId, StageId, UserId,

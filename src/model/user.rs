@@ -8,7 +8,7 @@ use crate::model::{Timestamp, UserId};
 use crate::schema::users;
 
 words!(
-    /// A user's role. The `role` claim of a token decides; without one it is `customer`.
+    /// A user's role. That of the token decides; if it has none, that of the account does.
     Role { Customer = "customer", Admin = "admin" }
 );
 

@@ -185,9 +185,23 @@ pub async fn set_password(
 /// checks the permission.
 pub async fn set_role(db: &Db, account: Account, role: Role) -> Result<User, Error> {
     let write = async move |tx: &mut Tx| {
-        let (user, _) = tokens::end_all(tx, &account).await?.ok_or_else(|| not_found(&account))?;
+        let user = users::find(tx.conn(), &account).await?.ok_or_else(|| not_found(&account))?;
+        identities::keep_role(tx, user.id).await?;
+        tokens::end_all(tx, &account).await?.ok_or_else(|| not_found(&account))?;
         users::set_role(tx, user.id, role).await?;
         Ok(User { role, ..user })
+    };
+    db.write(Once::Unkeyed, write).await
+}
+
+/// Gives an account another name, which no token changes from then on. The caller checks the
+/// permission.
+pub async fn rename(db: &Db, account: Account, name: String) -> Result<User, Error> {
+    let write = async move |tx: &mut Tx| {
+        let user = users::find(tx.conn(), &account).await?.ok_or_else(|| not_found(&account))?;
+        identities::keep_name(tx, user.id).await?;
+        users::set_name(tx, user.id, &name).await?;
+        Ok(User { name, ..user })
     };
     db.write(Once::Unkeyed, write).await
 }

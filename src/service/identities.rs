@@ -1,10 +1,11 @@
-//! External users, whose tokens another program signs: creating an account at the first token, and
-//! linking an existing account to an external identity.
+//! External users, whose tokens another program signs: creating an account at the first token,
+//! renewing it by later ones, and linking an existing account to an external identity.
 
 use super::accounts::not_found;
 use crate::auth::{IssuedAt, NO_PASSWORD, VerifiedToken};
 use crate::error::{AuthFailure, Error};
-use crate::model::{ExternalIdentity, ExternalUser, Role, User, UserId};
+use crate::model::{ExternalIdentity, ExternalUser, Role, Timestamp, User, UserId};
+use crate::store::identities::Given;
 use crate::store::users::{self, Account, NewUser};
 use crate::store::{Db, Once, Tx, identities, is_taken};
 
@@ -24,7 +25,7 @@ pub async fn provision(
     external: &ExternalUser,
     token: &VerifiedToken,
 ) -> Result<(), Error> {
-    let (role, issue) = (token.role, token.issued_at);
+    let (role, issue) = (token.role.unwrap_or(Role::Customer), token.issued_at);
     for _ in 0..ATTEMPTS {
         let external = external.clone();
         match db
@@ -68,10 +69,86 @@ async fn make(
     };
     // RFC 2606, 2: `.invalid` never is a domain.
     let email = free.unwrap_or_else(|| format!("{:032x}@unknown.invalid", rand::random::<u128>()));
-    let new = NewUser { email: &email, name: &external.name, password_hash: NO_PASSWORD, role };
+    let name = external.name();
+    let new = NewUser { email: &email, name: &name, password_hash: NO_PASSWORD, role };
     let user = users::insert(tx, &new).await.map_err(taken)?;
-    identities::insert(tx, &external.id, user.id).await.map_err(taken)?;
+    let given =
+        Given { name: Some(name), email: Some(email), role: Some(role), at: made_at(issued_at) };
+    identities::insert(tx, &external.id, user.id, &given).await.map_err(taken)?;
     Ok(Some(user.id))
+}
+
+/// The `iat` of a token, in whole seconds.
+fn made_at(issued_at: IssuedAt) -> Option<Timestamp> {
+    match issued_at {
+        IssuedAt::Generation(_) | IssuedAt::Time(0) => None,
+        IssuedAt::Time(millis) => Timestamp::from_unix_seconds(millis / 1000),
+    }
+}
+
+/// Gives the account the name, the e-mail and the role of a token, where an earlier token of the
+/// same identity had given it others. A failure is only logged: the token is good all the same.
+pub async fn renew(
+    db: &Db,
+    user: UserId,
+    external: &ExternalUser,
+    token: &VerifiedToken,
+    old: Given,
+) {
+    // Only a later token, or two that differ would replace each other with every request.
+    let Some(at) = made_at(token.issued_at).filter(|at| Some(*at) > old.at) else { return };
+    let new = Renewal {
+        name: changed(old.name, external.better_name().map(str::to_owned)),
+        email: changed(old.email, external.email.clone()),
+        role: changed(old.role, Some(token.role.unwrap_or(Role::Customer))),
+    };
+    if new.name.is_none() && new.email.is_none() && new.role.is_none() {
+        return;
+    }
+    let id = external.id.clone();
+    let write = async move |tx: &mut Tx| {
+        identities::given_at(tx, &id, at).await?;
+        new.write(tx, &id, user).await
+    };
+    if let Err(error) = db.write(Once::Unkeyed, write).await {
+        tracing::warn!(%error, user = user.0, "cannot give an account what its token says");
+    }
+}
+
+/// What an earlier token gave, and what a later one gives instead.
+struct Renewal {
+    name: Option<(String, String)>,
+    email: Option<(String, String)>,
+    role: Option<(Role, Role)>,
+}
+
+fn changed<T: PartialEq>(old: Option<T>, new: Option<T>) -> Option<(T, T)> {
+    old.zip(new).filter(|(old, new)| old != new)
+}
+
+impl Renewal {
+    /// An address that another account has stays there.
+    async fn write(self, tx: &mut Tx, id: &ExternalIdentity, user: UserId) -> Result<(), Error> {
+        if let Some((old, new)) = self.name
+            && identities::give_name(tx, id, &old, &new).await?
+        {
+            users::set_name(tx, user, &new).await?;
+        }
+        if let Some((old, new)) = self.email {
+            let owner = users::find(tx.conn(), &Account::Email(new.clone())).await?;
+            if owner.is_none_or(|owner| owner.id == user)
+                && identities::give_email(tx, id, &old, &new).await?
+            {
+                users::set_email(tx, user, &new).await.map_err(taken)?;
+            }
+        }
+        if let Some((old, new)) = self.role
+            && identities::give_role(tx, id, old, new).await?
+        {
+            users::set_role(tx, user, new).await?;
+        }
+        Ok(())
+    }
 }
 
 fn taken(error: diesel::result::Error) -> Error {
@@ -97,7 +174,9 @@ pub async fn link(db: &Db, account: Account, id: ExternalIdentity) -> Result<Use
                     "The identity is that of the user with ID {owner}"
                 )));
             }
-            None => identities::insert(tx, &id, user.id).await.map_err(taken)?,
+            None => {
+                identities::insert(tx, &id, user.id, &Given::NOTHING).await.map_err(taken)?;
+            }
         }
         Ok(user)
     };

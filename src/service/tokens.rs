@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use super::permissions::{Action, Relation, permit};
 use super::{Services, identities};
-use crate::auth::{EndedTokens, Token, TokenHolder, VerifiedToken};
+use crate::auth::{EndedTokens, Token, TokenFault, TokenHolder, VerifiedToken};
 use crate::error::{AuthFailure, Error};
 use crate::event::{ADMIN, MAIN};
 use crate::model::fields::{self, Fields};
-use crate::model::{Timestamp, UserId};
+use crate::model::{Role, Timestamp, UserId};
 use crate::realtime::{HubHandle, SocketNotice, Whom};
 use crate::store::tokens as rows;
 use crate::store::users::Account;
@@ -32,17 +32,40 @@ const LOOK_BACK: Duration = Duration::from_secs(60);
 /// does not exist.
 pub async fn check(services: &Services, token: Option<&str>) -> Result<Token, Error> {
     let token = token.ok_or(Error::Unauthorized(AuthFailure::Missing))?;
-    let token = services.tokens.verify(token).map_err(Error::Unauthorized)?;
-    let mut found = standing(services, &token).await?;
-    if let (None, TokenHolder::Outside(external)) = (&found, &token.holder)
-        && services.tokens.provisions()
-    {
-        identities::provision(&services.db, external, &token).await?;
-        found = standing(services, &token).await?;
+    let verified = services.tokens.verify(token).map_err(|fault| refused(&fault))?;
+    let mut found = standing(services, &verified).await?;
+    let provisioned = match &verified.holder {
+        TokenHolder::Outside(external) if services.tokens.provisions() => Some(external),
+        _ => None,
+    };
+    if let (None, Some(external)) = (&found, provisioned) {
+        identities::provision(&services.db, external, &verified).await?;
+        found = standing(services, &verified).await?;
     }
-    let standing = found.ok_or(Error::Unauthorized(AuthFailure::Invalid))?;
-    let token = token.of(standing.user);
-    is_good(&token, &standing).map(|()| token)
+    let standing = found.ok_or_else(|| {
+        refused(match &verified.holder {
+            TokenHolder::User(_) => &TokenFault::UnknownUser,
+            TokenHolder::Outside(_) => &TokenFault::UnknownIdentity,
+        })
+    })?;
+    let token = verified.of(standing.user, account_role(&standing));
+    is_good(&token, &standing)?;
+    if let Some(external) = provisioned {
+        let (user, given) = (standing.user, standing.given);
+        identities::renew(&services.db, user, external, &verified, given).await;
+    }
+    Ok(token)
+}
+
+/// The role of a token that gives none. If an earlier token has given the account its role, that
+/// one has lost its word: some issuers leave the claim out when a user is in no group any more.
+fn account_role(standing: &rows::TokenStatus) -> Role {
+    if standing.given.role.is_some() { Role::Customer } else { standing.role }
+}
+
+/// The error of a bad token.
+fn refused(fault: &TokenFault) -> Error {
+    Error::Unauthorized(fault.failure())
 }
 
 async fn standing(
@@ -61,18 +84,14 @@ pub async fn recheck(services: &Services, token: &Token) -> Result<(), Error> {
     let (holder, id) = (TokenHolder::User(token.identity.user), token.id);
     let found =
         services.db.read(async move |conn| rows::token_status(conn, &holder, &id).await).await?;
-    is_good(token, &found.ok_or(Error::Unauthorized(AuthFailure::Invalid))?)
+    is_good(token, &found.ok_or_else(|| refused(&TokenFault::UnknownUser))?)
 }
 
 fn is_good(token: &Token, standing: &rows::TokenStatus) -> Result<(), Error> {
     let all_ended = standing
         .ended_at
         .is_some_and(|at| EndedTokens::Before { generation: standing.generation, at }.cover(token));
-    if standing.has_ended || all_ended {
-        Err(Error::Unauthorized(AuthFailure::Invalid))
-    } else {
-        Ok(())
-    }
+    if standing.has_ended || all_ended { Err(refused(&TokenFault::Ended)) } else { Ok(()) }
 }
 
 /// Reads whether all tokens of the user are to end, from `{everywhere?}`.

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use diesel::dsl::exists;
-use diesel::sql_types::Nullable;
 use diesel::{
-    ExpressionMethods, IntoSql, NullableExpressionMethods, OptionalExtension, QueryDsl,
-    QueryResult, SelectableHelper,
+    ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, QueryResult,
+    SelectableHelper,
 };
 
 use crate::auth::{EndedTokens, TokenHolder, TokenId};
-use crate::model::{Timestamp, User, UserId};
+use crate::model::{Role, Timestamp, User, UserId};
 use crate::schema::{identities, identity_ends, token_ends, users};
 use crate::store::conn::query;
+use crate::store::identities::Given;
 use crate::store::users::Account;
 use crate::store::{Conn, Tx};
 
@@ -24,6 +24,10 @@ const MAX_ENDS: i64 = 10_000;
 /// The state of a user's tokens.
 pub struct TokenStatus {
     pub user: UserId,
+    /// The role of the account.
+    pub role: Role,
+    /// What an earlier token of the same identity gave to the account.
+    pub given: Given,
     /// The generation of tokens made now.
     pub generation: i64,
     /// The time at which all of them ended last, or, if an identity belonged to another user
@@ -33,29 +37,26 @@ pub struct TokenStatus {
     pub has_ended: bool,
 }
 
+/// The user, its role, its generation, the last end of all of its tokens, and whether the one in
+/// question has ended.
+type Row = (UserId, Role, i64, Option<Timestamp>, bool);
+
 /// The state of the holder's tokens, and of this one. `None` if there is no such user.
 pub async fn token_status(
     conn: &mut Conn,
     holder: &TokenHolder,
     token: &TokenId,
 ) -> QueryResult<Option<TokenStatus>> {
-    type Row = (UserId, i64, Option<Timestamp>, bool, Option<Timestamp>);
-    let row: Option<Row> = query!(conn, |c| {
-        let ended = exists(token_ends::table.filter(token_ends::digest.eq(token.0.as_slice())));
-        let all = (users::token_generation, users::tokens_ended_at);
-        match holder {
-            TokenHolder::User(user) => {
-                let columns = (
-                    users::id,
-                    all.0,
-                    all.1,
-                    ended,
-                    None::<Timestamp>.into_sql::<Nullable<diesel::sql_types::Timestamp>>(),
-                );
-                users::table.find(user).select(columns).first(c)
-            }
-            TokenHolder::Outside(outsider) => {
-                let name = (outsider.id.issuer(), outsider.id.subject());
+    let ended = exists(token_ends::table.filter(token_ends::digest.eq(token.0.as_slice())));
+    let columns = (users::id, users::role, users::token_generation, users::tokens_ended_at, ended);
+    let found: Option<(Row, Option<Timestamp>, Given)> = match holder {
+        TokenHolder::User(user) => {
+            let row = query!(conn, |c| users::table.find(user).select(columns).first(c));
+            row.optional()?.map(|row| (row, None, Given::NOTHING))
+        }
+        TokenHolder::Outside(outsider) => {
+            let name = (outsider.id.issuer(), outsider.id.subject());
+            query!(conn, |c| {
                 let before = identity_ends::table
                     .find(name)
                     .select(identity_ends::ended_at.nullable())
@@ -63,19 +64,18 @@ pub async fn token_status(
                 identities::table
                     .find(name)
                     .inner_join(users::table)
-                    .select((users::id, all.0, all.1, ended, before))
+                    .select((columns, before, Given::as_select()))
                     .first(c)
-            }
+            })
+            .optional()?
         }
-    })
-    .optional()?;
-    let status = |(user, generation, ended_at, has_ended, before): Row| TokenStatus {
-        user,
-        generation,
-        ended_at: ended_at.max(before),
-        has_ended,
     };
-    Ok(row.map(status))
+    let status = |(row, before, given): (Row, Option<Timestamp>, Given)| {
+        let (user, role, generation, ended_at, has_ended) = row;
+        let ended_at = ended_at.max(before);
+        TokenStatus { user, role, given, generation, ended_at, has_ended }
+    };
+    Ok(found.map(status))
 }
 
 /// The user that a token is made for, and its generation, in one read: an end between two reads

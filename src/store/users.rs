@@ -102,6 +102,20 @@ pub async fn set_role(tx: &mut Tx, id: UserId, role: Role) -> QueryResult<()> {
     .map(|_| ())
 }
 
+/// Sets a user's name.
+pub async fn set_name(tx: &mut Tx, id: UserId, name: &str) -> QueryResult<()> {
+    query!(tx.conn(), |c| diesel::update(users::table.find(id))
+        .set(users::name.eq(name))
+        .execute(c))
+    .map(|_| ())
+}
+
+/// Sets a user's e-mail. A taken one is a unique violation ([`is_taken`](crate::store::is_taken)).
+pub async fn set_email(tx: &mut Tx, id: UserId, email: &str) -> QueryResult<()> {
+    let set = (users::email.eq(email), users::email_key.eq(email_key(email)));
+    query!(tx.conn(), |c| diesel::update(users::table.find(id)).set(set).execute(c)).map(|_| ())
+}
+
 /// Removes a user, with everything that belongs to nobody else.
 pub async fn delete(tx: &mut Tx, id: UserId) -> QueryResult<()> {
     query!(tx.conn(), |c| diesel::delete(users::table.find(id)).execute(c)).map(|_| ())

@@ -52,6 +52,15 @@ pub fn token(of: &Value) -> String {
     sign(&Header::new(Algorithm::EdDSA), of)
 }
 
+/// The JWT_SECRET that this server shares with another program.
+pub const SECRET: &str = "a secret that two programs hold, long enough";
+
+/// A token that the other program signs with [`SECRET`].
+pub fn shared(of: &Value) -> String {
+    let key = EncodingKey::from_secret(SECRET.as_bytes()).unwrap();
+    jsonwebtoken::encode(&Header::default(), &claims(of), &key).unwrap()
+}
+
 pub fn link(home: &Home, arguments: &[&str]) -> Output {
     home.run(&[&["user", "link"], arguments].concat())
 }
