@@ -24,7 +24,7 @@ use crate::realtime::log::{Claim, End, Log, LogFuture, LogPage, Resumed, Session
 use crate::realtime::recovery::{PidKey, RoomMembership};
 use crate::store::history::{self, ReplayAudience};
 use crate::store::sessions::SessionRoom;
-use crate::store::{Db, Once, Tx, idempotency, secrets, sessions, tokens};
+use crate::store::{Db, Once, Tx, idempotency, is_missing_reference, secrets, sessions, tokens};
 
 /// The most session changes in one write, because other writes wait for it.
 const PER_WRITE: usize = 64;
@@ -40,6 +40,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(15);
 const UPKEEP_STEP: i64 = 200;
 const UPKEEP_PAUSE: Duration = Duration::from_millis(20);
 
+const REMOVED: &str = "The user was removed";
 const CLOSING: Error = Error::Unavailable("The server is shutting down");
 
 /// How long sessions and events are kept.
@@ -176,25 +177,48 @@ async fn write_changes(db: Db, mut queue: mpsc::UnboundedReceiver<QueuedChange>,
         } else if queue.recv_many(&mut batch, PER_WRITE).await == 0 {
             return;
         }
-        let changes: Vec<SessionChange> = batch.iter().map(session_change).collect();
-        let outcomes = db.write(Once::Unkeyed, async move |tx| {
-            let mut outcomes = Vec::with_capacity(changes.len());
-            for change in &changes {
-                outcomes.push(apply(tx, change, window).await?);
+        batch = match write(&db, batch, window).await {
+            Ok(()) => Vec::new(),
+            Err((failed, Error::Unavailable(reason))) => {
+                refuse(failed, &Error::Unavailable(reason)).collect()
             }
-            Ok(outcomes)
-        });
-        match outcomes.await {
-            Ok(outcomes) => {
-                batch.drain(..).zip(outcomes).for_each(|(change, outcome)| answer(change, outcome));
+            // One change failed all of them, such as the session of a user who was removed
+            // meanwhile. So each is written by itself.
+            Err((failed, _)) => {
+                let mut kept = Vec::new();
+                for change in failed {
+                    if let Err((failed, error)) = write(&db, vec![change], window).await {
+                        kept.extend(refuse(failed, &error));
+                    }
+                }
+                kept
             }
-            // Waiting callers are refused. Ends are tried again; if they become too many, the
-            // oldest are dropped, and the next start ends those sessions.
-            Err(error) => {
-                batch = batch.into_iter().filter_map(|change| refuse(change, &error)).collect();
-                batch.drain(..batch.len().saturating_sub(MAX_KEPT));
-            }
+        };
+        // If ends become too many, the oldest are dropped, and the next start ends those sessions.
+        batch.drain(..batch.len().saturating_sub(MAX_KEPT));
+    }
+}
+
+/// Writes changes in one transaction, and answers their callers. If it fails, gives them back.
+async fn write(
+    db: &Db,
+    batch: Vec<QueuedChange>,
+    window: Duration,
+) -> Result<(), (Vec<QueuedChange>, Error)> {
+    let changes: Vec<SessionChange> = batch.iter().map(session_change).collect();
+    let outcomes = db.write(Once::Unkeyed, async move |tx| {
+        let mut outcomes = Vec::with_capacity(changes.len());
+        for change in &changes {
+            outcomes.push(apply(tx, change, window).await?);
         }
+        Ok(outcomes)
+    });
+    match outcomes.await {
+        Ok(outcomes) => {
+            batch.into_iter().zip(outcomes).for_each(|(change, outcome)| answer(change, outcome));
+            Ok(())
+        }
+        Err(error) => Err((batch, error)),
     }
 }
 
@@ -228,13 +252,16 @@ fn answer(change: QueuedChange, outcome: ChangeOutcome) {
     }
 }
 
-fn refuse(change: QueuedChange, error: &Error) -> Option<QueuedChange> {
-    match change {
-        QueuedChange::Open(_, caller) => drop(caller.send(Err(error.clone()))),
-        QueuedChange::Resume(_, _, caller) => drop(caller.send(Err(error.clone()))),
-        end @ QueuedChange::End { .. } => return Some(end),
-    }
-    None
+/// Refuses the callers that wait. Returns the ends, which are tried again.
+fn refuse(batch: Vec<QueuedChange>, error: &Error) -> impl Iterator<Item = QueuedChange> {
+    batch.into_iter().filter_map(move |change| {
+        match change {
+            QueuedChange::Open(_, caller) => drop(caller.send(Err(error.clone()))),
+            QueuedChange::Resume(_, _, caller) => drop(caller.send(Err(error.clone()))),
+            end @ QueuedChange::End { .. } => return Some(end),
+        }
+        None
+    })
 }
 
 async fn apply(
@@ -244,7 +271,13 @@ async fn apply(
 ) -> Result<ChangeOutcome, Error> {
     match change {
         SessionChange::Open(session) => {
-            sessions::open(tx, &stored(session)?).await?;
+            sessions::open(tx, &stored(session)?).await.map_err(|fault| {
+                if is_missing_reference(&fault) {
+                    Error::NotFound(REMOVED.into())
+                } else {
+                    fault.into()
+                }
+            })?;
             Ok(ChangeOutcome::Done)
         }
         SessionChange::Resume(session, claim) => resume(tx, session, *claim, window).await,
@@ -291,7 +324,9 @@ async fn resume(
     // An event that was received in part is sent again, so its predecessor counts.
     let claimed = claim.offset.map_or(0, |offset| offset.position.id - i64::from(offset.half));
     let has = claimed.max(claim.first.id).max(confirmed.map_or(0, |confirmed| confirmed.id.0));
-    if !history::continues(tx.conn(), log_position(claim.first), offset, EventId(has)).await? {
+    let first = log_position(claim.first);
+    if let Err(gap) = history::continues(tx.conn(), first, offset, EventId(has)).await? {
+        throttled!(info, by = gap, %gap, has, "a session is not resumed: a client may lack events");
         sessions::end(tx, &session.sid, session.connection_no).await?;
         return Ok(ChangeOutcome::NotResumed);
     }
@@ -357,3 +392,6 @@ async fn in_steps(mut step: impl AsyncFnMut() -> Result<usize, Error>) -> Result
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

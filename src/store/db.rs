@@ -15,7 +15,6 @@ use tokio::sync::oneshot;
 
 use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::error::Error;
-use crate::model::Epoch;
 use crate::store::batched::{BatchedJob, run_alone};
 use crate::store::conn::{Conn, ThreadExecutor, query};
 use crate::store::fault::{BUSY, CLOSING, NO_ANSWER, OpenError};
@@ -242,16 +241,16 @@ fn start_sqlite(
     let mut conn = file::connect(&path, settings.synchronous)?;
     migrate::sqlite(&mut conn, settings.migrate)?;
     let mut conn = Conn::Sqlite(conn);
-    // A command beside the server begins no epoch: no client waits for its events.
-    let begun: QueryResult<Epoch> = ThreadExecutor::new().run(async {
-        if !settings.lock {
-            return Ok(epochs::NONE);
+    // A command begins its epoch with its first event, because most have none.
+    let is_server = settings.lock;
+    let begun: QueryResult<()> = ThreadExecutor::new().run(async {
+        if is_server {
+            let start = epochs::begin(&mut conn, None).await?;
+            publisher.begin(start, history::last(&mut conn, start.id).await?);
         }
-        let start = epochs::begin(&mut conn, None).await?;
-        publisher.begin(start, history::last(&mut conn, start.id).await?);
-        Ok(start.epoch)
+        Ok(())
     });
-    let epoch = begun.map_err(OpenError::database)?;
+    begun.map_err(OpenError::database)?;
     let readers: Result<Vec<_>, _> =
         (0..READERS).map(|_| file::connect_read_only(&path, settings.synchronous)).collect();
     let readers = readers?;
@@ -260,7 +259,7 @@ fn start_sqlite(
     }
     let (publisher, held) = (Arc::clone(publisher), lock.clone());
     let mut threads = vec![spawn("hubcast-writer", move || {
-        Writer::new(conn, epoch, writes, publisher).run();
+        Writer::new(conn, !is_server, writes, publisher).run();
         drop(held);
     })?];
     let queue: SharedQueue = Arc::new(Mutex::new(reads));

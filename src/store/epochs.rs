@@ -1,6 +1,7 @@
-//! Epochs: stretches of the log. SQLite begins one at each start of a server, PostgreSQL when the
-//! database has changed (restored, copied, failed over). An offset of an epoch is good as long as
-//! the next epoch does not begin at or below it.
+//! Epochs: stretches of the log. A program that cannot prove that the log is the one that clients
+//! know begins an epoch before its first event: on SQLite each server at its start and each command,
+//! on PostgreSQL also each new connection (`postgres/epochs.rs`). An offset of an epoch is good as
+//! long as the next epoch does not begin at or below it.
 
 use diesel::dsl::{exists, select};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
@@ -10,7 +11,7 @@ use crate::schema::epochs;
 use crate::store::conn::query;
 use crate::store::{Conn, events};
 
-/// The epoch of a log on which no client resumes.
+/// The epoch of a log that has no event.
 pub(super) const NONE: Epoch = Epoch(0);
 
 /// The number of epochs that are kept. Offsets of older ones are not good any more.

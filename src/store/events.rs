@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use diesel::{ExpressionMethods, QueryDsl, QueryResult};
 
 use crate::event::{EventKind, NewEvent, Room};
-use crate::model::{Epoch, EventId, LogPosition, Timestamp};
+use crate::model::{EventId, LogPosition, Timestamp};
 use crate::schema::{event_rooms, events, log_head};
 use crate::store::conn::query;
 use crate::store::tx::Step;
-use crate::store::{Conn, Tx};
+use crate::store::{Conn, Tx, epochs};
 
 /// An event whose transaction is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,15 +29,21 @@ pub struct CommittedEvent {
     pub data: String,
 }
 
-/// Appends the stored events in this order, with the ids after the last one. SQLite's writer calls
-/// this right before its commit, so that log order is commit order. A rollback frees the ids.
+/// Appends the stored events in this order, with the ids after the last one, to the log's current
+/// epoch; `begins`: to a new one. SQLite's writer calls this right before its commit, so that log
+/// order is commit order. A rollback frees the ids.
 pub(super) async fn append(
     conn: &mut Conn,
-    epoch: Epoch,
+    begins: bool,
     new: Vec<Step<NewEvent>>,
 ) -> QueryResult<Vec<Step<CommittedEvent>>> {
     let stored = new.iter().filter(|step| is_stored(step)).count();
-    let mut next = if stored == 0 { 0 } else { raise_head(conn, stored).await? };
+    let (epoch, mut next) = match stored {
+        0 => (epochs::NONE, 0),
+        _ if begins => (epochs::begin(conn, None).await?.epoch, raise_head(conn, stored).await?),
+        // Not this server's own: a command beside it may have begun one.
+        _ => (epochs::current(conn).await?, raise_head(conn, stored).await?),
+    };
     let now = Timestamp::now();
     let mut steps = Vec::with_capacity(new.len());
     for step in new {
@@ -68,7 +74,7 @@ pub(super) async fn head(tx: &mut Tx) -> QueryResult<EventId> {
     Ok(EventId(last + i64::try_from(pending).unwrap_or_default()))
 }
 
-fn is_stored(step: &Step<NewEvent>) -> bool {
+pub(super) fn is_stored(step: &Step<NewEvent>) -> bool {
     matches!(step, Step::Event(NewEvent { kind: EventKind::Stored, .. }))
 }
 

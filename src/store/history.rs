@@ -2,6 +2,7 @@
 //! ones.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult,
@@ -273,18 +274,39 @@ pub async fn is_good(conn: &mut Conn, position: LogPosition) -> QueryResult<bool
     epochs::is_good(conn, position).await
 }
 
-/// Returns true if a client that has everything up to `from` can get the rest: its session began in
-/// this log, its offset is good, and no later event has been removed.
+/// Why a client cannot get all that it has missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Gap {
+    /// The client has events that this log does not have, or has others of.
+    OtherLog,
+    /// Some of the missed events have been removed.
+    Pruned,
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OtherLog => {
+                "the client's offset is not of this log, or the log was continued without it (a \
+                 restored or failed-over database)"
+            }
+            Self::Pruned => "some of what was missed is older than EVENT_RETENTION",
+        })
+    }
+}
+
+/// Checks that a client that has everything up to `from` can get the rest: its session began in this
+/// log, its offset is good, and no later event has been removed.
 pub async fn continues(
     conn: &mut Conn,
     first: LogPosition,
     offset: Option<LogPosition>,
     from: EventId,
-) -> QueryResult<bool> {
+) -> QueryResult<Result<(), Gap>> {
     for position in [Some(first), offset].into_iter().flatten() {
         if !is_good(conn, position).await? {
-            return Ok(false);
+            return Ok(Err(Gap::OtherLog));
         }
     }
-    Ok(oldest(conn).await?.0 <= from.0 + 1)
+    Ok(if oldest(conn).await?.0 <= from.0 + 1 { Ok(()) } else { Err(Gap::Pruned) })
 }

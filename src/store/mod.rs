@@ -57,7 +57,7 @@ pub mod waitlist;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use batched::BatchedWrite;
 pub use conn::Conn;

@@ -15,7 +15,6 @@ use hubcast_realtime::throttled;
 use tokio::sync::mpsc;
 
 use crate::error::Error;
-use crate::model::Epoch;
 use crate::store::conn::{Conn, ThreadExecutor, guarded};
 use crate::store::fault::BUSY;
 use crate::store::job::{Message, QueuedWrite, WriteJob};
@@ -57,7 +56,9 @@ statement!(RollbackToSavepoint, "ROLLBACK TO job");
 
 pub(super) struct Writer {
     tx: Tx,
-    epoch: Epoch,
+    /// True for a command until its first event: what it does not know of the log may have been
+    /// replaced since a server last ran.
+    begins_epoch: bool,
     queue: mpsc::Receiver<Message<QueuedWrite>>,
     publisher: Arc<dyn Publisher>,
     executor: ThreadExecutor,
@@ -74,11 +75,11 @@ impl Writer {
     /// Must be called on the thread that then calls [`Writer::run`].
     pub(super) fn new(
         conn: Conn,
-        epoch: Epoch,
+        begins_epoch: bool,
         queue: mpsc::Receiver<Message<QueuedWrite>>,
         publisher: Arc<dyn Publisher>,
     ) -> Self {
-        Self { tx: Tx::new(conn), epoch, queue, publisher, executor: ThreadExecutor::new() }
+        Self { tx: Tx::new(conn), begins_epoch, queue, publisher, executor: ThreadExecutor::new() }
     }
 
     /// Runs until the queue is closed and empty.
@@ -165,8 +166,11 @@ impl Writer {
     /// Appends to the log, then commits.
     fn append_and_commit(&mut self) -> QueryResult<Vec<Step<CommittedEvent>>> {
         let new = std::mem::take(&mut self.tx.steps);
-        let stored = self.executor.run(events::append(&mut self.tx.conn, self.epoch, new))?;
+        let has_events = new.iter().any(events::is_stored);
+        let append = events::append(&mut self.tx.conn, self.begins_epoch, new);
+        let stored = self.executor.run(append)?;
         self.execute(Commit)?;
+        self.begins_epoch &= !has_events;
         Ok(stored)
     }
 

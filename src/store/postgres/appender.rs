@@ -23,7 +23,7 @@ use crate::store::fault::NO_ANSWER;
 use crate::store::postgres::appender::announcer::{Announcer, LogEvent, Placeholder};
 use crate::store::postgres::appender::statements::{CHUNK_ROWS, MovedRow};
 use crate::store::postgres::context::PgContext;
-use crate::store::postgres::epochs::{self, EpochList};
+use crate::store::postgres::epochs::KnownLog;
 use crate::store::postgres::pool::{TIME_LIMIT, TransactionManager, connection, discard};
 use crate::store::{Conn, Publisher, history};
 
@@ -39,8 +39,7 @@ const CLEANUP_EVERY: Duration = Duration::from_secs(60);
 pub(super) struct Appender {
     /// `None` after a failure.
     conn: Option<Conn>,
-    epochs: EpochList,
-    announced: EventId,
+    log: KnownLog,
     cleaned: Instant,
 }
 
@@ -51,12 +50,15 @@ impl Appender {
         mut conn: Conn,
         publisher: Option<&dyn Publisher>,
     ) -> QueryResult<Self> {
-        let (epochs, announced) = refresh_epochs(&mut conn, None).await?;
+        prepare(&mut conn).await?;
+        begin(&mut conn).await?;
+        let log = bounded(KnownLog::start(&mut conn, publisher.is_some())).await?;
+        commit(&mut conn).await?;
         if let Some(publisher) = publisher {
-            publisher
-                .begin(epochs.end(announced), bounded(history::last(&mut conn, announced)).await?);
+            let last = bounded(history::last(&mut conn, log.announced)).await?;
+            publisher.begin(log.epochs.end(log.announced), last);
         }
-        Ok(Self { conn: Some(conn), epochs, announced, cleaned: Instant::now() })
+        Ok(Self { conn: Some(conn), log, cleaned: Instant::now() })
     }
 
     /// Runs until the context is closed and every committed event is announced.
@@ -83,7 +85,7 @@ impl Appender {
                         warn,
                         by = error.to_string(),
                         %error,
-                        announced = self.announced.0,
+                        announced = self.log.announced.0,
                         "cannot append to the log; trying again"
                     );
                     context.connections.health().set_log_stalled(pause > FIRST_PAUSE * 4);
@@ -102,8 +104,12 @@ impl Appender {
         woken: bool,
     ) -> QueryResult<()> {
         if self.conn.is_none() {
-            self.conn = Some(context.connections.get().await.map_err(unanswered)?);
-            self.refresh_epochs().await?;
+            let mut conn = context.connections.get().await.map_err(unanswered)?;
+            prepare(&mut conn).await?;
+            self.conn = Some(conn);
+            // Meanwhile another database may have taken the place of the one that it knew.
+            self.log.identity.clear();
+            self.refresh(false).await?;
         }
         if woken || self.has_work(context).await? {
             while self.round(context, announcer).await? {}
@@ -115,17 +121,19 @@ impl Appender {
         Ok(())
     }
 
-    /// Reloads the epochs. Announces again from the point where the log has changed.
-    async fn refresh_epochs(&mut self) -> QueryResult<()> {
-        let known_state = Some((self.epochs.newest(), self.announced));
-        (self.epochs, self.announced) = refresh_epochs(self.conn()?, known_state).await?;
-        Ok(())
+    /// Reloads the epochs, and begins one if necessary. Announces again from the point where the log
+    /// has changed.
+    async fn refresh(&mut self, will_append: bool) -> QueryResult<()> {
+        let conn = self.conn.as_mut().ok_or_else(|| unanswered("no connection"))?;
+        begin(conn).await?;
+        bounded(self.log.refresh(conn, will_append)).await?;
+        commit(conn).await
     }
 
     async fn has_work(&mut self, context: &PgContext) -> QueryResult<bool> {
         let server = context.write_numbers.server();
         let (head, waiting) = bounded(statements::poll(connection(self.conn()?), server)).await?;
-        Ok(waiting || head != self.announced)
+        Ok(waiting || head != self.log.announced)
     }
 
     /// Returns true if there may be more rows.
@@ -133,22 +141,22 @@ impl Appender {
         let began = Instant::now();
         let (server, done) = (context.write_numbers.server(), announcer.done());
         let Some(moved) = self.move_outbox(server, &done).await? else {
-            self.refresh_epochs().await?;
+            self.refresh(true).await?;
             return Ok(true);
         };
         announcer.forget(&done);
         // `move_outbox` always returns a row.
-        let head = moved.first().map_or(self.announced, |row| EventId(row.head));
+        let head = moved.first().map_or(self.log.announced, |row| EventId(row.head));
         let full = moved.len() >= CHUNK_ROWS;
         let mut placeholders = moved.iter().filter_map(Placeholder::from_moved).collect();
         let events: Vec<LogEvent> = moved.into_iter().filter_map(LogEvent::from_moved).collect();
-        while self.announced < head {
+        while self.log.announced < head {
             let chunk = self.next_chunk(head).await?;
-            self.announced = chunk.last().map_or(head, LogEvent::id);
-            announcer.announce(&self.epochs, chunk, &mut placeholders).await;
+            self.log.announced = chunk.last().map_or(head, LogEvent::id);
+            announcer.announce(&self.log.epochs, chunk, &mut placeholders).await;
         }
-        self.announced = events.last().map_or(self.announced, LogEvent::id);
-        announcer.announce(&self.epochs, events, &mut placeholders).await;
+        self.log.announced = events.last().map_or(self.log.announced, LogEvent::id);
+        announcer.announce(&self.log.epochs, events, &mut placeholders).await;
         announcer.finish(placeholders).await;
         if !full {
             context.pending.announced(began);
@@ -163,20 +171,25 @@ impl Appender {
         server: i64,
         done: &[i64],
     ) -> QueryResult<Option<Vec<MovedRow>>> {
-        let (announced, newest) = (self.announced.0, self.epochs.newest());
+        let (announced, newest) = (self.log.announced.0, self.log.epochs.newest().0);
+        let identity = self.log.identity.clone();
         let conn = connection(self.conn()?);
         bounded(conn.batch_execute("BEGIN; SELECT last_id FROM log_head FOR UPDATE")).await?;
-        let moved = bounded(statements::move_outbox(conn, server, done.to_vec())).await?;
-        let known = moved
-            .first()
-            .is_some_and(|row| row.head >= announced && row.epoch_number == Some(newest));
+        let moved = bounded(statements::move_outbox(conn, server, done.to_vec(), identity)).await?;
+        // Without an event the log stays as it is, whichever it is.
+        let appends = moved.iter().any(|row| row.id.is_some());
+        let known = moved.first().is_some_and(|row| {
+            row.head >= announced
+                && row.epoch.unwrap_or_default() == newest
+                && (row.is_known || !appends)
+        });
         bounded(conn.batch_execute(if known { "COMMIT" } else { "ROLLBACK" })).await?;
         Ok(known.then_some(moved))
     }
 
     /// Reads the next chunk of the log that has not been announced.
     async fn next_chunk(&mut self, head: EventId) -> QueryResult<Vec<LogEvent>> {
-        let after = self.announced;
+        let after = self.log.announced;
         let conn = self.conn()?;
         let rows = bounded(statements::read_log(connection(conn), after, head)).await?;
         let events = bounded(LogEvent::from_log(conn, rows)).await?;
@@ -195,18 +208,18 @@ impl Appender {
     }
 }
 
-/// Prepares a new connection, and loads the epochs on it.
-async fn refresh_epochs(
-    conn: &mut Conn,
-    known_state: Option<(i64, EventId)>,
-) -> QueryResult<(EpochList, EventId)> {
-    // The outbox grows and shrinks faster than the planner's statistics: a table that once was
-    // small would be scanned from end to end.
-    bounded(connection(conn).batch_execute("SET enable_seqscan = off")).await?;
-    bounded(TransactionManager::begin_transaction(connection(conn))).await?;
-    let refreshed = bounded(epochs::refresh_epochs(conn, known_state)).await?;
-    bounded(TransactionManager::commit_transaction(connection(conn))).await?;
-    Ok(refreshed)
+/// Prepares a new connection. The outbox grows and shrinks faster than the planner's statistics: a
+/// table that once was small would be scanned from end to end.
+async fn prepare(conn: &mut Conn) -> QueryResult<()> {
+    bounded(connection(conn).batch_execute("SET enable_seqscan = off")).await
+}
+
+async fn begin(conn: &mut Conn) -> QueryResult<()> {
+    bounded(TransactionManager::begin_transaction(connection(conn))).await
+}
+
+async fn commit(conn: &mut Conn) -> QueryResult<()> {
+    bounded(TransactionManager::commit_transaction(connection(conn))).await
 }
 
 /// Limits a statement to [`TIME_LIMIT`].

@@ -13,7 +13,7 @@
 //! | `transaction` | one write or read on one connection; many writes of one kind as one |
 //! | `outbox` | rows to be moved to the log later; this server's writes that wait for them |
 //! | `appender` | moves the outbox into the log, and announces the log in order |
-//! | `epochs` | which database this is, and which epochs its log has |
+//! | `epochs` | what an appender knows of the log: its epochs, and whether it is still the same |
 
 mod appender;
 mod context;

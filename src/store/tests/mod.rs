@@ -17,6 +17,8 @@ mod projects;
 mod queries;
 mod tokens;
 
+pub(crate) use postgres_servers::until;
+
 use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
@@ -99,7 +101,7 @@ fn test_store() -> TestStore {
 }
 
 /// The PostgreSQL server of this run, if any.
-fn postgres() -> Option<String> {
+pub(crate) fn postgres() -> Option<String> {
     std::env::var("HUBCAST_TEST_POSTGRES").ok()
 }
 
@@ -127,7 +129,7 @@ fn open(
 }
 
 /// A database that is dropped after its test.
-struct PostgresDatabase {
+pub(crate) struct PostgresDatabase {
     /// `postgres://…` without a database.
     server: String,
     name: String,
@@ -135,7 +137,7 @@ struct PostgresDatabase {
 }
 
 impl PostgresDatabase {
-    fn create(server: String) -> Self {
+    pub(crate) fn create(server: String) -> Self {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let name =
             format!("hubcast_test_{}_{}", std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
@@ -146,11 +148,11 @@ impl PostgresDatabase {
         Self { server, name, admin }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}/{}", self.server, self.name)
     }
 
-    fn settings(&self) -> DatabaseSettings {
+    pub(crate) fn settings(&self) -> DatabaseSettings {
         postgres_settings(&self.url())
     }
 }

@@ -1,7 +1,7 @@
 //! SQLite's file: which process may open it, and its permissions.
 
 use super::*;
-use crate::store::file;
+use crate::store::{file, history};
 
 #[test]
 fn a_second_server_is_refused_but_a_command_is_not() {
@@ -78,6 +78,46 @@ fn ids_are_gap_free_with_two_processes() {
     });
     other.close();
     assert_eq!((log.ids(), other_log.ids()), (vec![1, 3], vec![2, 4]));
+    let epoch = |log: &Recorder, at: usize| log.events()[at].position.expect("it is stored").epoch;
+    assert_eq!(epoch(log, 0), log.start().epoch);
+    let of_the_command = epoch(&other_log, 0);
+    assert_ne!(of_the_command, log.start().epoch);
+    assert_eq!([epoch(log, 1), epoch(&other_log, 1)], [of_the_command; 2]);
+}
+
+#[test]
+fn a_command_on_a_file_that_was_put_back_begins_an_epoch_before_its_first_event() {
+    let TestStore { db, log, folder, .. } = &sqlite_store();
+    let file = folder.path().join("made/when/missing.db");
+    let copy = folder.path().join("copy.db");
+    let place_one = async |db: &Db| {
+        db.write(Once::Unkeyed, async |tx| place(tx, 1).await).await.expect("writes");
+    };
+    run(place_one(db));
+    db.close();
+    std::fs::copy(&file, &copy).expect("copies");
+    let later_log = Arc::new(Recorder::default());
+    let later = Db::open(&settings(folder), later_log.clone()).expect("opens");
+    run(place_one(&later));
+    later.close();
+    let lost = later_log.events()[0].position.expect("it is stored");
+
+    std::fs::copy(&copy, &file).expect("puts the copy back");
+    let beside = DatabaseSettings { lock: false, ..settings(folder) };
+    let command = Db::open(&beside, Arc::new(NullPublisher)).expect("opens");
+    run(async {
+        for _ in 0..3 {
+            place_one(&command).await;
+        }
+    });
+    command.close();
+    let server = Db::open(&settings(folder), Arc::new(NullPublisher)).expect("opens");
+    let kept = log.events()[0].position.expect("it is stored");
+    let is_good = async |position| {
+        server.read(async move |conn| history::is_good(conn, position).await).await.expect("reads")
+    };
+    run(async { assert_eq!([is_good(kept).await, is_good(lost).await], [true, false]) });
+    server.close();
 }
 
 #[test]

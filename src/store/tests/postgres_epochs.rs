@@ -2,6 +2,8 @@
 
 use super::postgres_servers::{Probe, TwoServers, until, until_ready};
 use super::*;
+use crate::model::EventId;
+use crate::store::history;
 
 #[test]
 fn events_of_a_dead_server_are_announced_after_the_start_of_the_next() {
@@ -29,35 +31,148 @@ fn events_of_a_dead_server_are_announced_after_the_start_of_the_next() {
     next.close();
 }
 
+/// Returns true for each of these positions that is good.
+async fn are_good<const N: usize>(db: &Db, positions: [LogPosition; N]) -> [bool; N] {
+    let mut good = [false; N];
+    for (position, good) in positions.into_iter().zip(&mut good) {
+        let asked = db.read(async move |conn| history::is_good(conn, position).await);
+        *good = asked.await.expect("reads");
+    }
+    good
+}
+
+async fn place_one(db: &Db) {
+    db.write(Once::Unkeyed, async |tx| place(tx, 1).await).await.expect("writes");
+}
+
+/// The positions of all published events.
+fn positions(log: &Recorder) -> Vec<LogPosition> {
+    log.events().iter().filter_map(|event| event.position).collect()
+}
+
+/// The database as it was when it had this many events and epochs, put back by its rows. Everything
+/// that names the database stays as it was, as in a copy of the data directory.
+async fn put_back(probe: &mut Probe, events: usize, epochs: usize) {
+    let sql = format!(
+        "BEGIN; DELETE FROM events WHERE id > {events}; \
+         DELETE FROM event_rooms WHERE event_id > {events}; \
+         UPDATE log_head SET last_id = {events}; \
+         DELETE FROM epochs WHERE number NOT IN \
+             (SELECT number FROM epochs ORDER BY number LIMIT {epochs}); COMMIT"
+    );
+    probe.execute(&sql).await;
+}
+
 #[test]
-fn only_another_database_begins_an_epoch() {
+fn an_offset_from_a_future_that_was_put_back_while_the_server_was_stopped_is_refused() {
+    let Some(server) = postgres() else {
+        println!("skipped: HUBCAST_TEST_POSTGRES is not set");
+        return;
+    };
+    // The first program on the database that was put back: a server, or a command beside none.
+    for lock in [true, false] {
+        let store = postgres_store(server.clone());
+        run(async {
+            place_one(&store.db).await;
+            place_one(&store.db).await;
+        });
+        store.db.close();
+        // The copy is made here.
+        let log = Arc::new(Recorder::default());
+        let later = Db::open(&store.database().settings(), log.clone()).expect("opens");
+        run(async {
+            for _ in 0..3 {
+                place_one(&later).await;
+            }
+        });
+        later.close();
+        run(async { put_back(&mut Probe::connect(&store).await, 2, 1).await });
+
+        let settings = DatabaseSettings { lock, ..store.database().settings() };
+        let next = Db::open(&settings, Arc::new(NullPublisher)).expect("opens");
+        run(async {
+            for _ in 0..5 {
+                place_one(&next).await;
+            }
+            let [kept, known] = positions(&store.log).try_into().expect("two events");
+            let [third, fourth, fifth] = positions(&log).try_into().expect("three events");
+            // As the offsets would be if the later server had begun no epoch.
+            let of_first = |id| LogPosition { id: EventId(id), ..known };
+            assert_eq!(
+                are_good(&next, [kept, known, third, fourth, fifth]).await,
+                [true, true, false, false, false],
+                "lock: {lock}"
+            );
+            assert_eq!(are_good(&next, [of_first(3), of_first(5)]).await, [false, false]);
+        });
+        next.close();
+    }
+}
+
+#[test]
+fn a_server_that_reconnects_refuses_what_another_one_has_sent_and_the_database_has_lost() {
     let Some(servers) = TwoServers::open() else { return };
     run(async {
         let (db, log) = (&servers.store.db, &servers.store.log);
+        place_one(db).await;
+        place_one(db).await;
+        servers.settle().await;
         let mut probe = Probe::connect(&servers.store).await;
-        let epochs = "SELECT epoch || ' ' || first_id AS n FROM epochs ORDER BY number";
-        let [first] =
-            probe.words(epochs).await.try_into().expect("two servers have begun one epoch");
-        assert_eq!(first, format!("{} 1", log.start().epoch.0));
-        db.write(Once::Unkeyed, async |tx| place(tx, 1).await).await.expect("writes");
-
-        // The same database, another connection.
+        let sent = *positions(log).last().expect("an event");
+        // The other server, which is gone now, had sent two events more.
+        servers.other.close();
+        let lost = [3, 4].map(|id| LogPosition { id: EventId(id), ..sent });
         probe.kill_all().await;
         until_ready(db).await;
-        db.write(Once::Unkeyed, async |tx| place(tx, 2).await).await.expect("writes");
-        assert_eq!(probe.words(epochs).await.len(), 1);
+        for _ in 0..3 {
+            place_one(db).await;
+        }
+        assert_eq!(are_good(db, lost).await, [false, false]);
+        let all: [LogPosition; 5] = positions(log).try_into().expect("five events");
+        assert_eq!(all.map(|position| position.id.0), [1, 2, 3, 4, 5]);
+        assert_eq!(are_good(db, all).await, [true; 5], "nothing else is refused");
+    });
+}
 
-        // Makes the database look as if it had been restored elsewhere.
-        probe.execute("UPDATE epochs SET identity = 'another'").await;
-        probe.kill_all().await;
-        until_ready(db).await;
-        until(async || probe.words(epochs).await.len() == 2).await;
-        db.write(Once::Unkeyed, async |tx| place(tx, 3).await).await.expect("writes");
-        let positions: Vec<_> = log.events().iter().filter_map(|event| event.position).collect();
-        assert_eq!(positions.iter().map(|position| position.id.0).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!(positions[0].epoch, positions[1].epoch); // there are three
-        assert_ne!(positions[1].epoch, positions[2].epoch); // there are three
-        assert_eq!(probe.words(epochs).await[1], format!("{} 3", positions[2].epoch.0));
+#[test]
+fn servers_on_one_database_refuse_no_client_of_each_other() {
+    let Some(servers) = TwoServers::open() else { return };
+    run(async {
+        let (db, log) = (&servers.store.db, &servers.store.log);
+        for _ in 0..3 {
+            place_one(db).await;
+            place_one(&servers.other).await;
+            Probe::connect(&servers.store).await.kill_one().await;
+            until_ready(db).await;
+            until_ready(&servers.other).await;
+        }
+        servers.settle().await;
+        assert_eq!(positions(log), positions(&servers.other_log));
+        let all: [LogPosition; 6] = positions(log).try_into().expect("six events");
+        let starts = [log.start(), servers.other_log.start()];
+        assert_eq!(are_good(db, all).await, [true; 6]);
+        assert_eq!(are_good(&servers.other, starts).await, [true; 2]);
+    });
+}
+
+#[test]
+fn a_log_whose_table_was_made_again_begins_an_epoch_also_without_a_broken_connection() {
+    let Some(servers) = TwoServers::open() else { return };
+    run(async {
+        let (db, log) = (&servers.store.db, &servers.store.log);
+        place_one(db).await;
+        servers.settle().await;
+        let restored = "BEGIN; ALTER TABLE events RENAME TO gone; \
+                        CREATE TABLE events (LIKE gone INCLUDING ALL); \
+                        INSERT INTO events SELECT * FROM gone; DROP TABLE gone; COMMIT";
+        Probe::connect(&servers.store).await.execute(restored).await;
+        place_one(db).await;
+        servers.settle().await;
+        let [first, second] = positions(log).try_into().expect("two events");
+        assert_ne!(first.epoch, second.epoch);
+        assert_eq!(positions(&servers.other_log), [first, second]);
+        let lost = LogPosition { id: second.id, ..first };
+        assert_eq!(are_good(db, [first, second, lost]).await, [true, true, false]);
     });
 }
 

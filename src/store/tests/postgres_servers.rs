@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::BigInt;
 use diesel::{QueryableByName, sql_query};
 use diesel_async::{AsyncConnection, SimpleAsyncConnection};
 
@@ -58,12 +58,6 @@ pub(super) struct Number {
     pub(super) n: i64,
 }
 
-#[derive(QueryableByName)]
-struct Word {
-    #[diesel(sql_type = Text)]
-    n: String,
-}
-
 impl Probe {
     pub(super) async fn connect(store: &TestStore) -> Self {
         Self(AsyncPgConnection::establish(&store.database().url()).await.expect("connects"))
@@ -78,13 +72,6 @@ impl Probe {
             .await
             .expect("answers")
             .n
-    }
-
-    pub(super) async fn words(&mut self, sql: &str) -> Vec<String> {
-        let rows: Vec<Word> = diesel_async::RunQueryDsl::get_results(sql_query(sql), &mut self.0)
-            .await
-            .expect("answers");
-        rows.into_iter().map(|row| row.n).collect()
     }
 
     /// Terminates one of the servers' connections.
@@ -107,7 +94,7 @@ impl Probe {
 /// Limit of [`until`].
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(super) async fn until(mut condition: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(mut condition: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -8,6 +8,7 @@ use diesel::{QueryResult, Queryable};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use crate::model::EventId;
+use crate::store::postgres::epochs::IDENTITY;
 
 /// Events in one chunk; the statements repeat it as `LIMIT 512`.
 pub(super) const CHUNK_ROWS: usize = 512;
@@ -22,23 +23,27 @@ pub(super) async fn move_outbox(
     conn: &mut AsyncPgConnection,
     server: i64,
     done: Vec<i64>,
+    identity: String,
 ) -> QueryResult<Vec<MovedRow>> {
-    MoveOutbox { server, done }.load(conn).await
+    MoveOutbox { server, done, identity }.load(conn).await
 }
 
 #[derive(QueryId)]
 struct MoveOutbox {
     server: i64,
     done: Vec<i64>,
+    identity: String,
 }
 
-/// A row of [`move_outbox`]: one per row moved, or a single one with only the first two columns.
+/// A row of [`move_outbox`]: one per row moved, or a single one with only the first three columns.
 #[derive(Queryable)]
 pub(super) struct MovedRow {
     /// The log's last id before the move.
     pub(super) head: i64,
-    /// Number of the newest epoch.
-    pub(super) epoch_number: Option<i64>,
+    /// The newest epoch.
+    pub(super) epoch: Option<i64>,
+    /// Whether the database is the given one.
+    pub(super) is_known: bool,
     pub(super) outbox_id: Option<i64>,
     pub(super) origin: Option<i64>,
     /// `None` for a placeholder.
@@ -57,6 +62,7 @@ impl Query for MoveOutbox {
     type SqlType = (
         BigInt,
         Nullable<BigInt>,
+        Bool,
         Nullable<BigInt>,
         Nullable<BigInt>,
         Nullable<BigInt>,
@@ -109,8 +115,13 @@ impl QueryFragment<Pg> for MoveOutbox {
                  FROM numbered, \
                      UNNEST(CASE WHEN rooms = '{}' THEN ARRAY[''] ELSE rooms END) AS room \
              ) \
-             SELECT last_id, (SELECT max(number) FROM epochs), \
-                 given.id, origin, event_id, namespace, name, payload, except_json, rooms, members \
+             SELECT last_id, (SELECT epoch FROM epochs ORDER BY number DESC LIMIT 1), ",
+        );
+        out.push_sql(IDENTITY);
+        out.push_sql(" = ");
+        out.push_bind_param::<Text, _>(&self.identity)?;
+        out.push_sql(
+            ", given.id, origin, event_id, namespace, name, payload, except_json, rooms, members \
              FROM log_head LEFT JOIN ( \
                  SELECT id, origin, event_id, namespace, name, payload, except_json, \
                      rooms, members \
