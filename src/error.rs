@@ -5,8 +5,10 @@
 //! in NestJS's format, which `http/error.rs` writes. This module knows no transport, no database
 //! and no domain.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 /// Why a request has no valid identity. On the wire: `reason` of CONNECT_ERROR.
@@ -46,6 +48,16 @@ pub enum Code {
     TokenExpired,
     /// A close reason only: nothing more is sent to a client that reads too slowly.
     SlowConsumer,
+}
+
+impl JsonSchema for Code {
+    fn schema_name() -> Cow<'static, str> {
+        "ErrorCode".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "enum": Self::ALL.map(Self::as_str)})
+    }
 }
 
 impl Code {

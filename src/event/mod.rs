@@ -11,6 +11,7 @@ mod orders;
 mod products;
 mod projects;
 mod rooms;
+mod schemas;
 mod server_event;
 mod stats;
 mod tokens;
@@ -25,8 +26,9 @@ pub use orders::*;
 pub use products::*;
 pub use projects::*;
 pub use rooms::*;
+pub use schemas::{generator, reference, schema_of};
 pub(crate) use server_event::server_events;
-pub use server_event::{EventDescription, ServerEvent, schema_of};
+pub use server_event::{EventDescription, ServerEvent};
 pub use stats::*;
 pub use tokens::*;
 

@@ -21,10 +21,18 @@ server_events! {
 }
 
 #[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum ProductChange {
+    Created,
+    Updated,
+    Deleted,
+}
+
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ProductUpdated<'a> {
     product_id: ProductId,
-    action: &'static str,
+    action: ProductChange,
     /// Null when it was removed.
     product: Option<&'a Product>,
 }
@@ -32,17 +40,12 @@ pub(super) struct ProductUpdated<'a> {
 /// `productUpdated`.
 #[must_use]
 pub fn product_updated(action: ProductAction<'_>) -> NewEvent {
-    let payload = match action {
-        ProductAction::Created(product) => {
-            ProductUpdated { product_id: product.id, action: "created", product: Some(product) }
-        }
-        ProductAction::Updated(product) => {
-            ProductUpdated { product_id: product.id, action: "updated", product: Some(product) }
-        }
-        ProductAction::Deleted(product_id) => {
-            ProductUpdated { product_id, action: "deleted", product: None }
-        }
+    let (product_id, action, product) = match action {
+        ProductAction::Created(product) => (product.id, ProductChange::Created, Some(product)),
+        ProductAction::Updated(product) => (product.id, ProductChange::Updated, Some(product)),
+        ProductAction::Deleted(product_id) => (product_id, ProductChange::Deleted, None),
     };
+    let payload = ProductUpdated { product_id, action, product };
     PRODUCT_UPDATED.to(Vec::new(), &payload)
 }
 

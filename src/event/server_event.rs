@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
-use super::{EventKind, NewEvent, Room};
+use super::{EventKind, NewEvent, Room, schema_of};
 
 /// Declares the server events of one file, and makes the file's list `EVENTS`:
 ///
@@ -130,9 +130,4 @@ impl<T> ServerEvent<T> {
             data,
         }
     }
-}
-
-/// Adds the schema of `T` to the generator's definitions, and refers to it.
-pub fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<T>()
 }

@@ -8,19 +8,14 @@ use serde_json::{Map, Value, json};
 use super::builtin;
 use super::client_event::ClientEvent;
 use super::events;
+use super::schema_names::{name_parts, pascal};
 use crate::event::{self, EventDescription, EventKind};
-
-/// The place of the schemas in the document.
-const SCHEMAS: &str = "/components/schemas";
 
 /// The document. Its operations are the client's: it sends, and it receives.
 #[must_use]
 pub fn document() -> Value {
-    let settings = SchemaSettings::draft07().with(|settings| {
-        settings.definitions_path = SCHEMAS.into();
-        settings.meta_schema = None;
-    });
-    let mut generator = settings.for_serialize().into_generator();
+    let mut generator = event::generator(SchemaSettings::draft07());
+    let mut payloads = Map::new();
     let (mut channels, mut operations) = (Map::new(), Map::new());
     for (name, address) in [("main", event::MAIN), ("admin", event::ADMIN)] {
         let mut channel = Channel { name, messages: Map::new() };
@@ -31,7 +26,9 @@ pub fn document() -> Value {
             operations.insert(format!("{name}.{message}"), operation);
         }
         for event in events::of(address) {
-            let (message, ack) = channel.add_client_event(event, &mut generator);
+            let payload = format!("{}Payload", pascal(event.name));
+            let (message, ack) = channel.add_client_event(event, &payload, &mut generator);
+            payloads.insert(payload, event.payload.clone());
             let operation = channel.operation("send", &message, Some(&ack));
             operations.insert(format!("{name}.{message}"), operation);
         }
@@ -41,6 +38,11 @@ pub fn document() -> Value {
             "messages": channel.messages,
         });
         channels.insert(name.into(), channel);
+    }
+    let mut schemas = generator.take_definitions(true);
+    schemas.append(&mut payloads);
+    for (name, schema) in &mut schemas {
+        name_parts(schema, name);
     }
     json!({
         "asyncapi": "3.0.0",
@@ -70,7 +72,7 @@ pub fn document() -> Value {
         },
         "channels": channels,
         "operations": operations,
-        "components": {"schemas": generator.take_definitions(true)}
+        "components": {"schemas": schemas}
     })
 }
 
@@ -114,16 +116,19 @@ impl Channel {
         key
     }
 
-    /// Adds the messages of a client event and of its ack, and returns their keys.
+    /// Adds the messages of a client event, whose payload is the schema of that name, and of its
+    /// ack. Returns their keys.
     fn add_client_event(
         &mut self,
         event: &ClientEvent,
+        payload: &str,
         generator: &mut SchemaGenerator,
     ) -> (String, String) {
         let name = event.name;
         let (key, ack_key) = (format!("sends.{name}"), format!("acked.{name}"));
-        let ack = acknowledgement((event.ack)(generator).as_value());
-        self.messages.insert(key.clone(), message(name, event.doc, &event.payload));
+        let payload = event::reference(payload);
+        let ack = (event.ack)(generator).to_value();
+        self.messages.insert(key.clone(), message(name, event.doc, &payload));
         self.messages
             .insert(ack_key.clone(), message(&format!("{name} ack"), "The ack's data.", &ack));
         (key, ack_key)
@@ -144,23 +149,4 @@ impl Channel {
 
 fn message(name: &str, summary: &str, payload: &Value) -> Value {
     json!({"name": name, "summary": summary, "payload": payload})
-}
-
-/// The schema of an ack: `{ok:true, …}`, or `{ok:false, error}`.
-fn acknowledgement(answer: &Value) -> Value {
-    let done = json!({"type": "object", "required": ["ok"], "properties": {"ok": {"const": true}}});
-    let codes: Vec<&str> = crate::error::Code::ALL.iter().map(|code| code.as_str()).collect();
-    let failed = json!({
-        "type": "object",
-        "required": ["ok", "error"],
-        "properties": {
-            "ok": {"const": false},
-            "error": {
-                "type": "object",
-                "required": ["code", "message"],
-                "properties": {"code": {"enum": codes}, "message": {"type": "string"}}
-            }
-        }
-    });
-    json!({"oneOf": [{"allOf": [done, answer]}, failed]})
 }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::error::Code;
 use crate::event::{ADMIN, MAIN, server_events};
 use crate::model::{Timestamp, UserId};
 
@@ -44,12 +45,26 @@ pub(super) struct SessionStart {
 
 #[derive(JsonSchema)]
 pub(super) struct Failed {
-    /// `error`.
+    #[schemars(extend("const" = "error"))]
     status: String,
-    code: String,
+    code: Code,
     message: String,
     /// The event that failed, if there was one.
     event: Option<String>,
+}
+
+/// The ack of an event that has failed.
+#[derive(JsonSchema)]
+pub(super) struct AckFailure {
+    #[schemars(extend("const" = false))]
+    ok: bool,
+    error: AckError,
+}
+
+#[derive(JsonSchema)]
+pub(super) struct AckError {
+    code: Code,
+    message: String,
 }
 
 #[derive(JsonSchema)]

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
+use super::builtin::AckFailure;
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::schema_of;
@@ -33,7 +34,7 @@ pub(super) struct ClientEvent {
     pub(super) doc: &'static str,
     /// JSON Schema of the payload.
     pub(super) payload: Value,
-    /// Makes the JSON Schema of the ack, without its `ok`.
+    /// Makes the JSON Schema of the ack.
     pub(super) ack: fn(&mut SchemaGenerator) -> Schema,
     handle: Box<Handle>,
 }
@@ -66,7 +67,7 @@ impl ClientEvent {
             name,
             doc,
             payload: Fields::schema_of_event(read),
-            ack: schema_of::<A>,
+            ack: schema_of::<Ack<A>>,
             handle: Box::new(handle),
         }
     }
@@ -101,15 +102,29 @@ pub(super) fn dispatch(
     }
 }
 
+/// What an ack has, for the document; `realtime` writes failures.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "{T}Ack")]
+#[expect(dead_code, reason = "the derived schema reads the fields")]
+enum Ack<T: 'static> {
+    Done(Acked<'static, T>),
+    Failed(AckFailure),
+}
+
+/// The ack of an event that has succeeded.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Acked{T}")]
+struct Acked<'a, T> {
+    #[schemars(extend("const" = true))]
+    ok: bool,
+    #[serde(flatten)]
+    answer: &'a T,
+}
+
 /// `{ok:true, …}`
 fn acknowledge(answer: &impl Serialize) -> Reply {
-    #[derive(Serialize)]
-    struct Ack<'a, T> {
-        ok: bool,
-        #[serde(flatten)]
-        answer: &'a T,
-    }
-    Ok(to_json(&Ack { ok: true, answer })?.into())
+    Ok(to_json(&Acked { ok: true, answer })?.into())
 }
 
 /// JSON text of a value. Unlike `json!`, it keeps the numbers of raw JSON as they are written.

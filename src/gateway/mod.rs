@@ -10,6 +10,7 @@ mod client_event;
 mod error;
 mod events;
 mod main;
+mod schema_names;
 mod tokens;
 
 use std::rc::Rc;

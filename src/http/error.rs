@@ -23,6 +23,7 @@ pub(super) struct Failure<'a> {
 /// One text, or all faults of a body.
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
+#[schemars(rename = "FailureMessage")]
 enum Message<'a> {
     One(String),
     List(&'a [String]),

@@ -9,18 +9,12 @@ use super::answers::Content;
 use super::endpoint::Endpoint;
 use super::endpoints;
 use super::error::Failure;
-
-/// The place of the schemas in the document.
-const SCHEMAS: &str = "/components/schemas";
+use crate::event::generator;
 
 /// The document.
 #[must_use]
 pub fn document() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
-        settings.definitions_path = SCHEMAS.into();
-        settings.meta_schema = None;
-    });
-    let mut generator = settings.for_serialize().into_generator();
+    let mut generator = generator(SchemaSettings::draft2020_12());
     let failure = generator.subschema_for::<Failure>().to_value();
     let mut paths = Map::new();
     for endpoint in endpoints::all() {
@@ -30,7 +24,6 @@ pub fn document() -> Value {
     let schemas = generator.take_definitions(true);
     json!({
         "openapi": "3.1.0",
-        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
         "info": {
             "title": "hubcast",
             "version": env!("CARGO_PKG_VERSION"),

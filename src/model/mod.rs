@@ -13,7 +13,6 @@ macro_rules! words {
         #[derive(schemars::JsonSchema)]
         #[derive(diesel::expression::AsExpression, diesel::deserialize::FromSqlRow)]
         #[diesel(sql_type = diesel::sql_types::Text)]
-        #[schemars(inline)]
         pub enum $name {
             $(#[serde(rename = $word)] $variant),+
         }

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use hubcast_realtime::throttled;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::Services;
 use super::permissions::{Action, Relation, permit};
@@ -38,7 +40,7 @@ pub fn read(mut fields: Fields<'_>) -> Result<ExternalEvent, Error> {
     let except = fields.optional("except", rooms_of);
     let is_volatile = fields.optional("volatile", fields::flag);
     fields.finish(|| {
-        let data = data?.unwrap_or_else(|| serde_json::value::RawValue::NULL.to_owned());
+        let data = data?.unwrap_or_else(|| RawValue::NULL.to_owned());
         let (namespace, except) = (namespace?.unwrap_or(MAIN), except?.unwrap_or_default());
         Some(ExternalEvent {
             namespace,
@@ -52,6 +54,9 @@ pub fn read(mut fields: Fields<'_>) -> Result<ExternalEvent, Error> {
 }
 
 fn namespace(given: FieldValue<'_>) -> Result<&'static str, BrokenRules> {
+    // Not `default`: openapi-typescript would demand the field of every caller.
+    let about = format!("{MAIN} if it is left out");
+    given.describe(|| json!({"type": "string", "enum": [MAIN, ADMIN], "description": about}))?;
     let named = fields::text(given)
         .ok()
         .and_then(|text| [MAIN, ADMIN].into_iter().find(|name| *name == text));
@@ -74,6 +79,7 @@ fn name(given: FieldValue<'_>) -> Result<String, BrokenRules> {
 }
 
 fn some_rooms(given: FieldValue<'_>) -> Result<Vec<Room>, BrokenRules> {
+    given.describe(|| rooms_schema(1))?;
     rooms_of(given).and_then(|rooms| {
         if rooms.is_empty() { Err(vec!["should not be empty".into()]) } else { Ok(rooms) }
     })
@@ -81,6 +87,7 @@ fn some_rooms(given: FieldValue<'_>) -> Result<Vec<Room>, BrokenRules> {
 
 /// Reads names of rooms; a repeated name counts once.
 fn rooms_of(given: FieldValue<'_>) -> Result<Vec<Room>, BrokenRules> {
+    given.describe(|| rooms_schema(0))?;
     let bad =
         || vec!["must be an array of rooms: user:ID, admin, project:ID or conversation:ID".into()];
     let list = fields::anything(given).map_err(|_| bad())?;
@@ -96,6 +103,15 @@ fn rooms_of(given: FieldValue<'_>) -> Result<Vec<Room>, BrokenRules> {
         }
     }
     Ok(rooms)
+}
+
+fn rooms_schema(least: usize) -> Value {
+    json!({
+        "type": "array",
+        "items": {"type": "string", "pattern": r"^(admin|(user|project|conversation):\d+)$"},
+        "minItems": least,
+        "maxItems": MAX_ROOMS,
+    })
 }
 
 /// Sends an event to rooms, and returns the number of this process's sockets that it was queued

@@ -30,7 +30,38 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** Calls `look(schema, isNamed)` with each part of a document that is a JSON Schema. */
+function eachSchema(document, look) {
+  const into = (schema, isNamed) => {
+    look(schema, isNamed);
+    if (typeof schema !== "object") return;
+    for (const key of ["properties", "patternProperties", "$defs", "definitions"]) Object.values(schema[key] ?? {}).forEach((part) => into(part, false));
+    for (const key of ["anyOf", "oneOf", "allOf", "prefixItems"]) (schema[key] ?? []).forEach((part) => into(part, false));
+    for (const key of ["items", "additionalProperties", "not", "if", "then", "else"]) if (key in schema) into(schema[key], false);
+  };
+  Object.values(document.components.schemas).forEach((schema) => into(schema, true));
+  const find = (value) => {
+    if (typeof value !== "object" || value === null) return;
+    for (const [key, part] of Object.entries(value)) key === "schema" || key === "payload" ? into(part, false) : find(part);
+  };
+  find({ ...document, components: undefined });
+}
+
 const document = async (name) => (await fetch(`${server.url}/${name}.json`)).json();
+
+for (const name of ["openapi", "asyncapi"]) {
+  test(`${name}.json writes "anything" as {}, says of each object what it may have, and speaks of no Rust`, async () => {
+    let schemas = 0;
+    eachSchema(await document(name), (schema) => {
+      schemas += 1;
+      assert.notEqual(schema, true);
+      // Without properties, openapi-typescript reads it as an object that has none.
+      if (schema.type === "object") assert.ok("properties" in schema || "additionalProperties" in schema, JSON.stringify(schema));
+      assert.doesNotMatch(schema.description ?? "", /\[`|`\]/);
+    });
+    assert.ok(schemas > 100, `${schemas}`);
+  });
+}
 
 describe("OpenAPI", () => {
   test("the command prints what the server gives", async () => {
@@ -65,9 +96,36 @@ describe("OpenAPI", () => {
       assert.equal(tested, paths.flatMap(([, methods]) => Object.keys(methods)).length, stdout);
     });
   }
+
+  test("a chat message is the one type Message", async () => {
+    const { schemas } = (await document("openapi")).components;
+    assert.deepEqual(Object.keys(schemas).filter((name) => /\d$/.test(name)), []);
+    assert.deepEqual(schemas.Message.required, ["id", "conversationId", "seq", "senderId", "content", "type", "createdAt"]);
+  });
+
+  test("/emit takes a list of room names, and a namespace that is / if it is left out", async () => {
+    const { schema } = (await document("openapi")).paths["/emit"].post.requestBody.content["application/json"];
+    const items = { type: "string", pattern: "^(admin|(user|project|conversation):\\d+)$" };
+    assert.deepEqual(schema.properties.rooms, { type: "array", items, minItems: 1, maxItems: 100 });
+    assert.deepEqual(schema.properties.except, { anyOf: [{ type: "array", items, minItems: 0, maxItems: 100 }, { type: "null" }] });
+    assert.deepEqual(schema.properties.namespace, { anyOf: [{ type: "string", enum: ["/", "/admin"] }, { type: "null" }], description: "/ if it is left out" });
+  });
 });
 
 describe("AsyncAPI", () => {
+  test("each type has a name, and no other has the same", async () => {
+    const asyncapi = await document("asyncapi");
+    const names = Object.keys(asyncapi.components.schemas);
+    eachSchema(asyncapi, (schema, isNamed) => {
+      const isType = typeof schema === "object" && (Array.isArray(schema.type) || ["properties", "enum", "anyOf", "oneOf", "allOf"].some((key) => key in schema));
+      if (!isType || isNamed) return;
+      assert.ok(schema.title, `no name: ${JSON.stringify(schema)}`);
+      names.push(schema.title);
+    });
+    assert.deepEqual(names.filter((name, at) => names.indexOf(name) !== at), []);
+    assert.ok(names.length > 60, names.join(" "));
+  });
+
   test("the command prints what the server gives", async () => {
     const { stdout } = await run(BINARY, ["asyncapi"], MANY);
     assert.deepEqual(JSON.parse(stdout), await document("asyncapi"));
@@ -165,7 +223,7 @@ describe("AsyncAPI", () => {
   });
 });
 
-test("Swagger UI shows the calls, and asks nothing of other hosts", async () => {
+test("Swagger UI shows the calls without a warning, and asks nothing of other hosts", async () => {
   const browser = await Browser.launch({ url: `${server.url}/docs` });
   try {
     const foreign = [];
@@ -174,6 +232,7 @@ test("Swagger UI shows the calls, and asks nothing of other hosts", async () => 
     });
     await visitor.page.getByRole("heading", { name: /^hubcast/ }).waitFor();
     await visitor.page.locator(".opblock").nth(30).waitFor();
+    assert.deepEqual(await visitor.page.locator(".errors-wrapper").allTextContents(), []);
     assert.deepEqual(foreign, []);
     assert.deepEqual(visitor.complaints, []);
   } finally {

@@ -4,6 +4,7 @@
 
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -21,6 +22,19 @@ const OURS = [
 ];
 
 const BAD = "not.a.token";
+
+// pip before 23.3 installs nothing for an extra that is not written as in the package.
+test("docs/ names the extras of Python packages as the packages do", { skip }, () => {
+  const docs = here("../../docs/");
+  const pages = readdirSync(docs).filter((name) => name.endsWith(".md")).map((name) => readFileSync(docs + name, "utf8"));
+  const named = [...pages.join("\n").matchAll(/pip install "([\w-]+)\[([^\]]+)\]"/g)].map(([, name, extra]) => ({ name, extra }));
+  assert.ok(named.length > 1);
+  for (const { name, extra } of named) {
+    const program = `import importlib.metadata as m; print(*m.metadata(${JSON.stringify(name)}).get_all("Provides-Extra"))`;
+    const { stdout } = spawnSync(PYTHON, ["-c", program], { encoding: "utf8" });
+    assert.ok(stdout.trim().split(" ").includes(extra), `${name}[${extra}]: ${stdout}`);
+  }
+});
 
 /** Bytes have the JSON form of a Node Buffer. */
 const read = (line) => JSON.parse(line, (_, value) => (value?.type === "Buffer" ? Buffer.from(value.data) : value));

@@ -46,7 +46,7 @@ pub(super) fn page(document: &Value) -> String {
     let statuses = table(&["status", "meaning"], statuses);
     format!(
         "{INTRODUCTION}{sections}\n## Status codes of failures\n\n{statuses}{}",
-        types(document)
+        types(document, &[])
     )
 }
 

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::markdown::{code, sentence, table};
-use super::schema::{notation, types};
+use super::schema::{named, notation, types};
 
 const INTRODUCTION: &str = "\
 # Events
@@ -36,6 +36,7 @@ pub(super) fn page(document: &Value) -> String {
         })
         .collect();
     channels.sort_by_key(|(address, _)| *address);
+    let in_tables = names_in_tables(channels.iter().map(|(_, messages)| *messages));
     let sections = channels.into_iter().map(|(address, messages)| {
         let heads = ["event", "sent to", "kind", "meaning", "payload"];
         let events = with_prefix(messages, "hears.");
@@ -43,7 +44,7 @@ pub(super) fn page(document: &Value) -> String {
         let heads = ["event", "meaning", "payload", "ack"];
         let events = with_prefix(messages, "sends.").map(|(name, message)| {
             let ack = messages.get(&format!("acked.{name}"));
-            client_event(message, ack)
+            client_event(document, message, ack)
         });
         let sent = table(&heads, events);
         format!(
@@ -52,7 +53,7 @@ pub(super) fn page(document: &Value) -> String {
         )
     });
     let sections: String = sections.collect();
-    format!("{INTRODUCTION}{sections}\n## Protocols\n\n{protocols}{}", types(document))
+    format!("{INTRODUCTION}{sections}\n## Protocols\n\n{protocols}{}", types(document, &in_tables))
 }
 
 fn with_prefix<'a>(
@@ -73,27 +74,28 @@ fn server_event(message: &Value) -> Vec<String> {
         audience.strip_prefix("To ").unwrap_or(audience).to_owned(),
         kind.to_owned(),
         sentence(text(message, "description")),
-        code(&payload(message)),
+        code(&message.get("payload").map(notation).unwrap_or_default()),
     ]
 }
 
-fn client_event(message: &Value, ack: Option<&Value>) -> Vec<String> {
+/// The fields of what a client sends, and the type of a good ack.
+fn client_event(document: &Value, message: &Value, ack: Option<&Value>) -> Vec<String> {
+    let payload = message.get("payload").and_then(|payload| named(document, payload));
+    let good_ack = ack.and_then(|ack| named(document, ack.get("payload")?)?.pointer("/anyOf/0"));
     vec![
         code(text(message, "name")),
         sentence(&[text(message, "summary"), text(message, "description")].join(" ")),
-        code(&payload(message)),
-        code(&ack.and_then(ack_fields).unwrap_or_default()),
+        code(&payload.map(notation).filter(|payload| payload != "{}").unwrap_or_default()),
+        code(&good_ack.map(notation).unwrap_or_default()),
     ]
 }
 
-/// The type of a good ack, without `ok` and without the failure, which all acks share.
-fn ack_fields(ack: &Value) -> Option<String> {
-    let good = ack.pointer("/payload/oneOf/0/allOf/1")?;
-    Some(notation(good))
-}
-
-fn payload(message: &Value) -> String {
-    message.get("payload").map(notation).filter(|payload| payload != "{}").unwrap_or_default()
+/// The names of the types whose fields the tables of client events have.
+fn names_in_tables<'a>(messages: impl Iterator<Item = &'a Map<String, Value>>) -> Vec<&'a str> {
+    let of_clients = messages.flatten().filter(|(key, _)| !key.starts_with("hears."));
+    let references =
+        of_clients.filter_map(|(_, message)| message.pointer("/payload/$ref")?.as_str());
+    references.filter_map(|reference| reference.rsplit('/').next()).collect()
 }
 
 fn text<'a>(message: &'a Value, key: &str) -> &'a str {

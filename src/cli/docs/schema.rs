@@ -81,14 +81,22 @@ fn without_null(notation: &str) -> &str {
     notation.strip_suffix(" or null").unwrap_or(notation)
 }
 
-/// The last section of a page: the types that the notation names, a table of fields each.
-pub(super) fn types(document: &Value) -> String {
+/// The schema of the document that a `$ref` refers to.
+pub(super) fn named<'a>(document: &'a Value, reference: &Value) -> Option<&'a Value> {
+    document.pointer(reference.get("$ref")?.as_str()?.strip_prefix('#')?)
+}
+
+/// The last section of a page: the types that the notation names, a table of fields each, but those
+/// that the page has in its tables.
+pub(super) fn types(document: &Value, in_tables: &[&str]) -> String {
     let schemas = document.pointer("/components/schemas").and_then(Value::as_object);
-    let sections = schemas.into_iter().flatten().map(|(name, schema)| {
-        let about = sentence(&description(schema));
-        let about = if about.is_empty() { about } else { format!("{about}\n\n") };
-        format!("\n### {name}\n\n{about}{}", type_table(schema))
-    });
+    let schemas = schemas.into_iter().flatten();
+    let sections =
+        schemas.filter(|(name, _)| !in_tables.contains(&name.as_str())).map(|(name, schema)| {
+            let about = sentence(description(schema));
+            let about = if about.is_empty() { about } else { format!("{about}\n\n") };
+            format!("\n### {name}\n\n{about}{}", type_table(schema))
+        });
     format!("\n## Types\n{}", sections.collect::<String>())
 }
 
@@ -98,15 +106,13 @@ fn type_table(schema: &Value) -> String {
     };
     let rows = properties.iter().map(|(name, field)| {
         let name = if is_required(schema, name) { code(name) } else { code(&format!("{name}?")) };
-        vec![name, code(&notation(field)), sentence(&description(field))]
+        vec![name, code(&notation(field)), sentence(description(field))]
     });
     table(&["field", "type", "meaning"], rows)
 }
 
-/// The description, without the brackets of Rust's links.
-fn description(schema: &Value) -> String {
-    let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
-    text.replace("[`", "`").replace("`]", "`")
+fn description(schema: &Value) -> &str {
+    schema.get("description").and_then(Value::as_str).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -154,8 +154,12 @@ impl<'a> Fields<'a> {
                 schema["minLength"] = 1.into();
             }
             collected.required.push(name.to_owned());
-        } else {
+        } else if schema != json!({}) {
+            let about = schema.as_object_mut().and_then(|schema| schema.remove("description"));
             schema = json!({"anyOf": [schema, {"type": "null"}]});
+            if let Some(about) = about {
+                schema["description"] = about;
+            }
         }
         collected.properties.insert(name.to_owned(), schema);
         true

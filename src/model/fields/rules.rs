@@ -265,7 +265,7 @@ pub fn ids<T: FromStr + PartialEq>(given: FieldValue<'_>) -> Result<Vec<T>, Brok
 
 /// Any JSON object, as its text.
 pub fn object(given: FieldValue<'_>) -> Result<String, BrokenRules> {
-    given.describe(|| json!({"type": "object"}))?;
+    given.describe(|| json!({"type": "object", "additionalProperties": {}}))?;
     let text = given.value.map(RawValue::get).filter(|text| text.starts_with('{'));
     text.map(ToOwned::to_owned).ok_or_else(|| broken![OBJECT])
 }
