@@ -59,8 +59,8 @@ impl Cause {
                  Forwarded; if it sends both, they have to agree"
             }
             Self::PortDiffers => {
-                "a proxy that drops the port from Host has to keep it (nginx: $http_host); for a \
-                 page of another port, name its Origin in CORS_ORIGINS"
+                "a proxy that changes the port in Host has to pass Host on as the client sent it \
+                 (nginx: $http_host); for a page of another port, name its Origin in CORS_ORIGINS"
             }
             Self::HostReplaced => {
                 "a proxy in front replaces Host; let it pass Host on as the client sent it, or name \
@@ -107,10 +107,10 @@ impl Comparison<'_> {
                 (true, _) => Cause::SchemeDiffers,
             };
         }
-        if self.host.is_some_and(name) {
-            Cause::PortDiffers
-        } else if is(self.says_host) {
+        if is(self.says_host) {
             Cause::HostReplaced
+        } else if self.host.is_some_and(name) {
+            Cause::PortDiffers
         } else {
             Cause::Foreign
         }
