@@ -267,6 +267,7 @@ fn measure_store(folder: &Path, runtime: &Runtime) {
         let settings = DatabaseSettings {
             url: DatabaseUrl::Sqlite(path),
             synchronous,
+            pool: 21,
             migrate: true,
             lock: false,
         };

@@ -1,6 +1,8 @@
 //! Starts the parts in order (database, hub, services, gateways, REST, listener), and on a signal
 //! stops them in reverse.
 
+mod opening;
+
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,7 +25,6 @@ use crate::realtime::{self, HubHandle, Server};
 use crate::service::publish::{HubPublisher, NextEventOptions};
 use crate::service::recovery::{self, RecoverySettings};
 use crate::service::{Services, broadcasts, demo, stats, tokens};
-use crate::store::Db;
 use crate::{event, gateway, http};
 
 /// Time over which sockets are closed in batches. Running REST requests have two seconds more.
@@ -62,9 +63,9 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let database = settings.database.clone().locked();
     let next = NextEventOptions::default();
     let publisher = Arc::new(HubPublisher::new(hub.clone(), next.clone()));
-    // Blocks and starts a runtime for migrations, so a separate thread is needed.
-    let opened = std::thread::spawn(move || Db::open(&database, publisher)).join();
-    let db = opened.map_err(|_| "opening the database failed")??;
+    let Some(db) = opening::open(&database, publisher, &listener, &limits).await? else {
+        return Ok(());
+    };
     let recovery = RecoverySettings {
         window: settings.realtime.recovery_window,
         retention: settings.realtime.event_retention,

@@ -170,6 +170,13 @@ pub struct DatabaseSettings {
         default_value_t = Synchronous::Full
     )]
     pub synchronous: Synchronous,
+    /// Most connections of one server to PostgreSQL, 4 to 1000, in all. One is for the health
+    /// check, one for the log; the rest is for reads and writes, which wait while all are in use
+    #[arg(
+        long = "database-pool", env = "DATABASE_POOL", default_value_t = 21,
+        value_parser = clap::value_parser!(u32).range(4..=1000)
+    )]
+    pub pool: u32,
     /// Do not run migrations at the start. If the schema is out of date, the command exits 1
     #[arg(long = "no-migrate", action = ArgAction::SetFalse)]
     pub migrate: bool,

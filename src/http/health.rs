@@ -11,6 +11,7 @@ use super::answers::{Answer, Json, NoStore};
 use super::endpoint::{Endpoint, Signature, get};
 use crate::error::Error;
 use crate::service::Services;
+use crate::store::READ_ONLY;
 
 /// Says if the server takes work. `app` turns it off first of all when the server stops.
 #[derive(Debug)]
@@ -84,6 +85,15 @@ async fn ready(
         Ok(()) => Ok(HEALTHY),
         Err(error) => Ok(unavailable(error.message())),
     }
+}
+
+/// The routes of a server that waits until its database takes writes.
+pub fn waiting_routes(config: &mut web::ServiceConfig) {
+    let ready = async |request: HttpRequest| unavailable(READ_ONLY.into()).respond(&request);
+    config
+        .route("/healthz", web::get().to(async |request: HttpRequest| HEALTHY.respond(&request)))
+        .route("/readyz", web::get().to(ready))
+        .default_service(web::to(async || Error::Unavailable(READ_ONLY)));
 }
 
 fn unavailable(reason: String) -> Health {

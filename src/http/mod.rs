@@ -38,7 +38,7 @@ use actix_web::http::Method;
 use actix_web::middleware::Next;
 use actix_web::{HttpRequest, guard, web};
 
-pub use health::Readiness;
+pub use health::{Readiness, waiting_routes};
 
 use crate::error::Error;
 #[cfg(doc)]

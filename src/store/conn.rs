@@ -11,7 +11,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::sqlite::SqliteConnection;
 use diesel_async::pooled_connection::deadpool::Object;
@@ -82,6 +82,17 @@ impl ThreadExecutor {
             match future.as_mut().poll(&mut Context::from_waker(&self.0)) {
                 Poll::Ready(output) => return output,
                 Poll::Pending => thread::park(),
+            }
+        }
+    }
+
+    /// Like [`ThreadExecutor::run`], and gives up after `limit`: the result is then `None`.
+    pub(super) fn run_for<F: Future>(&self, limit: Duration, future: F) -> Option<F::Output> {
+        let (mut future, began) = (pin!(future), Instant::now());
+        loop {
+            match future.as_mut().poll(&mut Context::from_waker(&self.0)) {
+                Poll::Ready(output) => return Some(output),
+                Poll::Pending => thread::park_timeout(limit.checked_sub(began.elapsed())?),
             }
         }
     }

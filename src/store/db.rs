@@ -19,8 +19,8 @@ use crate::store::batched::{BatchedJob, run_alone};
 use crate::store::conn::{Conn, ThreadExecutor, query};
 use crate::store::fault::{BUSY, CLOSING, NO_ANSWER, OpenError};
 use crate::store::file;
+use crate::store::health::Health;
 use crate::store::job::{ClosureRead, ClosureWrite, Message, QueuedRead, QueuedWrite, WriteJob};
-use crate::store::postgres::Health;
 use crate::store::reader::SharedQueue;
 use crate::store::writer::Writer;
 use crate::store::{BatchedWrite, Once, Publisher, Tx, epochs, history, migrate, postgres, reader};
@@ -50,8 +50,7 @@ struct Shared {
     writes: mpsc::Sender<Message<QueuedWrite>>,
     reads: mpsc::Sender<Message<QueuedRead>>,
     publisher: Arc<dyn Publisher>,
-    /// `None` on SQLite.
-    health: Option<Arc<Health>>,
+    health: Arc<Health>,
     /// Taken by `close`. On SQLite each thread holds the server's lock until its connection is
     /// closed.
     running: Mutex<Vec<JoinHandle<()>>>,
@@ -68,14 +67,15 @@ impl Db {
     ) -> Result<Self, OpenError> {
         let (writes, write_queue) = mpsc::channel(WRITE_QUEUE);
         let (reads, read_queue) = mpsc::channel(READ_QUEUE);
-        let mut health = None;
+        let health = Arc::default();
         let running = match &settings.url {
             DatabaseUrl::Sqlite(path) => {
-                start_sqlite(path, settings, &publisher, write_queue, read_queue)?
+                let queues = (write_queue, read_queue);
+                start_sqlite(path, settings, &publisher, &health, queues)?
             }
             DatabaseUrl::Postgres(url) => {
-                let server = postgres::Server::open(url, settings, Arc::clone(&publisher))?;
-                health = Some(server.health());
+                let shared = (Arc::clone(&publisher), Arc::clone(&health));
+                let server = postgres::Server::open(url, settings, shared.0, shared.1)?;
                 let thread =
                     spawn("hubcast-postgres", move || server.run(write_queue, read_queue))?;
                 vec![thread]
@@ -168,7 +168,8 @@ impl Db {
         .await
     }
 
-    /// Checks that the database answers.
+    /// Checks that the database answers, and takes writes: says what the last probe or write has
+    /// found, and reads.
     ///
     /// # Errors
     /// `Unavailable`, with a reason that anyone may see.
@@ -176,15 +177,15 @@ impl Db {
         if self.shared.writes.is_closed() {
             return Err(Error::Unavailable(CLOSING));
         }
+        if let Some(problem) = self.shared.health.problem() {
+            return Err(Error::Unavailable(problem));
+        }
         let asked = self.read(async |conn| {
             query!(conn, |c| diesel::select(1.into_sql::<Integer>()).get_result::<i32>(c))
         });
-        let answered = tokio::time::timeout(READY_TIMEOUT, asked).await;
-        match (answered, self.shared.health.as_ref().and_then(|health| health.problem())) {
-            (Ok(Ok(_)), None) => Ok(()),
-            (_, Some(reason)) => Err(Error::Unavailable(reason)),
-            (Ok(Err(error)), None) => Err(error),
-            (Err(_), None) => Err(Error::Unavailable(NO_ANSWER)),
+        match tokio::time::timeout(READY_TIMEOUT, asked).await {
+            Ok(answered) => answered.map(|_| ()),
+            Err(_) => Err(Error::Unavailable(NO_ANSWER)),
         }
     }
 
@@ -233,8 +234,8 @@ fn start_sqlite(
     path: &Path,
     settings: &DatabaseSettings,
     publisher: &Arc<dyn Publisher>,
-    writes: mpsc::Receiver<Message<QueuedWrite>>,
-    reads: mpsc::Receiver<Message<QueuedRead>>,
+    health: &Arc<Health>,
+    (writes, reads): (mpsc::Receiver<Message<QueuedWrite>>, mpsc::Receiver<Message<QueuedRead>>),
 ) -> Result<Vec<JoinHandle<()>>, OpenError> {
     let path = file::create(path)?;
     let lock = if settings.lock { Some(Arc::new(file::lock(&path)?)) } else { None };
@@ -257,9 +258,9 @@ fn start_sqlite(
     if let Some(lock) = &lock {
         lock.check(&path)?;
     }
-    let (publisher, held) = (Arc::clone(publisher), lock.clone());
+    let (publisher, health, held) = (Arc::clone(publisher), Arc::clone(health), lock.clone());
     let mut threads = vec![spawn("hubcast-writer", move || {
-        Writer::new(conn, !is_server, writes, publisher).run();
+        Writer::new(conn, is_server, writes, publisher, health).run();
         drop(held);
     })?];
     let queue: SharedQueue = Arc::new(Mutex::new(reads));

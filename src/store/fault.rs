@@ -29,18 +29,34 @@ pub fn is_missing_reference(error: &DieselError) -> bool {
 
 /// The message when the database does not answer in time.
 pub(super) const NO_ANSWER: &str = "The database does not answer";
+/// The message when another process holds SQLite's write lock.
+pub(super) const LOCKED: &str = "The database is locked by another process";
+/// The message when writes are refused: a standby, a read-only file system.
+pub const READ_ONLY: &str = "The database is read-only";
+/// The message when writes fail for another reason.
+pub(super) const NO_WRITES: &str = "The database takes no writes";
 /// The message when a write's COMMIT was sent and no answer came.
 pub(super) const UNCONFIRMED: &str =
     "The database went away before it confirmed; the change may have been made";
 
-/// Texts of SQLite's temporary errors, which diesel does not classify: SQLITE_BUSY, SQLITE_LOCKED,
-/// SQLITE_FULL, SQLITE_IOERR.
-const TEMPORARY_SQLITE: [&str; 4] = [
-    "database is locked",
-    "database table is locked",
-    "database or disk is full",
-    "disk I/O error",
+/// Texts of SQLite's temporary errors, which diesel does not classify (SQLITE_BUSY, SQLITE_LOCKED,
+/// SQLITE_FULL, SQLITE_IOERR, SQLITE_READONLY), and what they mean for `/readyz`.
+const TEMPORARY_SQLITE: [(&str, &str); 5] = [
+    ("database is locked", LOCKED),
+    ("database table is locked", LOCKED),
+    ("database or disk is full", "The disk of the database is full"),
+    ("disk I/O error", "The disk of the database fails"),
+    ("attempt to write a readonly database", READ_ONLY),
 ];
+
+/// What a failed write on SQLite means, in words for `/readyz`.
+pub(super) fn sqlite_problem(error: &DieselError) -> &'static str {
+    let DieselError::DatabaseError(_, information) = error else { return NO_WRITES };
+    TEMPORARY_SQLITE
+        .into_iter()
+        .find(|(text, _)| *text == information.message())
+        .map_or(NO_WRITES, |(_, problem)| problem)
+}
 
 fn is_temporary(error: &DieselError) -> bool {
     match error {
@@ -52,7 +68,7 @@ fn is_temporary(error: &DieselError) -> bool {
             // A standby that will be promoted, or a disk that is nearly full.
             DatabaseErrorKind::ReadOnlyTransaction => true,
             DatabaseErrorKind::Unknown => {
-                TEMPORARY_SQLITE.contains(&information.message())
+                TEMPORARY_SQLITE.iter().any(|(text, _)| *text == information.message())
                     || is_deadlock(information.as_ref())
             }
             _ => false,
@@ -100,6 +116,14 @@ pub enum OpenError {
     Replaced(PathBuf),
     /// Migrations are pending, and were not to be run.
     SchemaBehind,
+    /// Another process migrates, or has left a lock. The process of PostgreSQL that holds it, if
+    /// it can be seen.
+    Migrating(Option<i32>),
+    /// The database takes no writes now; a server waits until it does.
+    ReadOnly,
+    /// A pooler gives each transaction another connection, and loses prepared statements. What
+    /// PostgreSQL said.
+    Pooler(String),
     /// The file, its folder or a thread could not be created or opened.
     File(PathBuf, io::Error),
     /// The database refused.
@@ -128,6 +152,24 @@ impl fmt::Display for OpenError {
             }
             Self::SchemaBehind => f.write_str(
                 "the database's schema is behind; run `hubcast migrate`, or leave out --no-migrate",
+            ),
+            Self::Migrating(holder) => {
+                f.write_str("the database is being migrated by another process, ")?;
+                match holder {
+                    Some(pid) => write!(
+                        f,
+                        "PostgreSQL's process {pid}, and this one has waited long enough; if \
+                         nothing migrates, end it with SELECT pg_terminate_backend({pid})"
+                    ),
+                    None => f.write_str("and this one has waited long enough; start it again"),
+                }
+            }
+            Self::ReadOnly => write!(f, "{READ_ONLY}"),
+            Self::Pooler(fault) => write!(
+                f,
+                "DATABASE_URL leads through a pooler in transaction mode that loses prepared \
+                 statements ({fault}); set pool_mode=session there, or max_prepared_statements \
+                 (PgBouncer 1.21 and later), or connect to PostgreSQL itself"
             ),
             Self::File(path, fault) => write!(f, "{}: {fault}", path.display()),
             Self::Database(text) => write!(f, "database: {text}"),

@@ -21,6 +21,9 @@ use crate::store::OpenError;
 /// transaction.
 const BUSY_TIMEOUT_MS: u32 = 5_000;
 
+/// The size to which the WAL is cut when it begins anew: a long read can make it large.
+const WAL_LIMIT: u32 = 16 << 20;
+
 /// Creates folder and file if missing, and returns the file's one name. SQLite gives its own `-wal`
 /// and `-shm` files the same permissions.
 ///
@@ -131,7 +134,8 @@ pub(super) fn connect(
     // The busy timeout first: the change to WAL needs a moment alone.
     conn.batch_execute(&format!(
         "PRAGMA busy_timeout={BUSY_TIMEOUT_MS}; PRAGMA journal_mode=WAL; \
-         PRAGMA synchronous={synchronous}; PRAGMA foreign_keys=ON;"
+         PRAGMA journal_size_limit={WAL_LIMIT}; PRAGMA synchronous={synchronous}; \
+         PRAGMA foreign_keys=ON;"
     ))
     .map_err(OpenError::database)?;
     Ok(conn)

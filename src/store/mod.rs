@@ -17,6 +17,7 @@
 //! | `conn`, `tx` | one query text for both databases; a write in progress |
 //! | `publish` | the interface to the publisher of committed events |
 //! | `fault` | what a database error means to a caller |
+//! | `health` | whether writes work, for `/readyz` |
 //! | `migrate`, `file` | the schema's version; SQLite's file and the server's lock |
 //! | `events`, `history` | appending to the log; reading it, and removing old events |
 //! | `epochs` | stretches of the log, and which offsets are good |
@@ -33,6 +34,7 @@ mod epochs;
 mod events;
 mod fault;
 mod file;
+mod health;
 pub mod history;
 pub mod idempotency;
 pub mod identities;
@@ -63,7 +65,7 @@ pub use batched::BatchedWrite;
 pub use conn::Conn;
 pub use db::Db;
 pub use events::CommittedEvent;
-pub use fault::{OpenError, is_missing_reference, is_taken};
+pub use fault::{OpenError, READ_ONLY, is_missing_reference, is_taken};
 pub use idempotency::{Claim, Once};
 pub use publish::{BudgetPermit, Committed, NullPublisher, Publisher};
 pub use tx::Tx;

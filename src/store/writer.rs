@@ -16,7 +16,8 @@ use tokio::sync::mpsc;
 
 use crate::error::Error;
 use crate::store::conn::{Conn, ThreadExecutor, guarded};
-use crate::store::fault::BUSY;
+use crate::store::fault::{BUSY, LOCKED, NO_ANSWER, sqlite_problem};
+use crate::store::health::{Health, PROBE_EVERY};
 use crate::store::job::{Message, QueuedWrite, WriteJob};
 use crate::store::tx::Step;
 use crate::store::{BudgetPermit, Committed, CommittedEvent, Publisher, Tx, events};
@@ -48,6 +49,18 @@ macro_rules! statement {
 // IMMEDIATE takes the write lock at once: any wait for another process happens here, and never in
 // the middle of a job.
 statement!(Begin, "BEGIN IMMEDIATE");
+// A write that changes nothing of use: it needs the lock, and room on the disk.
+statement!(
+    Probe,
+    "INSERT INTO secrets (name, value) VALUES ('probe', randomblob(8)) \
+     ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+);
+// The same, as large as a write is: the room that a failed write has left would do for a small one.
+statement!(
+    LargeProbe,
+    "INSERT INTO secrets (name, value) VALUES ('probe', randomblob(65536)) \
+     ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+);
 statement!(Commit, "COMMIT");
 statement!(Rollback, "ROLLBACK");
 statement!(Savepoint, "SAVEPOINT job");
@@ -61,6 +74,10 @@ pub(super) struct Writer {
     begins_epoch: bool,
     queue: mpsc::Receiver<Message<QueuedWrite>>,
     publisher: Arc<dyn Publisher>,
+    health: Arc<Health>,
+    /// When this thread has last probed the database. `None` if it does not: a command is over
+    /// soon.
+    probed: Option<Instant>,
     executor: ThreadExecutor,
 }
 
@@ -75,25 +92,64 @@ impl Writer {
     /// Must be called on the thread that then calls [`Writer::run`].
     pub(super) fn new(
         conn: Conn,
-        begins_epoch: bool,
+        is_server: bool,
         queue: mpsc::Receiver<Message<QueuedWrite>>,
         publisher: Arc<dyn Publisher>,
+        health: Arc<Health>,
     ) -> Self {
-        Self { tx: Tx::new(conn), begins_epoch, queue, publisher, executor: ThreadExecutor::new() }
+        let (executor, probed) = (ThreadExecutor::new(), is_server.then(Instant::now));
+        let (tx, begins_epoch) = (Tx::new(conn), !is_server);
+        Self { tx, begins_epoch, queue, publisher, health, probed, executor }
     }
 
     /// Runs until the queue is closed and empty.
     pub(super) fn run(mut self) {
-        while let Some(message) = self.queue.blocking_recv() {
-            match message {
-                Message::Close => self.queue.close(),
-                Message::Job(first) => self.run_batch(first),
+        loop {
+            match self.executor.run_for(PROBE_EVERY, self.queue.recv()) {
+                Some(None) => return,
+                Some(Some(Message::Close)) => self.queue.close(),
+                Some(Some(Message::Job(first))) => {
+                    self.run_batch(first);
+                    // A batch that committed may have written nothing, so only a probe shows that
+                    // a problem is over.
+                    if self.health.has_failed() {
+                        self.probe();
+                    }
+                }
+                None => self.probe(),
             }
         }
     }
 
+    /// Finds out if writes work, at most once in [`PROBE_EVERY`].
+    fn probe(&mut self) {
+        if self.probed.is_none_or(|probed| probed.elapsed() < PROBE_EVERY) {
+            return;
+        }
+        let failed = self.health.has_failed();
+        let written = self.begin().and_then(|()| {
+            if failed { self.execute(LargeProbe) } else { self.execute(Probe) }?;
+            self.execute(Commit)
+        });
+        if written.is_err() {
+            // Fails if no transaction is open.
+            let _ = self.execute(Rollback);
+        }
+        self.health.report(written.err().as_ref().map(sqlite_problem));
+        // From the end, so that a lock that is held for long is not waited for without a pause.
+        self.probed = Some(Instant::now());
+    }
+
+    fn begin(&mut self) -> QueryResult<()> {
+        self.health.begin(LOCKED);
+        self.execute(Begin)?;
+        self.health.begin(NO_ANSWER);
+        Ok(())
+    }
+
     fn run_batch(&mut self, first: QueuedWrite) {
-        if let Err(error) = self.execute(Begin) {
+        if let Err(error) = self.begin() {
+            self.health.report(Some(sqlite_problem(&error)));
             throttled!(warn, by = error.to_string(), %error, "cannot begin a transaction");
             first.job.answer(Some(Error::Unavailable(BUSY)));
             // Each queued write would wait for the lock as long as this one did, so refuse them
@@ -106,8 +162,12 @@ impl Writer {
         let mut batch = Batch::default();
         let ran = self.run_queued(first, &mut batch);
         match ran.and_then(|()| self.append_and_commit()) {
-            Ok(steps) => self.publish(steps, batch),
+            Ok(steps) => {
+                self.health.end();
+                self.publish(steps, batch);
+            }
             Err(error) => {
+                self.health.report(Some(sqlite_problem(&error)));
                 let writes = batch.jobs.len();
                 throttled!(
                     error,

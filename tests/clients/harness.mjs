@@ -91,6 +91,11 @@ export class Server {
     };
   }
 
+  /** The file of SQLite. */
+  get databaseFile() {
+    return join(this.#directory, "hubcast.db");
+  }
+
   /** Runs another command of the binary on the same database, while the server may be running. */
   async command(...words) {
     await promisify(execFile)(BINARY, words, this.#surroundings());

@@ -24,14 +24,18 @@ export function programs() {
 }
 
 /** Runs one statement on the database of this URL. */
-export function query(url, statement) {
+export const query = (url, statement) => rows(url, statement).then(() => {});
+
+/** Runs one query on the database of this URL, and returns its rows, as text. */
+export function rows(url, statement) {
   const place = programs();
   const psql = place && existsSync(join(place, "psql")) ? join(place, "psql") : "psql";
   return new Promise((resolve, reject) => {
-    const child = spawn(psql, ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", `--command=${statement}`, url], { stdio: ["ignore", "ignore", "pipe"] });
-    let said = "";
+    const child = spawn(psql, ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", `--command=${statement}`, url], { stdio: ["ignore", "pipe", "pipe"] });
+    let [found, said] = ["", ""];
+    child.stdout.setEncoding("utf8").on("data", (chunk) => (found += chunk));
     child.stderr.setEncoding("utf8").on("data", (chunk) => (said += chunk));
-    child.once("error", reject).once("close", (code) => (code === 0 ? resolve() : reject(new Error(`${statement}: ${said || code}`))));
+    child.once("error", reject).once("close", (code) => (code === 0 ? resolve(found.split("\n").filter(Boolean)) : reject(new Error(`${statement}: ${said || code}`))));
   });
 }
 
@@ -137,7 +141,7 @@ function isOpen(directory) {
   return isPassable && (dirname(directory) === directory || isOpen(dirname(directory)));
 }
 
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const probe = net.createServer().once("error", reject);
     probe.listen(0, "127.0.0.1", () => {

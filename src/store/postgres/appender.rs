@@ -50,7 +50,6 @@ impl Appender {
         mut conn: Conn,
         publisher: Option<&dyn Publisher>,
     ) -> QueryResult<Self> {
-        prepare(&mut conn).await?;
         begin(&mut conn).await?;
         let log = bounded(KnownLog::start(&mut conn, publisher.is_some())).await?;
         commit(&mut conn).await?;
@@ -68,7 +67,7 @@ impl Appender {
         loop {
             match self.work(&context, &mut announcer, woken).await {
                 Ok(()) => {
-                    context.connections.health().set_log_stalled(false);
+                    context.health.set_log_stalled(false);
                     if context.closed.get() && context.pending.is_settled() {
                         return;
                     }
@@ -88,7 +87,7 @@ impl Appender {
                         announced = self.log.announced.0,
                         "cannot append to the log; trying again"
                     );
-                    context.connections.health().set_log_stalled(pause > FIRST_PAUSE * 4);
+                    context.health.set_log_stalled(pause > FIRST_PAUSE * 4);
                     tokio::time::sleep(pause).await;
                     (pause, woken) = (LONGEST_PAUSE.min(pause * 2), true);
                 }
@@ -104,9 +103,8 @@ impl Appender {
         woken: bool,
     ) -> QueryResult<()> {
         if self.conn.is_none() {
-            let mut conn = context.connections.get().await.map_err(unanswered)?;
-            prepare(&mut conn).await?;
-            self.conn = Some(conn);
+            let conn = tokio::time::timeout(TIME_LIMIT, context.connections.get_for_appender());
+            self.conn = Some(conn.await.unwrap_or(Err(NO_ANSWER)).map_err(unanswered)?);
             // Meanwhile another database may have taken the place of the one that it knew.
             self.log.identity.clear();
             self.refresh(false).await?;
@@ -206,12 +204,6 @@ impl Appender {
     fn conn(&mut self) -> QueryResult<&mut Conn> {
         self.conn.as_mut().ok_or_else(|| unanswered("no connection"))
     }
-}
-
-/// Prepares a new connection. The outbox grows and shrinks faster than the planner's statistics: a
-/// table that once was small would be scanned from end to end.
-async fn prepare(conn: &mut Conn) -> QueryResult<()> {
-    bounded(connection(conn).batch_execute("SET enable_seqscan = off")).await
 }
 
 async fn begin(conn: &mut Conn) -> QueryResult<()> {

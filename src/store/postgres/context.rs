@@ -7,12 +7,14 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::store::Publisher;
+use crate::store::health::Health;
 use crate::store::postgres::outbox::WriteNumbers;
 use crate::store::postgres::outbox::pending::PendingWrites;
 use crate::store::postgres::pool::Connections;
 
 pub(super) struct PgContext {
     pub(super) connections: Connections,
+    pub(super) health: Arc<Health>,
     pub(super) publisher: Arc<dyn Publisher>,
     pub(super) write_numbers: WriteNumbers,
     pub(super) pending: PendingWrites,
@@ -23,9 +25,14 @@ pub(super) struct PgContext {
 }
 
 impl PgContext {
-    pub(super) fn new(connections: Connections, publisher: Arc<dyn Publisher>) -> Self {
+    pub(super) fn new(
+        connections: Connections,
+        health: Arc<Health>,
+        publisher: Arc<dyn Publisher>,
+    ) -> Self {
         Self {
             connections,
+            health,
             publisher,
             write_numbers: WriteNumbers::new(),
             pending: PendingWrites::default(),

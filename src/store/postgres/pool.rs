@@ -1,10 +1,16 @@
-//! Connections to PostgreSQL: made within a time limit and pooled. When there are none, [`Health`]
-//! has the reason, in words that `/readyz` may show.
+//! Connections to PostgreSQL: made within a time limit, counted, and pooled. When there are none, a
+//! caller gets the reason, in words that `/readyz` may show.
+//!
+//! A connection counts until PostgreSQL has closed it, and so also while the server ends what its
+//! client has given up: a COMMIT that waits for a standby outlives every time limit, and would hold
+//! one server process after another if its place were free at once.
 
+pub(super) mod pooler;
 mod tls;
 
 use std::error::Error;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +21,7 @@ use diesel_async::pooled_connection::{
 };
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use hubcast_realtime::throttled;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
@@ -32,8 +39,12 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause after a failed attempt to connect; each further failure doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// The time after which an idle connection is probed.
+/// The time after which an idle connection is probed by the kernel, and how often and how many
+/// times before it is given up; and the limit of what was sent and is not acknowledged. So the place
+/// of a connection whose network is gone is free again after a minute.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
+const KEEPALIVES: u32 = 3;
 
 /// Begins, commits and rolls back transactions.
 pub(super) type TransactionManager = <AsyncPgConnection as AsyncConnection>::TransactionManager;
@@ -43,40 +54,85 @@ const UNREACHABLE: &str = "The database cannot be reached";
 pub(super) struct Connector {
     config: Config,
     tls: MakeRustlsConnect,
-    health: Arc<Health>,
+    attempts: Attempts,
+    /// A permit for each connection that may be open.
+    slots: Arc<Semaphore>,
+    keeps_sessions: Arc<AtomicBool>,
 }
 
 impl Connector {
-    pub(super) fn new(url: &PostgresUrl, health: Arc<Health>) -> Result<Self, OpenError> {
+    /// Makes at most `size` connections at a time.
+    pub(super) fn new(url: &PostgresUrl, size: usize) -> Result<Self, OpenError> {
         let mut config = url.config.clone();
         if config.get_application_name().is_none() {
             config.application_name("hubcast");
         }
-        config.keepalives_idle(KEEPALIVE);
-        Ok(Self { config, tls: tls::connector(&url.tls)?, health })
+        config
+            .keepalives_idle(KEEPALIVE)
+            .keepalives_interval(KEEPALIVE_EVERY)
+            .keepalives_retries(KEEPALIVES)
+            .tcp_user_timeout(KEEPALIVE * 2);
+        Ok(Self {
+            config,
+            tls: tls::connector(&url.tls)?,
+            attempts: Attempts::default(),
+            slots: Arc::new(Semaphore::new(size)),
+            keeps_sessions: Arc::default(),
+        })
     }
 
-    /// Connects, within [`CONNECT_TIMEOUT`]. While the database is away only one attempt is made
-    /// per pause; other callers fail at once.
+    /// Another connector to the same database, with places of its own.
+    pub(super) fn another(&self, size: usize) -> Self {
+        Self {
+            config: self.config.clone(),
+            tls: self.tls.clone(),
+            attempts: Attempts::default(),
+            slots: Arc::new(Semaphore::new(size)),
+            keeps_sessions: Arc::clone(&self.keeps_sessions),
+        }
+    }
+
+    /// A connection stays the same session of PostgreSQL from its begin to its end, so it may have
+    /// settings of its own. Until this is called, none are made.
+    pub(super) fn keep_sessions(&self) {
+        self.keeps_sessions.store(true, Ordering::Release);
+    }
+
+    /// Waits for a place, and connects, within [`CONNECT_TIMEOUT`]. While the database is away only
+    /// one attempt is made per pause; other callers fail at once.
     pub(super) async fn connect(&self) -> ConnectionResult<AsyncPgConnection> {
-        self.health
-            .may_connect()
-            .map_err(|reason| ConnectionError::BadConnection(reason.into()))?;
-        let (reason, fault) = match tokio::time::timeout(CONNECT_TIMEOUT, self.establish()).await {
-            Ok(Ok(conn)) => {
-                self.health.connected();
-                return Ok(conn);
-            }
-            Ok(Err(failed)) => failed,
-            Err(_) => (NO_ANSWER, "it took too long".to_owned()),
-        };
-        self.health.failed(reason);
+        let refuse = |reason: &str| ConnectionError::BadConnection(reason.into());
+        self.attempts.may_connect().map_err(refuse)?;
+        // The semaphore is never closed.
+        let slot = Arc::clone(&self.slots).acquire_owned().await;
+        let slot = slot.map_err(|_| refuse(UNREACHABLE))?;
+        // Other callers may have failed meanwhile.
+        self.attempts.may_connect().map_err(refuse)?;
+        let (reason, fault) =
+            match tokio::time::timeout(CONNECT_TIMEOUT, self.establish(slot)).await {
+                Ok(Ok(conn)) => {
+                    self.attempts.connected();
+                    return Ok(conn);
+                }
+                Ok(Err(failed)) => failed,
+                Err(_) => (NO_ANSWER, "it took too long".to_owned()),
+            };
+        self.attempts.failed(reason);
         // The fault's own text says more than the reason, and holds neither password nor URL.
         throttled!(warn, by = &fault, fault, "cannot connect to the database");
         Err(ConnectionError::BadConnection(format!("{reason}: {fault}")))
     }
 
-    async fn establish(&self) -> Result<AsyncPgConnection, (&'static str, String)> {
+    /// Like [`Connector::connect`], with a reason in words for `/readyz`.
+    pub(super) async fn connect_or_reason(&self) -> Result<AsyncPgConnection, &'static str> {
+        let connected = self.connect().await;
+        connected.map_err(|_| self.attempts.reason().unwrap_or(UNREACHABLE))
+    }
+
+    async fn establish(
+        &self,
+        slot: OwnedSemaphorePermit,
+    ) -> Result<AsyncPgConnection, (&'static str, String)> {
         let mut connected = self.config.connect(self.tls.clone()).await;
         if let Err(fault) = &connected
             && self.config.get_ssl_mode() == SslMode::Prefer
@@ -94,11 +150,20 @@ impl Connector {
         }
         let (client, connection) =
             connected.map_err(|fault| (reason(&fault), error_chain(&fault)))?;
-        let conn = AsyncPgConnection::try_from_client_and_connection(client, connection).await;
+        // Ends when the client is dropped and has its last answer, or when the line is broken.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to the database was lost");
+            }
+            drop(slot);
+        });
+        let conn = AsyncPgConnection::try_from(client).await;
         let mut conn = conn.map_err(|fault| (UNREACHABLE, error_chain(&fault)))?;
-        conn.batch_execute(&session_settings())
-            .await
-            .map_err(|fault| (UNREACHABLE, error_chain(&fault)))?;
+        if self.keeps_sessions.load(Ordering::Acquire) {
+            conn.batch_execute(&session_settings())
+                .await
+                .map_err(|fault| (UNREACHABLE, error_chain(&fault)))?;
+        }
         Ok(conn)
     }
 }
@@ -148,36 +213,20 @@ fn reason(fault: &tokio_postgres::Error) -> &'static str {
     }
 }
 
-/// Whether the database can be used, and if not, why.
+/// How the last attempts to connect ended.
 #[derive(Default)]
-pub struct Health(Mutex<State>);
+struct Attempts(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Why the last attempt to connect failed.
+    /// Why the last attempt failed.
     reason: Option<&'static str>,
     failures: u32,
     /// No attempt is made before this.
     pause_until: Option<Instant>,
-    /// Committed events could not be appended to the log recently.
-    log_stalled: bool,
 }
 
-impl Health {
-    /// The current problem, in words for `/readyz`.
-    pub fn problem(&self) -> Option<&'static str> {
-        let state = self.state();
-        state.reason.or(if state.log_stalled {
-            Some("Events cannot be added to the log")
-        } else {
-            None
-        })
-    }
-
-    pub(super) fn set_log_stalled(&self, stalled: bool) {
-        self.state().log_stalled = stalled;
-    }
-
+impl Attempts {
     fn may_connect(&self) -> Result<(), &'static str> {
         let state = self.state();
         match (state.reason, state.pause_until) {
@@ -186,9 +235,12 @@ impl Health {
         }
     }
 
+    fn reason(&self) -> Option<&'static str> {
+        self.state().reason
+    }
+
     fn connected(&self) {
-        let mut state = self.state();
-        (state.reason, state.failures, state.pause_until) = (None, 0, None);
+        *self.state() = State::default();
     }
 
     fn failed(&self, reason: &'static str) {
@@ -197,7 +249,7 @@ impl Health {
         state.pause_until = Some(
             Instant::now() + LONGEST_PAUSE.min(FIRST_PAUSE * 2_u32.pow(state.failures.min(8))),
         );
-        state.failures += 1;
+        state.failures = state.failures.saturating_add(1);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -210,41 +262,57 @@ impl Health {
 #[derive(Clone)]
 pub(super) struct Connections {
     pool: Pool<AsyncPgConnection>,
-    health: Arc<Health>,
+    connector: Arc<Connector>,
 }
 
 impl Connections {
-    pub(super) fn new(connector: Connector, size: usize) -> Result<Self, OpenError> {
-        let health = Arc::clone(&connector.health);
+    /// A pool of as many connections as the connector makes.
+    pub(super) fn new(connector: Connector) -> Result<Self, OpenError> {
+        let size = connector.slots.available_permits();
         let connector = Arc::new(connector);
+        let connects = Arc::clone(&connector);
         let mut settings = ManagerConfig::default();
         // A check before each use would cost a round trip; a closed connection is noticed without
         // one.
         settings.recycling_method = RecyclingMethod::Fast;
         settings.custom_setup = Box::new(move |_url| {
-            let connector = Arc::clone(&connector);
+            let connector = Arc::clone(&connects);
             Box::pin(async move { connector.connect().await })
                 as Pin<Box<dyn Future<Output = _> + Send>>
         });
         let manager = AsyncDieselConnectionManager::new_with_config("", settings);
         let pool = Pool::builder(manager).max_size(size).build().map_err(OpenError::database)?;
-        Ok(Self { pool, health })
+        Ok(Self { pool, connector })
     }
 
-    /// Returns a connection, or the reason why there is none.
+    /// Returns a connection, or the reason why there is none. Waits while all are in use; the caller
+    /// has the time limit.
     pub(super) async fn get(&self) -> Result<Conn, &'static str> {
         match self.pool.get().await {
             Ok(conn) => Ok(Conn::Postgres(Box::new(conn))),
-            Err(_) => Err(self.health.problem().unwrap_or(UNREACHABLE)),
+            // The connection failed just now, or the last attempt did.
+            Err(_) => Err(self.connector.attempts.reason().unwrap_or(UNREACHABLE)),
         }
     }
 
-    pub(super) fn health(&self) -> &Arc<Health> {
-        &self.health
+    /// Like [`Connections::get`], for the appender, which keeps its connection.
+    pub(super) async fn get_for_appender(&self) -> Result<Conn, &'static str> {
+        let mut conn = self.get().await?;
+        if self.connector.keeps_sessions.load(Ordering::Acquire) {
+            // The outbox grows and shrinks faster than the planner's statistics: a table that once
+            // was small would be scanned from end to end.
+            let set = connection(&mut conn).batch_execute("SET enable_seqscan = off").await;
+            if set.is_err() {
+                discard(conn);
+                return Err(NO_ANSWER);
+            }
+        }
+        Ok(conn)
     }
 }
 
-/// Closes a connection in an unknown state instead of returning it to the pool.
+/// Closes a connection in an unknown state instead of returning it to the pool. It still counts
+/// until the server has ended what runs on it.
 pub(super) fn discard(conn: Conn) {
     if let Conn::Postgres(conn) = conn {
         drop(Object::take(*conn));

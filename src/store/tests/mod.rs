@@ -5,12 +5,14 @@
 mod batched_writes;
 mod batches;
 mod conversations;
+mod health;
 mod keys;
 mod notifications;
 mod opening;
 mod postgres;
 mod postgres_away;
 mod postgres_epochs;
+mod postgres_opening;
 mod postgres_servers;
 mod postgres_tls;
 mod projects;
@@ -92,7 +94,7 @@ struct TestStore {
 
 fn settings(folder: &TempDir) -> DatabaseSettings {
     let url = DatabaseUrl::Sqlite(folder.path().join("made/when/missing.db"));
-    DatabaseSettings { url, synchronous: Synchronous::Normal, migrate: true, lock: true }
+    DatabaseSettings { url, synchronous: Synchronous::Normal, pool: 21, migrate: true, lock: true }
 }
 
 /// A store on the database of this run.
@@ -161,6 +163,7 @@ fn postgres_settings(url: &str) -> DatabaseSettings {
     DatabaseSettings {
         url: url.parse().expect("a URL"),
         synchronous: Synchronous::Normal,
+        pool: 21,
         migrate: true,
         lock: true,
     }
