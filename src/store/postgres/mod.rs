@@ -84,7 +84,7 @@ impl Server {
             .build()
             .map_err(|fault| OpenError::File("the database's runtime".into(), fault))?;
         let (connections, probing, appender) = runtime.block_on(async {
-            let mut conn = connector.connect().await.map_err(OpenError::database)?;
+            let mut conn = connector.connect().await.map_err(pooler::opening)?;
             check_pooler(&connector, &mut conn).await?;
             let read_only = probe::is_read_only(&mut conn).await.map_err(OpenError::database)?;
             if read_only && settings.lock {
@@ -155,7 +155,7 @@ async fn check_pooler(
     connector: &Connector,
     conn: &mut AsyncPgConnection,
 ) -> Result<(), OpenError> {
-    let mut second = connector.connect().await.map_err(OpenError::database)?;
+    let mut second = connector.connect().await.map_err(pooler::opening)?;
     if pooler::keeps_sessions(conn, &mut second).await? {
         connector.keep_sessions();
     } else {

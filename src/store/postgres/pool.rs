@@ -108,19 +108,25 @@ impl Connector {
         let slot = slot.map_err(|_| refuse(UNREACHABLE))?;
         // Other callers may have failed meanwhile.
         self.attempts.may_connect().map_err(refuse)?;
-        let (reason, fault) =
+        let (reason, error) =
             match tokio::time::timeout(CONNECT_TIMEOUT, self.establish(slot)).await {
                 Ok(Ok(conn)) => {
                     self.attempts.connected();
                     return Ok(conn);
                 }
                 Ok(Err(failed)) => failed,
-                Err(_) => (NO_ANSWER, "it took too long".to_owned()),
+                Err(_) => (NO_ANSWER, ConnectionError::BadConnection("it took too long".into())),
             };
         self.attempts.failed(reason);
         // The fault's own text says more than the reason, and holds neither password nor URL.
+        let fault = error.to_string();
         throttled!(warn, by = &fault, fault, "cannot connect to the database");
-        Err(ConnectionError::BadConnection(format!("{reason}: {fault}")))
+        Err(match error {
+            ConnectionError::BadConnection(_) => {
+                ConnectionError::BadConnection(format!("{reason}: {fault}"))
+            }
+            other => other,
+        })
     }
 
     /// Like [`Connector::connect`], with a reason in words for `/readyz`.
@@ -132,7 +138,7 @@ impl Connector {
     async fn establish(
         &self,
         slot: OwnedSemaphorePermit,
-    ) -> Result<AsyncPgConnection, (&'static str, String)> {
+    ) -> Result<AsyncPgConnection, (&'static str, ConnectionError)> {
         let mut connected = self.config.connect(self.tls.clone()).await;
         if let Err(fault) = &connected
             && self.config.get_ssl_mode() == SslMode::Prefer
@@ -148,8 +154,9 @@ impl Connector {
             connected =
                 self.config.clone().ssl_mode(SslMode::Disable).connect(self.tls.clone()).await;
         }
-        let (client, connection) =
-            connected.map_err(|fault| (reason(&fault), error_chain(&fault)))?;
+        let (client, connection) = connected.map_err(|fault| {
+            (reason(&fault), ConnectionError::BadConnection(error_chain(&fault)))
+        })?;
         // Ends when the client is dropped and has its last answer, or when the line is broken.
         tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -158,11 +165,11 @@ impl Connector {
             drop(slot);
         });
         let conn = AsyncPgConnection::try_from(client).await;
-        let mut conn = conn.map_err(|fault| (UNREACHABLE, error_chain(&fault)))?;
+        let mut conn = conn.map_err(|fault| (UNREACHABLE, fault))?;
         if self.keeps_sessions.load(Ordering::Acquire) {
-            conn.batch_execute(&session_settings())
-                .await
-                .map_err(|fault| (UNREACHABLE, error_chain(&fault)))?;
+            conn.batch_execute(&session_settings()).await.map_err(|fault| {
+                (UNREACHABLE, ConnectionError::CouldntSetupConfiguration(fault))
+            })?;
         }
         Ok(conn)
     }

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use diesel::QueryResult;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::{ConnectionError, QueryResult};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use crate::store::OpenError;
@@ -46,6 +46,15 @@ pub(in crate::store::postgres) async fn keeps_sessions(
 
 async fn process(conn: &mut AsyncPgConnection) -> QueryResult<i32> {
     limited(diesel::select(pg_backend_pid()).get_result(conn)).await
+}
+
+/// Why a first connection could not be made. Its first queries are prepared too, so they may fail
+/// in the same way.
+pub(in crate::store::postgres) fn opening(fault: ConnectionError) -> OpenError {
+    match fault {
+        ConnectionError::CouldntSetupConfiguration(fault) => lost(fault),
+        other => OpenError::database(other),
+    }
 }
 
 /// The fault of a query that worked before, on a connection that still works.
