@@ -33,7 +33,7 @@ pub(in crate::store::postgres) async fn keeps_sessions(
 ) -> Result<bool, OpenError> {
     let mut kept = true;
     for _ in 0..ROUNDS {
-        let before = process(first).await.map_err(OpenError::database)?;
+        let before = process(first).await.map_err(lost)?;
         limited(second.batch_execute("BEGIN")).await.map_err(OpenError::database)?;
         let other = process(second).await.map_err(lost)?;
         // The same statement again, which is prepared by now.
@@ -57,7 +57,7 @@ pub(in crate::store::postgres) fn opening(fault: ConnectionError) -> OpenError {
     }
 }
 
-/// The fault of a query that worked before, on a connection that still works.
+/// The fault of a query that cannot fail, on a connection that works.
 fn lost(fault: DieselError) -> OpenError {
     match fault {
         DieselError::DatabaseError(DatabaseErrorKind::Unknown, information) => {
