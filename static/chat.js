@@ -55,14 +55,10 @@ export class Chat {
     "message:new": (message) => this.#take(message),
     messageReceived: (message) => this.#take(message),
     typing: (data) => this.#ifOpen(data, (thread) => thread.showTyping(data)),
-    "conversation:read": (data) => {
-      this.#ifOpen(data, (thread) => thread.showReadMark(data));
-      // The same user read it, here or on another page.
-      const { conversationId, userId, messageId } = data;
-      const newest = this.#conversations.get(conversationId)?.lastMessage?.id;
-      if (userId === this.#scope.user.id && newest <= messageId) {
-        this.#setUnread(conversationId, 0);
-      }
+    "conversation:read": (data) => this.#ifOpen(data, (thread) => thread.showReadMark(data)),
+    // The user read it, here or on another page.
+    "conversations:unread": ({ conversationId, unreadCount }) => {
+      this.#setUnread(conversationId, unreadCount);
     },
     ...Room.handlers(() => this.#thread?.room),
   };

@@ -44,6 +44,8 @@ export class Orders {
       // The event has neither the customer's name nor the items.
       this.refresh();
     },
+    // Placed here, on another page of the customer, or by a back end.
+    orderCreated: (order) => this.placed(order),
     orderUpdate: ({ orderId: id, status, customerId, total, updatedAt }) => {
       const isNew = !this.#list.has(id);
       this.#list.put({ id, customerId, total, status, updatedAt }, { fresh: true });
@@ -72,7 +74,7 @@ export class Orders {
     return this.#list.customers();
   }
 
-  /** Takes an order that this page has placed, from the answer. */
+  /** Takes a new order of this customer, from the answer or from the event. */
   placed(order) {
     this.#list.put(order, { fresh: true });
   }

@@ -89,6 +89,38 @@ fn an_answer_by_socket_reads_what_it_answers_and_sends_no_further_event() {
 }
 
 #[test]
+fn a_read_mark_clears_the_badge_on_all_sockets_of_the_reader_and_on_no_others() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let ((alice, _), (bob, bob_id)) = (server.sign_in("alice"), server.sign_in("bob"));
+    let path = conversation(&server, &alice, bob_id);
+    let id: i64 = path.rsplit('/').next().unwrap().parse().unwrap();
+    let messages = ["One", "Two", "Three"].map(|content| send(&server, &path, &bob, content));
+    let (mut reading, mut other, mut bobs) =
+        (server.plain("/", &alice), server.plain("/", &alice), server.plain("/", &bob));
+    let unread = |socket: &mut Socket| -> Vec<Value> {
+        let frames = socket.heard().into_iter();
+        frames.filter(|frame| frame["event"] == "conversations:unread").collect()
+    };
+    // Not stored, so there is no offset.
+    let event = |count: i64| {
+        let data = json!({"conversationId": id, "unreadCount": count});
+        json!({"event": "conversations:unread", "data": data})
+    };
+    // By the socket, by REST, and by a mark that does not move.
+    let [one, two, three] = messages.map(|message| message["id"].clone());
+    let mark = |message: &Value| json!({"conversationId": id, "messageId": message});
+    ask(&mut reading, "conversation:read", &mark(&two));
+    for (message, count) in [(&three, 0), (&one, 0)] {
+        let read = server.post(&format!("{path}/read"), &alice, &json!({"messageId": message}));
+        assert_eq!((read.status, &read.body["unreadCount"]), (200, &json!(count)));
+    }
+    assert_eq!(unread(&mut other), [event(1), event(0)]);
+    assert_eq!(unread(&mut reading).last(), Some(&event(0)));
+    assert_eq!(unread(&mut bobs), Vec::<Value>::new());
+}
+
+#[test]
 fn answers_at_the_same_time_leave_exact_counts() {
     let home = Home::new();
     let server = home.serve(&[]);

@@ -88,6 +88,28 @@ fn an_event_reaches_each_socket_once_and_the_answer_counts_them() {
         (&json!("x:else"), &json!("text"), true, Some(3))
     );
 
+    // Without data there is no argument, but the offset; null is one.
+    for (body, arguments) in [
+        (json!({"event": "x:none"}), json!([])),
+        (json!({"event": "x:none", "volatile": true}), json!([])),
+        (json!({"event": "x:none", "data": null}), json!([null])),
+    ] {
+        let mut body = body;
+        body["rooms"] = json!([format!("user:{bob_id}")]);
+        body["except"] = json!([room]);
+        assert_eq!(emit(&server, &admin, &body), delivered(1));
+        let text = official.text();
+        let mut packet: Vec<Value> =
+            serde_json::from_str(text.strip_prefix("42").unwrap()).unwrap();
+        // A client takes a text at the end for the offset, even if that text is the name.
+        if body.get("data").is_none() {
+            assert!(packet.pop().unwrap().as_str().unwrap().contains('.'), "{text}");
+        } else {
+            packet.truncate(2);
+        }
+        assert_eq!((packet.remove(0), Value::from(packet)), (json!("x:none"), arguments));
+    }
+
     assert_eq!(
         emit(
             &server,

@@ -23,13 +23,14 @@ fn event<'a>(frame: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
-fn a_new_order_is_sent_to_the_admins_and_nobody_else() {
+fn a_new_order_is_sent_to_the_admins_and_to_its_customer() {
     let home = Home::new();
     let server = home.serve(&[]);
     let (admin, _) = server.sign_in("admin");
     let (alice, alice_id) = server.sign_in("alice");
     let mut desk = server.plain("/admin", &admin);
-    let mut others = [server.plain("/", &admin), server.plain("/", &alice)];
+    let mut main = server.plain("/", &admin);
+    let mut tabs = [server.plain("/", &alice), server.plain("/", &alice)];
     let mut official = server.upgrade("/socket.io/?EIO=4&transport=websocket", "");
     assert!(official.text().starts_with(r#"0{"sid":""#));
     official.say(&format!("40/admin,{}", json!({"token": admin})));
@@ -44,7 +45,6 @@ fn a_new_order_is_sent_to_the_admins_and_nobody_else() {
     assert_eq!(placed.body["total"], "19.90");
     assert_eq!(placed.body["status"], "pending");
     assert_eq!(placed.body["customerId"], alice_id);
-
     let payload =
         json!({"orderId": id, "customerId": alice_id, "total": "19.90", "createdAt": created});
     let heard = desk.heard();
@@ -53,15 +53,17 @@ fn a_new_order_is_sent_to_the_admins_and_nobody_else() {
     let text = official.text();
     let packet: Value = serde_json::from_str(text.strip_prefix("42/admin,").unwrap()).unwrap();
     assert_eq!(packet, json!(["new_order", payload, heard[0]["offset"]]));
-    for other in &mut others {
-        assert_eq!(other.heard(), Vec::<Value>::new());
+    let on_behalf = server.post("/orders", &admin, &json!({"total": 1, "customerId": alice_id}));
+    for tab in &mut tabs {
+        let [first, second] = &tab.heard()[..] else { panic!("two orders") };
+        assert_eq!(*event(first, "orderCreated"), placed.body);
+        assert_eq!(*event(second, "orderCreated"), on_behalf.body);
     }
-
+    assert_eq!(main.heard(), Vec::<Value>::new());
     let read = server.get(&format!("/orders/{id}"), &alice);
-    assert_eq!(read.status, 200);
-    assert_eq!(read.body["customer"]["email"], "alice@demo.test");
+    assert_eq!((read.status, &read.body["customer"]["name"]), (200, &json!("Alice")));
     assert_eq!(read.body["customer"].get("passwordHash"), None);
-    assert_eq!(server.get("/orders", &alice).body[0]["id"], id, "newest first");
+    assert_eq!(server.get("/orders", &alice).body[1]["id"], id, "newest first");
 }
 
 #[test]

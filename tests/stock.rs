@@ -65,9 +65,9 @@ fn an_order_reduces_the_stock_and_the_admins_are_notified_of_low_stock() {
         let count = unread(&server, token);
         assert_eq!(frames(socket), new_one(&stored, count));
     }
-    for socket in &mut customers {
-        assert_eq!(frames(socket), no_frames());
-    }
+    let [of_alice, of_bob] = &mut customers;
+    assert_eq!(frames(of_alice), [frame("orderCreated", &placed.body)]);
+    assert_eq!(frames(of_bob), no_frames());
 
     expected["customer"] = server.get("/auth/me", &alice).body;
     assert_eq!(server.get(&format!("/orders/{id}"), &alice).body, expected);

@@ -195,6 +195,7 @@ fn a_refresh_with_a_bad_or_foreign_token_is_refused_and_changes_nothing() {
         server.patch(&format!("/orders/{id}/status"), &admin, &json!({"status": "paid"})).status,
         200
     );
+    assert_eq!(socket.next()["event"], "orderCreated");
     assert_eq!(socket.next()["event"], "orderUpdate");
     assert_eq!(server.post("/auth/logout", &alice, &json!({})).status, 200);
     assert_eq!(socket.close_code(), 4401);

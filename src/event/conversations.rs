@@ -15,6 +15,9 @@ server_events! {
     /// A member has read the conversation up to that message.
     CONVERSATION_READ: stored ConversationRead = [MAIN] "conversation:read"
         to "the room conversation:ID";
+    /// How many messages of the conversation the user has not read, after a read mark has moved.
+    CONVERSATIONS_UNREAD: transient ConversationUnread = [MAIN] "conversations:unread"
+        to "the reader: all of the user's sockets";
 }
 
 /// `message:new` and `messageReceived` of one message.
@@ -50,9 +53,27 @@ pub fn conversation_read(reading: &ReadMark) -> NewEvent {
     CONVERSATION_READ.to(vec![Room::Conversation(reading.conversation_id)], &payload)
 }
 
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ConversationUnread {
+    conversation_id: ConversationId,
+    unread_count: i64,
+}
+
+/// `conversations:unread`. Transient: a list of conversations, read again, has the counts.
+#[must_use]
+pub fn conversation_unread(reading: &ReadMark) -> NewEvent {
+    let payload = ConversationUnread {
+        conversation_id: reading.conversation_id,
+        unread_count: reading.unread_count,
+    };
+    CONVERSATIONS_UNREAD.to(vec![Room::User(reading.user_id)], &payload)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::EventKind;
     use crate::model::Timestamp;
 
     const ROOM: Room = Room::Conversation(ConversationId(9));
@@ -88,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_mark_goes_to_the_room_without_the_readers_unread_count() {
+    fn a_read_mark_goes_to_the_room_and_the_unread_count_to_the_reader_alone() {
         let reading = ReadMark {
             conversation_id: ConversationId(9),
             user_id: UserId(7),
@@ -101,5 +122,11 @@ mod tests {
             ("/", "conversation:read", vec![ROOM])
         );
         assert_eq!(event.data, r#"{"conversationId":9,"userId":7,"messageId":5}"#);
+        let count = conversation_unread(&reading);
+        assert_eq!(
+            (&*count.name, count.kind, count.rooms),
+            ("conversations:unread", EventKind::Transient, vec![Room::User(UserId(7))])
+        );
+        assert_eq!(count.data, r#"{"conversationId":9,"unreadCount":3}"#);
     }
 }

@@ -12,8 +12,8 @@ pub struct ExternalEvent {
     pub name: String,
     pub rooms: Vec<Room>,
     pub except: Vec<Room>,
-    /// The event's one argument, any JSON.
-    pub data: Box<RawValue>,
+    /// The event's one argument, any JSON, or `None` for an event without arguments.
+    pub data: Option<Box<RawValue>>,
     /// Slow sockets skip the event, and it is not stored.
     pub is_volatile: bool,
 }
@@ -22,7 +22,7 @@ impl From<ExternalEvent> for NewEvent {
     fn from(event: ExternalEvent) -> Self {
         let ExternalEvent { namespace, name, rooms, except, data, is_volatile } = event;
         let kind = if is_volatile { EventKind::Transient } else { EventKind::Stored };
-        let data = Box::<str>::from(data).into_string();
+        let data = data.map(|data| Box::<str>::from(data).into_string()).unwrap_or_default();
         Self { namespace, name: name.into(), kind, rooms, except, members: Vec::new(), data }
     }
 }
@@ -43,7 +43,7 @@ mod tests {
                 name: "price".into(),
                 rooms,
                 except,
-                data,
+                data: Some(data),
                 is_volatile,
             })
         };

@@ -170,7 +170,7 @@ pub struct NewEvent {
     pub except: Vec<Room>,
     /// The members that [`Room::Members`] means.
     pub members: Vec<UserId>,
-    /// The payload as JSON text.
+    /// The payload as JSON text; empty for an event without arguments.
     pub data: String,
 }
 

@@ -4,11 +4,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{ADMIN, MAIN, NewEvent, Room, server_events};
-use crate::model::{Money, Order, OrderId, OrderStatus, Timestamp, UserId};
+use crate::model::{Money, Order, OrderId, OrderStatus, Timestamp, UserId, WithItems};
 
 server_events! {
     /// An order was placed.
     NEW_ORDER: stored NewOrder = [ADMIN] "new_order" to "all of /admin";
+    /// An order was placed, by the customer or for the customer.
+    ORDER_CREATED: stored WithItems<Order> = [MAIN] "orderCreated" to "the order's customer";
     /// An order has another status.
     ORDER_UPDATE: stored OrderUpdate = [MAIN] "orderUpdate"
         to "the order's customer, and admins";
@@ -25,6 +27,13 @@ pub(super) struct NewOrder {
     customer_id: Option<UserId>,
     total: Money,
     created_at: Timestamp,
+}
+
+/// `new_order`, and `orderCreated` if the order is of a customer.
+pub fn order_placed(placed: &WithItems<Order>) -> impl Iterator<Item = NewEvent> {
+    let customer = placed.order.customer_id;
+    let created = customer.map(|customer| ORDER_CREATED.to(vec![Room::User(customer)], placed));
+    [new_order(&placed.order)].into_iter().chain(created)
 }
 
 /// `new_order`.
@@ -89,6 +98,7 @@ pub fn order_shipped(order: &Order) -> NewEvent {
 mod tests {
     use super::*;
     use crate::event::EventKind;
+    use crate::model::OrderItem;
 
     fn event(
         namespace: &'static str,
@@ -111,6 +121,32 @@ mod tests {
             updated_at: time,
             shipped_at: Some(time),
         }
+    }
+
+    #[test]
+    fn a_placed_order_is_for_admins_and_for_its_customer() {
+        let item = OrderItem {
+            product_id: None,
+            name: "Tea".into(),
+            quantity: 2,
+            price: Money::from_minor(625),
+        };
+        let of = |customer| WithItems { order: order(customer), items: vec![item.clone()] };
+        let events: Vec<_> = order_placed(&of(Some(UserId(7)))).collect();
+        let created = event(
+            "/",
+            "orderCreated",
+            vec![Room::User(UserId(7))],
+            concat!(
+                r#"{"id":5,"customerId":7,"total":"12.50","status":"shipped","#,
+                r#""createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z","#,
+                r#""shippedAt":"1970-01-01T00:00:00.000Z","#,
+                r#""items":[{"productId":null,"name":"Tea","quantity":2,"price":"6.25"}]}"#,
+            ),
+        );
+        assert_eq!(events, [new_order(&order(Some(UserId(7)))), created]);
+        let events: Vec<_> = order_placed(&of(None)).collect();
+        assert_eq!(events, [new_order(&order(None))]);
     }
 
     #[test]

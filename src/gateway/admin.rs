@@ -16,7 +16,10 @@ use crate::realtime::{
 use crate::service::Services;
 use crate::service::permissions::{Action, Relation, permit};
 
-pub(super) struct Admin(pub(super) Arc<Services>);
+pub(super) struct Admin {
+    pub(super) services: Arc<Services>,
+    pub(super) query_user: QueryUser,
+}
 
 pub(super) fn may_enter(identity: &Identity) -> Result<(), Error> {
     Ok(permit(identity, Action::EnterAdmin, Relation::NONE)?)
@@ -28,16 +31,17 @@ impl Gateway for Admin {
         handshake: Rc<Handshake>,
         auth: Option<Json>,
     ) -> LocalBoxFuture<Result<Welcome, realtime::Error>> {
-        let services = Arc::clone(&self.0);
+        let (services, query_user) = (Arc::clone(&self.services), self.query_user);
         Box::pin(async move {
-            let token = identify(&services, &handshake, auth, QueryUser::Refused).await?;
+            // A user by query is a customer, and refused as one.
+            let token = identify(&services, &handshake, auth, query_user).await?;
             may_enter(&token.identity)?;
             Ok(welcome(token, [Room::Admin]))
         })
     }
 
     fn entered(&self, client: Client) -> LocalBoxFuture<()> {
-        let services = Arc::clone(&self.0);
+        let services = Arc::clone(&self.services);
         Box::pin(async move {
             if tokens::entered(&services, &client).await {
                 tokens::watch(&client);
@@ -46,7 +50,7 @@ impl Gateway for Admin {
     }
 
     fn event(&self, client: Client, event: Incoming) -> LocalBoxFuture<Reply> {
-        dispatch(events::of(ADMIN), &self.0, client, event)
+        dispatch(events::of(ADMIN), &self.services, client, event)
     }
 
     fn woken(&self, client: &Client) {

@@ -41,7 +41,7 @@ pub fn all(
     query_user: QueryUser,
 ) -> Vec<(&'static str, Arc<dyn Gateway>)> {
     let main = main::Main { services: Arc::clone(services), query_user };
-    let admin = admin::Admin(Arc::clone(services));
+    let admin = admin::Admin { services: Arc::clone(services), query_user };
     vec![(event::MAIN, Arc::new(main)), (event::ADMIN, Arc::new(admin))]
 }
 

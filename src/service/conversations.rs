@@ -197,8 +197,9 @@ pub async fn remove_member(
     services.db.write(Once::Unkeyed, write).await
 }
 
-/// Moves the caller's read mark to that message, and sends `conversation:read` to the room. A mark
-/// never moves back; if it does not move, no event is sent.
+/// Moves the caller's read mark to that message, and sends `conversation:read` to the room and
+/// `conversations:unread` to the caller's sockets. A mark never moves back; if it does not move, no
+/// event is sent.
 ///
 /// # Errors
 /// [`Error::NotFound`] for the conversation or the message.
@@ -223,6 +224,7 @@ pub async fn mark_read(
             ReadMark { conversation_id: id, user_id: user, message_id: message, unread_count };
         if moved {
             tx.emit(event::conversation_read(&mark));
+            tx.emit(event::conversation_unread(&mark));
         }
         Ok(mark)
     };

@@ -31,16 +31,17 @@ const COUNT_TIMEOUT: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Reads an event to send, from `{namespace?, rooms, event, data?, except?, volatile?}`. If `data`
-/// is missing, it is null.
+/// is missing, the event has no argument; null is one.
 pub fn read(mut fields: Fields<'_>) -> Result<ExternalEvent, Error> {
     let namespace = fields.optional("namespace", namespace);
     let rooms = fields.required("rooms", some_rooms);
     let name = fields.required("event", name);
+    let null = fields.is_null("data").then(|| RawValue::NULL.to_owned());
     let data = fields.optional("data", fields::anything);
     let except = fields.optional("except", rooms_of);
     let is_volatile = fields.optional("volatile", fields::flag);
     fields.finish(|| {
-        let data = data?.unwrap_or_else(|| RawValue::NULL.to_owned());
+        let data = data?.or(null);
         let (namespace, except) = (namespace?.unwrap_or(MAIN), except?.unwrap_or_default());
         Some(ExternalEvent {
             namespace,
@@ -140,7 +141,8 @@ async fn emit_counted(
         Once::Unkeyed => None,
     };
     let (tally, counted) = Tally::start();
-    let (bytes, is_volatile) = (event.data.get().len(), event.is_volatile);
+    let bytes = event.data.as_ref().map_or(0, |data| data.get().len());
+    let is_volatile = event.is_volatile;
     let write = async move |tx: &mut Tx| {
         tx.after_commit(move || next.set(DeliveryOptions { tally, is_volatile }));
         tx.emit(event.into());

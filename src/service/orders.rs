@@ -61,8 +61,8 @@ pub fn read_status(mut fields: Fields<'_>) -> Result<OrderStatus, Error> {
     fields.finish(|| status)
 }
 
-/// Places an order, takes its items from the stock, and sends the events to the admins, and
-/// notifies them if a product runs low. Customers order for themselves, an admin for any customer
+/// Places an order, takes its items from the stock, and sends the events to the admins and to the
+/// customer, and notifies the admins if a product runs low. Customers order for themselves, an admin for any customer
 /// or nobody.
 ///
 /// # Errors
@@ -112,9 +112,10 @@ pub async fn create(
             .await
             .map_err(OrderPlacement::translate_error)?;
         rows::insert_items(tx, order.id, &items).await?;
-        tx.emit(event::new_order(&order));
+        let placed = WithItems { order, items };
+        emit_placed(tx, &placed);
         notify::send(tx, notices).await?;
-        Ok(WithItems { order, items })
+        Ok(placed)
     };
     services.db.write_large(once, notify::notices_len(most_notices), write).await
 }
@@ -139,8 +140,15 @@ impl BatchedWrite for OrderPlacement {
     }
 
     fn emit_and_answer(order: Order, tx: &mut Tx) -> WithItems<Order> {
-        tx.emit(event::new_order(&order));
-        WithItems { order, items: Vec::new() }
+        let placed = WithItems { order, items: Vec::new() };
+        emit_placed(tx, &placed);
+        placed
+    }
+}
+
+fn emit_placed(tx: &mut Tx, placed: &WithItems<Order>) {
+    for event in event::order_placed(placed) {
+        tx.emit(event);
     }
 }
 

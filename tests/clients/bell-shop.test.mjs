@@ -28,10 +28,10 @@ async function bell(name, said) {
   return [["notification", stored], ["notification:new", stored], ["notifications:unread", count]];
 }
 
-/** Asserts all events of each: on `/` those of `everyone`, then the notification for its receivers; at the desk `atDesk`. */
-async function assertHeard({ receivers, said, everyone = [], atDesk = [] }) {
+/** Asserts all events of each: on `/` those of `everyone` and alice's own, then the notification for its receivers; at the desk `atDesk`. */
+async function assertHeard({ receivers, said, everyone = [], alices = [], atDesk = [] }) {
   for (const name of Object.keys(ids)) {
-    const frames = [...everyone, ...(receivers.includes(name) ? await bell(name, said) : [])];
+    const frames = [...everyone, ...(name === "alice" ? alices : []), ...(receivers.includes(name) ? await bell(name, said) : [])];
     assert.deepEqual(await on[name].since(), frames, name);
   }
   assert.deepEqual(await on.desk.since(), atDesk);
@@ -48,7 +48,7 @@ const updated = (product) => ["productUpdated", { productId: product.id, action:
 describe("a notification is sent", () => {
   test("to each admin for a payment", async () => {
     const order = await server.order("alice", "10.00");
-    await on.desk.mark();
+    await Promise.all([on.desk.mark(), on.alice.mark()]);
     const paid = await server.post("alice", `/orders/${order.id}/payments`, { amount: "4.5", method: "card" });
     assert.deepEqual(paid, {
       id: paid.id, orderId: order.id, amount: "4.50", method: "card", createdAt: paid.createdAt, due: "5.50", orderStatus: "pending",
@@ -63,8 +63,9 @@ describe("a notification is sent", () => {
   test("to each admin when an order lowers a product's stock to its threshold, and not for the next order", async () => {
     const tea = await product(7);
     const buy = async (quantity) => {
-      const { id: orderId, customerId, total, createdAt } = await server.post("alice", "/orders", { items: [{ productId: tea.id, quantity }] });
-      return { atDesk: [["new_order", { orderId, customerId, total, createdAt }]] };
+      const order = await server.post("alice", "/orders", { items: [{ productId: tea.id, quantity }] });
+      const { id: orderId, customerId, total, createdAt } = order;
+      return { alices: [["orderCreated", order]], atDesk: [["new_order", { orderId, customerId, total, createdAt }]] };
     };
     const said = { type: "low_stock", title: "Low stock: Tea", message: "There are 5 left of Tea.", data: { productId: tea.id, stock: 5, threshold: 5 } };
     await assertHeard({ receivers: ADMINS, said, ...(await buy(2)) });

@@ -41,6 +41,25 @@ describe("POST /orders", () => {
     assert.deepEqual(await desk.next("new_order"), { orderId: id, customerId: aliceId, total: "25.50", createdAt });
   });
 
+  test("sends orderCreated with the order to all of the customer's sockets on /, whoever places it, and to nobody else", async () => {
+    const phones = [await server.connect("alice"), await server.connect("alice")];
+    const others = [await server.connect("bob"), await server.connect("admin")];
+    const product = await server.post("admin", "/products", { name: "Tea", price: "2.50", stock: 6 });
+    const items = [{ productId: product.id, quantity: 2 }];
+    const placed = [
+      await server.order("alice", "1.00"),
+      await server.post("alice", "/orders", { items }),
+      await server.order("admin", "2.00", { customerId: await server.id("alice") }),
+    ];
+    for (const phone of phones) {
+      for (const order of placed) assert.deepEqual(await phone.next("orderCreated"), order);
+    }
+    for (const other of others) {
+      await other.mark();
+      assert.deepEqual(other.all("orderCreated"), []);
+    }
+  });
+
   test("sends new_order to nobody on /, not even to the admin's sockets there", async () => {
     const desk = await server.connect("admin", "/admin");
     const others = [await server.connect("admin"), await server.connect("alice"), await server.connect("bob")];
@@ -281,7 +300,7 @@ describe("PATCH /orders/:id", () => {
     ]);
     assert.deepEqual(await admin.since(), [update("pending", paid), update("paid", shipped)]);
     for (const client of [alice, aliceToo]) {
-      assert.deepEqual(await client.since(), [update("pending", paid), ...bell(first, count + 1), update("paid", shipped), ...bell(second, count + 2)]);
+      assert.deepEqual(await client.since(), [["orderCreated", order], update("pending", paid), ...bell(first, count + 1), update("paid", shipped), ...bell(second, count + 2)]);
     }
     assert.deepEqual(await bob.since(), []);
   });

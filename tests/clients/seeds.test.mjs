@@ -72,14 +72,15 @@ describe("a first socket", () => {
       await alice.mark();
       assert.deepEqual(alice.all("exception"), []);
 
-      const { id } = await plain.order("alice", "5.00");
+      const order = await plain.order("alice", "5.00");
+      const { id } = order;
       const { body } = await plain.call("admin", "PATCH", `/orders/${id}/status`, { status: "paid" });
       const update = { orderId: id, status: "paid", previousStatus: "pending", customerId: body.customerId, total: "5.00", updatedAt: body.updatedAt };
       const [{ body: [notification] }, { body: count }] = await Promise.all(
         ["/notifications?limit=1", "/notifications/unread-count"].map((path) => plain.call("alice", "GET", path)),
       );
       assert.equal(notification.data.orderId, id);
-      assert.deepEqual(await alice.since(), [["orderUpdate", update], ["notification", notification], ["notifications:unread", count]]);
+      assert.deepEqual(await alice.since(), [["orderCreated", order], ["orderUpdate", update], ["notification", notification], ["notifications:unread", count]]);
     } finally {
       await plain.close();
     }
@@ -125,6 +126,7 @@ describe("a socket that comes with ?userId= alone", () => {
       ["project:update", { projectId: project.id, type: "status_change", data: { status: "done", previousStatus: "active" }, updatedAt: done.updatedAt }],
       ["project:update", { projectId: project.id, type: "stage_added", data: { stage }, updatedAt: added }],
       ["stage:completed", { projectId: project.id, stage: completed }],
+      ["orderCreated", order],
       ["orderUpdate", { orderId: order.id, status: "paid", previousStatus: "pending", customerId: order.customerId, total: "5.00", updatedAt }],
       ["notification", notification],
       ["notification:new", notification],
@@ -143,7 +145,12 @@ describe("a socket that comes with ?userId= alone", () => {
     }
     const userId = String(await server.id("alice"));
     assert.deepEqual(await server.open("", { query: { userId }, auth: { token: "bad" } }).refusal(), unauthorized("invalid"));
-    assert.deepEqual(await server.open("/admin", { query: { userId } }).refusal(), unauthorized("missing"));
+    const forbidden = { message: "Forbidden", data: { code: "forbidden" } };
+    for (const name of ["alice", "admin"]) {
+      const query = { userId: String(await server.id(name)) };
+      assert.deepEqual(await server.open("/admin", { query }).refusal(), forbidden);
+    }
+    assert.deepEqual(await server.open("/admin", { query: { userId: "999999" } }).refusal(), unauthorized("invalid"));
     assert.equal((await server.call(null, "GET", `/orders?userId=${userId}`)).status, 401);
   });
 

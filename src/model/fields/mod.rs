@@ -294,6 +294,12 @@ impl<'a> Fields<'a> {
         self.collected.is_some() || self.values.get(name).is_some_and(|value| value.get() != "null")
     }
 
+    /// Returns true if a field is given as `null`, which [`Fields::optional`] takes for missing.
+    #[must_use]
+    pub fn is_null(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|value| value.get() == "null")
+    }
+
     /// Adds a fault of more than one field.
     pub fn add_fault(&mut self, fault: impl Into<String>) {
         self.faults.push(fault.into());

@@ -43,11 +43,12 @@ impl Payload {
         Self::default()
     }
 
-    /// Makes one argument of a JSON text, which is sent unchanged. The caller has to pass valid
-    /// JSON, or the client drops its connection.
+    /// Makes one argument of a JSON text, which is sent unchanged, or none of an empty text. The
+    /// caller has to pass valid JSON, or the client drops its connection.
     #[must_use]
     pub fn json(text: impl Into<String>) -> Self {
-        Self { args: text.into(), count: 1, attachments: Vec::new() }
+        let args = text.into();
+        Self { count: usize::from(!args.is_empty()), args, attachments: Vec::new() }
     }
 
     /// Makes one argument: the value as JSON.
@@ -69,7 +70,7 @@ impl Payload {
     ///
     /// # Errors
     /// [`Fault::TooManyAttachments`] above ten, [`Fault::Attachments`] for a placeholder without an
-    /// attachment, [`Fault::Payload`] for JSON that is nested deeper than 128.
+    /// attachment, [`Fault::Depth`] for JSON that is nested deeper than 128.
     pub fn with_attachments<'a>(
         args: impl IntoIterator<Item = &'a str>,
         attachments: Vec<Bytes>,
@@ -130,9 +131,10 @@ impl Payload {
         !self.attachments.is_empty()
     }
 
-    /// Returns true if the last argument is a string: no other JSON ends in a quote.
+    /// Returns true if an event with these arguments ends in a string: no other JSON ends in a
+    /// quote, and an event without arguments ends in its name.
     pub(crate) fn ends_in_string(&self) -> bool {
-        self.args.trim_end().ends_with('"')
+        self.count == 0 || self.args.trim_end().ends_with('"')
     }
 
     /// Returns the payload as one JSON value.
@@ -210,6 +212,11 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_text_is_no_argument() {
+        assert_eq!(Payload::json(""), Payload::none());
+    }
+
+    #[test]
     fn as_one_is_null_the_value_or_an_array() {
         let two = Payload::json("1").and(Payload::of("x").unwrap()).unwrap();
         assert_eq!(
@@ -218,7 +225,7 @@ mod tests {
         );
         assert!(
             two.ends_in_string()
-                && !Payload::none().ends_in_string()
+                && Payload::none().ends_in_string()
                 && !Payload::json("{\"a\":\"b\"}").ends_in_string()
         );
     }
