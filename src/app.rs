@@ -91,7 +91,9 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let (services, policy, ready) =
         (web::Data::from(services), web::Data::new(policy), readiness.clone());
     let counted = web::Data::new(server.clone());
-    let asyncapi = web::Data::new(http::docs::AsyncApi(gateway::asyncapi::document()));
+    let asyncapi = web::Data::new(http::docs::AsyncApi(gateway::asyncapi::document(
+        &settings.realtime.socketio_path,
+    )));
     let metrics = metrics
         .map(|listener| http::metrics::serve(listener, settings.server.keep_alive, &server))
         .transpose()?;
@@ -166,7 +168,11 @@ async fn prepare_demo(services: &Services) -> Result<(), Error> {
 /// The test page, unless it is off; the log then names the setting that turns it on.
 fn pages(settings: &Settings) -> Option<Pages> {
     if settings.page.is_on(settings.server.environment.environment) {
-        return Some(Pages::new(&settings.page.currency, settings.server.demo));
+        return Some(Pages::new(
+            &settings.page.currency,
+            settings.server.demo,
+            &settings.realtime.socketio_path,
+        ));
     }
     tracing::info!("the test page at / is off; TEST_CLIENT=on turns it on");
     None
@@ -220,6 +226,7 @@ fn bind(host: &str, port: u16) -> std::io::Result<TcpListener> {
 fn limits(settings: &Settings) -> realtime::Settings {
     let sockets = &settings.realtime;
     realtime::Settings {
+        socketio_path: sockets.socketio_path.clone().into(),
         ping_interval: sockets.ping_interval,
         ping_timeout: sockets.ping_timeout,
         max_payload: sockets.max_payload,

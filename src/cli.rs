@@ -17,8 +17,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{
-    AuthSettings, BadSetting, DatabaseSettings, EnvironmentSetting, LogFormat, LogSettings, Secret,
-    Settings,
+    AuthSettings, BadSetting, DatabaseSettings, EnvironmentSetting, LogFormat, LogSettings,
+    SOCKETIO_PATH, Secret, Settings,
 };
 use crate::model::{Role, UserId};
 use crate::{app, gateway, http, load};
@@ -241,7 +241,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     let done = |()| ExitCode::SUCCESS;
     match command {
         Command::Serve(settings) => {
-            settings.check()?;
+            commands::check(&settings)?;
             start_log(settings.log);
             Ok(app::serve(*settings))
         }
@@ -256,7 +256,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::User(UserCommand::Link(link)) => commands::user_link(link).map(done),
         Command::Token(args) => commands::token(&args).map(done),
         Command::Openapi => commands::print(&http::openapi::document()).map(done),
-        Command::Asyncapi => commands::print(&gateway::asyncapi::document()).map(done),
+        Command::Asyncapi => commands::print(&gateway::asyncapi::document(SOCKETIO_PATH)).map(done),
         Command::Docs(args) => write_docs(&args.out).map(done).map_err(Failure::Failed),
         Command::Load(command) => load::run(command).map(done).map_err(Failure::Failed),
     }
@@ -264,7 +264,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
 
 fn write_docs(folder: &Path) -> Result<(), String> {
     let (mut cli, openapi, asyncapi) =
-        (Cli::command(), http::openapi::document(), gateway::asyncapi::document());
+        (Cli::command(), http::openapi::document(), gateway::asyncapi::document(SOCKETIO_PATH));
     cli.build();
     let serve = cli.find_subcommand("serve").ok_or("there is no command `serve`")?;
     docs::write(folder, &docs::Sources { serve, openapi: &openapi, asyncapi: &asyncapi })

@@ -2,6 +2,8 @@
 // WebSocket. It speaks as much of Socket.IO as this page needs:
 // https://socket.io/docs/v4/engine-io-protocol/ and https://socket.io/docs/v4/socket-io-protocol/
 
+import { socketioPath } from "./settings.js";
+
 const SEPARATOR = "\x1e";
 /** The close code of the plain protocol for each reason to refuse a CONNECT. */
 const REFUSALS = { unauthorized: 4401, forbidden: 4403, not_found: 4404, token_expired: 4401 };
@@ -12,7 +14,7 @@ export class PollSocket {
   onclose = null;
   #prefix;
   #resume;
-  #address = "/socket.io/?EIO=4&transport=polling";
+  #address = `${socketioPath}/?EIO=4&transport=polling`;
   #patience;
   #pid;
   #lastFault;

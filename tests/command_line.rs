@@ -15,7 +15,7 @@ use support::Home;
 #[test]
 fn a_bad_setting_exits_with_2_and_one_line_that_names_it() {
     let home = Home::on_sqlite();
-    let cases: [(&[(&str, &str)], &str); 8] = [
+    let cases: [(&[(&str, &str)], &str); 10] = [
         (&[("PORT", "http")], "hubcast: PORT (--port): "),
         (
             &[("METRICS_ADDR", "9100")],
@@ -23,6 +23,8 @@ fn a_bad_setting_exits_with_2_and_one_line_that_names_it() {
         ),
         (&[("OUTBOX_LIMIT", "1MB")], "hubcast: OUTBOX_LIMIT (--outbox-limit): "),
         (&[("CORS_ORIGINS", "shop.example")], "hubcast: CORS_ORIGINS (--cors-origins): "),
+        (&[("SOCKETIO_PATH", "live")], "hubcast: SOCKETIO_PATH (--socketio-path): "),
+        (&[("SOCKETIO_PATH", "/orders/live")], "hubcast: SOCKETIO_PATH: /orders/live is a path of"),
         (&[("HUBCAST_ENV", "prod")], "hubcast: HUBCAST_ENV (--env): has to be one of production"),
         (&[("HUBCAST_ENV", "production")], "hubcast: JWT_SECRET: "),
         (&[("DATABASE_URL", "postgres://u:hush@h/d")], "hubcast: JWT_SECRET: "),

@@ -244,17 +244,41 @@ fn socket_io_packets_that_end_the_connection() {
         cases.push((After, text(packet), Ends(1002)));
     }
     cases.push((Before, ["40", "40"].map(|packet| Say::Text(packet.into())).to_vec(), Ends(1002)));
-    // Too many or too deep.
-    let many = |kind: &str, count: usize| format!("{kind}[{}]", vec!["0"; count].join(","));
-    cases.push((Always, text(many("42", 258)), Ends(1002)));
-    cases.push((Always, text(many("431", 257)), Ends(1002)));
-    cases.push((
-        Always,
-        text(format!(r#"451-["echo",{}{}]"#, "[".repeat(129), "]".repeat(129))),
-        Ends(1002),
-    ));
     let everywhere = (0..=16).map(|n| Say::Text(format!("40/{n},").into())).collect();
     cases.push((Before, everywhere, Ends(1002)));
+    run(&server(), &cases);
+}
+
+#[test]
+fn a_packet_beyond_a_limit_is_refused_and_its_connection_lives() {
+    let many = |kind: &str, count: usize| format!("{kind}[{}]", vec!["0"; count].join(","));
+    let deep = |kind: &str| {
+        let nested = format!(r#"{kind}["echo",{}{}]"#, "[".repeat(129), "]".repeat(129));
+        vec![Say::Text(nested.into()), Say::Binary(vec![1])]
+    };
+    let error = |message: &str| {
+        format!(
+            r#"{{"error":{{"code":"invalid","message":"The event has {message}"}},"ok":false}}"#
+        )
+    };
+    let event = |name: &str, message: &str| {
+        format!(
+            r#"42["error",{{"code":"invalid","event":"{name}","message":"The event has {message}","status":"error"}}]"#
+        )
+    };
+    let (arguments, depth) =
+        ("more than 256 arguments", "binary data beside JSON that is nested deeper than 128");
+    let cases: Vec<Case> = vec![
+        (After, text(many("427", 258)), Answers(format!("437[{}]", error(arguments)))),
+        (After, text(many("42", 258)), Answers(event("0", arguments))),
+        (After, deep("451-7"), Answers(format!("437[{}]", error(depth)))),
+        (After, deep("451-"), Answers(event("echo", depth))),
+        // An ack that is refused counts as missing.
+        (After, text(many("431", 257)), Lives),
+        // Nobody has joined.
+        (Before, text(many("42", 258)), Ends(1002)),
+        (Before, deep("451-"), Ends(1002)),
+    ];
     run(&server(), &cases);
 }
 

@@ -12,6 +12,7 @@ use super::{
 use crate::auth::{PasswordHasher, Tokens, load_key};
 use crate::config::{BadSetting, DatabaseUrl, KeySource, Secret, Settings};
 use crate::error::Error;
+use crate::http;
 use crate::model::fields::{self, Fields};
 use crate::model::{ExternalIdentity, User};
 use crate::service::accounts::{self, NewAccount};
@@ -169,8 +170,18 @@ pub(super) fn token(args: &TokenArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Checks what the settings alone cannot know too: which paths are taken.
+pub(super) fn check(settings: &Settings) -> Result<(), BadSetting> {
+    let path = &settings.realtime.socketio_path;
+    if http::is_taken(path) {
+        let mend = format!("{path} is a path of REST; choose another one");
+        return Err(BadSetting { setting: "SOCKETIO_PATH", mend });
+    }
+    settings.check()
+}
+
 pub(super) fn check_config(settings: &Settings) -> Result<(), Failure> {
-    settings.check()?;
+    check(settings)?;
     let url = &settings.database.url;
     println!("listens on  {}:{}", settings.server.host, settings.server.port);
     if let Some(address) = settings.server.metrics_address {

@@ -72,6 +72,9 @@ pub struct Settings {
     pub log: LogSettings,
 }
 
+/// The default of SOCKETIO_PATH.
+pub const SOCKETIO_PATH: &str = "/socket.io";
+
 /// The least time that an event is kept beyond RECOVERY_WINDOW.
 const RETENTION_MARGIN: Duration = Duration::from_secs(60);
 
@@ -200,10 +203,17 @@ pub enum Synchronous {
     Normal,
 }
 
-/// Timeouts and limits of connections. The first four have Socket.IO's names and meanings.
+/// The path, timeouts and limits of connections. The first five have Socket.IO's names and
+/// meanings.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Sockets")]
 pub struct RealtimeSettings {
+    /// Path of Socket.IO, which clients name in their option `path`
+    #[arg(
+        long = "socketio-path", env = "SOCKETIO_PATH", default_value = SOCKETIO_PATH,
+        value_parser = parse::socketio_path
+    )]
+    pub socketio_path: String,
     /// Time between two pings to a client, in milliseconds, as in Socket.IO
     #[arg(
         long = "ping-interval-ms", env = "PING_INTERVAL_MS", default_value = "25000",

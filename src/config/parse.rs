@@ -183,6 +183,25 @@ pub(super) fn leeway(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A path like `/socket.io` or `/api/live`; a slash at its end is dropped. Which paths are taken by
+/// others is not known here, but that of the plain WebSocket is.
+pub(super) fn socketio_path(text: &str) -> Result<String, String> {
+    let path = text.strip_suffix('/').unwrap_or(text);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    let is_segment = |part: &str| !matches!(part, "" | "." | "..") && part.chars().all(is_plain);
+    let is_good = path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_segment));
+    if !is_good {
+        return Err(format!(
+            "{text:?} is not a path; write it as /socket.io or /api/live, of letters, digits and \
+             -._~"
+        ));
+    }
+    if path == "/ws" {
+        return Err(format!("{text:?} is the path of the plain WebSocket; choose another one"));
+    }
+    Ok(path.to_owned())
+}
+
 /// A size in bytes, `KiB` or `MiB`; from 1 byte to 1 GiB.
 pub(super) fn size(text: &str) -> Result<usize, String> {
     let (number, unit) = match text {
@@ -255,6 +274,22 @@ mod tests {
         for text in ["", "0", "-1", "+1", "1.5MiB", "1KB", "KiB", "2000MiB", "99999999999999999999"]
         {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn socketio_paths() {
+        for (text, path) in [
+            ("/socket.io", "/socket.io"),
+            ("/socket.io/", "/socket.io"),
+            ("/api/v1/live-1/", "/api/v1/live-1"),
+        ] {
+            assert_eq!(socketio_path(text), Ok(path.to_owned()), "{text}");
+        }
+        for text in
+            ["", "/", "//", "socket.io", "/a//b", "/a b", "/a?b", "/{id}", "/..", "/a/./b", "/ws/"]
+        {
+            assert!(socketio_path(text).is_err(), "{text}");
         }
     }
 

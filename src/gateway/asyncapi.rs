@@ -11,9 +11,10 @@ use super::events;
 use super::schema_names::{name_parts, pascal};
 use crate::event::{self, EventDescription, EventKind};
 
-/// The document. Its operations are the client's: it sends, and it receives.
+/// The document of a server with that path of Socket.IO. Its operations are the client's: it sends,
+/// and it receives.
 #[must_use]
-pub fn document() -> Value {
+pub fn document(socketio_path: &str) -> Value {
     let mut generator = event::generator(SchemaSettings::draft07());
     let mut payloads = Map::new();
     let (mut channels, mut operations) = (Map::new(), Map::new());
@@ -57,7 +58,7 @@ pub fn document() -> Value {
         "servers": {
             "socketio": {
                 "host": "localhost:3000",
-                "pathname": "/socket.io/",
+                "pathname": format!("{socketio_path}/"),
                 "protocol": "socketio",
                 "protocolVersion": "5",
                 "description": "Socket.IO 5 over Engine.IO 4: WebSocket, long-polling, upgrade. A \
@@ -79,7 +80,7 @@ pub fn document() -> Value {
 /// The plain protocol, in words.
 const PLAIN_PROTOCOL: &str = "One JSON object per text frame: the client's {event, data, id?}, \
     the server's {event, data, offset?} and, for a frame with an id, {ack: id, data}. \
-    ?namespace=/admin is the other channel. A connection without a token in its request begins \
+    ?namespace=/admin is the other channel. A text `ping` is answered `pong`. A connection without a token in its request begins \
     with {event: \"auth\", data: {token}}. Close codes: 4400 no JSON, or another first frame; \
     4401 no good token, or its end; 4403 a customer on /admin; 4404 no such namespace; 1008 too \
     slow, silent or too fast; 1009 over MAX_PAYLOAD; 1013 and 1001: connect again later.";

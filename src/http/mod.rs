@@ -66,6 +66,17 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .default_service(web::to(unknown));
 }
 
+/// The paths of the documents.
+const DOCUMENTS: [&str; 3] = ["/openapi.json", "/asyncapi.json", "/docs"];
+
+/// Returns true if a path below the same first segment belongs to REST.
+#[must_use]
+pub fn is_taken(path: &str) -> bool {
+    let first = |path: &str| path.split('/').nth(1).map(str::to_owned);
+    let endpoints = endpoints::all().into_iter().map(|endpoint| endpoint.path);
+    endpoints.chain(DOCUMENTS).any(|taken| first(taken) == first(path))
+}
+
 /// GET and HEAD, which a server must both support (RFC 9110, 9.1).
 fn get() -> actix_web::Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))

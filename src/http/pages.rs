@@ -57,9 +57,10 @@ struct File {
 impl Pages {
     /// If `demo` is true, the demo accounts exist, and the page offers to sign in to them.
     #[must_use]
-    pub fn new(currency: &Currency, demo: bool) -> Self {
+    pub fn new(currency: &Currency, demo: bool, socketio_path: &str) -> Self {
         let index = INDEX
             .replace("{{currency}}", &currency.to_string())
+            .replace("{{socketio-path}}", socketio_path)
             .replace("{{demo}}", if demo { "on" } else { "off" });
         let index = File::new(HTML, "/", Bytes::from(index));
         let parts = PARTS.map(|(content_type, path, text)| {

@@ -270,7 +270,7 @@ describe("a message", () => {
 describe("reading", () => {
   test("is reported to the room once each time the mark moves, and answered with the unread count", async () => {
     const talk = await newTalk();
-    const [alice, bob, elsewhere] = [await connect("alice"), await connect("bob"), await connect("alice")];
+    const [alice, bob, elsewhere, phone] = [await connect("alice"), await connect("bob"), await connect("alice"), await connect("bob")];
     for (const one of [alice, bob]) await join(one, "join:conversation", { conversationId: talk });
     const messages = [];
     for (const content of ["a", "b", "c"]) messages.push((await alice.ask("message:send", { conversationId: talk, message: { content } })).message);
@@ -283,8 +283,15 @@ describe("reading", () => {
     assert.deepEqual(await post("bob", `/conversations/${talk}/read`, { messageId: sent[2] }), answer(sent[2], 0));
 
     const told = [sent[1], sent[2]].map((messageId) => ["conversation:read", { conversationId: talk, userId: ids.bob, messageId }]);
-    for (const frames of await heard(alice, bob)) assert.deepEqual(frames, [...messages.map((message) => ["message:new", message]), ...told]);
-    assert.deepEqual(await heard(elsewhere), messages.map((message) => ["messageReceived", message]));
+    const cleared = [1, 0].map((unreadCount) => ["conversations:unread", { conversationId: talk, unreadCount }]);
+    const [ofAlice, ofBob] = await heard(alice, bob);
+    const sentHere = messages.map((message) => ["message:new", message]);
+    assert.deepEqual(ofAlice, [...sentHere, ...told]);
+    // The reader's own sockets also hear what is unread now, wherever they are.
+    assert.deepEqual(ofBob, [...sentHere, ...told.flatMap((mark, at) => [mark, cleared[at]])]);
+    const sentElsewhere = messages.map((message) => ["messageReceived", message]);
+    assert.deepEqual(await heard(elsewhere), sentElsewhere);
+    assert.deepEqual(await heard(phone), [...sentElsewhere, ...cleared]);
     const stranger = await connect(cora);
     assert.equal((await stranger.ask("conversation:read", { conversationId: talk, messageId: sent[0] })).error.code, "not_found");
     assert.deepEqual((await read(999_999)).error, { code: "not_found", message: "Message with ID 999999 not found" });

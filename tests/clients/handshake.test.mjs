@@ -2,8 +2,10 @@
 // (For the places of a token see transports-auth.)
 
 import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
 import { after, before, describe, test } from "node:test";
 import { Manager } from "socket.io-client";
+import msgpack from "socket.io-msgpack-parser";
 import { Client, Server, sign, until, within } from "./harness.mjs";
 
 const unauthorized = (reason) => ({ message: "Unauthorized", data: { code: "unauthorized", reason } });
@@ -51,6 +53,72 @@ describe("a socket is refused", () => {
     assert.equal((await main.ask("no:such:event")).ok, false);
     assert.equal(manager.engine, engine);
     main.close();
+  });
+});
+
+describe("a client with a parser of its own", () => {
+  // Like the example in https://socket.io/docs/v4/custom-parser/.
+  class Encoder {
+    encode(packet) {
+      return [JSON.stringify(packet)];
+    }
+  }
+  class Decoder extends EventEmitter {
+    add(packet) {
+      this.emit("decoded", JSON.parse(packet));
+    }
+    destroy() {}
+  }
+  const parsers = { "socket.io-msgpack-parser": msgpack, "a parser that writes JSON": { Encoder, Decoder } };
+  for (const [name, parser] of Object.entries(parsers)) {
+    for (const transports of [["websocket"], ["polling"]]) {
+      for (const namespace of ["/", "/admin"]) {
+        test(`${name}, by ${transports} on ${namespace}, is told so, and gives up`, async () => {
+          const client = server.open(namespace, { parser, transports, auth: { token: await server.token("admin") } });
+          const { message, data } = await client.refusal();
+          assert.match(message, /^Unknown parser: .* default parser of Socket\.IO/);
+          assert.deepEqual(data, { code: "invalid" });
+          assert.equal(client.socket.active, false);
+        });
+      }
+    }
+  }
+});
+
+describe("the client's own file", () => {
+  for (const file of ["socket.io.js", "socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js", "socket.io.js.map"]) {
+    test(`${file} is not served, but the answer says in one line where it is to be had`, async () => {
+      const { status, body } = await server.call(null, "GET", `/socket.io/${file}`);
+      assert.equal(status, 404);
+      assert.match(body.message, /npm package socket\.io-client.*https:\/\/cdn\.socket\.io/);
+      assert.doesNotMatch(body.message, /\n/);
+    });
+  }
+});
+
+describe("with SOCKETIO_PATH", () => {
+  let elsewhere;
+  before(async () => {
+    elsewhere = await Server.start({ SOCKETIO_PATH: "/api/live/" });
+  });
+  after(() => elsewhere?.close());
+
+  test("clients connect there by each transport, with and without a slash at the end", async () => {
+    for (const transports of [["websocket"], ["polling"], ["polling", "websocket"]]) {
+      for (const addTrailingSlash of [true, false]) {
+        const client = await elsewhere.connect("alice", "/", { path: "/api/live", transports, addTrailingSlash });
+        await until(() => client.socket.io.engine.transport.name === transports.at(-1), "its last transport");
+        client.close();
+      }
+    }
+  });
+
+  test("nothing is at the usual path, and the page, the document and the file's answer know the other one", async () => {
+    const { status, body } = await elsewhere.call(null, "GET", "/socket.io/?EIO=4&transport=polling");
+    assert.deepEqual([status, body.message], [404, "Cannot GET /socket.io/"]);
+    assert.match(await (await fetch(`${elsewhere.url}/`)).text(), /<meta name="hubcast-socketio-path" content="\/api\/live">/);
+    assert.equal((await elsewhere.call(null, "GET", "/asyncapi.json")).body.servers.socketio.pathname, "/api/live/");
+    assert.match((await elsewhere.call(null, "GET", "/api/live/socket.io.js")).body.message, /socket\.io-client/);
   });
 });
 

@@ -91,6 +91,8 @@ test("both namespaces receive the same events as Socket.IO", async () => {
     const { event, data } = await line.read();
     assert.deepEqual({ event, data }, { event: "new_order", data: { orderId: order.id, customerId: order.customerId, total: "21.00", createdAt: order.createdAt } });
   }
+  const created = await alice.read();
+  assert.deepEqual([created.event, created.data], ["orderCreated", order]);
   const { body } = await server.call("admin", "PATCH", `/orders/${order.id}/status`, { status: "paid" });
   for (const line of [desk, encoded, alice]) {
     const { event, data } = await line.read();

@@ -95,6 +95,8 @@ describe("no recovery", () => {
     ["python-socketio by its User-Agent", { headers: { "User-Agent": "python-requests/2.31" } }],
     ["python-socketio by aiohttp's User-Agent", { headers: { "User-Agent": "Python/3.11 aiohttp/3.9.1" } }],
     ["python-socketio by its decimal t=", { query: "&t=1700000000.1234567" }],
+    ["Dart's client outside of a browser", { headers: { "User-Agent": "Dart/3.9 (dart:io)" } }],
+    ["Rust's client by its t= in digits and its missing name", { query: "&t=2875459021" }],
   ];
   for (const [what, options] of ways) {
     test(`${what}: no pid and no offset`, async (t) => {
@@ -111,6 +113,12 @@ describe("no recovery", () => {
       assert.deepEqual(events.filter(([event]) => names.includes(event)), names.map((name) => [name, told]));
     });
   }
+
+  test("a browser's t= that happens to be digits alone changes nothing", async (t) => {
+    const line = new SocketIoLine(server, { token }, { query: "&t=2875459021", headers: { "User-Agent": "Mozilla/5.0" } });
+    t.after(() => line.cut());
+    assert.deepEqual(Object.keys(await line.answer), ["sid", "pid"]);
+  });
 
   test("the official client with ?recovery=0 has no pid, and reconnects as a new session", async (t) => {
     const { client, proxy } = await behind(t, server, "bob", "/", { query: { recovery: "0" } });

@@ -77,10 +77,10 @@ async function pageOf(t, code, who) {
 /** A conversation of alice's with bob in it. */
 const newTalk = async () => (await server.post("alice", "/conversations", { memberIds: [ids.bob] })).id;
 
-test("each block of code is a file that a test runs", () => {
+test("each block of code is a file, and a test runs it unless it is for Dart or Rust", () => {
   const names = blocks.map(({ text, name }) => name ?? text);
   assert.deepEqual(names.toSorted(), [
-    "admin.js", "bell.js", "bell.py", "bell.sh", "chat.js", "chat.py", "hub.js", "index.html", "line.js", "main.js", "orders.js", "plain.sh",
+    "admin.js", "bell.dart", "bell.js", "bell.py", "bell.rs", "bell.sh", "chat.js", "chat.py", "hub.js", "index.html", "line.js", "main.js", "orders.js", "plain.sh",
     "react/AdminOrders.jsx", "react/App.jsx", "react/Bell.jsx", "react/Chat.jsx", "react/useSocket.js", "room.js", "token.js",
     "vue/AdminOrders.vue", "vue/App.vue", "vue/Bell.vue", "vue/Chat.vue", "vue/useSocket.js",
   ]);

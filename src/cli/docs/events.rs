@@ -16,6 +16,9 @@ An event has a name and one argument, its payload. A running server has this pag
   order. Events that are not stored reach the sockets that are connected when they are sent.
 - A client that asks for an **ack** gets `{ok: true, …}` with the fields in the table, or
   `{ok: false, error: {code, message}}`. A failure without an ack to tell it comes as `error`.
+- An event of a client may have 256 arguments and 10 pieces of binary data, and beside binary data
+  JSON that is nested 128 deep. Beyond the first and the last it is refused as `invalid`, and the
+  connection goes on; beyond the second the connection is closed, as by Socket.IO itself.
 - In the tables a field with `?` may be left out, and a capitalised name is one of the
   [types](#types) at the end.
 ";

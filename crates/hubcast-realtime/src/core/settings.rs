@@ -1,6 +1,7 @@
 //! The limits and timeouts of a server, as plain data. Defaults are Socket.IO's where Socket.IO has
 //! one.
 
+use std::borrow::Cow;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +11,12 @@ use governor::Quota;
 /// `(name, older name)` of each event that has an older name.
 pub type Aliases = &'static [(&'static str, &'static str)];
 
-/// Every limit of a [`crate::Server`].
+/// Every limit of a [`crate::Server`], and the path of Socket.IO.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// The path of Socket.IO, which clients name in their option `path`. A slash at its end makes
+    /// no difference.
+    pub socketio_path: Cow<'static, str>,
     /// The time between a pong and the next ping. Engine.IO's `pingInterval`.
     pub ping_interval: Duration,
     /// How long the server waits for a pong. Engine.IO's `pingTimeout`.
@@ -52,6 +56,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            socketio_path: "/socket.io".into(),
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
             max_payload: 1_000_000,

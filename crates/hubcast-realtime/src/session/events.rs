@@ -7,6 +7,7 @@ use super::gateway::Incoming;
 use super::session::Session;
 use super::socket::{SocketState, reply};
 use crate::core::error::Error;
+use crate::wire::socketio::Fault;
 
 impl Session {
     /// Handles or queues an event for the socket at that index.
@@ -26,6 +27,18 @@ impl Session {
         socket.queue.push(event);
         self.next(number, ctx);
         self.pace();
+    }
+
+    /// Answers an event that the codec has refused, for the socket at that index.
+    pub(super) fn beyond_a_limit(&self, at: usize, name: &str, ack: Option<u64>, fault: Fault) {
+        let Some(client) = self.sockets.get(at).and_then(|socket| socket.client()) else { return };
+        let error = if self.bucket.as_ref().is_none_or(Bucket::take) {
+            Error::BadRequest(format!("The event has {fault}"))
+        } else {
+            Error::RateLimited
+        };
+        let ack = ack.map(|id| id.to_string());
+        reply(&client, ack.as_deref(), name, Err(error));
     }
 
     /// Starts to handle the socket's next event, unless one is being handled.

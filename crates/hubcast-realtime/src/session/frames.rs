@@ -75,7 +75,10 @@ impl Session {
             Ok(Some(packet)) => packet,
             // The packet's attachments follow.
             Ok(None) => return,
-            Err(_) => return self.connection.close(DisconnectReason::ParseError),
+            Err(_) => {
+                let refusal = socketio::refuse_json(text);
+                return self.unreadable(refusal.map(|json| websocket::text(&format!("4{json}"))));
+            }
         };
         let at = self.sockets.iter().position(|socket| &*socket.namespace == namespace);
         match (body, at) {
@@ -104,16 +107,32 @@ impl Session {
                 return self.message(serde_json::from_str(FIRST_ATTACHMENT), vec![bytes], ctx);
             }
         }
+        let is_first = self.last_socket == 0;
+        let refusal = if is_first { socketio::refuse_msgpack(&bytes) } else { None };
+        let refusal = refusal.map(|refusal| websocket::binary(&refusal));
         let whole = match self.assembler.binary(bytes, self.host.worker.settings.max_payload) {
             Ok(Some(whole)) => whole,
             Ok(None) => return,
             Err(socketio::Fault::TooLarge) => {
                 return self.connection.close(DisconnectReason::TooLarge);
             }
-            Err(_) => return self.connection.close(DisconnectReason::ParseError),
+            Err(_) => return self.unreadable(refusal),
         };
         match self.sockets.iter().position(|socket| *socket.namespace == *whole.namespace) {
             Some(at) => self.content(at, whole.content, whole.attachments, ctx),
+            None => self.connection.close(DisconnectReason::ParseError),
+        }
+    }
+
+    /// Closes the connection over a packet that cannot be read. If it is the first one, and a CONNECT
+    /// in the encoding of another parser, the client gets this refusal instead, with which it gives
+    /// up; if it does not, the connect time-out ends it.
+    fn unreadable(&mut self, refusal: Option<Bytes>) {
+        match refusal.filter(|_| self.last_socket == 0) {
+            Some(refusal) => {
+                self.last_socket += 1;
+                self.connection.send(refusal);
+            }
             None => self.connection.close(DisconnectReason::ParseError),
         }
     }
@@ -135,6 +154,11 @@ impl Session {
                     client.0.acks.take(id, Ack { args, attachments });
                 }
             }
+            socketio::EventOrAck::Refused { event: Some((name, ack)), fault } => {
+                self.beyond_a_limit(at, &name, ack, fault);
+            }
+            // For the server, an ack that is refused has not arrived.
+            socketio::EventOrAck::Refused { event: None, .. } => {}
         }
     }
 

@@ -21,9 +21,16 @@ use crate::session::requests::{Abort, Poll, Post};
 use crate::session::session::Session;
 use crate::wire::engineio::HandshakeFault;
 
+/// The files under which Socket.IO's reference server serves the client, with its builds.
+const CLIENT_FILES: &str = r"{file:socket\.io(?:\.[a-z]+)*\.js(?:\.map)?}";
+/// The answer to a page that looks for the client here.
+const NO_CLIENT: &str = "The client is not served here. It is the npm package socket.io-client, \
+                         and at https://cdn.socket.io for a script element";
+
 /// Registers the server's paths for all requests that are not upgrades.
 pub(crate) fn configure(entry: &Rc<Entry>, app: &mut ServiceConfig) {
-    for path in request::paths(&entry.host.shared) {
+    let shared = &entry.host.shared;
+    for path in request::paths(shared) {
         let entry = Rc::clone(entry);
         app.service(web::resource(path).to(move |request: HttpRequest, body: Payload| {
             let entry = Rc::clone(&entry);
@@ -34,6 +41,8 @@ pub(crate) fn configure(entry: &Rc<Entry>, app: &mut ServiceConfig) {
         let get = web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
         app.route(path, get.to(async || answer(request::upgrade_required())));
     }
+    let client = format!("{}/{CLIENT_FILES}", request::socketio_path(shared));
+    app.service(web::resource(client).to(|| async { answer(Refusal::new(404, NO_CLIENT)) }));
 }
 
 fn answer(refusal: Refusal) -> HttpResponse {
@@ -63,7 +72,8 @@ async fn serve(
         peer: request.peer_addr(),
     };
     let session = head.engine("polling", shared)?;
-    let protocol = head.protocol(request.path(), shared);
+    let unknown = || Refusal::unknown(request.method(), request.path());
+    let protocol = head.protocol(request.path(), shared).ok_or_else(unknown)?;
     let cookies = head.admit(gate, protocol)?;
     let most = head.packets_a_poll();
     let Some(session) = session else {

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use actix::Addr;
-use actix_http::header::{self, HeaderMap};
+use actix_http::header::{self, HeaderMap, HeaderValue};
 use actix_http::{Method, StatusCode};
 
 use crate::core::protocol::Protocol;
@@ -16,12 +16,22 @@ use crate::wire::engineio::HandshakeFault;
 
 /// The paths of the plain protocol.
 pub(super) const PLAIN_PATHS: [&str; 2] = ["/ws", "/ws/"];
-const SOCKET_PATHS: [&str; 2] = ["/socket.io/", "/socket.io"];
-const ENGINE_PATHS: [&str; 2] = ["/engine.io/", "/engine.io"];
+const ENGINE_PATH: &str = "/engine.io";
 
-/// Returns the paths of Engine.IO.
-pub(super) fn paths(shared: &Shared<Session>) -> impl Iterator<Item = &'static str> {
-    SOCKET_PATHS.into_iter().chain(ENGINE_PATHS.into_iter().filter(|_| shared.has_engine()))
+/// Returns the path of Socket.IO, without the slash at its end.
+pub(super) fn socketio_path(shared: &Shared<Session>) -> &str {
+    without_slash(&shared.settings.socketio_path)
+}
+
+/// Returns the paths of Engine.IO, each with and without a slash at its end.
+pub(super) fn paths(shared: &Shared<Session>) -> impl Iterator<Item = String> {
+    let engine = shared.has_engine().then_some(ENGINE_PATH);
+    let paths = [Some(socketio_path(shared)), engine].into_iter().flatten();
+    paths.flat_map(|path| [path.to_owned(), format!("{path}/")])
+}
+
+fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
 }
 
 /// The most bytes of the request that a session may keep.
@@ -50,6 +60,11 @@ impl Refusal {
         let error = reason_phrase(status);
         let body = serde_json::json!({"statusCode": status, "message": message, "error": error});
         Self { status, body: body.to_string(), header: None }
+    }
+
+    /// The answer at an unknown path.
+    pub(super) fn unknown(method: &Method, path: &str) -> Self {
+        Self::new(404, &format!("Cannot {method} {path}"))
     }
 
     pub(super) fn with(self, name: &'static str, value: impl Into<String>) -> Self {
@@ -157,7 +172,7 @@ impl Head<'_> {
     /// Returns the token of a pair `bearer, TOKEN` among the offered subprotocols, as a header: a
     /// browser can set no other one on a WebSocket. A header of the client's own comes first.
     fn offered_token(&self) -> Option<Box<[u8]>> {
-        let own = self.headers.get(header::AUTHORIZATION).map(|own| own.as_bytes());
+        let own = self.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         if own.and_then(|own| own.get(..SCHEME.len())).is_some_and(is_bearer) {
             return None;
         }
@@ -172,15 +187,22 @@ impl Head<'_> {
         self.peer.map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip())
     }
 
-    /// Returns the protocol at one of [`paths`], as this client uses it.
-    pub(super) fn protocol(&self, path: &str, shared: &Shared<Session>) -> Protocol {
-        if ENGINE_PATHS.contains(&path) {
-            return Protocol::EngineIo;
+    /// Returns the protocol at one of [`paths`], as this client uses it. Returns `None` for any
+    /// other path.
+    pub(super) fn protocol(&self, path: &str, shared: &Shared<Session>) -> Option<Protocol> {
+        let path = without_slash(path);
+        if path == ENGINE_PATH && shared.has_engine() {
+            return Some(Protocol::EngineIo);
         }
-        // python-socketio passes the trailing offset to its handlers, which do not expect it.
-        let takes_offsets =
-            !self.is_python() && query_value(self.query, "recovery").as_deref() != Some("0");
-        Protocol::SocketIo { offsets: takes_offsets && shared.recovery.is_some() }
+        if path != socketio_path(shared) {
+            return None;
+        }
+        // The handlers of these clients do not expect the trailing offset: python-socketio passes
+        // it on, Dart's makes one list of it and the data, and Rust's takes it for a part of a
+        // binary event's name.
+        let takes_offsets = !(self.is_python() || self.is_dart() || self.is_rust())
+            && query_value(self.query, "recovery").as_deref() != Some("0");
+        Some(Protocol::SocketIo { offsets: takes_offsets && shared.recovery.is_some() })
     }
 
     /// Returns the most packets that this client accepts in one payload; python-engineio drops the
@@ -196,13 +218,26 @@ impl Head<'_> {
             text.split_once('.')
                 .is_some_and(|(whole, part)| [whole, part].iter().all(|digits| is_digits(digits)))
         };
-        let agent = self
-            .headers
-            .get(header::USER_AGENT)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        query_value(self.query, "t").is_some_and(is_decimal)
-            || agent.get(..6).is_some_and(|first| first.eq_ignore_ascii_case("python"))
+        query_value(self.query, "t").is_some_and(is_decimal) || self.is_agent("python")
+    }
+
+    /// Returns true for the Dart client outside of browsers, where `dart:io` sends its name.
+    fn is_dart(&self) -> bool {
+        self.is_agent("Dart/")
+    }
+
+    /// Returns true for the Rust clients, if they begin with polling: their HTTP library sends no
+    /// name, and their time stamp is a checksum in digits. No other client's request has neither a
+    /// name nor a letter in its time stamp.
+    fn is_rust(&self) -> bool {
+        !self.headers.contains_key(header::USER_AGENT)
+            && query_value(self.query, "t").is_some_and(|stamp| is_digits(&stamp))
+    }
+
+    fn is_agent(&self, begins: &str) -> bool {
+        let agent = self.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+        let first = agent.and_then(|agent| agent.get(..begins.len()));
+        first.is_some_and(|first| first.eq_ignore_ascii_case(begins))
     }
 }
 

@@ -126,8 +126,7 @@ fn examine(entry: &Entry, request: &Request) -> Result<(Purpose, String), Refusa
     };
     let protocol = match head.uri.path() {
         path if request::PLAIN_PATHS.contains(&path) => Protocol::Plain,
-        path if request::paths(shared).any(|own| own == path) => asked.protocol(path, shared),
-        path => return Err(Refusal::new(404, &format!("Cannot {} {path}", head.method))),
+        path => asked.protocol(path, shared).ok_or_else(|| Refusal::unknown(&head.method, path))?,
     };
     if shared.is_draining() {
         return Err(Refusal::new(503, "The server is going down").with("Retry-After", "1"));

@@ -5,14 +5,16 @@
 //!   0);
 //! - as the protocol says, an event, an ack and a CONNECT_ERROR need a payload, and an ack an id;
 //! - half of a surrogate pair, which JavaScript strings allow, is refused in a name;
-//! - an ack id is a u64, and there are at most [`MAX_ARGUMENTS`] arguments;
+//! - an ack id is a u64;
+//! - more than [`MAX_ARGUMENTS`] arguments, or bytes nested too deep, make a
+//!   [`EventOrAck::Refused`];
 //! - the number of attachments and `num` are written in digits; a placeholder without an attachment
 //!   is refused with the text, not after the last attachment;
 //! - a query after the namespace's name is ignored, because older clients send one.
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{
@@ -85,22 +87,38 @@ fn value<'a>(json: &'a str, begins: &[char]) -> Result<&'a RawValue, Fault> {
 fn event(json: &str, ack: Option<u64>) -> Result<EventOrAck, Fault> {
     let NameAndArguments(Name(name), Arguments(args)) =
         serde_json::from_str(json).map_err(|_| Fault::Payload)?;
-    Ok(EventOrAck::Event { name, args, ack })
+    Ok(match args {
+        Some(args) => EventOrAck::Event { name, args, ack },
+        None => EventOrAck::Refused { event: Some((name, ack)), fault: Fault::Arguments },
+    })
 }
 
 fn answer(json: &str, id: Option<u64>) -> Result<EventOrAck, Fault> {
     let Arguments(args) = serde_json::from_str(json).map_err(|_| Fault::Payload)?;
-    Ok(EventOrAck::Ack { id: id.ok_or(Fault::AckId)?, args })
+    let id = id.ok_or(Fault::AckId)?;
+    Ok(match args {
+        Some(args) => EventOrAck::Ack { id, args },
+        None => EventOrAck::Refused { event: None, fault: Fault::Arguments },
+    })
 }
 
 fn data<'a>(content: EventOrAck, due: usize) -> Result<Body<'a>, Fault> {
     if due == 0 {
         return Ok(Body::Data(content));
     }
-    let (EventOrAck::Event { args, .. } | EventOrAck::Ack { args, .. }) = &content;
-    for arg in args {
-        placeholders::check(arg.get(), due)?;
-    }
+    let args: &[_] = match &content {
+        EventOrAck::Event { args, .. } | EventOrAck::Ack { args, .. } => args,
+        EventOrAck::Refused { .. } => &[],
+    };
+    let checked = args.iter().try_for_each(|arg| placeholders::check(arg.get(), due));
+    let content = match (checked, content) {
+        (Ok(()), content) => content,
+        (Err(fault @ Fault::Depth), EventOrAck::Event { name, ack, .. }) => {
+            EventOrAck::Refused { event: Some((name, ack)), fault }
+        }
+        (Err(fault @ Fault::Depth), _) => EventOrAck::Refused { event: None, fault },
+        (Err(fault), _) => return Err(fault),
+    };
     Ok(Body::Binary { content, due })
 }
 
@@ -122,19 +140,20 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
-/// `[argument, …]`
-struct Arguments(Vec<Box<RawValue>>);
+/// `[argument, …]`, or `None` if there are more than [`MAX_ARGUMENTS`].
+struct Arguments(Option<Vec<Box<RawValue>>>);
 
 impl Arguments {
     fn rest<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<Self, A::Error> {
         let mut args = Vec::new();
         while let Some(arg) = seq.next_element()? {
             if args.len() == MAX_ARGUMENTS {
-                return Err(A::Error::custom("too many arguments"));
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                return Ok(Self(None));
             }
             args.push(arg);
         }
-        Ok(Self(args))
+        Ok(Self(Some(args)))
     }
 }
 

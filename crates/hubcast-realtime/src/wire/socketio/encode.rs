@@ -61,7 +61,7 @@ pub struct Encoded {
 /// [`Fault::Attachments`] for a placeholder without an attachment, over which the client would
 /// close the connection. So JSON of an untrusted source, which may contain anything that looks like
 /// a placeholder, cannot be combined with attachments. [`Fault::TooManyAttachments`] for more than
-/// [`MAX_ATTACHMENTS`], [`Fault::Payload`] for JSON that is nested too deep.
+/// [`MAX_ATTACHMENTS`], [`Fault::Depth`] for JSON that is nested too deep.
 pub fn binary_event(
     namespace: &str,
     name: &str,

@@ -7,8 +7,8 @@
 //! [`bytes::Bytes`]; [`binary_event`] and [`binary_ack`] renumber them.
 //!
 //! Depth: [`decode`] checks JSON without recursion and accepts any depth; reading it into a type is
-//! subject to serde_json's limit of 128. The JSON of a binary packet is searched for placeholders
-//! and refused beyond that depth.
+//! subject to serde_json's limit of 128. The JSON of a binary packet is searched for placeholders,
+//! and beyond that depth the packet is refused, as one with too many arguments is.
 
 use std::fmt;
 
@@ -18,6 +18,7 @@ use serde_json::value::RawValue;
 mod assembler;
 mod decode;
 mod encode;
+mod parsers;
 mod placeholders;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ pub(super) use encode::quoted;
 pub use encode::{
     Encoded, ack, binary_ack, binary_event, connect, connect_error, disconnect, event,
 };
+pub use parsers::{refuse_json, refuse_msgpack};
 #[cfg(any(test, fuzzing))]
 pub(super) use placeholders::resolved;
 pub use placeholders::{check, inline, shifted};
@@ -76,6 +78,9 @@ pub enum EventOrAck {
     Event { name: String, args: Vec<Box<RawValue>>, ack: Option<u64> },
     /// The answer to an event that asked for an ack.
     Ack { id: u64, args: Vec<Box<RawValue>> },
+    /// An event or an ack beyond a limit, without its arguments. `event` has the name and the ack
+    /// id of an event; `fault` is [`Fault::Arguments`] or [`Fault::Depth`].
+    Refused { event: Option<(String, Option<u64>)>, fault: Fault },
 }
 
 /// A packet of type `5` or `6` with all its attachments.
@@ -87,8 +92,9 @@ pub struct BinaryPacket {
     pub attachments: Vec<Bytes>,
 }
 
-/// The reason for which a packet is refused. Every fault ends the connection, as in the reference
-/// server: [`Fault::TooLarge`] because of its size, the others because of their content.
+/// The reason for which a packet is refused. Every fault but [`Fault::Arguments`] and
+/// [`Fault::Depth`] ends the connection, as in the reference server: [`Fault::TooLarge`] because of
+/// its size, the others because of their content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// An unknown type digit.
@@ -101,6 +107,10 @@ pub enum Fault {
     Attachments,
     /// More than [`MAX_ATTACHMENTS`].
     TooManyAttachments,
+    /// More than [`MAX_ARGUMENTS`].
+    Arguments,
+    /// JSON of a binary packet that is nested deeper than 128.
+    Depth,
     /// A binary message that no packet announced.
     NotDue,
     /// A text packet while attachments of another packet are due.
@@ -113,10 +123,12 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Type => "an unknown packet type",
-            Self::Payload => "a payload that is not JSON, has the wrong form or is nested too deep",
+            Self::Payload => "a payload that is not JSON or has the wrong form",
             Self::AckId => "a missing ack id, or one that is too large",
             Self::Attachments => "an invalid number of attachments, or a placeholder without one",
             Self::TooManyAttachments => "more than 10 attachments",
+            Self::Arguments => "more than 256 arguments",
+            Self::Depth => "binary data beside JSON that is nested deeper than 128",
             Self::NotDue => "bytes that no packet announced",
             Self::Due => "a packet while announced bytes are due",
             Self::TooLarge => "attachments that are too large",

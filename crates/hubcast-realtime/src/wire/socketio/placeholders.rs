@@ -45,7 +45,7 @@ enum Key {
 /// Checks that each placeholder's `num` is below `count`, and that the nesting is not too deep.
 ///
 /// # Errors
-/// [`Fault::Attachments`] or [`Fault::Payload`].
+/// [`Fault::Attachments`] or [`Fault::Depth`].
 pub fn check(json: &str, count: usize) -> Result<(), Fault> {
     find(json)?.into_iter().try_for_each(|found| index(json, found.num, count).map(|_| ()))
 }
@@ -123,7 +123,7 @@ fn find(json: &str) -> Result<Vec<Placeholder>, Fault> {
         match byte {
             b'{' | b'[' => {
                 if open.len() == MAX_DEPTH {
-                    return Err(Fault::Payload);
+                    return Err(Fault::Depth);
                 }
                 note(open.last_mut(), json, start..at);
                 let is_object = byte == b'{';

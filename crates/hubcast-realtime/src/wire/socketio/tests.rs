@@ -117,6 +117,7 @@ fn binary_packets_announce_their_attachments() {
             EventOrAck::Ack { id, args } => {
                 (namespace.to_owned(), "(answer)".to_owned(), args.len(), Some(id), due)
             }
+            EventOrAck::Refused { .. } => panic!("refused: {text}"),
         }
     };
     assert_eq!(
@@ -192,9 +193,24 @@ fn reserved_names_are_refused() {
 fn the_number_of_arguments_is_limited() {
     let of = |kind: &str, arguments: usize| format!("{kind}[0{}]", ",0".repeat(arguments));
     assert_eq!(event_of(&of("2", MAX_ARGUMENTS)).2.len(), MAX_ARGUMENTS);
-    assert_eq!(fault_of(&of("2", MAX_ARGUMENTS + 1)), Some(Fault::Payload));
+    assert_eq!(refused(&of("27", MAX_ARGUMENTS + 1)), (Some(("0".into(), Some(7))), ARGUMENTS));
+    assert_eq!(refused(&of("51-", MAX_ARGUMENTS + 1)), (Some(("0".into(), None)), ARGUMENTS));
     assert_eq!(fault_of(&of("37", MAX_ARGUMENTS - 1)), None);
-    assert_eq!(fault_of(&of("37", MAX_ARGUMENTS)), Some(Fault::Payload));
+    assert_eq!(refused(&of("37", MAX_ARGUMENTS)), (None, ARGUMENTS));
+    assert_eq!(fault_of(&of("3", MAX_ARGUMENTS)), Some(Fault::AckId));
+    let unfinished = format!("2[0{}", ",0".repeat(MAX_ARGUMENTS + 1));
+    assert_eq!(fault_of(&unfinished), Some(Fault::Payload));
+}
+
+const ARGUMENTS: Fault = Fault::Arguments;
+
+/// Reads a packet that is beyond a limit.
+fn refused(text: &str) -> (Option<(String, Option<u64>)>, Fault) {
+    match decode(text).expect("is a packet").body {
+        Body::Data(EventOrAck::Refused { event, fault })
+        | Body::Binary { content: EventOrAck::Refused { event, fault }, .. } => (event, fault),
+        body => panic!("{body:?}"),
+    }
 }
 
 #[test]
@@ -204,7 +220,14 @@ fn only_the_depth_of_binary_packets_is_limited() {
     };
     assert_eq!(fault_of(&nested("2", 100_000)), None);
     assert_eq!(fault_of(&nested("51-", MAX_DEPTH)), None);
-    assert_eq!(fault_of(&nested("51-", MAX_DEPTH + 1)), Some(Fault::Payload));
+    let deep = nested("51-7", MAX_DEPTH + 1);
+    assert_eq!(refused(&deep), (Some(("a".into(), Some(7))), Fault::Depth));
+    assert_eq!(refused(&nested("61-7", MAX_DEPTH + 1)), (None, Fault::Depth));
+    // Its bytes follow it as they follow any other.
+    let mut assembler = Assembler::default();
+    assert!(assembler.text(&deep).expect("is a packet").is_none());
+    let whole = assembler.binary(Bytes::from_static(b"x"), 1).expect("is due").expect("is whole");
+    assert!(matches!(whole.content, EventOrAck::Refused { fault: Fault::Depth, .. }));
 }
 
 #[test]
