@@ -86,6 +86,12 @@ test("each block of code is a file, and a test runs it unless it is for Dart or 
   ]);
 });
 
+test("each one that sends a message gives it a clientId, because a retry would store it twice", () => {
+  const sending = blocks.filter(({ text }) => text.includes('"message:send"'));
+  assert.deepEqual(sending.map(({ name }) => name), ["room.js", "chat.py"]);
+  for (const { name, text } of sending) assert.match(text, /clientId/, name);
+});
+
 for (const [framework, entry] of Object.entries(ENTRIES)) {
   describe(framework, () => {
     let code;
