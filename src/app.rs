@@ -2,6 +2,7 @@
 //! stops them in reverse.
 
 mod opening;
+mod reload;
 
 use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::process::ExitCode;
@@ -50,6 +51,8 @@ pub fn serve(settings: Settings) -> ExitCode {
 }
 
 async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
+    // Before anything else, because a SIGHUP without a handler ends the process.
+    let hangup = signal(SignalKind::hangup())?;
     let (host, port) = (settings.server.host.as_str(), settings.server.port);
     let listener =
         bind(host, port).map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
@@ -57,7 +60,8 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let key = auth::load_key(
         settings.auth.key(settings.server.environment.environment, &settings.database.url)?,
     )?;
-    let limits = realtime::Settings { tls: settings.tls.server()?, ..limits(&settings) };
+    let (tls, tls_files) = settings.tls.server()?.map(|tls| (tls.config, tls.files)).unzip();
+    let limits = realtime::Settings { tls, ..limits(&settings) };
     let scheme = if limits.tls.is_some() { "https" } else { "http" };
     let hub = HubHandle::start(&limits);
     let database = settings.database.clone().locked();
@@ -75,6 +79,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let services =
         Arc::new(Services::new(db.clone(), checker, hub.clone(), next, settings.access.rate_login));
     let watching_tokens = actix_rt::spawn(tokens::watch(Arc::clone(&services)));
+    let reloading = reload::start(&services, tls_files, hangup).await;
     if settings.server.demo {
         prepare_demo(&services).await?;
     }
@@ -147,6 +152,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     }
     sending_broadcasts.abort();
     watching_tokens.abort();
+    reloading.abort();
     // Blocks until the writer's last batch is written. Nothing else runs any more.
     db.close();
     tracing::info!("stopped");
@@ -158,7 +164,7 @@ async fn prepare_demo(services: &Services) -> Result<(), Error> {
     demo::prepare(services).await?;
     if services.tokens.can_sign().is_err() {
         tracing::warn!(
-            "nobody can sign in to the demo accounts, because JWT_PUBLIC_KEY_FILE is set; \
+            "nobody can sign in to the demo accounts, because others sign the tokens; \
              `hubcast user link` links a token's subject to one of them"
         );
     }

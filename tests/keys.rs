@@ -20,7 +20,9 @@ fn a_token_of_each_kind_of_key_is_accepted_by_rest_and_sockets() {
     let home = Home::new();
     let cases = [
         ("rsa-public.pem", vec![Header::new(Algorithm::RS256), named(Algorithm::RS256, "any")]),
+        ("rsa-certificate.pem", vec![Header::new(Algorithm::RS512), Header::new(Algorithm::PS256)]),
         ("p256-public.pem", vec![Header::new(Algorithm::ES256)]),
+        ("p384-public.pem", vec![Header::new(Algorithm::ES384)]),
         ("ed25519-public.pem", vec![Header::new(Algorithm::EdDSA)]),
         (
             "jwks.json",
@@ -136,7 +138,7 @@ fn an_unusable_key_exits_with_2_and_one_line() {
         ),
         (
             vec![("JWT_PUBLIC_KEY_FILE", path("rsa-small-public.pem"))],
-            "JWT_PUBLIC_KEY_FILE (--jwt-public-key-file): PATH: holds an RSA key of 1024 bits; ",
+            "JWT_PUBLIC_KEY_FILE (--jwt-public-key-file): PATH: is an RSA key of 1024 bits; ",
         ),
         (
             vec![("JWT_PUBLIC_KEY_FILE", path("rsa.pem"))],
@@ -156,6 +158,16 @@ fn an_unusable_key_exits_with_2_and_one_line() {
             );
         }
     }
+    let short = [("JWT_SECRET", "0123456789012345678901234567890")];
+    for command in ["serve", "check-config"] {
+        let production = [short[0], ("HUBCAST_ENV", "production")];
+        let (code, text) = complaint(&with(command, &production));
+        assert_eq!(code, Some(2), "{text}");
+        assert!(text.starts_with("hubcast: JWT_SECRET: has fewer than 32 bytes, "), "{text}");
+        assert!(!text.contains("0123"), "{text}");
+    }
+    let text = String::from_utf8(with("check-config", &short).stdout).unwrap();
+    assert!(text.contains("warning     JWT_SECRET has fewer than 32 bytes\n"), "{text}");
     let good = with(
         "check-config",
         &[("HUBCAST_ENV", "production"), ("JWT_PUBLIC_KEY_FILE", &file), ("JWT_PROVISION", "on")],
@@ -226,4 +238,33 @@ fn an_identity_belongs_to_one_account() {
         (Some(1), "hubcast: User with ID 99 not found".into())
     );
     assert_eq!(complaint(&link(&home, &["--user", "3", "--subject", ""])).0, Some(2));
+}
+
+#[test]
+fn a_token_of_16_kib_is_good_in_every_place() {
+    let home = Home::new();
+    let server = serve(&home, "ed25519-public.pem", &[]);
+    linked(&home, &["--user", "2", "--subject", "eve"]);
+    let sized = |bytes: usize| token(&json!({"sub": "eve", "groups": "x".repeat(bytes)}));
+    // Four characters of the token hold three bytes.
+    let long = sized(12_288 - sized(0).len() * 3 / 4);
+    assert!((16_200..=16_384).contains(&long.len()), "{}", long.len());
+    assert_eq!(me(&server, &long)["id"], 2);
+    let cookie = format!("theme=dark; Authentication={long}");
+    let by_cookie = server.call("GET", "/auth/me", "", &[("Cookie", &cookie)], None);
+    assert_eq!((by_cookie.status, &by_cookie.body["id"]), (200, &json!(2)));
+
+    let mut sockets =
+        [server.upgrade("/ws", &long), server.upgrade(&format!("/ws?token={long}"), "")];
+    let mut first_frame = server.upgrade("/ws", "");
+    first_frame.say(&json!({"event": "auth", "data": {"token": long}}).to_string());
+    for socket in sockets.iter_mut().chain([&mut first_frame]) {
+        let session = socket.next();
+        assert_eq!((&session["event"], &session["data"]["userId"]), (&json!("session"), &json!(2)));
+    }
+    assert_eq!(first_frame.next()["event"], "notifications:unread");
+    first_frame
+        .say(&json!({"event": "auth:refresh", "data": {"token": long}, "id": 1}).to_string());
+    assert_eq!(first_frame.next()["data"]["ok"], true);
+    assert!(is_refused(&server, &sized(12_400)));
 }

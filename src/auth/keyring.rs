@@ -1,93 +1,118 @@
 //! The keys that check tokens.
 //!
-//! Each key has one algorithm, whatever a token's header names (RFC 8725, 3.1). The header's `alg`
+//! Each key has its algorithms, whatever a token's header names (RFC 8725, 3.1). The header's `alg`
 //! and `kid` only choose among the known keys. A key inside the token (`jwk`, `jku`, `x5c`) is
 //! never used.
 
-use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
-use serde::de::DeserializeOwned;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use super::{Key, KeyError};
-use crate::error::AuthFailure;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use super::secret::{Key, KeyError};
+use crate::config::{PublicKey, algorithm_named};
 
 pub(super) struct Keyring {
-    keys: Vec<CheckingKey>,
-    /// Whether any key has an id. Without ids, a token's `kid` is ignored.
-    have_ids: bool,
+    keys: RwLock<Arc<[CheckingKey]>>,
 }
 
 struct CheckingKey {
     id: Option<String>,
-    algorithm: Algorithm,
+    algorithms: &'static [Algorithm],
     key: DecodingKey,
-    /// The checks of the library, with this algorithm only.
-    rules: Validation,
+}
+
+/// Why a token's signature is not good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SignatureFault {
+    /// The token is broken, or a known key says that the signature is wrong.
+    Invalid,
+    /// The token names a key that is not known, or it names none and no known key has signed it.
+    UnknownKey,
+}
+
+/// The members of a header that matter here (RFC 7515, 4.1; RFC 7797, 3).
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    crit: Option<IgnoredAny>,
+    b64: Option<bool>,
 }
 
 impl Keyring {
     pub(super) fn new(key: &Key) -> Result<Self, KeyError> {
-        let checking =
-            |id, algorithm, key| CheckingKey { id, algorithm, key, rules: rules(algorithm) };
-        let keys: Vec<CheckingKey> = match key {
-            Key::Own(secret) => vec![checking(
-                None,
-                Algorithm::HS256,
-                DecodingKey::from_secret(secret.expose().as_bytes())
+        let keys = match key {
+            Key::Own(secret) => vec![CheckingKey {
+                id: None,
+                algorithms: &[Algorithm::HS256],
+                key: DecodingKey::from_secret(secret.expose().as_bytes())
                     .map_err(|_| KeyError::Empty)?,
-            )],
-            Key::Outside(keys) => keys
-                .keys()
-                .iter()
-                .map(|key| checking(key.id.clone(), key.algorithm, key.key.clone()))
-                .collect(),
+            }],
+            Key::Outside(source) => source.keys().iter().map(CheckingKey::from).collect(),
         };
-        Ok(Self { have_ids: keys.iter().any(|key| key.id.is_some()), keys })
+        Ok(Self { keys: RwLock::new(keys.into()) })
+    }
+
+    /// Checks with these keys from now on.
+    pub(super) fn replace(&self, keys: &[PublicKey]) {
+        let keys = keys.iter().map(CheckingKey::from).collect();
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+    }
+
+    fn keys(&self) -> Arc<[CheckingKey]> {
+        // The lock is never held where something can panic.
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The claims of a token with a good signature. `rules.rs` checks them.
-    pub(super) fn decode<T: DeserializeOwned>(&self, token: &str) -> Result<T, AuthFailure> {
-        let header = jsonwebtoken::decode_header(token).map_err(|_| AuthFailure::Invalid)?;
-        // RFC 7515, 4.1.11: refuse an extension that has to be understood and is not. The library
-        // takes `b64`; this server supports none.
-        if header.crit.is_some() {
-            return Err(AuthFailure::Invalid);
+    pub(super) fn decode<T: DeserializeOwned>(&self, token: &str) -> Result<T, SignatureFault> {
+        let broken = SignatureFault::Invalid;
+        let (signed, signature) = token.rsplit_once('.').ok_or(broken)?;
+        let (header, payload) = signed.split_once('.').ok_or(broken)?;
+        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| broken);
+        let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| broken)?;
+        // RFC 7515, 4.1.11: refuse an extension that has to be understood and is not. This server
+        // understands none, also not `b64`, which has to be in `crit`.
+        if header.crit.is_some() || header.b64 == Some(false) {
+            return Err(broken);
         }
-        for key in self.keys.iter().filter(|key| self.fits(key, &header)) {
-            match jsonwebtoken::decode(token, &key.key, &key.rules) {
-                Ok(data) => return Ok(data.claims),
-                Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => {}
-                Err(_) => return Err(AuthFailure::Invalid),
+        let algorithm = algorithm_named(&header.alg).ok_or(broken)?;
+        let payload = decode(payload)?;
+        let keys = self.keys();
+        // Without ids, a token's `kid` is ignored.
+        let id = header.kid.as_deref().filter(|_| keys.iter().any(|key| key.id.is_some()));
+        let named = |key: &&CheckingKey| id.is_none() || key.id.as_deref() == id;
+        for key in keys.iter().filter(named).filter(|key| key.algorithms.contains(&algorithm)) {
+            if crypto::verify(signature, signed.as_bytes(), &key.key, algorithm).is_ok_and(|is| is)
+            {
+                return serde_json::from_slice(&payload).map_err(|_| broken);
             }
         }
-        Err(AuthFailure::Invalid)
-    }
-
-    fn fits(&self, key: &CheckingKey, header: &Header) -> bool {
-        let has_id = !self.have_ids || header.kid.is_none() || header.kid == key.id;
-        has_id && key.algorithm == header.alg
+        let is_known = id.is_some() && keys.iter().any(|key| key.id.as_deref() == id);
+        Err(if is_known { SignatureFault::Invalid } else { SignatureFault::UnknownKey })
     }
 }
 
-/// Only the signature is checked here.
-fn rules(algorithm: Algorithm) -> Validation {
-    let mut rules = Validation::new(algorithm);
-    rules.required_spec_claims.clear();
-    (rules.validate_exp, rules.validate_aud) = (false, false);
-    rules
+impl From<&PublicKey> for CheckingKey {
+    fn from(key: &PublicKey) -> Self {
+        Self { id: key.id.clone(), algorithms: key.algorithms, key: key.key.clone() }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use hmac::digest::KeyInit;
     use hmac::{Hmac, Mac};
-    use jsonwebtoken::EncodingKey;
+    use jsonwebtoken::{EncodingKey, Header};
     use serde_json::{Value, json};
     use sha2::{Sha256, Sha384, Sha512};
 
     use super::*;
+    use crate::config::PublicKeySource;
     use crate::model::Timestamp;
 
     fn path(name: &str) -> String {
@@ -99,7 +124,8 @@ mod tests {
     }
 
     fn ring(file: &str) -> Keyring {
-        Keyring::new(&Key::Outside(path(file).parse().expect("keys"))).expect("keys")
+        Keyring::new(&Key::Outside(PublicKeySource::File(path(file).parse().expect("keys"))))
+            .expect("keys")
     }
 
     /// The private key of one of the fixtures.
@@ -107,7 +133,7 @@ mod tests {
         let pem = pem(&format!("{name}.pem"));
         let key = match name {
             "rsa" => EncodingKey::from_rsa_pem(&pem),
-            "p256" => EncodingKey::from_ec_pem(&pem),
+            "p256" | "p384" => EncodingKey::from_ec_pem(&pem),
             _ => EncodingKey::from_ed_pem(&pem),
         };
         key.expect("a key")
@@ -142,17 +168,15 @@ mod tests {
     }
 
     fn is_good(ring: &Keyring, token: &str) -> bool {
-        match ring.decode::<Value>(token) {
-            Ok(claims) => claims["sub"] == "eve",
-            Err(failure) => {
-                assert_eq!(failure, AuthFailure::Invalid);
-                false
-            }
-        }
+        ring.decode::<Value>(token).is_ok_and(|claims| claims["sub"] == "eve")
     }
 
-    const EACH: [(&str, Algorithm); 3] =
-        [("rsa", Algorithm::RS256), ("p256", Algorithm::ES256), ("ed25519", Algorithm::EdDSA)];
+    const EACH: [(&str, Algorithm); 4] = [
+        ("rsa", Algorithm::RS256),
+        ("p256", Algorithm::ES256),
+        ("p384", Algorithm::ES384),
+        ("ed25519", Algorithm::EdDSA),
+    ];
 
     #[test]
     fn each_kind_of_key_accepts_only_its_own_tokens() {
@@ -205,18 +229,57 @@ mod tests {
     }
 
     #[test]
-    fn another_algorithm_of_the_same_key_is_refused() {
+    fn an_rsa_key_takes_all_its_algorithms_unless_its_jwk_names_one() {
         for algorithm in [
+            Algorithm::RS256,
             Algorithm::RS384,
             Algorithm::RS512,
             Algorithm::PS256,
             Algorithm::PS384,
             Algorithm::PS512,
         ] {
-            assert!(
-                !is_good(&ring("rsa-public.pem"), &sign(&Header::new(algorithm), &signing("rsa"))),
-                "{algorithm:?}"
-            );
+            let token = sign(&Header::new(algorithm), &signing("rsa"));
+            for file in ["rsa-public.pem", "rsa-pkcs1-public.pem", "rsa-certificate.pem"] {
+                assert!(is_good(&ring(file), &token), "{file} {algorithm:?}");
+            }
+            let is_named = algorithm == Algorithm::RS256;
+            assert_eq!(is_good(&ring("jwks.json"), &token), is_named, "{algorithm:?}");
+        }
+    }
+
+    #[test]
+    fn eddsa_has_two_names() {
+        let named = |name: &str| {
+            let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+            let signed =
+                format!("{}.{}", part(&json!({"alg": name})), part(&json!({"sub": "eve"})));
+            let key = signing("ed25519");
+            let signature = crypto::sign(signed.as_bytes(), &key, Algorithm::EdDSA).expect("signs");
+            format!("{signed}.{signature}")
+        };
+        let ring = ring("ed25519-public.pem");
+        for (name, good) in [("EdDSA", true), ("Ed25519", true), ("Ed448", false), ("", false)] {
+            assert_eq!(is_good(&ring, &named(name)), good, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_chain_gives_the_key_of_its_first_certificate_alone() {
+        let ring = ring("p256-chain.pem");
+        assert!(is_good(&ring, &sign(&Header::new(Algorithm::ES256), &signing("p256"))));
+        assert!(!is_good(&ring, &sign(&Header::new(Algorithm::RS256), &signing("rsa"))));
+    }
+
+    #[test]
+    fn a_token_of_an_unknown_key_is_told_from_one_with_a_wrong_signature() {
+        let (ring, own) = (ring("jwks.json"), signing("ed25519"));
+        let fault = |header: &Header| ring.decode::<Value>(&sign(header, &own));
+        for header in [named(Algorithm::EdDSA, "third"), Header::new(Algorithm::EdDSA)] {
+            assert_eq!(fault(&header), Err(SignatureFault::UnknownKey), "{header:?}");
+        }
+        assert_eq!(fault(&named(Algorithm::EdDSA, "first")), Err(SignatureFault::Invalid));
+        for broken in ["", "a", "a.b", "a.b.c", "nonsense"] {
+            assert_eq!(ring.decode::<Value>(broken), Err(SignatureFault::Invalid), "{broken}");
         }
     }
 

@@ -1,12 +1,15 @@
 //! Tokens, passwords, and the places of a request that can hold a token.
 //!
-//! `http`, `gateway` and `service` use this module. It knows no database and no transport;
-//! `service` checks whether a token's user still exists and whether the token has ended.
+//! `http`, `gateway` and `service` use this module. It knows no database and no transport, but it
+//! fetches the keys of another issuer by HTTPS (`fetch.rs`, `key_updates.rs`); `service` checks
+//! whether a token's user still exists and whether the token has ended.
 
 mod claims;
 pub mod credentials;
 mod ended;
 mod fault;
+mod fetch;
+mod key_updates;
 mod keyring;
 mod password;
 mod rules;
@@ -15,6 +18,7 @@ mod token;
 
 pub use ended::{EndedTokens, IssuedAt, TokenId};
 pub use fault::TokenFault;
+pub use key_updates::KeyUpdates;
 pub use password::{NO_PASSWORD, PasswordHasher};
 pub use secret::{Key, KeyError, load_key};
 pub use token::{NewToken, Tokens};

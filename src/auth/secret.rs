@@ -9,10 +9,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::config::{KeySource, PublicKeys, Secret};
-
-/// The fewest bytes of a strong secret (RFC 7518, 3.2: HS256 needs as many bits as its hash has).
-const MIN_SECRET: usize = 32;
+use crate::config::{KeySource, MIN_SECRET, PublicKeySource, PublicKeys, Secret};
 
 /// The key that tokens are checked with.
 #[derive(Debug, Clone)]
@@ -20,7 +17,7 @@ pub enum Key {
     /// A secret that also signs.
     Own(Secret),
     /// Public keys; another program signs.
-    Outside(PublicKeys),
+    Outside(PublicKeySource),
 }
 
 /// Why there is no key to sign or check tokens with.
@@ -54,7 +51,8 @@ pub fn load_key(source: KeySource) -> Result<Key, KeyError> {
         KeySource::Setting(secret) => {
             if secret.expose().len() < MIN_SECRET {
                 tracing::warn!(
-                    "JWT_SECRET has fewer than {MIN_SECRET} characters and can be guessed"
+                    "JWT_SECRET has fewer than {MIN_SECRET} bytes and can be guessed; production \
+                     refuses it"
                 );
             }
             Ok(Key::Own(secret))
@@ -71,12 +69,19 @@ pub fn load_key(source: KeySource) -> Result<Key, KeyError> {
             }
             Err(error) => Err(KeyError::File { file, error }),
         },
-        KeySource::Outside(keys) => {
-            for skipped in keys.skipped() {
-                tracing::warn!("JWT_PUBLIC_KEY_FILE: {skipped}, and is not used");
+        KeySource::Outside(source) => {
+            if let PublicKeySource::File(file) = &source {
+                warn_of_skipped(source.setting(), file.keys());
             }
-            Ok(Key::Outside(keys))
+            Ok(Key::Outside(source))
         }
+    }
+}
+
+/// Logs the keys of `name` that are left out.
+pub(super) fn warn_of_skipped(name: &str, keys: &PublicKeys) {
+    for skipped in keys.skipped() {
+        tracing::warn!("{name}: {skipped}, and is not used");
     }
 }
 

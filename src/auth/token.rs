@@ -8,6 +8,7 @@
 //! server then signs with a key that is derived from the secret: the other program accepts none of
 //! its tokens, and cannot make one by accident.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hmac::{Hmac, Mac};
@@ -15,6 +16,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use sha2::Sha256;
 
 use super::claims::{ReceivedClaims, SignedClaims};
+use super::key_updates::KeyUpdates;
 use super::keyring::Keyring;
 use super::rules::ClaimRules;
 use super::{IssuedAt, Key, KeyError, TokenFault, TokenHolder, TokenId, VerifiedToken};
@@ -22,8 +24,9 @@ use crate::config::{AuthSettings, Secret, SubjectMeaning};
 use crate::error::Error;
 use crate::model::{Role, Timestamp, UserId};
 
-/// Most bytes of a token. This server's tokens have about 250; headers have room for a few KiB.
-const MAX_TOKEN: usize = 8 * 1024;
+/// Most bytes of a token. This server's tokens have about 250; those of other issuers can name many
+/// groups or rights.
+const MAX_TOKEN: usize = 16 * 1024;
 /// Separates the key of our own tokens from other keys that may be derived from JWT_SECRET.
 const OWN_TOKENS: &[u8] = b"hubcast: tokens of its own";
 
@@ -34,7 +37,9 @@ pub struct Tokens {
     /// The key of tokens whose `sub` is an id of this server.
     own: Option<Keyring>,
     /// The keys of tokens whose `sub` is the subject of another program.
-    outside: Option<Keyring>,
+    outside: Option<Arc<Keyring>>,
+    /// What renews the keys of another program.
+    updates: Option<Arc<KeyUpdates>>,
     rules: ClaimRules,
     provision: bool,
 }
@@ -56,11 +61,19 @@ impl Tokens {
             Key::Own(secret) => (Some(secret.clone()), None),
             Key::Outside(_) => (None, Some(Keyring::new(key)?)),
         };
+        let outside = outside.map(Arc::new);
+        let updates = match (key, &outside) {
+            (Key::Outside(source), Some(keys)) => {
+                Some(Arc::new(KeyUpdates::new(source.clone(), Arc::clone(keys))))
+            }
+            _ => None,
+        };
         let signing = own.as_ref().map(|key| EncodingKey::from_secret(key.expose().as_bytes()));
         Ok(Self {
             signing: signing.transpose().map_err(|_| KeyError::Empty)?,
             own: own.map(|key| Keyring::new(&Key::Own(key))).transpose()?,
             outside,
+            updates,
             rules: ClaimRules::new(settings),
             provision: settings.jwt_provision,
         })
@@ -121,6 +134,27 @@ impl Tokens {
         Ok(NewToken { token, expires_at })
     }
 
+    /// What renews the keys, if another program signs.
+    #[must_use]
+    pub fn key_updates(&self) -> Option<&Arc<KeyUpdates>> {
+        self.updates.as_ref()
+    }
+
+    /// As [`Tokens::verify`], but a token whose key is not known waits for newer keys.
+    ///
+    /// # Errors
+    /// As [`Tokens::verify`].
+    pub async fn check(&self, token: &str) -> Result<VerifiedToken, TokenFault> {
+        let outcome = self.verify(token);
+        if let (Err(TokenFault::Signature), Some(updates)) = (&outcome, &self.updates)
+            && token.len() <= MAX_TOKEN
+            && updates.await_key(token).await
+        {
+            return self.verify(token);
+        }
+        outcome
+    }
+
     /// Checks the signature and the claims. The caller looks up the user, and whether the token has
     /// ended.
     ///
@@ -130,13 +164,13 @@ impl Tokens {
         if token.len() > MAX_TOKEN {
             return Err(TokenFault::Signature);
         }
-        let read = |keys: &Option<Keyring>| {
-            let keys = keys.as_ref().ok_or(TokenFault::Signature)?;
+        let read = |keys: Option<&Keyring>| {
+            let keys = keys.ok_or(TokenFault::Signature)?;
             keys.decode::<ReceivedClaims>(token).map_err(|_| TokenFault::Signature)
         };
-        let (claims, is_own) = match read(&self.own) {
+        let (claims, is_own) = match read(self.own.as_ref()) {
             Ok(claims) => (claims, true),
-            Err(_) => (read(&self.outside)?, false),
+            Err(_) => (read(self.outside.as_deref())?, false),
         };
         let expires_at = self.rules.check(&claims, Timestamp::now())?;
         let generation = claims.generation();

@@ -10,7 +10,9 @@ use super::{
     UserRemove, UserRename, UserRole, start_log,
 };
 use crate::auth::{PasswordHasher, Tokens, load_key};
-use crate::config::{BadSetting, DatabaseUrl, KeySource, Secret, Settings};
+use crate::config::{
+    BadSetting, DatabaseUrl, KeySource, MIN_SECRET, PublicKeySource, Secret, Settings,
+};
 use crate::error::Error;
 use crate::http;
 use crate::model::fields::{self, Fields};
@@ -150,11 +152,11 @@ fn show(user: &User) {
 
 pub(super) fn token(args: &TokenArgs) -> Result<(), Failure> {
     let source = args.auth.key(args.environment.environment, &args.store.database.url)?;
-    if let KeySource::Outside(_) = source {
+    if let KeySource::Outside(source) = &source {
         let mend =
             "is set, so tokens are signed elsewhere; get one there, or set JWT_SECRET instead"
                 .to_owned();
-        return Err(BadSetting { setting: "JWT_PUBLIC_KEY_FILE", mend }.into());
+        return Err(BadSetting { setting: source.setting(), mend }.into());
     }
     let id = args.user;
     let found = with_db(&args.store, async |db| {
@@ -198,11 +200,25 @@ pub(super) fn check_config(settings: &Settings) -> Result<(), Failure> {
         DatabaseUrl::Postgres(url) => println!("database    PostgreSQL, sslmode={}", url.tls),
     }
     match settings.auth.key(settings.server.environment.environment, url)? {
-        KeySource::Setting(_) => println!("signs with  JWT_SECRET"),
+        KeySource::Setting(secret) => {
+            println!("signs with  JWT_SECRET");
+            if secret.expose().len() < MIN_SECRET {
+                println!("warning     JWT_SECRET has fewer than {MIN_SECRET} bytes");
+            }
+        }
         KeySource::File(file) => println!("signs with  a random secret in {}", file.display()),
-        KeySource::Outside(keys) => {
+        KeySource::Outside(PublicKeySource::File(file)) => {
+            let keys = file.keys();
             println!("checks with JWT_PUBLIC_KEY_FILE, keys: {}; signs nothing", keys.keys().len());
             keys.skipped().iter().for_each(|skipped| println!("leaves out  {skipped}"));
+        }
+        KeySource::Outside(PublicKeySource::Urls(urls)) => {
+            for url in urls.as_slice() {
+                println!("checks with the keys at {url}; signs nothing");
+            }
+        }
+        KeySource::Outside(PublicKeySource::Issuer(issuer)) => {
+            println!("checks with the keys that {issuer} names; signs nothing");
         }
     }
     println!("The settings are good.");

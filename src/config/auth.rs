@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::{BadSetting, DatabaseUrl, Environment, PublicKeys, Secret, Words, parse, real_path};
+use super::{
+    BadSetting, DatabaseUrl, Environment, KeyFile, KeyUrl, KeyUrls, PublicKeySource, Secret, Words,
+    parse, real_path,
+};
 
 /// Signing and checking of tokens.
 #[derive(Debug, Clone, Args)]
@@ -14,14 +17,28 @@ use super::{BadSetting, DatabaseUrl, Environment, PublicKeys, Secret, Words, par
 pub struct AuthSettings {
     /// Secret for HS256, at least 32 random characters; another program that has it may sign tokens
     /// too. If unset, a random secret is made once and kept beside the SQLite file. Required in
-    /// production and on PostgreSQL, unless JWT_PUBLIC_KEY_FILE is set
+    /// production and on PostgreSQL, unless others sign
     #[arg(long, env = "JWT_SECRET")]
     pub jwt_secret: Option<Secret>,
-    /// Instead of JWT_SECRET: a file with the public keys of the program that signs the tokens, as
-    /// PEM (RSA for RS256, P-256 for ES256, Ed25519 for EdDSA) or as a JWKS, read at the start.
-    /// This server then signs no tokens and has no registration and no login [default: none]
+    /// Instead of JWT_SECRET: a file with the public keys of the program that signs the tokens, RSA,
+    /// EC (P-256, P-384) or Ed25519, as PEM (public keys, certificates), a JWKS, a JWK, or a map
+    /// from key ids to certificates. Read again within 5 s of a change. This server then signs no
+    /// tokens and has no registration and no login [default: none]
     #[arg(long, env = "JWT_PUBLIC_KEY_FILE", value_name = "PATH")]
-    pub jwt_public_key_file: Option<PublicKeys>,
+    pub jwt_public_key_file: Option<KeyFile>,
+    /// Instead of a file: the address of the keys (a JWKS), or several as a comma list; https, or
+    /// http to this machine itself. Certificates have to be from an authority that the system
+    /// trusts, or one in SSL_CERT_FILE. The keys are fetched again in the background, and for a
+    /// token whose `kid` is not known [default: the one in the OpenID configuration of JWT_ISSUER,
+    /// if that is set and no key is]
+    #[arg(
+        long,
+        env = "JWKS_URL",
+        value_name = "URL",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub jwks_url: KeyUrls,
     /// The `iss` of tokens. If set, a token with another issuer, or with none, is refused
     #[arg(long, env = "JWT_ISSUER", value_parser = parse::claim)]
     pub jwt_issuer: Option<String>,
@@ -29,8 +46,8 @@ pub struct AuthSettings {
     /// refused. In a token without `aud`, `client_id` counts (Cognito)
     #[arg(long, env = "JWT_AUDIENCE")]
     pub jwt_audience: Option<Words>,
-    /// With JWT_PUBLIC_KEY_FILE or JWT_SUBJECT=outside: make an account for a token whose issuer and
-    /// subject are new, on or off. If off, an operator links the token's subject to an account with
+    /// With the keys of another program, or JWT_SUBJECT=outside: make an account for a token whose
+    /// issuer and subject are new, on or off. If off, an operator links the token's subject to an account with
     /// `hubcast user link`
     #[arg(
         long, env = "JWT_PROVISION", default_value = "off", value_parser = parse::flag,
@@ -89,8 +106,12 @@ pub enum KeySource {
     /// A file with a random secret; a missing file is made.
     File(PathBuf),
     /// Another program signs, and this server can only check.
-    Outside(PublicKeys),
+    Outside(PublicKeySource),
 }
+
+/// The fewest bytes of a secret that cannot be guessed (RFC 7518, 3.2: HS256 needs as many bits as
+/// its hash has).
+pub const MIN_SECRET: usize = 32;
 
 /// The file of the random secret, in the folder of the SQLite file.
 pub const SECRET_FILE: &str = "hubcast.jwt-secret";
@@ -99,7 +120,9 @@ impl AuthSettings {
     /// Decides on the source of the key. An empty JWT_SECRET counts as unset.
     ///
     /// # Errors
-    /// - Both keys are set.
+    /// - More than one key is set.
+    /// - JWT_ISSUER alone is set, and keys cannot be fetched from it.
+    /// - JWT_SECRET is short, in production.
     /// - JWT_PROVISION is on, but no token has an outside subject.
     /// - No key is set, in production or on PostgreSQL, where a random one per machine would not
     ///   do.
@@ -110,28 +133,30 @@ impl AuthSettings {
     ) -> Result<KeySource, BadSetting> {
         let refused = |setting, mend: &str| Err(BadSetting { setting, mend: mend.to_owned() });
         let secret = self.jwt_secret.as_ref().filter(|secret| !secret.expose().is_empty());
-        match (&self.jwt_public_key_file, secret) {
-            (Some(_), Some(_)) => {
+        if let Some(outside) = self.outside(secret.is_some())? {
+            return Ok(KeySource::Outside(outside));
+        }
+        if self.jwt_provision && self.jwt_subject == SubjectMeaning::Id {
+            return refused(
+                "JWT_PROVISION",
+                "is for tokens that others sign; set JWT_PUBLIC_KEY_FILE, JWKS_URL or \
+                 JWT_SUBJECT=outside too, or leave it out",
+            );
+        }
+        if let Some(secret) = secret {
+            if environment == Some(Environment::Production) && secret.expose().len() < MIN_SECRET {
                 return refused(
-                    "JWT_PUBLIC_KEY_FILE",
-                    "is set, and so is JWT_SECRET; leave one of the two out",
+                    "JWT_SECRET",
+                    "has fewer than 32 bytes, so anyone can guess it and sign tokens; make one by \
+                     `openssl rand -base64 32`",
                 );
             }
-            (Some(keys), None) => return Ok(KeySource::Outside(keys.clone())),
-            (None, _) if self.jwt_provision && self.jwt_subject == SubjectMeaning::Id => {
-                return refused(
-                    "JWT_PROVISION",
-                    "is for tokens that others sign; set JWT_PUBLIC_KEY_FILE or \
-                     JWT_SUBJECT=outside too, or leave it out",
-                );
-            }
-            (None, Some(secret)) => return Ok(KeySource::Setting(secret.clone())),
-            (None, None) => {}
+            return Ok(KeySource::Setting(secret.clone()));
         }
         let missing = |because: &str| {
             let mend = format!(
                 "has to be set {because}; give at least 32 random characters, e.g. from `openssl \
-                 rand -base64 32`, or set JWT_PUBLIC_KEY_FILE"
+                 rand -base64 32`, or set JWT_PUBLIC_KEY_FILE or JWKS_URL"
             );
             Err(BadSetting { setting: "JWT_SECRET", mend })
         };
@@ -143,6 +168,33 @@ impl AuthSettings {
             DatabaseUrl::Sqlite(file) => {
                 Ok(KeySource::File(real_path(file).with_file_name(SECRET_FILE)))
             }
+        }
+    }
+
+    /// Where the public keys of another program are, if another program signs.
+    fn outside(&self, has_secret: bool) -> Result<Option<PublicKeySource>, BadSetting> {
+        let both = |setting, other: &str| {
+            let mend = format!("is set, and so is {other}; leave one of the two out");
+            Err(BadSetting { setting, mend })
+        };
+        let has_urls = !self.jwks_url.as_slice().is_empty();
+        match (&self.jwt_public_key_file, &self.jwt_issuer) {
+            (Some(_), _) if has_secret => both("JWT_PUBLIC_KEY_FILE", "JWT_SECRET"),
+            (Some(_), _) if has_urls => both("JWT_PUBLIC_KEY_FILE", "JWKS_URL"),
+            (Some(file), _) => Ok(Some(PublicKeySource::File(file.clone()))),
+            _ if has_urls && has_secret => both("JWKS_URL", "JWT_SECRET"),
+            _ if has_urls => Ok(Some(PublicKeySource::Urls(self.jwks_url.clone()))),
+            (None, Some(issuer)) if !has_secret => match KeyUrl::of_configuration(issuer) {
+                Ok(_) => Ok(Some(PublicKeySource::Issuer(issuer.clone()))),
+                Err(why) => {
+                    let mend = format!(
+                        "is set without a key, so its keys are looked for, but it {why}; or set \
+                         JWT_SECRET, JWT_PUBLIC_KEY_FILE or JWKS_URL"
+                    );
+                    Err(BadSetting { setting: "JWT_ISSUER", mend })
+                }
+            },
+            (None, _) => Ok(None),
         }
     }
 }
@@ -200,10 +252,55 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_at_an_address_or_discovered_from_an_issuer_that_is_one() {
+        let source = |flags: &[&str]| match key(flags) {
+            Ok(KeySource::Outside(source)) => source.setting(),
+            other => panic!("{flags:?}: {other:?}"),
+        };
+        let url = ["--jwks-url", "https://a.test/keys"];
+        let issuer = ["--jwt-issuer", "https://a.test/"];
+        let production = ["--env", "production", "--jwt-provision", "on", "--jwt-secret", ""];
+        assert_eq!(source(&url), "JWKS_URL");
+        assert_eq!(source(&[url, issuer].concat()), "JWKS_URL");
+        assert_eq!(source(&issuer), "JWT_ISSUER");
+        assert_eq!(source(&[&production[..], &issuer].concat()), "JWT_ISSUER");
+        assert_eq!(
+            source(&[&issuer[..], &["--jwt-public-key-file", PUBLIC]].concat()),
+            "JWT_PUBLIC_KEY_FILE"
+        );
+        let with_secret = [&issuer[..], &["--jwt-secret", "hush-hush"]].concat();
+        assert!(matches!(key(&with_secret), Ok(KeySource::Setting(_))));
+        for other in ["them", "http://a.test"] {
+            let bad = key(&["--jwt-issuer", other]).expect_err("refused");
+            assert_eq!(bad.setting, "JWT_ISSUER");
+        }
+    }
+
+    #[test]
+    fn a_short_secret_is_refused_in_production_and_only_there() {
+        let short = ["--jwt-secret", "0123456789012345678901234567890"];
+        let long = ["--jwt-secret", "01234567890123456789012345678901"];
+        let production = ["--env", "production"];
+        let bad = key(&[production, short].concat()).expect_err("refused");
+        assert_eq!(bad.setting, "JWT_SECRET");
+        assert!(!bad.to_string().contains("0123"), "{bad}");
+        for good in [&short[..], &long, &[production, long].concat()] {
+            assert!(matches!(key(good), Ok(KeySource::Setting(_))), "{good:?}");
+        }
+    }
+
+    #[test]
     fn two_keys_and_provisioning_without_an_outside_one_are_refused() {
         let both = key(&["--jwt-secret", "hush-hush", "--jwt-public-key-file", PUBLIC])
             .expect_err("refused");
         assert_eq!(both.setting, "JWT_PUBLIC_KEY_FILE");
+        let url = ["--jwks-url", "https://a.test/keys"];
+        for (other, setting) in [
+            (["--jwt-secret", "hush-hush"], "JWKS_URL"),
+            (["--jwt-public-key-file", PUBLIC], "JWT_PUBLIC_KEY_FILE"),
+        ] {
+            assert_eq!(key(&[url, other].concat()).expect_err("refused").setting, setting);
+        }
         for flags in [
             &["--jwt-provision", "on"][..],
             &["--jwt-provision", "on", "--jwt-secret", "hush-hush"],

@@ -24,15 +24,18 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-pub use auth::{AuthSettings, KeySource, SECRET_FILE, SubjectMeaning};
+pub use auth::{AuthSettings, KeySource, MIN_SECRET, SECRET_FILE, SubjectMeaning};
 pub use database::{DatabaseUrl, PostgresUrl, Tls};
-pub use keys::{PublicKey, PublicKeys};
+pub use keys::{
+    KeyFile, KeyUrl, KeyUrls, MAX_KEYS, MAX_KEYS_TEXT, PublicKey, PublicKeySource, PublicKeys,
+    algorithm_named,
+};
 pub use origins::Origins;
 pub use page::{Currency, PageSettings};
 pub use parse::{Rate, Secret, Words, duration};
 pub use path::real_path;
 pub use proxies::TrustedProxies;
-pub use tls::TlsSettings;
+pub use tls::{TlsFiles, TlsSettings};
 
 /// A setting that cannot be used, and how to mend it. The process prints this one line and exits 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,7 +143,7 @@ pub struct ServerSettings {
 /// A group of its own, because the command that makes tokens needs it too.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct EnvironmentSetting {
-    /// `production` refuses what is unsafe there: demo accounts, users by query, a missing
+    /// `production` refuses what is unsafe there: demo accounts, users by query, a missing or short
     /// JWT_SECRET. The other two values change nothing
     #[arg(long = "env", env = "HUBCAST_ENV", value_enum)]
     pub environment: Option<Environment>,

@@ -2,16 +2,17 @@
 //! are parsed, so a mistake in them ends the start like any other bad setting.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use clap::Args;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::ParsedCertificate;
-use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::sign::{CertifiedKey, SigningKey};
 
 use super::BadSetting;
 
@@ -24,22 +25,42 @@ const ALPN: &[u8] = b"http/1.1";
 pub struct TlsSettings {
     /// PEM file with the server's certificate, followed by the intermediate certificates up to its
     /// root. With TLS_KEY_FILE, the port serves https and wss (TLS 1.2 or 1.3) instead of http and
-    /// ws. Read at the start only [default: none]
+    /// ws. Read again within 5 s of a change [default: none]
     #[arg(long = "tls-cert-file", env = "TLS_CERT_FILE", value_name = "PATH")]
     pub certificate: Option<Certificate>,
-    /// PEM file with the certificate's private key, not encrypted. Read at the start only
-    /// [default: none]
+    /// PEM file with the certificate's private key, not encrypted. Read again within 5 s of a
+    /// change [default: none]
     #[arg(long = "tls-key-file", env = "TLS_KEY_FILE", value_name = "PATH")]
     pub key: Option<Key>,
 }
 
 /// The server's certificate, then the intermediate ones; at least one.
 #[derive(Debug, Clone)]
-pub struct Certificate(Vec<CertificateDer<'static>>);
+pub struct Certificate {
+    path: PathBuf,
+    chain: Vec<CertificateDer<'static>>,
+}
 
 /// A private key. `Debug` does not print it.
 #[derive(Clone)]
-pub struct Key(Arc<dyn SigningKey>);
+pub struct Key {
+    path: PathBuf,
+    key: Arc<dyn SigningKey>,
+}
+
+/// TLS to clients.
+#[derive(Debug)]
+pub struct ServerTls {
+    pub config: Arc<ServerConfig>,
+    pub files: Arc<TlsFiles>,
+}
+
+/// The certificate and the key that new connections get. `Debug` does not print them.
+pub struct TlsFiles {
+    certificate: PathBuf,
+    key: PathBuf,
+    current: RwLock<Arc<CertifiedKey>>,
+}
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,13 +69,13 @@ impl fmt::Debug for Key {
 }
 
 impl TlsSettings {
-    /// The configuration for clients, or `None` for plain http.
+    /// TLS for clients, or `None` for plain http.
     ///
     /// # Errors
     /// One setting without the other, or a key that does not belong to the certificate.
-    pub fn server(&self) -> Result<Option<Arc<ServerConfig>>, BadSetting> {
+    pub fn server(&self) -> Result<Option<ServerTls>, BadSetting> {
         let bad = |setting, mend: &str| Err(BadSetting { setting, mend: mend.to_owned() });
-        let certified = match (&self.certificate, &self.key) {
+        let files = match (&self.certificate, &self.key) {
             (None, None) => return Ok(None),
             (Some(_), None) => {
                 return bad(
@@ -69,17 +90,12 @@ impl TlsSettings {
                     "has to be set with TLS_KEY_FILE; name a PEM file of the key's certificate",
                 );
             }
-            (Some(certificate), Some(key)) => {
-                CertifiedKey::new(certificate.0.clone(), Arc::clone(&key.0))
-            }
+            (Some(certificate), Some(key)) => TlsFiles::new(certificate, key),
         };
-        if certified.keys_match().is_err() {
-            return bad(
-                "TLS_KEY_FILE",
-                "is not the key of the first certificate in TLS_CERT_FILE; name the one that it \
-                 was made for",
-            );
-        }
+        let files = match files {
+            Ok(files) => Arc::new(files),
+            Err(why) => return bad("TLS_KEY_FILE", why),
+        };
         let versions = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions();
         // Cannot fail: the provider has suites for both versions.
@@ -88,9 +104,59 @@ impl TlsSettings {
         };
         let mut config = versions
             .with_no_client_auth()
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+            .with_cert_resolver(Arc::clone(&files) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Some(Arc::new(config)))
+        Ok(Some(ServerTls { config: Arc::new(config), files }))
+    }
+}
+
+fn pair(certificate: &Certificate, key: &Key) -> Result<Arc<CertifiedKey>, &'static str> {
+    let pair = CertifiedKey::new(certificate.chain.clone(), Arc::clone(&key.key));
+    if pair.keys_match().is_err() {
+        return Err("is not the key of the first certificate in TLS_CERT_FILE; name the one that \
+                    it was made for");
+    }
+    Ok(Arc::new(pair))
+}
+
+impl TlsFiles {
+    fn new(certificate: &Certificate, key: &Key) -> Result<Self, &'static str> {
+        let current = RwLock::new(pair(certificate, key)?);
+        Ok(Self { certificate: certificate.path.clone(), key: key.path.clone(), current })
+    }
+
+    fn current(&self) -> Arc<CertifiedKey> {
+        // The lock is never held where something can panic.
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the files again, and returns true if the certificate has changed. New connections get
+    /// it; the others keep the one that they have.
+    ///
+    /// # Errors
+    /// The files cannot be used together. What was read before stays in use.
+    pub fn read_again(&self) -> Result<bool, String> {
+        let certificate = Certificate::from_file(self.certificate.clone())
+            .map_err(|why| format!("TLS_CERT_FILE: {why}"))?;
+        if certificate.chain == self.current().cert {
+            return Ok(false);
+        }
+        let key = Key::from_file(self.key.clone()).map_err(|why| format!("TLS_KEY_FILE: {why}"))?;
+        let pair = pair(&certificate, &key).map_err(|why| format!("TLS_KEY_FILE: {why}"))?;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = pair;
+        Ok(true)
+    }
+}
+
+impl ResolvesServerCert for TlsFiles {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current())
+    }
+}
+
+impl fmt::Debug for TlsFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsFiles(…)")
     }
 }
 
@@ -98,21 +164,28 @@ impl FromStr for Certificate {
     type Err = String;
 
     fn from_str(path: &str) -> Result<Self, String> {
+        Self::from_file(path.into())
+    }
+}
+
+impl Certificate {
+    fn from_file(path: PathBuf) -> Result<Self, String> {
         let bad = |what: &str| {
             format!(
-                "{path}: {what}; name a PEM file of the server's certificate, followed by the \
-                 intermediate certificates up to its root"
+                "{}: {what}; name a PEM file of the server's certificate, followed by the \
+                 intermediate certificates up to its root",
+                path.display()
             )
         };
         let odd = |fault| bad(&why(&fault));
         let mut chain = Vec::new();
-        for certificate in CertificateDer::pem_file_iter(path).map_err(odd)? {
+        for certificate in CertificateDer::pem_file_iter(&path).map_err(odd)? {
             let certificate = certificate.map_err(odd)?;
             ParsedCertificate::try_from(&certificate)
                 .map_err(|_| bad("holds a certificate that cannot be read"))?;
             chain.push(certificate);
         }
-        if chain.is_empty() { Err(bad("holds no certificate")) } else { Ok(Self(chain)) }
+        if chain.is_empty() { Err(bad("holds no certificate")) } else { Ok(Self { path, chain }) }
     }
 }
 
@@ -120,19 +193,26 @@ impl FromStr for Key {
     type Err = String;
 
     fn from_str(path: &str) -> Result<Self, String> {
+        Self::from_file(path.into())
+    }
+}
+
+impl Key {
+    fn from_file(path: PathBuf) -> Result<Self, String> {
         let bad = |what: &str| {
             format!(
-                "{path}: {what}; name a PEM file of the certificate's private key, not encrypted"
+                "{}: {what}; name a PEM file of the certificate's private key, not encrypted",
+                path.display()
             )
         };
-        let key = PrivateKeyDer::from_pem_file(path).map_err(|fault| match fault {
+        let key = PrivateKeyDer::from_pem_file(&path).map_err(|fault| match fault {
             PemError::NoItemsFound => bad("holds no private key that can be read"),
             _ => bad(&why(&fault)),
         })?;
         let key = ring::sign::any_supported_type(&key).map_err(|_| {
             bad("holds a key of another kind than RSA, ECDSA (P-256, P-384) or Ed25519")
         })?;
-        Ok(Self(key))
+        Ok(Self { path, key })
     }
 }
 
@@ -172,7 +252,8 @@ mod tests {
 
     #[test]
     fn with_both_files_the_port_serves_https_and_without_http() {
-        let config = settings(Some(BOTH), Some(BOTH)).server().expect("good").expect("TLS");
+        let ServerTls { config, .. } =
+            settings(Some(BOTH), Some(BOTH)).server().expect("good").expect("TLS");
         assert_eq!(config.alpn_protocols, [b"http/1.1"]);
         assert!(settings(None, None).server().expect("good").is_none());
     }
@@ -217,8 +298,8 @@ mod tests {
     #[test]
     fn a_key_is_not_printed() {
         assert_eq!(format!("{:?}", settings(None, Some(BOTH)).key), "Some(Key(…))");
-        let config = settings(Some(BOTH), Some(BOTH)).server().expect("good").expect("TLS");
+        let tls = settings(Some(BOTH), Some(BOTH)).server().expect("good").expect("TLS");
         // The first bytes of the key itself, after the header.
-        assert!(!format!("{config:?}").contains("91, 173, 83, 223"));
+        assert!(!format!("{tls:?}").contains("91, 173, 83, 223"));
     }
 }

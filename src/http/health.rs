@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::answers::{Answer, Json, NoStore};
 use super::endpoint::{Endpoint, Signature, get};
 use crate::error::Error;
-use crate::service::Services;
+use crate::service::{Services, tokens};
 use crate::store::READ_ONLY;
 
 /// Says if the server takes work. `app` turns it off first of all when the server stops.
@@ -80,6 +80,9 @@ async fn ready(
 ) -> Result<Health, Error> {
     if !readiness.is_ready() {
         return Ok(unavailable("shutting down".into()));
+    }
+    if services.tokens.key_updates().is_some_and(|updates| !updates.has_keys()) {
+        return Ok(unavailable(tokens::NO_KEYS.into()));
     }
     match services.db.ready().await {
         Ok(()) => Ok(HEALTHY),

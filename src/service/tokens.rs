@@ -19,6 +19,8 @@ use crate::store::tokens as rows;
 use crate::store::users::Account;
 use crate::store::{Once, Tx};
 
+/// Until the keys of the issuer have come for the first time, no token can be judged.
+pub const NO_KEYS: &str = "The keys of the tokens' issuer cannot be reached yet";
 /// How often the database is polled for ends.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How far a poll looks back before the last one: another server's clock and commit may be late.
@@ -29,10 +31,13 @@ const LOOK_BACK: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// [`Error::Unauthorized`] if there is no token, if it is invalid or has ended, and if its user
-/// does not exist.
+/// does not exist. [`Error::Unavailable`] before the issuer's keys have come.
 pub async fn check(services: &Services, token: Option<&str>) -> Result<Token, Error> {
     let token = token.ok_or(Error::Unauthorized(AuthFailure::Missing))?;
-    let verified = services.tokens.verify(token).map_err(|fault| refused(&fault))?;
+    if services.tokens.key_updates().is_some_and(|updates| !updates.has_keys()) {
+        return Err(Error::Unavailable(NO_KEYS));
+    }
+    let verified = services.tokens.check(token).await.map_err(|fault| refused(&fault))?;
     let mut found = standing(services, &verified).await?;
     let provisioned = match &verified.holder {
         TokenHolder::Outside(external) if services.tokens.provisions() => Some(external),

@@ -22,7 +22,8 @@ export function makeCertificates() {
     ...["-extfile", file("extensions"), "-out", file("server.crt")],
   );
   const remove = () => rmSync(directory, { recursive: true });
-  return { ca: readFileSync(file("ca.crt")), caFile: file("ca.crt"), certificate: file("server.crt"), key: file("server.key"), remove };
+  const [certificatePem, keyPem] = [readFileSync(file("server.crt")), readFileSync(file("server.key"))];
+  return { ca: readFileSync(file("ca.crt")), certificatePem, keyPem, caFile: file("ca.crt"), certificate: file("server.crt"), key: file("server.key"), remove };
 }
 
 /** A server with TLS. The settings have to name the files; `trust` gives its clients the CA. */

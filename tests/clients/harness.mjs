@@ -114,8 +114,8 @@ export class Server {
       const read = (chunk) => {
         this.log += chunk;
         text += chunk;
-        const found = /https?:\/\/127\.0\.0\.1:(\d+)/.exec(text);
-        if (found) resolve(found);
+        const found = /listening on (https?:\/\/127\.0\.0\.1:(\d+))/.exec(text);
+        if (found) resolve(found.slice(1));
       };
       child.stdout.setEncoding("utf8").on("data", read);
       child.stderr.setEncoding("utf8").on("data", read);
@@ -124,6 +124,11 @@ export class Server {
     const [url, port] = await within(listening, "the server's address in its log", 30_000);
     this.port = Number(port);
     this.url = url;
+  }
+
+  /** Sends a signal that does not end the server. */
+  signal(name) {
+    this.#process.kill(name);
   }
 
   /** SIGKILL: nothing is flushed. */

@@ -4,6 +4,7 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { copyFileSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
 import { Duplex } from "node:stream";
@@ -268,6 +269,26 @@ describe("a peer that violates TLS", () => {
     assert.equal((await server.call(null, "GET", "/healthz")).status, 200);
     await Promise.all(ends);
   });
+});
+
+test("a renewed certificate is shown to new connections, and those that are there stay", async (t) => {
+  const [files, renewed] = [makeCertificates(), makeCertificates()];
+  const own = await TlsServer.with(files);
+  t.after(() => own.close().then(() => [files, renewed].forEach((made) => made.remove())));
+  const client = await own.connect("bob", "/", { transports: ["websocket"] });
+  const shown = () =>
+    new Promise((resolve, reject) => {
+      const socket = tls.connect({ host: "127.0.0.1", port: own.port, ca: renewed.ca }, () => socket.end());
+      socket.once("secureConnect", () => resolve(socket.getPeerCertificate().serialNumber)).once("error", () => resolve(null));
+      socket.once("close", reject);
+    });
+  assert.equal(await shown(), null);
+  // One file after the other, as tools that renew certificates do it.
+  copyFileSync(renewed.certificate, files.certificate);
+  copyFileSync(renewed.key, files.key);
+  own.signal("SIGHUP");
+  assert.equal(await until(shown, "the renewed certificate", 60_000), "01");
+  assert.equal((await client.ask("notification:read-all")).ok, true);
 });
 
 describe("a slow peer", () => {

@@ -41,6 +41,7 @@ pub fn claims(claims: &Value) -> Value {
 pub fn sign(header: &Header, of: &Value) -> String {
     let key = match header.alg {
         Algorithm::ES256 => EncodingKey::from_ec_pem(&pem("p256.pem")),
+        Algorithm::ES384 => EncodingKey::from_ec_pem(&pem("p384.pem")),
         Algorithm::EdDSA => EncodingKey::from_ed_pem(&pem("ed25519.pem")),
         _ => EncodingKey::from_rsa_pem(&pem("rsa.pem")),
     };

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::PublicKeySource;
 use crate::error::AuthFailure;
 use crate::model::{ExternalIdentity, ExternalUser, Names};
 
@@ -294,7 +295,7 @@ fn outside(claims: &Value) -> Result<(ExternalUser, IssuedAt), AuthFailure> {
     let key = EncodingKey::from_ed_pem(&pem).expect("a key");
     let token = jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), claims, &key).expect("signs");
     let tokens = Tokens::new(
-        &Key::Outside(file("ed25519-public.pem").parse().expect("a key")),
+        &Key::Outside(PublicKeySource::File(file("ed25519-public.pem").parse().expect("a key"))),
         &settings(&[]),
     )
     .expect("a key");

@@ -1,24 +1,31 @@
-//! JWT_PUBLIC_KEY_FILE: the public keys of another program that signs the tokens. The file is read
-//! while the settings are parsed, so a mistake in it ends the start like any other bad setting.
+//! The public keys of another program that signs the tokens: JWT_PUBLIC_KEY_FILE, and the documents
+//! at JWKS_URL, which `auth` fetches. The file is read while the settings are parsed, so a mistake in it ends the start
+//! like any other bad setting.
 //!
-//! The key decides on its one algorithm; a token never does. `pem.rs` and `jwks.rs` read the two
-//! formats, `kinds.rs` checks the keys.
+//! The key decides on its algorithms; a token never does. `pem.rs` and `jwks.rs` read the formats,
+//! `kinds.rs` checks the keys.
 
 mod jwks;
 mod kinds;
 mod pem;
+mod urls;
 
 use std::fs::File;
 use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 
-/// The most bytes in a file.
-const MAX_FILE: u64 = 1 << 20;
-/// The most keys in a file. A token without `kid` is tried against each key of its algorithm.
-const MAX_KEYS: usize = 100;
+pub use kinds::algorithm_named;
+pub use urls::{KeyUrl, KeyUrls};
+
+/// The most bytes in a file or document.
+pub const MAX_KEYS_TEXT: u64 = 1 << 20;
+/// The most keys in a file, and of all documents together. A token without `kid` is tried against
+/// each key of its algorithm.
+pub const MAX_KEYS: usize = 100;
 
 /// The keys to check tokens with: at least one, at most 100.
 #[derive(Debug, Clone)]
@@ -27,17 +34,38 @@ pub struct PublicKeys {
     skipped: Vec<String>,
 }
 
-/// One key with its algorithm.
+/// One key with its algorithms.
 #[derive(Debug, Clone)]
 pub struct PublicKey {
-    /// The `kid` of a JWKS; a key of PEM has none.
+    /// The `kid` of a JWK or of a map of certificates; other keys have none.
     pub id: Option<String>,
-    /// RS256, ES256 or EdDSA.
-    pub algorithm: Algorithm,
+    /// Those of its kind, or the only one that its JWK names. Never one of HMAC.
+    pub algorithms: &'static [Algorithm],
     pub key: DecodingKey,
 }
 
 impl PublicKeys {
+    /// Reads PEM, a JWKS, a JWK, or a map from key ids to certificates.
+    ///
+    /// # Errors
+    /// No key can be used, there is a private key, or there are more than 100 keys. The text
+    /// continues "the file …".
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.len() as u64 > MAX_KEYS_TEXT {
+            return Err("is larger than 1 MiB".into());
+        }
+        let text = text(bytes)?;
+        let is_json = matches!(text.trim_start().as_bytes().first(), Some(b'{' | b'['));
+        let (keys, mut skipped) = if is_json { jwks::read(text) } else { pem::read(text) }?;
+        match (keys.len(), skipped.len()) {
+            (0, 0) => Err("holds no public key".into()),
+            (0, 1) => Err(skipped.remove(0)),
+            (0, _) => Err(format!("holds no key that can be used ({})", skipped.join("; "))),
+            (1..=MAX_KEYS, _) => Ok(Self { keys: keys.into(), skipped }),
+            _ => Err("holds more than 100 keys".into()),
+        }
+    }
+
     /// The keys, in the order of the file.
     #[must_use]
     pub fn keys(&self) -> &[PublicKey] {
@@ -51,33 +79,120 @@ impl PublicKeys {
     }
 }
 
-impl FromStr for PublicKeys {
+/// The text of a file, without a byte order mark.
+fn text(bytes: &[u8]) -> Result<&str, String> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    std::str::from_utf8(bytes).map_err(|_| {
+        let form = match bytes {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "is text in UTF-16; save it as UTF-8",
+            [0x30, length, ..] if *length >= 0x80 => {
+                "is DER, the binary form (`openssl pkey -pubin -inform der -in FILE` or `openssl \
+                 x509 -inform der -in FILE` make PEM of it)"
+            }
+            _ => "is no text",
+        };
+        form.to_owned()
+    })
+}
+
+/// Where the public keys are.
+#[derive(Debug, Clone)]
+pub enum PublicKeySource {
+    /// JWT_PUBLIC_KEY_FILE.
+    File(KeyFile),
+    /// JWKS_URL, at least one.
+    Urls(KeyUrls),
+    /// JWT_ISSUER, whose OpenID configuration names the address.
+    Issuer(String),
+}
+
+impl PublicKeySource {
+    /// The setting that names the source.
+    #[must_use]
+    pub fn setting(&self) -> &'static str {
+        match self {
+            Self::File(_) => "JWT_PUBLIC_KEY_FILE",
+            Self::Urls(_) => "JWKS_URL",
+            Self::Issuer(_) => "JWT_ISSUER",
+        }
+    }
+
+    /// The keys that are known at the start: those of a file.
+    #[must_use]
+    pub fn keys(&self) -> &[PublicKey] {
+        match self {
+            Self::File(file) => file.keys().keys(),
+            Self::Urls(_) | Self::Issuer(_) => &[],
+        }
+    }
+}
+
+/// The file of JWT_PUBLIC_KEY_FILE, as it was when the settings were read.
+#[derive(Debug, Clone)]
+pub struct KeyFile {
+    path: PathBuf,
+    /// What the keys were read from.
+    bytes: Arc<[u8]>,
+    keys: PublicKeys,
+}
+
+impl KeyFile {
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    #[must_use]
+    pub fn keys(&self) -> &PublicKeys {
+        &self.keys
+    }
+
+    /// Reads the file again: `None` if it has not changed since `last`.
+    ///
+    /// # Errors
+    /// As from the start. The text begins with the path.
+    pub fn read_again(&self, last: &mut Arc<[u8]>) -> Option<Result<PublicKeys, String>> {
+        let bytes = match read(&self.path) {
+            Ok(bytes) if bytes == **last => return None,
+            Ok(bytes) => bytes,
+            Err(why) => return Some(Err(why)),
+        };
+        *last = bytes.into();
+        Some(PublicKeys::parse(last).map_err(|why| refusal(&self.path, &why)))
+    }
+
+    /// What the keys were read from.
+    #[must_use]
+    pub fn bytes(&self) -> Arc<[u8]> {
+        Arc::clone(&self.bytes)
+    }
+}
+
+impl FromStr for KeyFile {
     type Err = String;
 
     fn from_str(path: &str) -> Result<Self, String> {
         if path.contains("-----BEGIN") || path.contains('\n') {
             return Err("is the path of a file, and not the key itself".into());
         }
-        let read = || {
-            let mut text = String::new();
-            File::open(path)?.take(MAX_FILE + 1).read_to_string(&mut text).map(|_| text)
-        };
-        let refused =
-            |why: &str| format!("{path}: {why}; name a PEM file of a public key, or a JWKS file");
-        let text = read().map_err(|fault| refused(&fault.to_string()))?;
-        if text.len() as u64 > MAX_FILE {
-            return Err(refused("is larger than 1 MiB"));
-        }
-        let (keys, skipped) =
-            if text.trim_start().starts_with('{') { jwks::read(&text) } else { pem::read(&text) }
-                .map_err(|why| refused(&why))?;
-        match keys.len() {
-            0 if skipped.is_empty() => Err(refused("holds no public key")),
-            0 => Err(refused(&format!("holds no key that can be used ({})", skipped.join("; ")))),
-            1..=MAX_KEYS => Ok(Self { keys: keys.into(), skipped }),
-            _ => Err(refused("holds more than 100 keys")),
-        }
+        let path = PathBuf::from(path);
+        let bytes = read(&path)?;
+        let keys = PublicKeys::parse(&bytes).map_err(|why| refusal(&path, &why))?;
+        Ok(Self { path, bytes: bytes.into(), keys })
     }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_KEYS_TEXT + 1).read_to_end(&mut bytes))
+        .map_err(|fault| refusal(path, &fault.to_string()))?;
+    Ok(bytes)
+}
+
+fn refusal(path: &Path, why: &str) -> String {
+    let path = path.display();
+    format!("{path}: {why}; name a PEM file of a public key or a certificate, or a JWKS file")
 }
 
 /// The usable keys of a file, and a line about each other key.
@@ -86,167 +201,8 @@ type KeysAndSkipped = (Vec<PublicKey>, Vec<String>);
 /// The refusal of a private key: only the program that signs may have one.
 const PRIVATE: &str = "holds a private key, which is no business of this server (`openssl pkey \
                        -in KEY.pem -pubout` makes the public one)";
+const PRIVATE_ENCRYPTED: &str = "holds an encrypted private key, which is no business of this \
+                                 server (`openssl pkey -in KEY.pem -pubout` makes the public one)";
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn path(name: &str) -> String {
-        format!("{}/tests/keys/{name}", env!("CARGO_MANIFEST_DIR"))
-    }
-
-    fn fixture(name: &str) -> String {
-        fs::read_to_string(path(name)).expect("reads")
-    }
-
-    /// Reads a file with this text. An error comes without the file's name and the advice.
-    fn read(text: &str) -> Result<PublicKeys, String> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("keys");
-        fs::write(&path, text).expect("writes");
-        let path = path.to_str().expect("a path of text");
-        path.parse().map_err(|refusal: String| {
-            assert!(!refusal.contains('\n') && refusal.starts_with(path), "{refusal}");
-            let what = refusal
-                .strip_suffix("; name a PEM file of a public key, or a JWKS file")
-                .expect("ends with the advice");
-            what[path.len() + 2..].to_owned()
-        })
-    }
-
-    fn kinds(keys: &PublicKeys) -> Vec<(Option<&str>, Algorithm)> {
-        keys.keys().iter().map(|key| (key.id.as_deref(), key.algorithm)).collect()
-    }
-
-    /// The fixture's keys.
-    fn jwks() -> Vec<Value> {
-        serde_json::from_str::<Value>(&fixture("jwks.json")).expect("JSON")["keys"]
-            .as_array()
-            .expect("a list")
-            .clone()
-    }
-
-    fn with(mut key: Value, name: &str, value: Value) -> Value {
-        key[name] = value;
-        key
-    }
-
-    #[test]
-    fn each_pem_key_has_one_algorithm() {
-        for (name, algorithm) in [
-            ("rsa-public.pem", Algorithm::RS256),
-            ("p256-public.pem", Algorithm::ES256),
-            ("ed25519-public.pem", Algorithm::EdDSA),
-        ] {
-            assert_eq!(kinds(&path(name).parse().expect("a key")), [(None, algorithm)], "{name}");
-        }
-        let two =
-            read(&(fixture("rsa-public.pem") + &fixture("p256-public.pem"))).expect("two keys");
-        assert_eq!(kinds(&two), [(None, Algorithm::RS256), (None, Algorithm::ES256)]);
-    }
-
-    #[test]
-    fn a_jwks_gives_its_signature_keys_of_supported_kinds() {
-        let [rsa, ec] = jwks().try_into().expect("two keys");
-        let ed = json!({"kty": "OKP", "crv": "Ed25519", "kid": "third",
-            "x": "ItYgI0EbLRjklojrNMCv4acpixU-wrpIHrpm9yY4bo0"});
-        let others = [
-            with(rsa.clone(), "use", json!("enc")),
-            with(ec.clone(), "alg", json!("ES384")),
-            with(rsa.clone(), "alg", json!("PS256")),
-            with(ec.clone(), "key_ops", json!(["deriveKey"])),
-            with(ec.clone(), "crv", json!("secp256k1")),
-            json!({"kty": "oct", "k": "c2VjcmV0"}),
-            json!({"kid": 5}),
-        ];
-        let all = [&[rsa, ec, ed][..], &others].concat();
-        let set = json!({"keys": all});
-        let keys = read(&set.to_string()).expect("three keys");
-        let expected = [
-            (Some("first"), Algorithm::RS256),
-            (Some("second"), Algorithm::ES256),
-            (Some("third"), Algorithm::EdDSA),
-        ];
-        assert_eq!(kinds(&keys), expected);
-        assert_eq!(
-            keys.skipped(),
-            [
-                "key 4 of the list is not for signatures",
-                "key 5 of the list is for another algorithm than ES256",
-                "key 6 of the list is for another algorithm than RS256",
-                "key 7 of the list is not for signatures",
-                "key 8 of the list is of another kind: a public key has to be RSA, EC P-256 or \
-                 Ed25519",
-                "key 9 of the list is of another kind: a public key has to be RSA, EC P-256 or \
-                 Ed25519",
-                "key 10 of the list cannot be read",
-            ]
-        );
-        let refused =
-            read(&json!({"keys": [with(jwks().remove(0), "use", json!("enc"))]}).to_string())
-                .expect_err("refused");
-        assert_eq!(
-            refused,
-            "holds no key that can be used (key 1 of the list is not for signatures)"
-        );
-    }
-
-    #[test]
-    fn a_file_without_a_usable_key_is_refused() {
-        let refused = |text: &str| read(text).expect_err("refused");
-        let cut: String = fixture("rsa-public.pem").lines().take(3).collect::<Vec<_>>().join("\n");
-        let [rsa, ec] = jwks().try_into().expect("two keys");
-        let set = |key: Value| json!({"keys": [key]}).to_string();
-        let cases = [
-            (String::new(), "holds no public key"),
-            ("hush".into(), "holds no public key"),
-            (fixture("rsa.pem"), PRIVATE),
-            (fixture("rsa-public.pem") + &fixture("ed25519.pem"), PRIVATE),
-            (fixture("p256.pem").replace(" PRIVATE", " EC PRIVATE"), PRIVATE),
-            (cut, "is not PEM"),
-            (
-                fixture("rsa-small-public.pem"),
-                "holds an RSA key of 1024 bits; it has to have 2048 to 4096",
-            ),
-            (
-                fixture("p384-public.pem"),
-                "holds a key of another kind: a public key has to be RSA, EC P-256 or Ed25519",
-            ),
-            (
-                fixture("k256-public.pem"),
-                "holds a key of another kind: a public key has to be RSA, EC P-256 or Ed25519",
-            ),
-            (
-                fixture("p256-public.pem").replace("c22TQ==", "c22TA=="),
-                "holds a public key that cannot be read",
-            ),
-            ("{}".into(), "is no JWKS: it has to be JSON with a list `keys`"),
-            (json!({"keys": []}).to_string(), "holds no public key"),
-            (set(with(rsa.clone(), "d", json!("AQAB"))), PRIVATE),
-            (
-                set(with(rsa.clone(), "n", json!("AQAB"))),
-                "holds an RSA key of 17 bits; it has to have 2048 to 4096",
-            ),
-            (
-                set(with(rsa.clone(), "e", json!("AQ"))),
-                "holds an RSA key whose numbers cannot be right",
-            ),
-            (set(with(rsa, "e", json!(null))), "holds a public key that cannot be read"),
-            (set(with(ec.clone(), "x", ec["y"].clone())), "holds a public key that cannot be read"),
-            (json!({"keys": vec![ec; 101]}).to_string(), "holds more than 100 keys"),
-            (" ".repeat((1 << 20) + 1), "is larger than 1 MiB"),
-        ];
-        for (text, why) in cases {
-            assert_eq!(refused(&text), why);
-        }
-        let away = "/is/not/there".parse::<PublicKeys>().expect_err("refused");
-        assert!(
-            away.starts_with("/is/not/there: No such file")
-                && away.ends_with("; name a PEM file of a public key, or a JWKS file")
-        );
-    }
-}
+mod tests;

@@ -34,8 +34,8 @@ fn without_slash(path: &str) -> &str {
     path.strip_suffix('/').unwrap_or(path)
 }
 
-/// The most bytes of the request that a session may keep.
-const MAX_KEPT: usize = 16 * 1024;
+/// The most bytes of the request that a session may keep. Some issuers' tokens have 16 KiB alone.
+const MAX_KEPT: usize = 32 * 1024;
 
 /// The answer on a path for WebSockets to a request that is no upgrade. Most often a proxy is the
 /// reason: these headers are for one hop, so a proxy drops them unless it is told to pass them on.
