@@ -87,7 +87,7 @@ impl FromStr for KeyUrl {
 
 fn is_this_machine(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -109,7 +109,7 @@ mod tests {
         }
         let begins = [
             ("", "is not an address; "),
-            ("keys.json", "is not an address with a host; "),
+            ("keys.json", "is not https; "),
             ("/etc/keys.json", "is not an address with a host; "),
             ("shop.test/keys", "is not an address; "),
             ("https://", "is not an address; "),
