@@ -172,6 +172,7 @@ diesel::table! {
         payload -> Text,
         except_json -> Nullable<Text>,
         created_at -> Timestamp,
+        members_json -> Nullable<Text>,
     }
 }
 

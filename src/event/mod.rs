@@ -71,7 +71,7 @@ pub enum Room {
     /// The sockets that joined a conversation.
     Conversation(ConversationId),
     /// All sockets of a conversation's members. No socket joins this room: the event names the
-    /// members ([`NewEvent::members`]), and a replay reads them from the database.
+    /// members at its commit ([`NewEvent::members`]), and the log keeps them with it.
     Members(ConversationId),
 }
 

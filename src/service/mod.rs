@@ -113,6 +113,9 @@ async fn remove_from_rooms(
 ) -> Result<(), Error> {
     for room in &rooms {
         sessions::remove_user_from_room(tx, user, &room.to_string()).await?;
+        if let Room::Conversation(id) = room {
+            sessions::note_former_member(tx, user, &Room::Members(*id).to_string()).await?;
+        }
     }
     tx.after_commit(move || {
         for room in rooms {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use diesel::{ExpressionMethods, QueryDsl, QueryResult};
 
 use crate::event::{EventKind, NewEvent, Room};
-use crate::model::{EventId, LogPosition, Timestamp};
+use crate::model::{EventId, LogPosition, Timestamp, UserId};
 use crate::schema::{event_rooms, events, log_head};
 use crate::store::conn::query;
 use crate::store::tx::Step;
@@ -102,6 +102,7 @@ async fn append_one(
         events::payload.eq(event.data.as_str()),
         events::except_json.eq(except_json(event)),
         events::created_at.eq(now),
+        events::members_json.eq(members_json(event)),
     );
     query!(conn, |c| diesel::insert_into(events::table).values(row).execute(c))?;
     for key in room_keys(event) {
@@ -114,6 +115,19 @@ async fn append_one(
 /// The event's `except_json`.
 pub(super) fn except_json(event: &NewEvent) -> Option<String> {
     (!event.except.is_empty()).then(|| serde_json::Value::from(names(&event.except)).to_string())
+}
+
+/// The event's `members_json`.
+fn members_json(event: &NewEvent) -> Option<String> {
+    let ids = || event.members.iter().map(|user| user.0).collect::<Vec<_>>();
+    (!event.members.is_empty()).then(|| serde_json::Value::from(ids()).to_string())
+}
+
+/// Reads `members_json`: the members at the event's commit. `None` if the row has none.
+pub(super) fn read_members(json: Option<&str>) -> Option<Vec<UserId>> {
+    // `append` or `MoveOutbox` wrote it, from a list of ids.
+    let ids: Vec<i64> = serde_json::from_str(json?).unwrap_or_default();
+    Some(ids.into_iter().map(UserId).collect())
 }
 
 pub(super) fn committed(position: Option<LogPosition>, event: NewEvent) -> CommittedEvent {

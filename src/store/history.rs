@@ -1,7 +1,7 @@
 //! Reading the log: the events that an audience has missed, the last events, and the removal of old
 //! ones.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use diesel::{
@@ -28,6 +28,8 @@ const WINDOW: i64 = 4096;
 const PER_PAGE: usize = 256;
 /// The most characters in one page, except for a single larger event.
 const CHARACTERS: i64 = 256 << 10;
+/// The prefix of a room that means the members of a conversation.
+const MEMBERS: &str = "members:";
 /// The most rooms in one query.
 const ROOMS: usize = 512;
 /// The most events that are read at a start, and the most characters in them.
@@ -45,6 +47,26 @@ pub struct ReplayAudience {
 /// A range of event ids: above the first, up to the second.
 type EventIdRange = (EventId, Option<EventId>);
 
+/// How an audience comes to an event of a room; the last of several counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Through {
+    /// As a member of a conversation who was removed since.
+    FormerMember,
+    /// As a member of a conversation.
+    Member,
+    /// By a room that names the audience, or that it was in.
+    Room,
+}
+
+impl Through {
+    /// Returns true if an event is for the user: those who were members at its commit receive it. A
+    /// row of a version that did not keep them means the members now.
+    fn includes(self, user: UserId, members: Option<&[UserId]>) -> bool {
+        self == Self::Room
+            || members.map_or(self == Self::Member, |members| members.contains(&user))
+    }
+}
+
 fn is_within((since, until): EventIdRange, id: EventId) -> bool {
     since < id && until.is_none_or(|until| id <= until)
 }
@@ -59,7 +81,7 @@ pub async fn page(
 ) -> QueryResult<Option<(Vec<CommittedEvent>, EventId)>> {
     let keys = keys(conn, audience).await?;
     let names: Vec<&String> = keys.keys().collect();
-    let (mut ids, mut width, mut window) = (BTreeSet::new(), WINDOW, after);
+    let (mut ids, mut width, mut window) = (BTreeMap::new(), WINDOW, after);
     // An audience without events for a long time has a long way to search, so the steps grow.
     while ids.is_empty() && window < up_to {
         let from = window;
@@ -70,15 +92,17 @@ pub async fn page(
                 let between = event_rooms::event_id.gt(from).and(event_rooms::event_id.le(window));
                 event_rooms::table.filter(event_rooms::room.eq_any(names)).filter(between).load(c)
             })?;
-            ids.extend(
-                found
-                    .into_iter()
-                    .filter(|(room, id)| keys.get(room).is_some_and(|span| is_within(*span, *id)))
-                    .map(|(_, id)| id),
-            );
+            for (room, id) in found {
+                if let Some((range, through)) = keys.get(&room)
+                    && is_within(*range, id)
+                {
+                    let entry = ids.entry(id).or_insert(*through);
+                    *entry = (*entry).max(*through);
+                }
+            }
         }
     }
-    let some: Vec<EventId> = ids.iter().copied().take(PER_PAGE).collect();
+    let some: Vec<EventId> = ids.keys().copied().take(PER_PAGE).collect();
     let (some, is_cut) = within(conn, some, CHARACTERS).await?;
     let end = if is_cut || some.len() < ids.len() {
         some.last().copied().unwrap_or(after)
@@ -86,6 +110,12 @@ pub async fn page(
         window
     };
     let mut events = load(conn, &some).await?;
+    events.retain(|(event, members)| {
+        let id = event.position.map(|at| at.id);
+        id.and_then(|id| ids.get(&id))
+            .is_some_and(|through| through.includes(audience.user, members.as_deref()))
+    });
+    let mut events: Vec<CommittedEvent> = events.into_iter().map(|(event, _)| event).collect();
     events.retain(|event| {
         let was_in = |membership: &SessionRoom| {
             event.position.is_some_and(|at| is_within((membership.since, membership.until), at.id))
@@ -105,23 +135,27 @@ pub async fn page(
 async fn keys(
     conn: &mut Conn,
     audience: &ReplayAudience,
-) -> QueryResult<HashMap<String, EventIdRange>> {
+) -> QueryResult<HashMap<String, (EventIdRange, Through)>> {
     let ReplayAudience { namespace, user, memberships } = audience;
     let key = |room: &str| room_key(namespace, room);
-    let mut keys: HashMap<String, EventIdRange> = memberships
-        .iter()
-        .map(|membership| (key(&membership.room), (membership.since, membership.until)))
-        .collect();
+    let (former, rooms): (Vec<_>, Vec<_>) =
+        memberships.iter().partition(|membership| membership.room.starts_with(MEMBERS));
+    let mut keys: HashMap<String, (EventIdRange, Through)> =
+        rooms.iter().map(|own| (key(&own.room), ((own.since, own.until), Through::Room))).collect();
     // A session's first memberships are as old as the session.
-    let Some(since) = memberships.iter().map(|membership| membership.since).min() else {
+    let Some(since) = rooms.iter().map(|membership| membership.since).min() else {
         return Ok(keys);
     };
-    keys.insert(key(""), (since, None));
+    keys.insert(key(""), ((since, None), Through::Room));
+    let as_former = |own: &&SessionRoom| (key(&own.room), ((since, None), Through::FormerMember));
+    keys.extend(former.iter().map(as_former));
     let own = Room::User(*user).to_string();
     if memberships.iter().any(|membership| membership.room == own) {
         let member_of = conversations::of_member(conn, *user).await?;
         keys.extend(
-            member_of.into_iter().map(|id| (key(&Room::Members(id).to_string()), (since, None))),
+            member_of
+                .into_iter()
+                .map(|id| (key(&Room::Members(id).to_string()), ((since, None), Through::Member))),
         );
     }
     Ok(keys)
@@ -151,15 +185,24 @@ async fn within(
     Ok((sizes.into_iter().take(count).map(|(id, _)| id).collect(), is_cut))
 }
 
+/// An event, and the members at its commit, if the log has kept them.
+type LoadedEvent = (CommittedEvent, Option<Vec<UserId>>);
+
 /// Loads these events, in log order, without their rooms. They belong to the log's current epoch.
-async fn load(conn: &mut Conn, ids: &[EventId]) -> QueryResult<Vec<CommittedEvent>> {
+async fn load(conn: &mut Conn, ids: &[EventId]) -> QueryResult<Vec<LoadedEvent>> {
+    type Row = ((EventId, String, String, String, Option<String>), Option<String>);
     let epoch = epochs::current(conn).await?;
-    let rows: Vec<(EventId, String, String, String, Option<String>)> = query!(conn, |c| {
+    let rows: Vec<Row> = query!(conn, |c| {
         let columns =
             (events::id, events::namespace, events::name, events::payload, events::except_json);
-        events::table.filter(events::id.eq_any(ids)).select(columns).order(events::id).load(c)
+        events::table
+            .filter(events::id.eq_any(ids))
+            .select((columns, events::members_json))
+            .order(events::id)
+            .load(c)
     })?;
-    Ok(rows.into_iter().map(|row| event(epoch, row)).collect())
+    let loaded = |(row, members): Row| (event(epoch, row), log::read_members(members.as_deref()));
+    Ok(rows.into_iter().map(loaded).collect())
 }
 
 fn event(
@@ -197,8 +240,16 @@ pub(super) async fn between(
     // The key has the namespace as its prefix.
     let keyed = pairs.iter().filter_map(|(key, id)| Some((key.split_once('#')?.1, *id)));
     let conversation =
-        |room: &str| room.strip_prefix("members:").and_then(|id| id.parse::<ConversationId>().ok());
-    let asked: BTreeSet<_> = keyed.clone().filter_map(|(room, _)| conversation(room)).collect();
+        |room: &str| room.strip_prefix(MEMBERS).and_then(|id| id.parse::<ConversationId>().ok());
+    let kept: HashMap<EventId, Vec<UserId>> = found
+        .iter_mut()
+        .filter_map(|(event, members)| Some((event.position?.id, members.take()?)))
+        .collect();
+    let asked: BTreeSet<_> = keyed
+        .clone()
+        .filter(|(_, id)| !kept.contains_key(id))
+        .filter_map(|(room, _)| conversation(room))
+        .collect();
     let members = conversations::members_of(conn, &Vec::from_iter(asked)).await?;
     let mut rooms: HashMap<EventId, Vec<String>> = HashMap::new();
     for (room, id) in keyed {
@@ -207,14 +258,15 @@ pub(super) async fn between(
             None if room.is_empty() => {}
             None => of.push(room.to_owned()),
             Some(conversation) => of.extend(
-                members
-                    .get(&conversation)
+                kept.get(&id)
+                    .or_else(|| members.get(&conversation))
                     .into_iter()
                     .flatten()
                     .map(|user| Room::User(*user).to_string()),
             ),
         }
     }
+    let mut found: Vec<CommittedEvent> = found.into_iter().map(|(event, _)| event).collect();
     for event in &mut found {
         if let Some(position) = event.position {
             event.rooms = rooms.remove(&position.id).unwrap_or_default();

@@ -3,6 +3,7 @@
 use diesel::dsl::exists;
 use diesel::{
     BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, Queryable,
+    TextExpressionMethods,
 };
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,9 @@ use crate::store::{Conn, Tx, events, tokens};
 
 /// The number of left rooms that are remembered per session.
 const REMEMBERED: i64 = 64;
+
+/// The rooms of [`note_former_member`].
+const FORMER: &str = "members:%";
 
 /// A session during one connection. `connection_no` is a random number per connection of a session.
 /// It guards against a late end of an earlier connection.
@@ -175,6 +179,7 @@ pub async fn leave(tx: &mut Tx, sid: &str, connection_no: i64, room: &str) -> Qu
     let first_too_many: Option<Option<EventId>> = query!(tx.conn(), |c| {
         let left = session_rooms::table
             .filter(session_rooms::sid.eq(sid))
+            .filter(session_rooms::room.not_like(FORMER))
             .filter(session_rooms::until.is_not_null());
         left.select(session_rooms::until)
             .order(session_rooms::until.desc())
@@ -185,6 +190,7 @@ pub async fn leave(tx: &mut Tx, sid: &str, connection_no: i64, room: &str) -> Qu
     let Some(until) = first_too_many.flatten() else { return Ok(()) };
     let too_many = session_rooms::table
         .filter(session_rooms::sid.eq(sid))
+        .filter(session_rooms::room.not_like(FORMER))
         .filter(session_rooms::until.le(until));
     query!(tx.conn(), |c| diesel::delete(too_many).execute(c)).map(|_| ())
 }
@@ -192,6 +198,30 @@ pub async fn leave(tx: &mut Tx, sid: &str, connection_no: i64, room: &str) -> Qu
 async fn is_current(tx: &mut Tx, sid: &str, connection_no: i64) -> QueryResult<bool> {
     let current = sessions::table.find(sid).filter(sessions::connection_no.eq(connection_no));
     query!(tx.conn(), |c| diesel::select(exists(current)).get_result(c))
+}
+
+/// Notes in all sessions of that user that the user was a member of a conversation, whose `members`
+/// room this is: what was sent to its members before is still for them. The events themselves say to
+/// whom they were sent, so the row's range of events does not matter.
+pub async fn note_former_member(tx: &mut Tx, user: UserId, members: &str) -> QueryResult<()> {
+    let head = events::head(tx).await?;
+    let own: Vec<String> = query!(tx.conn(), |c| sessions::table
+        .filter(sessions::user_id.eq(user))
+        .select(sessions::sid)
+        .load(c))?;
+    for sid in own {
+        let row = (
+            session_rooms::sid.eq(&sid),
+            session_rooms::room.eq(members),
+            session_rooms::since.eq(head),
+            session_rooms::until.eq(head),
+        );
+        query!(tx.conn(), |c| diesel::insert_into(session_rooms::table)
+            .values(row)
+            .on_conflict_do_nothing()
+            .execute(c))?;
+    }
+    Ok(())
 }
 
 /// Ends the membership of all sessions of that user in that room here.

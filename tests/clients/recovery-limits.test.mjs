@@ -199,6 +199,36 @@ describe("a member removed while offline", () => {
     assert.deepEqual((await server.call("alice", "GET", `/presence?room=conversation:${talk}`)).body.members, []);
   });
 
+  for (const from of ["memory", "the database"]) {
+    test(`receives what was sent to the members before, and a new member does not: from ${from}`, async (t) => {
+      const own = await Server.start();
+      t.after(() => own.close());
+      const people = await own.people();
+      const talk = (await own.post("alice", "/conversations", { memberIds: [people.ids.bob] })).id;
+      const lines = {};
+      for (const who of ["bob", "admin"]) {
+        lines[who] = await SocketIoLine.enter(own, { token: people.tokens[who] });
+        lines[who].cut();
+      }
+      const send = (content) => own.post("alice", `/conversations/${talk}/messages`, { content });
+      const before = await send("before");
+      assert.equal((await own.call("alice", "DELETE", `/conversations/${talk}/members/${people.ids.bob}`)).status, 204);
+      await own.post("alice", `/conversations/${talk}/members`, { userId: people.ids.admin });
+      const after = await send("after");
+      if (from === "the database") {
+        await own.kill();
+        await own.start();
+      }
+      for (const [who, message] of [["bob", before], ["admin", after]]) {
+        const { pid, lastOffset } = lines[who];
+        const back = await SocketIoLine.enter(own, { token: people.tokens[who], pid, offset: lastOffset });
+        t.after(() => back.cut());
+        assert.equal(back.session.recovered, true);
+        assert.deepEqual(await heard(back, "message:new", "messageReceived"), [{ event: "messageReceived", data: message }], who);
+      }
+    });
+  }
+
   test("and added again receives nothing sent in between", async (t) => {
     const talk = await newTalk();
     const { client, proxy } = await behind(t, server, "bob");

@@ -7,6 +7,7 @@ mod batches;
 mod conversations;
 mod health;
 mod keys;
+mod members;
 mod notifications;
 mod opening;
 mod postgres;

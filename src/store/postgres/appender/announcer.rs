@@ -8,6 +8,7 @@ use std::time::Duration;
 use diesel::QueryResult;
 
 use crate::model::{ConversationId, EventId, UserId};
+use crate::store::events::read_members;
 use crate::store::postgres::appender::statements::{LogRow, MovedRow};
 use crate::store::postgres::context::PgContext;
 use crate::store::postgres::epochs::EpochList;
@@ -82,24 +83,30 @@ impl LogEvent {
         Some(Self { id: EventId(id?), outbox_id, origin: origin.map(Origin), event })
     }
 
-    /// Reads rows of the log. `members:ID` means the members at the time of reading.
+    /// Reads rows of the log. A row of a version that kept no members with it means those at the time
+    /// of reading.
     pub(super) async fn from_log(conn: &mut Conn, rows: Vec<LogRow>) -> QueryResult<Vec<Self>> {
         let of: Vec<_> = rows
             .iter()
+            .filter(|row| row.members_json.is_none())
             .flat_map(|row| &row.rooms)
             .filter_map(|room| members_of(plain(room)))
             .collect();
-        let members = conversations::members_of(conn, &of).await?;
-        let expand = |room: &String| match members_of(plain(room)) {
-            Some(id) => members.get(&id).into_iter().flatten().copied().map(user_room).collect(),
+        let now = conversations::members_of(conn, &of).await?;
+        let expand = |room: &String, kept: Option<&[UserId]>| match members_of(plain(room)) {
+            Some(id) => {
+                let members = kept.or_else(|| now.get(&id).map(Vec::as_slice)).unwrap_or_default();
+                members.iter().copied().map(user_room).collect()
+            }
             // The event is for the whole namespace.
             None if plain(room).is_empty() => Vec::new(),
             None => vec![plain(room).to_owned()],
         };
         let event = |row: LogRow| {
+            let kept = read_members(row.members_json.as_deref());
             let event = CommittedEvent {
                 position: None,
-                rooms: row.rooms.iter().flat_map(expand).collect(),
+                rooms: row.rooms.iter().flat_map(|room| expand(room, kept.as_deref())).collect(),
                 except: names(row.except_json.as_deref()),
                 namespace: row.namespace.into(),
                 name: row.name.into(),

@@ -103,10 +103,12 @@ impl QueryFragment<Pg> for MoveOutbox {
              ), \
              stored AS ( \
                  INSERT INTO events ( \
-                     id, namespace, name, payload, except_json, created_at, origin, outbox_id \
+                     id, namespace, name, payload, except_json, created_at, origin, outbox_id, \
+                     members_json \
                  ) \
                  SELECT event_id, namespace, name, payload, except_json, \
-                     date_trunc('milliseconds', clock_timestamp() AT TIME ZONE 'UTC'), origin, id \
+                     date_trunc('milliseconds', clock_timestamp() AT TIME ZONE 'UTC'), origin, id, \
+                     CASE WHEN members <> '{}' THEN array_to_json(members)::TEXT END \
                  FROM numbered \
              ), \
              found AS ( \
@@ -162,18 +164,28 @@ pub(super) struct LogRow {
     pub(super) except_json: Option<String>,
     /// The room keys, with the namespace as prefix, as in `event_rooms`.
     pub(super) rooms: Vec<String>,
+    pub(super) members_json: Option<String>,
 }
 
 impl Query for ReadLog {
-    type SqlType =
-        (BigInt, Nullable<BigInt>, Nullable<BigInt>, Text, Text, Text, Nullable<Text>, Array<Text>);
+    type SqlType = (
+        BigInt,
+        Nullable<BigInt>,
+        Nullable<BigInt>,
+        Text,
+        Text,
+        Text,
+        Nullable<Text>,
+        Array<Text>,
+        Nullable<Text>,
+    );
 }
 
 impl QueryFragment<Pg> for ReadLog {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "SELECT id, outbox_id, origin, namespace, name, payload, except_json, \
-                 ARRAY(SELECT room FROM event_rooms WHERE event_id = events.id) \
+                 ARRAY(SELECT room FROM event_rooms WHERE event_id = events.id), members_json \
              FROM events WHERE id > ",
         );
         out.push_bind_param::<BigInt, _>(&self.after)?;
