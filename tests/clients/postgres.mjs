@@ -2,7 +2,7 @@
 
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { chownSync, existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync } from "node:fs";
+import { chownSync, existsSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync, statSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
@@ -121,6 +121,17 @@ export class Postgres {
     this.#process?.kill({ fast: "SIGINT", immediate: "SIGQUIT" }[mode]);
     await this.exited;
     this.#process = null;
+  }
+
+  /** Copies the data of the stopped instance, as a snapshot of its volume does. */
+  copy() {
+    execFileSync("cp", ["-a", this.data, `${this.data}-copy`]);
+  }
+
+  /** Puts the copy in the place of the stopped instance's data. */
+  putBack() {
+    rmSync(this.data, { recursive: true });
+    renameSync(`${this.data}-copy`, this.data);
   }
 
   createDatabase() {
