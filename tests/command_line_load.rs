@@ -41,11 +41,13 @@ fn load_writes_to_a_server_and_counts_the_frames_of_its_sockets() {
 }
 
 #[test]
-fn load_holds_idle_sockets_of_each_kind() {
+fn load_holds_idle_sockets_of_each_kind_also_at_another_path_of_socket_io() {
     let home = Home::new();
-    let server = home.serve(&[]);
+    let server = home.serve(&[("SOCKETIO_PATH", "/api/live")]);
     let url = format!("http://{}", server.address);
+    let path = ["--socketio-path", "/api/live/"];
     for kind in [&["--protocol", "plain"][..], &["--protocol", "socketio"], &["--polling"]] {
+        let kind = &[kind, &path].concat()[..];
         let arguments =
             [&["load", "idle", "--url", &url, "--count", "3", "--hold", "100ms"], kind].concat();
         let output = answer(&home.run(&arguments));

@@ -37,21 +37,23 @@ pub struct Idle {
 impl Idle {
     pub(super) async fn run(self) -> Result<(), String> {
         let (address, token) = self.target.sign_in().await?;
+        let engine = self.target.engine_path(if self.polling { "polling" } else { "websocket" });
         // The first socket is opened before the measurement, which leaves out one-time costs.
         if self.polling {
-            polling::open(address, &token).await?;
+            polling::open(address, &engine, &token).await?;
         } else {
-            drop(Socket::open(address, self.protocol, "/", &token, 0).await?);
+            drop(Socket::open(address, self.protocol, &engine, "/", &token, 0).await?);
         }
         let before = self.memory()?;
         let began = Instant::now();
         let ended = Rc::new(Cell::new(0_u32));
         for number in 0..self.count {
             if self.polling {
-                polling::open(address, &token).await?;
+                polling::open(address, &engine, &token).await?;
                 continue;
             }
-            let socket = Socket::open(address, self.protocol, "/", &token, number as usize).await?;
+            let socket =
+                Socket::open(address, self.protocol, &engine, "/", &token, number as usize).await?;
             let ended = Rc::clone(&ended);
             tokio::task::spawn_local(async move {
                 socket.count("\u{0}", Rc::default()).await;

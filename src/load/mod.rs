@@ -3,7 +3,7 @@
 //! thread, raw keep-alive HTTP, and no parsing beyond the head.
 //!
 //! A flag bounds each count and each time. The generator uses the server's ports only, and no other
-//! module of this crate but the notation of durations.
+//! module of this crate but the notation of durations and the default path of Socket.IO.
 
 mod http;
 mod idle;
@@ -49,6 +49,9 @@ struct Target {
     /// Base URL of the server, http only
     #[arg(long, default_value = "http://127.0.0.1:3000")]
     url: String,
+    /// The server's SOCKETIO_PATH
+    #[arg(long, default_value = crate::config::SOCKETIO_PATH)]
+    socketio_path: String,
     /// E-mail of the account that signs in
     #[arg(long, default_value = "admin@demo.test")]
     email: String,
@@ -58,6 +61,12 @@ struct Target {
 }
 
 impl Target {
+    /// The path of a Socket.IO connection by that transport.
+    fn engine_path(&self, transport: &str) -> String {
+        let path = self.socketio_path.trim_end_matches('/');
+        format!("{path}/?EIO=4&transport={transport}")
+    }
+
     /// Resolves the server's address and signs in. Returns the address and the token.
     async fn sign_in(&self) -> Result<(SocketAddr, String), String> {
         let host = self

@@ -4,19 +4,18 @@ use std::net::SocketAddr;
 
 use super::http::Connection;
 
-const PATH: &str = "/socket.io/?EIO=4&transport=polling";
-
-/// Opens a session in `/` and closes its HTTP connection. The session lives until the pong to its
+/// Opens a session in `/` and closes its HTTP connection; `engine` is the path and query of a
+/// request that begins one. The session lives until the pong to its
 /// next ping is overdue.
-pub(super) async fn open(address: SocketAddr, token: &str) -> Result<(), String> {
+pub(super) async fn open(address: SocketAddr, engine: &str, token: &str) -> Result<(), String> {
     let mut connection = Connection::open(address).await?;
-    let opened = poll(&mut connection, address, PATH, token).await?;
+    let opened = poll(&mut connection, address, engine, token).await?;
     let open: serde_json::Value = opened
         .strip_prefix('0')
         .and_then(|open| serde_json::from_str(open).ok())
         .ok_or("no open packet")?;
     let path = format!(
-        "{PATH}&sid={}",
+        "{engine}&sid={}",
         open.get("sid").and_then(serde_json::Value::as_str).ok_or("no sid")?
     );
     let connect = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 2\r\n\r\n40");

@@ -28,10 +28,12 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    /// Opens a socket. `number` chooses the source address if the server is on loopback.
+    /// Opens a socket; `engine` is the path and query of a Socket.IO one. `number` chooses the
+    /// source address if the server is on loopback.
     pub(super) async fn open(
         address: SocketAddr,
         protocol: Protocol,
+        engine: &str,
         namespace: &str,
         token: &str,
         number: usize,
@@ -47,7 +49,7 @@ impl Socket {
         let mut stream = socket.connect(address).await.map_err(text)?;
         let path = match protocol {
             Protocol::Plain => format!("/ws?namespace={namespace}"),
-            Protocol::Socketio => "/socket.io/?EIO=4&transport=websocket".to_owned(),
+            Protocol::Socketio => engine.to_owned(),
         };
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\

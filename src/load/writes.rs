@@ -68,10 +68,12 @@ impl Writes {
                 )
             }
         };
+        let engine = self.target.engine_path("websocket");
         let received = Rc::new(Cell::new(0));
         for number in 0..self.sockets {
             let socket =
-                Socket::open(address, self.protocol, namespace, &token, number.into()).await?;
+                Socket::open(address, self.protocol, &engine, namespace, &token, number.into())
+                    .await?;
             tokio::task::spawn_local(socket.count(event, Rc::clone(&received)));
         }
         let request: Rc<str> = post(address, &path, Some(&token), body).into();
