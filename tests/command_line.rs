@@ -152,6 +152,7 @@ fn help_lists_every_setting_but_no_value_of_the_environment() {
         "HOST",
         "PORT",
         "WORKERS",
+        "KEEP_ALIVE",
         "METRICS_ADDR",
         "TLS_CERT_FILE",
         "TLS_KEY_FILE",

@@ -171,6 +171,7 @@ describe("what docs/PROXIES.md says of a configuration without one of its lines"
       assert.ok(isChanged);
       const agent = new (proxy.isSecure ? https : http).Agent({ ca: certificates.ca, localAddress: CLIENT });
       assert.deepEqual(await look(running, agent), { webSocket: 101, page: 200, address: CLIENT, ...different });
+      if (different.webSocket === 426) assert.match(server.log, /a proxy in front probably drops the headers Upgrade and Connection/);
     });
   }
 });

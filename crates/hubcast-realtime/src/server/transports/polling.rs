@@ -39,7 +39,12 @@ pub(crate) fn configure(entry: &Rc<Entry>, app: &mut ServiceConfig) {
     }
     for path in request::PLAIN_PATHS {
         let get = web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
-        app.route(path, get.to(async || answer(request::upgrade_required())));
+        app.route(
+            path,
+            get.to(async |request: HttpRequest| {
+                answer(request::upgrade_required(request.peer_addr()))
+            }),
+        );
     }
     let client = format!("{}/{CLIENT_FILES}", request::socketio_path(shared));
     app.service(web::resource(client).to(|| async { answer(Refusal::new(404, NO_CLIENT)) }));

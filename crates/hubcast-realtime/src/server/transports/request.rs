@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use actix::Addr;
 use actix_http::header::{self, HeaderMap, HeaderValue};
 use actix_http::{Method, StatusCode};
+use hubcast_realtime::throttled;
 
 use crate::core::protocol::Protocol;
 use crate::server::gate::Gate;
@@ -39,13 +40,24 @@ const MAX_KEPT: usize = 32 * 1024;
 
 /// The answer on a path for WebSockets to a request that is no upgrade. Most often a proxy is the
 /// reason: these headers are for one hop, so a proxy drops them unless it is told to pass them on.
-pub(super) fn upgrade_required() -> Refusal {
+pub(super) fn upgrade_required(peer: Option<SocketAddr>) -> Refusal {
+    warn_not_upgraded(peer);
     Refusal::new(
         426,
         "This is a WebSocket endpoint, and the request has no Upgrade: websocket; a proxy in front \
          probably drops the headers Upgrade and Connection",
     )
     .with("Upgrade", "websocket")
+}
+
+fn warn_not_upgraded(peer: Option<SocketAddr>) {
+    throttled!(
+        warn,
+        by = (),
+        ?peer,
+        "a request for a WebSocket is no upgrade; a proxy in front probably drops the headers Upgrade \
+         and Connection"
+    );
 }
 
 /// The answer to a request that is refused.
@@ -114,6 +126,9 @@ impl Head<'_> {
             return Err(HandshakeFault::BadMethod);
         }
         if asked.as_deref() != Some(transport) {
+            if transport == "polling" {
+                warn_not_upgraded(self.peer);
+            }
             return Err(HandshakeFault::BadRequest);
         }
         if query_value(self.query, "EIO").as_deref() != Some("4") {

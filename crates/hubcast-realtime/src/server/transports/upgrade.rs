@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actix::Addr;
 use actix_codec::Framed;
-use actix_http::header::{self, HeaderMap};
+use actix_http::header;
 use actix_http::{Method, Request, h1, ws};
 use bytes::BytesMut;
 use socket2::SockRef;
@@ -132,7 +132,7 @@ fn examine(entry: &Entry, request: &Request) -> Result<(Purpose, String), Refusa
         return Err(Refusal::new(503, "The server is going down").with("Retry-After", "1"));
     }
     let moving = if protocol.is_engine() { asked.engine("websocket", shared)? } else { None };
-    let key = handshake_key(&head.method, &head.headers)?;
+    let key = handshake_key(&asked)?;
     let cookies = asked.admit(gate, protocol)?;
     Ok((
         match moving {
@@ -144,17 +144,18 @@ fn examine(entry: &Entry, request: &Request) -> Result<(Purpose, String), Refusa
 }
 
 /// Checks RFC 6455 section 4.2.1. Returns the client's key.
-fn handshake_key(method: &Method, headers: &HeaderMap) -> Result<String, Refusal> {
+fn handshake_key(asked: &Head<'_>) -> Result<String, Refusal> {
+    let headers = asked.headers;
     let has = |name, token: &str| {
         let lists = headers.get_all(name).filter_map(|value| value.to_str().ok());
         lists.flat_map(|list| list.split(',')).any(|item| item.trim().eq_ignore_ascii_case(token))
     };
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    if method != Method::GET {
+    if asked.method != Method::GET {
         return Err(Refusal::new(400, "A WebSocket handshake is a GET"));
     }
     if !has(header::UPGRADE, "websocket") || !has(header::CONNECTION, "upgrade") {
-        return Err(request::upgrade_required());
+        return Err(request::upgrade_required(asked.peer));
     }
     if text(header::SEC_WEBSOCKET_VERSION) != Some("13") {
         return Err(Refusal::new(426, "Only WebSocket version 13 is spoken")
