@@ -96,9 +96,10 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let (services, policy, ready) =
         (web::Data::from(services), web::Data::new(policy), readiness.clone());
     let counted = web::Data::new(server.clone());
-    let asyncapi = web::Data::new(http::docs::AsyncApi(gateway::asyncapi::document(
-        &settings.realtime.socketio_path,
-    )));
+    let socketio_path = &settings.realtime.socketio_path;
+    let asyncapi = web::Data::new(http::docs::AsyncApi::new(|url| {
+        gateway::asyncapi::document(url, socketio_path)
+    }));
     let metrics = metrics
         .map(|listener| http::metrics::serve(listener, settings.server.keep_alive, &server))
         .transpose()?;

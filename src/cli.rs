@@ -46,15 +46,22 @@ enum Command {
     /// Check the settings of `serve`, and print what they mean
     CheckConfig(Box<Settings>),
     /// Print the OpenAPI document of the REST calls, as `/openapi.json` serves it
-    Openapi,
+    Openapi(DocumentArgs),
     /// Print the AsyncAPI document of the events that sockets send and receive, as `/asyncapi.json`
     /// serves it
-    Asyncapi,
+    Asyncapi(DocumentArgs),
     /// Write the reference pages settings.md, api.md and events.md
     Docs(DocsArgs),
     /// Put load on a running server
     #[command(subcommand)]
     Load(load::Command),
+}
+
+#[derive(Debug, Args)]
+struct DocumentArgs {
+    /// URL of the server that the document names; a running server names its own
+    #[arg(long, default_value = "http://127.0.0.1:3000")]
+    url: String,
 }
 
 /// The settings of a command that uses the database.
@@ -255,16 +262,21 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::User(UserCommand::Remove(remove)) => commands::user_remove(remove).map(done),
         Command::User(UserCommand::Link(link)) => commands::user_link(link).map(done),
         Command::Token(args) => commands::token(&args).map(done),
-        Command::Openapi => commands::print(&http::openapi::document()).map(done),
-        Command::Asyncapi => commands::print(&gateway::asyncapi::document(SOCKETIO_PATH)).map(done),
+        Command::Openapi(args) => commands::print(&http::openapi::document(&args.url)).map(done),
+        Command::Asyncapi(args) => {
+            commands::print(&gateway::asyncapi::document(&args.url, SOCKETIO_PATH)).map(done)
+        }
         Command::Docs(args) => write_docs(&args.out).map(done).map_err(Failure::Failed),
         Command::Load(command) => load::run(command).map(done).map_err(Failure::Failed),
     }
 }
 
 fn write_docs(folder: &Path) -> Result<(), String> {
-    let (mut cli, openapi, asyncapi) =
-        (Cli::command(), http::openapi::document(), gateway::asyncapi::document(SOCKETIO_PATH));
+    let (mut cli, openapi, asyncapi) = (
+        Cli::command(),
+        http::openapi::document("/"),
+        gateway::asyncapi::document("/", SOCKETIO_PATH),
+    );
     cli.build();
     let serve = cli.find_subcommand("serve").ok_or("there is no command `serve`")?;
     docs::write(folder, &docs::Sources { serve, openapi: &openapi, asyncapi: &asyncapi })

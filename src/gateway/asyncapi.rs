@@ -11,10 +11,13 @@ use super::events;
 use super::schema_names::{name_parts, pascal};
 use crate::event::{self, EventDescription, EventKind};
 
-/// The document of a server with that path of Socket.IO. Its operations are the client's: it sends,
-/// and it receives.
+/// The document of the server at that URL, with that path of Socket.IO. Its operations are the
+/// client's: it sends, and it receives.
 #[must_use]
-pub fn document(socketio_path: &str) -> Value {
+pub fn document(server: &str, socketio_path: &str) -> Value {
+    let (scheme, host) = server.split_once("://").unwrap_or(("http", server));
+    let host = host.trim_end_matches('/');
+    let plain = if scheme == "https" { "wss" } else { "ws" };
     let mut generator = event::generator(SchemaSettings::draft07());
     let mut payloads = Map::new();
     let (mut channels, mut operations) = (Map::new(), Map::new());
@@ -57,7 +60,7 @@ pub fn document(socketio_path: &str) -> Value {
         "defaultContentType": "application/json",
         "servers": {
             "socketio": {
-                "host": "localhost:3000",
+                "host": host,
                 "pathname": format!("{socketio_path}/"),
                 "protocol": "socketio",
                 "protocolVersion": "5",
@@ -65,9 +68,9 @@ pub fn document(socketio_path: &str) -> Value {
                                 channel is a namespace; a message is an event with one argument."
             },
             "plain": {
-                "host": "localhost:3000",
+                "host": host,
                 "pathname": "/ws",
-                "protocol": "ws",
+                "protocol": plain,
                 "description": PLAIN_PROTOCOL
             }
         },

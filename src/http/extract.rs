@@ -4,6 +4,7 @@
 //! [`Request::receive`] checks the token first, so a caller without a good one gets 401 whatever
 //! else is wrong with the request. Then the arguments are extracted in the order of the handler.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Deref;
 use std::str::FromStr;
@@ -147,6 +148,12 @@ impl Extract for ClientAddress {
 pub(super) fn client_address(request: &HttpRequest) -> IpAddr {
     let peer = peer(request);
     policy(request).map_or(peer, |policy| policy.client_address(peer, request.headers()))
+}
+
+/// The server's URL, as the client called it. The host is the client's word.
+pub(super) fn own_address(request: &HttpRequest) -> (&'static str, Option<Cow<'_, str>>) {
+    let own = |policy: &Policy| policy.own_address(peer(request), request.headers());
+    policy(request).map_or(("http", None), own)
 }
 
 fn policy(request: &HttpRequest) -> Option<&Policy> {

@@ -62,6 +62,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .route("/openapi.json", get().to(docs::openapi))
         .route("/asyncapi.json", get().to(docs::asyncapi))
         .route("/docs", get().to(docs::begin))
+        .route("/docs/openapi.json", get().to(docs::openapi_here))
         .route("/docs/{file:.*}", get().to(docs::file))
         .default_service(web::to(unknown));
 }

@@ -8,6 +8,7 @@ import { promisify } from "node:util";
 import { Ajv } from "ajv";
 import addFormats from "ajv-formats";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { get } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Browser } from "./browser.mjs";
@@ -23,7 +24,7 @@ let server;
 let folder;
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), "hubcast-documents-"));
-  server = await Server.start({ RATE_LOGIN: "1000/s" });
+  server = await Server.start({ RATE_LOGIN: "1000/s", TRUSTED_PROXIES: "127.0.0.1" });
 });
 after(async () => {
   await server?.close();
@@ -49,6 +50,26 @@ function eachSchema(document, look) {
 
 const document = async (name) => (await fetch(`${server.url}/${name}.json`)).json();
 
+// Postman, and clients that generators make, call the address that the document names.
+test("each document names the server as the client has called it, and Swagger UI calls its own", async () => {
+  const servers = (path, headers) =>
+    within(
+      new Promise((resolve, reject) => {
+        const request = get(server.url + path, { headers }, async (response) => resolve(JSON.parse(Buffer.concat(await response.toArray())).servers));
+        request.on("error", reject);
+      }),
+      path,
+    );
+  const proxied = { Host: "hub.example.com", "X-Forwarded-Proto": "https" };
+  assert.deepEqual(await servers("/openapi.json", {}), [{ url: server.url }]);
+  assert.deepEqual(await servers("/openapi.json", proxied), [{ url: "https://hub.example.com" }]);
+  assert.deepEqual(await servers("/openapi.json", { Host: 'a"b' }), [{ url: "http://localhost" }]);
+  assert.deepEqual(await servers("/docs/openapi.json", proxied), [{ url: "/" }]);
+  const { socketio, plain } = await servers("/asyncapi.json", proxied);
+  assert.deepEqual([socketio.host, plain.host, plain.protocol], ["hub.example.com", "hub.example.com", "wss"]);
+  assert.deepEqual((await servers("/asyncapi.json", {})).plain.protocol, "ws");
+});
+
 for (const name of ["openapi", "asyncapi"]) {
   test(`${name}.json writes "anything" as {}, says of each object what it may have, and speaks of no Rust`, async () => {
     let schemas = 0;
@@ -65,7 +86,7 @@ for (const name of ["openapi", "asyncapi"]) {
 
 describe("OpenAPI", () => {
   test("the command prints what the server gives", async () => {
-    const { stdout } = await run(BINARY, ["openapi"], MANY);
+    const { stdout } = await run(BINARY, ["openapi", "--url", server.url], MANY);
     assert.deepEqual(JSON.parse(stdout), await document("openapi"));
   });
 
@@ -127,7 +148,7 @@ describe("AsyncAPI", () => {
   });
 
   test("the command prints what the server gives", async () => {
-    const { stdout } = await run(BINARY, ["asyncapi"], MANY);
+    const { stdout } = await run(BINARY, ["asyncapi", "--url", server.url], MANY);
     assert.deepEqual(JSON.parse(stdout), await document("asyncapi"));
   });
 
@@ -233,6 +254,9 @@ test("Swagger UI shows the calls without a warning, and asks nothing of other ho
     await visitor.page.getByRole("heading", { name: /^hubcast/ }).waitFor();
     await visitor.page.locator(".opblock").nth(30).waitFor();
     assert.deepEqual(await visitor.page.locator(".errors-wrapper").allTextContents(), []);
+    const call = visitor.page.locator("#operations-healthz-get_healthz");
+    for (const button of [".opblock-summary-control", ".try-out__btn", ".execute"]) await call.locator(button).click();
+    await call.locator(".live-responses-table .response-col_status", { hasText: "200" }).waitFor();
     assert.deepEqual(foreign, []);
     assert.deepEqual(visitor.complaints, []);
   } finally {

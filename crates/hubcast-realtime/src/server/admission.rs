@@ -1,6 +1,7 @@
 //! Decides which requests may open a connection: by Origin and by rate per address. Upgrades and
 //! long-polling ask it, and (for Origin and addresses) the program's REST routes.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,15 +79,28 @@ impl Policy {
         }
     }
 
+    /// Returns the server's scheme and host, perhaps with a port, as the client called it. The host
+    /// is what the client says, so it is for answers to that client only.
+    #[must_use]
+    pub fn own_address<'a>(
+        &self,
+        peer: IpAddr,
+        headers: &'a HeaderMap,
+    ) -> (&'static str, Option<Cow<'a, str>>) {
+        let side = ClientSide::read(&*self.trusts, peer, headers);
+        let called = || headers.get(header::HOST)?.to_str().ok().map(Cow::Borrowed);
+        (side.scheme.unwrap_or(self.scheme), side.host.or_else(called))
+    }
+
     /// Logs why an Origin was refused: what was compared, and which setting would mend it. At most
     /// a few lines a minute for each reason.
     pub fn warn_refused(&self, peer: IpAddr, headers: &HeaderMap) {
-        let side = ClientSide::read(&*self.trusts, peer, headers);
+        let (scheme, host) = self.own_address(peer, headers);
         let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         Comparison {
             origin: text(header::ORIGIN),
-            scheme: side.scheme.unwrap_or(self.scheme),
-            host: side.host.as_deref().or_else(|| text(header::HOST)),
+            scheme,
+            host: host.as_deref(),
             // What the peer says of its client, believed or not.
             says_scheme: headers.contains_key("x-forwarded-proto")
                 || headers.contains_key(header::FORWARDED),
@@ -98,11 +112,9 @@ impl Policy {
 
     /// Returns true if the Origin is that of the server, as the client called it.
     fn is_own(&self, origin: &str, peer: IpAddr, headers: &HeaderMap) -> bool {
-        let side = ClientSide::read(&*self.trusts, peer, headers);
-        let scheme = side.scheme.unwrap_or(self.scheme);
-        let host = side.host.as_deref().or_else(|| headers.get(header::HOST)?.to_str().ok());
+        let (scheme, host) = self.own_address(peer, headers);
         let origin = Origin::read(origin);
-        origin.zip(host).is_some_and(|(origin, host)| origin.is(&Origin::new(scheme, host)))
+        origin.zip(host).is_some_and(|(origin, host)| origin.is(&Origin::new(scheme, &host)))
     }
 }
 
