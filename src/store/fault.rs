@@ -70,6 +70,7 @@ fn is_temporary(error: &DieselError) -> bool {
             DatabaseErrorKind::Unknown => {
                 TEMPORARY_SQLITE.iter().any(|(text, _)| *text == information.message())
                     || is_deadlock(information.as_ref())
+                    || is_disk_full(information.as_ref())
             }
             _ => false,
         },
@@ -88,6 +89,13 @@ fn is_deadlock(information: &dyn DatabaseErrorInformation) -> bool {
         details.lines().count() > 1 && details.lines().all(|line| numbers(line) > 2)
     };
     information.hint().is_some() && information.details().is_some_and(waits)
+}
+
+/// Detects that PostgreSQL cannot extend a file of a table, which it tells with a hint. Like a
+/// deadlock, this has no kind and any language; but the file has its name.
+fn is_disk_full(information: &dyn DatabaseErrorInformation) -> bool {
+    let names = |folder: &str| information.message().contains(folder);
+    information.hint().is_some() && (names("base/") || names("pg_tblspc/"))
 }
 
 /// The default translation: a temporary failure is `Unavailable`, everything else is `Internal`.
@@ -187,11 +195,46 @@ mod tests {
         DieselError::DatabaseError(kind, Box::new(text.to_owned()))
     }
 
+    /// What PostgreSQL says when a table cannot grow.
+    struct CannotExtend;
+
+    impl DatabaseErrorInformation for CannotExtend {
+        fn message(&self) -> &str {
+            "could not extend file \"base/16388/16421\": No space left on device"
+        }
+
+        fn hint(&self) -> Option<&str> {
+            Some("Check free disk space.")
+        }
+
+        fn details(&self) -> Option<&str> {
+            None
+        }
+
+        fn table_name(&self) -> Option<&str> {
+            None
+        }
+
+        fn column_name(&self) -> Option<&str> {
+            None
+        }
+
+        fn constraint_name(&self) -> Option<&str> {
+            None
+        }
+
+        fn statement_position(&self) -> Option<i32> {
+            None
+        }
+    }
+
     #[test]
     fn temporary_errors_are_unavailable_and_others_internal() {
         for error in [
             database(DatabaseErrorKind::Unknown, "database is locked"),
             database(DatabaseErrorKind::Unknown, "database or disk is full"),
+            database(DatabaseErrorKind::Unknown, "attempt to write a readonly database"),
+            DieselError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(CannotExtend)),
             database(DatabaseErrorKind::ClosedConnection, "gone"),
             database(DatabaseErrorKind::SerializationFailure, "again"),
         ] {
