@@ -14,6 +14,7 @@ use actix_web::{App, web};
 use governor::Quota;
 use socket2::{Domain, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::auth::{self, Tokens};
 use crate::config::{self, Rate, Settings};
@@ -134,15 +135,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let mut running = actix_rt::spawn(running);
     tracing::info!(workers, "listening on {scheme}://{address}");
 
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        ended = &mut running => {
-            return Err(format!("the listener ended by itself: {ended:?}").into());
-        }
-    }
+    until_stopped(&mut running).await?;
     tracing::info!("stopping");
     readiness.stop();
     broadcasting_stats.abort();
@@ -158,6 +151,19 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     db.close();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Returns on SIGTERM or SIGINT.
+async fn until_stopped<T: std::fmt::Debug>(
+    running: &mut JoinHandle<T>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        ended = running => Err(format!("the listener ended by itself: {ended:?}").into()),
+    }
 }
 
 /// Adds the demo accounts and their data.

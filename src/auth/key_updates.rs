@@ -150,7 +150,7 @@ impl KeyUpdates {
             let round = self.begun.fetch_add(1, Ordering::AcqRel) + 1;
             let began = Instant::now();
             // All at once, so that one that is slow holds up no other.
-            let fetches: Vec<_> = places
+            let running: Vec<_> = places
                 .iter()
                 .map(|place| {
                     let place = place.clone();
@@ -158,7 +158,7 @@ impl KeyUpdates {
                 })
                 .collect();
             let (mut pause, mut new_faults) = (Duration::MAX, Vec::new());
-            for (set, fetch) in sets.iter_mut().zip(fetches) {
+            for (set, fetch) in sets.iter_mut().zip(running) {
                 match fetch.await.unwrap_or_else(|| Err("no thread could be started".into())) {
                     Ok(fetched) => {
                         pause = pause.min(fetched.age);
