@@ -114,7 +114,7 @@ export class Server {
       const read = (chunk) => {
         this.log += chunk;
         text += chunk;
-        const found = /listening on (https?:\/\/127\.0\.0\.1:(\d+))/.exec(text);
+        const found = /(?:listening on|read-only;) (https?:\/\/127\.0\.0\.1:(\d+))/.exec(text);
         if (found) resolve(found.slice(1));
       };
       child.stdout.setEncoding("utf8").on("data", read);
