@@ -26,7 +26,7 @@ use crate::realtime::presence::PresenceSettings;
 use crate::realtime::{self, HubHandle, Server};
 use crate::service::publish::{HubPublisher, NextEventOptions};
 use crate::service::recovery::{self, RecoverySettings};
-use crate::service::{Services, broadcasts, demo, stats, tokens};
+use crate::service::{AccountRules, Services, broadcasts, demo, stats, tokens};
 use crate::{event, gateway, http};
 
 /// Time over which sockets are closed in batches. Running REST requests have two seconds more.
@@ -77,8 +77,12 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     };
     let (log, pid_key) = recovery::start(&db, recovery).await?;
     let checker = Tokens::new(&key, &settings.auth)?;
-    let services =
-        Arc::new(Services::new(db.clone(), checker, hub.clone(), next, settings.access.rate_login));
+    let accounts = AccountRules {
+        rate_login: settings.access.rate_login,
+        registration: settings.registration(),
+        socket_token_end: settings.access.socket_token_end,
+    };
+    let services = Arc::new(Services::new(db.clone(), checker, hub.clone(), next, &accounts));
     let watching_tokens = actix_rt::spawn(tokens::watch(Arc::clone(&services)));
     let reloading = reload::start(&services, tls_files, hangup).await;
     if settings.server.demo {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
-/// Why a request has no valid identity. On the wire: `reason` of CONNECT_ERROR.
+/// Why a request has no valid identity. On the wire: `reason` of CONNECT_ERROR and of a 401.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthFailure {
     /// The request has no token.

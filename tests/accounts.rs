@@ -8,10 +8,14 @@ use std::net::TcpStream;
 use serde_json::{Value, json};
 use support::{Answer, Home, PASSWORD, Server};
 
-fn unauthorized(answer: &Answer) -> bool {
-    answer.status == 401
-        && answer.body
-            == json!({"statusCode": 401, "message": "Unauthorized", "error": "Unauthorized"})
+const SECRET: &str = "only-for-tests-only-for-tests-only-for-tests";
+
+/// The reason of a 401, which says nothing else.
+fn reason(answer: &Answer) -> &str {
+    let reason = answer.body["reason"].as_str().unwrap_or_default();
+    let body = json!({"statusCode": 401, "message": "Unauthorized", "error": "Unauthorized", "reason": reason});
+    assert_eq!((answer.status, &answer.body), (401, &body));
+    reason
 }
 
 fn token_of(home: &Home, arguments: &[&str]) -> String {
@@ -175,6 +179,27 @@ fn a_forwarded_address_counts_from_a_trusted_proxy_only() {
 }
 
 #[test]
+fn a_closed_registration_is_a_501_whatever_the_body_and_signing_in_goes_on() {
+    let home = Home::new();
+    let server = home.serve(&[("REGISTRATION", "closed")]);
+    let closed =
+        json!({"statusCode": 501, "message": "Registration is closed", "error": "Not Implemented"});
+    let account = json!({"email": "x@x.test", "name": "X", "password": "12345678"});
+    for body in [account.clone(), json!({})] {
+        let answer = server.post("/auth/register", "", &body);
+        assert_eq!((answer.status, answer.body), (501, closed.clone()));
+    }
+    server.sign_in("alice");
+    server.stop();
+    let production = [("HUBCAST_ENV", "production"), ("JWT_SECRET", SECRET)];
+    let server = home.start(&["serve"], &production);
+    assert_eq!(server.post("/auth/register", "", &account).body, closed);
+    server.stop();
+    let server = home.start(&["serve"], &[&production[..], &[("REGISTRATION", "open")]].concat());
+    assert_eq!(server.post("/auth/register", "", &account).status, 201);
+}
+
+#[test]
 fn rest_takes_a_token_from_the_header_or_else_the_cookie() {
     let home = Home::new();
     let server = home.serve(&[]);
@@ -182,15 +207,17 @@ fn rest_takes_a_token_from_the_header_or_else_the_cookie() {
     let cookie = format!("a=b; Authentication={alice}");
     let me = |headers: &[(&str, &str)]| server.call("GET", "/auth/me", "", headers, None);
     assert_eq!(me(&[("Cookie", &cookie)]).body["id"], id);
-    assert!(
-        unauthorized(&me(&[("Cookie", &cookie), ("Authorization", "Bearer nonsense")])),
+    assert_eq!(
+        reason(&me(&[("Cookie", &cookie), ("Authorization", "Bearer nonsense")])),
+        "invalid",
         "a valid cookie does not make up for an invalid header"
     );
-    assert!(
-        unauthorized(&server.call("GET", &format!("/auth/me?token={alice}"), "", &[], None)),
+    assert_eq!(
+        reason(&server.call("GET", &format!("/auth/me?token={alice}"), "", &[], None)),
+        "missing",
         "the query is not a place for tokens"
     );
-    assert!(unauthorized(&me(&[])));
+    assert_eq!(reason(&me(&[])), "missing");
     assert_eq!(me(&[]).headers["www-authenticate"], "Bearer");
 
     // Cookies count only for our own pages.
@@ -201,7 +228,7 @@ fn rest_takes_a_token_from_the_header_or_else_the_cookie() {
         ("Sec-Fetch-Site", "cross-site"),
         ("Sec-Fetch-Site", "same-site"),
     ] {
-        assert!(unauthorized(&me(&[("Cookie", &cookie), (name, value)])), "{name}: {value}");
+        assert_eq!(reason(&me(&[("Cookie", &cookie), (name, value)])), "missing", "{name} {value}");
     }
 }
 
@@ -217,12 +244,12 @@ fn a_token_is_valid_until_it_expires_and_only_on_its_server() {
         assert!(std::time::Instant::now() < end, "the token never expired");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    assert!(unauthorized(&server.get("/auth/me", &token)));
+    assert_eq!(reason(&server.get("/auth/me", &token)), "expired");
 
     let other = Home::new();
     let foreign = other.serve(&[]);
     let stranger = foreign.sign_in("alice").0;
-    assert!(unauthorized(&server.get("/auth/me", &stranger)), "signed with another server's key");
+    assert_eq!(reason(&server.get("/auth/me", &stranger)), "invalid", "another server's key");
 }
 
 #[test]

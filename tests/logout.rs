@@ -26,7 +26,7 @@ fn logout(server: &Server, token: &str, body: &Value) {
 
 fn is_valid(server: &Server, token: &str) -> bool {
     let answer = server.get("/auth/me", token);
-    let refused = json!({"statusCode": 401, "message": "Unauthorized", "error": "Unauthorized"});
+    let refused = json!({"statusCode": 401, "message": "Unauthorized", "error": "Unauthorized", "reason": "invalid"});
     assert!(
         answer.status == 200 || (answer.status == 401 && answer.body == refused),
         "{} {}",

@@ -138,6 +138,31 @@ fn a_long_lived_token_causes_no_warning() {
 }
 
 #[test]
+fn with_keep_a_socket_outlives_its_token_until_a_logout() {
+    let home = Home::new();
+    let server = home.serve(&[("SOCKET_TOKEN_END", "keep")]);
+    let (alice, id) = server.sign_in("alice");
+    let short = token_of(&home, id, &["--ttl", "2s"]);
+    let mut socket = server.plain("/", &short);
+    while !is_expired(&short) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(server.get("/auth/me", &short).body["reason"], "expired");
+    // No warning, no end; and a refresh with a short token changes nothing about that.
+    assert_eq!(socket.heard(), Vec::<Value>::new());
+    let next = token_of(&home, id, &["--ttl", "1s"]);
+    assert_eq!(refresh(&mut socket, &format!("Bearer {next}")), refreshed(&next));
+    while !is_expired(&next) {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(socket.heard(), Vec::<Value>::new());
+    // An expired token opens no socket.
+    assert_eq!(server.upgrade("/ws", &next).close_code(), 4401);
+    assert_eq!(server.post("/auth/logout", &alice, &json!({"everywhere": true})).status, 200);
+    assert_eq!(socket.close_code(), 4401);
+}
+
+#[test]
 fn a_refreshed_socket_outlives_the_first_token_and_is_warned_again() {
     let home = Home::new();
     let server = home.serve(&[]);

@@ -1,5 +1,8 @@
 //! Finds the token in a request, in the same order for REST and for sockets. Pure functions.
 //!
+//! A token may be given as `Bearer TOKEN` in each place, because many clients put the whole value
+//! of the Authorization header there.
+//!
 //! The first place that holds a token decides, even if that token is invalid. An empty place
 //! (absent, null, the empty string) is skipped. A place with something else than text counts as an
 //! invalid token: the result is `UNREADABLE`, which no check accepts.
@@ -10,6 +13,8 @@ use serde_json::Value;
 const UNREADABLE: &str = "\u{fffd}";
 /// Name of the cookie for a token.
 const COOKIE: &str = "Authentication";
+/// The scheme of tokens (RFC 6750, 2.1).
+const SCHEME: &str = "Bearer";
 
 /// The places of a request, in their order. A caller leaves out those that it does not accept.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,27 +44,54 @@ impl<'a> TokenSources<'a> {
     }
 }
 
-/// Reads `token`, or else `Authentication`, which is a string or `{value}`.
+/// Reads `token`, or else `Authentication`, which is a string or `{value}`, or else
+/// `authorization`, in any case as a header's name.
 fn from_auth(auth: &Value) -> Option<&str> {
     let older = || {
         let value = auth.get("Authentication")?;
         if value.is_object() { text(value.get("value")?) } else { text(value) }
     };
-    auth.get("token").and_then(text).or_else(older)
+    let header = || {
+        let mut members = auth.as_object()?.iter();
+        members.find_map(|(name, value)| {
+            text(value).filter(|_| name.eq_ignore_ascii_case("authorization"))
+        })
+    };
+    auth.get("token").and_then(text).or_else(older).or_else(header)
 }
 
 fn text(value: &Value) -> Option<&str> {
     match value {
         Value::Null => None,
-        Value::String(text) => Some(text.as_str()).filter(|text| !text.is_empty()),
+        Value::String(text) => not_empty(text),
         _ => Some(UNREADABLE),
     }
 }
 
+/// The token of `TOKEN` or `Bearer TOKEN`, unless it is empty.
+fn not_empty(text: &str) -> Option<&str> {
+    Some(without_scheme(text)).filter(|token| !token.is_empty())
+}
+
+/// Drops a leading `Bearer` in any case, and the space after it, which may be escaped (`%20`, `+`):
+/// no token has such characters.
+#[must_use]
+pub fn without_scheme(text: &str) -> &str {
+    let text = text.trim_ascii();
+    let Some((scheme, rest)) = text.split_at_checked(SCHEME.len()) else { return text };
+    if !scheme.eq_ignore_ascii_case(SCHEME) {
+        return text;
+    }
+    let token = rest.trim_start_matches("%20").trim_start_matches('+').trim_ascii_start();
+    // Without a space it is no scheme, but the start of some word.
+    if token.len() == rest.len() && !rest.is_empty() { text } else { token }
+}
+
 /// Reads `Bearer TOKEN` (RFC 6750, 2.1). A header of another scheme counts as empty.
 fn from_header(value: &[u8]) -> Option<&str> {
-    let (scheme, token) = value.trim_ascii().split_at_checked(b"Bearer".len())?;
-    if !scheme.eq_ignore_ascii_case(b"Bearer") || !token.first().is_none_or(u8::is_ascii_whitespace)
+    let (scheme, token) = value.trim_ascii().split_at_checked(SCHEME.len())?;
+    if !scheme.eq_ignore_ascii_case(SCHEME.as_bytes())
+        || !token.first().is_none_or(u8::is_ascii_whitespace)
     {
         return None;
     }
@@ -74,11 +106,11 @@ fn from_cookies(value: &[u8]) -> Option<&str> {
 
 /// Reads `token=…` without unescaping: a JWT has no character that needs an escape.
 fn from_query(query: &str) -> Option<&str> {
-    query.split('&').find_map(|pair| pair.strip_prefix("token=")).filter(|token| !token.is_empty())
+    query.split('&').find_map(|pair| pair.strip_prefix("token=")).and_then(not_empty)
 }
 
 fn readable(token: &[u8]) -> Option<&str> {
-    if token.is_empty() { None } else { Some(std::str::from_utf8(token).unwrap_or(UNREADABLE)) }
+    std::str::from_utf8(token).map_or(Some(UNREADABLE), not_empty)
 }
 
 #[cfg(test)]
@@ -174,6 +206,41 @@ mod tests {
             .token(),
             Some(UNREADABLE)
         );
+    }
+
+    #[test]
+    fn a_bearer_is_dropped_in_each_place() {
+        let token = |sources: TokenSources<'_>| sources.token().map(str::to_owned);
+        let none = TokenSources::default();
+        for auth in [
+            json!({"token": "Bearer abc"}),
+            json!({"token": "bearer  abc "}),
+            json!({"Authentication": "Bearer abc"}),
+            json!({"Authentication": {"value": "Bearer abc"}}),
+            json!({"authorization": "Bearer abc"}),
+            json!({"Authorization": "abc"}),
+            json!({"token": "", "authorization": "Bearer abc"}),
+            json!({"token": "Bearer ", "Authentication": "Bearer", "authorization": "abc"}),
+        ] {
+            let auth = TokenSources { auth: Some(&auth), ..none };
+            assert_eq!(token(auth).as_deref(), Some("abc"), "{auth:?}");
+        }
+        for cookie in ["Authentication=Bearer%20abc", "a=b; Authentication=\"Bearer abc\""] {
+            let cookie = Some(cookie.as_bytes());
+            let sources = TokenSources { cookie, cookie_allowed: true, ..none };
+            assert_eq!(token(sources).as_deref(), Some("abc"));
+        }
+        for query in ["EIO=4&token=Bearer%20abc", "token=Bearer+abc&x=y"] {
+            let sources = TokenSources { query: Some(query), ..none };
+            assert_eq!(token(sources).as_deref(), Some("abc"));
+        }
+        let first = json!({"token": "a", "authorization": "b"});
+        assert_eq!(token(TokenSources { auth: Some(&first), ..none }).as_deref(), Some("a"));
+        let odd = json!({"authorization": 5});
+        assert_eq!(token(TokenSources { auth: Some(&odd), ..none }).as_deref(), Some(UNREADABLE));
+        let other = json!({"authorization": "Bearerabc"});
+        let sources = TokenSources { auth: Some(&other), ..none };
+        assert_eq!(token(sources).as_deref(), Some("Bearerabc"));
     }
 
     #[test]

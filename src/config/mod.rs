@@ -82,6 +82,16 @@ pub const SOCKETIO_PATH: &str = "/socket.io";
 const RETENTION_MARGIN: Duration = Duration::from_secs(60);
 
 impl Settings {
+    /// Whether anyone may make an account. In production, and where another program has users, only
+    /// if REGISTRATION says so.
+    #[must_use]
+    pub fn registration(&self) -> Registration {
+        let is_production = self.server.environment.environment == Some(Environment::Production);
+        let is_closed = is_production || self.auth.jwt_subject == SubjectMeaning::Outside;
+        let default = if is_closed { Registration::Closed } else { Registration::Open };
+        self.access.registration.unwrap_or(default)
+    }
+
     /// Checks the rules that involve more than one setting, and returns the first violation.
     pub fn check(&self) -> Result<(), BadSetting> {
         let environment = self.server.environment.environment;
@@ -283,6 +293,14 @@ pub struct AccessSettings {
     /// Most sign-ins and registrations per account and address: N/s or N/m, optionally ,BURST
     #[arg(long, env = "RATE_LOGIN", default_value = "30/m")]
     pub rate_login: Rate,
+    /// Whether `POST /auth/register` makes accounts [default: open; closed in production and with
+    /// JWT_SUBJECT=outside]
+    #[arg(long, env = "REGISTRATION", value_enum)]
+    pub registration: Option<Registration>,
+    /// What becomes of a socket when its token expires: `close` ends it, with a warning one minute
+    /// before; `keep` lets it be, as NestJS does. A logout ends it all the same
+    #[arg(long, env = "SOCKET_TOKEN_END", value_enum, default_value_t = SocketTokenEnd::Close)]
+    pub socket_token_end: SocketTokenEnd,
     /// Most new connections per address: N/s or N/m, optionally ,BURST
     #[arg(long, env = "RATE_CONNECT", default_value = "200/s,20000")]
     pub rate_connect: Rate,
@@ -294,6 +312,18 @@ pub struct AccessSettings {
     /// of any existing user. Refused in production
     #[arg(long, env = "ALLOW_QUERY_USER", action = ArgAction::SetTrue, value_parser = parse::flag)]
     pub allow_query_user: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Registration {
+    Open,
+    Closed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SocketTokenEnd {
+    Close,
+    Keep,
 }
 
 #[derive(Debug, Clone, Copy, Args)]
@@ -337,6 +367,18 @@ mod tests {
             let flags = [flag, "--env", "production", "--jwt-secret", "s"];
             assert_eq!(settings(&flags).check().expect_err("refused").setting, setting);
         }
+    }
+
+    #[test]
+    fn registration_is_closed_in_production_and_where_others_have_users() {
+        let registration = |flags: &[&str]| settings(flags).registration();
+        assert_eq!(registration(&[]), Registration::Open);
+        for closed in [["--env", "production"], ["--jwt-subject", "outside"]] {
+            assert_eq!(registration(&closed), Registration::Closed);
+            let open = [&closed[..], &["--registration", "open"]].concat();
+            assert_eq!(registration(&open), Registration::Open);
+        }
+        assert_eq!(registration(&["--registration", "closed"]), Registration::Closed);
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl Gateway for Admin {
             // A user by query is a customer, and refused as one.
             let token = identify(&services, &handshake, auth, query_user).await?;
             may_enter(&token.identity)?;
-            Ok(welcome(token, [Room::Admin]))
+            Ok(welcome(&services, token, [Room::Admin]))
         })
     }
 

@@ -31,7 +31,7 @@ impl Gateway for Main {
             let token = identify(&services, &handshake, auth, query_user).await?;
             let identity = token.identity;
             let admin = identity.is_admin().then_some(Room::Admin);
-            Ok(welcome(token, [Room::User(identity.user)].into_iter().chain(admin)))
+            Ok(welcome(&services, token, [Room::User(identity.user)].into_iter().chain(admin)))
         })
     }
 

@@ -20,6 +20,7 @@ use serde_json::json;
 
 use crate::auth::Token;
 use crate::auth::credentials::TokenSources;
+use crate::config::SocketTokenEnd;
 use crate::error::Error;
 use crate::event::{self, Room};
 use crate::realtime::gateway::query_value;
@@ -75,11 +76,13 @@ async fn identify(
     }
 }
 
-fn welcome(token: Token, rooms: impl IntoIterator<Item = Room>) -> Welcome {
+fn welcome(services: &Services, token: Token, rooms: impl IntoIterator<Item = Room>) -> Welcome {
+    let end = services.socket_token_end;
+    let ends = end == SocketTokenEnd::Close;
     Welcome {
         identity: json!(token.identity.user),
         rooms: rooms.into_iter().map(|room| room.to_string().into()).collect(),
-        wake_at: Some(tokens::moment(token.identity.expires_at)),
-        data: Rc::new(tokens::SocketToken::new(token)),
+        wake_at: ends.then(|| tokens::moment(token.identity.expires_at)),
+        data: Rc::new(tokens::SocketToken::new(token, end)),
     }
 }

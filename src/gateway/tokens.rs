@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hubcast_realtime::throttled;
 
+use crate::auth::credentials::without_scheme;
 use crate::auth::{EndedTokens, Identity, Token};
+use crate::config::SocketTokenEnd;
 use crate::error::{AuthFailure, Error};
 use crate::event;
 use crate::model::Timestamp;
@@ -22,11 +24,13 @@ pub(super) struct SocketToken {
     token: Cell<Token>,
     /// Whether the socket was warned of this token's end.
     is_warned: Cell<bool>,
+    /// What becomes of the socket when the token expires.
+    end: SocketTokenEnd,
 }
 
 impl SocketToken {
-    pub(super) fn new(token: Token) -> Self {
-        Self { token: Cell::new(token), is_warned: Cell::new(false) }
+    pub(super) fn new(token: Token, end: SocketTokenEnd) -> Self {
+        Self { token: Cell::new(token), is_warned: Cell::new(false), end }
     }
 }
 
@@ -71,9 +75,12 @@ async fn is_still_good(services: &Services, client: &Client, data: &SocketToken)
 }
 
 /// Warns the socket if its token expires soon, disconnects it if the token has expired, and sets
-/// the alarm for the next of the two.
+/// the alarm for the next of the two. Does nothing if sockets outlive their tokens.
 pub(super) fn watch(client: &Client) {
     let Ok(data) = data(client) else { return };
+    if data.end == SocketTokenEnd::Keep {
+        return;
+    }
     let (end, now) = (data.token.get().identity.expires_at, Timestamp::now());
     if end <= now {
         client.disconnect_with_error(Error::TokenExpired.into());
@@ -111,7 +118,7 @@ fn disconnect(client: &Client) {
 /// The payload of `auth:refresh`: `{token}`.
 pub(super) fn read(mut fields: Fields<'_>) -> Result<String, Error> {
     let token = fields.required("token", fields::text);
-    fields.finish(|| token)
+    fields.finish(|| token.map(|token| without_scheme(&token).to_owned()))
 }
 
 /// Gives the socket another token of the same user, if `may` accepts the new identity.

@@ -39,9 +39,18 @@ impl Extract for SigningServer {
     }
 }
 
+/// The proof that anyone may make an account. Fails with 501 otherwise, whatever the body is.
+struct OpenRegistration;
+
+impl Extract for OpenRegistration {
+    fn extract(request: &Request) -> Result<Self, Error> {
+        accounts::can_register(&*web::Data::<Services>::extract(request)?).map(|()| Self)
+    }
+}
+
 async fn register(
     services: web::Data<Services>,
-    _: SigningServer,
+    _: OpenRegistration,
     ClientAddress(address): ClientAddress,
     Body(account): Body<NewAccount>,
 ) -> Result<NoStore<Created<SignedIn>>, Error> {

@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder, Responder, ResponseError};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::error::{AuthFailure, Error};
 
 /// The body of every failure.
 #[derive(Serialize, JsonSchema)]
@@ -18,6 +18,32 @@ pub(super) struct Failure<'a> {
     message: Message<'a>,
     /// The reason phrase of the status.
     error: &'a str,
+    /// With 401 for a token: whether there was none, whether it only has expired, or whether
+    /// anything else is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Reason")]
+    reason: Option<Reason>,
+}
+
+/// Why a token is refused; sockets get the same words.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+enum Reason {
+    Missing,
+    Expired,
+    Invalid,
+}
+
+impl Reason {
+    fn of(error: &Error) -> Option<Self> {
+        match error {
+            Error::Unauthorized(AuthFailure::Missing) => Some(Self::Missing),
+            Error::Unauthorized(AuthFailure::Expired) | Error::TokenExpired => Some(Self::Expired),
+            Error::Unauthorized(AuthFailure::Invalid) => Some(Self::Invalid),
+            _ => None,
+        }
+    }
 }
 
 /// One text, or all faults of a body.
@@ -47,6 +73,7 @@ impl ResponseError for Error {
             status_code: status.as_u16(),
             message,
             error: status.canonical_reason().unwrap_or_default(),
+            reason: Reason::of(self),
         })
     }
 }
@@ -83,7 +110,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::error::AuthFailure;
 
     async fn rendered(error: Error) -> (u16, String) {
         let response = error.error_response();
@@ -104,8 +130,13 @@ mod tests {
             r#""error":"Bad Request"}"#,
         );
         assert_eq!(rendered(faults).await, (400, body.into()));
-        let body = r#"{"statusCode":401,"message":"Unauthorized","error":"Unauthorized"}"#;
-        assert_eq!(rendered(Error::Unauthorized(AuthFailure::Expired)).await, (401, body.into()));
+        for failure in [AuthFailure::Missing, AuthFailure::Expired, AuthFailure::Invalid] {
+            let body = format!(
+                r#"{{"statusCode":401,"message":"Unauthorized","error":"Unauthorized","reason":"{}"}}"#,
+                failure.as_str()
+            );
+            assert_eq!(rendered(Error::Unauthorized(failure)).await, (401, body));
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Services;
 use super::permissions::{Action, Relation, permit};
 use crate::auth::{Identity, IssuedAt, PasswordHasher, Token, TokenId};
-use crate::config::Secret;
+use crate::config::{Registration, Secret};
 use crate::error::{AuthFailure, Error};
 use crate::model::fields::{self, Fields};
 use crate::model::{Role, Timestamp, User};
@@ -60,17 +60,30 @@ pub struct SignedIn {
     pub user: User,
 }
 
+/// Lets a caller fail early, before its data is read.
+///
+/// # Errors
+/// [`Error::NotImplemented`] if this server makes no accounts by itself (REGISTRATION), or signs no
+/// tokens.
+pub fn can_register(services: &Services) -> Result<(), Error> {
+    services.tokens.can_sign()?;
+    match services.registration {
+        Registration::Open => Ok(()),
+        Registration::Closed => Err(Error::NotImplemented("Registration is closed")),
+    }
+}
+
 /// Creates a customer's account and signs it in.
 ///
 /// # Errors
-/// [`Error::Conflict`] if the e-mail is taken, [`Error::RateLimited`], [`Error::NotImplemented`] if
-/// this server does not sign tokens.
+/// [`Error::Conflict`] if the e-mail is taken, [`Error::RateLimited`], [`Error::NotImplemented`] as
+/// [`can_register`].
 pub async fn register(
     services: &Services,
     from: IpAddr,
     account: NewAccount,
 ) -> Result<SignedIn, Error> {
-    services.tokens.can_sign()?;
+    can_register(services)?;
     services.sign_in_limits.check(&account.email, from)?;
     let user = add_user(&services.db, &services.passwords, account, Role::Customer).await?;
     signed_in(services, user, 0)

@@ -30,7 +30,7 @@ pub mod tokens;
 pub mod waitlist;
 
 use crate::auth::{PasswordHasher, Tokens};
-use crate::config::Rate;
+use crate::config::{Rate, Registration, SocketTokenEnd};
 use crate::error::Error;
 use crate::event::{self, Room};
 use crate::model::UserId;
@@ -47,20 +47,29 @@ pub struct Services {
     broadcasts: broadcasts::BroadcastWakeup,
     next_event: publish::NextEventOptions,
     sign_in_limits: sign_in_limits::SignInLimits,
+    registration: Registration,
+    pub socket_token_end: SocketTokenEnd,
+}
+
+/// The settings of accounts and of the sockets of their tokens.
+pub struct AccountRules {
+    /// Limits sign-ins and registrations per account and address.
+    pub rate_login: Rate,
+    pub registration: Registration,
+    pub socket_token_end: SocketTokenEnd,
 }
 
 impl Services {
-    /// `next_event` is shared with the database's publisher; `rate_login` limits sign-ins and
-    /// registrations per account and address.
+    /// `next_event` is shared with the database's publisher.
     #[must_use]
     pub fn new(
         db: Db,
         tokens: Tokens,
         hub: HubHandle,
         next_event: publish::NextEventOptions,
-        rate_login: Rate,
+        accounts: &AccountRules,
     ) -> Self {
-        let sign_in_limits = sign_in_limits::SignInLimits::new(rate_login);
+        let sign_in_limits = sign_in_limits::SignInLimits::new(accounts.rate_login);
         Self {
             db,
             tokens,
@@ -69,6 +78,8 @@ impl Services {
             broadcasts: broadcasts::BroadcastWakeup::default(),
             next_event,
             sign_in_limits,
+            registration: accounts.registration,
+            socket_token_end: accounts.socket_token_end,
         }
     }
 }

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hubcast_realtime::throttled;
+
 use super::permissions::{Action, Relation, permit};
 use super::{Services, identities};
 use crate::auth::{EndedTokens, Token, TokenFault, TokenHolder, VerifiedToken};
@@ -68,8 +70,16 @@ fn account_role(standing: &rows::TokenStatus) -> Role {
     if standing.given.role.is_some() { Role::Customer } else { standing.role }
 }
 
-/// The error of a bad token.
+/// The error of a bad token. Only the log says what is wrong with it, and what would mend that.
 fn refused(fault: &TokenFault) -> Error {
+    let kind = std::mem::discriminant(fault);
+    match fault {
+        // These happen in every day's work.
+        TokenFault::Expired(_) | TokenFault::Ended => {
+            throttled!(info, by = kind, "a token was refused: {fault}");
+        }
+        _ => throttled!(warn, by = kind, "a token was refused: {fault}"),
+    }
     Error::Unauthorized(fault.failure())
 }
 

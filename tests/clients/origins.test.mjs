@@ -9,7 +9,7 @@ import { Server, until, within } from "./harness.mjs";
 
 const LISTED = "https://shop.test";
 const FOREIGN = "https://elsewhere.test";
-const UNAUTHORIZED = { statusCode: 401, message: "Unauthorized", error: "Unauthorized" };
+const UNAUTHORIZED = { statusCode: 401, message: "Unauthorized", error: "Unauthorized", reason: "missing" };
 const MISSING = { message: "Unauthorized", data: { code: "unauthorized", reason: "missing" } };
 /** Without this header a browser hides an answer from the page. */
 const ALLOW = "access-control-allow-origin";

@@ -87,7 +87,7 @@ pub fn me(server: &Server, token: &str) -> Value {
 
 pub fn is_refused(server: &Server, token: &str) -> bool {
     let Answer { status, body, .. } = server.get("/auth/me", token);
-    let refused = status == 401
-        && body == json!({"statusCode": 401, "message": "Unauthorized", "error": "Unauthorized"});
+    let refusal = |reason: &str| json!({"statusCode": 401, "message": "Unauthorized", "error": "Unauthorized", "reason": reason});
+    let refused = status == 401 && (body == refusal("invalid") || body == refusal("expired"));
     refused && server.upgrade("/ws", token).close_code() == 4401
 }
