@@ -77,11 +77,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     };
     let (log, pid_key) = recovery::start(&db, recovery).await?;
     let checker = Tokens::new(&key, &settings.auth)?;
-    let accounts = AccountRules {
-        rate_login: settings.access.rate_login,
-        registration: settings.registration(),
-        socket_token_end: settings.access.socket_token_end,
-    };
+    let accounts = account_rules(&settings);
     let services = Arc::new(Services::new(db.clone(), checker, hub.clone(), next, &accounts));
     let watching_tokens = actix_rt::spawn(tokens::watch(Arc::clone(&services)));
     let reloading = reload::start(&services, tls_files, hangup).await;
@@ -167,6 +163,14 @@ async fn until_stopped<T: std::fmt::Debug>(
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
         ended = running => Err(format!("the listener ended by itself: {ended:?}").into()),
+    }
+}
+
+fn account_rules(settings: &Settings) -> AccountRules {
+    AccountRules {
+        rate_login: settings.access.rate_login,
+        registration: settings.registration(),
+        socket_token_end: settings.access.socket_token_end,
     }
 }
 

@@ -208,4 +208,6 @@ fn derived(secret: &Secret) -> Result<Secret, KeyError> {
 }
 
 #[cfg(test)]
+mod issuers;
+#[cfg(test)]
 mod tests;

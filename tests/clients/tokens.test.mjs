@@ -108,3 +108,45 @@ test("a lost connection is recovered with another token of the same user", async
   assert.deepEqual(client.connects.map(({ recovered }) => recovered), [false, true]);
   client.close();
 });
+
+test("a token counts with and without Bearer, wherever clients put it", async () => {
+  const token = await server.token("alice");
+  const bearer = `Bearer ${token}`;
+  for (const options of [
+    { auth: { token: bearer } },
+    { auth: { authorization: bearer } },
+    { auth: { Authorization: token } },
+    { auth: { Authentication: { value: bearer } } },
+    { extraHeaders: { cookie: `Authentication=${encodeURIComponent(bearer)}` } },
+    { query: { token: bearer } },
+  ]) {
+    const client = server.open("/", options);
+    assert.equal((await client.next("session")).userId, await server.id("alice"), JSON.stringify(Object.keys(options)));
+    assert.equal((await client.ask("auth:refresh", { token: bearer })).ok, true);
+    client.close();
+  }
+});
+
+test("the log says why tokens are refused and what to set, and never a token", async () => {
+  const own = await Server.start({ JWT_ISSUER: "https://id.test/", JWT_AUDIENCE: "hub,shop", LOG_FORMAT: "text" });
+  const good = { sub: 1, iss: "https://id.test/", aud: "hub" };
+  const tokens = [
+    [sign({ ...good, iss: "https://id.test" }), `its iss "https://id.test" is not JWT_ISSUER`],
+    [sign({ ...good, aud: ["account"] }), `its aud "account" is not in JWT_AUDIENCE`],
+    [sign({ ...good, nbf: seconds() + 60 }), "JWT_LEEWAY"],
+    [sign({ ...good, exp: seconds() - 3 }), "its exp was"],
+    [sign({ ...good, exp: undefined }), "its exp is missing"],
+    [sign({ ...good, sub: "auth0|x" }), "JWT_SUBJECT=outside"],
+    [sign({ ...good, sub: 99 }), "no account has the id in its sub"],
+    [sign(good, "another secret"), "signed with a key that is not ours"],
+  ];
+  const me = (token) => fetch(`${own.url}/auth/me`, { headers: { authorization: `Bearer ${token}` } });
+  assert.equal((await me(sign(good))).status, 200);
+  for (const [token, reason] of tokens) {
+    for (let round = 0; round < 20; round += 1) assert.equal((await me(token)).status, 401);
+    await until(() => own.log.includes(reason), reason);
+    assert.equal(own.log.includes(token), false);
+    assert.ok(own.log.split(reason).length < 10, "a reason that repeats is logged now and then");
+  }
+  await own.close();
+});

@@ -7,11 +7,11 @@ use crate::model::{ExternalIdentity, ExternalUser, Names};
 
 const KEY: &str = "a key for tests";
 
-fn settings(flags: &[&str]) -> AuthSettings {
+pub(super) fn settings(flags: &[&str]) -> AuthSettings {
     AuthSettings::of(flags)
 }
 
-fn own_key() -> Key {
+pub(super) fn own_key() -> Key {
     Key::Own(Secret::from(KEY.to_owned()))
 }
 
@@ -23,7 +23,7 @@ fn secret(text: &str) -> EncodingKey {
     EncodingKey::from_secret(text.as_bytes()).expect("is not empty")
 }
 
-fn sign(claims: &Value, header: &Header) -> String {
+pub(super) fn sign(claims: &Value, header: &Header) -> String {
     jsonwebtoken::encode(header, claims, &secret(KEY)).expect("signs")
 }
 
@@ -43,7 +43,7 @@ fn user(token: &VerifiedToken) -> i64 {
     }
 }
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     Timestamp::now().unix_seconds()
 }
 
