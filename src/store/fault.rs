@@ -199,7 +199,7 @@ mod tests {
     struct CannotExtend;
 
     impl DatabaseErrorInformation for CannotExtend {
-        fn message(&self) -> &str {
+        fn message(&self) -> &'static str {
             "could not extend file \"base/16388/16421\": No space left on device"
         }
 
