@@ -20,10 +20,10 @@ pub struct AuthSettings {
     /// production and on PostgreSQL, unless others sign
     #[arg(long, env = "JWT_SECRET")]
     pub jwt_secret: Option<Secret>,
-    /// Instead of JWT_SECRET: a file with the public keys of the program that signs the tokens, RSA,
-    /// EC (P-256, P-384) or Ed25519, as PEM (public keys, certificates), a JWKS, a JWK, or a map
-    /// from key ids to certificates. Read again within 5 s of a change. This server then signs no
-    /// tokens and has no registration and no login [default: none]
+    /// Instead of JWT_SECRET: a file with the public keys of the program that signs the tokens,
+    /// RSA, EC (P-256, P-384) or Ed25519, as PEM (public keys, certificates), a JWKS, a JWK, or a
+    /// map from key ids to certificates. Read again within 5 s of a change. This server then signs
+    /// no tokens and has no registration and no login [default: none]
     #[arg(long, env = "JWT_PUBLIC_KEY_FILE", value_name = "PATH")]
     pub jwt_public_key_file: Option<KeyFile>,
     /// Instead of a file: the address of the keys (a JWKS), or several as a comma list; https, or
@@ -47,8 +47,8 @@ pub struct AuthSettings {
     #[arg(long, env = "JWT_AUDIENCE")]
     pub jwt_audience: Option<Words>,
     /// With the keys of another program, or JWT_SUBJECT=outside: make an account for a token whose
-    /// issuer and subject are new, on or off. If off, an operator links the token's subject to an account with
-    /// `hubcast user link`
+    /// issuer and subject are new, on or off. If off, an operator links the token's subject to an
+    /// account with `hubcast user link`
     #[arg(
         long, env = "JWT_PROVISION", default_value = "off", value_parser = parse::flag,
         action = ArgAction::Set

@@ -5,8 +5,8 @@
 //! `docs/settings.md`. This module imports no other module of the crate.
 //!
 //! `parse.rs` has the notations of values, `database.rs` DATABASE_URL, `auth.rs` and `keys/` the
-//! keys of tokens, `tls.rs` the files of TLS, `page.rs` the test page, `path.rs` the names of files,
-//! `origins.rs` CORS_ORIGINS, `proxies.rs` TRUSTED_PROXIES.
+//! keys of tokens, `tls.rs` the files of TLS, `page.rs` the test page, `path.rs` the names of
+//! files, `origins.rs` CORS_ORIGINS, `proxies.rs` TRUSTED_PROXIES.
 
 mod auth;
 mod database;

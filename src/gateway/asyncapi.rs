@@ -83,8 +83,9 @@ pub fn document(server: &str, socketio_path: &str) -> Value {
 /// The plain protocol, in words.
 const PLAIN_PROTOCOL: &str = "One JSON object per text frame: the client's {event, data, id?}, \
     the server's {event, data, offset?} and, for a frame with an id, {ack: id, data}. \
-    ?namespace=/admin is the other channel. A text `ping` is answered `pong`. A connection without a token in its request begins \
-    with {event: \"auth\", data: {token}}. Close codes: 4400 no JSON, or another first frame; \
+    ?namespace=/admin is the other channel. A text `ping` is answered `pong`. A connection without \
+    a token in its request begins with {event: \"auth\", data: {token}}. Close codes: 4400 no \
+    JSON, or another first frame; \
     4401 no good token, or its end; 4403 a customer on /admin; 4404 no such namespace; 1008 too \
     slow, silent or too fast; 1009 over MAX_PAYLOAD; 1013 and 1001: connect again later.";
 

@@ -68,7 +68,8 @@ fn main() -> Vec<ClientEvent> {
             "message:send",
             "Send a message to a conversation. A second one with the same clientId is the same \
              message; without one, a client that sends again after a lost ack (`retries`) sends a \
-             second message. The sender's read mark moves to the message before it, without an event.",
+             second message. The sender's read mark moves to the message before it, without \
+             an event.",
             NewMessage::read_event,
             send_message,
         ),

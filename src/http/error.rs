@@ -132,7 +132,10 @@ mod tests {
         assert_eq!(rendered(faults).await, (400, body.into()));
         for failure in [AuthFailure::Missing, AuthFailure::Expired, AuthFailure::Invalid] {
             let body = format!(
-                r#"{{"statusCode":401,"message":"Unauthorized","error":"Unauthorized","reason":"{}"}}"#,
+                concat!(
+                    r#"{{"statusCode":401,"message":"Unauthorized","#,
+                    r#""error":"Unauthorized","reason":"{}"}}"#
+                ),
                 failure.as_str()
             );
             assert_eq!(rendered(Error::Unauthorized(failure)).await, (401, body));

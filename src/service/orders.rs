@@ -62,8 +62,8 @@ pub fn read_status(mut fields: Fields<'_>) -> Result<OrderStatus, Error> {
 }
 
 /// Places an order, takes its items from the stock, and sends the events to the admins and to the
-/// customer, and notifies the admins if a product runs low. Customers order for themselves, an admin for any customer
-/// or nobody.
+/// customer, and notifies the admins if a product runs low. Customers order for themselves, an
+/// admin for any customer or nobody.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::Faults`] for a customer or a product that does not exist and for

@@ -1,7 +1,7 @@
 //! Epochs: stretches of the log. A program that cannot prove that the log is the one that clients
-//! know begins an epoch before its first event: on SQLite each server at its start and each command,
-//! on PostgreSQL also each new connection (`postgres/epochs.rs`). An offset of an epoch is good as
-//! long as the next epoch does not begin at or below it.
+//! know begins an epoch before its first event: on SQLite each server at its start and each
+//! command, on PostgreSQL also each new connection (`postgres/epochs.rs`). An offset of an epoch is
+//! good as long as the next epoch does not begin at or below it.
 
 use diesel::dsl::{exists, select};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};

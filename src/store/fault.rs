@@ -99,8 +99,8 @@ fn is_disk_full(information: &dyn DatabaseErrorInformation) -> bool {
 }
 
 /// The default translation: a temporary failure is `Unavailable`, everything else is `Internal`.
-/// Both are logged here and nowhere else, one that repeats now and then. A caller with a better answer (a taken e-mail, a missing
-/// customer) asks [`is_taken`] or [`is_missing_reference`] first.
+/// Both are logged here and nowhere else, one that repeats now and then. A caller with a better
+/// answer (a taken e-mail, a missing customer) asks [`is_taken`] or [`is_missing_reference`] first.
 impl From<DieselError> for Error {
     fn from(error: DieselError) -> Self {
         if is_temporary(&error) {

@@ -347,8 +347,8 @@ impl fmt::Display for Gap {
     }
 }
 
-/// Checks that a client that has everything up to `from` can get the rest: its session began in this
-/// log, its offset is good, and no later event has been removed.
+/// Checks that a client that has everything up to `from` can get the rest: its session began in
+/// this log, its offset is good, and no later event has been removed.
 pub async fn continues(
     conn: &mut Conn,
     first: LogPosition,

@@ -3,8 +3,8 @@
 //!
 //! PostgreSQL is reached through diesel-async's blocking wrapper, so libpq is not needed. Of
 //! several servers that start at once one migrates and the others wait: on SQLite for the write
-//! lock, on PostgreSQL for an advisory lock, which ends with the transaction of the migration. Where
-//! nothing is pending, nothing is locked and nothing written.
+//! lock, on PostgreSQL for an advisory lock, which ends with the transaction of the migration.
+//! Where nothing is pending, nothing is locked and nothing written.
 
 use std::time::{Duration, Instant};
 

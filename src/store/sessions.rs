@@ -201,8 +201,8 @@ async fn is_current(tx: &mut Tx, sid: &str, connection_no: i64) -> QueryResult<b
 }
 
 /// Notes in all sessions of that user that the user was a member of a conversation, whose `members`
-/// room this is: what was sent to its members before is still for them. The events themselves say to
-/// whom they were sent, so the row's range of events does not matter.
+/// room this is: what was sent to its members before is still for them. The events themselves say
+/// to whom they were sent, so the row's range of events does not matter.
 pub async fn note_former_member(tx: &mut Tx, user: UserId, members: &str) -> QueryResult<()> {
     let head = events::head(tx).await?;
     let own: Vec<String> = query!(tx.conn(), |c| sessions::table

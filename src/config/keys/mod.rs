@@ -1,6 +1,6 @@
 //! The public keys of another program that signs the tokens: JWT_PUBLIC_KEY_FILE, and the documents
-//! at JWKS_URL, which `auth` fetches. The file is read while the settings are parsed, so a mistake in it ends the start
-//! like any other bad setting.
+//! at JWKS_URL, which `auth` fetches. The file is read while the settings are parsed, so a mistake
+//! in it ends the start like any other bad setting.
 //!
 //! The key decides on its algorithms; a token never does. `pem.rs` and `jwks.rs` read the formats,
 //! `kinds.rs` checks the keys.

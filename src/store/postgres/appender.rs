@@ -119,8 +119,8 @@ impl Appender {
         Ok(())
     }
 
-    /// Reloads the epochs, and begins one if necessary. Announces again from the point where the log
-    /// has changed.
+    /// Reloads the epochs, and begins one if necessary. Announces again from the point where the
+    /// log has changed.
     async fn refresh(&mut self, will_append: bool) -> QueryResult<()> {
         let conn = self.conn.as_mut().ok_or_else(|| unanswered("no connection"))?;
         begin(conn).await?;

@@ -71,8 +71,8 @@ pub(super) struct KnownLog {
 }
 
 impl KnownLog {
-    /// Begins an epoch for a server, or reads the log for a command, which begins its epoch with its
-    /// first event, because most have none. Must be called in a transaction.
+    /// Begins an epoch for a server, or reads the log for a command, which begins its epoch with
+    /// its first event, because most have none. Must be called in a transaction.
     pub(super) async fn start(conn: &mut Conn, is_server: bool) -> QueryResult<Self> {
         let head = lock_head(conn).await?;
         let epochs = EpochList::load(conn).await?;
@@ -84,8 +84,8 @@ impl KnownLog {
     }
 
     /// Reads the epochs that others have begun, and takes back what they have replaced. Begins an
-    /// epoch if the log has lost its end, or if this appender is about to append (`will_append`) and
-    /// does not know the database. Must be called in a transaction.
+    /// epoch if the log has lost its end, or if this appender is about to append (`will_append`)
+    /// and does not know the database. Must be called in a transaction.
     pub(super) async fn refresh(&mut self, conn: &mut Conn, will_append: bool) -> QueryResult<()> {
         let head = lock_head(conn).await?;
         let found = EpochList::load(conn).await?;
@@ -118,8 +118,8 @@ async fn lock_head(conn: &mut Conn) -> QueryResult<EventId> {
     log_head::table.select(log_head::last_id).for_update().first(connection(conn)).await
 }
 
-/// An SQL expression for the running PostgreSQL, which a copy of its data cannot be: the time of its
-/// start, and the database and the log's table, which change with a restore from a dump.
+/// An SQL expression for the running PostgreSQL, which a copy of its data cannot be: the time of
+/// its start, and the database and the log's table, which change with a restore from a dump.
 pub(super) const IDENTITY: &str = "(SELECT extract(epoch FROM pg_postmaster_start_time()) || '/' \
     || oid || '.' || 'events'::REGCLASS::OID FROM pg_database WHERE datname = current_database())";
 

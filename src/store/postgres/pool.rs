@@ -40,8 +40,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The time after which an idle connection is probed by the kernel, and how often and how many
-/// times before it is given up; and the limit of what was sent and is not acknowledged. So the place
-/// of a connection whose network is gone is free again after a minute.
+/// times before it is given up; and the limit of what was sent and is not acknowledged. So the
+/// place of a connection whose network is gone is free again after a minute.
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 const KEEPALIVES: u32 = 3;
@@ -292,8 +292,8 @@ impl Connections {
         Ok(Self { pool, connector })
     }
 
-    /// Returns a connection, or the reason why there is none. Waits while all are in use; the caller
-    /// has the time limit.
+    /// Returns a connection, or the reason why there is none. Waits while all are in use; the
+    /// caller has the time limit.
     pub(super) async fn get(&self) -> Result<Conn, &'static str> {
         match self.pool.get().await {
             Ok(conn) => Ok(Conn::Postgres(Box::new(conn))),

@@ -1,5 +1,5 @@
-//! What proxies say about the client of a request: `Forwarded` (RFC 7239), or `X-Forwarded-For` with
-//! `X-Forwarded-Proto`. Pure functions.
+//! What proxies say about the client of a request: `Forwarded` (RFC 7239), or `X-Forwarded-For`
+//! with `X-Forwarded-Proto`. Pure functions.
 //!
 //! Each proxy appends on the right an element about the peer that it was called by. So the chain is
 //! walked from the right, beginning with the connection's own peer, and as long as the elements are

@@ -43,8 +43,8 @@ impl Cause {
         match self {
             Self::Unreadable => "the Origin is no text; the client has to send another",
             Self::Opaque => {
-                "a page of a file, of an app or in a sandbox; name its Origin in CORS_ORIGINS to let \
-                 in all such pages, without cookies"
+                "a page of a file, of an app or in a sandbox; name its Origin in CORS_ORIGINS to \
+                 let in all such pages, without cookies"
             }
             Self::ProxyNotTrusted => {
                 "the peer names another scheme, and is not believed; if it is your proxy, name its \
@@ -63,8 +63,8 @@ impl Cause {
                  (nginx: $http_host); for a page of another port, name its Origin in CORS_ORIGINS"
             }
             Self::HostReplaced => {
-                "a proxy in front replaces Host; let it pass Host on as the client sent it, or name \
-                 the Origin in CORS_ORIGINS"
+                "a proxy in front replaces Host; let it pass Host on as the client sent it, or \
+                 name the Origin in CORS_ORIGINS"
             }
             Self::Foreign => {
                 "if the page may call this server, name its Origin in CORS_ORIGINS; if it is this \

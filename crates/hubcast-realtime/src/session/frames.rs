@@ -124,9 +124,9 @@ impl Session {
         }
     }
 
-    /// Closes the connection over a packet that cannot be read. If it is the first one, and a CONNECT
-    /// in the encoding of another parser, the client gets this refusal instead, with which it gives
-    /// up; if it does not, the connect time-out ends it.
+    /// Closes the connection over a packet that cannot be read. If it is the first one, and a
+    /// CONNECT in the encoding of another parser, the client gets this refusal instead, with which
+    /// it gives up; if it does not, the connect time-out ends it.
     fn unreadable(&mut self, refusal: Option<Bytes>) {
         match refusal.filter(|_| self.last_socket == 0) {
             Some(refusal) => {

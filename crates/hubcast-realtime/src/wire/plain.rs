@@ -16,8 +16,8 @@ pub struct Frame {
     pub id: Option<Box<RawValue>>,
 }
 
-/// The text that libraries for browsers send as a heartbeat, and its answer: the only texts that are
-/// not JSON.
+/// The text that libraries for browsers send as a heartbeat, and its answer: the only texts that
+/// are not JSON.
 pub const PING: &str = "ping";
 pub const PONG: &str = "pong";
 

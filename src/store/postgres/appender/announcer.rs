@@ -83,8 +83,8 @@ impl LogEvent {
         Some(Self { id: EventId(id?), outbox_id, origin: origin.map(Origin), event })
     }
 
-    /// Reads rows of the log. A row of a version that kept no members with it means those at the time
-    /// of reading.
+    /// Reads rows of the log. A row of a version that kept no members with it means those at the
+    /// time of reading.
     pub(super) async fn from_log(conn: &mut Conn, rows: Vec<LogRow>) -> QueryResult<Vec<Self>> {
         let of: Vec<_> = rows
             .iter()

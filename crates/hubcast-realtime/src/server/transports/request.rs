@@ -55,8 +55,8 @@ fn warn_not_upgraded(peer: Option<SocketAddr>) {
         warn,
         by = (),
         ?peer,
-        "a request for a WebSocket is no upgrade; a proxy in front probably drops the headers Upgrade \
-         and Connection"
+        "a request for a WebSocket is no upgrade; a proxy in front probably drops the headers \
+         Upgrade and Connection"
     );
 }
 
@@ -107,9 +107,9 @@ pub(super) struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// Makes Engine.IO's own checks, in the reference server's order. Returns the session, or `None`
-    /// for a new one. Every request of a session has to name the version that it began with, or one
-    /// version's packets would be read as another's.
+    /// Makes Engine.IO's own checks, in the reference server's order. Returns the session, or
+    /// `None` for a new one. Every request of a session has to name the version that it began with,
+    /// or one version's packets would be read as another's.
     pub(super) fn engine(
         &self,
         transport: &str,

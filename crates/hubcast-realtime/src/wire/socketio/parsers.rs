@@ -1,6 +1,6 @@
-//! Clients with another parser than the default one. Their first packet, CONNECT, is recognised, and
-//! refused in their own encoding: from a connection that is only closed they would learn nothing,
-//! and try again without end.
+//! Clients with another parser than the default one. Their first packet, CONNECT, is recognised,
+//! and refused in their own encoding: from a connection that is only closed they would learn
+//! nothing, and try again without end.
 //!
 //! Recognised are packets `{type, nsp, data}` in MessagePack (socket.io-msgpack-parser) and as JSON
 //! (the parser of Socket.IO's documentation).
