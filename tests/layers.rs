@@ -21,6 +21,9 @@ const MAX_CIRCLE: usize = 3;
 /// The most lines in a source file.
 const MAX_LINES: usize = 400;
 
+/// The most columns in a line of src and crates.
+const MAX_COLUMNS: usize = 100;
+
 #[test]
 fn modules_import_only_from_lower_ranks() {
     let mut faults = Vec::new();
@@ -113,6 +116,21 @@ fn no_file_is_too_long() {
         })
         .collect();
     assert!(long.is_empty(), "more than {MAX_LINES} lines:\n{}", long.join("\n"));
+}
+
+#[test]
+fn no_line_of_the_sources_is_too_wide() {
+    let mut wide = Vec::new();
+    for path in ["src", "crates"].iter().flat_map(|folder| files(&root().join(folder), &["rs"])) {
+        let text = fs::read_to_string(&path).expect("a source file is text");
+        for (number, line) in (1..).zip(text.lines()) {
+            if line.chars().count() > MAX_COLUMNS {
+                wide.push(format!("{}:{number}", path.display()));
+            }
+        }
+    }
+    // rustfmt breaks neither comments nor strings.
+    assert!(wide.is_empty(), "more than {MAX_COLUMNS} columns:\n{}", wide.join("\n"));
 }
 
 /// Service functions that do not check the table of permissions themselves, by file, with the
