@@ -37,7 +37,7 @@ pub enum TokenFault {
 }
 
 impl TokenFault {
-    /// What the caller is told.
+    /// The failure that the caller learns.
     #[must_use]
     pub fn failure(&self) -> AuthFailure {
         match self {

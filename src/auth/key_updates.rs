@@ -27,6 +27,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(5 * 60);
 const MAX_WAIT: Duration = Duration::from_secs(20);
 /// The most tokens that wait at once. A token over it is refused at once.
 const MAX_WAITING: usize = 1000;
+
 /// The keys of another issuer, and the task that renews them.
 pub struct KeyUpdates {
     keyring: Arc<Keyring>,

@@ -50,7 +50,7 @@ type EventIdRange = (EventId, Option<EventId>);
 /// How an audience comes to an event of a room; the last of several counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Through {
-    /// As a member of a conversation who was removed since.
+    /// As a former member of a conversation, removed since.
     FormerMember,
     /// As a member of a conversation.
     Member,

@@ -1,4 +1,4 @@
-//! Opening PostgreSQL: who may, and who waits for a migration. Skipped without
+//! Opening PostgreSQL: the rights it takes, and the wait for a migration. Skipped without
 //! HUBCAST_TEST_POSTGRES.
 
 use super::*;
