@@ -2,38 +2,35 @@
 //! stops them in reverse.
 
 mod opening;
+mod realtime_settings;
 mod reload;
 
-use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::middleware::from_fn;
 use actix_web::{App, web};
-use governor::Quota;
 use socket2::{Domain, Socket, Type};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::auth::{self, Tokens};
-use crate::config::{self, Rate, Settings};
+use crate::config::Settings;
 use crate::error::Error;
 use crate::gateway::QueryUser;
 use crate::http::pages::Pages;
-use crate::realtime::admission::{Origins, Policy};
-use crate::realtime::presence::PresenceSettings;
 use crate::realtime::{self, HubHandle, Server};
 use crate::service::publish::{HubPublisher, NextEventOptions};
 use crate::service::recovery::{self, RecoverySettings};
 use crate::service::{AccountRules, Services, broadcasts, demo, stats, tokens};
-use crate::{event, gateway, http};
+use crate::{gateway, http};
+
+use realtime_settings::{limits, policy};
 
 /// Time over which sockets are closed in batches. Running REST requests have two seconds more.
 const DRAIN: Duration = Duration::from_secs(7);
-/// The least budget, in bytes, of events between their writes and the sockets. A small OUTBOX_LIMIT
-/// alone would serialize the writes.
-const MIN_BUDGET: usize = 64 << 10;
 /// The most connections that wait to be accepted. The kernel may have a lower limit.
 const BACKLOG: i32 = 4096;
 
@@ -168,7 +165,7 @@ async fn until_stopped<T: std::fmt::Debug>(
 
 fn account_rules(settings: &Settings) -> AccountRules {
     AccountRules {
-        rate_login: settings.access.rate_login,
+        rate_login: settings.limits.rate_login,
         registration: settings.registration(),
         socket_token_end: settings.access.socket_token_end,
     }
@@ -201,7 +198,7 @@ fn pages(settings: &Settings) -> Option<Pages> {
 
 /// Whether sockets may name their user in the query (ALLOW_QUERY_USER). If so, logs a warning.
 fn query_user(settings: &Settings) -> QueryUser {
-    if !settings.access.allow_query_user {
+    if !settings.rules.allow_query_user {
         return QueryUser::Refused;
     }
     tracing::warn!(
@@ -241,44 +238,4 @@ fn bind(host: &str, port: u16) -> std::io::Result<TcpListener> {
         }
     }
     Err(last)
-}
-
-/// Translates the settings for `realtime`, which knows no other module.
-fn limits(settings: &Settings) -> realtime::Settings {
-    let sockets = &settings.realtime;
-    realtime::Settings {
-        socketio_path: sockets.socketio_path.clone().into(),
-        ping_interval: sockets.ping_interval,
-        ping_timeout: sockets.ping_timeout,
-        max_payload: sockets.max_payload,
-        connect_timeout: sockets.connect_timeout,
-        outbox_limit: sockets.outbox_limit,
-        // Half of the limit, so that a burst of events does not disconnect a socket that reads.
-        publish_budget: (sockets.outbox_limit / 2).max(MIN_BUDGET),
-        stall_timeout: sockets.stall_timeout,
-        event_rate: quota(&settings.access.rate_events),
-        connect_rate: quota(&settings.access.rate_connect),
-        presence: PresenceSettings { limit: sockets.presence_limit, ..PresenceSettings::default() },
-        session_event: true,
-        aliases: if sockets.event_aliases { event::ALIASES } else { &[] },
-        keep_alive: settings.server.keep_alive,
-        tls: None,
-    }
-}
-
-fn quota(rate: &Rate) -> Option<Quota> {
-    Quota::with_period(rate.period()).map(|quota| quota.allow_burst(rate.burst))
-}
-
-fn policy(settings: &Settings, scheme: &'static str) -> Policy {
-    let proxies = settings.access.trusted_proxies.clone();
-    Policy {
-        origins: match &settings.access.cors_origins {
-            config::Origins::Same => Origins::Same,
-            config::Origins::Any => Origins::Any,
-            config::Origins::List(list) => Origins::List(list.clone()),
-        },
-        trusts: Arc::new(move |peer: IpAddr| proxies.trusts(peer)),
-        scheme,
-    }
 }

@@ -6,16 +6,20 @@
 //!
 //! `parse.rs` has the notations of values, `database.rs` DATABASE_URL, `auth.rs` and `keys/` the
 //! keys of tokens, `tls.rs` the files of TLS, `page.rs` the test page, `path.rs` the names of
-//! files, `origins.rs` CORS_ORIGINS, `proxies.rs` TRUSTED_PROXIES.
+//! files, `origins.rs` CORS_ORIGINS, `proxies.rs` TRUSTED_PROXIES, `limits.rs` rates and caps,
+//! `rules.rs` what customers may do, `production.rs` what HUBCAST_ENV=production changes.
 
 mod auth;
 mod database;
 mod keys;
+mod limits;
 mod origins;
 mod page;
 mod parse;
 mod path;
+mod production;
 mod proxies;
+mod rules;
 mod tls;
 
 use std::net::SocketAddr;
@@ -30,11 +34,13 @@ pub use keys::{
     KeyFile, KeyUrl, KeyUrls, MAX_KEYS, MAX_KEYS_TEXT, PublicKey, PublicKeySource, PublicKeys,
     algorithm_named,
 };
+pub use limits::LimitSettings;
 pub use origins::Origins;
 pub use page::{Currency, PageSettings};
 pub use parse::{Rate, Secret, Words, duration};
 pub use path::real_path;
 pub use proxies::TrustedProxies;
+pub use rules::{Registration, RuleSettings};
 pub use tls::{TlsFiles, TlsSettings};
 
 /// A setting that cannot be used, and how to mend it. The process prints this one line and exits 2.
@@ -70,6 +76,10 @@ pub struct Settings {
     #[command(flatten)]
     pub access: AccessSettings,
     #[command(flatten)]
+    pub limits: LimitSettings,
+    #[command(flatten)]
+    pub rules: RuleSettings,
+    #[command(flatten)]
     pub page: PageSettings,
     #[command(flatten)]
     pub log: LogSettings,
@@ -82,31 +92,9 @@ pub const SOCKETIO_PATH: &str = "/socket.io";
 const RETENTION_MARGIN: Duration = Duration::from_secs(60);
 
 impl Settings {
-    /// Whether anyone may make an account. In production, and where another program has users, only
-    /// if REGISTRATION says so.
-    #[must_use]
-    pub fn registration(&self) -> Registration {
-        let is_production = self.server.environment.environment == Some(Environment::Production);
-        let is_closed = is_production || self.auth.jwt_subject == SubjectMeaning::Outside;
-        let default = if is_closed { Registration::Closed } else { Registration::Open };
-        self.access.registration.unwrap_or(default)
-    }
-
     /// Checks the rules that involve more than one setting, and returns the first violation.
     pub fn check(&self) -> Result<(), BadSetting> {
-        let environment = self.server.environment.environment;
-        if self.server.demo && environment == Some(Environment::Production) {
-            let mend = "is refused with HUBCAST_ENV=production, because its passwords are public; \
-                        leave it out"
-                .to_owned();
-            return Err(BadSetting { setting: "HUBCAST_DEMO", mend });
-        }
-        if self.access.allow_query_user && environment == Some(Environment::Production) {
-            let mend = "is refused with HUBCAST_ENV=production, because anyone could then be any \
-                        user; leave it out"
-                .to_owned();
-            return Err(BadSetting { setting: "ALLOW_QUERY_USER", mend });
-        }
+        self.check_production()?;
         if self.realtime.event_retention
             < self.realtime.recovery_window.saturating_add(RETENTION_MARGIN)
         {
@@ -116,7 +104,7 @@ impl Settings {
             return Err(BadSetting { setting: "EVENT_RETENTION", mend });
         }
         self.tls.server()?;
-        self.auth.key(environment, &self.database.url).map(drop)
+        self.auth.key(self.server.environment.environment, &self.database.url).map(drop)
     }
 }
 
@@ -276,7 +264,7 @@ pub struct RealtimeSettings {
     pub event_retention: Duration,
 }
 
-/// Origins, proxies and rate limits.
+/// Origins, proxies and the ends of tokens.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Access")]
 pub struct AccessSettings {
@@ -287,37 +275,14 @@ pub struct AccessSettings {
     /// [default: same origin only]
     #[arg(long, env = "CORS_ORIGINS", default_value = "", hide_default_value = true)]
     pub cors_origins: Origins,
-    /// Most events that one socket may send: N/s or N/m, optionally ,BURST
-    #[arg(long, env = "RATE_EVENTS", default_value = "100/s,200")]
-    pub rate_events: Rate,
-    /// Most sign-ins and registrations per account and address: N/s or N/m, optionally ,BURST
-    #[arg(long, env = "RATE_LOGIN", default_value = "30/m")]
-    pub rate_login: Rate,
-    /// Whether `POST /auth/register` makes accounts [default: open; closed in production and with
-    /// JWT_SUBJECT=outside]
-    #[arg(long, env = "REGISTRATION", value_enum)]
-    pub registration: Option<Registration>,
     /// What becomes of a socket when its token expires: `close` ends it, with a warning one minute
     /// before; `keep` lets it be, as NestJS does. A logout ends it all the same
     #[arg(long, env = "SOCKET_TOKEN_END", value_enum, default_value_t = SocketTokenEnd::Close)]
     pub socket_token_end: SocketTokenEnd,
-    /// Most new connections per address: N/s or N/m, optionally ,BURST
-    #[arg(long, env = "RATE_CONNECT", default_value = "200/s,20000")]
-    pub rate_connect: Rate,
     /// Addresses or networks (CIDR) of reverse proxies, as a comma list. Only their Forwarded,
     /// X-Forwarded-For and X-Forwarded-Proto are believed [default: none]
     #[arg(long, env = "TRUSTED_PROXIES", default_value = "", hide_default_value = true)]
     pub trusted_proxies: TrustedProxies,
-    /// For development only: accept a socket without a token as the customer in `?userId=`, the id
-    /// of any existing user. Refused in production
-    #[arg(long, env = "ALLOW_QUERY_USER", action = ArgAction::SetTrue, value_parser = parse::flag)]
-    pub allow_query_user: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Registration {
-    Open,
-    Closed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,0 +1,56 @@
+//! Translates the settings for `realtime`, which knows no other module.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use governor::Quota;
+
+use crate::config::{self, Rate, Settings};
+use crate::event;
+use crate::realtime;
+use crate::realtime::admission::{Origins, Policy};
+use crate::realtime::presence::PresenceSettings;
+
+/// The least budget, in bytes, of events between their writes and the sockets. A small OUTBOX_LIMIT
+/// alone would serialize the writes.
+const MIN_BUDGET: usize = 64 << 10;
+
+/// The limits and timeouts of its connections.
+pub(super) fn limits(settings: &Settings) -> realtime::Settings {
+    let sockets = &settings.realtime;
+    realtime::Settings {
+        socketio_path: sockets.socketio_path.clone().into(),
+        ping_interval: sockets.ping_interval,
+        ping_timeout: sockets.ping_timeout,
+        max_payload: sockets.max_payload,
+        connect_timeout: sockets.connect_timeout,
+        outbox_limit: sockets.outbox_limit,
+        // Half of the limit, so that a burst of events does not disconnect a socket that reads.
+        publish_budget: (sockets.outbox_limit / 2).max(MIN_BUDGET),
+        stall_timeout: sockets.stall_timeout,
+        event_rate: quota(&settings.limits.rate_events),
+        connect_rate: quota(&settings.limits.rate_connect),
+        presence: PresenceSettings { limit: sockets.presence_limit, ..PresenceSettings::default() },
+        session_event: true,
+        aliases: if sockets.event_aliases { event::ALIASES } else { &[] },
+        keep_alive: settings.server.keep_alive,
+        tls: None,
+    }
+}
+
+fn quota(rate: &Rate) -> Option<Quota> {
+    Quota::with_period(rate.period()).map(|quota| quota.allow_burst(rate.burst))
+}
+
+pub(super) fn policy(settings: &Settings, scheme: &'static str) -> Policy {
+    let proxies = settings.access.trusted_proxies.clone();
+    Policy {
+        origins: match &settings.access.cors_origins {
+            config::Origins::Same => Origins::Same,
+            config::Origins::Any => Origins::Any,
+            config::Origins::List(list) => Origins::List(list.clone()),
+        },
+        trusts: Arc::new(move |peer: IpAddr| proxies.trusts(peer)),
+        scheme,
+    }
+}
