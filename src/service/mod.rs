@@ -11,6 +11,7 @@ pub mod conversations;
 pub mod demo;
 pub mod emit;
 pub mod identities;
+pub mod limiter;
 pub mod messages;
 pub mod notifications;
 mod notify;

@@ -32,6 +32,7 @@ pub mod wire;
 mod worker;
 
 pub use connection::gauges::{Connections, Transport};
+pub use core::address::rate_key;
 pub use core::error::{AuthFailure, Error};
 pub use core::event::{Event, EventKind};
 pub use core::ids::{SocketId, WorkerId};

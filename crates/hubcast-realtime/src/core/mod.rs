@@ -1,7 +1,8 @@
 //! The types that all floors above share: ids, events and their payloads, protocols, positions in
-//! the log, settings, reasons and errors; and the throttle of log lines. Plain data; nothing here
-//! knows a connection or an actor.
+//! the log, settings, reasons and errors; the throttle of log lines; what counts as one address.
+//! Plain data; nothing here knows a connection or an actor.
 
+pub mod address;
 pub mod error;
 pub mod event;
 pub mod ids;
