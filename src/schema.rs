@@ -4,7 +4,8 @@
 
 diesel::table! {
     /// Accounts. `email_key` is the address in lower case and unique; `email` is what was given.
-    /// Tokens below `token_generation` have ended.
+    /// Tokens below `token_generation` have ended. `unread_notifications` is kept with each change;
+    /// notifications up to `notifications_read_up_to` count as read.
     users (id) {
         id -> BigInt,
         email -> Text,
@@ -15,6 +16,8 @@ diesel::table! {
         created_at -> Timestamp,
         token_generation -> BigInt,
         tokens_ended_at -> Nullable<Timestamp>,
+        unread_notifications -> BigInt,
+        notifications_read_up_to -> BigInt,
     }
 }
 
@@ -129,7 +132,8 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Notifications, one row per receiver. `data` is a JSON object's text.
+    /// Notifications, one row per receiver. `data` is a JSON object's text. One is read if
+    /// `is_read` is set, or if its id is not after its receiver's `notifications_read_up_to`.
     notifications (id) {
         id -> BigInt,
         user_id -> BigInt,
@@ -300,12 +304,14 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// The member has read the messages up to `read_seq`.
+    /// The member has read the messages up to `read_seq`. Those after `unread_after` are unread,
+    /// and all of others.
     conversation_members (conversation_id, user_id) {
         conversation_id -> BigInt,
         user_id -> BigInt,
         read_seq -> BigInt,
         joined_at -> Timestamp,
+        unread_after -> BigInt,
     }
 }
 
@@ -350,6 +356,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     conversation_members,
     messages
 );
+
+diesel::allow_tables_to_appear_in_same_query!(users, notifications);
+diesel::allow_tables_to_appear_in_same_query!(users, log_head);
 
 diesel::joinable!(event_rooms -> events (event_id));
 diesel::allow_tables_to_appear_in_same_query!(events, event_rooms);

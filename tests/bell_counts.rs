@@ -6,6 +6,7 @@ mod bell;
 mod support;
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bell::{add_customers, frames, new_one, newest, pages, send, unread};
 use serde_json::{Value, json};
@@ -88,6 +89,60 @@ fn counts_are_exact_under_concurrent_writes_and_reads() {
     let [one, two] = sockets.each_mut().map(frames);
     assert_eq!(one, two);
     assert_eq!(check_counts(&one, before), unread_ids(&server, &alice));
+}
+
+/// Sockets that connect while the user's notifications change: the first count of each is that of
+/// its place, so every event after it fits.
+#[test]
+fn a_socket_that_connects_during_writes_is_greeted_with_the_count_of_that_moment() {
+    let home = Home::new();
+    let server = home.serve(&[("RATE_EVENTS", "1000/s")]);
+    let (admin, _) = server.sign_in("admin");
+    let (alice, alice_id) = server.sign_in("alice");
+    let is_over = AtomicBool::new(false);
+    let mut late = Vec::new();
+    std::thread::scope(|scope| {
+        for writer in 0..2 {
+            let (server, admin, alice, is_over) = (&server, &admin, &alice, &is_over);
+            scope.spawn(move || {
+                for n in 0.. {
+                    if is_over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    send(server, admin, &json!({"userId": alice_id}), &format!("{writer}.{n}"));
+                    if n % 5 == 4 {
+                        let all = "/notifications/mark-all-read";
+                        assert_eq!(server.patch(all, alice, &Value::Null).status, 200);
+                    }
+                }
+            });
+        }
+        for _ in 0..40 {
+            let mut socket = server.upgrade("/ws?namespace=/", &alice);
+            assert_eq!(socket.next()["event"], "session");
+            late.push(socket);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let now = unread(&server, &alice);
+    for socket in &mut late {
+        let heard = frames(socket);
+        let mut greeted = heard.iter().skip_while(|(event, _)| event != "notifications:unread");
+        let mut count = greeted.next().expect("is greeted").1["count"].as_i64().unwrap();
+        let mut expected = count;
+        for (event, data) in greeted {
+            match event.as_str() {
+                "notification" => expected += 1,
+                "notification:read" => expected = 0,
+                "notifications:unread" => {
+                    count = data["count"].as_i64().unwrap();
+                    assert_eq!(count, expected);
+                }
+                _ => assert_eq!(event, "notification:new"),
+            }
+        }
+        assert_eq!(count, now);
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use actix_web::App;
 use hubcast::realtime::gateway::{LocalBoxFuture, query_value};
 use hubcast::realtime::{AuthFailure, Error};
 use hubcast::realtime::{
-    Client, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings,
+    Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings,
     SocketNotice, Welcome, Whom,
 };
 use polling::Polling;
@@ -61,6 +61,14 @@ impl Gateway for Desk {
                 "tell all" => hub.notify("/", Whom::All, signal()),
                 "tell room" => hub.notify("/", Whom::room(&event.arg::<String>(0)?), signal()),
                 "tell user" => hub.notify("/", Whom::user(event.arg::<String>(0)?), signal()),
+                "count" => {
+                    let event = Event::new("/", "count", event.into_payload(), ["lobby"]);
+                    hub.emit(event, None).await;
+                }
+                "greet" => {
+                    let is_sent = client.handle().greet(event.arg(0)?, Payload::json("5")).await;
+                    return Ok(Payload::json(is_sent.to_string()));
+                }
                 "expel" => client.disconnect_with_error(Error::TokenExpired),
                 "forbid" => client.disconnect_with_error(Error::Forbidden),
                 "distrust" => {
@@ -89,6 +97,7 @@ fn server() -> SocketAddr {
             let settings = Settings {
                 session_event: false,
                 aliases: &[("error", "exception")],
+                greeting: Some("count"),
                 ..Settings::default()
             };
             let hub = HubHandle::start(&settings);
@@ -127,6 +136,31 @@ fn plain(address: SocketAddr, user: &str) -> Raw {
     raw.say(r#"{"event":"wake","data":3600000,"id":0}"#);
     assert_eq!(raw.text(), r#"{"ack":0,"data":true}"#);
     raw
+}
+
+#[test]
+fn a_greeting_is_sent_once_in_its_place_and_not_after_a_newer_event_of_its_name() {
+    let address = server();
+    let mut ann = come(address, "ann");
+    for id in [1, 2] {
+        ann.say(&format!(r#"42{id}["greet",0]"#));
+        // A second one would come before the second answer.
+        if id == 1 {
+            assert_eq!(ann.text(), r#"42["count",5]"#);
+        }
+        assert_eq!(ann.text(), format!("43{id}[true]"));
+    }
+    let mut ben = come(address, "ben");
+    ben.say(r#"421["count",7]"#);
+    for text in [r#"42["count",7]"#, "431[true]"] {
+        assert_eq!(ben.text(), text);
+    }
+    // The hub has routed nothing of the log, so the last one is ahead of it.
+    for (id, position, is_sent) in [(2, 0, true), (3, 1, false)] {
+        ben.say(&format!(r#"42{id}["greet",{position}]"#));
+        assert_eq!(ben.text(), format!("43{id}[{is_sent}]"));
+    }
+    assert_eq!(ann.text(), r#"42["count",7]"#);
 }
 
 #[test]

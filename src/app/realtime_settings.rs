@@ -33,6 +33,7 @@ pub(super) fn limits(settings: &Settings) -> realtime::Settings {
         presence: PresenceSettings { limit: sockets.presence_limit, ..PresenceSettings::default() },
         session_event: true,
         aliases: if sockets.event_aliases { event::ALIASES } else { &[] },
+        greeting: Some(event::UNREAD_COUNT),
         keep_alive: settings.server.keep_alive,
         tls: None,
     }

@@ -17,6 +17,9 @@ server_events! {
         to "the receiver of the notifications: a socket when it enters, all with every change";
 }
 
+/// The event that greets a socket: the next ones of its name replace it.
+pub const UNREAD_COUNT: &str = NOTIFICATIONS_UNREAD.name();
+
 /// `notification`.
 #[must_use]
 pub fn notification(notification: &Notification) -> NewEvent {

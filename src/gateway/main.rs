@@ -8,10 +8,10 @@ use hubcast_realtime::throttled;
 
 use super::client_event::dispatch;
 use super::{QueryUser, events, identify, tokens, welcome};
-use crate::event::{MAIN, NewEvent, Room};
+use crate::event::{MAIN, Room};
 use crate::realtime::gateway::LocalBoxFuture;
 use crate::realtime::{
-    self, Client, Gateway, Handshake, Incoming, Json, Payload, Reply, SocketNotice, Welcome,
+    self, Client, Gateway, Handshake, Incoming, Json, Reply, SocketNotice, Welcome,
 };
 use crate::service::{Services, notifications};
 
@@ -35,8 +35,8 @@ impl Gateway for Main {
         })
     }
 
-    /// Sends the number of unread notifications, in commit order with the events that change it,
-    /// and then any warning about the token.
+    /// Sends the number of unread notifications, in order with the events that change it, and then
+    /// any warning about the token.
     fn entered(&self, client: Client) -> LocalBoxFuture<()> {
         let services = Arc::clone(&self.services);
         Box::pin(async move {
@@ -46,8 +46,7 @@ impl Gateway for Main {
             if !tokens::entered(&services, &client).await {
                 return;
             }
-            let send = move |count: NewEvent| handle.emit(&count.name, Payload::json(count.data));
-            if let Err(error) = notifications::send_count(&services, identity.user, send).await {
+            if let Err(error) = notifications::greet(&services, identity.user, handle).await {
                 let user = identity.user.0;
                 throttled!(
                     warn,

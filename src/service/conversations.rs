@@ -218,8 +218,7 @@ pub async fn mark_read(
         let missing = || Error::NotFound(format!("Message with ID {message} not found"));
         let seq = messages::seq(tx.conn(), id, message).await?.ok_or_else(missing)?;
         let moved = rows::mark_read(tx, id, user, seq).await?;
-        let unread = rows::unread(tx.conn(), user, &[id]).await?;
-        let unread_count = unread.get(&id).copied().unwrap_or_default();
+        let unread_count = rows::unread(tx.conn(), user, id).await?;
         let mark =
             ReadMark { conversation_id: id, user_id: user, message_id: message, unread_count };
         if moved {

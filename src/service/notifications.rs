@@ -1,16 +1,17 @@
 //! Notifications: sending, reading and deleting them. Every change sends the new unread count to
 //! all sockets of the receiver.
 
-use super::notify::{self, MAX_RECEIVERS, emit_count};
+use super::notify::{self, MAX_RECEIVERS};
 use super::permissions::{Action, Relation, permit};
 use super::{Page, Services, broadcasts};
 use crate::auth::Identity;
 use crate::error::Error;
-use crate::event::{self, NewEvent};
+use crate::event;
 use crate::model::fields::{self, BrokenRules, FieldValue, Fields};
 use crate::model::{
     JsonObject, Notice, Notification, NotificationId, NotificationType, Role, UserId,
 };
+use crate::realtime::{ClientHandle, Payload};
 use crate::store::broadcasts::Audience;
 use crate::store::{Once, Tx, notifications as rows};
 
@@ -154,17 +155,25 @@ pub async fn unread_count(services: &Services, caller: &Identity) -> Result<i64,
     services.db.read(async move |conn| rows::unread_count(conn, user).await).await
 }
 
-/// Sends the unread count to a socket that has just connected. This is a write although it changes
-/// no row, so that the count is sent in order with the other counts.
-pub async fn send_count(
-    services: &Services,
-    user: UserId,
-    send: impl FnOnce(NewEvent) + Send + 'static,
-) -> Result<(), Error> {
+/// Sends the unread count to a socket that has just entered, in its place among the socket's
+/// events: the counted changes are those whose events come before it.
+///
+/// It is read together with the end of the log, and sent when the hub has routed the log up to
+/// there, unless the socket was sent another count since it entered. Where that is not possible, it
+/// is sent by a write that changes nothing, which has its place among the other writes.
+pub async fn greet(services: &Services, user: UserId, socket: ClientHandle) -> Result<(), Error> {
+    let payload = move |count| Payload::json(event::notifications_unread(user, count).data);
+    let read = services.db.read(async move |conn| rows::count_with_position(conn, user).await);
+    if let Some((count, position)) = read.await?
+        && socket.greet(position.0, payload(count)).await
+    {
+        return Ok(());
+    }
     let write = async move |tx: &mut Tx| {
         rows::lock_users(tx, &[user]).await?;
         let count = rows::unread_count(tx.conn(), user).await?;
-        tx.after_commit(move || send(event::notifications_unread(user, count)));
+        let name = event::notifications_unread(user, count).name;
+        tx.after_commit(move || socket.emit(&name, payload(count)));
         Ok(())
     };
     services.db.write(Once::Unkeyed, write).await
@@ -184,11 +193,11 @@ pub async fn mark_read(
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
         rows::lock_users(tx, &[user]).await?;
-        let (notification, changed) =
+        let (notification, count) =
             rows::mark_read(tx, user, id).await?.ok_or_else(|| not_found(id))?;
-        if changed {
+        if let Some(count) = count {
             tx.emit(event::notification_read(user, id));
-            emit_count(tx, user).await?;
+            tx.emit(event::notifications_unread(user, count));
         }
         Ok(notification)
     };
@@ -204,7 +213,7 @@ pub async fn read_all(services: &Services, caller: &Identity) -> Result<usize, E
         let updated = rows::mark_all_read(tx, user).await?;
         if updated > 0 {
             tx.emit(event::notifications_all_read(user));
-            emit_count(tx, user).await?;
+            tx.emit(event::notifications_unread(user, 0));
         }
         Ok(updated)
     };
@@ -224,10 +233,9 @@ pub async fn delete(
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
         rows::lock_users(tx, &[user]).await?;
-        if !rows::delete(tx, user, id).await? {
-            return Err(not_found(id));
-        }
-        emit_count(tx, user).await
+        let count = rows::delete(tx, user, id).await?.ok_or_else(|| not_found(id))?;
+        tx.emit(event::notifications_unread(user, count));
+        Ok(())
     };
     services.db.write(Once::Unkeyed, write).await
 }

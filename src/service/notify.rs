@@ -105,15 +105,8 @@ pub(super) async fn send_to_users(
 }
 
 async fn send_to_held(tx: &mut Tx, user: UserId, notice: &Notice) -> Result<(), Error> {
-    let notification = rows::insert(tx, user, notice).await?;
+    let (notification, count) = rows::insert(tx, user, notice).await?;
     tx.emit(event::notification(&notification));
-    emit_count(tx, user).await
-}
-
-/// Emits the user's unread count. The caller [holds](rows::hold) the user's notifications and has
-/// changed them before.
-pub(super) async fn emit_count(tx: &mut Tx, user: UserId) -> Result<(), Error> {
-    let count = rows::unread_count(tx.conn(), user).await?;
     tx.emit(event::notifications_unread(user, count));
     Ok(())
 }

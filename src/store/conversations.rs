@@ -91,13 +91,14 @@ pub async fn touch_joint(
     })
 }
 
-/// A page of a member's conversations, newest first, in two queries: each with its last message and
+/// A page of a member's conversations, newest first, in one query: each with its last message and
 /// its count of unread messages.
 pub async fn list(
     conn: &mut Conn,
     page: &ConversationPage,
 ) -> QueryResult<Vec<ConversationSummary>> {
-    let rows: Vec<(Conversation, Option<Message>)> = query!(conn, |c| {
+    let unread = conversations::last_seq - conversation_members::unread_after;
+    let rows: Vec<(Conversation, Option<Message>, i64)> = query!(conn, |c| {
         let mut rows = conversation_members::table
             .inner_join(conversations::table)
             .left_join(
@@ -106,7 +107,7 @@ pub async fn list(
                     .and(messages::seq.eq(conversations::last_seq))),
             )
             .filter(conversation_members::user_id.eq(page.member))
-            .select((Conversation::as_select(), Option::<Message>::as_select()))
+            .select((Conversation::as_select(), Option::<Message>::as_select(), unread))
             .order(conversation_members::conversation_id.desc())
             .limit(page.limit)
             .into_boxed();
@@ -115,11 +116,10 @@ pub async fn list(
         }
         rows.load(c)
     })?;
-    let ids: Vec<ConversationId> = rows.iter().map(|(conversation, _)| conversation.id).collect();
-    let unread = unread(conn, page.member, &ids).await?;
-    let summary = |(conversation, last_message): (Conversation, _)| {
-        let unread_count = unread.get(&conversation.id).copied().unwrap_or_default();
-        ConversationSummary { conversation, unread_count, last_message }
+    let summary = |(conversation, last_message, unread_count)| ConversationSummary {
+        conversation,
+        unread_count,
+        last_message,
     };
     Ok(rows.into_iter().map(summary).collect())
 }
@@ -137,28 +137,19 @@ pub async fn by_id(
     Ok(found.into_iter().find(|summary| summary.conversation.id == id))
 }
 
-/// Counts the messages of others that the member has not read, per conversation. Conversations
-/// without any are left out.
-pub async fn unread(
-    conn: &mut Conn,
-    member: UserId,
-    ids: &[ConversationId],
-) -> QueryResult<HashMap<ConversationId, i64>> {
-    let counts: Vec<(ConversationId, i64)> = query!(conn, |c| {
+/// The number of messages of others that the member has not read. It is the distance of two kept
+/// numbers, so nothing is counted: a message is unread to all others, and moves its sender's mark.
+pub async fn unread(conn: &mut Conn, member: UserId, id: ConversationId) -> QueryResult<i64> {
+    let count = query!(conn, |c| {
         conversation_members::table
-            .inner_join(
-                messages::table
-                    .on(messages::conversation_id.eq(conversation_members::conversation_id)),
-            )
+            .inner_join(conversations::table)
+            .filter(conversation_members::conversation_id.eq(id))
             .filter(conversation_members::user_id.eq(member))
-            .filter(conversation_members::conversation_id.eq_any(ids))
-            .filter(messages::seq.gt(conversation_members::read_seq))
-            .filter(messages::sender_id.is_null().or(messages::sender_id.ne(member)))
-            .group_by(conversation_members::conversation_id)
-            .select((conversation_members::conversation_id, diesel::dsl::count_star()))
-            .load(c)
-    })?;
-    Ok(counts.into_iter().collect())
+            .select(conversations::last_seq - conversation_members::unread_after)
+            .first(c)
+    })
+    .optional()?;
+    Ok(count.unwrap_or_default())
 }
 
 /// Returns true if the user is a member; false for a missing conversation.
@@ -261,7 +252,7 @@ pub async fn add_project_members(
     })
 }
 
-/// The columns that [`add_users`] and [`add_project_members`] fill.
+/// The columns that [`add_users`] and [`add_project_members`] fill; `unread_after` is 0.
 const COLUMNS: (
     conversation_members::conversation_id,
     conversation_members::user_id,
@@ -286,6 +277,7 @@ pub async fn add_member(tx: &mut Tx, id: ConversationId, user: UserId) -> QueryR
         conversation_members::conversation_id.eq(id),
         conversation_members::user_id.eq(user),
         conversation_members::read_seq.eq(last),
+        conversation_members::unread_after.eq(last),
         conversation_members::joined_at.eq(now),
     );
     query!(tx.conn(), |c| diesel::insert_into(conversation_members::table).values(row).execute(c))?;
@@ -374,7 +366,8 @@ pub async fn mark_read(
                 .find((id, user))
                 .filter(conversation_members::read_seq.lt(seq)),
         )
-        .set(conversation_members::read_seq.eq(seq))
+        // A message of the member's own is at most one behind its read mark.
+        .set((conversation_members::read_seq.eq(seq), conversation_members::unread_after.eq(seq)))
         .execute(c)
     })
     .map(|moved| moved > 0)

@@ -38,7 +38,8 @@ pub struct MessagePage {
 }
 
 /// Adds messages, in that order, and advances their conversations' `last_seq`. Moves the read mark
-/// of each sender to the message before its own: an answer reads all that comes before it.
+/// of each sender to the message before its own: an answer reads all that comes before it. No other
+/// member's row changes, however many there are.
 pub async fn insert_all(tx: &mut Tx, new: Vec<NewMessage>) -> QueryResult<Vec<Message>> {
     if new.is_empty() {
         return Ok(Vec::new());
@@ -86,10 +87,11 @@ fn insert(conn: &mut SqliteConnection, new: &NewMessage, now: Timestamp) -> Quer
         .set(conversations::last_seq.eq(new.seq));
     diesel::RunQueryDsl::execute(count, conn)?;
     // `InsertAll` does the same on PostgreSQL.
-    let before = new.seq - 1;
     let mark = diesel::update(conversation_members::table.find((new.conversation, new.sender)))
-        .filter(conversation_members::read_seq.lt(before))
-        .set(conversation_members::read_seq.eq(before));
+        .set((
+            conversation_members::read_seq.eq(new.seq - 1),
+            conversation_members::unread_after.eq(new.seq),
+        ));
     diesel::RunQueryDsl::execute(mark, conn)?;
     diesel::RunQueryDsl::get_result(
         diesel::insert_into(messages::table).values(row).returning(messages::id),
@@ -155,11 +157,11 @@ impl QueryFragment<Pg> for InsertAll<'_> {
                  WHERE id = conversation \
              ), \
              marked AS ( \
-                 UPDATE conversation_members SET read_seq = own.up_to \
-                 FROM (SELECT conversation, sender, max(seq) - 1 AS up_to FROM line \
+                 UPDATE conversation_members \
+                 SET read_seq = own.last - 1, unread_after = own.last \
+                 FROM (SELECT conversation, sender, max(seq) AS last FROM line \
                      GROUP BY conversation, sender) AS own \
                  WHERE conversation_id = own.conversation AND user_id = own.sender \
-                     AND read_seq < own.up_to \
              ) \
              INSERT INTO messages \
                  (conversation_id, seq, sender_id, content, kind, client_id, created_at) \

@@ -5,6 +5,7 @@
 mod batched_writes;
 mod batches;
 mod conversations;
+mod counts;
 mod health;
 mod keys;
 mod members;

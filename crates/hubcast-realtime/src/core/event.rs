@@ -135,6 +135,10 @@ impl Event {
         let _ = self.position.set(position);
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Returns the size of the payload in bytes.
     pub(crate) fn size(&self) -> usize {
         self.payload.size()

@@ -46,6 +46,9 @@ pub struct Settings {
     pub session_event: bool,
     /// Events that are also sent under an older name.
     pub aliases: Aliases,
+    /// The event that [`ClientHandle::greet`](crate::ClientHandle::greet) sends to a socket, unless
+    /// the socket was sent one of that name since it entered.
+    pub greeting: Option<&'static str>,
     /// How long an HTTP connection without a request is kept open.
     pub keep_alive: Duration,
     /// Certificate and key for https and wss, with `http/1.1` as the protocol. If `None`, the
@@ -75,6 +78,7 @@ impl Default for Settings {
             presence: PresenceSettings::default(),
             session_event: true,
             aliases: &[],
+            greeting: None,
             keep_alive: Duration::from_secs(75),
             tls: None,
         }

@@ -1,6 +1,7 @@
 //! A handle on one socket, for any thread.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::handle::HubHandle;
 use super::hub::Visibility;
@@ -8,6 +9,9 @@ use super::presence::Present;
 use super::workers::{Close, Disconnect, Outgoing};
 use crate::core::ids::SocketId;
 use crate::core::payload::Payload;
+
+/// How often and how long a greeting waits for the hub: 100 times 5 ms.
+const CATCHING_UP: (u32, Duration) = (100, Duration::from_millis(5));
 
 /// A handle on one socket, for any thread. Its calls pass through the hub, so they are in order
 /// with all events that are published.
@@ -62,6 +66,25 @@ impl ClientHandle {
     /// Sends a transient event to this socket only.
     pub fn emit(&self, name: &str, payload: impl Into<Payload>) {
         self.hub.send_to(self.socket, Outgoing::event(name, payload));
+    }
+
+    /// Sends the server's [greeting](crate::Settings::greeting) to this socket, unless it was sent
+    /// an event of that name since it entered. `as_of` is the id of the last event of the log that
+    /// the payload takes into account, both read after the socket has entered. This waits until the
+    /// hub has routed the log up to there. So the payload takes all events before the greeting into
+    /// account, and none after it, if each event that changes it is followed by one of that name.
+    ///
+    /// Returns false if the hub does not get there in time. Then nothing is sent.
+    pub async fn greet(&self, as_of: i64, payload: impl Into<Payload>) -> bool {
+        let (mut patience, step) = CATCHING_UP;
+        while self.hub.tail().last() < as_of {
+            let Some(rest) = patience.checked_sub(1) else { return false };
+            patience = rest;
+            tokio::time::sleep(step).await;
+        }
+        // The hub handles this after the event that it was waited for.
+        self.hub.send_to(self.socket, Outgoing::Greeting(payload.into()));
+        true
     }
 
     /// Disconnects the socket after everything that was sent to it before.

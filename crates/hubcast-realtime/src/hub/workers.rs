@@ -118,6 +118,8 @@ pub(crate) enum Outgoing {
     Frame(Bytes),
     /// A transient event for this socket only.
     Event { name: Box<str>, payload: Payload, is_volatile: bool },
+    /// The payload of the server's greeting, for a socket that was not sent one yet.
+    Greeting(Payload),
     /// An event for several sockets, and the permit that it holds until it is on their queues.
     Shared {
         event: Arc<Event>,

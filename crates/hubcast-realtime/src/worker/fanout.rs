@@ -52,6 +52,7 @@ pub(super) struct Fanout<S: SessionActor> {
     /// The number of the current event, so that it reaches each socket once.
     stamp: u64,
     aliases: Aliases,
+    greeting: Option<&'static str>,
     outbox_limit: usize,
     deadlines: Rc<Deadlines<Connection>>,
 }
@@ -101,6 +102,7 @@ impl<S: SessionActor> Fanout<S> {
             queued: 0,
             stamp: 0,
             aliases: settings.aliases,
+            greeting: settings.greeting,
             outbox_limit: settings.outbox_limit,
             deadlines,
         }
@@ -177,7 +179,11 @@ impl<S: SessionActor> Fanout<S> {
             }
         }
         let mut reached = 0;
+        let greets = self.greeting == Some(event.name());
         for socket in targets {
+            if greets {
+                socket.is_greeted.set(true);
+            }
             let frame = event.frame(socket.connection.protocol, self.aliases).clone();
             if event.is_volatile && !socket.can_write_now(&frame) {
                 continue;
@@ -284,6 +290,12 @@ impl<S: SessionActor> Handler<SendTo> for Fanout<S> {
                     return;
                 }
                 frame
+            }
+            Outgoing::Greeting(payload) => {
+                let Some(name) = self.greeting.filter(|_| !own.is_greeted.replace(true)) else {
+                    return;
+                };
+                protocol.transient_event(&own.namespace, name, &payload, self.position.get())
             }
             Outgoing::Shared { event, .. } => event.frame(protocol, self.aliases).clone(),
             Outgoing::RequestAck { name, payload, id } => {

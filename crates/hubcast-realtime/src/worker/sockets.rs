@@ -27,6 +27,9 @@ pub(super) struct WorkerSocket<S: SessionActor> {
     pub(super) stamp: Cell<u64>,
     /// Whether the hub has entered the socket, so that it gets events for the whole namespace.
     pub(super) has_entered: Cell<bool>,
+    /// Whether the socket was sent the server's greeting, or an event of that name, since it
+    /// entered.
+    pub(super) is_greeted: Cell<bool>,
     /// Whether the session is disconnecting the socket, so that nothing more is sent to it.
     pub(super) is_ending: Cell<bool>,
     /// Frames that arrived while the socket was entering, to be sent after its replay.
@@ -100,6 +103,7 @@ impl<S: SessionActor> Sockets<S> {
             rooms: RefCell::default(),
             stamp: Cell::new(0),
             has_entered: Cell::new(false),
+            is_greeted: Cell::new(false),
             is_ending: Cell::new(false),
             pending: Cell::new(Some(Box::default())),
         };
