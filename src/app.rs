@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::gateway::QueryUser;
 use crate::http::pages::Pages;
 use crate::realtime::{self, HubHandle, Server};
+use crate::service::invitations::AddingRules;
 use crate::service::publish::{HubPublisher, NextEventOptions};
 use crate::service::recovery::{self, RecoverySettings};
 use crate::service::{AccountRules, Services, broadcasts, demo, stats, tokens};
@@ -167,6 +168,10 @@ fn account_rules(settings: &Settings) -> AccountRules {
     AccountRules {
         rate_login: settings.limits.rate_login,
         registration: settings.registration(),
+        adding: AddingRules {
+            membership: settings.membership(),
+            most: settings.limits.invitation_limit,
+        },
         socket_token_end: settings.access.socket_token_end,
     }
 }

@@ -329,6 +329,31 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    /// Invitations to a conversation or to a project, until they are accepted or too old.
+    /// `named_id` is the user that the inviter has named, who may not exist. `user_id` is the
+    /// person who sees the invitation; null if nobody does, or not any more.
+    invitations (id) {
+        id -> BigInt,
+        conversation_id -> Nullable<BigInt>,
+        project_id -> Nullable<BigInt>,
+        inviter_id -> BigInt,
+        named_id -> BigInt,
+        user_id -> Nullable<BigInt>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// Blocks: `user_id` wants no invitations of `blocked_id`, a user who may not exist.
+    blocks (id) {
+        id -> BigInt,
+        user_id -> BigInt,
+        blocked_id -> BigInt,
+        created_at -> Timestamp,
+    }
+}
+
 diesel::joinable!(identities -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(users, token_ends, identities, identity_ends);
 
@@ -347,6 +372,8 @@ diesel::joinable!(project_members -> projects (project_id));
 diesel::joinable!(project_members -> users (user_id));
 diesel::joinable!(conversation_members -> conversations (conversation_id));
 diesel::joinable!(conversation_members -> users (user_id));
+diesel::joinable!(invitations -> conversations (conversation_id));
+diesel::joinable!(invitations -> projects (project_id));
 diesel::allow_tables_to_appear_in_same_query!(
     users,
     projects,
@@ -354,7 +381,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     stages,
     conversations,
     conversation_members,
-    messages
+    messages,
+    invitations
 );
 
 diesel::allow_tables_to_appear_in_same_query!(users, notifications);

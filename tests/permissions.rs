@@ -42,6 +42,8 @@ impl World<'_> {
             | "GET /notifications/unread-count"
             | "GET /projects"
             | "GET /conversations"
+            | "GET /invitations"
+            | "GET /blocks"
             | "GET /products" => (call_path(call), none, [401, 200, 200, 200, 200]),
             "GET /orders/{id}" => {
                 (format!("/orders/{}", self.order()), none, [401, 200, 404, 404, 200])
@@ -136,6 +138,26 @@ impl World<'_> {
                 none,
                 [401, 204, 404, 204, 404],
             ),
+            "POST /invitations/{id}/accept" => (
+                format!("/invitations/{}/accept", self.invitation()),
+                none,
+                [401, 200, 404, 404, 404],
+            ),
+            "POST /invitations/{id}/refuse" => (
+                format!("/invitations/{}/refuse", self.invitation()),
+                none,
+                [401, 204, 404, 404, 404],
+            ),
+            // Nobody here is the user with that id.
+            "PUT /blocks/{userId}" => {
+                ("/blocks/999999".to_owned(), none, [401, 204, 204, 204, 204])
+            }
+            // Only the customer has blocked somebody.
+            "DELETE /blocks/{userId}" => {
+                let put = self.server.call("PUT", "/blocks/999998", self.alice(), &[], None);
+                assert_eq!(put.status, 204, "{}", put.body);
+                ("/blocks/999998".to_owned(), none, [401, 204, 404, 404, 404])
+            }
             "POST /conversations/{id}/messages" => (
                 format!("/conversations/{}/messages", self.conversation()),
                 json!({"content": "Hello"}),
@@ -208,7 +230,7 @@ fn call_path(call: &str) -> String {
 #[test]
 fn every_rest_call_is_allowed_to_exactly_the_documented_callers() {
     let home = Home::new();
-    let server = home.serve(&[("RATE_LOGIN", "1000/s")]);
+    let server = home.serve(&[("RATE_LOGIN", "1000/s"), ("MEMBERSHIP", "invite")]);
     let world = World::new(&server);
     let document = server.get("/openapi.json", "").body;
     let mut calls = 0;

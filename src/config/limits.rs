@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::parse::Rate;
+use super::parse::{self, Rate};
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits")]
@@ -16,4 +16,8 @@ pub struct LimitSettings {
     /// Most new connections per address: N/s or N/m, optionally ,BURST
     #[arg(long, env = "RATE_CONNECT", default_value = "200/s,20000")]
     pub rate_connect: Rate,
+    /// Most invitations that one user may have sent within 30 days without an answer of yes, and
+    /// most open ones that one user may have received
+    #[arg(long, env = "INVITATION_LIMIT", default_value = "100", value_parser = parse::count)]
+    pub invitation_limit: usize,
 }

@@ -40,7 +40,7 @@ pub use page::{Currency, PageSettings};
 pub use parse::{Rate, Secret, Words, duration};
 pub use path::real_path;
 pub use proxies::TrustedProxies;
-pub use rules::{Registration, RuleSettings};
+pub use rules::{Membership, Registration, RuleSettings};
 pub use tls::{TlsFiles, TlsSettings};
 
 /// A setting that cannot be used, and how to mend it. The process prints this one line and exits 2.

@@ -1,6 +1,6 @@
 //! What `HUBCAST_ENV=production` changes: stricter defaults, and what it refuses.
 
-use super::{BadSetting, Environment, Registration, Settings, SubjectMeaning};
+use super::{BadSetting, Environment, Membership, Registration, Settings, SubjectMeaning};
 
 impl Settings {
     /// Whether HUBCAST_ENV is `production`.
@@ -16,6 +16,14 @@ impl Settings {
         let is_closed = self.is_production() || self.auth.jwt_subject == SubjectMeaning::Outside;
         let default = if is_closed { Registration::Closed } else { Registration::Open };
         self.rules.registration.unwrap_or(default)
+    }
+
+    /// Whether customers add members, or invite them. In production nobody becomes a member
+    /// unasked, unless MEMBERSHIP says so.
+    #[must_use]
+    pub fn membership(&self) -> Membership {
+        let default = if self.is_production() { Membership::Invite } else { Membership::Open };
+        self.rules.membership.unwrap_or(default)
     }
 
     /// Returns the first setting that production refuses.

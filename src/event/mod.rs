@@ -6,6 +6,7 @@
 
 mod conversations;
 mod external;
+mod invitations;
 mod notifications;
 mod orders;
 mod products;
@@ -21,6 +22,7 @@ use std::fmt;
 
 pub use conversations::*;
 pub use external::*;
+pub use invitations::*;
 pub use notifications::*;
 pub use orders::*;
 pub use products::*;
@@ -51,6 +53,7 @@ pub fn all() -> impl Iterator<Item = &'static EventDescription> {
         notifications::EVENTS,
         projects::EVENTS,
         conversations::EVENTS,
+        invitations::EVENTS,
         rooms::EVENTS,
         stats::EVENTS,
         tokens::EVENTS,

@@ -8,7 +8,7 @@ use super::extract::{Body, Caller, Id, NewMember, request_body};
 use super::paging::Paging;
 use crate::error::Error;
 use crate::model::{
-    ConversationDetail, ConversationId, ConversationSummary, ConversationWithMembers, Member,
+    Added, ConversationDetail, ConversationId, ConversationSummary, ConversationWithMembers,
     Message, MessageId, ReadMark, UserId,
 };
 use crate::service::Services;
@@ -18,14 +18,14 @@ use crate::store::Once;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        post("/conversations", "Make a conversation", create).refuses(&[404]),
+        post("/conversations", "Make a conversation", create).refuses(&[404, 409]),
         get("/conversations", "The caller's conversations, newest first", list),
         get("/conversations/{id}", "One conversation, with its members", read),
-        post("/conversations/{id}/members", "Add a member (the owner)", add_member)
+        post("/conversations/{id}/members", "Add or invite a member (the owner)", add_member)
             .refuses(&[403, 409]),
         delete(
             "/conversations/{id}/members/{userId}",
-            "Remove a member (the owner), or leave",
+            "Remove a member or an invitation (the owner), or leave",
             remove_member,
         )
         .refuses(&[403, 409]),
@@ -75,7 +75,7 @@ async fn add_member(
     Id(id): Id<ConversationId>,
     Body(NewMember(user)): Body<NewMember>,
     once: Once,
-) -> Result<Created<Member>, Error> {
+) -> Result<Created<Added>, Error> {
     conversations::add_member(&services, &caller, id, user, once).await.map(Created)
 }
 

@@ -2,8 +2,8 @@
 
 use super::endpoint::Endpoint;
 use super::{
-    accounts, conversations, emit, health, metrics, notifications, orders, payments, presence,
-    products, projects, reviews, waitlist,
+    accounts, conversations, emit, health, invitations, metrics, notifications, orders, payments,
+    presence, products, projects, reviews, waitlist,
 };
 
 /// Every endpoint, domain by domain.
@@ -18,6 +18,7 @@ pub(super) fn all() -> Vec<Endpoint> {
         notifications::endpoints(),
         projects::endpoints(),
         conversations::endpoints(),
+        invitations::endpoints(),
         presence::endpoints(),
         emit::endpoints(),
         health::endpoints(),

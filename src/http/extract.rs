@@ -23,7 +23,7 @@ use crate::auth::{Identity, Token};
 use crate::error::Error;
 use crate::model::fields::{Fields, no_fields};
 use crate::model::{
-    ConversationId, NotificationId, OrderId, ProductId, ProjectId, StageId, UserId,
+    ConversationId, InvitationId, NotificationId, OrderId, ProductId, ProjectId, StageId, UserId,
 };
 use crate::realtime::admission::Policy;
 use crate::service::{Services, read_member, tokens};
@@ -285,6 +285,10 @@ impl PathId for StageId {
 
 impl PathId for ConversationId {
     const NOUN: &'static str = "Conversation";
+}
+
+impl PathId for InvitationId {
+    const NOUN: &'static str = "Invitation";
 }
 
 impl PathId for UserId {

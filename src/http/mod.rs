@@ -19,6 +19,7 @@ mod endpoints;
 mod error;
 mod extract;
 mod health;
+mod invitations;
 pub mod metrics;
 mod notifications;
 pub mod openapi;

@@ -7,7 +7,7 @@ use super::endpoint::{Endpoint, delete, get, patch, post};
 use super::extract::{Body, Caller, EmptyBody, Id, NewMember, request_body};
 use super::paging::Paging;
 use crate::error::Error;
-use crate::model::{Member, Project, ProjectDetail, ProjectId, Stage, StageId, UserId};
+use crate::model::{Added, Project, ProjectDetail, ProjectId, Stage, StageId, UserId};
 use crate::service::Services;
 use crate::service::projects::{self, NewProject, ProjectPatch};
 use crate::store::Once;
@@ -18,10 +18,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         get("/projects", "The caller's projects, newest first", list),
         get("/projects/{id}", "One project, with its members and stages", read),
         patch("/projects/{id}", "Change a project", update),
-        post("/projects/{id}/members", "Add a member (the owner)", add_member).refuses(&[403, 409]),
+        post("/projects/{id}/members", "Add or invite a member (the owner)", add_member)
+            .refuses(&[403, 409]),
         delete(
             "/projects/{id}/members/{userId}",
-            "Remove a member (the owner), or leave",
+            "Remove a member or an invitation (the owner), or leave",
             remove_member,
         )
         .refuses(&[403, 409]),
@@ -76,7 +77,7 @@ async fn add_member(
     Id(id): Id<ProjectId>,
     Body(NewMember(user)): Body<NewMember>,
     once: Once,
-) -> Result<Created<Member>, Error> {
+) -> Result<Created<Added>, Error> {
     projects::add_member(&services, &caller, id, user, once).await.map(Created)
 }
 

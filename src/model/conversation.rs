@@ -30,6 +30,9 @@ pub struct ConversationWithMembers {
     #[serde(flatten)]
     pub conversation: Conversation,
     pub members: Vec<Member>,
+    /// The users of `memberIds` who were asked to become members, where members are invited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub invited: Vec<UserId>,
 }
 
 /// A conversation in a member's list.

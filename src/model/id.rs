@@ -115,6 +115,14 @@ id!(
     ConversationId
 );
 id!(
+    /// An invitation's id.
+    InvitationId
+);
+id!(
+    /// A block's id: one user blocks another.
+    BlockId
+);
+id!(
     /// A message's id.
     MessageId
 );

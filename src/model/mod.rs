@@ -72,6 +72,7 @@ mod email;
 mod external;
 pub mod fields;
 mod id;
+mod invitation;
 mod message;
 mod money;
 mod notification;
@@ -88,9 +89,10 @@ pub use conversation::{
 };
 pub use external::{ExternalIdentity, ExternalUser, Names};
 pub use id::{
-    BroadcastId, ConversationId, Epoch, EventId, IdFault, LogPosition, MessageId, NotificationId,
-    OrderId, PaymentId, ProductId, ProjectId, ReviewId, StageId, UserId,
+    BlockId, BroadcastId, ConversationId, Epoch, EventId, IdFault, InvitationId, LogPosition,
+    MessageId, NotificationId, OrderId, PaymentId, ProductId, ProjectId, ReviewId, StageId, UserId,
 };
+pub use invitation::{Added, Block, Invitation, InvitationKind, InvitedBy, InvitedUser};
 pub use message::Message;
 pub use money::{Money, MoneyFault};
 pub use notification::{JsonObject, Notice, Notification, NotificationType};

@@ -14,7 +14,7 @@ use crate::error::{AuthFailure, Error};
 use crate::model::fields::{self, Fields};
 use crate::model::{Role, Timestamp, User};
 use crate::store::users::{self, Account, NewUser};
-use crate::store::{Db, Once, Tx, identities, is_taken, tokens};
+use crate::store::{Db, Once, Tx, blocks, identities, is_taken, tokens};
 
 /// The time for which the token of a sign-in is valid.
 pub const SESSION: Duration = Duration::from_secs(12 * 60 * 60);
@@ -224,6 +224,7 @@ pub async fn remove(db: &Db, account: Account) -> Result<User, Error> {
     let write = async move |tx: &mut Tx| {
         let user = users::find(tx.conn(), &account).await?.ok_or_else(|| not_found(&account))?;
         identities::end_all(tx, user.id).await?;
+        blocks::forget(tx, user.id).await?;
         users::delete(tx, user.id).await?;
         tokens::end_removed(tx, user.id).await?;
         Ok(user)

@@ -2,18 +2,21 @@
 //! members only; the owner adds and removes members.
 
 use super::permissions::{Action, Relation, permit};
-use super::{Page, Services, projects, remove_from_rooms};
+use super::{Page, Services, invitations, projects, remove_from_rooms};
 use crate::auth::Identity;
 use crate::error::Error;
-use crate::event::{self, Room};
+use crate::event::{self, Joinable, Room};
 use crate::model::fields::{self, Fields};
 use crate::model::{
-    Conversation, ConversationDetail, ConversationId, ConversationSummary, ConversationWithMembers,
-    Member, MessageId, ProjectId, ReadMark, UserId,
+    Added, Conversation, ConversationDetail, ConversationId, ConversationSummary,
+    ConversationWithMembers, InvitedUser, Member, MessageId, ProjectId, ReadMark, UserId,
 };
 use crate::store::{
     Once, Tx, conversations as rows, is_taken, messages, projects as project_rows, users,
 };
+
+/// The most members that a new conversation begins with.
+const MAX_AT_ONCE: usize = 100;
 
 /// A conversation to create.
 pub struct NewConversation {
@@ -28,8 +31,15 @@ impl NewConversation {
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let title = fields.optional("title", fields::non_empty);
         let project = fields.optional("projectId", fields::id);
-        let members = fields.optional("memberIds", fields::ids);
+        let members = fields.optional("memberIds", fields::ids_at_most(MAX_AT_ONCE));
         fields.finish(|| Some(Self { title: title?, project_id: project?, member_ids: members? }))
+    }
+
+    /// The most bytes that the invitations take.
+    fn invitation_bytes(&self, asks: bool) -> usize {
+        let title = self.title.as_deref().map_or(0, fields::json_len);
+        let count = self.member_ids.as_ref().filter(|_| asks).map_or(0, Vec::len);
+        count * (invitations::INVITATION_BYTES + title)
     }
 }
 
@@ -46,11 +56,13 @@ pub fn read_mark_event(mut fields: Fields<'_>) -> Result<(ConversationId, Messag
     fields.finish(|| Some((conversation?, message?)))
 }
 
-/// Creates a conversation. The caller is its owner and a member.
+/// Creates a conversation. The caller is its owner and a member. The others are members too, or are
+/// invited; a project's members are never invited to its conversations.
 ///
 /// # Errors
 /// [`Error::NotFound`] if the caller is not a member of the project, [`Error::Faults`] for members
-/// that do not exist or are not in the project.
+/// that do not exist, that have blocked the caller, or that are not in the project;
+/// [`Error::Conflict`] for too many invitations.
 pub async fn create(
     services: &Services,
     caller: &Identity,
@@ -58,16 +70,21 @@ pub async fn create(
     once: Once,
 ) -> Result<ConversationWithMembers, Error> {
     permit(caller, Action::MakeConversation, Relation::NONE)?;
+    let (rules, asks) = (services.adding, services.adding.asks(caller));
+    let bytes = new.invitation_bytes(asks);
     let (identity, caller) = (*caller, caller.user);
     let write = async move |tx: &mut Tx| {
         if let Some(project) = new.project_id {
             projects::hold(tx, &identity, project, Action::ReadProject, None).await?;
         }
         let conversation = rows::insert(tx, caller, new.title, new.project_id).await?;
+        let mut invited = Vec::new();
         let among = new.member_ids.map(|mut ids| {
-            if !ids.contains(&caller) {
-                ids.push(caller);
+            ids.retain(|id| *id != caller);
+            if asks && new.project_id.is_none() {
+                invited = std::mem::take(&mut ids);
             }
+            ids.push(caller);
             ids
         });
         let (added, fault) = match (new.project_id, &among) {
@@ -77,19 +94,24 @@ pub async fn create(
                         .await?;
                 (added, "memberIds must refer to members of the project")
             }
-            (None, Some(among)) => (
-                rows::add_users(tx, conversation.id, among).await?,
-                "memberIds must refer to existing users",
-            ),
+            (None, Some(among)) => {
+                let blockers = invitations::blockers(tx, &identity, among).await?;
+                let open: Vec<UserId> =
+                    among.iter().copied().filter(|user| !blockers.contains(user)).collect();
+                let added = rows::add_users(tx, conversation.id, &open).await?;
+                (added, "memberIds must refer to existing users")
+            }
             (None, None) => (rows::add_users(tx, conversation.id, &[caller]).await?, ""),
         };
         if among.is_some_and(|among| among.len() != added) {
             return Err(Error::Faults(vec![fault.into()]));
         }
+        let room = Joinable::Conversation(conversation.id);
+        invitations::invite(tx, caller, room, &invited, rules).await?;
         let members = rows::members(tx.conn(), conversation.id).await?;
-        Ok(ConversationWithMembers { conversation, members })
+        Ok(ConversationWithMembers { conversation, members, invited })
     };
-    services.db.write(once, write).await
+    services.db.write_large(once, bytes, write).await
 }
 
 /// Lists the caller's conversations: at most `limit`, with ids below `before`.
@@ -131,19 +153,21 @@ pub async fn get(
     Ok(found)
 }
 
-/// Adds a member; for the owner only. A project's conversation takes only members of the project.
+/// Adds a member or invites one; for the owner only. A project's conversation takes only members of
+/// the project, and takes them unasked.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Faults`] for a user that does not exist or
-/// is not in the project, [`Error::Conflict`] for a user that is a member already.
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Faults`] for a user that does not exist, has
+/// blocked the caller or is not in the project, [`Error::Conflict`] for a user that is a member
+/// already, and for too many invitations.
 pub async fn add_member(
     services: &Services,
     caller: &Identity,
     id: ConversationId,
     user: UserId,
     once: Once,
-) -> Result<Member, Error> {
-    let caller = *caller;
+) -> Result<Added, Error> {
+    let (caller, rules, asks) = (*caller, services.adding, services.adding.asks(caller));
     let write = async move |tx: &mut Tx| {
         // Locks the project before the conversation, in the order of `projects::remove_member`: so
         // one of the two sees the other's change.
@@ -152,8 +176,18 @@ pub async fn add_member(
         }
         let conversation = hold(tx, &caller, id, Action::AddConversationMember, None).await?;
         let fault = |text: &str| Error::Faults(vec![text.into()]);
-        let found = users::by_id(tx.conn(), user).await?;
-        let name = found.ok_or_else(|| fault("userId must refer to an existing user"))?.name;
+        let unknown = || fault("userId must refer to an existing user");
+        if conversation.project_id.is_none() {
+            if asks && !rows::is_member(tx.conn(), id, user).await? {
+                let room = Joinable::Conversation(id);
+                invitations::invite(tx, caller.user, room, &[user], rules).await?;
+                return Ok(Added::Invited(InvitedUser { user_id: user, invited: true }));
+            }
+            if invitations::blockers(tx, &caller, &[user]).await?.contains(&user) {
+                return Err(unknown());
+            }
+        }
+        let name = users::by_id(tx.conn(), user).await?.ok_or_else(unknown)?.name;
         if let Some(project) = conversation.project_id
             && !project_rows::is_member(tx.conn(), project, user).await?
         {
@@ -166,12 +200,13 @@ pub async fn add_member(
                 error.into()
             }
         })?;
-        Ok(Member { user_id: user, name, joined_at })
+        Ok(Added::Member(Member { user_id: user, name, joined_at }))
     };
     services.db.write(once, write).await
 }
 
-/// Removes a member, also from the room. The owner may do this, and the member itself.
+/// Removes a member, also from the room, or takes an invitation back. The owner may do this, and
+/// the member itself.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`] for the owner.
@@ -189,6 +224,9 @@ pub async fn remove_member(
             return Err(Error::Conflict("The owner cannot be removed".into()));
         }
         if rows::remove_member(tx, &[id], user).await? == 0 {
+            if invitations::withdraw(tx, Joinable::Conversation(id), user).await? {
+                return Ok(());
+            }
             return Err(Error::NotFound(format!("Member with ID {user} not found")));
         }
         remove_from_rooms(tx, hub, user, vec![Room::Conversation(id)]).await?;

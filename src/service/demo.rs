@@ -121,8 +121,10 @@ async fn relaunch(
         (identity(alice), "A new face for the shop, before the holidays".to_owned());
     let new = NewProject { name: "Website relaunch".into(), description: Some(description) };
     let project = projects::create(services, &owner, new, Once::Unkeyed).await?.id;
+    // Nobody is there to accept an invitation.
+    let adding = Identity { role: Role::Admin, ..owner };
     for member in [bob, admin] {
-        projects::add_member(services, &owner, project, member.id, Once::Unkeyed).await?;
+        projects::add_member(services, &adding, project, member.id, Once::Unkeyed).await?;
     }
     let design =
         projects::add_stage(services, &owner, project, "Design".into(), Once::Unkeyed).await?.id;

@@ -6,11 +6,13 @@
 //! The store and the publisher decide when its events are sent.
 
 pub mod accounts;
+pub mod blocks;
 pub mod broadcasts;
 pub mod conversations;
 pub mod demo;
 pub mod emit;
 pub mod identities;
+pub mod invitations;
 pub mod limiter;
 pub mod messages;
 pub mod notifications;
@@ -28,6 +30,7 @@ mod sign_in_limits;
 pub mod stats;
 mod stock;
 pub mod tokens;
+mod upkeep;
 pub mod waitlist;
 
 use crate::auth::{PasswordHasher, Tokens};
@@ -49,14 +52,16 @@ pub struct Services {
     next_event: publish::NextEventOptions,
     sign_in_limits: sign_in_limits::SignInLimits,
     registration: Registration,
+    adding: invitations::AddingRules,
     pub socket_token_end: SocketTokenEnd,
 }
 
-/// The settings of accounts and of the sockets of their tokens.
+/// The settings of accounts, of the sockets of their tokens, and of what accounts may do.
 pub struct AccountRules {
     /// Limits sign-ins and registrations per account and address.
     pub rate_login: Rate,
     pub registration: Registration,
+    pub adding: invitations::AddingRules,
     pub socket_token_end: SocketTokenEnd,
 }
 
@@ -80,6 +85,7 @@ impl Services {
             next_event,
             sign_in_limits,
             registration: accounts.registration,
+            adding: accounts.adding,
             socket_token_end: accounts.socket_token_end,
         }
     }

@@ -38,6 +38,13 @@ pub enum Action {
     /// Change a project's fields and its stages.
     ChangeProject,
     AddProjectMember,
+    /// Make somebody a member of a conversation or a project without an invitation, where
+    /// customers invite, and in spite of a block.
+    AddUnasked,
+    /// List, accept and refuse one's own invitations.
+    AnswerInvitation,
+    /// Block users, list the blocks and end them.
+    ManageBlocks,
     /// Another member, or the caller.
     RemoveProjectMember,
     MakeConversation,
@@ -99,6 +106,9 @@ const fn rule(action: Action) -> Rule {
         Action::ReadProject => (&[Member], &[Member]),
         Action::ChangeProject => (&[Member], &[Member]),
         Action::AddProjectMember => (&[Member], &[Owner]),
+        Action::AddUnasked => (&[SignedIn], &[Admin]),
+        Action::AnswerInvitation => (&[Subject], &[Subject]),
+        Action::ManageBlocks => (&[Subject], &[Subject]),
         Action::RemoveProjectMember => (&[Member], &[Owner, Subject]),
         Action::MakeConversation => (&[SignedIn], &[SignedIn]),
         Action::ReadConversation => (&[Member], &[Member]),

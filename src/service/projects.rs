@@ -4,12 +4,14 @@
 use super::broadcasts;
 use super::notify::MAX_RECEIVERS;
 use super::permissions::{Action, Relation, permit};
-use super::{Page, Services, remove_from_rooms};
+use super::{Page, Services, invitations, remove_from_rooms};
 use crate::auth::Identity;
 use crate::error::Error;
-use crate::event::{self, ProjectChange, Room};
+use crate::event::{self, Joinable, ProjectChange, Room};
 use crate::model::fields::{self, Fields};
-use crate::model::{Member, Notice, Project, ProjectDetail, ProjectId, Stage, StageId, UserId};
+use crate::model::{
+    Added, InvitedUser, Member, Notice, Project, ProjectDetail, ProjectId, Stage, StageId, UserId,
+};
 use crate::store::broadcasts::Audience;
 use crate::store::{Once, Tx, conversations, is_taken, projects as rows, users};
 
@@ -166,22 +168,30 @@ pub async fn update(
     services.db.write_large(Once::Unkeyed, bytes, write).await
 }
 
-/// Adds a member, and sends the event to the project's room; for the owner only.
+/// Adds a member, and sends the event to the project's room, or invites one; for the owner only.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Faults`] for a user that does not exist,
-/// [`Error::Conflict`] for a user that is a member already.
+/// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Faults`] for a user that does not exist or
+/// has blocked the caller, [`Error::Conflict`] for a user that is a member already, and for too
+/// many invitations.
 pub async fn add_member(
     services: &Services,
     caller: &Identity,
     id: ProjectId,
     user: UserId,
     once: Once,
-) -> Result<Member, Error> {
-    let caller = *caller;
+) -> Result<Added, Error> {
+    let (caller, rules, asks) = (*caller, services.adding, services.adding.asks(caller));
     let write = async move |tx: &mut Tx| {
         let project = hold(tx, &caller, id, Action::AddProjectMember, None).await?;
+        if asks && !rows::is_member(tx.conn(), id, user).await? {
+            invitations::invite(tx, caller.user, Joinable::Project(id), &[user], rules).await?;
+            return Ok(Added::Invited(InvitedUser { user_id: user, invited: true }));
+        }
         let unknown = || Error::Faults(vec!["userId must refer to an existing user".into()]);
+        if invitations::blockers(tx, &caller, &[user]).await?.contains(&user) {
+            return Err(unknown());
+        }
         let name = users::by_id(tx.conn(), user).await?.ok_or_else(unknown)?.name;
         let joined_at = rows::add_member(tx, id, user).await.map_err(|error| {
             if is_taken(&error) {
@@ -192,13 +202,14 @@ pub async fn add_member(
         })?;
         let member = Member { user_id: user, name, joined_at };
         tx.emit(event::project_update(&project, ProjectChange::member_added(&member)));
-        Ok(member)
+        Ok(Added::Member(member))
     };
     services.db.write(once, write).await
 }
 
 /// Removes a member from the project, its conversations and all their rooms, and sends the event to
-/// the members that stay. The owner may do this, and the member itself.
+/// the members that stay; or takes an invitation back. The owner may do this, and the member
+/// itself.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Forbidden`], [`Error::Conflict`] for the owner.
@@ -215,6 +226,9 @@ pub async fn remove_member(
             return Err(Error::Conflict("The owner cannot be removed".into()));
         }
         if !rows::remove_member(tx, id, user).await? {
+            if invitations::withdraw(tx, Joinable::Project(id), user).await? {
+                return Ok(());
+            }
             return Err(Error::NotFound(format!("Member with ID {user} not found")));
         }
         let joint = conversations::touch_joint(tx, id, user).await?;

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use super::permissions::{Action, Relation, permit_role};
-use super::publish;
 use super::rooms::is_member;
+use super::{publish, upkeep};
 use crate::error::Error;
 use crate::event::Joinable;
 use crate::model::{Epoch, EventId, LogPosition, Role, Timestamp, UserId};
@@ -24,7 +24,7 @@ use crate::realtime::log::{Claim, End, Log, LogFuture, LogPage, Resumed, Session
 use crate::realtime::recovery::{PidKey, RoomMembership};
 use crate::store::history::{self, ReplayAudience};
 use crate::store::sessions::SessionRoom;
-use crate::store::{Db, Once, Tx, idempotency, is_missing_reference, secrets, sessions, tokens};
+use crate::store::{Db, Once, Tx, is_missing_reference, secrets, sessions};
 
 /// The most session changes in one write, because other writes wait for it.
 const PER_WRITE: usize = 64;
@@ -34,11 +34,6 @@ const LANES: usize = 8;
 const MAX_KEPT: usize = 4096;
 /// The pause before a failed write is repeated.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
-/// How often old rows are removed.
-const UPKEEP_EVERY: Duration = Duration::from_secs(15);
-/// Rows removed in one write, so that no other write waits long; and the pause between two of them.
-const UPKEEP_STEP: i64 = 200;
-const UPKEEP_PAUSE: Duration = Duration::from_millis(20);
 
 const REMOVED: &str = "The user was removed";
 const CLOSING: Error = Error::Unavailable("The server is shutting down");
@@ -79,7 +74,7 @@ pub async fn start(db: &Db, settings: RecoverySettings) -> Result<(Arc<dyn Log>,
         actix_rt::spawn(write_changes(db.clone(), queue, settings.window));
         lane
     });
-    actix_rt::spawn(upkeep(db.clone(), settings));
+    actix_rt::spawn(upkeep::run(db.clone(), settings));
     Ok((Arc::new(SessionLog { db: db.clone(), lanes }), PidKey::new(key)))
 }
 
@@ -345,52 +340,6 @@ async fn resume(
         rooms,
         confirmed: confirmed.map(|LogPosition { epoch, id }| (epoch, id)),
     })
-}
-
-/// Removes old rows in small steps, until it is aborted.
-async fn upkeep(db: Db, settings: RecoverySettings) {
-    loop {
-        tokio::time::sleep(UPKEEP_EVERY).await;
-        let removed = tokio::try_join!(
-            in_steps(async || db
-                .write(Once::Unkeyed, async move |tx| Ok(history::prune(
-                    tx,
-                    Timestamp::now().before(settings.retention),
-                    UPKEEP_STEP
-                )
-                .await?))
-                .await),
-            in_steps(async || db
-                .write(Once::Unkeyed, async move |tx| Ok(sessions::purge(
-                    tx,
-                    Timestamp::now().before(settings.window),
-                    UPKEEP_STEP
-                )
-                .await?))
-                .await),
-            in_steps(async || db
-                .write(Once::Unkeyed, async |tx| Ok(idempotency::purge(tx, UPKEEP_STEP).await?))
-                .await),
-            in_steps(async || db
-                .write(Once::Unkeyed, async |tx| Ok(tokens::purge(tx, UPKEEP_STEP).await?))
-                .await),
-        );
-        if let Err(error) = removed {
-            throttled!(
-                warn,
-                by = error.to_string(),
-                %error,
-                "cannot remove old rows; the next round tries again"
-            );
-        }
-    }
-}
-
-async fn in_steps(mut step: impl AsyncFnMut() -> Result<usize, Error>) -> Result<(), Error> {
-    while step().await? > 0 {
-        tokio::time::sleep(UPKEEP_PAUSE).await;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@
 //! | all others | queries, a file per table family |
 
 mod batched;
+pub mod blocks;
 pub mod broadcasts;
 mod conn;
 pub mod conversations;
@@ -38,6 +39,7 @@ mod health;
 pub mod history;
 pub mod idempotency;
 pub mod identities;
+pub mod invitations;
 mod job;
 pub mod messages;
 mod migrate;

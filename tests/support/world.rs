@@ -48,17 +48,31 @@ impl<'a> World<'a> {
     /// With Bob as a member.
     pub fn project(&self) -> i64 {
         let id = self.make("/projects", self.alice(), &json!({"name": "A project"}));
-        assert_eq!(
-            self.server
-                .post(
-                    &format!("/projects/{id}/members"),
-                    self.alice(),
-                    &json!({"userId": self.ids[3]})
-                )
-                .status,
-            201
-        );
+        let members = format!("/projects/{id}/members");
+        let added = self.server.post(&members, self.alice(), &json!({"userId": self.ids[3]}));
+        assert_eq!(added.status, 201, "{}", added.body);
+        if added.body["invited"] == true {
+            self.accept();
+        }
         id
+    }
+
+    /// Bob accepts his newest invitation.
+    fn accept(&self) {
+        let bob = &self.tokens[3];
+        let id = self.server.get("/invitations?limit=1", bob).body[0]["id"].clone();
+        let accepted = self.server.post(&format!("/invitations/{id}/accept"), bob, &json!({}));
+        assert_eq!(accepted.status, 200, "{}", accepted.body);
+    }
+
+    /// An open invitation of the customer, from Bob.
+    pub fn invitation(&self) -> i64 {
+        let open = || self.server.get("/invitations?limit=1", self.alice()).body[0]["id"].as_i64();
+        open().unwrap_or_else(|| {
+            let with = json!({"memberIds": [self.ids[1]]});
+            self.make("/conversations", &self.tokens[3], &with);
+            open().unwrap()
+        })
     }
 
     pub fn stage(&self, project: i64) -> i64 {
@@ -67,7 +81,13 @@ impl<'a> World<'a> {
 
     /// With Bob as a member.
     pub fn conversation(&self) -> i64 {
-        self.make("/conversations", self.alice(), &json!({"memberIds": [self.ids[3]]}))
+        let with = json!({"memberIds": [self.ids[3]]});
+        let made = self.server.post("/conversations", self.alice(), &with);
+        assert_eq!(made.status, 201, "{}", made.body);
+        if made.body["invited"].is_array() {
+            self.accept();
+        }
+        made.body["id"].as_i64().unwrap()
     }
 
     pub fn message(&self, conversation: i64) -> i64 {

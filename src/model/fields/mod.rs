@@ -35,8 +35,8 @@ mod rules;
 mod tests;
 
 pub use rules::{
-    BrokenRules, FieldValue, amount, anything, at_most, email, flag, id, ids, integer, json_len,
-    non_empty, object, one_of, password, positive_amount, single_line, text,
+    BrokenRules, FieldValue, amount, anything, at_most, email, flag, id, ids, ids_at_most, integer,
+    json_len, non_empty, object, one_of, password, positive_amount, single_line, text,
 };
 
 use crate::error::Error;

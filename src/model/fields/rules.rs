@@ -245,22 +245,32 @@ pub fn flag(given: FieldValue<'_>) -> Result<bool, BrokenRules> {
 
 /// A list of at most 1000 ids. A repeated id counts once.
 pub fn ids<T: FromStr + PartialEq>(given: FieldValue<'_>) -> Result<Vec<T>, BrokenRules> {
-    given.describe(|| json!({"type": "array", "items": given.id_schema(), "maxItems": MAX_IDS}))?;
-    let values: Vec<&RawValue> = given
-        .value
-        .and_then(|value| serde_json::from_str(value.get()).ok())
-        .ok_or_else(|| broken![IDS])?;
-    if values.len() > MAX_IDS {
-        return Err(vec![Cow::Owned(format!("must contain no more than {MAX_IDS} elements"))]);
-    }
-    let mut ids = Vec::with_capacity(values.len());
-    for value in values {
-        let one = id(FieldValue { value: Some(value), ..given }).map_err(|_| broken![IDS])?;
-        if !ids.contains(&one) {
-            ids.push(one);
+    ids_at_most(MAX_IDS)(given)
+}
+
+/// A list of at most `most` ids. A repeated id counts once.
+pub fn ids_at_most<T: FromStr + PartialEq>(
+    most: usize,
+) -> impl Fn(FieldValue<'_>) -> Result<Vec<T>, BrokenRules> {
+    move |given| {
+        given
+            .describe(|| json!({"type": "array", "items": given.id_schema(), "maxItems": most}))?;
+        let values: Vec<&RawValue> = given
+            .value
+            .and_then(|value| serde_json::from_str(value.get()).ok())
+            .ok_or_else(|| broken![IDS])?;
+        if values.len() > most {
+            return Err(vec![Cow::Owned(format!("must contain no more than {most} elements"))]);
         }
+        let mut ids = Vec::with_capacity(values.len());
+        for value in values {
+            let one = id(FieldValue { value: Some(value), ..given }).map_err(|_| broken![IDS])?;
+            if !ids.contains(&one) {
+                ids.push(one);
+            }
+        }
+        Ok(ids)
     }
-    Ok(ids)
 }
 
 /// Any JSON object, as its text.

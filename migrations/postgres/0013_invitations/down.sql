@@ -1,0 +1,3 @@
+DROP INDEX users_by_role;
+DROP TABLE blocks;
+DROP TABLE invitations;
