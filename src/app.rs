@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::auth::{self, Tokens};
-use crate::config::Settings;
+use crate::config::{Opener, Settings};
 use crate::error::Error;
 use crate::gateway::QueryUser;
 use crate::http::pages::Pages;
@@ -63,7 +63,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let limits = realtime::Settings { tls, ..limits(&settings) };
     let scheme = if limits.tls.is_some() { "https" } else { "http" };
     let hub = HubHandle::start(&limits);
-    let database = settings.database.clone().locked();
+    let database = settings.database.clone().opened_by(Opener::Server);
     let next = NextEventOptions::default();
     let publisher = Arc::new(HubPublisher::new(hub.clone(), next.clone()));
     let Some(db) = opening::open(&database, publisher, &listener, &limits).await? else {

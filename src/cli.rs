@@ -253,7 +253,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
             Ok(app::serve(*settings))
         }
         Command::CheckConfig(settings) => commands::check_config(&settings).map(done),
-        Command::Migrate(store) => commands::migrate(&store).map(done),
+        Command::Migrate(store) => commands::migrate(store).map(done),
         Command::User(UserCommand::Add(add)) => commands::user_add(add).map(done),
         Command::User(UserCommand::List(store)) => commands::user_list(&store).map(done),
         Command::User(UserCommand::Passwd(passwd)) => commands::user_passwd(passwd).map(done),

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::auth::{PasswordHasher, Tokens, load_key};
 use crate::config::{
-    BadSetting, DatabaseUrl, KeySource, MIN_SECRET, PublicKeySource, Secret, Settings,
+    BadSetting, DatabaseUrl, KeySource, MIN_SECRET, Opener, PublicKeySource, Secret, Settings,
 };
 use crate::error::Error;
 use crate::http;
@@ -44,8 +44,9 @@ fn with_db<T>(
     outcome
 }
 
-pub(super) fn migrate(store: &DatabaseArgs) -> Result<(), Failure> {
-    with_db(store, async |_| Ok(()))
+pub(super) fn migrate(mut store: DatabaseArgs) -> Result<(), Failure> {
+    store.database.opener = Opener::Migration;
+    with_db(&store, async |_| Ok(()))
 }
 
 pub(super) fn user_add(add: UserAdd) -> Result<(), Failure> {

@@ -181,21 +181,39 @@ pub struct DatabaseSettings {
         value_parser = clap::value_parser!(u32).range(4..=1000)
     )]
     pub pool: u32,
-    /// Do not run migrations at the start. If the schema is out of date, the command exits 1
+    /// Do not run migrations at the start. If the schema is out of date, the server exits 1, as
+    /// commands other than `migrate` always do
     #[arg(long = "no-migrate", action = ArgAction::SetFalse)]
     pub migrate: bool,
-    /// Set for a server, which locks its SQLite file. Not a setting: only `serve` sets this.
+    /// Not a setting: `serve` and `migrate` set this.
     #[arg(skip)]
-    pub lock: bool,
+    pub opener: Opener,
 }
 
 impl DatabaseSettings {
-    /// The same settings for a server, which locks its SQLite file.
     #[must_use]
-    pub fn locked(mut self) -> Self {
-        self.lock = true;
+    pub fn opened_by(mut self, opener: Opener) -> Self {
+        self.opener = opener;
         self
     }
+
+    /// Returns true for a server: it locks its SQLite file, begins an epoch, and is asked whether
+    /// it is ready.
+    #[must_use]
+    pub fn is_server(&self) -> bool {
+        self.opener == Opener::Server
+    }
+}
+
+/// What opens the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Opener {
+    /// A command, maybe beside a running server. It migrates only a new database.
+    #[default]
+    Command,
+    /// `hubcast migrate`.
+    Migration,
+    Server,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

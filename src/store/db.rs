@@ -21,6 +21,7 @@ use crate::store::fault::{BUSY, CLOSING, NO_ANSWER, OpenError};
 use crate::store::file;
 use crate::store::health::Health;
 use crate::store::job::{ClosureRead, ClosureWrite, Message, QueuedRead, QueuedWrite, WriteJob};
+use crate::store::migrate::Pending;
 use crate::store::reader::SharedQueue;
 use crate::store::writer::Writer;
 use crate::store::{BatchedWrite, Once, Publisher, Tx, epochs, history, migrate, postgres, reader};
@@ -57,7 +58,7 @@ struct Shared {
 }
 
 impl Db {
-    /// Opens the database, takes the server's lock if `settings.lock` is set (SQLite), runs or
+    /// Opens the database, takes the server's lock if a server opens it (SQLite), runs or
     /// checks migrations, and starts the threads.
     ///
     /// Blocks; must be called outside any async runtime.
@@ -238,12 +239,12 @@ fn start_sqlite(
     (writes, reads): (mpsc::Receiver<Message<QueuedWrite>>, mpsc::Receiver<Message<QueuedRead>>),
 ) -> Result<Vec<JoinHandle<()>>, OpenError> {
     let path = file::create(path)?;
-    let lock = if settings.lock { Some(Arc::new(file::lock(&path)?)) } else { None };
+    let lock = if settings.is_server() { Some(Arc::new(file::lock(&path)?)) } else { None };
     let mut conn = file::connect(&path, settings.synchronous)?;
-    migrate::sqlite(&mut conn, settings.migrate)?;
+    migrate::sqlite(&mut conn, Pending::of(settings))?;
     let mut conn = Conn::Sqlite(conn);
     // A command begins its epoch with its first event, because most have none.
-    let is_server = settings.lock;
+    let is_server = settings.is_server();
     let begun: QueryResult<()> = ThreadExecutor::new().run(async {
         if is_server {
             let start = epochs::begin(&mut conn, None).await?;

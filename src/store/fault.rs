@@ -33,6 +33,8 @@ pub(super) const NO_ANSWER: &str = "The database does not answer";
 pub(super) const LOCKED: &str = "The database is locked by another process";
 /// The message when writes are refused: a standby, a read-only file system.
 pub const READ_ONLY: &str = "The database is read-only";
+/// The message when the disk has no room.
+pub(super) const DISK_FULL: &str = "The disk of the database is full";
 /// The message when writes fail for another reason.
 pub(super) const NO_WRITES: &str = "The database takes no writes";
 /// The message when a write's COMMIT was sent and no answer came.
@@ -44,7 +46,7 @@ pub(super) const UNCONFIRMED: &str =
 const TEMPORARY_SQLITE: [(&str, &str); 5] = [
     ("database is locked", LOCKED),
     ("database table is locked", LOCKED),
-    ("database or disk is full", "The disk of the database is full"),
+    ("database or disk is full", DISK_FULL),
     ("disk I/O error", "The disk of the database fails"),
     ("attempt to write a readonly database", READ_ONLY),
 ];
@@ -93,7 +95,7 @@ fn is_deadlock(information: &dyn DatabaseErrorInformation) -> bool {
 
 /// Detects that PostgreSQL cannot extend a file of a table, which it tells with a hint. Like a
 /// deadlock, this has no kind and any language; but the file has its name.
-fn is_disk_full(information: &dyn DatabaseErrorInformation) -> bool {
+pub(super) fn is_disk_full(information: &dyn DatabaseErrorInformation) -> bool {
     let names = |folder: &str| information.message().contains(folder);
     information.hint().is_some() && (names("base/") || names("pg_tblspc/"))
 }
@@ -159,7 +161,8 @@ impl fmt::Display for OpenError {
                 write!(f, "{} was replaced while it was being opened", path.display())
             }
             Self::SchemaBehind => f.write_str(
-                "the database's schema is behind; run `hubcast migrate`, or leave out --no-migrate",
+                "the database's schema is behind; run `hubcast migrate`, or start the server \
+                 without --no-migrate",
             ),
             Self::Migrating(holder) => {
                 f.write_str("the database is being migrated by another process, ")?;

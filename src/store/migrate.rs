@@ -19,12 +19,44 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
+use crate::config::{DatabaseSettings, Opener};
 use crate::store::OpenError;
 
 pub(super) const SQLITE: EmbeddedMigrations = embed_migrations!("migrations/sqlite");
 pub(super) const POSTGRES: EmbeddedMigrations = embed_migrations!("migrations/postgres");
 
-pub(super) fn sqlite(conn: &mut SqliteConnection, run: bool) -> Result<(), OpenError> {
+/// What is done about pending migrations.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pending {
+    /// They run. A migration of another process is waited for, for this time at most (PostgreSQL).
+    Run(Duration),
+    /// They run if the database is new, and nothing is waited for: a command leaves the schema of
+    /// a running server alone.
+    RunIfNew,
+    /// The database is not opened.
+    Refuse,
+}
+
+impl Pending {
+    pub(super) fn of(settings: &DatabaseSettings) -> Self {
+        match (settings.migrate, settings.opener) {
+            (false, _) => Self::Refuse,
+            (true, Opener::Command) => Self::RunIfNew,
+            (true, Opener::Migration | Opener::Server) => Self::Run(PATIENCE),
+        }
+    }
+
+    /// The time that another process is waited for, or `None` if nothing is to run.
+    fn patience(self, is_new: bool) -> Option<Duration> {
+        match self {
+            Self::Run(patience) => Some(patience),
+            Self::RunIfNew if is_new => Some(Duration::ZERO),
+            Self::RunIfNew | Self::Refuse => None,
+        }
+    }
+}
+
+pub(super) fn sqlite(conn: &mut SqliteConnection, pending: Pending) -> Result<(), OpenError> {
     let has_table: Found = diesel::sql_query(
         "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = '__diesel_schema_migrations') \
          AS found",
@@ -35,7 +67,7 @@ pub(super) fn sqlite(conn: &mut SqliteConnection, run: bool) -> Result<(), OpenE
     if !is_pending::<Sqlite>(&SQLITE, &applied.map_err(OpenError::database)?)? {
         return Ok(());
     }
-    if !run {
+    if pending.patience(!has_table.found).is_none() {
         return Err(OpenError::SchemaBehind);
     }
     // Checks again under the write lock: another process may have migrated.
@@ -98,16 +130,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
 /// Must be called on a thread that may block. Consumes the connection.
-pub(super) fn postgres(conn: AsyncPgConnection, run: bool) -> Result<(), OpenError> {
-    let mut conn = AsyncConnectionWrapper::<AsyncPgConnection>::from(conn);
-    postgres_within(&mut conn, run, PATIENCE)
+pub(super) fn postgres(conn: AsyncPgConnection, pending: Pending) -> Result<(), OpenError> {
+    postgres_on(&mut conn.into(), pending)
 }
 
-/// Like [`postgres`], with another time limit of the wait for another process.
-pub(super) fn postgres_within(
+/// Like [`postgres`], and leaves the connection to the caller.
+pub(super) fn postgres_on(
     conn: &mut AsyncConnectionWrapper<AsyncPgConnection>,
-    run: bool,
-    patience: Duration,
+    pending: Pending,
 ) -> Result<(), OpenError> {
     let begun = Instant::now();
     let mut said = false;
@@ -122,9 +152,9 @@ pub(super) fn postgres_within(
         if !is_pending::<Pg>(&POSTGRES, &applied.map_err(OpenError::database)?)? {
             return Ok(());
         }
-        if !run {
+        let Some(patience) = pending.patience(!has_table.found) else {
             return Err(OpenError::SchemaBehind);
-        }
+        };
         match conn.transaction(migrate_if_alone) {
             Ok(()) => return Ok(()),
             Err(MigrationFailure::Busy) => {}

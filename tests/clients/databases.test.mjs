@@ -4,7 +4,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { test } from "node:test";
@@ -153,9 +153,9 @@ test("a lack of connections is over for /readyz when there are connections again
 });
 
 /** A small file system for the test, or null where one may not be made. */
-function smallDisk(t) {
+function smallDisk(t, size = "24m") {
   const directory = mkdtempSync(join(tmpdir(), "hubcast-disk-"));
-  const made = spawnSync("mount", ["-t", "tmpfs", "-o", "size=24m", "tmpfs", directory]).status === 0;
+  const made = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${size}`, "tmpfs", directory]).status === 0;
   t.after(() => {
     if (made) spawnSync("umount", ["-l", directory]);
     rmSync(directory, { recursive: true, force: true });
@@ -182,6 +182,21 @@ test("a full disk under SQLite: writes are unavailable, the log has a few lines,
   rmSync(filler);
   await ready(server);
   await server.order("alice", 5);
+});
+
+test("a full disk under PostgreSQL makes the server unready without a write of its own, and room makes it ready", { skip: needsPostgres() }, async (t) => {
+  const disk = smallDisk(t, "160m");
+  if (!disk) return t.skip("needs the right to mount a file system");
+  chmodSync(disk, 0o777);
+  const postgres = await Postgres.start(disk);
+  t.after(() => postgres.remove());
+  const server = await start(t, { DATABASE_URL: postgres.url });
+  await ready(server);
+  const filler = join(disk, "filler");
+  spawnSync("dd", ["if=/dev/zero", `of=${filler}`, "bs=4096"]);
+  await unready(server, "The disk of the database is full");
+  rmSync(filler);
+  await ready(server);
 });
 
 test("VACUUM INTO beside a busy server is a whole backup", async (t) => {

@@ -62,10 +62,11 @@ export const dropDatabase = (url) => query(at(url, "postgres"), `DROP DATABASE I
 export class Postgres {
   #process = null;
 
-  static async start() {
+  /** Its data is in a new directory of `place`. */
+  static async start(place = tmpdir()) {
     const postgres = new Postgres();
     try {
-      await postgres.#init();
+      await postgres.#init(place);
       await postgres.start();
     } catch (error) {
       await postgres.remove();
@@ -74,13 +75,13 @@ export class Postgres {
     return postgres;
   }
 
-  async #init() {
+  async #init(place) {
     this.programs = programs();
     if (process.getuid() === 0) {
       const [uid, gid] = ["-u", "-g"].map((what) => Number(execFileSync("id", [what, USER], { encoding: "utf8" })));
       this.owner = { uid, gid };
     }
-    this.directory = mkdtempSync(join(this.owner && !isOpen(tmpdir()) ? "/tmp" : tmpdir(), "hubcast-pg-"));
+    this.directory = mkdtempSync(join(this.owner && !isOpen(place) ? "/tmp" : place, "hubcast-pg-"));
     if (this.owner) chownSync(this.directory, this.owner.uid, this.owner.gid);
     this.data = join(this.directory, "data");
     const options = ["-D", this.data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"];

@@ -36,6 +36,7 @@ use tokio::task::LocalSet;
 use crate::config::{DatabaseSettings, PostgresUrl};
 use crate::store::health::Health;
 use crate::store::job::{BatchKind, Message, QueuedRead, QueuedWrite};
+use crate::store::migrate::Pending;
 use crate::store::postgres::appender::Appender;
 use crate::store::postgres::context::PgContext;
 use crate::store::postgres::pool::{Connections, Connector, pooler};
@@ -87,22 +88,22 @@ impl Server {
             let mut conn = connector.connect().await.map_err(pooler::opening)?;
             check_pooler(&connector, &mut conn).await?;
             let read_only = probe::is_read_only(&mut conn).await.map_err(OpenError::database)?;
-            if read_only && settings.lock {
+            if read_only && settings.is_server() {
                 return Err(OpenError::ReadOnly);
             }
             // Migrations block, so they run on a blocking thread while this one drives the
             // connection.
-            let migrate = settings.migrate && !read_only;
+            let pending = if read_only { Pending::Refuse } else { Pending::of(settings) };
             let migrated =
-                tokio::task::spawn_blocking(move || migrate::postgres(conn, migrate)).await;
+                tokio::task::spawn_blocking(move || migrate::postgres(conn, pending)).await;
             migrated.map_err(OpenError::database)??;
-            let probing = settings.lock.then(|| connector.another(1));
+            let probing = settings.is_server().then(|| connector.another(1));
             let connections = Connections::new(connector)?;
             if read_only {
                 return Ok((connections, probing, None));
             }
             let conn = connections.get_for_appender().await.map_err(OpenError::database)?;
-            let begins_log_for = settings.lock.then_some(&*publisher);
+            let begins_log_for = settings.is_server().then_some(&*publisher);
             let appender =
                 Appender::start(conn, begins_log_for).await.map_err(OpenError::database)?;
             Ok((connections, probing, Some(appender)))

@@ -1,5 +1,6 @@
 //! Finds out if writes work, for `/readyz`: every two seconds, on a connection of its own, with a
-//! small write that is committed. Only a COMMIT shows that a standby which has to confirm it does.
+//! small write that is committed. Only a COMMIT shows that a standby which has to confirm it does,
+//! and only a table that grows shows that the disk has room: the WAL has room of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::Bool;
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
-use crate::store::fault::{NO_ANSWER, NO_WRITES, READ_ONLY};
+use crate::store::fault::{DISK_FULL, NO_ANSWER, NO_WRITES, READ_ONLY, is_disk_full};
 use crate::store::health::{Health, LATE, PROBE_EVERY};
 use crate::store::postgres::pool::Connector;
 
@@ -20,14 +21,21 @@ const NO_COMMIT: &str = "The database does not confirm writes; a standby may be 
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Whether transactions can write here, and whether this role may write a message to the WAL, as
-/// everyone may unless the owner of the database has revoked that.
+/// Whether transactions can write here, whether this role may write a message to the WAL and make
+/// temporary tables, as everyone may unless the owner of the database has revoked that.
 const STATE: &str = "SELECT current_setting('transaction_read_only')::BOOLEAN AS read_only, \
-     coalesce(bool_or(has_function_privilege(oid, 'EXECUTE')), FALSE) AS may_write \
+     coalesce(bool_or(has_function_privilege(oid, 'EXECUTE')), FALSE) AS may_write, \
+     has_database_privilege(current_database(), 'TEMPORARY') AS may_grow \
      FROM pg_proc WHERE proname = 'pg_logical_emit_message'";
 
 /// A transaction that needs a COMMIT like any other, and no table: no lock, no row to remove.
 const WRITE: &str = "SELECT pg_logical_emit_message(TRUE, 'hubcast', '')";
+
+/// Grows a temporary table, on the disk of the database, by a page. The table writes nothing to the
+/// WAL, and is empty again after each transaction.
+const GROW: &str = "SET temp_tablespaces = ''; \
+     CREATE TEMPORARY TABLE IF NOT EXISTS hubcast_probe (n INT) ON COMMIT DELETE ROWS; \
+     INSERT INTO pg_temp.hubcast_probe VALUES (1)";
 
 #[derive(QueryableByName)]
 struct State {
@@ -35,6 +43,8 @@ struct State {
     read_only: bool,
     #[diesel(sql_type = Bool)]
     may_write: bool,
+    #[diesel(sql_type = Bool)]
+    may_grow: bool,
 }
 
 /// Runs until it is aborted.
@@ -77,12 +87,13 @@ impl Probe {
         if state.read_only {
             return Err(READ_ONLY);
         }
-        if state.may_write {
-            self.if_late = NO_COMMIT;
-            self.health.begin(NO_COMMIT);
-            conn.batch_execute(WRITE).await.map_err(|error| problem(&error))?;
-            self.if_late = NO_ANSWER;
-        }
+        let (grow, write) = (state.may_grow.then_some(GROW), state.may_write.then_some(WRITE));
+        self.if_late = NO_COMMIT;
+        self.health.begin(NO_COMMIT);
+        // One transaction, because it is one message.
+        let statements = [grow, write].into_iter().flatten().collect::<Vec<_>>().join("; ");
+        conn.batch_execute(&statements).await.map_err(|error| problem(&error))?;
+        self.if_late = NO_ANSWER;
         Ok(())
     }
 }
@@ -100,7 +111,9 @@ async fn state(conn: &mut AsyncPgConnection) -> QueryResult<State> {
 fn problem(error: &DieselError) -> &'static str {
     match error {
         DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => READ_ONLY,
-        DieselError::DatabaseError(DatabaseErrorKind::Unknown, _) => NO_WRITES,
+        DieselError::DatabaseError(DatabaseErrorKind::Unknown, information) => {
+            if is_disk_full(information.as_ref()) { DISK_FULL } else { NO_WRITES }
+        }
         _ => NO_ANSWER,
     }
 }

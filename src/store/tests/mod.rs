@@ -32,7 +32,7 @@ use diesel_async::AsyncPgConnection;
 use diesel_async::async_connection_wrapper::AsyncConnectionWrapper;
 use tempfile::TempDir;
 
-use crate::config::{DatabaseSettings, DatabaseUrl, Synchronous};
+use crate::config::{DatabaseSettings, DatabaseUrl, Opener, Synchronous};
 use crate::error::Error;
 use crate::event;
 use crate::model::{LogPosition, Money, Order, OrderStatus, Role, User, UserId};
@@ -96,7 +96,13 @@ struct TestStore {
 
 fn settings(folder: &TempDir) -> DatabaseSettings {
     let url = DatabaseUrl::Sqlite(folder.path().join("made/when/missing.db"));
-    DatabaseSettings { url, synchronous: Synchronous::Normal, pool: 21, migrate: true, lock: true }
+    DatabaseSettings {
+        url,
+        synchronous: Synchronous::Normal,
+        pool: 21,
+        migrate: true,
+        opener: Opener::Server,
+    }
 }
 
 /// A store on the database of this run.
@@ -167,7 +173,7 @@ fn postgres_settings(url: &str) -> DatabaseSettings {
         synchronous: Synchronous::Normal,
         pool: 21,
         migrate: true,
-        lock: true,
+        opener: Opener::Server,
     }
 }
 

@@ -1,5 +1,7 @@
 //! SQLite's file: which process may open it, and its permissions.
 
+use diesel::sqlite::SqliteConnection;
+
 use super::*;
 use crate::store::{file, history};
 
@@ -10,7 +12,7 @@ fn a_second_server_is_refused_but_a_command_is_not() {
         Db::open(&settings(folder), Arc::new(NullPublisher)),
         Err(OpenError::Locked(_))
     ));
-    let beside = DatabaseSettings { lock: false, ..settings(folder) };
+    let beside = DatabaseSettings { opener: Opener::Command, ..settings(folder) };
     let command = Db::open(&beside, Arc::new(NullPublisher)).expect("opens beside the server");
     run(async {
         add_user(&command, "a@example.test").await.expect("the command writes");
@@ -42,9 +44,9 @@ fn a_file_with_a_second_name_is_refused_also_for_a_command() {
     db.close();
     let second = folder.path().join("second.db");
     std::fs::hard_link(folder.path().join("made/when/missing.db"), &second).expect("links");
-    for lock in [true, false] {
+    for opener in [Opener::Server, Opener::Command] {
         let url = DatabaseUrl::Sqlite(second.clone());
-        let by_second = DatabaseSettings { url, lock, ..settings(folder) };
+        let by_second = DatabaseSettings { url, opener, ..settings(folder) };
         assert!(matches!(
             Db::open(&by_second, Arc::new(NullPublisher)),
             Err(OpenError::Named(path)) if path.ends_with("second.db")
@@ -68,7 +70,7 @@ fn a_file_that_was_replaced_after_it_was_locked_is_refused() {
 #[test]
 fn ids_are_gap_free_with_two_processes() {
     let TestStore { db, log, folder, .. } = &sqlite_store();
-    let beside = DatabaseSettings { lock: false, ..settings(folder) };
+    let beside = DatabaseSettings { opener: Opener::Command, ..settings(folder) };
     let other_log = Arc::new(Recorder::default());
     let other = Db::open(&beside, other_log.clone()).expect("opens beside the server");
     run(async {
@@ -103,7 +105,7 @@ fn a_command_on_a_file_that_was_put_back_begins_an_epoch_before_its_first_event(
     let lost = later_log.events()[0].position.expect("it is stored");
 
     std::fs::copy(&copy, &file).expect("puts the copy back");
-    let beside = DatabaseSettings { lock: false, ..settings(folder) };
+    let beside = DatabaseSettings { opener: Opener::Command, ..settings(folder) };
     let command = Db::open(&beside, Arc::new(NullPublisher)).expect("opens");
     run(async {
         for _ in 0..3 {
@@ -127,6 +129,23 @@ fn an_outdated_schema_is_refused_with_no_migrate() {
     assert!(matches!(Db::open(&no_migrate, Arc::new(NullPublisher)), Err(OpenError::SchemaBehind)));
     Db::open(&settings(&folder), Arc::new(NullPublisher)).expect("migrates").close();
     Db::open(&no_migrate, Arc::new(NullPublisher)).expect("is up to date").close();
+}
+
+#[test]
+fn a_command_makes_a_new_schema_and_leaves_one_that_is_behind_to_others() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let by = |opener| DatabaseSettings { opener, ..settings(&folder) };
+    let open = |opener| Db::open(&by(opener), Arc::new(NullPublisher));
+    open(Opener::Command).expect("makes a new schema").close();
+    // As if this program knew one migration more than the one that made the schema.
+    let path = folder.path().join("made/when/missing.db");
+    let mut conn = SqliteConnection::establish(path.to_str().expect("is text")).expect("opens");
+    let newest = "DELETE FROM __diesel_schema_migrations WHERE version = \
+         (SELECT max(version) FROM __diesel_schema_migrations)";
+    conn.batch_execute(newest).expect("forgets a migration");
+    assert!(matches!(open(Opener::Command), Err(OpenError::SchemaBehind)));
+    // It runs the migration, which has run already.
+    assert!(matches!(open(Opener::Migration), Err(OpenError::Database(_))));
 }
 
 #[test]

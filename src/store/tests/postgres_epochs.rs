@@ -70,7 +70,7 @@ fn an_offset_from_a_future_that_was_put_back_while_the_server_was_stopped_is_ref
         return;
     };
     // The first program on the database that was put back: a server, or a command beside none.
-    for lock in [true, false] {
+    for opener in [Opener::Server, Opener::Command] {
         let store = postgres_store(server.clone());
         run(async {
             place_one(&store.db).await;
@@ -88,7 +88,7 @@ fn an_offset_from_a_future_that_was_put_back_while_the_server_was_stopped_is_ref
         later.close();
         run(async { put_back(&mut Probe::connect(&store).await, 2, 1).await });
 
-        let settings = DatabaseSettings { lock, ..store.database().settings() };
+        let settings = DatabaseSettings { opener, ..store.database().settings() };
         let next = Db::open(&settings, Arc::new(NullPublisher)).expect("opens");
         run(async {
             for _ in 0..5 {
@@ -101,7 +101,7 @@ fn an_offset_from_a_future_that_was_put_back_while_the_server_was_stopped_is_ref
             assert_eq!(
                 are_good(&next, [kept, known, third, fourth, fifth]).await,
                 [true, true, false, false, false],
-                "lock: {lock}"
+                "{opener:?}"
             );
             assert_eq!(are_good(&next, [of_first(3), of_first(5)]).await, [false, false]);
         });

@@ -2,7 +2,7 @@
 //! HUBCAST_TEST_POSTGRES.
 
 use super::*;
-use crate::store::migrate;
+use crate::store::migrate::{self, Pending};
 
 /// The lock of migrations: half of it each.
 const LOCK: &str = "(1752523363::BIGINT << 32) | 1634956289";
@@ -32,10 +32,15 @@ fn a_migration_waits_for_another_and_gives_up_with_its_process() {
     let (mut holder, mut waiter) = (connect(&database.url()), connect(&database.url()));
     holder.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).expect("locks");
     let pid = number(&mut holder, "SELECT pg_backend_pid()::BIGINT AS n");
-    let given_up = migrate::postgres_within(&mut waiter, true, std::time::Duration::ZERO);
+    let given_up = migrate::postgres_on(&mut waiter, Pending::Run(std::time::Duration::ZERO));
     let Err(OpenError::Migrating(Some(by))) = given_up else { panic!("{given_up:?}") };
     assert_eq!(i64::from(by), pid);
     assert!(OpenError::Migrating(Some(by)).to_string().contains(&format!("process {pid},")));
+
+    // A command waits for nobody.
+    let command = DatabaseSettings { opener: Opener::Command, ..database.settings() };
+    let given_up = Db::open(&command, Arc::new(NullPublisher));
+    assert!(matches!(given_up, Err(OpenError::Migrating(Some(by))) if i64::from(by) == pid));
 
     let settings = database.settings();
     let waiting = std::thread::spawn(move || Db::open(&settings, Arc::new(NullPublisher)));
@@ -57,6 +62,23 @@ fn nothing_waits_for_a_migration_when_the_schema_is_up_to_date() {
         let settings = DatabaseSettings { migrate, ..database.settings() };
         Db::open(&settings, Arc::new(NullPublisher)).expect("opens").close();
     }
+}
+
+#[test]
+fn a_command_leaves_a_schema_that_is_behind_to_others_and_waits_for_nobody() {
+    let Some(database) = database() else { return };
+    let command = DatabaseSettings { opener: Opener::Command, ..database.settings() };
+    Db::open(&command, Arc::new(NullPublisher)).expect("makes a new schema").close();
+    let mut holder = connect(&database.url());
+    holder
+        .batch_execute(&format!(
+            "DELETE FROM __diesel_schema_migrations WHERE version = \
+             (SELECT max(version) FROM __diesel_schema_migrations); \
+             SELECT pg_advisory_lock({LOCK})"
+        ))
+        .expect("forgets a migration, and locks");
+    let refused = Db::open(&command, Arc::new(NullPublisher));
+    assert!(matches!(refused, Err(OpenError::SchemaBehind)));
 }
 
 #[test]
