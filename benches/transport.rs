@@ -45,7 +45,13 @@ fn serve() -> std::io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     println!("{}", listener.local_addr()?);
     actix_rt::System::new().block_on(async move {
-        let settings = Settings { event_rate: None, connect_rate: None, ..Settings::default() };
+        let settings = Settings {
+            event_rate: None,
+            frame_rate: None,
+            byte_rate: None,
+            connect_rate: None,
+            ..Settings::default()
+        };
         let hub = HubHandle::start(&settings);
         let server =
             Server::builder(settings, hub.clone()).namespace("/", Arc::new(Room(hub))).build();

@@ -17,10 +17,11 @@ use hubcast::realtime::gateway::{LocalBoxFuture, query_value};
 use hubcast::realtime::{AuthFailure, Error};
 use hubcast::realtime::{
     Client, Event, Gateway, Handshake, HubHandle, Incoming, Json, Payload, Reply, Server, Settings,
-    SocketNotice, Welcome, Whom,
+    SocketNotice, VersionKey, Welcome, Whom,
 };
 use polling::Polling;
 use raw::{Raw, UPGRADE};
+use serde_json::json;
 
 /// Takes the user from `?user=`, and puts each into `lobby`. `late` is woken while it is
 /// connecting. Events do what their names say.
@@ -69,6 +70,17 @@ impl Gateway for Desk {
                     let is_sent = client.handle().greet(event.arg(0)?, Payload::json("5")).await;
                     return Ok(Payload::json(is_sent.to_string()));
                 }
+                // Says so many things of 50 kB, as versions of one thing or under two names.
+                "versions" | "pairs" => {
+                    for n in 0..event.arg::<u64>(0)? {
+                        let data = json!({"filler": "x".repeat(50_000), "n": n});
+                        let said = Event::new("/", event.name.clone(), data, ["lobby"]);
+                        let thing = VersionKey { kind: "thing", id: 1 };
+                        let is_version = event.name == "versions";
+                        let said = if is_version { said.version_of(thing) } else { said };
+                        hub.emit(said, None).await;
+                    }
+                }
                 "expel" => client.disconnect_with_error(Error::TokenExpired),
                 "forbid" => client.disconnect_with_error(Error::Forbidden),
                 "distrust" => {
@@ -96,7 +108,7 @@ fn server() -> SocketAddr {
         actix_rt::System::new().block_on(async move {
             let settings = Settings {
                 session_event: false,
-                aliases: &[("error", "exception")],
+                aliases: &[("error", "exception"), ("pairs", "pairs:old")],
                 greeting: Some("count"),
                 ..Settings::default()
             };
@@ -232,5 +244,48 @@ fn on_the_plain_protocol_the_close_code_gives_the_reason() {
         let mut raw = plain(address, "ann");
         raw.say(&format!(r#"{{"event":"{event}"}}"#));
         raw.ends(code);
+    }
+}
+
+/// Returns the numbers of the next versions, up to `last`.
+fn versions(raw: &mut Raw, last: u64) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    while numbers.last() != Some(&last) {
+        let text = raw.text();
+        assert!(
+            text.starts_with(r#"42["versions",{"filler":"x"#),
+            "{}",
+            &text[..text.len().min(100)]
+        );
+        let (_, n) = text.rsplit_once(r#","n":"#).unwrap();
+        numbers.push(n.trim_end_matches("}]").parse().unwrap());
+    }
+    numbers
+}
+
+#[test]
+fn a_client_that_reads_too_late_for_all_versions_gets_the_newest() {
+    let address = server();
+    let mut late = come(address, "idle");
+    let mut sender = come(address, "sender");
+    // Three times what the queue of one connection takes.
+    sender.say(r#"42["versions",60]"#);
+    assert!(versions(&mut sender, 59).is_sorted());
+    let seen = versions(&mut late, 59);
+    assert!(seen.is_sorted() && seen.len() < 60, "{seen:?}");
+    late.say(r#"421["tell all"]"#);
+    late.hears("431[true]");
+}
+
+#[test]
+fn an_event_under_two_names_counts_once_in_the_queue() {
+    let address = server();
+    let mut late = come(address, "idle");
+    let mut sender = come(address, "sender");
+    // Under both names more than the queue and the kernel take, and less under one.
+    sender.say(r#"421["pairs",18]"#);
+    sender.hears("431[true]");
+    for name in ["pairs", "pairs:old"].repeat(18) {
+        assert!(late.text().starts_with(&format!(r#"42["{name}","#)));
     }
 }

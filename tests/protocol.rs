@@ -141,6 +141,90 @@ fn events_over_the_rate_are_refused_one_by_one() {
     }
 }
 
+/// A rate of frames, and a short patience with a client that stays over it.
+fn impatient(per_second: u32, burst: u32) -> Settings {
+    let rate = Quota::per_second(NonZeroU32::new(per_second).unwrap())
+        .allow_burst(NonZeroU32::new(burst).unwrap());
+    Settings {
+        frame_rate: Some(rate),
+        event_rate: None,
+        intake_patience: Duration::from_millis(200),
+        ..Settings::default()
+    }
+}
+
+#[test]
+fn a_flood_of_frames_of_any_kind_ends_the_connection() {
+    let address = serve(impatient(100, 100), Policy::default());
+    let floods: [(&str, u8, &[u8]); 7] = [
+        ("no-ops", 0x81, b"6"),
+        ("pongs", 0x81, b"3"),
+        ("CONNECTs to a namespace that does not exist", 0x81, b"40/nowhere,"),
+        ("events", 0x81, br#"42["what"]"#),
+        ("acks of nothing", 0x81, b"431[]"),
+        ("pings of the WebSocket", 0x89, b""),
+        ("pongs of the WebSocket", 0x8a, b""),
+    ];
+    for (name, first, payload) in floods {
+        let mut raw = Raw::socketio(address);
+        raw.say("40");
+        raw.hears("42[\"session\"");
+        // The server closes before it has read all of them.
+        let _ = raw.0.write_all(&masked(first, payload).repeat(2_000));
+        assert_eq!(raw.next_close(), 1008, "{name}");
+    }
+    let mut raw = Raw::plain(address);
+    let _ = raw.0.write_all(&masked(0x81, b"ping").repeat(2_000));
+    assert_eq!(raw.next_close(), 1008);
+    let mut raw = Raw::plain(address);
+    let _ = raw.0.write_all(&[masked(0x01, b"\""), masked(0x00, b"").repeat(1_000)].concat());
+    assert_eq!(raw.next_close(), 1008);
+}
+
+#[test]
+fn before_a_namespace_is_joined_a_client_may_send_little() {
+    let settings = Settings { intake_patience: Duration::from_millis(200), ..Settings::default() };
+    let address = serve(settings, Policy::default());
+    let mut raw = Raw::socketio(address);
+    let _ = raw.0.write_all(&masked(0x81, b"40/nowhere,").repeat(100));
+    assert_eq!(raw.next_close(), 1008);
+    let mut raw = Raw::socketio(address);
+    raw.send(0x01, format!("40{{\"token\":\"{}", "x".repeat(40_000)).as_bytes());
+    raw.send(0x80, format!("{}\"}}", "x".repeat(40_000)).as_bytes());
+    assert_eq!(raw.next_close(), 1009);
+    let mut raw = Raw::socketio(address);
+    raw.say("40");
+    raw.hears("42[\"session\"");
+    for n in 0..100 {
+        raw.say(&format!("42{n}[\"echo\",{n}]"));
+    }
+    raw.hears("4399[99]");
+}
+
+#[test]
+fn a_client_over_the_rate_is_slowed_down_and_loses_nothing() {
+    let settings = Settings {
+        intake_patience: Duration::from_secs(30),
+        ping_interval: Duration::from_millis(100),
+        ping_timeout: Duration::from_millis(100),
+        ..impatient(50, 1)
+    };
+    let mut raw = Raw::socketio(serve(settings, Policy::default()));
+    raw.say("40");
+    raw.hears("42[\"session\"");
+    let ask = |n| masked(0x81, format!("42{n}[\"echo\",{n}]").as_bytes());
+    // The pong waits behind the events for longer than the ping time-out.
+    let all: Vec<u8> = (0..25).flat_map(ask).chain(masked(0x81, b"3")).collect();
+    raw.0.write_all(&all).unwrap();
+    for n in 0..25 {
+        raw.hears(&format!("43{n}[{n}]"));
+    }
+    raw.hears("2");
+    raw.say("3");
+    raw.say("4299[\"echo\",99]");
+    raw.hears("4399[99]");
+}
+
 #[test]
 fn a_failure_is_reported_in_the_ack_or_as_an_error_event() {
     let address = server();

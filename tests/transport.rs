@@ -55,7 +55,13 @@ fn serve() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("\nlistening {}", listener.local_addr().unwrap());
     actix_rt::System::new().block_on(async move {
-        let settings = Settings { event_rate: None, stall_timeout: STALL, ..Settings::default() };
+        let settings = Settings {
+            event_rate: None,
+            frame_rate: None,
+            byte_rate: None,
+            stall_timeout: STALL,
+            ..Settings::default()
+        };
         let hub = HubHandle::start(&settings);
         let server =
             Server::builder(settings, hub.clone()).namespace("/", Arc::new(Room(hub))).build();

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use governor::Quota;
 
@@ -14,6 +15,9 @@ use crate::realtime::presence::PresenceSettings;
 /// The least budget, in bytes, of events between their writes and the sockets. A small OUTBOX_LIMIT
 /// alone would serialize the writes.
 const MIN_BUDGET: usize = 64 << 10;
+
+/// How long a client may send more than RATE_FRAMES or RATE_BYTES.
+const INTAKE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The limits and timeouts of its connections.
 pub(super) fn limits(settings: &Settings) -> realtime::Settings {
@@ -29,6 +33,9 @@ pub(super) fn limits(settings: &Settings) -> realtime::Settings {
         publish_budget: (sockets.outbox_limit / 2).max(MIN_BUDGET),
         stall_timeout: sockets.stall_timeout,
         event_rate: quota(&settings.limits.rate_events),
+        frame_rate: quota(&settings.limits.rate_frames()),
+        byte_rate: quota(&settings.limits.rate_bytes),
+        intake_patience: INTAKE_PATIENCE,
         connect_rate: quota(&settings.limits.rate_connect),
         presence: PresenceSettings { limit: sockets.presence_limit, ..PresenceSettings::default() },
         session_event: true,

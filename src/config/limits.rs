@@ -10,6 +10,16 @@ pub struct LimitSettings {
     /// Most events that one socket may send: N/s or N/m, optionally ,BURST
     #[arg(long, env = "RATE_EVENTS", default_value = "100/s,200")]
     pub rate_events: Rate,
+    /// Most frames of any kind that one connection may send: N/s or N/m, optionally ,BURST.
+    /// Messages, their fragments and attachments, pings, pongs and no-ops count. Over it reading
+    /// pauses, and after 30 s without a rest the connection is closed [default: 12 times
+    /// RATE_EVENTS]
+    #[arg(long, env = "RATE_FRAMES")]
+    pub rate_frames: Option<Rate>,
+    /// Most bytes that one connection may send: N/s or N/m, optionally ,BURST. Over it reading
+    /// pauses, and after 30 s without a rest the connection is closed
+    #[arg(long, env = "RATE_BYTES", default_value = "2000000/s,8000000")]
+    pub rate_bytes: Rate,
     /// Most sign-ins and registrations per account and address: N/s or N/m, optionally ,BURST
     #[arg(long, env = "RATE_LOGIN", default_value = "30/m")]
     pub rate_login: Rate,
@@ -20,4 +30,15 @@ pub struct LimitSettings {
     /// most open ones that one user may have received
     #[arg(long, env = "INVITATION_LIMIT", default_value = "100", value_parser = parse::count)]
     pub invitation_limit: usize,
+}
+
+impl LimitSettings {
+    /// How many frames an event can have: itself, ten attachments, and as much again for pings.
+    const FRAMES_PER_EVENT: u32 = 12;
+
+    /// RATE_FRAMES, or what RATE_EVENTS needs.
+    #[must_use]
+    pub fn rate_frames(&self) -> Rate {
+        self.rate_frames.unwrap_or(self.rate_events.times(Self::FRAMES_PER_EVENT))
+    }
 }

@@ -51,6 +51,14 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// Returns a rate that many times as high.
+    #[must_use]
+    pub(super) fn times(self, factor: u32) -> Self {
+        let factor = NonZeroU32::new(factor).unwrap_or(NonZeroU32::MIN);
+        let times = |count: NonZeroU32| count.saturating_mul(factor);
+        Self { per_window: times(self.per_window), burst: times(self.burst), ..self }
+    }
+
     /// Time in which one token comes back; at least 1 ns.
     #[must_use]
     pub fn period(&self) -> Duration {

@@ -15,7 +15,8 @@ pub enum ProductAction<'a> {
 }
 
 server_events! {
-    /// A product was added, changed or removed.
+    /// A product was added, changed or removed. A client that reads slowly may get the newest
+    /// change of a product, or its removal, instead of the changes before.
     PRODUCT_UPDATED: stored ProductUpdated<'static> = [MAIN] "productUpdated"
         to "every socket of the namespace";
 }
@@ -47,6 +48,19 @@ pub fn product_updated(action: ProductAction<'_>) -> NewEvent {
     };
     let payload = ProductUpdated { product_id, action, product };
     PRODUCT_UPDATED.to(Vec::new(), &payload)
+}
+
+/// Returns the product whose newest version an event tells: for a change and for a removal. An
+/// added product has no older version, and its event is never left out, so that no client learns of
+/// a change of a product that it does not know.
+#[must_use]
+pub fn product_version(name: &str, data: &str) -> Option<ProductId> {
+    // The fields are in the order of `ProductUpdated`. A text with another order is sent as it is.
+    let rest = data.strip_prefix(r#"{"productId":"#).filter(|_| name == PRODUCT_UPDATED.name())?;
+    let (id, rest) = rest.split_once(',')?;
+    let action = rest.strip_prefix(r#""action":"#)?;
+    let has_version = [r#""updated""#, r#""deleted""#].iter().any(|word| action.starts_with(word));
+    id.parse().ok().filter(|_| has_version).map(ProductId)
 }
 
 #[cfg(test)]
@@ -89,6 +103,9 @@ mod tests {
                 event.data,
                 format!(r#"{{"productId":3,"action":"{word}","product":{json}}}"#)
             );
+            let version = product_version(&event.name, &event.data);
+            assert_eq!(version, (word != "created").then_some(ProductId(3)));
+            assert_eq!(product_version("productAdded", &event.data), None);
         }
     }
 }

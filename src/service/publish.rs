@@ -4,10 +4,10 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::event::{NewEvent, Room};
+use crate::event::{self, NewEvent, Room};
 use crate::model::LogPosition;
 use crate::realtime::SharedPermit;
-use crate::realtime::{Event, HubHandle, Payload, Position, Tally};
+use crate::realtime::{Event, HubHandle, Payload, Position, Tally, VersionKey};
 use crate::store::{BudgetPermit, Committed, CommittedEvent, Publisher};
 
 /// Hands committed events to the hub, with the budget that their writers took.
@@ -67,8 +67,15 @@ fn position(stored: LogPosition) -> Position {
 
 /// The hub's form of a committed event.
 pub(super) fn to_send(event: CommittedEvent) -> Event {
+    let version = event::product_version(&event.name, &event.data)
+        .filter(|_| event.rooms.is_empty())
+        .map(|product| VersionKey { kind: "product", id: product.0 });
     let sent = Event::new(event.namespace, event.name, Payload::json(event.data), event.rooms)
         .except(event.except);
+    let sent = match version {
+        Some(key) => sent.version_of(key),
+        None => sent,
+    };
     match event.position {
         Some(stored) => sent.stored(position(stored)),
         None => sent,

@@ -95,6 +95,18 @@ impl Raw {
         );
     }
 
+    /// Skips texts and pongs, and returns the code of the close frame after them. A reset may
+    /// follow, because the server has not read everything.
+    pub fn next_close(&mut self) -> u16 {
+        loop {
+            match self.frame() {
+                (0x81 | 0x8a, _) => {}
+                (0x88, close) => return u16::from_be_bytes([close[0], close[1]]),
+                frame => panic!("{frame:?}"),
+            }
+        }
+    }
+
     pub fn close_code(&mut self) -> u16 {
         let (head, payload) = self.frame();
         assert_eq!(head, 0x88, "{payload:?}");

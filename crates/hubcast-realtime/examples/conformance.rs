@@ -74,6 +74,8 @@ pub(crate) fn serve(listener: TcpListener) -> std::io::Result<()> {
             max_payload: 1_000_000,
             connect_timeout: Duration::from_secs(1),
             event_rate: None,
+            frame_rate: None,
+            byte_rate: None,
             connect_rate: None,
             session_event: false,
             ..Settings::default()

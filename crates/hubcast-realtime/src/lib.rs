@@ -34,7 +34,7 @@ mod worker;
 pub use connection::gauges::{Connections, Transport};
 pub use core::address::rate_key;
 pub use core::error::{AuthFailure, Error};
-pub use core::event::{Event, EventKind};
+pub use core::event::{Event, EventKind, VersionKey};
 pub use core::ids::{SocketId, WorkerId};
 pub use core::payload::Payload;
 pub use core::protocol::{ENGINE, Protocol};

@@ -19,11 +19,12 @@ use socket2::SockRef;
 
 use super::deadlines::Deadlines;
 use super::gauges::Transport;
+use super::intake::Intake;
 use super::io::Io;
 use super::polls::Polls;
 use super::reader::Reader;
 use super::timers::Timers;
-use super::writer::FrameWriter;
+use super::writer::{FrameWriter, QueuedFrame};
 use crate::core::protocol::Protocol;
 use crate::core::reason::DisconnectReason;
 use crate::core::recovery::Position;
@@ -57,6 +58,7 @@ pub(crate) struct Connection {
     pub(super) timers: Timers,
     pub(super) writer: FrameWriter,
     pub(super) reader: Reader,
+    pub(super) intake: Intake,
 }
 
 impl Connection {
@@ -82,6 +84,7 @@ impl Connection {
             timers: Timers::new(ping_due, join_due),
             writer: FrameWriter::default(),
             reader: Reader::default(),
+            intake: Intake::default(),
         });
         connection.writer.moved_at.set(now);
         connection.deadlines.schedule(&connection, ping_due.min(join_due));
@@ -132,20 +135,25 @@ impl Connection {
     /// Queues a whole frame without writing it; call [`Connection::flush`] when all frames are
     /// queued. A queue over its limit is flushed once, and if that does not help the connection is
     /// aborted. Returns true if the frame was queued.
-    pub(crate) fn push(self: &Rc<Self>, frame: Bytes) -> bool {
+    ///
+    /// A client that reads too slowly for all versions of a thing gets the newest one: the older
+    /// ones leave the queue before it overflows.
+    pub(crate) fn push(self: &Rc<Self>, frame: impl Into<QueuedFrame>) -> bool {
         if !self.is_open() {
             return false;
         }
         let limit = self.settings.outbox_limit;
-        if !self.writer.has_room(frame.len(), limit) {
+        self.writer.enqueue(frame.into());
+        if self.writer.is_over(limit) {
             self.flush();
-            if !self.writer.has_room(frame.len(), limit) {
+            if self.writer.is_over(limit) {
+                self.writer.drop_superseded();
+            }
+            if self.writer.is_over(limit) {
                 self.abort(DisconnectReason::SlowConsumer);
-                return false;
             }
         }
-        self.writer.enqueue(frame);
-        true
+        self.is_open()
     }
 
     /// Queues a frame and writes the queue: [`Connection::push`] and [`Connection::flush`].
@@ -221,7 +229,7 @@ impl Connection {
 
     /// Returns true if the queue is too long for a replay to add more.
     fn is_long(&self) -> bool {
-        self.writer.queued() > self.settings.outbox_limit / 4
+        self.writer.weight() > self.settings.outbox_limit / 4
     }
 
     pub(super) fn wake_replay(&self) {
@@ -267,7 +275,7 @@ impl Connection {
         if !self.is_open() {
             return;
         }
-        self.writer.enqueue(frame());
+        self.writer.enqueue(frame().into());
         let by = self.deadlines.now() + millis(CLOSE_LINGER);
         self.phase.set(Phase::Closing { reason, by });
         self.wake_replay();

@@ -14,6 +14,7 @@ use actix_http::ws::Codec;
 use bytes::BytesMut;
 use bytestring::ByteString;
 use futures_core::Stream;
+use tokio::time::Sleep;
 use tokio_util::codec::Decoder;
 
 use super::connection::Connection;
@@ -34,6 +35,8 @@ pub(crate) struct MessageStream {
     scratch: Rc<RefCell<BytesMut>>,
     codec: Codec,
     rest: BytesMut,
+    /// Set while reading pauses because the client has sent too much.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl MessageStream {
@@ -45,7 +48,7 @@ impl MessageStream {
         let codec = Codec::new().max_size(connection.settings.max_payload);
         // The request's own buffer is large; only its content is kept.
         let rest = if rest.is_empty() { BytesMut::new() } else { BytesMut::from(rest) };
-        Self { connection, scratch, codec, rest }
+        Self { connection, scratch, codec, rest, pause: None }
     }
 
     fn decode(&mut self) -> Option<Result<Message, ProtocolError>> {
@@ -58,7 +61,7 @@ impl MessageStream {
         }
         // The codec checks a frame's length only when all of it is in memory.
         if websocket::declared_length(&self.rest)
-            .is_some_and(|length| length > self.connection.settings.max_payload as u64)
+            .is_some_and(|length| length > self.connection.max_message() as u64)
         {
             self.rest = BytesMut::new();
             return Some(Err(ProtocolError::Overflow));
@@ -85,8 +88,21 @@ impl MessageStream {
         }
     }
 
+    /// Returns `Pending` while reading pauses because the client has sent too much.
+    fn poll_pause(&mut self, connection: &Connection, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(left) = connection.pause_left() {
+            // The end of the connection ends the pause.
+            connection.wait_to_read(cx);
+            let pause = self.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(left)));
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
+        self.pause = None;
+        Poll::Ready(())
+    }
+
     /// Reads once. Returns `Ready(false)` if the connection has ended.
-    fn read(&mut self, connection: &Connection) -> Poll<bool> {
+    fn read(&mut self, connection: &Rc<Connection>) -> Poll<bool> {
         let Some(io) = connection.io() else { return Poll::Pending };
         let mut scratch = self.scratch.borrow_mut();
         scratch.clear();
@@ -94,11 +110,13 @@ impl MessageStream {
         match io.try_read_buf(&mut scratch) {
             Ok(0) => Poll::Ready(false),
             Ok(_) if !connection.is_open() => Poll::Ready(true),
-            Ok(_) if self.rest.is_empty() => {
+            Ok(count) if self.rest.is_empty() => {
+                connection.count_read(count);
                 self.rest = scratch.split();
                 Poll::Ready(true)
             }
-            Ok(_) => {
+            Ok(count) => {
+                connection.count_read(count);
                 self.rest.extend_from_slice(&scratch);
                 Poll::Ready(true)
             }
@@ -117,8 +135,10 @@ impl Stream for MessageStream {
         loop {
             let connection = Rc::clone(&stream.connection);
             ready!(connection.poll_reading(cx));
+            ready!(stream.poll_pause(&connection, cx));
             // Posted packets come before messages on a WebSocket.
             if let Some(item) = connection.polls().and_then(Polls::next) {
+                connection.count_posted(posted_len(&item));
                 return Poll::Ready(Some(item));
             }
             let Some(io) = connection.io() else {
@@ -135,6 +155,7 @@ impl Stream for MessageStream {
             }
             if connection.is_open() {
                 if let Some(item) = stream.decode() {
+                    connection.count_frame();
                     return Poll::Ready(Some(item));
                 }
             } else {
@@ -149,6 +170,10 @@ impl Stream for MessageStream {
             // The socket was not ready after all, so the next turn waits for readiness again.
         }
     }
+}
+
+fn posted_len(item: &Result<Message, ProtocolError>) -> usize {
+    if let Ok(Message::Text(text)) = item { text.len() } else { 0 }
 }
 
 fn fault(broken: websocket::FrameFault) -> ProtocolError {

@@ -8,6 +8,7 @@
 //! | `io` | TCP, unencrypted or within TLS |
 //! | `writer`, `reader`, `timers` | the three parts of its state |
 //! | `timing` | what happens when one of its timers fires |
+//! | `intake` | how much its client may send, and the pauses of one that sends more |
 //! | `deadlines` | one heap of timers for all connections of a worker |
 //! | `messages`, `fragments` | the stream of messages that a session reads |
 //! | `polls`, `polling`, `probe` | long-polling, and the move from there to a WebSocket |
@@ -18,6 +19,7 @@ pub(crate) mod connection;
 pub(crate) mod deadlines;
 pub(crate) mod fragments;
 pub mod gauges;
+mod intake;
 pub(crate) mod io;
 pub(crate) mod messages;
 mod polling;
@@ -26,4 +28,4 @@ pub(crate) mod probe;
 mod reader;
 mod timers;
 mod timing;
-mod writer;
+pub(crate) mod writer;

@@ -18,6 +18,8 @@ use crate::wire::websocket;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a waiting poll is answered during the move, so that the client can stop polling.
 const NOOP_EVERY: Duration = Duration::from_millis(100);
+/// The most pings and pongs that a move skips.
+const MAX_SKIPPED: usize = 16;
 /// The longest frame that a move accepts.
 const MAX_FRAME: usize = 64;
 
@@ -55,6 +57,7 @@ async fn shake(connection: &Connection, io: &Io, rest: &mut BytesMut) -> Option<
 
 /// Reads one text frame, which has to be `wanted`.
 async fn read(codec: &mut Codec, io: &Io, rest: &mut BytesMut, wanted: &[u8]) -> Option<()> {
+    let mut skipped = 0;
     loop {
         if websocket::check(rest).is_err()
             || websocket::declared_length(rest).is_some_and(|length| length > MAX_FRAME as u64)
@@ -63,7 +66,7 @@ async fn read(codec: &mut Codec, io: &Io, rest: &mut BytesMut, wanted: &[u8]) ->
         }
         match codec.decode(rest).ok()? {
             Some(Frame::Text(text)) => return (text[..] == *wanted).then_some(()),
-            Some(Frame::Ping(_) | Frame::Pong(_)) => {}
+            Some(Frame::Ping(_) | Frame::Pong(_)) if skipped < MAX_SKIPPED => skipped += 1,
             Some(_) => return None,
             None if io.read_buf(rest).await.ok()? == 0 => return None,
             None => {}

@@ -16,6 +16,7 @@ impl Connection {
     /// Ends the connect time-out, because the client has joined a namespace.
     pub(crate) fn joined(&self) {
         self.timers.join_due.set(u64::MAX);
+        self.intake.begin();
     }
 
     /// Records whether a message is incomplete. Its fragments or attachments have to arrive within
@@ -34,9 +35,10 @@ impl Connection {
     /// Closes the connection if its pong is overdue. A later poll is too late, even if no timer has
     /// fired yet.
     pub(super) fn close_if_overdue(self: &Rc<Self>) {
+        let now = self.deadlines.now();
         if self.is_open()
-            && self.timers.ping_step(self.deadlines.now()) == PingStep::TimedOut
-            && !self.reader.is_paused()
+            && self.timers.ping_step(now) == PingStep::TimedOut
+            && !self.is_held_up(now)
         {
             self.close(DisconnectReason::PingTimeout);
         }
@@ -117,7 +119,7 @@ impl Timed for Connection {
             return None;
         }
         if self.timers.message_due.get() <= now {
-            if !self.reader.is_paused() {
+            if !self.is_held_up(now) {
                 self.close(DisconnectReason::Unfinished);
                 return None;
             }
@@ -130,7 +132,7 @@ impl Timed for Connection {
         };
         match self.timers.ping_step(now) {
             PingStep::Wait => {}
-            PingStep::TimedOut if self.reader.is_paused() => {
+            PingStep::TimedOut if self.is_held_up(now) => {
                 self.timers.ping_due.set(now + millis(self.settings.ping_timeout));
             }
             PingStep::TimedOut => {

@@ -23,6 +23,14 @@ pub enum EventKind {
     Transient,
 }
 
+/// Names a thing of which events tell the newest version: a kind, and an id within it. The same key
+/// means the same thing in every namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct VersionKey {
+    pub kind: &'static str,
+    pub id: i64,
+}
+
 /// An event and its audience: every socket of `namespace` that is in one of `rooms`, once, and in
 /// none of `except`. An event without rooms is for every socket of the namespace.
 #[derive(Debug)]
@@ -33,6 +41,8 @@ pub struct Event {
     pub(crate) except_socket: Option<SocketId>,
     /// Whether the event is dropped for a socket to which it cannot be written at once.
     pub(crate) is_volatile: bool,
+    /// The thing that the event tells the newest version of.
+    pub(crate) version_of: Option<VersionKey>,
     tally: Weak<Tally>,
     name: Cow<'static, str>,
     payload: Payload,
@@ -59,6 +69,7 @@ impl Event {
             except: SmallVec::new(),
             except_socket: None,
             is_volatile: false,
+            version_of: None,
             tally: Weak::new(),
             name: name.into(),
             payload: payload.into(),
@@ -98,6 +109,19 @@ impl Event {
     #[must_use]
     pub fn volatile(mut self) -> Self {
         self.is_volatile = self.kind == EventKind::Transient;
+        self
+    }
+
+    /// Says that the event tells the newest version of a thing. For a client that reads so slowly
+    /// that its queue would overflow, events whose key a later event in the queue has too are
+    /// dropped: it gets the newest version, in its place, and is not disconnected. A client that
+    /// keeps up gets every version.
+    ///
+    /// Leave the key out where the newest version is not enough, as for the first event about a
+    /// thing.
+    #[must_use]
+    pub fn version_of(mut self, key: VersionKey) -> Self {
+        self.version_of = Some(key);
         self
     }
 
@@ -177,6 +201,12 @@ impl Event {
                     .into()
             }
         })
+    }
+
+    /// Returns how many bytes of [`Event::frame`] only repeat the payload under an older name.
+    pub(crate) fn repeated(&self, frame: &Bytes, protocol: Protocol, aliases: Aliases) -> usize {
+        let is_twice = protocol != Protocol::EngineIo && older_name(&self.name, aliases).is_some();
+        if is_twice { frame.len() / 2 } else { 0 }
     }
 
     /// Returns the second frame, for a client that has the event under its first name, or `None` if

@@ -24,7 +24,7 @@ pub enum DisconnectReason {
     NotUtf8,
     /// A message exceeds the limit of bytes or fragments.
     TooLarge,
-    /// The client joins namespaces too often.
+    /// The client sends too much: too many frames or bytes for too long, or too many CONNECTs.
     RateLimited,
     /// The client reads more slowly than events are sent.
     SlowConsumer,

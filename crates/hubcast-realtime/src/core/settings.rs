@@ -33,6 +33,15 @@ pub struct Settings {
     pub stall_timeout: Duration,
     /// How many events a session may send, or `None` for no limit.
     pub event_rate: Option<Quota>,
+    /// How many frames a connection may send, or `None` for no limit. Over it, reading pauses.
+    /// Every frame counts: a message, each of its fragments and attachments, a ping, a pong, a
+    /// no-op, a packet of a POST.
+    pub frame_rate: Option<Quota>,
+    /// How many bytes a connection may send, or `None` for no limit. Over it, reading pauses.
+    pub byte_rate: Option<Quota>,
+    /// How long a client may stay over `frame_rate` or `byte_rate`, that is, without a rest in
+    /// which half of the burst comes back. Then the connection is closed.
+    pub intake_patience: Duration,
     /// How many new sessions an address may open, or `None` for no limit.
     pub connect_rate: Option<Quota>,
     /// The most bytes of events in flight between their publishers and the queues of the
@@ -66,14 +75,11 @@ impl Default for Settings {
             connect_timeout: Duration::from_secs(45),
             outbox_limit: 1 << 20,
             stall_timeout: Duration::from_secs(10),
-            event_rate: Some(
-                Quota::per_second(NonZeroU32::MIN.saturating_add(99))
-                    .allow_burst(NonZeroU32::MIN.saturating_add(199)),
-            ),
-            connect_rate: Some(
-                Quota::per_second(NonZeroU32::MIN.saturating_add(199))
-                    .allow_burst(NonZeroU32::MIN.saturating_add(19_999)),
-            ),
+            event_rate: Some(quota(100, 200)),
+            frame_rate: Some(quota(1_200, 2_400)),
+            byte_rate: Some(quota(2_000_000, 8_000_000)),
+            intake_patience: Duration::from_secs(30),
+            connect_rate: Some(quota(200, 20_000)),
             publish_budget: 512 << 10,
             presence: PresenceSettings::default(),
             session_event: true,
@@ -83,6 +89,13 @@ impl Default for Settings {
             tls: None,
         }
     }
+}
+
+/// Returns a rate of `per_second` with a burst.
+const fn quota(per_second: u32, burst: u32) -> Quota {
+    let least = NonZeroU32::MIN;
+    Quota::per_second(least.saturating_add(per_second - 1))
+        .allow_burst(least.saturating_add(burst - 1))
 }
 
 /// How presence is reported.
@@ -114,6 +127,16 @@ pub(crate) const MAX_HELD: usize = 1024;
 pub(crate) const MAX_FRAGMENTS: usize = 1024;
 /// The most namespaces that one connection may join.
 pub(crate) const MAX_NAMESPACES: usize = 16;
+/// How many frames a connection may send before it has joined a namespace: 20 a second.
+pub(crate) const FRAMES_BEFORE_JOIN: Quota = quota(20, 40);
+/// How many bytes a connection may send before it has joined a namespace: 16 KiB a second.
+pub(crate) const BYTES_BEFORE_JOIN: Quota = quota(16 << 10, 128 << 10);
+/// The largest message before a namespace is joined.
+pub(crate) const MAX_BEFORE_JOIN: usize = 64 << 10;
+/// A read counts as at least so many bytes.
+pub(crate) const LEAST_READ: usize = 128;
+/// How long reading pauses at most after an event over `event_rate`.
+pub(crate) const MAX_EVENT_PAUSE: Duration = Duration::from_millis(100);
 /// The most rooms that one socket may join.
 pub const MAX_ROOMS: usize = 256;
 /// How many characters of an unknown event's name an error message repeats.

@@ -1,5 +1,8 @@
 //! The rate limit of one session.
 
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 /// A token bucket.
@@ -10,8 +13,8 @@ impl Bucket {
         Self(Box::new(RateLimiter::direct(quota)))
     }
 
-    /// Takes one token. Returns false if there is none.
-    pub(super) fn take(&self) -> bool {
-        self.0.check().is_ok()
+    /// Takes one token. If there is none, returns how long to wait for one.
+    pub(super) fn take(&self) -> Result<(), Duration> {
+        self.0.check().map_err(|until| until.wait_time_from(DefaultClock::default().now()))
     }
 }

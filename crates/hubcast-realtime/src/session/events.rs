@@ -7,32 +7,43 @@ use super::gateway::Incoming;
 use super::session::Session;
 use super::socket::{SocketState, reply};
 use crate::core::error::Error;
+use crate::core::settings::MAX_EVENT_PAUSE;
 use crate::wire::socketio::Fault;
 
 impl Session {
     /// Handles or queues an event for the socket at that index.
     pub(super) fn incoming(&mut self, at: usize, event: Incoming, ctx: &mut Context<Self>) {
-        let Some(socket) = self.sockets.get_mut(at) else { return };
+        let Some(socket) = self.sockets.get(at) else { return };
         let number = socket.number;
         if matches!(socket.state, SocketState::AwaitingAuth) {
             self.authenticate(number, event, ctx);
             return;
         }
         if let Some(client) = socket.client()
-            && !self.bucket.as_ref().is_none_or(Bucket::take)
+            && !self.admit_event()
         {
             reply(&client, event.ack.as_deref(), &event.name, Err(Error::RateLimited));
             return;
         }
-        socket.queue.push(event);
+        if let Some(socket) = self.sockets.get_mut(at) {
+            socket.queue.push(event);
+        }
         self.next(number, ctx);
         self.pace();
+    }
+
+    /// Counts an event. If it is over the rate, reading pauses until another one would be within
+    /// it, so that a client that goes on is slowed down and not only refused.
+    fn admit_event(&self) -> bool {
+        let Some(Err(wait)) = self.bucket.as_ref().map(Bucket::take) else { return true };
+        self.connection.pause_for(wait.min(MAX_EVENT_PAUSE));
+        false
     }
 
     /// Answers an event that the codec has refused, for the socket at that index.
     pub(super) fn beyond_a_limit(&self, at: usize, name: &str, ack: Option<u64>, fault: Fault) {
         let Some(client) = self.sockets.get(at).and_then(|socket| socket.client()) else { return };
-        let error = if self.bucket.as_ref().is_none_or(Bucket::take) {
+        let error = if self.admit_event() {
             Error::BadRequest(format!("The event has {fault}"))
         } else {
             Error::RateLimited

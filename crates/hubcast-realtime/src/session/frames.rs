@@ -176,7 +176,7 @@ impl Session {
         match item {
             Ok(Message::Text(text)) => self.text(&text, ctx),
             Ok(Message::Continuation(item)) => {
-                match self.fragments.add(item, self.host.worker.settings.max_payload) {
+                match self.fragments.add(item, self.connection.max_message()) {
                     Ok(Some(Message::Text(text))) => self.text(&text, ctx),
                     Ok(Some(Message::Binary(bytes))) => self.binary(bytes, ctx),
                     Ok(None) => {}

@@ -7,7 +7,6 @@ use actix::prelude::*;
 use serde_json::json;
 
 use super::arrival::{Arrival, ResumeRequest};
-use super::bucket::Bucket;
 use super::gateway::{Handshake, Incoming, Json, Welcome};
 use super::session::Session;
 use super::socket::{ClientSlot, EventQueue, SessionSocket, SocketState, reply};
@@ -44,7 +43,8 @@ impl Session {
             return;
         }
         // The first CONNECT was counted with its connection.
-        if self.last_socket > 0 && !self.bucket.as_ref().is_none_or(Bucket::take) {
+        if self.last_socket > 0 && self.bucket.as_ref().is_some_and(|bucket| bucket.take().is_err())
+        {
             self.connection.close(DisconnectReason::RateLimited);
             return;
         }

@@ -64,6 +64,8 @@ impl Handler<Post> for Session {
             // The client has moved to a WebSocket. The receiver may be gone, because the request
             // has ended.
             let _ = done.send(Err(HandshakeFault::BadRequest));
+        } else if packets.len() > self.connection.max_message() {
+            self.connection.close(DisconnectReason::TooLarge);
         } else if polls.post(packets, done) {
             self.connection.wake_reader();
         } else {

@@ -14,13 +14,13 @@ use std::task::{self, Poll};
 
 use actix::fut::ActorFuture;
 use actix::prelude::*;
-use bytes::Bytes;
 use indexmap::IndexMap;
 
 use super::session_actor::{GatewayCall, SessionActor};
 use super::sockets::{PendingFrames, Sockets, WorkerSocket};
 use crate::connection::connection::Connection;
 use crate::connection::deadlines::Deadlines;
+use crate::connection::writer::QueuedFrame;
 use crate::core::event::Event;
 use crate::core::ids::SocketId;
 use crate::core::payload::Payload;
@@ -109,23 +109,20 @@ impl<S: SessionActor> Fanout<S> {
     }
 
     /// Returns true if the frame was queued, or is held until the socket has entered.
-    fn queue(&mut self, socket: &WorkerSocket<S>, frame: Bytes) -> bool {
+    fn queue(&mut self, socket: &WorkerSocket<S>, frame: impl Into<QueuedFrame>) -> bool {
         if socket.is_ending.get() {
             return false;
         }
         let connection = &socket.connection;
         if let Some(mut pending) = socket.pending.take() {
-            pending.bytes += frame.len();
-            let is_full = pending.bytes > self.outbox_limit;
-            if is_full {
+            let is_held = pending.hold(frame.into(), self.outbox_limit);
+            if !is_held {
                 // The client may resume, and then gets these events from the log.
                 *pending = PendingFrames::default();
                 connection.abort(DisconnectReason::SlowConsumer);
-            } else {
-                pending.frames.push(frame);
             }
             socket.pending.set(Some(pending));
-            return !is_full;
+            return is_held;
         }
         let is_queued = connection.push(frame);
         if connection.mark_for_flush() {
@@ -136,6 +133,12 @@ impl<S: SessionActor> Fanout<S> {
             self.flush();
         }
         is_queued
+    }
+
+    fn frame(&self, event: &Event, protocol: Protocol) -> QueuedFrame {
+        let bytes = event.frame(protocol, self.aliases).clone();
+        let repeated = event.repeated(&bytes, protocol, self.aliases);
+        QueuedFrame { bytes, version_of: event.version_of, repeated }
     }
 
     fn flush(&mut self) {
@@ -184,8 +187,8 @@ impl<S: SessionActor> Fanout<S> {
             if greets {
                 socket.is_greeted.set(true);
             }
-            let frame = event.frame(socket.connection.protocol, self.aliases).clone();
-            if event.is_volatile && !socket.can_write_now(&frame) {
+            let frame = self.frame(event, socket.connection.protocol);
+            if event.is_volatile && !socket.can_write_now(&frame.bytes) {
                 continue;
             }
             reached += usize::from(self.queue(&socket, frame));
@@ -297,7 +300,11 @@ impl<S: SessionActor> Handler<SendTo> for Fanout<S> {
                 };
                 protocol.transient_event(&own.namespace, name, &payload, self.position.get())
             }
-            Outgoing::Shared { event, .. } => event.frame(protocol, self.aliases).clone(),
+            Outgoing::Shared { event, .. } => {
+                let frame = self.frame(&event, protocol);
+                self.queue(&own, frame);
+                return;
+            }
             Outgoing::RequestAck { name, payload, id } => {
                 match protocol.event_with_ack(&own.namespace, &name, &payload, id) {
                     Some(frame) => frame,

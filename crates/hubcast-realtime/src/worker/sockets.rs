@@ -2,7 +2,7 @@
 //! the hub's [`LeaveRooms`](crate::hub::workers::LeaveRooms) removes it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use super::session_actor::{CallGateway, DisconnectSocket, GatewayCall, SessionActor};
 use crate::connection::connection::Connection;
+use crate::connection::writer::QueuedFrame;
 use crate::core::ids::SocketId;
 use crate::hub::workers::Disconnect;
 
@@ -38,8 +39,26 @@ pub(super) struct WorkerSocket<S: SessionActor> {
 
 #[derive(Default)]
 pub(super) struct PendingFrames {
-    pub(super) frames: Vec<Bytes>,
-    pub(super) bytes: usize,
+    pub(super) frames: Vec<QueuedFrame>,
+    /// The bytes that count towards the limit of the queue.
+    pub(super) weight: usize,
+}
+
+impl PendingFrames {
+    /// Holds a frame. Returns false if that is too much, even without the frames of which a newer
+    /// version is held.
+    pub(super) fn hold(&mut self, frame: QueuedFrame, limit: usize) -> bool {
+        self.weight += frame.weight();
+        self.frames.push(frame);
+        if self.weight > limit {
+            let mut newest = HashSet::new();
+            self.frames.reverse();
+            self.frames.retain(|frame| frame.version_of.is_none_or(|key| newest.insert(key)));
+            self.frames.reverse();
+            self.weight = self.frames.iter().map(QueuedFrame::weight).sum();
+        }
+        self.weight <= limit
+    }
 }
 
 impl<S: SessionActor> WorkerSocket<S> {
