@@ -19,7 +19,7 @@ use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 use diesel_async::sync_connection_wrapper::{SpawnBlocking, SyncConnectionWrapper};
-use hubcast::config::{DatabaseSettings, DatabaseUrl, Synchronous};
+use hubcast::config::{DatabaseSettings, DatabaseUrl, Opener, Synchronous};
 use hubcast::event;
 use hubcast::model::{Money, Timestamp};
 use hubcast::schema::{event_rooms, events, orders};
@@ -269,7 +269,7 @@ fn measure_store(folder: &Path, runtime: &Runtime) {
             synchronous,
             pool: 21,
             migrate: true,
-            lock: false,
+            opener: Opener::Command,
         };
         let db = Db::open(&settings, Arc::new(NullPublisher)).expect("opens");
         let (start, cpu_before, mut done) = (Instant::now(), cpu(), 0);

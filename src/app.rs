@@ -91,6 +91,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         server = server.namespace(namespace, gateway);
     }
     let server = server.build();
+    let rest_limits = web::Data::new(http::RestLimits::new(&settings.limits));
     let readiness = web::Data::new(http::Readiness::default());
     let (services, policy, ready) =
         (web::Data::from(services), web::Data::new(policy), readiness.clone());
@@ -110,6 +111,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
         App::new()
             .app_data(services.clone())
             .app_data(policy.clone())
+            .app_data(rest_limits.clone())
             .app_data(ready.clone())
             .app_data(counted.clone())
             .app_data(asyncapi.clone())

@@ -133,7 +133,33 @@ pub enum Error {
     Internal,
 }
 
+/// The most faults that one answer names.
+const MOST_FAULTS: usize = 20;
+/// The most characters of a caller's own text that an error repeats.
+const MOST_REPEATED: usize = 100;
+
+/// The beginning of a caller's own text, as an error repeats it.
+#[must_use]
+pub fn excerpt(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MOST_REPEATED) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
 impl Error {
+    /// [`Error::Faults`] with the first faults, and the number of the others.
+    #[must_use]
+    pub fn faults(faults: impl IntoIterator<Item = String>) -> Self {
+        let mut faults = faults.into_iter();
+        let mut named: Vec<String> = faults.by_ref().take(MOST_FAULTS).collect();
+        match faults.count() {
+            0 => {}
+            more => named.push(format!("… and {more} more")),
+        }
+        Self::Faults(named)
+    }
+
     /// The code for sockets.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -203,3 +229,20 @@ impl std::fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_some_faults_and_repeats_the_beginning_of_a_text() {
+        let faults = |count: usize| Error::faults((0..count).map(|n| n.to_string())).messages();
+        assert_eq!(faults(2), ["0", "1"]);
+        assert_eq!(faults(20).len(), 20);
+        assert_eq!(faults(1_000).len(), 21);
+        assert_eq!(faults(1_000)[19..], ["19", "… and 980 more"]);
+        assert_eq!(excerpt("five"), "five");
+        assert_eq!(excerpt(&"ä".repeat(100)), "ä".repeat(100));
+        assert_eq!(excerpt(&"ä".repeat(101)), format!("{}…", "ä".repeat(100)));
+    }
+}

@@ -103,6 +103,17 @@ impl World<'_> {
                 json!({"userId": self.ids[2]}),
                 [401, 201, 404, 403, 404],
             ),
+            "GET /projects/{id}/members" => {
+                (format!("/projects/{}/members", self.project()), none, [401, 200, 404, 200, 404])
+            }
+            "GET /projects/{id}/stages" => {
+                (format!("/projects/{}/stages", self.project()), none, [401, 200, 404, 200, 404])
+            }
+            "GET /conversations/{id}/members" => (
+                format!("/conversations/{}/members", self.conversation()),
+                none,
+                [401, 200, 404, 200, 404],
+            ),
             // The member, who may leave.
             "DELETE /projects/{id}/members/{userId}" => (
                 format!("/projects/{}/members/{}", self.project(), self.ids[3]),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::parse::{self, Rate};
+use super::parse::{self, ByteRate, Rate};
 
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits")]
@@ -23,6 +23,15 @@ pub struct LimitSettings {
     /// Most sign-ins and registrations per account and address: N/s or N/m, optionally ,BURST
     #[arg(long, env = "RATE_LOGIN", default_value = "30/m")]
     pub rate_login: Rate,
+    /// Most REST requests per customer: N/s or N/m, optionally ,BURST. Over it: 429 with
+    /// Retry-After. Admins are not counted. An address may send ten times as many without a good
+    /// token
+    #[arg(long, env = "RATE_REST", default_value = "50/s,200")]
+    pub rate_rest: Rate,
+    /// Most bytes in the bodies of a customer's REST requests: SIZE/s or SIZE/m, optionally ,BURST,
+    /// with sizes in bytes, KiB or MiB. Over it: 429 with Retry-After. Admins are not counted
+    #[arg(long, env = "RATE_REST_BYTES", default_value = "64KiB/s,4MiB")]
+    pub rate_rest_bytes: ByteRate,
     /// Most new connections per address: N/s or N/m, optionally ,BURST
     #[arg(long, env = "RATE_CONNECT", default_value = "200/s,20000")]
     pub rate_connect: Rate,

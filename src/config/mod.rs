@@ -37,7 +37,7 @@ pub use keys::{
 pub use limits::LimitSettings;
 pub use origins::Origins;
 pub use page::{Currency, PageSettings};
-pub use parse::{Rate, Secret, Words, duration};
+pub use parse::{ByteRate, Rate, Secret, Words, duration};
 pub use path::real_path;
 pub use proxies::TrustedProxies;
 pub use rules::{Membership, Registration, RuleSettings};

@@ -53,7 +53,7 @@ pub struct Rate {
 impl Rate {
     /// Returns a rate that many times as high.
     #[must_use]
-    pub(super) fn times(self, factor: u32) -> Self {
+    pub fn times(self, factor: u32) -> Self {
         let factor = NonZeroU32::new(factor).unwrap_or(NonZeroU32::MIN);
         let times = |count: NonZeroU32| count.saturating_mul(factor);
         Self { per_window: times(self.per_window), burst: times(self.burst), ..self }
@@ -66,25 +66,46 @@ impl Rate {
     }
 }
 
+impl Rate {
+    /// Reads a rate whose counts are written as `count` reads them.
+    fn read(text: &str, count: impl Fn(&str) -> Option<NonZeroU32>) -> Option<Self> {
+        let (rate, burst) =
+            text.split_once(',').map_or((text, None), |(rate, burst)| (rate, Some(burst)));
+        let (per_window, unit) = rate.split_once('/')?;
+        let window = match unit.trim() {
+            "s" => Duration::from_secs(1),
+            "m" => Duration::from_secs(60),
+            _ => return None,
+        };
+        let per_window = count(per_window.trim())?;
+        let burst = burst.map_or(Some(per_window), |burst| count(burst.trim()))?;
+        Some(Self { per_window, window, burst })
+    }
+}
+
+/// A [`Rate`] of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByteRate(pub Rate);
+
+impl FromStr for ByteRate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bytes = |text: &str| NonZeroU32::new(size(text).ok()?.try_into().ok()?);
+        Rate::read(text, bytes).map(Self).ok_or_else(|| {
+            format!(
+                "{text:?} is not a rate of bytes; write SIZE/s or SIZE/m, optionally with ,BURST, \
+                 such as 64KiB/s,4MiB"
+            )
+        })
+    }
+}
+
 impl FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parse = || {
-            let (rate, burst) =
-                text.split_once(',').map_or((text, None), |(rate, burst)| (rate, Some(burst)));
-            let (count, unit) = rate.split_once('/')?;
-            let window = match unit.trim() {
-                "s" => Duration::from_secs(1),
-                "m" => Duration::from_secs(60),
-                _ => return None,
-            };
-            let per_window = digits(count.trim()).and_then(NonZeroU32::new)?;
-            let burst = burst
-                .map_or(Some(per_window), |burst| digits(burst.trim()).and_then(NonZeroU32::new))?;
-            Some(Self { per_window, window, burst })
-        };
-        parse().ok_or_else(|| {
+        Self::read(text, |count| NonZeroU32::new(digits(count)?)).ok_or_else(|| {
             format!(
                 "{text:?} is not a rate; write N/s or N/m, optionally with ,BURST, such as \
                  100/s,200"
@@ -322,6 +343,13 @@ mod tests {
         assert_eq!(rate("30/m"), Ok((Duration::from_secs(2), 30)));
         for text in ["", "10", "0/s", "10/h", "10/s,0", "10/s,", "-1/s", "1/s,2,3"] {
             assert!(rate(text).is_err(), "{text}");
+        }
+        let times_ten = "1/s,2".parse::<Rate>().map(|rate| rate.times(10));
+        assert_eq!(times_ten, "10/s,20".parse());
+        let bytes = |text: &str| text.parse::<ByteRate>().map(|rate| rate.0);
+        assert_eq!(bytes("64KiB/s,4MiB"), "65536/s,4194304".parse());
+        for text in ["64KiB", "0/s", "1KB/s", "8GiB/s", "1/s,"] {
+            assert!(bytes(text).is_err(), "{text}");
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Answers of handlers. Each answer type says how it is sent and how OpenAPI describes it.
 
+use std::marker::PhantomData;
+
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 
 use super::endpoint::Signature;
+use crate::error::Error;
 use crate::event::schema_of;
 use crate::model::UserId;
 
@@ -85,11 +88,43 @@ impl<A: Answer> Answer for NoStore<A> {
     }
 }
 
-/// One page of a list: an array, with a Link header to the next page if there is one (RFC 8288).
+/// The most bytes in a page of a list, but for its last item.
+const MAX_PAGE: usize = 1 << 20;
+
+/// One page of a list: an array, with a Link header to the next page if there is one (RFC 8288). A
+/// page of large items ends before its limit.
 pub(super) struct ListPage<T> {
-    pub(super) items: Vec<T>,
+    /// The array; an error if an item cannot be written.
+    json: Result<Vec<u8>, serde_json::Error>,
     /// `limit` and `before` of the next page.
-    pub(super) next: Option<(u16, String)>,
+    next: Option<(u16, String)>,
+    items: PhantomData<T>,
+}
+
+impl<T: Serialize> ListPage<T> {
+    /// `more`: whether older items exist. `id` returns what the next page begins after.
+    pub(super) fn new(items: &[T], mut more: bool, limit: u16, id: impl Fn(&T) -> String) -> Self {
+        let mut last = None;
+        let mut write = || {
+            let mut json = vec![b'['];
+            for item in items {
+                if json.len() > MAX_PAGE {
+                    more = true;
+                    break;
+                }
+                if last.is_some() {
+                    json.push(b',');
+                }
+                serde_json::to_writer(&mut json, item)?;
+                last = Some(item);
+            }
+            json.push(b']');
+            Ok(json)
+        };
+        let json = write();
+        let next = last.filter(|_| more).map(|last| (limit, id(last)));
+        Self { json, next, items: PhantomData }
+    }
 }
 
 impl<T: Serialize + JsonSchema> Answer for ListPage<T> {
@@ -98,6 +133,13 @@ impl<T: Serialize + JsonSchema> Answer for ListPage<T> {
     }
 
     fn respond(self, request: &HttpRequest) -> HttpResponse {
+        let json = match self.json {
+            Ok(json) => json,
+            Err(fault) => {
+                tracing::error!(%fault, "a page cannot be written as JSON");
+                return Error::Internal.error_response();
+            }
+        };
         let mut response = HttpResponse::Ok();
         if let Some((limit, before)) = self.next {
             // The other parameters stay as they are.
@@ -109,7 +151,7 @@ impl<T: Serialize + JsonSchema> Answer for ListPage<T> {
             let next = format!("<{}?{}>; rel=\"next\"", request.path(), query.finish());
             response.insert_header((header::LINK, next));
         }
-        response.json(self.items)
+        response.content_type("application/json").body(json)
     }
 }
 

@@ -9,7 +9,7 @@ use super::paging::Paging;
 use crate::error::Error;
 use crate::model::{
     Added, ConversationDetail, ConversationId, ConversationSummary, ConversationWithMembers,
-    Message, MessageId, ReadMark, UserId,
+    Member, Message, MessageId, ReadMark, UserId,
 };
 use crate::service::Services;
 use crate::service::conversations::{self, NewConversation};
@@ -20,9 +20,14 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/conversations", "Make a conversation", create).refuses(&[404, 409]),
         get("/conversations", "The caller's conversations, newest first", list),
-        get("/conversations/{id}", "One conversation, with its members", read),
+        get("/conversations/{id}", "One conversation, with its first 200 members", read),
         post("/conversations/{id}/members", "Add or invite a member (the owner)", add_member)
             .refuses(&[403, 409]),
+        get(
+            "/conversations/{id}/members",
+            "The members of a conversation, highest user id first",
+            list_members,
+        ),
         delete(
             "/conversations/{id}/members/{userId}",
             "Remove a member or an invitation (the owner), or leave",
@@ -77,6 +82,16 @@ async fn add_member(
     once: Once,
 ) -> Result<Created<Added>, Error> {
     conversations::add_member(&services, &caller, id, user, once).await.map(Created)
+}
+
+async fn list_members(
+    services: web::Data<Services>,
+    caller: Caller,
+    Id(id): Id<ConversationId>,
+    paging: Paging<UserId>,
+) -> Result<ListPage<Member>, Error> {
+    let page = conversations::members(&services, &caller, id, paging.limit, paging.before).await?;
+    Ok(paging.answer(page, |member| member.user_id))
 }
 
 async fn remove_member(

@@ -18,9 +18,10 @@ use sha2::{Digest, Sha256};
 
 use super::BODY_LIMIT;
 use super::endpoint::{Access, BodySchema, Signature};
+use super::limits::RestLimits;
 use crate::auth::credentials::TokenSources;
 use crate::auth::{Identity, Token};
-use crate::error::Error;
+use crate::error::{Error, excerpt};
 use crate::model::fields::{Fields, no_fields};
 use crate::model::{
     ConversationId, InvitationId, NotificationId, OrderId, ProductId, ProjectId, StageId, UserId,
@@ -41,18 +42,22 @@ pub(super) struct Request {
 
 impl Request {
     /// # Errors
-    /// [`Error::Unauthorized`] without a good token, unless the endpoint is open.
+    /// [`Error::Unauthorized`] without a good token, unless the endpoint is open;
+    /// [`Error::RateLimited`] for a caller that has asked too much.
     pub(super) async fn receive(
         http: HttpRequest,
         payload: web::Payload,
         access: Access,
     ) -> Result<Self, Error> {
-        let token = if access.is_open { None } else { Some(check_token(&http).await?) };
+        let token = if access.is_open { None } else { Some(admit(&http).await?) };
         let body = if access.has_body {
             read_body(&http, &mut payload.into_inner()).await
         } else {
             Ok(web::Bytes::new())
         };
+        if let (Some(token), Ok(body)) = (&token, &body) {
+            limits(&http)?.count_body(&token.identity, body.len())?;
+        }
         Ok(Self { http, token, body })
     }
 
@@ -113,6 +118,23 @@ impl Extract for CallerToken {
     fn extract(request: &Request) -> Result<Self, Error> {
         request.token().map(Self)
     }
+}
+
+/// Checks the token, and counts the request: for its user, or without a good token for its address.
+async fn admit(request: &HttpRequest) -> Result<Token, Error> {
+    let limits = limits(request)?;
+    match check_token(request).await {
+        Ok(token) => limits.count(&token.identity).map(|()| token),
+        Err(error @ Error::Unauthorized(_)) => {
+            limits.count_stranger(client_address(request))?;
+            Err(error)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn limits(request: &HttpRequest) -> Result<&RestLimits, Error> {
+    request.app_data::<web::Data<RestLimits>>().map(web::Data::get_ref).ok_or(Error::Internal)
 }
 
 async fn check_token(request: &HttpRequest) -> Result<Token, Error> {
@@ -308,7 +330,9 @@ impl<T: PathId> Id<T> {
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Error::BadRequest("Validation failed (numeric string is expected)".into()));
         }
-        text.parse().map_err(|_| Error::NotFound(format!("{} with ID {text} not found", T::NOUN)))
+        text.parse().map_err(|_| {
+            Error::NotFound(format!("{} with ID {} not found", T::NOUN, excerpt(text)))
+        })
     }
 }
 

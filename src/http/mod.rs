@@ -20,6 +20,7 @@ mod error;
 mod extract;
 mod health;
 mod invitations;
+mod limits;
 pub mod metrics;
 mod notifications;
 pub mod openapi;
@@ -40,8 +41,9 @@ use actix_web::middleware::Next;
 use actix_web::{HttpRequest, guard, web};
 
 pub use health::{Readiness, waiting_routes};
+pub use limits::RestLimits;
 
-use crate::error::Error;
+use crate::error::{Error, excerpt};
 #[cfg(doc)]
 use crate::realtime::{Server, admission::Policy};
 
@@ -86,7 +88,7 @@ fn get() -> actix_web::Route {
 
 async fn unknown(request: HttpRequest) -> Error {
     let method = if *request.method() == Method::HEAD { &Method::GET } else { request.method() };
-    Error::NotFound(format!("Cannot {method} {}", request.path()))
+    Error::NotFound(format!("Cannot {method} {}", excerpt(request.path())))
 }
 
 /// Middleware that logs each request at debug: path and ids, never a query string, a token or a

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::answers::ListPage;
@@ -63,20 +64,19 @@ impl<T: FromStr, F: Filter> Paging<T, F> {
         if faults.is_empty() {
             Ok(Self { limit, before, filter })
         } else {
-            Err(Error::Faults(faults))
+            Err(Error::faults(faults))
         }
     }
 }
 
 impl<T, F> Paging<T, F> {
     /// The answer to this request for a page. `id` returns the id by which the list is ordered.
-    pub(super) fn answer<R>(&self, page: Page<R>, id: impl Fn(&R) -> T) -> ListPage<R>
+    #[expect(clippy::needless_pass_by_value, reason = "the page ends here")]
+    pub(super) fn answer<R: Serialize>(&self, page: Page<R>, id: impl Fn(&R) -> T) -> ListPage<R>
     where
         T: ToString,
     {
-        let last = page.items.last().filter(|_| page.more);
-        let next = last.map(|last| (self.limit, id(last).to_string()));
-        ListPage { items: page.items, next }
+        ListPage::new(&page.items, page.more, self.limit, |item| id(item).to_string())
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::answers::{Json, Presence};
 use super::endpoint::{Endpoint, Parameter, Signature, get};
 use super::extract::{Caller, Extract, Request};
-use crate::error::Error;
+use crate::error::{Error, excerpt};
 use crate::event::Joinable;
 use crate::realtime::gateway::query_value;
 use crate::service::{Services, rooms};
@@ -34,7 +34,7 @@ impl Extract for RoomQuery {
             return Err(Error::Faults(vec!["room should not be empty".into()]));
         }
         let room = Joinable::by_name(&name);
-        room.map(Self).ok_or_else(|| Error::NotFound(format!("Room {name} not found")))
+        room.map(Self).ok_or_else(|| Error::NotFound(format!("Room {} not found", excerpt(&name))))
     }
 }
 

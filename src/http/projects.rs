@@ -7,19 +7,24 @@ use super::endpoint::{Endpoint, delete, get, patch, post};
 use super::extract::{Body, Caller, EmptyBody, Id, NewMember, request_body};
 use super::paging::Paging;
 use crate::error::Error;
-use crate::model::{Added, Project, ProjectDetail, ProjectId, Stage, StageId, UserId};
-use crate::service::Services;
+use crate::model::{Added, Member, Project, ProjectDetail, ProjectId, Stage, StageId, UserId};
 use crate::service::projects::{self, NewProject, ProjectPatch};
+use crate::service::{Services, stages};
 use crate::store::Once;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/projects", "Make a project", create),
         get("/projects", "The caller's projects, newest first", list),
-        get("/projects/{id}", "One project, with its members and stages", read),
+        get("/projects/{id}", "One project, with its first 200 members and stages", read),
         patch("/projects/{id}", "Change a project", update),
         post("/projects/{id}/members", "Add or invite a member (the owner)", add_member)
             .refuses(&[403, 409]),
+        get(
+            "/projects/{id}/members",
+            "The members of a project, highest user id first",
+            list_members,
+        ),
         delete(
             "/projects/{id}/members/{userId}",
             "Remove a member or an invitation (the owner), or leave",
@@ -27,6 +32,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         )
         .refuses(&[403, 409]),
         post("/projects/{id}/stages", "Add a stage", add_stage),
+        get("/projects/{id}/stages", "The stages of a project, newest first", list_stages),
         post("/projects/{id}/stages/{stageId}/complete", "Complete a stage", complete_stage)
             .refuses(&[409]),
     ]
@@ -34,7 +40,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 
 request_body!(NewProject = NewProject::read);
 request_body!(ProjectPatch = ProjectPatch::read);
-request_body!(NewStage(String) = projects::read_stage);
+request_body!(NewStage(String) = stages::read);
 
 async fn create(
     services: web::Data<Services>,
@@ -81,6 +87,16 @@ async fn add_member(
     projects::add_member(&services, &caller, id, user, once).await.map(Created)
 }
 
+async fn list_members(
+    services: web::Data<Services>,
+    caller: Caller,
+    Id(id): Id<ProjectId>,
+    paging: Paging<UserId>,
+) -> Result<ListPage<Member>, Error> {
+    let page = projects::members(&services, &caller, id, paging.limit, paging.before).await?;
+    Ok(paging.answer(page, |member| member.user_id))
+}
+
 async fn remove_member(
     services: web::Data<Services>,
     caller: Caller,
@@ -97,7 +113,17 @@ async fn add_stage(
     Body(NewStage(name)): Body<NewStage>,
     once: Once,
 ) -> Result<Created<Stage>, Error> {
-    projects::add_stage(&services, &caller, id, name, once).await.map(Created)
+    stages::add(&services, &caller, id, name, once).await.map(Created)
+}
+
+async fn list_stages(
+    services: web::Data<Services>,
+    caller: Caller,
+    Id(id): Id<ProjectId>,
+    paging: Paging<StageId>,
+) -> Result<ListPage<Stage>, Error> {
+    let page = stages::list(&services, &caller, id, paging.limit, paging.before).await?;
+    Ok(paging.answer(page, |stage| stage.id))
 }
 
 async fn complete_stage(
@@ -108,5 +134,5 @@ async fn complete_stage(
     _: EmptyBody,
     once: Once,
 ) -> Result<Json<Stage>, Error> {
-    projects::complete_stage(&services, &caller, id, stage, once).await.map(Json)
+    stages::complete(&services, &caller, id, stage, once).await.map(Json)
 }

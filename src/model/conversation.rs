@@ -24,12 +24,16 @@ pub struct Conversation {
     pub updated_at: Timestamp,
 }
 
-/// A new conversation, with its members in the order they joined.
+/// A new conversation, with its first members in the order they joined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct ConversationWithMembers {
     #[serde(flatten)]
     pub conversation: Conversation,
     pub members: Vec<Member>,
+    /// The number of all members, if there are more than are listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_count: Option<i64>,
     /// The users of `memberIds` who were asked to become members, where members are invited.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub invited: Vec<UserId>,
@@ -48,10 +52,14 @@ pub struct ConversationSummary {
 
 /// A single conversation, as a member reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct ConversationDetail {
     #[serde(flatten)]
     pub summary: ConversationSummary,
     pub members: Vec<Member>,
+    /// The number of all members, if there are more than are listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_count: Option<i64>,
 }
 
 /// The read mark of a member, as the answer to marking a message as read.
@@ -83,9 +91,13 @@ mod tests {
         };
         let summary = ConversationSummary { conversation, unread_count: 2, last_message: None };
         assert_eq!(
-            serde_json::to_string(&ConversationDetail { summary, members: Vec::new() })
-                .ok()
-                .as_deref(),
+            serde_json::to_string(&ConversationDetail {
+                summary,
+                members: Vec::new(),
+                member_count: None,
+            })
+            .ok()
+            .as_deref(),
             Some(concat!(
                 r#"{"id":9,"title":null,"projectId":null,"ownerId":null,"#,
                 r#""createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z","#,

@@ -50,14 +50,21 @@ pub struct Stage {
     pub created_at: Timestamp,
 }
 
-/// A single project, as a member reads it: its own fields, its members in the order they joined,
-/// and its stages, oldest first.
+/// A single project, as a member reads it: its own fields, its first members in the order they
+/// joined, and its first stages, oldest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct ProjectDetail {
     #[serde(flatten)]
     pub project: Project,
     pub members: Vec<Member>,
+    /// The number of all members, if there are more than are listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_count: Option<i64>,
     pub stages: Vec<Stage>,
+    /// The number of all stages, if there are more than are listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage_count: Option<i64>,
 }
 
 #[cfg(test)]
@@ -86,9 +93,15 @@ mod tests {
         };
         let members = vec![Member { user_id: UserId(7), name: "Ann".into(), joined_at: time }];
         assert_eq!(
-            serde_json::to_string(&ProjectDetail { project, members, stages: vec![stage] })
-                .ok()
-                .as_deref(),
+            serde_json::to_string(&ProjectDetail {
+                project,
+                members,
+                member_count: None,
+                stages: vec![stage],
+                stage_count: None,
+            })
+            .ok()
+            .as_deref(),
             Some(concat!(
                 r#"{"id":3,"name":"Relaunch","description":null,"status":"active","ownerId":7,"#,
                 r#""createdAt":"1970-01-01T00:00:00.000Z","updatedAt":"1970-01-01T00:00:00.000Z","#,

@@ -12,7 +12,7 @@ use crate::model::{
     ConversationWithMembers, InvitedUser, Member, MessageId, ProjectId, ReadMark, UserId,
 };
 use crate::store::{
-    Once, Tx, conversations as rows, is_taken, messages, projects as project_rows, users,
+    Once, Tx, conversations as rows, is_taken, members, messages, projects as project_rows, users,
 };
 
 /// The most members that a new conversation begins with.
@@ -108,8 +108,9 @@ pub async fn create(
         }
         let room = Joinable::Conversation(conversation.id);
         invitations::invite(tx, caller, room, &invited, rules).await?;
-        let members = rows::members(tx.conn(), conversation.id).await?;
-        Ok(ConversationWithMembers { conversation, members, invited })
+        let (listed, member_count) =
+            members::first_of_conversation(tx.conn(), conversation.id).await?;
+        Ok(ConversationWithMembers { conversation, members: listed, member_count, invited })
     };
     services.db.write_large(once, bytes, write).await
 }
@@ -132,7 +133,7 @@ pub async fn list(
     Ok(Page::from_rows(items, limit))
 }
 
-/// Returns one conversation, with its members.
+/// Returns one conversation, with its first members.
 ///
 /// # Errors
 /// [`Error::NotFound`] also if the caller is not a member.
@@ -143,14 +144,42 @@ pub async fn get(
 ) -> Result<ConversationDetail, Error> {
     let user = caller.user;
     let read = services.db.read(async move |conn| {
+        // `None` also if the caller is not a member.
         let Some(summary) = rows::by_id(conn, id, user).await? else { return Ok(None) };
-        Ok(Some(ConversationDetail { summary, members: rows::members(conn, id).await? }))
+        let (listed, member_count) = members::first_of_conversation(conn, id).await?;
+        Ok(Some(ConversationDetail { summary, members: listed, member_count }))
     });
-    let found = read.await?.ok_or_else(|| not_found(id))?;
-    let is_member = found.members.iter().any(|member| member.user_id == user);
+    let found = read.await?;
+    permit(caller, Action::ReadConversation, Relation::member(found.is_some()))
+        .map_err(|denied| denied.into_error(|| not_found(id)))?;
+    found.ok_or_else(|| not_found(id))
+}
+
+/// Lists the members, highest user id first: at most `limit`, with user ids below `before`.
+///
+/// # Errors
+/// [`Error::NotFound`] also if the caller is not a member.
+pub async fn members(
+    services: &Services,
+    caller: &Identity,
+    id: ConversationId,
+    limit: u16,
+    before: Option<UserId>,
+) -> Result<Page<Member>, Error> {
+    let (user, most) = (caller.user, Page::<Member>::query_limit(limit));
+    let read = services.db.read(async move |conn| {
+        let is_member = rows::is_member(conn, id, user).await?;
+        let members = if is_member {
+            members::of_conversation(conn, id, before, most).await?
+        } else {
+            Vec::new()
+        };
+        Ok((is_member, members))
+    });
+    let (is_member, members) = read.await?;
     permit(caller, Action::ReadConversation, Relation::member(is_member))
         .map_err(|denied| denied.into_error(|| not_found(id)))?;
-    Ok(found)
+    Ok(Page::from_rows(members, limit))
 }
 
 /// Adds a member or invites one; for the owner only. A project's conversation takes only members of

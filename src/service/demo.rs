@@ -9,6 +9,7 @@ use super::notifications::{self, NewNotification, Receivers};
 use super::orders::{self, NewOrder, OrderContent, OrderLine};
 use super::products::{self, NewProduct};
 use super::projects::{self, NewProject};
+use super::stages;
 use crate::auth::Identity;
 use crate::config::Secret;
 use crate::error::Error;
@@ -126,12 +127,11 @@ async fn relaunch(
     for member in [bob, admin] {
         projects::add_member(services, &adding, project, member.id, Once::Unkeyed).await?;
     }
-    let design =
-        projects::add_stage(services, &owner, project, "Design".into(), Once::Unkeyed).await?.id;
+    let design = stages::add(services, &owner, project, "Design".into(), Once::Unkeyed).await?.id;
     for later in ["Build", "Launch"] {
-        projects::add_stage(services, &owner, project, later.into(), Once::Unkeyed).await?;
+        stages::add(services, &owner, project, later.into(), Once::Unkeyed).await?;
     }
-    projects::complete_stage(services, &identity(bob), project, design, Once::Unkeyed).await?;
+    stages::complete(services, &identity(bob), project, design, Once::Unkeyed).await?;
 
     let new = NewConversation {
         title: Some("Relaunch".into()),

@@ -211,12 +211,14 @@ pub async fn history(
         rows::MessagePage { conversation: id, before, limit: Page::<Message>::query_limit(limit) };
     let read = services.db.read(async move |conn| {
         let is_member = conversations::is_member(conn, id, user).await?;
-        Ok((is_member, if is_member { rows::list(conn, &asked).await? } else { Vec::new() }))
+        let none = (Vec::new(), false);
+        Ok((is_member, if is_member { rows::list(conn, &asked).await? } else { none }))
     });
-    let (is_member, items) = read.await?;
+    let (is_member, (items, is_cut)) = read.await?;
     permit(caller, Action::ReadConversation, Relation::member(is_member))
         .map_err(|denied| denied.into_error(|| not_found(id)))?;
-    Ok(Page::from_rows(items, limit))
+    let page = Page::from_rows(items, limit);
+    Ok(Page { more: page.more || is_cut, ..page })
 }
 
 #[cfg(test)]

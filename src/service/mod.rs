@@ -27,6 +27,7 @@ pub mod recovery;
 pub mod reviews;
 pub mod rooms;
 mod sign_in_limits;
+pub mod stages;
 pub mod stats;
 mod stock;
 pub mod tokens;

@@ -1,24 +1,19 @@
-//! Projects: creating and changing them, their members, their stages. Only members may do this; the
-//! owner adds and removes members.
+//! Projects: creating and changing them, and their members. Only members may do this; the owner
+//! adds and removes members. The module `stages` has their stages.
 
-use super::broadcasts;
-use super::notify::MAX_RECEIVERS;
+use diesel::QueryResult;
+
 use super::permissions::{Action, Relation, permit};
 use super::{Page, Services, invitations, remove_from_rooms};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{self, Joinable, ProjectChange, Room};
 use crate::model::fields::{self, Fields};
-use crate::model::{
-    Added, InvitedUser, Member, Notice, Project, ProjectDetail, ProjectId, Stage, StageId, UserId,
-};
-use crate::store::broadcasts::Audience;
-use crate::store::{Once, Tx, conversations, is_taken, projects as rows, users};
+use crate::model::{Added, InvitedUser, Member, Project, ProjectDetail, ProjectId, UserId};
+use crate::store::{Conn, Once, Tx, conversations, is_taken, members, projects as rows, users};
 
 /// The most characters in a description.
 const MAX_DESCRIPTION: usize = 10_000;
-/// Bytes that one member's notification about a stage takes.
-const STAGE_NOTICE_BYTES: usize = 1024;
 
 /// A project to create.
 pub struct NewProject {
@@ -57,12 +52,6 @@ impl ProjectPatch {
         }
         Ok(patch)
     }
-}
-
-/// Reads a stage's name, from `{name}`.
-pub fn read_stage(mut fields: Fields<'_>) -> Result<String, Error> {
-    let name = fields.required("name", fields::single_line);
-    fields.finish(|| name)
 }
 
 /// Creates a project. The caller is its owner and first member.
@@ -105,7 +94,7 @@ pub async fn list(
     Ok(Page::from_rows(items, limit))
 }
 
-/// Returns one project, with its members and stages.
+/// Returns one project, with its first members and stages.
 ///
 /// # Errors
 /// [`Error::NotFound`] also if the caller is not a member.
@@ -117,12 +106,45 @@ pub async fn get(
     let caller = *caller;
     let read = services.db.read(async move |conn| {
         let Some(project) = rows::by_id(conn, id).await? else { return Ok(None) };
-        let members = rows::members(conn, id).await?;
-        let is_member = members.iter().any(|member| member.user_id == caller.user);
+        let is_member = rows::is_member(conn, id, caller.user).await?;
         if permit(&caller, Action::ReadProject, Relation::member(is_member)).is_err() {
             return Ok(None);
         }
-        Ok(Some(ProjectDetail { project, members, stages: rows::stages(conn, id).await? }))
+        let (listed, member_count) = members::first_of_project(conn, id).await?;
+        let (stages, stage_count) = rows::first_stages(conn, id).await?;
+        Ok(Some(ProjectDetail { project, members: listed, member_count, stages, stage_count }))
+    });
+    read.await?.ok_or_else(|| not_found(id))
+}
+
+/// Lists the members, highest user id first: at most `limit`, with user ids below `before`.
+///
+/// # Errors
+/// [`Error::NotFound`] also if the caller is not a member.
+pub async fn members(
+    services: &Services,
+    caller: &Identity,
+    id: ProjectId,
+    limit: u16,
+    before: Option<UserId>,
+) -> Result<Page<Member>, Error> {
+    let most = Page::<Member>::query_limit(limit);
+    let read = async move |conn: &mut Conn| members::of_project(conn, id, before, most).await;
+    Ok(Page::from_rows(list_of(services, caller, id, read).await?, limit))
+}
+
+/// Reads rows of a project for a member.
+pub(super) async fn list_of<T: Send + 'static>(
+    services: &Services,
+    caller: &Identity,
+    id: ProjectId,
+    rows: impl AsyncFnOnce(&mut Conn) -> QueryResult<Vec<T>> + Send + 'static,
+) -> Result<Vec<T>, Error> {
+    let caller = *caller;
+    let read = services.db.read(async move |conn| {
+        let is_member = rows::is_member(conn, id, caller.user).await?;
+        let permitted = permit(&caller, Action::ReadProject, Relation::member(is_member));
+        if permitted.is_ok() { rows(conn).await.map(Some) } else { Ok(None) }
     });
     read.await?.ok_or_else(|| not_found(id))
 }
@@ -240,57 +262,6 @@ pub async fn remove_member(
         Ok(())
     };
     services.db.write(Once::Unkeyed, write).await
-}
-
-/// Adds a stage, and sends the event to the project's room.
-pub async fn add_stage(
-    services: &Services,
-    caller: &Identity,
-    id: ProjectId,
-    name: String,
-    once: Once,
-) -> Result<Stage, Error> {
-    let caller = *caller;
-    let write = async move |tx: &mut Tx| {
-        let project = hold(tx, &caller, id, Action::ChangeProject, None).await?;
-        let stage = rows::insert_stage(tx, id, name).await?;
-        tx.emit(event::project_update(&project, ProjectChange::StageAdded { stage: &stage }));
-        Ok(stage)
-    };
-    services.db.write(once, write).await
-}
-
-/// Completes a stage, sends the event to the project's room, and notifies the other members.
-///
-/// # Errors
-/// [`Error::NotFound`], [`Error::Conflict`] for a stage that is completed already,
-/// [`Error::Unavailable`] for a large project if too many broadcasts are running.
-pub async fn complete_stage(
-    services: &Services,
-    caller: &Identity,
-    id: ProjectId,
-    stage: StageId,
-    once: Once,
-) -> Result<Stage, Error> {
-    let (caller, wakeup) = (*caller, services.broadcasts.clone());
-    // Roughly the size of the events: members that change before the write hardly matter.
-    let members = services.db.read(async move |conn| rows::member_count(conn, id).await).await?;
-    let bytes = usize::try_from(members).unwrap_or_default().min(usize::from(MAX_RECEIVERS))
-        * STAGE_NOTICE_BYTES;
-    let write = async move |tx: &mut Tx| {
-        let project = hold(tx, &caller, id, Action::ChangeProject, None).await?;
-        let missing = || Error::NotFound(format!("Stage with ID {stage} not found"));
-        rows::stage(tx.conn(), id, stage).await?.ok_or_else(missing)?;
-        let done = rows::complete_stage(tx, stage, caller.user).await?;
-        let done = done.ok_or_else(|| {
-            Error::Conflict(format!("Stage with ID {stage} is already completed"))
-        })?;
-        tx.emit(event::stage_completed(&done));
-        let others = Audience::OtherMembers(id, caller.user);
-        broadcasts::send(tx, &wakeup, others, &Notice::stage_completed(&project, &done)).await?;
-        Ok(done)
-    };
-    services.db.write_large(once, bytes, write).await
 }
 
 /// Locks the project and its members until the commit, and checks the caller's permission. `user`

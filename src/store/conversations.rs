@@ -11,8 +11,7 @@ use diesel::{
 };
 
 use crate::model::{
-    Conversation, ConversationId, ConversationSummary, Member, Message, ProjectId, Timestamp,
-    UserId,
+    Conversation, ConversationId, ConversationSummary, Message, ProjectId, Timestamp, UserId,
 };
 use crate::schema::{conversation_members, conversations, messages, project_members, users};
 use crate::store::conn::query;
@@ -198,18 +197,6 @@ pub async fn of_member(conn: &mut Conn, user: UserId) -> QueryResult<Vec<Convers
         conversation_members::table
             .filter(conversation_members::user_id.eq(user))
             .select(conversation_members::conversation_id)
-            .load(c)
-    })
-}
-
-/// The conversation's members, in the order in which they joined.
-pub async fn members(conn: &mut Conn, id: ConversationId) -> QueryResult<Vec<Member>> {
-    query!(conn, |c| {
-        conversation_members::table
-            .inner_join(users::table)
-            .filter(conversation_members::conversation_id.eq(id))
-            .select((users::id, users::name, conversation_members::joined_at))
-            .order((conversation_members::joined_at, users::id))
             .load(c)
     })
 }

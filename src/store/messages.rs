@@ -26,6 +26,15 @@ pub struct NewMessage {
     pub client_id: Option<String>,
 }
 
+/// The most characters of a page's messages, but for its last one.
+const PAGE_CHARACTERS: i64 = 1 << 20;
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// The characters of a text.
+    fn length(text: Text) -> sql_types::Integer;
+}
+
 /// A sender's own id of a message, which is unique per sender and conversation.
 pub type MessageKey = (ConversationId, UserId, String);
 
@@ -216,18 +225,32 @@ pub async fn seq(
     .optional()
 }
 
-/// A page of a conversation's messages, newest first. In one conversation ids grow as `seq` does.
-pub async fn list(conn: &mut Conn, page: &MessagePage) -> QueryResult<Vec<Message>> {
-    query!(conn, |c| {
-        let mut rows = messages::table
-            .filter(messages::conversation_id.eq(page.conversation))
-            .select(Message::as_select())
-            .order(messages::id.desc())
-            .limit(page.limit)
-            .into_boxed();
-        if let Some(before) = page.before {
-            rows = rows.filter(messages::id.lt(before));
-        }
-        rows.load(c)
-    })
+/// A page of a conversation's messages, newest first, and true if it was cut short because they are
+/// long. In one conversation ids grow as `seq` does.
+pub async fn list(conn: &mut Conn, page: &MessagePage) -> QueryResult<(Vec<Message>, bool)> {
+    let before = page.before.unwrap_or(MessageId(i64::MAX));
+    let sizes: Vec<(MessageId, i32)> = query!(conn, |c| messages::table
+        .filter(messages::conversation_id.eq(page.conversation))
+        .filter(messages::id.lt(before))
+        .order(messages::id.desc())
+        .limit(page.limit)
+        .select((messages::id, length(messages::content)))
+        .load(c))?;
+    let mut sum = 0;
+    let fitting = sizes.iter().take_while(|(_, size)| {
+        let fits = sum < PAGE_CHARACTERS;
+        sum += i64::from(*size);
+        fits
+    });
+    let count = fitting.count();
+    let Some((last, _)) = count.checked_sub(1).and_then(|last| sizes.get(last)) else {
+        return Ok((Vec::new(), false));
+    };
+    let rows = query!(conn, |c| messages::table
+        .filter(messages::conversation_id.eq(page.conversation))
+        .filter(messages::id.between(*last, MessageId(before.0.saturating_sub(1))))
+        .order(messages::id.desc())
+        .select(Message::as_select())
+        .load(c))?;
+    Ok((rows, count < sizes.len()))
 }

@@ -41,6 +41,7 @@ pub mod idempotency;
 pub mod identities;
 pub mod invitations;
 mod job;
+pub mod members;
 pub mod messages;
 mod migrate;
 pub mod notifications;
@@ -71,3 +72,20 @@ pub use fault::{OpenError, READ_ONLY, is_missing_reference, is_taken};
 pub use idempotency::{Claim, Once};
 pub use publish::{BudgetPermit, Committed, NullPublisher, Publisher};
 pub use tx::Tx;
+
+/// The most rows of a list that is part of a larger thing, such as a project's members. All of them
+/// are in a list of their own, page by page.
+pub const FIRST: i64 = 200;
+
+/// The number of all rows, for a list that is part of a larger thing and has `listed` of them;
+/// `None` if it has all.
+async fn more_than(
+    listed: usize,
+    count: impl AsyncFnOnce() -> diesel::QueryResult<i64>,
+) -> diesel::QueryResult<Option<i64>> {
+    let listed = i64::try_from(listed).unwrap_or(i64::MAX);
+    if listed < FIRST {
+        return Ok(None);
+    }
+    Ok(Some(count().await?).filter(|count| *count > listed))
+}

@@ -3,10 +3,10 @@
 use diesel::dsl::exists;
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
-use crate::model::{Member, Project, ProjectId, Stage, StageId, Timestamp, UserId};
-use crate::schema::{project_members, projects, stages, users};
+use crate::model::{Project, ProjectId, Stage, StageId, Timestamp, UserId};
+use crate::schema::{project_members, projects, stages};
 use crate::store::conn::query;
-use crate::store::{Conn, Tx};
+use crate::store::{Conn, FIRST, Tx, more_than};
 
 /// The fields of a project that its members set.
 pub struct ProjectContent {
@@ -106,18 +106,6 @@ pub async fn lock_member(tx: &mut Tx, id: ProjectId, user: UserId) -> QueryResul
     Ok(found.is_some())
 }
 
-/// The project's members, in the order in which they joined.
-pub async fn members(conn: &mut Conn, id: ProjectId) -> QueryResult<Vec<Member>> {
-    query!(conn, |c| {
-        project_members::table
-            .inner_join(users::table)
-            .filter(project_members::project_id.eq(id))
-            .select((users::id, users::name, project_members::joined_at))
-            .order((project_members::joined_at, users::id))
-            .load(c)
-    })
-}
-
 /// Counts the project's members.
 pub async fn member_count(conn: &mut Conn, id: ProjectId) -> QueryResult<i64> {
     query!(conn, |c| project_members::table
@@ -154,11 +142,38 @@ pub async fn insert_stage(tx: &mut Tx, id: ProjectId, name: String) -> QueryResu
         .get_result(c))
 }
 
-/// The project's stages, oldest first.
-pub async fn stages(conn: &mut Conn, id: ProjectId) -> QueryResult<Vec<Stage>> {
-    query!(conn, |c| stages::table
+/// The project's first stages, oldest first, and the number of all, if there are more.
+pub async fn first_stages(
+    conn: &mut Conn,
+    id: ProjectId,
+) -> QueryResult<(Vec<Stage>, Option<i64>)> {
+    let first: Vec<Stage> = query!(conn, |c| stages::table
         .filter(stages::project_id.eq(id))
         .order(stages::id)
+        .limit(FIRST)
+        .select(Stage::as_select())
+        .load(c))?;
+    let count = more_than(first.len(), async || stage_count(conn, id).await).await?;
+    Ok((first, count))
+}
+
+/// Counts the project's stages.
+pub async fn stage_count(conn: &mut Conn, id: ProjectId) -> QueryResult<i64> {
+    query!(conn, |c| stages::table.filter(stages::project_id.eq(id)).count().get_result(c))
+}
+
+/// A page of the project's stages, newest first.
+pub async fn stages(
+    conn: &mut Conn,
+    id: ProjectId,
+    before: Option<StageId>,
+    limit: i64,
+) -> QueryResult<Vec<Stage>> {
+    query!(conn, |c| stages::table
+        .filter(stages::project_id.eq(id))
+        .filter(stages::id.lt(before.unwrap_or(StageId(i64::MAX))))
+        .order(stages::id.desc())
+        .limit(limit)
         .select(Stage::as_select())
         .load(c))
 }

@@ -39,7 +39,7 @@ pub use rules::{
     json_len, non_empty, object, one_of, password, positive_amount, single_line, text,
 };
 
-use crate::error::Error;
+use crate::error::{Error, excerpt};
 
 /// The source of an object. A socket may also send an id as a string of digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -308,15 +308,16 @@ impl<'a> Fields<'a> {
     /// Refuses the fields that were not read, or returns the result of `build`.
     ///
     /// # Errors
-    /// [`Error::Faults`] with all faults.
+    /// [`Error::Faults`] with all faults, up to a bound.
     pub fn finish<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T, Error> {
         if self.collected.is_some() {
             return Err(Error::Internal);
         }
-        let unknown = self.values.keys().map(|name| format!("property {name} should not exist"));
-        let faults: Vec<String> = unknown.chain(self.faults).collect();
-        if !faults.is_empty() {
-            return Err(Error::Faults(faults));
+        let unknown = self.values.keys();
+        let unknown = unknown.map(|name| format!("property {} should not exist", excerpt(name)));
+        let mut faults = unknown.chain(self.faults).peekable();
+        if faults.peek().is_some() {
+            return Err(Error::faults(faults));
         }
         // `build` returns `None` only for a field with a fault, and there is none.
         build().ok_or(Error::Internal)

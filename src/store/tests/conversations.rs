@@ -92,8 +92,9 @@ pub(super) async fn try_send(
 
 pub(super) async fn history(db: &Db, conversation: ConversationId) -> Vec<Message> {
     let page = messages::MessagePage { conversation, before: None, limit: 1000 };
-    let mut all =
+    let (mut all, is_cut) =
         db.read(async move |conn| messages::list(conn, &page).await).await.expect("reads");
+    assert!(!is_cut);
     all.reverse();
     all
 }
@@ -274,6 +275,6 @@ fn lists_page_by_id_and_have_only_the_members_own() {
         let page = messages::MessagePage { conversation, before, limit: 2 };
         let found =
             db.read(async move |conn| messages::list(conn, &page).await).await.expect("reads");
-        assert_eq!(found, [all[2].clone(), all[1].clone()]);
+        assert_eq!(found, (vec![all[2].clone(), all[1].clone()], false));
     });
 }

@@ -3,7 +3,7 @@
 use super::conversations::{add_users, overview, project, start_conversation};
 use super::*;
 use crate::model::ProjectId;
-use crate::store::{conversations, projects};
+use crate::store::{conversations, members, projects};
 
 #[test]
 fn project_members_join_and_leave_its_conversations() {
@@ -56,8 +56,9 @@ fn members_are_listed_once_with_names_in_order_of_joining() {
     run(async {
         let [ann, ben] = add_users(db, ["ann@x.test", "ben@x.test"]).await;
         let id = project(db, vec![ben, ann]).await;
-        let members =
-            db.read(async move |conn| projects::members(conn, id).await).await.expect("reads");
+        let first = db.read(async move |conn| members::first_of_project(conn, id).await);
+        let (members, more) = first.await.expect("reads");
+        assert_eq!(more, None);
         let mut found: Vec<_> =
             members.iter().map(|member| (member.user_id, member.name.as_str())).collect();
         found.sort();
@@ -108,8 +109,8 @@ fn a_stage_is_completed_once() {
         assert!(done.completed_at.is_some() && done.completed_by == Some(ann));
         assert_eq!(complete().await, Ok(None));
         assert_eq!(
-            db.read(async move |conn| projects::stages(conn, id).await).await,
-            Ok(vec![done.clone()])
+            db.read(async move |conn| projects::first_stages(conn, id).await).await,
+            Ok((vec![done.clone()], None))
         );
         let find = async |id| {
             db.read(async move |conn| projects::stage(conn, id, done.id).await)
