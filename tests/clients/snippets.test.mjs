@@ -77,7 +77,7 @@ async function pageOf(t, code, who) {
 /** A conversation of alice's with bob in it. */
 const newTalk = async () => (await server.post("alice", "/conversations", { memberIds: [ids.bob] })).id;
 
-test("each block of code is a file, and a test runs it unless it is for Dart or Rust", () => {
+test("each block of code is a file, and a test runs it unless it is for Dart", () => {
   const names = blocks.map(({ text, name }) => name ?? text);
   assert.deepEqual(names.toSorted(), [
     "admin.js", "bell.dart", "bell.js", "bell.py", "bell.rs", "bell.sh", "chat.js", "chat.py", "hub.js", "index.html", "line.js", "main.js", "orders.js", "plain.sh",
