@@ -273,3 +273,72 @@ fn every_answered_message_survives_a_kill_with_exact_counts() {
     );
     assert_eq!(server.get(&path, &alice).body["unreadCount"], answered.len() - last(false));
 }
+
+/// A socket's ack.
+fn ack(socket: &mut support::Socket, event: &str, data: &Value) -> Value {
+    socket.say(&json!({"event": event, "data": data, "id": 1}).to_string());
+    loop {
+        let frame = socket.next();
+        if frame["ack"] == 1 {
+            return frame["data"].clone();
+        }
+    }
+}
+
+#[test]
+fn what_a_customer_causes_for_others_is_limited_over_all_its_calls_and_sockets() {
+    let home = Home::new();
+    let server = home.serve(&[("RATE_PUBLISH", "1/m,6000")]);
+    // The demo data is Alice's and Bob's, and was counted.
+    let ((alice, _), (bob, bob_id), (admin, _)) =
+        (register(&server, "anna"), register(&server, "ben"), server.sign_in("admin"));
+    let path = talk(&server, &alice, &[bob_id]);
+    let messages = format!("{path}/messages");
+    let id: i64 = path.rsplit('/').next().unwrap().parse().unwrap();
+    let product = json!({"name": "Tea", "price": 1, "description": "x".repeat(3_000)});
+    let made = server.post("/products", &alice, &product);
+    assert_eq!(made.status, 201, "{}", made.body);
+    let product = format!("/products/{}", made.body["id"]);
+    let long = json!({"content": "x".repeat(1_000)});
+    assert_eq!(server.post(&messages, &alice, &long).status, 201);
+
+    // By now 4,500 and some of the 6,000 bytes are used.
+    let refused = server.post(&messages, &alice, &json!({"content": "y".repeat(1_500)}));
+    let wait = refused.headers.get("Retry-After").unwrap().to_str().unwrap();
+    assert!(wait.parse::<u64>().unwrap() > 60, "{wait}");
+    let text =
+        json!({"statusCode": 429, "message": "Too many requests", "error": "Too Many Requests"});
+    assert_eq!(both(refused), (429, text));
+    // The event of a small change has the whole product.
+    assert_eq!(server.patch(&product, &alice, &json!({"stock": 1})).status, 429);
+    assert_eq!(server.get(&product, &bob).body["stock"], 0);
+
+    let mut socket = server.plain("/", &alice);
+    for (event, data) in [
+        ("message:send", json!({"conversationId": id, "message": {"content": "z".repeat(1_500)}})),
+        ("join:conversation", json!({"conversationId": id})),
+    ] {
+        let mut answer = ack(&mut socket, event, &data);
+        // The other events are small. They use what is left.
+        for _ in 0..10 {
+            if answer["ok"] == false {
+                break;
+            }
+            answer = ack(&mut socket, event, &data);
+        }
+        let code =
+            json!({"ok": false, "error": {"code": "rate_limited", "message": "Too many requests"}});
+        assert_eq!(answer, code, "{event}");
+    }
+    let typing = json!({"conversationId": id, "isTyping": true});
+    while ack(&mut socket, "typing", &typing)["ok"] == true {}
+    assert_eq!(server.post(&messages, &alice, &json!({"content": "short"})).status, 429);
+    assert_eq!(server.get(&messages, &bob).body.as_array().unwrap().len(), 1);
+
+    // Others have limits of their own, and an admin has none.
+    assert_eq!(server.post(&messages, &bob, &long).status, 201);
+    for _ in 0..3 {
+        let change = json!({"description": "z".repeat(5_000)});
+        assert_eq!(server.patch(&product, &admin, &change).status, 200);
+    }
+}

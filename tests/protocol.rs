@@ -189,8 +189,10 @@ fn before_a_namespace_is_joined_a_client_may_send_little() {
     let _ = raw.0.write_all(&masked(0x81, b"40/nowhere,").repeat(100));
     assert_eq!(raw.next_close(), 1008);
     let mut raw = Raw::socketio(address);
-    raw.send(0x01, format!("40{{\"token\":\"{}", "x".repeat(40_000)).as_bytes());
-    raw.send(0x80, format!("{}\"}}", "x".repeat(40_000)).as_bytes());
+    raw.send(0x01, b"40{\"token\":\"");
+    for first in [0x00, 0x00, 0x80] {
+        raw.send(first, &[b'x'; 50_000]);
+    }
     assert_eq!(raw.next_close(), 1009);
     let mut raw = Raw::socketio(address);
     raw.say("40");

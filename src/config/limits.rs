@@ -20,6 +20,10 @@ pub struct LimitSettings {
     /// pauses, and after 30 s without a rest the connection is closed
     #[arg(long, env = "RATE_BYTES", default_value = "2000000/s,8000000")]
     pub rate_bytes: Rate,
+    /// Most bytes of events that one customer may cause for others, over all its sockets and calls:
+    /// N/s or N/m, optionally ,BURST. Keep the burst well below OUTBOX_LIMIT
+    #[arg(long, env = "RATE_PUBLISH", default_value = "65536/s,524288")]
+    pub rate_publish: Rate,
     /// Most sign-ins and registrations per account and address: N/s or N/m, optionally ,BURST
     #[arg(long, env = "RATE_LOGIN", default_value = "30/m")]
     pub rate_login: Rate,

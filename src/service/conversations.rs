@@ -70,6 +70,8 @@ pub async fn create(
     once: Once,
 ) -> Result<ConversationWithMembers, Error> {
     permit(caller, Action::MakeConversation, Relation::NONE)?;
+    let title = new.title.as_deref().map_or(0, fields::json_len);
+    services.publish_limits.admit(caller, 1, title)?;
     let (rules, asks) = (services.adding, services.adding.asks(caller));
     let bytes = new.invitation_bytes(asks);
     let (identity, caller) = (*caller, caller.user);
@@ -196,6 +198,7 @@ pub async fn add_member(
     user: UserId,
     once: Once,
 ) -> Result<Added, Error> {
+    services.publish_limits.admit(caller, 1, 0)?;
     let (caller, rules, asks) = (*caller, services.adding, services.adding.asks(caller));
     let write = async move |tx: &mut Tx| {
         // Locks the project before the conversation, in the order of `projects::remove_member`: so
@@ -245,6 +248,7 @@ pub async fn remove_member(
     id: ConversationId,
     user: UserId,
 ) -> Result<(), Error> {
+    services.publish_limits.admit(caller, 1, 0)?;
     let (caller, hub) = (*caller, services.hub.clone());
     let write = async move |tx: &mut Tx| {
         let conversation =
@@ -277,6 +281,7 @@ pub async fn mark_read(
     message: MessageId,
     once: Once,
 ) -> Result<ReadMark, Error> {
+    services.publish_limits.admit(caller, 1, 0)?;
     let (caller, user) = (*caller, caller.user);
     let write = async move |tx: &mut Tx| {
         let relation = Relation::member(rows::is_member(tx.conn(), id, user).await?);

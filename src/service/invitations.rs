@@ -135,6 +135,7 @@ pub async fn accept(
     id: InvitationId,
     once: Once,
 ) -> Result<Invitation, Error> {
+    services.publish_limits.admit(caller, 1, 0)?;
     let caller = *caller;
     let write = async move |tx: &mut Tx| {
         let invitation = own(tx, &caller, id).await?;

@@ -77,7 +77,7 @@ impl Body {
 /// client id before, returns the first message and sends nothing.
 ///
 /// # Errors
-/// [`Error::NotFound`] also if the caller is not a member.
+/// [`Error::NotFound`] also if the caller is not a member, [`Error::RateLimited`].
 pub async fn send(
     services: &Services,
     caller: &Identity,
@@ -85,8 +85,10 @@ pub async fn send(
     new: NewMessage,
     once: Once,
 ) -> Result<Message, Error> {
-    // Two events carry the content.
-    let bytes = fields::json_len(&new.content) * 2;
+    let words = fields::json_len(&new.content);
+    services.publish_limits.admit(caller, 1, words)?;
+    // Two events carry the content, for different receivers.
+    let bytes = words * 2;
     services
         .db
         .write_batched(once, bytes, SendMessage { conversation: id, caller: *caller, new })

@@ -23,6 +23,7 @@ pub mod permissions;
 pub mod products;
 pub mod projects;
 pub mod publish;
+mod publish_limits;
 pub mod recovery;
 pub mod reviews;
 pub mod rooms;
@@ -52,6 +53,7 @@ pub struct Services {
     broadcasts: broadcasts::BroadcastWakeup,
     next_event: publish::NextEventOptions,
     sign_in_limits: sign_in_limits::SignInLimits,
+    publish_limits: publish_limits::PublishLimits,
     registration: Registration,
     adding: invitations::AddingRules,
     pub socket_token_end: SocketTokenEnd,
@@ -61,6 +63,8 @@ pub struct Services {
 pub struct AccountRules {
     /// Limits sign-ins and registrations per account and address.
     pub rate_login: Rate,
+    /// Limits the bytes of a customer's events for others.
+    pub rate_publish: Rate,
     pub registration: Registration,
     pub adding: invitations::AddingRules,
     pub socket_token_end: SocketTokenEnd,
@@ -85,6 +89,7 @@ impl Services {
             broadcasts: broadcasts::BroadcastWakeup::default(),
             next_event,
             sign_in_limits,
+            publish_limits: publish_limits::PublishLimits::new(accounts.rate_publish),
             registration: accounts.registration,
             adding: accounts.adding,
             socket_token_end: accounts.socket_token_end,

@@ -78,6 +78,11 @@ pub async fn create(
     let is_admin = caller.is_admin();
     let customer_id = new.customer_id.or((!is_admin).then_some(caller.user));
     permit(caller, Action::PlaceOrder, Relation::own(customer_id == Some(caller.user)))?;
+    let items = match &new.content {
+        OrderContent::Items(lines, _) => lines.len(),
+        OrderContent::Total(_) => 0,
+    };
+    services.publish_limits.admit(caller, 1 + items, 0)?;
     let (lines, given) = match new.content {
         OrderContent::Total(total) => {
             return services

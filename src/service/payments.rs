@@ -38,6 +38,7 @@ pub async fn create(
     new: NewPayment,
     once: Once,
 ) -> Result<Payment, Error> {
+    services.publish_limits.admit(caller, 3, 0)?;
     let caller = *caller;
     let NewPayment { amount, method } = new;
     let write = async move |tx: &mut Tx| {

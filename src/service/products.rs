@@ -99,8 +99,9 @@ pub async fn create(
     once: Once,
 ) -> Result<Product, Error> {
     permit(caller, Action::AddProduct, Relation::NONE)?;
-    let caller = caller.user;
     let bytes = new.description.as_deref().map_or(0, fields::json_len);
+    services.publish_limits.admit(caller, 1, fields::json_len(&new.name) + bytes)?;
+    let caller = caller.user;
     let write = async move |tx: &mut Tx| {
         let NewProduct { name, description, price, stock, low_stock_threshold } = new;
         let content = rows::ProductContent {
@@ -152,7 +153,7 @@ pub async fn update(
     id: ProductId,
     patch: ProductPatch,
 ) -> Result<Product, Error> {
-    let caller = *caller;
+    let (caller, limits) = (*caller, services.publish_limits.clone());
     let waiting = match patch.stock {
         Some(1..) => services.db.read(async move |conn| waitlist::count(conn, id).await).await?,
         _ => 0,
@@ -169,6 +170,10 @@ pub async fn update(
             stock: patch.stock.unwrap_or(before.stock),
             low_stock_threshold: patch.low_stock_threshold.unwrap_or(before.low_stock_threshold),
         };
+        // The event has the whole product, and the waiting get a notice.
+        let description = content.description.as_deref().map_or(0, fields::json_len);
+        let words = description + 2 * fields::json_len(&content.name);
+        limits.admit(&caller, 1 + usize::from(waiting > 0), words)?;
         let product = rows::change(tx, id, content).await?;
         tx.emit(event::product_updated(ProductAction::Updated(&product)));
         let mut notices = Notices::new();
@@ -182,6 +187,7 @@ pub async fn update(
 /// Removes a product, its reviews and its waitlist, and sends the event to everyone; for its owner
 /// and the admins.
 pub async fn delete(services: &Services, caller: &Identity, id: ProductId) -> Result<(), Error> {
+    services.publish_limits.admit(caller, 1, 0)?;
     let caller = *caller;
     let write = async move |tx: &mut Tx| {
         hold(tx, &caller, id).await?;

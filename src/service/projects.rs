@@ -161,7 +161,7 @@ pub async fn update(
     id: ProjectId,
     patch: ProjectPatch,
 ) -> Result<Project, Error> {
-    let caller = *caller;
+    let (caller, limits) = (*caller, services.publish_limits.clone());
     let bytes = patch.description.as_deref().map_or(0, fields::json_len);
     let write = async move |tx: &mut Tx| {
         let before = hold(tx, &caller, id, Action::ChangeProject, None).await?;
@@ -170,6 +170,8 @@ pub async fn update(
             description: patch.description.map_or_else(|| before.description.clone(), filled),
             status: patch.status.unwrap_or_else(|| before.status.clone()),
         };
+        let description = content.description.as_deref().map_or(0, fields::json_len);
+        limits.admit(&caller, 2, description + fields::json_len(&content.name))?;
         let project = rows::change(tx, id, content).await?;
         if project.status != before.status {
             let change = ProjectChange::StatusChange {
@@ -203,6 +205,7 @@ pub async fn add_member(
     user: UserId,
     once: Once,
 ) -> Result<Added, Error> {
+    services.publish_limits.admit(caller, 1, 0)?;
     let (caller, rules, asks) = (*caller, services.adding, services.adding.asks(caller));
     let write = async move |tx: &mut Tx| {
         let project = hold(tx, &caller, id, Action::AddProjectMember, None).await?;
@@ -241,6 +244,7 @@ pub async fn remove_member(
     id: ProjectId,
     user: UserId,
 ) -> Result<(), Error> {
+    services.publish_limits.admit(caller, 1, 0)?;
     let (caller, hub) = (*caller, services.hub.clone());
     let write = async move |tx: &mut Tx| {
         let project = hold(tx, &caller, id, Action::RemoveProjectMember, Some(user)).await?;

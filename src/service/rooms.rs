@@ -27,6 +27,8 @@ pub async fn join(
     room: Joinable,
     client: ClientHandle,
 ) -> Result<Present, Error> {
+    // The others hear of the join, and of the leave that ends it.
+    services.publish_limits.admit(caller, 2, 0)?;
     let caller = *caller;
     let (done, present) = oneshot::channel();
     let look = async move |tx: &mut Tx| {
@@ -113,6 +115,7 @@ pub async fn typing(
     is_typing: bool,
     is_in: bool,
 ) -> Result<(), Error> {
+    services.publish_limits.admit(caller, 1, 0)?;
     let (user, room) = (caller.user, Joinable::Conversation(conversation));
     let is_member =
         is_in || services.db.read(async move |conn| is_member(conn, user, room).await).await?;

@@ -98,7 +98,7 @@ const CLIENTS = ["async", "sync"].flatMap((kind) => Object.entries(WAYS).map(([w
 
 let server;
 before(async () => {
-  if (!skip) server = await Server.start({ RATE_EVENTS: "100000/s" });
+  if (!skip) server = await Server.start({ RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s" });
 });
 after(() => server?.close());
 

@@ -130,9 +130,9 @@ pub(crate) const MAX_NAMESPACES: usize = 16;
 /// How many frames a connection may send before it has joined a namespace: 20 a second.
 pub(crate) const FRAMES_BEFORE_JOIN: Quota = quota(20, 40);
 /// How many bytes a connection may send before it has joined a namespace: 16 KiB a second.
-pub(crate) const BYTES_BEFORE_JOIN: Quota = quota(16 << 10, 128 << 10);
+pub(crate) const BYTES_BEFORE_JOIN: Quota = quota(16 << 10, 256 << 10);
 /// The largest message before a namespace is joined.
-pub(crate) const MAX_BEFORE_JOIN: usize = 64 << 10;
+pub(crate) const MAX_BEFORE_JOIN: usize = 128 << 10;
 /// A read counts as at least so many bytes.
 pub(crate) const LEAST_READ: usize = 128;
 /// How long reading pauses at most after an event over `event_rate`.
