@@ -2,8 +2,10 @@
 // five messages of 1 kB a second, at default settings. Prints the figures, and exits 1 if anything
 // was refused, lost or closed. HUBCAST_BIN is the program.
 
-import WebSocket from "ws";
+import { createRequire } from "node:module";
 import { Server } from "../../tests/clients/harness.mjs";
+
+const WebSocket = createRequire(new URL("../../tests/clients/package.json", import.meta.url))("ws");
 
 const [PEOPLE, SECONDS] = [20, 10];
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
