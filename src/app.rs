@@ -169,7 +169,7 @@ async fn until_stopped<T: std::fmt::Debug>(
 fn account_rules(settings: &Settings) -> AccountRules {
     AccountRules {
         rate_login: settings.limits.rate_login,
-        rate_publish: settings.limits.rate_publish,
+        rate_publish: settings.limits.rate_publish.0,
         registration: settings.registration(),
         adding: AddingRules {
             membership: settings.membership(),

@@ -10,7 +10,8 @@ use support::Home;
 #[test]
 fn a_burst_of_messages_closes_no_socket_that_reads() {
     let home = Home::new();
-    let server = home.serve(&[]);
+    // All of it is one customer's, who is limited to less.
+    let server = home.serve(&[("RATE_PUBLISH", "1GiB/s"), ("RATE_REST_BYTES", "1GiB/s")]);
     let ((alice, _), (bob, bob_id)) = (server.sign_in("alice"), server.sign_in("bob"));
     let made = server.post("/conversations", &alice, &json!({"memberIds": [bob_id]}));
     let path = format!("/conversations/{}/messages", made.body["id"]);

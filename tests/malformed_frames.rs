@@ -19,7 +19,7 @@ const TOO_LARGE: u16 = 1009;
 const BAD_FRAME: u16 = 4400;
 
 fn server() -> Running {
-    Running::start(Settings { max_payload: 1000, ..Settings::default() })
+    Running::start(Settings { max_payload: 1000, frame_rate: None, ..Settings::default() })
 }
 
 /// The first bytes of a frame, unmodified.

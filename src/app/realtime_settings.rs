@@ -34,7 +34,7 @@ pub(super) fn limits(settings: &Settings) -> realtime::Settings {
         stall_timeout: sockets.stall_timeout,
         event_rate: quota(&settings.limits.rate_events),
         frame_rate: quota(&settings.limits.rate_frames()),
-        byte_rate: quota(&settings.limits.rate_bytes),
+        byte_rate: quota(&settings.limits.rate_bytes.0),
         intake_patience: INTAKE_PATIENCE,
         connect_rate: quota(&settings.limits.rate_connect),
         presence: PresenceSettings { limit: sockets.presence_limit, ..PresenceSettings::default() },

@@ -16,14 +16,16 @@ pub struct LimitSettings {
     /// RATE_EVENTS]
     #[arg(long, env = "RATE_FRAMES")]
     pub rate_frames: Option<Rate>,
-    /// Most bytes that one connection may send: N/s or N/m, optionally ,BURST. Over it reading
-    /// pauses, and after 30 s without a rest the connection is closed
-    #[arg(long, env = "RATE_BYTES", default_value = "2000000/s,8000000")]
-    pub rate_bytes: Rate,
-    /// Most bytes of events that one customer may cause for others, over all its sockets and calls:
-    /// N/s or N/m, optionally ,BURST. Keep the burst well below OUTBOX_LIMIT
-    #[arg(long, env = "RATE_PUBLISH", default_value = "65536/s,524288")]
-    pub rate_publish: Rate,
+    /// Most bytes that one connection may send: SIZE/s or SIZE/m, optionally ,BURST. Over it
+    /// reading pauses, and after 30 s without a rest the connection is closed
+    #[arg(long, env = "RATE_BYTES", default_value = "2MiB/s,8MiB")]
+    pub rate_bytes: ByteRate,
+    /// Most bytes of events that one customer may cause for each other user, over all its sockets
+    /// and calls: SIZE/s or SIZE/m, optionally ,BURST. Over it: 429 with Retry-After, and on
+    /// sockets the ack `rate_limited`. Keep the burst well below OUTBOX_LIMIT. Admins are not
+    /// counted
+    #[arg(long, env = "RATE_PUBLISH", default_value = "64KiB/s,512KiB")]
+    pub rate_publish: ByteRate,
     /// Most sign-ins and registrations per account and address: N/s or N/m, optionally ,BURST
     #[arg(long, env = "RATE_LOGIN", default_value = "30/m")]
     pub rate_login: Rate,

@@ -30,6 +30,7 @@ pub async fn add(
     name: String,
     once: Once,
 ) -> Result<Stage, Error> {
+    services.publish_limits.admit(caller, 1, fields::json_len(&name))?;
     let caller = *caller;
     let write = async move |tx: &mut Tx| {
         let project = hold(tx, &caller, id, Action::ChangeProject, None).await?;
@@ -52,6 +53,7 @@ pub async fn complete(
     stage: StageId,
     once: Once,
 ) -> Result<Stage, Error> {
+    services.publish_limits.admit(caller, 2, STAGE_NOTICE_BYTES)?;
     let (caller, wakeup) = (*caller, services.broadcasts.clone());
     // Roughly the size of the events: members that change before the write hardly matter.
     let members = services.db.read(async move |conn| rows::member_count(conn, id).await).await?;
