@@ -76,6 +76,29 @@ fn a_registration_lists_every_fault() {
 }
 
 #[test]
+fn a_name_is_seen_whole_and_looks_like_no_admins() {
+    let home = Home::new();
+    let server = home.serve(&[("RATE_LOGIN", "1000/s")]);
+    let register = |name: &str| {
+        let body = json!({"email": "eve@shop.test", "name": name, "password": PASSWORD});
+        let answer = server.post("/auth/register", "", &body);
+        (answer.status, answer.body["message"].clone())
+    };
+    let unseen = json!(["name must not contain control or invisible characters"]);
+    for bad in ["Ann\nLee", "\u{202e}eeL nnA", "A\u{200b}nn", "Ann\u{feff}", "\u{3164}"] {
+        assert_eq!(register(bad), (400, unseen.clone()), "{bad:?}");
+    }
+    assert_eq!(register(" \u{3000}"), (400, json!(["name should not be empty"])));
+    for alike in ["Ada Admin", " ada  ADMIN", "Аda Admіn", "Ádà-Adm1n", "Ａｄａ Ａｄｍｉｎ"]
+    {
+        assert_eq!(register(alike), (409, json!("Name is not available")), "{alike}");
+    }
+    assert_eq!(register(" Jo\u{308}rg  Lee "), (201, Value::Null));
+    let eve = login(&server, "eve@shop.test", PASSWORD).body;
+    assert_eq!(eve["user"]["name"], "Jörg Lee");
+}
+
+#[test]
 fn a_wrong_email_and_a_wrong_password_get_the_same_answer() {
     let home = Home::new();
     let server = home.serve(&[]);

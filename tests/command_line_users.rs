@@ -105,6 +105,10 @@ fn a_failure_is_reported_in_one_line() {
         ),
         (&["user", "role", "--user", "99", "admin"], "hubcast: User with ID 99 not found"),
         (
+            &["user", "rename", "--email", "bob@demo.test", "--name", "ada admin"],
+            "hubcast: Name is not available",
+        ),
+        (
             &["user", "remove", "--email", "nobody@demo.test"],
             "hubcast: User with e-mail nobody@demo.test not found",
         ),
@@ -117,6 +121,10 @@ fn a_failure_is_reported_in_one_line() {
         (
             &["user", "passwd", "--user", "1", "--password", "short"][..],
             "hubcast: password must be longer than or equal to 8 characters",
+        ),
+        (
+            &["user", "rename", "--user", "1", "--name", "Ada\u{202e}"],
+            "hubcast: name must not contain control or invisible characters",
         ),
         (
             &["user", "role", "--user", "1", "root"],

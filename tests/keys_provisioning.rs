@@ -78,6 +78,26 @@ fn a_first_token_creates_a_user() {
 }
 
 #[test]
+fn a_token_is_never_refused_for_its_name_and_never_gives_an_admins() {
+    let home = Home::new();
+    let server = serve(&home, "ed25519-public.pem", &[("JWT_PROVISION", "on")]);
+    let named = |claims: Value| me(&server, &token(&claims))["name"].as_str().unwrap().to_owned();
+    assert_eq!(named(json!({"sub": "1", "name": "Ada Admin", "email": "eve@x.test"})), "eve");
+    assert_eq!(named(json!({"sub": "2", "name": "ada\u{202e}", "email": "ada.admin@x.test"})), "2");
+    assert!(named(json!({"sub": "ada\u{200b}", "name": "АDA ADMIN"})).starts_with("user-"));
+    assert_eq!(named(json!({"sub": "3", "name": "Ada Admin", "role": "admin"})), "Ada Admin");
+    // Nor does a later token give one.
+    let iat = now() - 60;
+    let of = |name: &str, iat: i64| token(&json!({"sub": "4", "name": name, "iat": iat}));
+    assert_eq!(me(&server, &of("Eve", iat))["name"], "Eve");
+    for (name, kept, at) in [("Ada Admin", "Eve", iat + 1), ("Eve Lee", "Eve Lee", iat + 2)] {
+        let later = of(name, at);
+        me(&server, &later);
+        assert_eq!(me(&server, &later)["name"], kept);
+    }
+}
+
+#[test]
 fn concurrent_first_requests_create_one_user_per_identity() {
     let home = Home::new();
     let server = serve(&home, "ed25519-public.pem", &[("JWT_PROVISION", "on")]);

@@ -140,6 +140,28 @@ fn only_project_members_join_a_conversation_of_the_project() {
 }
 
 #[test]
+fn the_names_of_things_are_one_line_in_one_direction() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let (alice, _) = server.sign_in("alice");
+    let id = server.post("/projects", &alice, &json!({"name": "Garden"})).body["id"].clone();
+    for (path, field, more) in [
+        ("/projects".to_owned(), "name", json!({})),
+        (format!("/projects/{id}/stages"), "name", json!({})),
+        ("/conversations".to_owned(), "title", json!({})),
+        ("/products".to_owned(), "name", json!({"price": 1})),
+    ] {
+        for bad in ["a\nb", "\u{202e}b"] {
+            let mut body = more.clone();
+            body[field] = json!(bad);
+            let fault = format!("{field} must not contain control or bidirectional characters");
+            let refused = error(400, json!([fault]));
+            assert_eq!(both(server.post(&path, &alice, &body)), refused, "{path}");
+        }
+    }
+}
+
+#[test]
 fn lists_are_paged_without_loss_or_repetition() {
     let home = Home::new();
     let server = home.serve(&[]);

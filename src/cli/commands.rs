@@ -87,7 +87,7 @@ pub(super) fn user_role(UserRole { account, role, store }: UserRole) -> Result<(
 pub(super) fn user_rename(UserRename { account, name, store }: UserRename) -> Result<(), Failure> {
     let body = json!({"name": name}).to_string();
     let checked = Fields::parse(body.as_bytes()).and_then(|mut fields| {
-        let name = fields.required("name", fields::single_line);
+        let name = fields.required("name", fields::person_name);
         fields.finish(|| name)
     });
     let name = checked.map_err(|faults| Failure::Usage(faults.to_string()))?;

@@ -1,5 +1,7 @@
 //! External users: users whose tokens another program signs.
 
+use super::name;
+
 /// The most characters in an issuer, a subject or a name: OpenID Connect, 2, bounds a subject so.
 const MOST: usize = 255;
 
@@ -47,23 +49,23 @@ impl Names<'_> {
     /// The first usable name, and whether it is what people call the user: no name to sign in with.
     fn best(&self) -> Option<(String, bool)> {
         let both = [self.given_name, self.family_name].map(|name| name.and_then(usable));
-        let both = both.iter().flatten().copied().collect::<Vec<_>>().join(" ");
+        let both = both.into_iter().flatten().collect::<Vec<_>>().join(" ");
         let all = [
             (self.name, true),
             (self.preferred_username, false),
             (self.full_name, true),
             (Some(both.as_str()), true),
         ];
-        all.into_iter().find_map(|(name, is_full)| Some((bounded(usable(name?)?), is_full)))
+        all.into_iter().find_map(|(name, is_full)| Some((usable(name?)?, is_full)))
     }
 }
 
-fn usable(name: &str) -> Option<&str> {
-    Some(name.trim()).filter(|name| !name.is_empty() && !name.contains(char::is_control))
-}
-
-fn bounded(name: &str) -> String {
-    name.chars().take(MOST).collect()
+/// The name in its one spelling, cut to the length of a name.
+fn usable(name: &str) -> Option<String> {
+    // The spelling may be longer or shorter than the text: cut before, for the work, and after.
+    let text: String = name.chars().take(MOST).collect();
+    let name: String = name::of_person(&text).ok()?.chars().take(MOST).collect();
+    name::of_person(&name).ok()
 }
 
 /// An external user, with the claims that its account is made from.
@@ -77,19 +79,19 @@ pub struct ExternalUser {
 }
 
 impl ExternalUser {
-    /// Makes a user with the first usable name of a token, or else with the first part of its
-    /// e-mail as name.
+    /// Makes a user with the first usable name of a token.
     #[must_use]
     pub fn new(id: ExternalIdentity, names: Names<'_>, email: Option<&str>) -> Self {
         let email = email.filter(|email| super::email::is_plausible(email));
-        let local = || Some((bounded(usable(email?.split('@').next()?)?), false));
-        Self { id, name: names.best().or_else(local), email: email.map(str::to_owned) }
+        Self { id, name: names.best(), email: email.map(str::to_owned) }
     }
 
-    /// The name of a new account. Without a usable one it is the subject.
-    #[must_use]
-    pub fn name(&self) -> String {
-        self.name.as_ref().map_or_else(|| bounded(&self.id.subject), |(name, _)| name.clone())
+    /// The names for a new account, best first: that of the token, the first part of the e-mail,
+    /// the subject. There may be none.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        let local = self.email.as_deref().and_then(|email| email.split('@').next());
+        let rest = [local, Some(self.id.subject())].into_iter().flatten().filter_map(usable);
+        self.name.iter().map(|(name, _)| name.clone()).chain(rest)
     }
 
     /// The name that replaces another one, which an earlier token gave. A name to sign in with
@@ -131,7 +133,8 @@ mod tests {
     fn a_name_is_bounded_and_an_email_plausible() {
         let of = |name: Option<&str>, email: Option<&str>| {
             let user = user(Names { name, ..Names::default() }, email);
-            (user.name(), user.email)
+            let name = user.names().next().unwrap_or_default();
+            (name, user.email)
         };
         assert_eq!(
             of(Some(" Eve "), Some("eve@shop.test")),
@@ -154,7 +157,8 @@ mod tests {
             given_name: Some("Kim"),
             family_name: Some("Bee"),
         };
-        let name = |names: Names<'_>| user(names, Some("kk@shop.test")).name();
+        let all = |names: Names<'_>| user(names, Some("kk@shop.test")).names().collect::<Vec<_>>();
+        let name = |names: Names<'_>| all(names).swap_remove(0);
         assert_eq!(name(names), "Kim Key");
         names.name = Some(" ");
         assert_eq!(name(names), "kim");
@@ -165,7 +169,7 @@ mod tests {
         names.given_name = Some("");
         assert_eq!(name(names), "Bee");
         names.family_name = None;
-        assert_eq!(name(names), "kk");
+        assert_eq!(all(names), ["kk", "sub"]);
     }
 
     #[test]

@@ -75,6 +75,7 @@ mod id;
 mod invitation;
 mod message;
 mod money;
+pub mod name;
 mod notification;
 mod order;
 mod payment;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::Services;
 use super::permissions::{Action, Relation, permit};
+use super::{Services, names};
 use crate::auth::{Identity, IssuedAt, PasswordHasher, Token, TokenId};
 use crate::config::{Registration, Secret};
 use crate::error::{AuthFailure, Error};
@@ -30,7 +30,7 @@ impl NewAccount {
     /// Reads `{email, name, password}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
         let email = fields.required("email", fields::email);
-        let name = fields.required("name", fields::single_line);
+        let name = fields.required("name", fields::person_name);
         let password = fields.required("password", fields::password).map(Secret::from);
         fields.finish(|| Some(Self { email: email?, name: name?, password: password? }))
     }
@@ -76,7 +76,8 @@ pub fn can_register(services: &Services) -> Result<(), Error> {
 /// Creates a customer's account and signs it in.
 ///
 /// # Errors
-/// [`Error::Conflict`] if the e-mail is taken, [`Error::RateLimited`], [`Error::NotImplemented`] as
+/// [`Error::Conflict`] if the e-mail is taken or the name looks like an admin's,
+/// [`Error::RateLimited`], [`Error::NotImplemented`] as
 /// [`can_register`].
 pub async fn register(
     services: &Services,
@@ -152,7 +153,7 @@ pub async fn me(services: &Services, identity: &Identity) -> Result<User, Error>
 /// Creates an account. The caller checks the permission.
 ///
 /// # Errors
-/// [`Error::Conflict`] if the e-mail is taken.
+/// [`Error::Conflict`] if the e-mail is taken, or a customer's name looks like an admin's.
 pub async fn add_user(
     db: &Db,
     passwords: &PasswordHasher,
@@ -161,6 +162,7 @@ pub async fn add_user(
 ) -> Result<User, Error> {
     let password_hash = passwords.hash(account.password).await?;
     let write = async move |tx: &mut Tx| {
+        names::check(tx.conn(), &account.name, role).await?;
         let new = NewUser {
             email: &account.email,
             name: &account.name,
@@ -209,9 +211,13 @@ pub async fn set_role(db: &Db, account: Account, role: Role) -> Result<User, Err
 
 /// Gives an account another name, which no token changes from then on. The caller checks the
 /// permission.
+///
+/// # Errors
+/// [`Error::Conflict`] if a customer's name would look like an admin's.
 pub async fn rename(db: &Db, account: Account, name: String) -> Result<User, Error> {
     let write = async move |tx: &mut Tx| {
         let user = users::find(tx.conn(), &account).await?.ok_or_else(|| not_found(&account))?;
+        names::check(tx.conn(), &name, user.role).await?;
         identities::keep_name(tx, user.id).await?;
         users::set_name(tx, user.id, &name).await?;
         Ok(User { name, ..user })

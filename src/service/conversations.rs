@@ -29,7 +29,7 @@ pub struct NewConversation {
 impl NewConversation {
     /// Reads `{title?, projectId?, memberIds?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
-        let title = fields.optional("title", fields::non_empty);
+        let title = fields.optional("title", fields::non_empty_title);
         let project = fields.optional("projectId", fields::id);
         let members = fields.optional("memberIds", fields::ids_at_most(MAX_AT_ONCE));
         fields.finish(|| Some(Self { title: title?, project_id: project?, member_ids: members? }))

@@ -2,6 +2,7 @@
 //! renewing it by later ones, and linking an existing account to an external identity.
 
 use super::accounts::not_found;
+use super::names;
 use crate::auth::{IssuedAt, NO_PASSWORD, VerifiedToken};
 use crate::error::{AuthFailure, Error};
 use crate::model::{ExternalIdentity, ExternalUser, Role, Timestamp, User, UserId};
@@ -69,13 +70,24 @@ async fn make(
     };
     // RFC 2606, 2: `.invalid` never is a domain.
     let email = free.unwrap_or_else(|| format!("{:032x}@unknown.invalid", rand::random::<u128>()));
-    let name = external.name();
+    let name = free_name(tx, external, role).await?;
     let new = NewUser { email: &email, name: &name, password_hash: NO_PASSWORD, role };
     let user = users::insert(tx, &new).await.map_err(taken)?;
     let given =
         Given { name: Some(name), email: Some(email), role: Some(role), at: made_at(issued_at) };
     identities::insert(tx, &external.id, user.id, &given).await.map_err(taken)?;
     Ok(Some(user.id))
+}
+
+/// The best of the user's names that does not look like an admin's, or else an invented one: no
+/// token is refused for its name.
+async fn free_name(tx: &mut Tx, external: &ExternalUser, role: Role) -> Result<String, Error> {
+    for name in external.names() {
+        if !names::is_reserved(tx.conn(), &name, role).await? {
+            return Ok(name);
+        }
+    }
+    Ok(format!("user-{:08x}", rand::random::<u32>()))
 }
 
 /// The `iat` of a token, in whole seconds.
@@ -127,12 +139,21 @@ fn changed<T: PartialEq>(old: Option<T>, new: Option<T>) -> Option<(T, T)> {
 }
 
 impl Renewal {
-    /// An address that another account has stays there.
+    /// An address that another account has stays there, and so does the name of an admin.
     async fn write(self, tx: &mut Tx, id: &ExternalIdentity, user: UserId) -> Result<(), Error> {
-        if let Some((old, new)) = self.name
-            && identities::give_name(tx, id, &old, &new).await?
+        if let Some((old, new)) = self.role
+            && identities::give_role(tx, id, old, new).await?
         {
-            users::set_name(tx, user, &new).await?;
+            users::set_role(tx, user, new).await?;
+        }
+        if let Some((old, new)) = self.name {
+            let account = users::by_id(tx.conn(), user).await?;
+            let role = account.map_or(Role::Customer, |account| account.role);
+            if !names::is_reserved(tx.conn(), &new, role).await?
+                && identities::give_name(tx, id, &old, &new).await?
+            {
+                users::set_name(tx, user, &new).await?;
+            }
         }
         if let Some((old, new)) = self.email {
             let owner = users::find(tx.conn(), &Account::Email(new.clone())).await?;
@@ -141,11 +162,6 @@ impl Renewal {
             {
                 users::set_email(tx, user, &new).await.map_err(taken)?;
             }
-        }
-        if let Some((old, new)) = self.role
-            && identities::give_role(tx, id, old, new).await?
-        {
-            users::set_role(tx, user, new).await?;
         }
         Ok(())
     }

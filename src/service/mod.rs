@@ -15,6 +15,7 @@ pub mod identities;
 pub mod invitations;
 pub mod limiter;
 pub mod messages;
+mod names;
 pub mod notifications;
 mod notify;
 pub mod orders;

@@ -29,7 +29,7 @@ pub struct NewProduct {
 impl NewProduct {
     /// Reads `{name, price, description?, stock?, lowStockThreshold?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
-        let name = fields.required("name", fields::single_line);
+        let name = fields.required("name", fields::title);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
         let price = fields.required("price", fields::amount);
         let stock = fields.optional("stock", fields::integer(0, MAX_PIECES));
@@ -60,7 +60,7 @@ impl ProductPatch {
     /// Reads `{name?, description?, price?, stock?, lowStockThreshold?}`, with at least one of
     /// them.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
-        let name = fields.optional("name", fields::non_empty);
+        let name = fields.optional("name", fields::non_empty_title);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
         let price = fields.optional("price", fields::amount);
         let stock = fields.optional("stock", fields::integer(0, MAX_PIECES));

@@ -24,7 +24,7 @@ pub struct NewProject {
 impl NewProject {
     /// Reads `{name, description?}`.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
-        let name = fields.required("name", fields::single_line);
+        let name = fields.required("name", fields::title);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
         fields.finish(|| Some(Self { name: name?, description: description? }))
     }
@@ -40,9 +40,9 @@ pub struct ProjectPatch {
 impl ProjectPatch {
     /// Reads `{name?, description?, status?}`, with at least one of them.
     pub fn read(mut fields: Fields<'_>) -> Result<Self, Error> {
-        let name = fields.optional("name", fields::non_empty);
+        let name = fields.optional("name", fields::non_empty_title);
         let description = fields.optional("description", fields::at_most(MAX_DESCRIPTION));
-        let status = fields.optional("status", fields::non_empty);
+        let status = fields.optional("status", fields::non_empty_title);
         let patch = fields
             .finish(|| Some(Self { name: name?, description: description?, status: status? }))?;
         if let Self { name: None, description: None, status: None } = patch {

@@ -18,7 +18,7 @@ const STAGE_NOTICE_BYTES: usize = 1024;
 
 /// Reads a stage's name, from `{name}`.
 pub fn read(mut fields: Fields<'_>) -> Result<String, Error> {
-    let name = fields.required("name", fields::single_line);
+    let name = fields.required("name", fields::title);
     fields.finish(|| name)
 }
 

@@ -32,6 +32,16 @@ pub enum Account {
     Email(String),
 }
 
+/// The names of the first `most` admins.
+pub async fn admin_names(conn: &mut Conn, most: i64) -> QueryResult<Vec<String>> {
+    query!(conn, |c| users::table
+        .filter(users::role.eq(Role::Admin))
+        .order(users::id)
+        .limit(most)
+        .select(users::name)
+        .load(c))
+}
+
 /// Adds a user. A taken e-mail is a unique violation ([`is_taken`](crate::store::is_taken)).
 pub async fn insert(tx: &mut Tx, new: &NewUser<'_>) -> QueryResult<User> {
     let now = Timestamp::now();

@@ -36,7 +36,8 @@ mod tests;
 
 pub use rules::{
     BrokenRules, FieldValue, amount, anything, at_most, email, flag, id, ids, ids_at_most, integer,
-    json_len, non_empty, object, one_of, password, positive_amount, single_line, text,
+    json_len, non_empty, non_empty_title, object, one_of, password, person_name, positive_amount,
+    single_line, text, title,
 };
 
 use crate::error::{Error, excerpt};

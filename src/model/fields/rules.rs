@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::BodySource;
+use crate::model::name::{self as names, NameFault};
 use crate::model::{Money, email as address};
 
 /// The rules that a value breaks.
@@ -88,6 +89,8 @@ const BOOLEAN: &str = "must be a boolean value";
 const ARRAY: &str = "must be an array";
 const OBJECT: &str = "must be an object";
 const EMPTY: &str = "should not be empty";
+const UNSEEN: &str = "must not contain control or invisible characters";
+const ONE_LINE: &str = "must not contain control or bidirectional characters";
 const IDS: &str = "must be an array of positive integer numbers";
 /// The most characters of a [`single_line`].
 const MAX_LINE: usize = 255;
@@ -209,13 +212,45 @@ pub fn non_empty(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     if text.is_empty() { Err(broken![EMPTY]) } else { Ok(text) }
 }
 
+/// The name of a thing, as others see it: a [`single_line`] without control characters, and without
+/// those that turn its direction.
+pub fn title(given: FieldValue<'_>) -> Result<String, BrokenRules> {
+    one_line(single_line(given)?)
+}
+
+/// Like [`title`], but not empty: for fields that may be left out, but not emptied.
+pub fn non_empty_title(given: FieldValue<'_>) -> Result<String, BrokenRules> {
+    one_line(non_empty(given)?)
+}
+
+fn one_line(text: String) -> Result<String, BrokenRules> {
+    if names::is_one_line(&text) { Ok(text) } else { Err(broken![ONE_LINE]) }
+}
+
+/// The name of a person, in its one spelling. For a required field, which refuses the empty string.
+pub fn person_name(given: FieldValue<'_>) -> Result<String, BrokenRules> {
+    let text = single_line(given)?;
+    if text.is_empty() {
+        return Ok(text);
+    }
+    let name = names::of_person(&text).map_err(|fault| match fault {
+        NameFault::Unseen => broken![UNSEEN],
+        NameFault::Empty => broken![EMPTY],
+    })?;
+    // The one spelling may have more characters than what was given.
+    if name.chars().count() > MAX_LINE { Err(vec![too_long(MAX_LINE)]) } else { Ok(name) }
+}
+
+fn too_long(most: usize) -> Cow<'static, str> {
+    Cow::Owned(format!("must be shorter than or equal to {most} characters"))
+}
+
 /// A string of at most `most` characters.
 pub fn at_most(most: usize) -> impl Fn(FieldValue<'_>) -> Result<String, BrokenRules> {
     move |given| {
         given.describe(|| json!({"type": "string", "maxLength": most}))?;
-        let too_long = || Cow::Owned(format!("must be shorter than or equal to {most} characters"));
-        let text = given.string().ok_or_else(|| vec![too_long(), Cow::Borrowed(STRING)])?;
-        if text.chars().count() > most { Err(vec![too_long()]) } else { Ok(text) }
+        let text = given.string().ok_or_else(|| vec![too_long(most), Cow::Borrowed(STRING)])?;
+        if text.chars().count() > most { Err(vec![too_long(most)]) } else { Ok(text) }
     }
 }
 
