@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn nothing_in_a_name_is_unseen() {
-        let zalgo = format!("a{}", "\u{301}".repeat(5));
+        let zalgo = format!("a{}", "\u{301}".repeat(6));
         for bad in [
             "Ann\n",
             "A\tnn",

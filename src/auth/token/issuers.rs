@@ -34,7 +34,7 @@ fn tokens_of_usual_issuers_are_read_with_the_settings_of_their_recipes() {
         let read = serde_json::json!({
             "subject": user.id.subject(),
             "role": token.role.map(Role::as_str),
-            "name": user.name(),
+            "name": user.names().next(),
             "email": user.email,
         });
         assert_eq!(read, case["expected"], "{}", case["name"]);
