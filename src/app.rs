@@ -13,11 +13,11 @@ use std::time::Duration;
 use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use socket2::{Domain, Socket, Type};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::auth::{self, Tokens};
-use crate::config::{Opener, Settings};
+use crate::config::{self, Open, Opener, Settings};
 use crate::error::Error;
 use crate::gateway::QueryUser;
 use crate::http::pages::Pages;
@@ -25,7 +25,9 @@ use crate::realtime::{self, HubHandle, Server};
 use crate::service::invitations::AddingRules;
 use crate::service::publish::{HubPublisher, NextEventOptions};
 use crate::service::recovery::{self, RecoverySettings};
-use crate::service::{AccountRules, Services, broadcasts, demo, stats, tokens};
+use crate::service::{
+    AccountRules, Services, SignInRates, accounts, broadcasts, demo, stats, tokens,
+};
 use crate::{gateway, http};
 
 use realtime_settings::{limits, policy};
@@ -52,6 +54,7 @@ pub fn serve(settings: Settings) -> ExitCode {
 async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     // Before anything else, because a SIGHUP without a handler ends the process.
     let hangup = signal(SignalKind::hangup())?;
+    let stops = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     let (host, port) = (settings.server.host.as_str(), settings.server.port);
     let listener =
         bind(host, port).map_err(|error| format!("cannot listen on {host}:{port}: {error}"))?;
@@ -75,19 +78,17 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     };
     let (log, pid_key) = recovery::start(&db, recovery).await?;
     let checker = Tokens::new(&key, &settings.auth)?;
-    let accounts = account_rules(&settings);
-    let services = Arc::new(Services::new(db.clone(), checker, hub.clone(), next, &accounts));
+    let rules = account_rules(&settings);
+    let services = Arc::new(Services::new(db.clone(), checker, hub.clone(), next, &rules));
     let watching_tokens = actix_rt::spawn(tokens::watch(Arc::clone(&services)));
+    let reporting = actix_rt::spawn(accounts::report_failures(Arc::clone(&services)));
     let reloading = reload::start(&services, tls_files, hangup).await;
-    if settings.server.demo {
-        prepare_demo(&services).await?;
-    }
+    check_accounts(&settings, &services).await?;
     let sending_broadcasts = actix_rt::spawn(broadcasts::run(Arc::clone(&services)));
 
-    let query_user = query_user(&settings);
     let policy = policy(&settings, scheme);
     let mut server = Server::builder(limits, hub).policy(policy.clone()).resuming(log, pid_key);
-    for (namespace, gateway) in gateway::all(&services, query_user) {
+    for (namespace, gateway) in gateway::all(&services, query_user(&settings)) {
         server = server.namespace(namespace, gateway);
     }
     let server = server.build();
@@ -115,6 +116,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
             .app_data(ready.clone())
             .app_data(counted.clone())
             .app_data(asyncapi.clone())
+            .wrap(from_fn(http::headers::guard))
             .wrap(from_fn(http::log_request))
             .wrap(http::cors::cors(&policy))
             .wrap(from_fn(http::cors::strip_cors_headers))
@@ -135,7 +137,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let mut running = actix_rt::spawn(running);
     tracing::info!(workers, "listening on {scheme}://{address}");
 
-    until_stopped(&mut running).await?;
+    until_stopped(stops, &mut running).await?;
     tracing::info!("stopping");
     readiness.stop();
     broadcasting_stats.abort();
@@ -144,21 +146,20 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     if let Some((handle, _)) = metrics {
         handle.stop(true).await;
     }
-    sending_broadcasts.abort();
-    watching_tokens.abort();
-    reloading.abort();
+    for task in [sending_broadcasts, watching_tokens, reporting, reloading] {
+        task.abort();
+    }
     // Blocks until the writer's last batch is written. Nothing else runs any more.
     db.close();
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Returns on SIGTERM or SIGINT.
+/// Returns on SIGTERM or SIGINT, also on one that came while the server started.
 async fn until_stopped<T: std::fmt::Debug>(
+    [mut terminate, mut interrupt]: [Signal; 2],
     running: &mut JoinHandle<T>,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
@@ -168,7 +169,11 @@ async fn until_stopped<T: std::fmt::Debug>(
 
 fn account_rules(settings: &Settings) -> AccountRules {
     AccountRules {
-        rate_login: settings.limits.rate_login,
+        sign_in_rates: SignInRates {
+            pair: settings.limits.rate_login,
+            address: settings.limits.rate_login_address,
+            register: settings.limits.rate_register,
+        },
         rate_publish: settings.limits.rate_publish.0,
         registration: settings.registration(),
         adding: AddingRules {
@@ -176,6 +181,32 @@ fn account_rules(settings: &Settings) -> AccountRules {
             most: settings.limits.invitation_limit,
         },
         socket_token_end: settings.access.socket_token_end,
+    }
+}
+
+/// Refuses to be in production with the demo accounts, whose password everyone knows; elsewhere
+/// makes them, if the settings say so. Warns of what the settings leave open.
+async fn check_accounts(settings: &Settings, services: &Services) -> Result<(), String> {
+    warn_of_what_is_open(settings);
+    if settings.is_production() {
+        let found = demo::with_public_password(&services.db, &services.passwords).await;
+        return match found.map_err(|error| error.to_string())?.as_slice() {
+            [] => Ok(()),
+            accounts => Err(demo::refusal(accounts)),
+        };
+    }
+    if settings.server.demo {
+        prepare_demo(services).await.map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+/// Logs what the settings leave open. Outside of production most of it is usual.
+fn warn_of_what_is_open(settings: &Settings) {
+    for Open { setting, what } in config::open(settings) {
+        if settings.is_production() || setting == "JWT_AUDIENCE" {
+            tracing::warn!("{setting}: {what}");
+        }
     }
 }
 

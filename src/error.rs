@@ -111,6 +111,8 @@ pub enum Error {
     BadCredentials,
     /// 403. The caller is known, but not allowed to do this.
     Forbidden,
+    /// 403. The request was sent to a name that is not this server's.
+    UnknownHost,
     /// 404. Also for things of other users, so that their existence is not revealed.
     NotFound(String),
     /// 400 with a text for each fault, like NestJS's validation pipe.
@@ -166,7 +168,7 @@ impl Error {
         match self {
             Self::Unauthorized(_) | Self::BadCredentials => Code::Unauthorized,
             Self::TokenExpired => Code::TokenExpired,
-            Self::Forbidden => Code::Forbidden,
+            Self::Forbidden | Self::UnknownHost => Code::Forbidden,
             Self::NotFound(_) => Code::NotFound,
             Self::Faults(_) | Self::BadRequest(_) | Self::NotImplemented(_) => Code::Invalid,
             Self::Conflict(_) | Self::KeyReused => Code::Conflict,
@@ -182,7 +184,7 @@ impl Error {
         match self {
             Self::Faults(_) | Self::BadRequest(_) => 400,
             Self::Unauthorized(_) | Self::TokenExpired | Self::BadCredentials => 401,
-            Self::Forbidden => 403,
+            Self::Forbidden | Self::UnknownHost => 403,
             Self::NotFound(_) => 404,
             Self::Conflict(_) => 409,
             Self::TooLarge => 413,
@@ -211,6 +213,9 @@ impl Error {
             Self::TokenExpired => "The token has expired".into(),
             Self::BadCredentials => "Invalid email or password".into(),
             Self::Forbidden => "Forbidden resource".into(),
+            Self::UnknownHost => "This Host is not this server's; call it by localhost or an \
+                                  address, or name the host's Origin in CORS_ORIGINS"
+                .into(),
             Self::NotFound(text) | Self::BadRequest(text) | Self::Conflict(text) => text.clone(),
             Self::Faults(faults) => faults.join(", "),
             Self::TooLarge => "Payload too large".into(),

@@ -119,7 +119,7 @@ fn a_wrong_email_and_a_wrong_password_get_the_same_bytes() {
     let refusal = |email: &str, password: &str| {
         let body = json!({"email": email, "password": password}).to_string();
         let mut stream = TcpStream::connect(&server.address).unwrap();
-        let head = "POST /auth/login HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length";
+        let head = "POST /auth/login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length";
         write!(stream, "{head}: {}\r\n\r\n{body}", body.len()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -214,6 +214,7 @@ fn a_closed_registration_is_a_501_whatever_the_body_and_signing_in_goes_on() {
     }
     server.sign_in("alice");
     server.stop();
+    let home = Home::new();
     let production = [("HUBCAST_ENV", "production"), ("JWT_SECRET", SECRET)];
     let server = home.start(&["serve"], &production);
     assert_eq!(server.post("/auth/register", "", &account).body, closed);

@@ -26,3 +26,43 @@ fn the_generated_pages_are_what_the_code_makes() {
     assert!(stale.is_empty(), "docs/{stale:?} are out of date: run `cargo run -- docs` and commit");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
 }
+
+/// The names in backquotes that look like functions of tests, and the files that are named.
+#[test]
+fn each_test_that_the_security_model_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let model = fs::read_to_string(root.join("docs/SECURITY-MODEL.md")).unwrap();
+    let sources = sources(root);
+    let mut missing = Vec::new();
+    for row in model.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| ---")) {
+        let cell = row.rsplit('|').nth(1).unwrap_or_default();
+        for name in cell.split('`').skip(1).step_by(2) {
+            let exists = if name.contains('/') {
+                root.join(name).exists()
+            } else {
+                sources.iter().any(|text| text.contains(&format!("fn {name}(")))
+            };
+            if !exists {
+                missing.push(name.to_owned());
+            }
+        }
+    }
+    assert!(missing.is_empty(), "docs/SECURITY-MODEL.md names what does not exist: {missing:?}");
+}
+
+/// The texts of all Rust files in which tests are.
+fn sources(root: &Path) -> Vec<String> {
+    let mut folders = ["src", "tests", "crates"].map(|folder| root.join(folder)).to_vec();
+    let mut texts = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("node_modules") && !path.ends_with("target") {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") {
+                texts.push(fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    texts
+}

@@ -371,7 +371,7 @@ fn an_aborted_request_writes_an_order_or_nothing() {
     let before = server.get("/orders?limit=200", &admin).body.as_array().unwrap().len();
     let body = r#"{"total":3}"#;
     let request_head = format!(
-        "POST /orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {admin}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        "POST /orders HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {admin}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
     for round in 0..40 {
@@ -393,7 +393,7 @@ fn an_aborted_request_writes_an_order_or_nothing() {
     assert_eq!(after - before, heard.len(), "each order has its event, and each event its order");
     assert!(heard.len() <= 21);
     let mut stream = TcpStream::connect(&server.address).unwrap();
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: [::]\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");

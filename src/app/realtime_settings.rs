@@ -9,7 +9,7 @@ use governor::Quota;
 use crate::config::{self, Rate, Settings};
 use crate::event;
 use crate::realtime;
-use crate::realtime::admission::{Origins, Policy};
+use crate::realtime::admission::{Hosts, Origins, Policy};
 use crate::realtime::presence::PresenceSettings;
 
 /// The least budget, in bytes, of events between their writes and the sockets. A small OUTBOX_LIMIT
@@ -50,6 +50,23 @@ fn quota(rate: &Rate) -> Option<Quota> {
     Quota::with_period(rate.period()).map(|quota| quota.allow_burst(rate.burst))
 }
 
+/// The names of this server. A page of any Origin may call a server with `CORS_ORIGINS=*` anyway.
+fn hosts(settings: &Settings) -> Hosts {
+    match &settings.access.cors_origins {
+        _ if !settings.checks_host() => Hosts::Any,
+        config::Origins::Any => Hosts::Any,
+        config::Origins::Same => Hosts::Known(vec![settings.server.host.clone()]),
+        config::Origins::List(origins) => {
+            let hosts = origins.iter().filter_map(|origin| {
+                let (_, authority) = origin.split_once("://")?;
+                let (host, _) = authority.rsplit_once(':').unwrap_or((authority, ""));
+                Some(host.to_owned()).filter(|host| !host.is_empty())
+            });
+            Hosts::Known(hosts.chain([settings.server.host.clone()]).collect())
+        }
+    }
+}
+
 pub(super) fn policy(settings: &Settings, scheme: &'static str) -> Policy {
     let proxies = settings.access.trusted_proxies.clone();
     Policy {
@@ -58,6 +75,7 @@ pub(super) fn policy(settings: &Settings, scheme: &'static str) -> Policy {
             config::Origins::Any => Origins::Any,
             config::Origins::List(list) => Origins::List(list.clone()),
         },
+        hosts: hosts(settings),
         trusts: Arc::new(move |peer: IpAddr| proxies.trusts(peer)),
         scheme,
     }

@@ -94,8 +94,10 @@ impl ReceivedClaims {
         self.get("generation").map(number).transpose()
     }
 
-    pub(super) fn time(&self) -> Result<IssuedAt, TokenFault> {
-        let iat = self.seconds("iat")?.unwrap_or_default();
+    /// The earliest moment, by our clock, at which the token may have been issued: its issuer's
+    /// clock may be ahead by `leeway` seconds.
+    pub(super) fn time(&self, leeway: f64) -> Result<IssuedAt, TokenFault> {
+        let iat = self.seconds("iat")?.unwrap_or_default() - leeway;
         #[expect(
             clippy::cast_possible_truncation,
             reason = "a number between 0 and LAST_SECOND, in milliseconds"

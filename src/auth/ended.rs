@@ -27,7 +27,8 @@ impl TokenId {
 pub enum IssuedAt {
     /// Issued by hubcast, when the tokens of its user had this generation.
     Generation(i64),
-    /// Issued by another program: its `iat`, in milliseconds since 1970, or 0 without one.
+    /// Issued by another program: its `iat` less JWT_LEEWAY, in milliseconds since 1970, or 0
+    /// without one.
     Time(i64),
 }
 

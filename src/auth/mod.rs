@@ -15,6 +15,7 @@ mod password;
 mod rules;
 mod secret;
 mod token;
+mod turns;
 
 pub use ended::{EndedTokens, IssuedAt, TokenId};
 pub use fault::TokenFault;

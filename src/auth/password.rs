@@ -1,21 +1,19 @@
 //! Passwords: argon2id, on blocking threads, one hash per core at a time.
 //!
-//! A hash deliberately costs about 19 MiB and 20 ms of a core, so both are bounded: when a hundred
-//! callers wait for a core, the next one gets 503 instead of a longer queue.
+//! A hash deliberately costs about 19 MiB and 20 ms of a core, so both are bounded, and the
+//! addresses of the callers take turns: `turns.rs`.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
 use argon2::password_hash::{self, Output, ParamsString, PasswordHash, Salt, SaltString};
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::turns::Turns;
 use crate::config::Secret;
 use crate::error::Error;
 
-/// The most callers that wait for a core.
-const MAX_WAITING: usize = 100;
 /// The hash of a password that nobody knows, with the usual parameters. Accounts without a password
 /// have this hash; it is also verified for unknown users, so that the time of the answer does not
 /// reveal whether a user exists.
@@ -24,8 +22,7 @@ pub const NO_PASSWORD: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm8tc3VjaC11c2VyLW
 
 /// Hashes and verifies passwords. One per process, because the bounds belong to it.
 pub struct PasswordHasher {
-    cores: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    cores: Arc<Turns>,
     /// Kept for the next hash, at most one per core: the allocator would keep freed blocks in the
     /// arena of one thread.
     memories: Arc<Mutex<Vec<Memory>>>,
@@ -37,21 +34,20 @@ type Memory = Vec<Block>;
 impl Default for PasswordHasher {
     fn default() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
-        Self {
-            cores: Arc::new(Semaphore::new(cores)),
-            waiting: AtomicUsize::new(0),
-            memories: Arc::default(),
-        }
+        Self { cores: Turns::new(cores), memories: Arc::default() }
     }
 }
 
 impl PasswordHasher {
-    /// Returns the hash to store: a PHC string with a fresh salt.
+    /// Stands for this process itself, as the address of a caller.
+    pub const SELF: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+    /// Returns the hash to store: a PHC string with a fresh salt. `from` is the caller's address.
     ///
     /// # Errors
     /// [`Error::Unavailable`] when too many callers wait.
-    pub async fn hash(&self, password: Secret) -> Result<String, Error> {
-        self.run(move |memory| hash(&password, memory)).await?.map_err(broken)
+    pub async fn hash(&self, from: IpAddr, password: Secret) -> Result<String, Error> {
+        self.run(from, move |memory| hash(&password, memory)).await?.map_err(broken)
     }
 
     /// Returns true if this is the password. Without a stored hash (an unknown user) the answer is
@@ -59,21 +55,27 @@ impl PasswordHasher {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when too many callers wait.
-    pub async fn verify(&self, password: Secret, stored: Option<String>) -> Result<bool, Error> {
+    pub async fn verify(
+        &self,
+        from: IpAddr,
+        password: Secret,
+        stored: Option<String>,
+    ) -> Result<bool, Error> {
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| NO_PASSWORD.to_owned());
-        let matches =
-            self.run(move |memory| verify(&password, &stored, memory)).await?.map_err(broken)?;
+        let work = move |memory: &mut Memory| verify(&password, &stored, memory);
+        let matches = self.run(from, work).await?.map_err(broken)?;
         Ok(matches && known)
     }
 
     async fn run<T: Send + 'static>(
         &self,
+        from: IpAddr,
         work: impl FnOnce(&mut Memory) -> T + Send + 'static,
     ) -> Result<T, Error> {
-        let core = self.core().await?;
+        let core = self.cores.take(from).await?;
         let memories = Arc::clone(&self.memories);
-        // The permit moves into the task, which may outlive this future.
+        // The place moves into the task, which may outlive this future.
         let task = tokio::task::spawn_blocking(move || {
             let mut memory = lock(&memories).pop().unwrap_or_default();
             let result = work(&mut memory);
@@ -85,34 +87,6 @@ impl PasswordHasher {
             tracing::error!(%error, "hashing a password failed");
             Error::Internal
         })
-    }
-
-    async fn core(&self) -> Result<OwnedSemaphorePermit, Error> {
-        if let Ok(core) = Arc::clone(&self.cores).try_acquire_owned() {
-            return Ok(core);
-        }
-        let _slot = WaitingSlot::take(&self.waiting)?;
-        Arc::clone(&self.cores).acquire_owned().await.map_err(|_| Error::Internal)
-    }
-}
-
-/// One of the [`MAX_WAITING`] slots, returned on drop.
-struct WaitingSlot<'a>(&'a AtomicUsize);
-
-impl<'a> WaitingSlot<'a> {
-    fn take(waiting: &'a AtomicUsize) -> Result<Self, Error> {
-        let slot = Self(waiting);
-        if waiting.fetch_add(1, Ordering::Relaxed) < MAX_WAITING {
-            Ok(slot)
-        } else {
-            Err(Error::Unavailable("Too many sign-ins at once"))
-        }
-    }
-}
-
-impl Drop for WaitingSlot<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -193,11 +167,15 @@ mod tests {
     #[actix_rt::test]
     async fn a_password_is_verified_against_its_hash() {
         let hasher = PasswordHasher::default();
-        let stored = hasher.hash(secret("correct horse")).await.expect("hashes");
+        let stored =
+            hasher.hash(PasswordHasher::SELF, secret("correct horse")).await.expect("hashes");
         assert!(stored.starts_with("$argon2id$"));
-        assert_eq!(hasher.verify(secret("correct horse"), Some(stored.clone())).await, Ok(true));
-        assert_eq!(hasher.verify(secret("battery staple"), Some(stored)).await, Ok(false));
-        assert_eq!(hasher.verify(secret("anything"), None).await, Ok(false));
+        let verify = async |text: &str, stored: Option<String>| {
+            hasher.verify(PasswordHasher::SELF, secret(text), stored).await
+        };
+        assert_eq!(verify("correct horse", Some(stored.clone())).await, Ok(true));
+        assert_eq!(verify("battery staple", Some(stored)).await, Ok(false));
+        assert_eq!(verify("anything", None).await, Ok(false));
     }
 
     #[test]
@@ -217,23 +195,5 @@ mod tests {
             cost(&hash(&secret("x"), &mut Memory::new()).expect("hashes"))
         );
         assert_eq!(verify(&secret("x"), NO_PASSWORD, &mut Memory::new()), Ok(false));
-    }
-
-    #[actix_rt::test]
-    async fn with_a_hundred_callers_waiting_the_next_gets_unavailable() {
-        let hasher = PasswordHasher {
-            cores: Arc::new(Semaphore::new(0)),
-            waiting: AtomicUsize::new(MAX_WAITING - 1),
-            ..PasswordHasher::default()
-        };
-        let mut last = Box::pin(hasher.core());
-        assert!(futures_poll(last.as_mut()).is_pending());
-        assert!(matches!(hasher.core().await, Err(Error::Unavailable(_))));
-        drop(last);
-        assert_eq!(hasher.waiting.load(Ordering::Relaxed), MAX_WAITING - 1);
-    }
-
-    fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
-        future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
     }
 }

@@ -6,8 +6,8 @@
 
 use serde_json::Value;
 
-use super::TokenFault;
 use super::claims::{ReceivedClaims, texts};
+use super::{IssuedAt, TokenFault};
 use crate::config::{AuthSettings, Words};
 use crate::model::{Role, Timestamp};
 
@@ -75,6 +75,12 @@ impl ClaimRules {
             return Err(TokenFault::Expired(now.unix_seconds() - expires_at.unix_seconds()));
         }
         Ok(expires_at)
+    }
+
+    /// When the token was issued, for the ends of all tokens of its user: as early as JWT_LEEWAY
+    /// allows, or a token whose `iat` is ahead would outlive an end that came after it.
+    pub(super) fn issued_at(&self, claims: &ReceivedClaims) -> Result<IssuedAt, TokenFault> {
+        claims.time(self.leeway)
     }
 
     /// The role that the token gives, or `None` if it says nothing about it. A word that is not

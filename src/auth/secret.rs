@@ -1,15 +1,21 @@
 //! Loads the key of tokens from its source. Without a configured key, the server makes a random one
 //! once and keeps it in a file that only its owner can read.
 
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::config::{KeySource, MIN_SECRET, PublicKeySource, PublicKeys, Secret};
+use crate::config::{
+    KeySource, MIN_SECRET, NotPrivate, PublicKeySource, PublicKeys, Secret, check_folder, keep_own,
+    no_follow, not_opened,
+};
+
+/// The most bytes of the file of the random secret that are read.
+const MOST: u64 = 4096;
 
 /// The key that tokens are checked with.
 #[derive(Debug, Clone)]
@@ -25,6 +31,8 @@ pub enum Key {
 pub enum KeyError {
     /// The file of the random secret can be neither read nor written.
     File { file: PathBuf, error: io::Error },
+    /// Others on this machine could know the secret, or have put it there.
+    NotPrivate(NotPrivate),
     /// The secret has no characters: anyone could sign with it.
     Empty,
 }
@@ -37,6 +45,7 @@ impl std::fmt::Display for KeyError {
                 "the signing key in {} cannot be used: {error}; set JWT_SECRET or mend the file",
                 file.display()
             ),
+            Self::NotPrivate(fault) => write!(f, "the signing key cannot be used: {fault}"),
             Self::Empty => f.write_str("the signing key is empty; set JWT_SECRET"),
         }
     }
@@ -57,18 +66,16 @@ pub fn load_key(source: KeySource) -> Result<Key, KeyError> {
             }
             Ok(Key::Own(secret))
         }
-        KeySource::File(file) => match read_or_make(&file) {
-            Ok((secret, made)) => {
-                let done = if made {
-                    "made a random signing key"
-                } else {
-                    "using the random signing key made earlier"
-                };
-                tracing::info!(file = %file.display(), "JWT_SECRET is not set: {done}");
-                Ok(Key::Own(secret))
-            }
-            Err(error) => Err(KeyError::File { file, error }),
-        },
+        KeySource::File(file) => {
+            let (secret, made) = read_or_make(&file)?;
+            let done = if made {
+                "made a random signing key"
+            } else {
+                "using the random signing key made earlier"
+            };
+            tracing::info!(file = %file.display(), "JWT_SECRET is not set: {done}");
+            Ok(Key::Own(secret))
+        }
         KeySource::Outside(source) => {
             if let PublicKeySource::File(file) = &source {
                 warn_of_skipped(source.setting(), file.keys());
@@ -85,56 +92,68 @@ pub(super) fn warn_of_skipped(name: &str, keys: &PublicKeys) {
     }
 }
 
-fn read_or_make(file: &Path) -> io::Result<(Secret, bool)> {
+fn read_or_make(file: &Path) -> Result<(Secret, bool), KeyError> {
+    let failed = |error| KeyError::File { file: file.into(), error };
     if let Some(secret) = read(file)? {
         return Ok((secret, false));
     }
     let secret = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-    if let Some(directory) = file.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    if let Some(folder) = file.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
+        check_folder(folder).map_err(KeyError::NotPrivate)?;
     }
-    // Written under another name first, then linked, which fails if the name exists: two processes
-    // that start together use the same key, and none reads half a file.
+    if make(file, &secret).map_err(failed)? {
+        return Ok((Secret::from(secret), true));
+    }
+    let secret = read(file)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+    Ok((secret, false))
+}
+
+/// Returns false if the file exists. It is written under another name first, then linked, which
+/// fails if the name exists: two processes that start together use the same key, and none reads
+/// half a file.
+fn make(file: &Path, secret: &str) -> io::Result<bool> {
     let draft = file.with_extension(format!("{}.draft", std::process::id()));
-    let mut out =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    // Of a process that was killed. A missing one is as good.
+    let _ = fs::remove_file(&draft);
+    let mut out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
     let linked = out
         .write_all(secret.as_bytes())
         .and_then(|()| out.sync_all())
         .and_then(|()| fs::hard_link(&draft, file));
     fs::remove_file(&draft)?;
     match linked {
-        Ok(()) => Ok((Secret::from(secret), true)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let secret = read(file)?.ok_or(io::ErrorKind::NotFound)?;
-            Ok((secret, false))
-        }
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-fn read(file: &Path) -> io::Result<Option<Secret>> {
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
+fn read(file: &Path) -> Result<Option<Secret>, KeyError> {
+    let mut opened = match OpenOptions::new().read(true).custom_flags(no_follow()).open(file) {
+        Ok(opened) => opened,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
+        Err(error) => return Err(KeyError::NotPrivate(not_opened(file, error))),
     };
+    if let Some(folder) = file.parent() {
+        check_folder(folder).map_err(KeyError::NotPrivate)?;
+    }
+    keep_own(file, &opened).map_err(KeyError::NotPrivate)?;
+    let failed = |error| KeyError::File { file: file.into(), error };
+    let mut text = String::new();
+    (&mut opened).take(MOST).read_to_string(&mut text).map_err(failed)?;
     let text = text.trim();
     if text.len() < MIN_SECRET {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it holds no key"));
-    }
-    if fs::metadata(file)?.permissions().mode() & 0o077 != 0 {
-        tracing::warn!(
-            file = %file.display(),
-            "other users could read the signing key; its permissions are now 0600"
-        );
-        fs::set_permissions(file, Permissions::from_mode(0o600))?;
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "it holds no key")));
     }
     Ok(Some(Secret::from(text.to_owned())))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
     use super::*;
 
     #[test]
@@ -162,5 +181,22 @@ mod tests {
         fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("sets");
         assert!(load_key(KeySource::File(file.clone())).is_ok());
         assert_eq!(fs::metadata(&file).expect("there").permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_key_that_others_could_have_put_there_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (file, link) = (folder.path().join("a.jwt-secret"), folder.path().join("b.jwt-secret"));
+        let refused = |file: &Path| match load_key(KeySource::File(file.to_owned())) {
+            Err(fault @ KeyError::NotPrivate(_)) => fault.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert!(load_key(KeySource::File(file.clone())).is_ok());
+        symlink(&file, &link).expect("links");
+        assert!(refused(&link).contains("is a link"));
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).expect("sets");
+        assert!(refused(&file).contains("`chmod o-w"));
+        fs::remove_file(&file).expect("removes");
+        assert!(refused(&file).contains("`chmod o-w"), "none is made either");
     }
 }

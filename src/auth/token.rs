@@ -179,14 +179,14 @@ impl Tokens {
             (
                 TokenHolder::User(user),
                 generation?.map_or_else(
-                    || claims.time(),
+                    || self.rules.issued_at(&claims),
                     |generation| Ok(IssuedAt::Generation(generation)),
                 )?,
             )
         } else if self.signing.is_some() && matches!(generation, Ok(Some(_))) {
             return Err(TokenFault::Former);
         } else {
-            (TokenHolder::Outside(claims.outsider()?), claims.time()?)
+            (TokenHolder::Outside(claims.outsider()?), self.rules.issued_at(&claims)?)
         };
         Ok(VerifiedToken {
             holder,

@@ -11,14 +11,15 @@ use super::{
 };
 use crate::auth::{PasswordHasher, Tokens, load_key};
 use crate::config::{
-    BadSetting, DatabaseUrl, KeySource, MIN_SECRET, Opener, PublicKeySource, Secret, Settings,
+    self, BadSetting, DatabaseUrl, Environment, KeySource, MIN_SECRET, Opener, PROFILE,
+    PublicKeySource, Secret, Settings,
 };
 use crate::error::Error;
 use crate::http;
 use crate::model::fields::{self, Fields};
 use crate::model::{ExternalIdentity, User};
 use crate::service::accounts::{self, NewAccount};
-use crate::service::identities;
+use crate::service::{demo, identities};
 use crate::store::users::Account;
 use crate::store::{Db, NullPublisher, tokens, users};
 
@@ -57,7 +58,8 @@ pub(super) fn user_add(add: UserAdd) -> Result<(), Failure> {
     let account = Fields::parse(body.as_bytes()).and_then(NewAccount::read);
     let account = account.map_err(|faults| Failure::Usage(faults.to_string()))?;
     let user = with_db(&add.store, async |db| {
-        accounts::add_user(db, &PasswordHasher::default(), account, add.role).await
+        let passwords = PasswordHasher::default();
+        accounts::add_user(db, &passwords, PasswordHasher::SELF, account, add.role).await
     })?;
     show(&user);
     Ok(())
@@ -160,11 +162,20 @@ pub(super) fn token(args: &TokenArgs) -> Result<(), Failure> {
         return Err(BadSetting { setting: source.setting(), mend }.into());
     }
     let id = args.user;
-    let found = with_db(&args.store, async |db| {
-        db.read(async move |conn| tokens::holder(conn, id).await).await
+    let is_production = args.environment.environment == Some(Environment::Production);
+    let (found, demo_accounts) = with_db(&args.store, async |db| {
+        let demo_accounts = if is_production {
+            demo::with_public_password(db, &PasswordHasher::default()).await?
+        } else {
+            Vec::new()
+        };
+        Ok((db.read(async move |conn| tokens::holder(conn, id).await).await?, demo_accounts))
     })?;
     let (user, generation) =
         found.ok_or_else(|| Failure::Failed(format!("User with ID {id} not found")))?;
+    if demo_accounts.iter().any(|email| user.email.eq_ignore_ascii_case(email)) {
+        return Err(Failure::Failed(demo::refusal(&demo_accounts)));
+    }
     let tokens = load_key(source)
         .and_then(|key| Tokens::new(&key, &args.auth))
         .map_err(|error| Failure::Failed(error.to_string()))?;
@@ -222,8 +233,34 @@ pub(super) fn check_config(settings: &Settings) -> Result<(), Failure> {
             println!("checks with the keys that {issuer} names; signs nothing");
         }
     }
+    print_profile(settings);
     println!("The settings are good.");
     Ok(())
+}
+
+/// Prints what production changes, with what is in force, and what is still open.
+fn print_profile(settings: &Settings) {
+    let is_on = if settings.is_production() { "which is on" } else { "which is off" };
+    println!("\nWhat HUBCAST_ENV=production changes, {is_on}:");
+    let titles = ["setting", "outside", "production", "in force", "why"];
+    let rows = PROFILE
+        .iter()
+        .map(|row| [row.setting, row.outside, row.production, (row.in_force)(settings), row.why]);
+    let rows: Vec<_> = std::iter::once(titles).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
+    let [setting, outside, production, in_force] = [0, 1, 2, 3].map(width);
+    for [a, b, c, d, why] in &rows {
+        println!("{a:setting$}  {b:outside$}  {c:production$}  {d:in_force$}  {why}");
+    }
+    let open = config::open(settings);
+    println!(
+        "\nStill open: {}",
+        if open.is_empty() { "nothing that the settings show" } else { "" }
+    );
+    for open in open {
+        println!("{}: {}", open.setting, open.what);
+    }
+    println!();
 }
 
 /// Prints a document, indented. A closed pipe is no failure.

@@ -26,9 +26,19 @@ pub struct LimitSettings {
     /// counted
     #[arg(long, env = "RATE_PUBLISH", default_value = "64KiB/s,512KiB")]
     pub rate_publish: ByteRate,
-    /// Most sign-ins and registrations per account and address: N/s or N/m, optionally ,BURST
+    /// Most sign-ins and registrations per account and address: N/s or N/m, optionally ,BURST. Of
+    /// an account from all addresses together the same rate, with four times the burst, but from
+    /// those where it has signed in before without it
     #[arg(long, env = "RATE_LOGIN", default_value = "30/m")]
     pub rate_login: Rate,
+    /// Most sign-ins per address (of IPv6, per network of 64 bits) for all accounts together, but
+    /// for those that have signed in there before: N/s or N/m, optionally ,BURST
+    #[arg(long, env = "RATE_LOGIN_ADDRESS", default_value = "60/m,1000")]
+    pub rate_login_address: Rate,
+    /// Most registrations per address (of IPv6, per network of 64 bits): N/s or N/m, optionally
+    /// ,BURST
+    #[arg(long, env = "RATE_REGISTER", default_value = "20/m,50")]
+    pub rate_register: Rate,
     /// Most REST requests per customer: N/s or N/m, optionally ,BURST. Over it: 429 with
     /// Retry-After. Admins are not counted. An address may send ten times as many without a good
     /// token

@@ -6,8 +6,9 @@
 //!
 //! `parse.rs` has the notations of values, `database.rs` DATABASE_URL, `auth.rs` and `keys/` the
 //! keys of tokens, `tls.rs` the files of TLS, `page.rs` the test page, `path.rs` the names of
-//! files, `origins.rs` CORS_ORIGINS, `proxies.rs` TRUSTED_PROXIES, `limits.rs` rates and caps,
-//! `rules.rs` what customers may do, `production.rs` what HUBCAST_ENV=production changes.
+//! files, `private.rs` who may read them, `origins.rs` CORS_ORIGINS, `proxies.rs` TRUSTED_PROXIES,
+//! `limits.rs` rates and caps, `rules.rs` what customers may do, `production.rs` what
+//! HUBCAST_ENV=production changes.
 
 mod auth;
 mod database;
@@ -17,6 +18,7 @@ mod origins;
 mod page;
 mod parse;
 mod path;
+mod private;
 mod production;
 mod proxies;
 mod rules;
@@ -39,6 +41,8 @@ pub use origins::Origins;
 pub use page::{Currency, PageSettings};
 pub use parse::{ByteRate, Rate, Secret, Words, duration};
 pub use path::real_path;
+pub use private::{NotPrivate, check_folder, keep_own, keep_private, no_follow, not_opened};
+pub use production::{Open, PROFILE, ProfileRow, open};
 pub use proxies::TrustedProxies;
 pub use rules::{Membership, Registration, RuleSettings};
 pub use tls::{TlsFiles, TlsSettings};
@@ -142,7 +146,8 @@ pub struct ServerSettings {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct EnvironmentSetting {
     /// `production` refuses what is unsafe there: demo accounts, users by query, a missing or short
-    /// JWT_SECRET. The other two values change nothing
+    /// JWT_SECRET; `hubcast check-config` prints all that it changes. The other two values change
+    /// nothing
     #[arg(long = "env", env = "HUBCAST_ENV", value_enum)]
     pub environment: Option<Environment>,
 }

@@ -64,6 +64,13 @@ impl Rate {
     pub fn period(&self) -> Duration {
         (self.window / self.per_window.get()).max(Duration::from_nanos(1))
     }
+
+    /// The same rate, with so many times the burst.
+    #[must_use]
+    pub fn with_burst_times(self, times: u32) -> Self {
+        let burst = self.burst.saturating_mul(NonZeroU32::new(times).unwrap_or(NonZeroU32::MIN));
+        Self { burst, ..self }
+    }
 }
 
 impl Rate {

@@ -16,6 +16,11 @@ struct Network {
 }
 
 impl TrustedProxies {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns true if this peer's headers about its client are believed.
     #[must_use]
     pub fn trusts(&self, peer: IpAddr) -> bool {

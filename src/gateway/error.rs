@@ -18,7 +18,7 @@ impl From<Error> for realtime::Error {
         match error {
             Error::Unauthorized(failure) => Self::Unauthorized(failure.into()),
             Error::TokenExpired => Self::TokenExpired,
-            Error::Forbidden => Self::Forbidden,
+            Error::Forbidden | Error::UnknownHost => Self::Forbidden,
             Error::RateLimited(_) => Self::RateLimited,
             Error::Unavailable(text) => Self::Unavailable(text),
             Error::Internal => Self::Internal,

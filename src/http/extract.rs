@@ -178,6 +178,12 @@ pub(super) fn own_address(request: &HttpRequest) -> (&'static str, Option<Cow<'_
     policy(request).map_or(("http", None), own)
 }
 
+/// Whether the request names a host by which this server may be called.
+pub(super) fn is_called_by_a_known_host(request: &HttpRequest) -> bool {
+    policy(request)
+        .is_none_or(|policy| policy.is_called_by_a_known_host(peer(request), request.headers()))
+}
+
 fn policy(request: &HttpRequest) -> Option<&Policy> {
     request.app_data::<web::Data<Policy>>().map(web::Data::get_ref)
 }

@@ -18,6 +18,7 @@ mod endpoint;
 mod endpoints;
 mod error;
 mod extract;
+pub mod headers;
 mod health;
 mod invitations;
 mod limits;

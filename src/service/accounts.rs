@@ -1,6 +1,7 @@
 //! Accounts: registering, signing in, and managing users.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -85,9 +86,11 @@ pub async fn register(
     account: NewAccount,
 ) -> Result<SignedIn, Error> {
     can_register(services)?;
-    services.sign_in_limits.check(&account.email, from)?;
-    let user = add_user(&services.db, &services.passwords, account, Role::Customer).await?;
-    signed_in(services, user, 0)
+    let attempt = services.sign_in_limits.registration(&account.email, from)?;
+    let (db, passwords) = (&services.db, &services.passwords);
+    let made = add_user(db, passwords, attempt.from, account, Role::Customer).await;
+    services.sign_in_limits.ended(attempt, &made);
+    signed_in(services, made?, 0)
 }
 
 /// Signs in. A wrong e-mail and a wrong password get the same answer after the same time.
@@ -101,19 +104,38 @@ pub async fn login(
     credentials: Credentials,
 ) -> Result<SignedIn, Error> {
     services.tokens.can_sign()?;
-    services.sign_in_limits.check(&credentials.email, from)?;
+    let attempt = services.sign_in_limits.sign_in(&credentials.email, from)?;
+    let outcome = check_password(services, attempt.from, credentials).await;
+    services.sign_in_limits.ended(attempt, &outcome);
+    let (user, generation) = outcome?;
+    signed_in(services, user, generation)
+}
+
+/// Returns the user, and the generation of its tokens.
+async fn check_password(
+    services: &Services,
+    from: IpAddr,
+    credentials: Credentials,
+) -> Result<(User, i64), Error> {
     let email = credentials.email;
     let found =
         services.db.read(async move |conn| users::credentials_by_email(conn, &email).await).await?;
     let (user, hash) =
         found.map(|found| ((found.user, found.token_generation), found.password_hash)).unzip();
-    if !services.passwords.verify(credentials.password, hash).await? {
+    if !services.passwords.verify(from, credentials.password, hash).await? {
         return Err(Error::BadCredentials);
     }
     // The generation was read together with the hash: a password that changes meanwhile ends this
     // token too.
-    let (user, generation) = user.ok_or(Error::BadCredentials)?;
-    signed_in(services, user, generation)
+    user.ok_or(Error::BadCredentials)
+}
+
+/// Logs failed sign-ins, with a line a minute for each address, until it is aborted; the rest is
+/// logged then.
+pub async fn report_failures(services: Arc<Services>) {
+    let limits = &services.sign_in_limits;
+    let _rest = limits.report_at_the_end();
+    limits.report_every_minute().await;
 }
 
 fn signed_in(services: &Services, user: User, generation: i64) -> Result<SignedIn, Error> {
@@ -150,17 +172,18 @@ pub async fn me(services: &Services, identity: &Identity) -> Result<User, Error>
     user.ok_or(Error::Unauthorized(AuthFailure::Invalid))
 }
 
-/// Creates an account. The caller checks the permission.
+/// Creates an account. The caller checks the permission; `from` is its address.
 ///
 /// # Errors
 /// [`Error::Conflict`] if the e-mail is taken, or a customer's name looks like an admin's.
 pub async fn add_user(
     db: &Db,
     passwords: &PasswordHasher,
+    from: IpAddr,
     account: NewAccount,
     role: Role,
 ) -> Result<User, Error> {
-    let password_hash = passwords.hash(account.password).await?;
+    let password_hash = passwords.hash(from, account.password).await?;
     let write = async move |tx: &mut Tx| {
         names::check(tx.conn(), &account.name, role).await?;
         let new = NewUser {
@@ -187,7 +210,7 @@ pub async fn set_password(
     account: Account,
     password: Secret,
 ) -> Result<User, Error> {
-    let password_hash = passwords.hash(password).await?;
+    let password_hash = passwords.hash(PasswordHasher::SELF, password).await?;
     let write = async move |tx: &mut Tx| {
         let (user, _) = tokens::end_all(tx, &account).await?.ok_or_else(|| not_found(&account))?;
         users::set_password(tx, user.id, &password_hash).await?;

@@ -10,14 +10,45 @@ use super::orders::{self, NewOrder, OrderContent, OrderLine};
 use super::products::{self, NewProduct};
 use super::projects::{self, NewProject};
 use super::stages;
-use crate::auth::Identity;
+use crate::auth::{Identity, PasswordHasher};
 use crate::config::Secret;
 use crate::error::Error;
 use crate::model::{Money, Notice, NotificationType, OrderId, OrderStatus, Role, Timestamp, User};
-use crate::store::{Once, users};
+use crate::store::{Db, Once, users};
 
 /// The password of every demo account.
 pub const PASSWORD: &str = "demo-password";
+/// The e-mails of the demo accounts.
+const EMAILS: [&str; 3] = ["admin@demo.test", "alice@demo.test", "bob@demo.test"];
+
+/// Returns the demo accounts that exist and still have the password that everyone knows.
+pub async fn with_public_password(
+    db: &Db,
+    passwords: &PasswordHasher,
+) -> Result<Vec<&'static str>, Error> {
+    let mut found = Vec::new();
+    for email in EMAILS {
+        let account = db.read(async move |conn| users::credentials_by_email(conn, email).await);
+        let Some(account) = account.await? else { continue };
+        let (password, hash) = (Secret::from(PASSWORD.to_owned()), Some(account.password_hash));
+        if passwords.verify(PasswordHasher::SELF, password, hash).await? {
+            found.push(email);
+        }
+    }
+    Ok(found)
+}
+
+/// Why production refuses these accounts, and how to mend that; one line.
+#[must_use]
+pub fn refusal(accounts: &[&str]) -> String {
+    let first = accounts.first().unwrap_or(&EMAILS[0]);
+    format!(
+        "HUBCAST_ENV=production is refused over this database: its demo accounts have a password \
+         that everyone knows: {}; `hubcast user remove --email {first}` removes an account, and \
+         `hubcast user passwd --email {first} --password-stdin` gives it another password",
+        accounts.join(", ")
+    )
+}
 
 /// Creates the missing accounts. A customer's data is created only together with its account.
 pub async fn prepare(services: &Services) -> Result<(), Error> {
@@ -62,7 +93,8 @@ async fn account(
         name: name.into(),
         password: Secret::from(PASSWORD.to_owned()),
     };
-    let user = accounts::add_user(&services.db, &services.passwords, new, role).await?;
+    let (db, passwords) = (&services.db, &services.passwords);
+    let user = accounts::add_user(db, passwords, PasswordHasher::SELF, new, role).await?;
     Ok((user, true))
 }
 

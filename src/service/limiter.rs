@@ -36,7 +36,7 @@ impl<K: Hash + Eq + Clone, C: Clock> Limiter<K, C> {
         let quota = Quota::with_period(rate.period())
             .unwrap_or(Quota::per_minute(rate.burst))
             .allow_burst(rate.burst);
-        let limiter = RateLimiter::new(quota, Buckets::new(most), clock);
+        let limiter = RateLimiter::new(quota, Buckets(Mutex::new(Bounded::new(most))), clock);
         Self { limiter, burst: rate.burst }
     }
 
@@ -66,29 +66,51 @@ impl<K: Hash + Eq + Clone, C: Clock> Limiter<K, C> {
 }
 
 /// For each key the time at which its bucket is full again, in governor's words the theoretical
-/// arrival time.
-struct Buckets<K> {
-    full_at: Mutex<HashMap<K, Nanos>>,
+/// arrival time: the least time is that of the fullest bucket.
+struct Buckets<K>(Mutex<Bounded<K, Nanos>>);
+
+/// A table of at most so many entries. A full one forgets those with the least values.
+pub(super) struct Bounded<K, V> {
+    entries: HashMap<K, V>,
     most: usize,
 }
 
-impl<K: Hash + Eq> Buckets<K> {
-    /// A full table forgets one bucket in so many, so that few keys pay for the search.
+impl<K: Hash + Eq, V: Ord + Copy> Bounded<K, V> {
+    /// A full table forgets one entry in so many, so that few insertions pay for the search.
     const FORGOTTEN: usize = 8;
 
-    fn new(most: usize) -> Self {
-        Self { full_at: Mutex::default(), most: most.max(1) }
+    pub(super) fn new(most: usize) -> Self {
+        Self { entries: HashMap::new(), most: most.max(1) }
     }
 
-    /// Removes the buckets with the most tokens.
-    fn forget(full_at: &mut HashMap<K, Nanos>) {
-        let mut left = full_at.len().div_ceil(Self::FORGOTTEN);
-        let mut times: Vec<Nanos> = full_at.values().copied().collect();
-        // There is at least one bucket, because a table is full with one or more.
-        let (_, last, _) = times.select_nth_unstable(left - 1);
+    pub(super) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.entries.get_mut(key)
+    }
+
+    pub(super) fn contains(&self, key: &K) -> bool {
+        self.entries.contains_key(key)
+    }
+
+    pub(super) fn insert(&mut self, key: K, value: V) {
+        if self.entries.len() >= self.most && !self.contains(&key) {
+            self.forget();
+        }
+        self.entries.insert(key, value);
+    }
+
+    /// Returns all entries, and leaves none.
+    pub(super) fn take(&mut self) -> HashMap<K, V> {
+        std::mem::take(&mut self.entries)
+    }
+
+    fn forget(&mut self) {
+        let mut left = self.entries.len().div_ceil(Self::FORGOTTEN);
+        let mut values: Vec<V> = self.entries.values().copied().collect();
+        // There is at least one entry, because a table is full with one or more.
+        let (_, last, _) = values.select_nth_unstable(left - 1);
         let last = *last;
-        full_at.retain(|_, time| {
-            let is_kept = *time > last || left == 0;
+        self.entries.retain(|_, value| {
+            let is_kept = *value > last || left == 0;
             left -= usize::from(!is_kept);
             is_kept
         });
@@ -103,16 +125,13 @@ impl<K: Hash + Eq + Clone> StateStore for Buckets<K> {
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
         // No code in this module panics while it holds the lock.
-        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut full_at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(time) = full_at.get_mut(key) {
             let (outcome, next) = measure(Some(*time))?;
             *time = next;
             return Ok(outcome);
         }
         let (outcome, next) = measure(None)?;
-        if full_at.len() >= self.most {
-            Self::forget(&mut full_at);
-        }
         full_at.insert(key.clone(), next);
         Ok(outcome)
     }
@@ -160,7 +179,7 @@ mod tests {
             assert_eq!(limiter.check(&stranger), Ok(()), "{stranger}");
         }
         assert_eq!(limiter.check(&0), Err(Duration::from_secs(60)), "an empty one is kept");
-        let kept = limiter.limiter.into_state_store().full_at;
-        assert!(kept.lock().expect("no panic").len() <= 8);
+        let kept = limiter.limiter.into_state_store().0.into_inner().expect("no panic");
+        assert!(kept.entries.len() <= 8);
     }
 }

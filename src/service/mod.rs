@@ -36,6 +36,8 @@ pub mod tokens;
 mod upkeep;
 pub mod waitlist;
 
+pub use sign_in_limits::SignInRates;
+
 use crate::auth::{PasswordHasher, Tokens};
 use crate::config::{Rate, Registration, SocketTokenEnd};
 use crate::error::Error;
@@ -62,8 +64,7 @@ pub struct Services {
 
 /// The settings of accounts, of the sockets of their tokens, and of what accounts may do.
 pub struct AccountRules {
-    /// Limits sign-ins and registrations per account and address.
-    pub rate_login: Rate,
+    pub sign_in_rates: SignInRates,
     /// Limits the bytes of a customer's events for others.
     pub rate_publish: Rate,
     pub registration: Registration,
@@ -81,7 +82,7 @@ impl Services {
         next_event: publish::NextEventOptions,
         accounts: &AccountRules,
     ) -> Self {
-        let sign_in_limits = sign_in_limits::SignInLimits::new(accounts.rate_login);
+        let sign_in_limits = sign_in_limits::SignInLimits::new(accounts.sign_in_rates);
         Self {
             db,
             tokens,

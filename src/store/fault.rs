@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use diesel::result::{DatabaseErrorInformation, DatabaseErrorKind, Error as DieselError};
 use hubcast_realtime::throttled;
 
+use crate::config::NotPrivate;
 use crate::error::Error;
 
 /// The message when the database is temporarily unavailable.
@@ -134,6 +135,8 @@ pub enum OpenError {
     /// A pooler gives each transaction another connection, and loses prepared statements. What
     /// PostgreSQL said.
     Pooler(String),
+    /// Others on this machine could read or replace the file.
+    NotPrivate(NotPrivate),
     /// The file, its folder or a thread could not be created or opened.
     File(PathBuf, io::Error),
     /// The database refused.
@@ -182,6 +185,7 @@ impl fmt::Display for OpenError {
                  statements ({fault}); set pool_mode=session there, or max_prepared_statements \
                  (PgBouncer 1.21 and later), or connect to PostgreSQL itself"
             ),
+            Self::NotPrivate(fault) => write!(f, "{fault}"),
             Self::File(path, fault) => write!(f, "{}: {fault}", path.display()),
             Self::Database(text) => write!(f, "database: {text}"),
         }

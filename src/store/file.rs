@@ -3,7 +3,7 @@
 //!
 //! The lock is on the file itself, so it holds under every name of the file. SQLite's `-wal` and
 //! `-shm` files go by the name, so a file must have one: symbolic links are followed, and a second
-//! name of another kind is refused.
+//! name of another kind is refused. Others on this machine may neither read nor replace the files.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -14,7 +14,7 @@ use diesel::connection::{Connection, SimpleConnection};
 use diesel::sqlite::SqliteConnection;
 use rustix::fs::{FlockOperation, flock};
 
-use crate::config::{Synchronous, real_path};
+use crate::config::{Synchronous, check_folder, keep_private, no_follow, not_opened, real_path};
 use crate::store::OpenError;
 
 /// How long a statement waits for another process (a command beside the server) to finish its
@@ -38,6 +38,7 @@ pub(super) fn create(path: &Path) -> Result<PathBuf, OpenError> {
             .mode(0o700)
             .create(folder)
             .map_err(|fault| OpenError::File(folder.into(), fault))?;
+        check_folder(folder).map_err(OpenError::NotPrivate)?;
     }
     let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
     match new {
@@ -49,7 +50,20 @@ pub(super) fn create(path: &Path) -> Result<PathBuf, OpenError> {
     if has_other_names(&path).map_err(failed)? {
         return Err(OpenError::Named(path));
     }
+    for file in ["", "-wal", "-shm", LOCK].map(|end| beside(&path, end)) {
+        keep_private(&file).map_err(OpenError::NotPrivate)?;
+    }
     Ok(path)
+}
+
+/// The end of the name of the lock's file.
+const LOCK: &str = ".lock";
+
+/// The file whose name is longer by `end`.
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
 }
 
 fn has_other_names(path: &Path) -> io::Result<bool> {
@@ -81,9 +95,7 @@ pub(super) struct ServerLock {
 /// Locks the file, or fails if another server has locked it. Commands beside a server do not.
 pub(super) fn lock(database: &Path) -> Result<ServerLock, OpenError> {
     let file = locked(database, database)?;
-    let mut name = database.as_os_str().to_owned();
-    name.push(".lock");
-    let lock = ServerLock { file, _by_name: locked(&PathBuf::from(name), database)? };
+    let lock = ServerLock { file, _by_name: locked(&beside(database, LOCK), database)? };
     lock.check(database)?;
     Ok(lock)
 }
@@ -92,7 +104,8 @@ fn locked(path: &Path, database: &Path) -> Result<File, OpenError> {
     let failed = |fault| OpenError::File(path.into(), fault);
     let mut open = OpenOptions::new();
     open.read(true).write(true).create(path != database).truncate(false).mode(0o600);
-    let file = open.open(path).map_err(failed)?;
+    let opened = open.custom_flags(no_follow()).open(path);
+    let file = opened.map_err(|fault| OpenError::NotPrivate(not_opened(path, fault)))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked(database.into())),

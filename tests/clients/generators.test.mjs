@@ -20,7 +20,7 @@ const skip = process.env.HUBCAST_LONG !== "1" && "its packages are large; HUBCAS
 let server;
 let folder;
 before(async () => {
-  server = await Server.start({ RATE_LOGIN: "1000/s" });
+  server = await Server.start({ RATE_LOGIN: "1000/s", RATE_REGISTER: "1000/s" });
   folder = mkdtempSync(join(tmpdir(), "hubcast-generators-"));
   for (const name of ["openapi", "asyncapi"]) writeFileSync(join(folder, `${name}.json`), await (await fetch(`${server.url}/${name}.json`)).text());
 });

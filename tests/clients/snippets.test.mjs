@@ -55,7 +55,7 @@ let proxy;
 let files;
 let ids;
 before(async () => {
-  server = await Server.start({ RATE_LOGIN: "1000/s" });
+  server = await Server.start({ RATE_LOGIN: "1000/s", RATE_REGISTER: "1000/s" });
   proxy = await Proxy.start(server);
   files = new Files(proxy.url);
   ({ ids } = await server.people());

@@ -4,6 +4,7 @@ use clap::builder::ValueRange;
 use clap::{Arg, ArgAction, Command};
 
 use super::markdown::{code, sentence, table};
+use crate::config::PROFILE;
 
 const INTRODUCTION: &str = "\
 # Settings
@@ -43,7 +44,17 @@ pub(super) fn page(serve: &Command) -> String {
         let rows = group.map(|argument| row(argument));
         format!("\n## {heading}\n\n{}", table(&["setting", "flag", "default", "meaning"], rows))
     });
-    format!("{INTRODUCTION}{}", sections.collect::<String>())
+    format!("{INTRODUCTION}{}{}", sections.collect::<String>(), production())
+}
+
+/// What production changes.
+fn production() -> String {
+    let rows = PROFILE.iter().map(|row| {
+        let [outside, production, why] = [row.outside, row.production, row.why].map(str::to_owned);
+        vec![code(row.setting), outside, production, why]
+    });
+    let table = table(&["setting", "outside of production", "in production", "why"], rows);
+    format!("\n## What `HUBCAST_ENV=production` changes\n\n{table}")
 }
 
 fn row(argument: &Arg) -> Vec<String> {

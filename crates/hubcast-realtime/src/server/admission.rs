@@ -9,8 +9,10 @@ use std::time::Duration;
 use actix_http::header::{self, HeaderMap, HeaderValue};
 use governor::clock::Clock;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use hubcast_realtime::throttled;
 
 use super::forwarded::ClientSide;
+pub use super::hosts::Hosts;
 pub use super::origins::Origins;
 use super::origins::{Fit, Origin, find};
 use super::refusal::Comparison;
@@ -35,6 +37,8 @@ pub type Trusts = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 #[derive(Clone)]
 pub struct Policy {
     pub origins: Origins,
+    /// The hosts by which clients may call this server. Not checked behind a trusted proxy.
+    pub hosts: Hosts,
     /// Proxies whose `Forwarded`, `X-Forwarded-For` and `X-Forwarded-Proto` count.
     pub trusts: Trusts,
     /// The scheme by which clients reach this server, unless a trusted proxy names another.
@@ -43,7 +47,12 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { origins: Origins::Same, trusts: Arc::new(|_| false), scheme: "http" }
+        Self {
+            origins: Origins::Same,
+            hosts: Hosts::Any,
+            trusts: Arc::new(|_| false),
+            scheme: "http",
+        }
     }
 }
 
@@ -90,6 +99,26 @@ impl Policy {
         let side = ClientSide::read(&*self.trusts, peer, headers);
         let called = || headers.get(header::HOST)?.to_str().ok().map(Cow::Borrowed);
         (side.scheme.unwrap_or(self.scheme), side.host.or_else(called))
+    }
+
+    /// Returns true if the request names a host of this server, or none, as no browser does. A
+    /// host that is not known is logged, with the peer.
+    #[must_use]
+    pub fn is_called_by_a_known_host(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        let Some(host) = headers.get(header::HOST) else { return true };
+        let is_known = host.to_str().is_ok_and(|host| self.hosts.has(host))
+            || self.hosts == Hosts::Any
+            || (self.trusts)(peer.to_canonical());
+        if !is_known {
+            throttled!(
+                warn,
+                by = (),
+                %peer, ?host,
+                "Host refused: a page can lead a name of its own to this machine; if the name is \
+                 this server's, name its Origin in CORS_ORIGINS"
+            );
+        }
+        is_known
     }
 
     /// Logs why an Origin was refused: what was compared, and which setting would mend it. At most

@@ -35,6 +35,9 @@ fn without_slash(path: &str) -> &str {
     path.strip_suffix('/').unwrap_or(path)
 }
 
+const UNKNOWN_HOST: &str = "This Host is not this server's; call it by localhost or an address, \
+                            or name the host's Origin in CORS_ORIGINS";
+
 /// The most bytes of the request that a session may keep. Some issuers' tokens have 16 KiB alone.
 const MAX_KEPT: usize = 32 * 1024;
 
@@ -137,8 +140,12 @@ impl Head<'_> {
         Ok(session)
     }
 
-    /// Checks the Origin: whether it may connect, and whether its cookies count.
+    /// Checks the host that was called, and the Origin: whether it may connect, and whether its
+    /// cookies count.
     pub(super) fn admit(&self, gate: &Gate, protocol: Protocol) -> Result<Cookies, Refusal> {
+        if !gate.policy.is_called_by_a_known_host(self.address(), self.headers) {
+            return Err(Refusal::new(403, UNKNOWN_HOST));
+        }
         let verdict = gate.policy.origin(self.address(), self.headers);
         if verdict.allowed {
             return Ok(if verdict.cookies { Cookies::Count } else { Cookies::DoNot });
