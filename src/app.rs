@@ -20,13 +20,14 @@ use crate::auth::{self, Tokens};
 use crate::config::{self, Open, Opener, Settings};
 use crate::error::Error;
 use crate::gateway::QueryUser;
-use crate::http::pages::Pages;
+use crate::http::pages::{PageFacts, Pages};
 use crate::realtime::{self, HubHandle, Server};
 use crate::service::invitations::AddingRules;
 use crate::service::publish::{HubPublisher, NextEventOptions};
 use crate::service::recovery::{self, RecoverySettings};
 use crate::service::{
-    AccountRules, Services, SignInRates, accounts, broadcasts, demo, stats, tokens,
+    AccountRules, Services, ShopRules, SignInRates, accounts, broadcasts, demo, order_holds, stats,
+    tokens,
 };
 use crate::{gateway, http};
 
@@ -80,11 +81,9 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let checker = Tokens::new(&key, &settings.auth)?;
     let rules = account_rules(&settings);
     let services = Arc::new(Services::new(db.clone(), checker, hub.clone(), next, &rules));
-    let watching_tokens = actix_rt::spawn(tokens::watch(Arc::clone(&services)));
-    let reporting = actix_rt::spawn(accounts::report_failures(Arc::clone(&services)));
     let reloading = reload::start(&services, tls_files, hangup).await;
     check_accounts(&settings, &services).await?;
-    let sending_broadcasts = actix_rt::spawn(broadcasts::run(Arc::clone(&services)));
+    let tasks = start_tasks(&services);
 
     let policy = policy(&settings, scheme);
     let mut server = Server::builder(limits, hub).policy(policy.clone()).resuming(log, pid_key);
@@ -146,13 +145,22 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     if let Some((handle, _)) = metrics {
         handle.stop(true).await;
     }
-    for task in [sending_broadcasts, watching_tokens, reporting, reloading] {
-        task.abort();
-    }
+    tasks.iter().for_each(JoinHandle::abort);
+    reloading.abort();
     // Blocks until the writer's last batch is written. Nothing else runs any more.
     db.close();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Starts the tasks that run beside the requests, and that may be aborted at any time.
+fn start_tasks(services: &Arc<Services>) -> [JoinHandle<()>; 4] {
+    [
+        actix_rt::spawn(tokens::watch(Arc::clone(services))),
+        actix_rt::spawn(accounts::report_failures(Arc::clone(services))),
+        actix_rt::spawn(broadcasts::run(Arc::clone(services))),
+        actix_rt::spawn(order_holds::run(Arc::clone(services))),
+    ]
 }
 
 /// Returns on SIGTERM or SIGINT, also on one that came while the server started.
@@ -179,6 +187,11 @@ fn account_rules(settings: &Settings) -> AccountRules {
         adding: AddingRules {
             membership: settings.membership(),
             most: settings.limits.invitation_limit,
+        },
+        shop: ShopRules {
+            catalog: settings.catalog(),
+            customer_payments: settings.customer_payments(),
+            order_hold: settings.order_hold(),
         },
         socket_token_end: settings.access.socket_token_end,
     }
@@ -225,11 +238,12 @@ async fn prepare_demo(services: &Services) -> Result<(), Error> {
 /// The test page, unless it is off; the log then names the setting that turns it on.
 fn pages(settings: &Settings) -> Option<Pages> {
     if settings.page.is_on(settings.server.environment.environment) {
-        return Some(Pages::new(
-            &settings.page.currency,
-            settings.server.demo,
-            &settings.realtime.socketio_path,
-        ));
+        return Some(Pages::new(&PageFacts {
+            currency: &settings.page.currency,
+            demo: settings.server.demo,
+            payments: settings.customer_payments(),
+            socketio_path: &settings.realtime.socketio_path,
+        }));
     }
     tracing::info!("the test page at / is off; TEST_CLIENT=on turns it on");
     None

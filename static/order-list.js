@@ -26,8 +26,8 @@ export class OrderList {
   #keys = new Map();
 
   /**
-   * At the desk `step(id, to)` moves an order to a status. For customers `pay(id, amount, key)`
-   * pays, and resolves to the amount due after it.
+   * At the desk `step(id, to)` moves an order to a status. For customers who may pay,
+   * `pay(id, amount, key)` pays, and resolves to the amount due after it.
    */
   constructor({ step, pay }) {
     this.step = step;
@@ -75,7 +75,7 @@ export class OrderList {
     row.dataset.orderId = id;
     for (const button of row.querySelectorAll("button")) {
       const { to } = button.dataset;
-      if (Boolean(to) !== Boolean(this.step)) button.remove();
+      if (!(to ? this.step : this.pay)) button.remove();
       button.setAttribute("aria-label", `${button.textContent}: order ${id}`);
       const work = () => (to ? this.step(id, to) : this.#settle(id));
       button.addEventListener("click", () => this.#run(row, work));

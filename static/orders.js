@@ -5,6 +5,7 @@ import { $, announce, showText } from "./dom.js";
 import { inCurrency } from "./money.js";
 import { OrderList } from "./order-list.js";
 import { oneAtATime } from "./scope.js";
+import { payments } from "./settings.js";
 import { toast } from "./toasts.js";
 
 const PAGE_SIZE = 50;
@@ -23,7 +24,7 @@ export class Orders {
     const isAdmin = scope.user.role === "admin";
     const step = (id, to) => this.#step(id, to);
     const pay = (id, amount, key) => this.#pay(id, amount, key);
-    this.#list = new OrderList(isAdmin ? { step } : { pay });
+    this.#list = new OrderList(isAdmin ? { step } : payments ? { pay } : {});
     $("order-by-total").open = false;
     for (const id of ["total-error", "orders-error"]) showText($(id), null);
     $("older").hidden = true;

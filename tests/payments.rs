@@ -8,8 +8,8 @@ mod support;
 
 use bell::{frame, frames, new_one, newest, no_frames, pages, unread};
 use serde_json::{Value, json};
-use shop::{cancel, content, second_admin};
-use support::{Answer, Home, Server};
+use shop::{cancel, content, order, product, second_admin, stock};
+use support::{Answer, Home, Server, Socket};
 
 fn place(server: &Server, token: &str, total: &str) -> Value {
     server.post("/orders", token, &json!({"total": total})).body
@@ -227,6 +227,24 @@ fn a_payment_and_a_concurrent_cancellation_are_serialized() {
 }
 
 #[test]
+fn customers_do_not_pay_with_customer_payments_off() {
+    let home = Home::new();
+    let server = home.serve(&[("CUSTOMER_PAYMENTS", "off")]);
+    let ((admin, _), (alice, _)) = (server.sign_in("admin"), server.sign_in("alice"));
+    let (bob, _) = server.sign_in("bob");
+    let order = place(&server, &alice, "1.00");
+    let mut desk = server.plain("/", &admin);
+    let refused = pay(&server, &alice, &order, "1.00");
+    let forbidden =
+        json!({"statusCode": 403, "message": "Forbidden resource", "error": "Forbidden"});
+    assert_eq!((refused.status, refused.body), (403, forbidden));
+    assert_eq!(pay(&server, &bob, &order, "1.00").status, 404);
+    assert_eq!(frames(&mut desk), no_frames());
+    let paid = pay(&server, &admin, &order, "1.00");
+    assert_eq!((paid.status, &paid.body["orderStatus"]), (201, &json!("paid")));
+}
+
+#[test]
 fn a_repeated_key_pays_once() {
     let home = Home::new();
     let server = home.serve(&[]);
@@ -240,4 +258,73 @@ fn a_repeated_key_pays_once() {
     assert_eq!((again.status, &again.body), (201, &first.body));
     assert_eq!(post(json!({"amount": "6.00"})).status, 422);
     assert_eq!(pay(&server, &alice, &order, "6.00").body["due"], "0.00");
+}
+
+/// The next frames about this order, up to the first of that name.
+fn next_about(socket: &mut Socket, order: &Value, last: &str) -> Vec<(String, Value)> {
+    let mut heard = Vec::new();
+    loop {
+        let frame = socket.next();
+        let (event, data) = (frame["event"].as_str().unwrap().to_owned(), &frame["data"]);
+        if [&data["orderId"], &data["data"]["orderId"]].contains(&&order["id"]) {
+            heard.push((event.clone(), data.clone()));
+            if event == last {
+                return heard;
+            }
+        }
+    }
+}
+
+#[test]
+fn an_order_of_which_nothing_was_paid_is_cancelled_after_the_hold() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let ((admin, _), (alice, alice_id)) = (server.sign_in("admin"), server.sign_in("alice"));
+    let (bob, _) = server.sign_in("bob");
+    let (tea, cup) = (product(&server, &admin, "Tea", 9, 0), product(&server, &admin, "Cup", 1, 0));
+    let [part, paid] = [2, 3].map(|n| order(&server, &alice, &[(&tea, n)]).body);
+    for (kept, amount) in [(&part, "0.01"), (&paid, "7.50")] {
+        assert_eq!(pay(&server, &alice, kept, amount).status, 201);
+    }
+    let old = order(&server, &alice, &[(&cup, 1)]).body;
+    let path = format!("/products/{}/waitlist", cup["id"]);
+    assert_eq!(server.post(&path, &bob, &Value::Null).status, 201);
+    server.stop();
+
+    let server = home.serve(&[("ORDER_HOLD", "1s")]);
+    let (mut alices, mut desk) = (server.plain("/", &alice), server.plain("/admin", &admin));
+    let new = order(&server, &alice, &[(&tea, 4)]).body;
+    let heard = next_about(&mut alices, &new, "notification");
+    let now = server.get(&format!("/orders/{}", new["id"]), &alice).body;
+    let update = json!({
+        "orderId": new["id"], "status": "cancelled", "previousStatus": "pending",
+        "customerId": alice_id, "total": "10.00", "updatedAt": now["updatedAt"],
+    });
+    let update = frame("orderUpdate", &update);
+    let seen = server.get("/notifications?limit=1", &alice).body[0].clone();
+    let notice = json!({"orderId": new["id"], "status": "cancelled", "previousStatus": "pending"});
+    assert_eq!((&seen["type"], &seen["data"]), (&json!("order_status"), &notice));
+    let told = [update.clone(), frame("notification", &seen)];
+    assert_eq!(
+        heard.into_iter().filter(|(event, _)| event != "orderCreated").collect::<Vec<_>>(),
+        told
+    );
+    assert_eq!(next_about(&mut desk, &new, "orderUpdate").last(), Some(&update));
+
+    // Older orders come first: that one was cancelled too, and who waited for its cup was told.
+    let status = |order: &Value| {
+        server.get(&format!("/orders/{}", order["id"]), &alice).body["status"].clone()
+    };
+    assert_eq!(
+        [&old, &part, &paid, &new].map(status),
+        ["cancelled", "pending", "paid", "cancelled"]
+    );
+    assert_eq!([&tea, &cup].map(|one| stock(&server, &alice, one)), [4, 1]);
+    let back = newest(&server, &bob);
+    assert_eq!((&back["type"], &back["data"]["productId"]), (&json!("back_in_stock"), &cup["id"]));
+    // It is told once, and can no longer be paid.
+    let late = pay(&server, &alice, &new, "10.00");
+    assert_eq!(late.body["message"], format!("Order with ID {} is already cancelled", new["id"]));
+    let again = frames(&mut alices).into_iter().filter(|(event, _)| event == "orderUpdate");
+    assert_eq!(again.count(), 0);
 }

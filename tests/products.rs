@@ -287,3 +287,24 @@ fn a_resumed_socket_receives_missed_product_changes_even_after_a_kill() {
     let server = home.serve(&[]);
     back(&server);
 }
+
+#[test]
+fn a_catalog_of_admins_is_added_to_by_admins_and_owners_keep_their_products() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let (alice, _) = server.sign_in("alice");
+    let body = json!({"name": "Tea", "price": 1});
+    let path = format!("/products/{}", add(&server, &alice, &body)["id"]);
+    server.stop();
+    let server = home.serve(&[("CATALOG", "admin")]);
+    let (admin, _) = server.sign_in("admin");
+    let mut socket = server.plain("/", &admin);
+    let refused = server.post("/products", &alice, &body);
+    let forbidden =
+        json!({"statusCode": 403, "message": "Forbidden resource", "error": "Forbidden"});
+    assert_eq!((refused.status, refused.body), (403, forbidden));
+    assert_eq!(frames(&mut socket), no_frames());
+    add(&server, &admin, &body);
+    assert_eq!(server.patch(&path, &alice, &json!({"stock": 3})).status, 200);
+    assert_eq!(server.call("DELETE", &path, &alice, &[], None).status, 204);
+}

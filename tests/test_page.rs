@@ -41,6 +41,7 @@ fn in_production_it_can_be_turned_on() {
     let page = index(&server);
     assert!(page.contains(r#"<meta name="hubcast-currency" content="EUR">"#), "{page}");
     assert!(page.contains(r#"<meta name="hubcast-demo" content="off">"#), "{page}");
+    assert!(page.contains(r#"<meta name="hubcast-payments" content="off">"#), "{page}");
     assert_eq!(says_that_it_is_off(&server), 0);
 }
 
@@ -51,6 +52,7 @@ fn elsewhere_it_is_on_unless_it_is_turned_off() {
     let page = index(&server);
     assert!(page.contains(r#"<meta name="hubcast-currency" content="USD">"#), "{page}");
     assert!(page.contains(r#"<meta name="hubcast-demo" content="on">"#), "{page}");
+    assert!(page.contains(r#"<meta name="hubcast-payments" content="on">"#), "{page}");
     drop(server);
 
     let server = home.serve(&[("TEST_CLIENT", "off")]);

@@ -44,7 +44,7 @@ pub use path::real_path;
 pub use private::{NotPrivate, check_folder, keep_own, keep_private, no_follow, not_opened};
 pub use production::{Open, PROFILE, ProfileRow, open};
 pub use proxies::TrustedProxies;
-pub use rules::{Membership, Registration, RuleSettings};
+pub use rules::{Catalog, CustomerPayments, Membership, OrderHold, Registration, RuleSettings};
 pub use tls::{TlsFiles, TlsSettings};
 
 /// A setting that cannot be used, and how to mend it. The process prints this one line and exits 2.

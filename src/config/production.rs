@@ -3,13 +3,17 @@
 //! the operator.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use tokio_postgres::config::Host;
 
 use super::{
-    BadSetting, DatabaseUrl, Environment, Membership, Origins, PostgresUrl, Registration, Settings,
-    SubjectMeaning, Tls,
+    BadSetting, Catalog, CustomerPayments, DatabaseUrl, Environment, Membership, OrderHold,
+    Origins, PostgresUrl, Registration, Settings, SubjectMeaning, Tls,
 };
+
+/// ORDER_HOLD in production.
+const ORDER_HOLD: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A setting that production changes.
 pub struct ProfileRow {
@@ -76,6 +80,37 @@ pub const PROFILE: &[ProfileRow] = &[
         in_force: |settings| match settings.membership() {
             Membership::Open => "open",
             Membership::Invite => "invite",
+        },
+    },
+    ProfileRow {
+        setting: "CATALOG",
+        outside: "anyone",
+        production: "admin",
+        why: "everybody is told of each product",
+        in_force: |settings| match settings.catalog() {
+            Catalog::Anyone => "anyone",
+            Catalog::Admin => "admin",
+        },
+    },
+    ProfileRow {
+        setting: "CUSTOMER_PAYMENTS",
+        outside: "on",
+        production: "off",
+        why: "a customer could say that an order is paid",
+        in_force: |settings| match settings.customer_payments() {
+            CustomerPayments::On => "on",
+            CustomerPayments::Off => "off",
+        },
+    },
+    ProfileRow {
+        setting: "ORDER_HOLD",
+        outside: "none",
+        production: "24h",
+        why: "an unpaid order would hold its items for ever",
+        in_force: |settings| match settings.order_hold() {
+            None => "none",
+            Some(ORDER_HOLD) => "24h",
+            Some(_) => "another time",
         },
     },
     ProfileRow {
@@ -225,6 +260,29 @@ impl Settings {
             || !self.auth.jwks_url.as_slice().is_empty()
             || (self.auth.jwt_issuer.is_some() && self.auth.jwt_secret.is_none());
         has_outside_keys && self.auth.jwt_audience.is_none()
+    }
+
+    /// Who may add products. In production only admins, because everybody is told of a product.
+    #[must_use]
+    pub fn catalog(&self) -> Catalog {
+        let default = if self.is_production() { Catalog::Admin } else { Catalog::Anyone };
+        self.rules.catalog.unwrap_or(default)
+    }
+
+    /// Whether a customer may record a payment. Not in production, where payments are money.
+    #[must_use]
+    pub fn customer_payments(&self) -> CustomerPayments {
+        let default =
+            if self.is_production() { CustomerPayments::Off } else { CustomerPayments::On };
+        self.rules.customer_payments.unwrap_or(default)
+    }
+
+    /// How long an unpaid order holds its items, if not for ever. In production a day, because
+    /// anyone could else empty the stock for ever.
+    #[must_use]
+    pub fn order_hold(&self) -> Option<Duration> {
+        let default = OrderHold(self.is_production().then_some(ORDER_HOLD));
+        self.rules.order_hold.unwrap_or(default).0
     }
 
     /// Returns the first setting that production refuses.

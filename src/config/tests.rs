@@ -37,6 +37,26 @@ fn registration_is_closed_in_production_and_where_others_have_users() {
 }
 
 #[test]
+fn the_shop_is_stricter_in_production_unless_it_is_told_otherwise() {
+    let rules = |flags: &[&str]| {
+        let settings = settings(flags);
+        (settings.catalog(), settings.customer_payments(), settings.order_hold())
+    };
+    let day = Duration::from_secs(24 * 60 * 60);
+    let open = (Catalog::Anyone, CustomerPayments::On, None);
+    let strict = (Catalog::Admin, CustomerPayments::Off, Some(day));
+    assert_eq!(rules(&[]), open);
+    let production = ["--env", "production"];
+    assert_eq!(rules(&production), strict);
+    let opened = ["--catalog", "anyone", "--customer-payments", "on", "--order-hold", "none"];
+    assert_eq!(rules(&[&production[..], &opened].concat()), open);
+    let closed = ["--catalog", "admin", "--customer-payments", "off", "--order-hold", "24h"];
+    assert_eq!(rules(&closed), strict);
+    let fault = "soon".parse::<OrderHold>().expect_err("is no duration");
+    assert!(fault.ends_with("such as 10s, up to a year, or none"), "{fault}");
+}
+
+#[test]
 fn events_are_kept_longer_than_sessions() {
     let check = |window, retention| {
         settings(&[

@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use crate::config::Currency;
+use crate::config::{Currency, CustomerPayments};
 
 /// Allows everything from our own server, sockets included, and nothing inline.
 const CSP: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; \
@@ -47,6 +47,16 @@ const PARTS: [(&str, &str, &str); 38] = parts! {
 #[derive(Clone)]
 pub struct Pages(Vec<Arc<File>>);
 
+/// What the page has to know of the server's settings.
+pub struct PageFacts<'a> {
+    pub currency: &'a Currency,
+    /// The demo accounts exist, and the page offers to sign in to them.
+    pub demo: bool,
+    /// Whether the page offers customers to pay.
+    pub payments: CustomerPayments,
+    pub socketio_path: &'a str,
+}
+
 struct File {
     content_type: &'static str,
     path: &'static str,
@@ -55,13 +65,14 @@ struct File {
 }
 
 impl Pages {
-    /// If `demo` is true, the demo accounts exist, and the page offers to sign in to them.
     #[must_use]
-    pub fn new(currency: &Currency, demo: bool, socketio_path: &str) -> Self {
+    pub fn new(facts: &PageFacts<'_>) -> Self {
+        let word = |is_on| if is_on { "on" } else { "off" };
         let index = INDEX
-            .replace("{{currency}}", &currency.to_string())
-            .replace("{{socketio-path}}", socketio_path)
-            .replace("{{demo}}", if demo { "on" } else { "off" });
+            .replace("{{currency}}", &facts.currency.to_string())
+            .replace("{{socketio-path}}", facts.socketio_path)
+            .replace("{{payments}}", word(facts.payments == CustomerPayments::On))
+            .replace("{{demo}}", word(facts.demo));
         let index = File::new(HTML, "/", Bytes::from(index));
         let parts = PARTS.map(|(content_type, path, text)| {
             File::new(content_type, path, Bytes::from_static(text.as_bytes()))

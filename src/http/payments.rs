@@ -12,7 +12,8 @@ use crate::service::payments::{self, NewPayment};
 use crate::store::Once;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![post("/orders/{id}/payments", "Pay an order, in whole or in part", create).refuses(&[409])]
+    let summary = "Pay an order, in whole or in part (admins; customers with CUSTOMER_PAYMENTS=on)";
+    vec![post("/orders/{id}/payments", summary, create).refuses(&[403, 409])]
 }
 
 request_body!(NewPayment = NewPayment::read);

@@ -14,7 +14,8 @@ use crate::store::Once;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        post("/products", "Add a product", create),
+        post("/products", "Add a product (anyone, or admins with CATALOG=admin)", create)
+            .refuses(&[403]),
         get("/products", "The products, newest first", list),
         get("/products/{id}", "One product", read),
         patch("/products/{id}", "Change a product, its stock too (its owner, admins)", update)

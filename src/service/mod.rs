@@ -18,6 +18,7 @@ pub mod messages;
 mod names;
 pub mod notifications;
 mod notify;
+pub mod order_holds;
 pub mod orders;
 pub mod payments;
 pub mod permissions;
@@ -38,8 +39,10 @@ pub mod waitlist;
 
 pub use sign_in_limits::SignInRates;
 
+use std::time::Duration;
+
 use crate::auth::{PasswordHasher, Tokens};
-use crate::config::{Rate, Registration, SocketTokenEnd};
+use crate::config::{Catalog, CustomerPayments, Rate, Registration, SocketTokenEnd};
 use crate::error::Error;
 use crate::event::{self, Room};
 use crate::model::UserId;
@@ -59,6 +62,7 @@ pub struct Services {
     publish_limits: publish_limits::PublishLimits,
     registration: Registration,
     adding: invitations::AddingRules,
+    shop: ShopRules,
     pub socket_token_end: SocketTokenEnd,
 }
 
@@ -69,7 +73,17 @@ pub struct AccountRules {
     pub rate_publish: Rate,
     pub registration: Registration,
     pub adding: invitations::AddingRules,
+    pub shop: ShopRules,
     pub socket_token_end: SocketTokenEnd,
+}
+
+/// What customers may do in the shop.
+#[derive(Debug, Clone, Copy)]
+pub struct ShopRules {
+    pub catalog: Catalog,
+    pub customer_payments: CustomerPayments,
+    /// How long an unpaid order holds its items; `None` is for ever.
+    pub order_hold: Option<Duration>,
 }
 
 impl Services {
@@ -94,6 +108,7 @@ impl Services {
             publish_limits: publish_limits::PublishLimits::new(accounts.rate_publish),
             registration: accounts.registration,
             adding: accounts.adding,
+            shop: accounts.shop,
             socket_token_end: accounts.socket_token_end,
         }
     }

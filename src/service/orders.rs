@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::event;
 use crate::model::fields::{self, Fields};
 use crate::model::{
-    Money, Notice, Order, OrderDetail, OrderId, OrderStatus, Role, UserId, WithItems,
+    Money, Notice, Order, OrderDetail, OrderId, OrderStatus, Role, Timestamp, UserId, WithItems,
 };
 use crate::store::broadcasts::{self, Audience};
 use crate::store::{BatchedWrite, Once, Tx, is_missing_reference, orders as rows, waitlist};
@@ -226,14 +226,36 @@ pub async fn set_status(
         }
         // Another writer may have changed the status since the read above.
         let order = rows::advance(tx, id, previous, next).await?.ok_or_else(refused)?;
-        let mut notices = emit_status(tx, &order, previous);
-        if next == OrderStatus::Cancelled {
-            stock::give_back(tx, id, &mut notices).await?;
-        }
-        notify::send(tx, notices).await?;
+        tell_step(tx, &order, previous).await?;
         Ok(order)
     };
     services.db.write_large(Once::Unkeyed, notify::notices_len(waiting), write).await
+}
+
+/// Cancels a pending order that was placed up to `until`, if still nothing of it was paid, as
+/// [`set_status`] does. Returns false if that is no longer so.
+pub(super) async fn cancel_unpaid(
+    services: &Services,
+    id: OrderId,
+    until: Timestamp,
+) -> Result<bool, Error> {
+    let waiting =
+        services.db.read(async move |conn| waitlist::count_behind(conn, id).await).await?;
+    let write = async move |tx: &mut Tx| {
+        let Some(order) = rows::cancel_unpaid(tx, id, until).await? else { return Ok(false) };
+        tell_step(tx, &order, OrderStatus::Pending).await?;
+        Ok(true)
+    };
+    services.db.write_large(Once::Unkeyed, notify::notices_len(waiting), write).await
+}
+
+/// Tells of an order's new status, and returns the items of a cancelled one to the stock.
+async fn tell_step(tx: &mut Tx, order: &Order, previous: OrderStatus) -> Result<(), Error> {
+    let mut notices = emit_status(tx, order, previous);
+    if order.status == OrderStatus::Cancelled {
+        stock::give_back(tx, order.id, &mut notices).await?;
+    }
+    notify::send(tx, notices).await
 }
 
 /// Emits the events of an order's new status, and returns the notice for its customer.

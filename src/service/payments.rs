@@ -24,13 +24,14 @@ impl NewPayment {
     }
 }
 
-/// Pays an order or a part of it, and notifies the admins; for the customer of the order and the
-/// admins. If nothing is left to pay, the order becomes paid, and the events of a new status are
-/// sent.
+/// Pays an order or a part of it, and notifies the admins; for the admins and, if
+/// CUSTOMER_PAYMENTS allows it, the customer of the order. If nothing is left to pay, the order
+/// becomes paid, and the events of a new status are sent.
 ///
 /// # Errors
-/// [`Error::NotFound`] also for another user's order, [`Error::Conflict`] for an order that is not
-/// pending, and for more than is due.
+/// [`Error::NotFound`] also for another user's order, [`Error::Forbidden`] for a customer whose
+/// payments do not count, [`Error::Conflict`] for an order that is not pending, and for more than
+/// is due.
 pub async fn create(
     services: &Services,
     caller: &Identity,
@@ -39,12 +40,12 @@ pub async fn create(
     once: Once,
 ) -> Result<Payment, Error> {
     services.publish_limits.admit(caller, 3, 0)?;
-    let caller = *caller;
+    let (caller, by_customers) = (*caller, services.shop.customer_payments);
     let NewPayment { amount, method } = new;
     let write = async move |tx: &mut Tx| {
         let missing = || orders::not_found(id);
         let order = order_rows::by_id(tx.conn(), id).await?.ok_or_else(missing)?.order;
-        permit(&caller, Action::PayOrder, orders::relation(&caller, &order))
+        permit(&caller, Action::PayOrder(by_customers), orders::relation(&caller, &order))
             .map_err(|denied| denied.into_error(missing))?;
         let Some(due) = rows::pay(tx, id, amount).await? else {
             return Err(Error::Conflict(match rows::due(tx.conn(), id).await? {

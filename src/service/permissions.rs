@@ -4,9 +4,11 @@
 //! The thing is what an action is about: an order, a project, a conversation, and so on. A service
 //! function finds the caller's [`Relation`] to it and calls [`permit`], inside its transaction if
 //! the relation can change meanwhile. A caller that may not see the thing gets the error of a
-//! missing thing; one that sees it but may not act gets [`Error::Forbidden`].
+//! missing thing; one that sees it but may not act gets [`Error::Forbidden`]. Where a setting
+//! decides, the action carries it.
 
 use crate::auth::Identity;
+use crate::config::{Catalog, CustomerPayments};
 use crate::error::Error;
 use crate::model::Role;
 
@@ -18,7 +20,8 @@ pub enum Action {
     ReadOwnAccount,
     EndOwnTokens,
     ReadProduct,
-    AddProduct,
+    /// Depends on CATALOG.
+    AddProduct(Catalog),
     /// Change a product's fields and its stock, or remove it.
     ChangeProduct,
     ReviewProduct,
@@ -29,7 +32,8 @@ pub enum Action {
     ReadOrder,
     /// Move an order to its next status.
     SetOrderStatus,
-    PayOrder,
+    /// Depends on CUSTOMER_PAYMENTS.
+    PayOrder(CustomerPayments),
     /// Read, mark and delete one's own notifications.
     ManageNotifications,
     SendNotifications,
@@ -92,14 +96,16 @@ const fn rule(action: Action) -> Rule {
         Action::ReadOwnAccount => (&[SignedIn], &[Subject]),
         Action::EndOwnTokens => (&[SignedIn], &[Subject]),
         Action::ReadProduct => (&[SignedIn], &[SignedIn]),
-        Action::AddProduct => (&[SignedIn], &[SignedIn]),
+        Action::AddProduct(Catalog::Anyone) => (&[SignedIn], &[SignedIn]),
+        Action::AddProduct(Catalog::Admin) => (&[SignedIn], &[Admin]),
         Action::ChangeProduct => (&[SignedIn], &[Owner, Admin]),
         Action::ReviewProduct => (&[SignedIn], &[SignedIn]),
         Action::JoinWaitlist => (&[SignedIn], &[SignedIn]),
         Action::PlaceOrder => (&[SignedIn], &[Subject, Admin]),
         Action::ReadOrder => (&[Subject, Admin], &[Subject, Admin]),
         Action::SetOrderStatus => (&[SignedIn], &[Admin]),
-        Action::PayOrder => (&[Subject, Admin], &[Subject, Admin]),
+        Action::PayOrder(CustomerPayments::On) => (&[Subject, Admin], &[Subject, Admin]),
+        Action::PayOrder(CustomerPayments::Off) => (&[Subject, Admin], &[Admin]),
         Action::ManageNotifications => (&[Subject], &[Subject]),
         Action::SendNotifications => (&[SignedIn], &[Admin]),
         Action::MakeProject => (&[SignedIn], &[SignedIn]),
@@ -239,6 +245,9 @@ mod tests {
             Ok(())
         );
         assert_eq!(permit(&admin, Action::AddProjectMember, Relation::NONE), Err(Denied::Hidden));
+        let pay = |payments| permit(&customer, Action::PayOrder(payments), Relation::own(true));
+        assert_eq!(pay(CustomerPayments::On), Ok(()));
+        assert_eq!(pay(CustomerPayments::Off), Err(Denied::Forbidden));
         assert_eq!(permit(&admin, Action::JoinRoom, Relation::NONE), Err(Denied::Hidden));
     }
 }

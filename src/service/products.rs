@@ -1,5 +1,5 @@
-//! Products: adding, reading, changing and removing them. Every user may add one; its owner and the
-//! admins may change it.
+//! Products: adding, reading, changing and removing them. CATALOG says who may add one; its owner
+//! and the admins may change it.
 
 use super::notify::{self, Notices};
 use super::permissions::{Action, Relation, permit};
@@ -92,13 +92,16 @@ impl ProductPatch {
 }
 
 /// Adds a product that the caller owns, and sends the event to everyone.
+///
+/// # Errors
+/// [`Error::Forbidden`], if CATALOG is for admins.
 pub async fn create(
     services: &Services,
     caller: &Identity,
     new: NewProduct,
     once: Once,
 ) -> Result<Product, Error> {
-    permit(caller, Action::AddProduct, Relation::NONE)?;
+    permit(caller, Action::AddProduct(services.shop.catalog), Relation::NONE)?;
     let bytes = new.description.as_deref().map_or(0, fields::json_len);
     services.publish_limits.admit(caller, 1, fields::json_len(&new.name) + bytes)?;
     let caller = caller.user;

@@ -1,10 +1,12 @@
-//! Orders: insert, one or many, by id, list, advance; their items.
+//! Orders: insert, one or many, by id, list, advance, cancel those that nobody pays; their items.
 
 use std::collections::HashMap;
 
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{self, Array, BigInt, Nullable, Text};
+use diesel::sql_types::{self, Array, BigInt, Bool, Nullable, Text};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SelectableHelper};
 
 use crate::model::{Money, Order, OrderDetail, OrderId, OrderItem, OrderStatus, Timestamp, UserId};
@@ -193,6 +195,45 @@ pub async fn advance(
     query!(tx.conn(), |c| {
         diesel::update(orders::table.filter(orders::id.eq(id)).filter(orders::status.eq(expected)))
             .set((orders::status.eq(next), orders::updated_at.eq(now), shipped_at))
+            .returning(Order::as_returning())
+            .get_result(c)
+    })
+    .optional()
+}
+
+#[diesel::dsl::auto_type(no_type_alias)]
+pub(super) fn unpaid(until: Timestamp) -> _ {
+    // Literals, where `eq` would bind values: only this form uses the partial index.
+    let is_unpaid: SqlLiteral<Bool> = sql::<Bool>("status = 'pending' AND paid_minor = 0");
+    orders::table.filter(is_unpaid).filter(orders::created_at.le(until))
+}
+
+/// The pending orders that were placed up to `until`, and of which nothing was paid: the oldest
+/// ones after the first `skip`.
+pub async fn unpaid_until(
+    conn: &mut Conn,
+    until: Timestamp,
+    skip: i64,
+    limit: i64,
+) -> QueryResult<Vec<OrderId>> {
+    query!(conn, |c| unpaid(until)
+        .order((orders::created_at, orders::id))
+        .offset(skip)
+        .limit(limit)
+        .select(orders::id)
+        .load(c))
+}
+
+/// Cancels one of the orders that [`unpaid_until`] finds; `None` if it is none of them any more.
+pub async fn cancel_unpaid(
+    tx: &mut Tx,
+    id: OrderId,
+    until: Timestamp,
+) -> QueryResult<Option<Order>> {
+    let set = (orders::status.eq(OrderStatus::Cancelled), orders::updated_at.eq(Timestamp::now()));
+    query!(tx.conn(), |c| {
+        diesel::update(unpaid(until).filter(orders::id.eq(id)))
+            .set(set)
             .returning(Order::as_returning())
             .get_result(c)
     })

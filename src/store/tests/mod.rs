@@ -11,6 +11,7 @@ mod keys;
 mod members;
 mod notifications;
 mod opening;
+mod order_holds;
 mod postgres;
 mod postgres_away;
 mod postgres_epochs;

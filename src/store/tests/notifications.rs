@@ -253,7 +253,7 @@ fn receivers_are_found_by_id_and_by_role() {
 }
 
 /// SQLite's plan for a query.
-fn plan(folder: &TempDir, query: &str) -> String {
+pub(super) fn plan(folder: &TempDir, query: &str) -> String {
     #[derive(diesel::QueryableByName)]
     struct Step {
         #[diesel(sql_type = diesel::sql_types::Text)]
