@@ -11,7 +11,7 @@ use support::Home;
 fn a_burst_of_messages_closes_no_socket_that_reads() {
     let home = Home::new();
     // All of it is one customer's, who is limited to less.
-    let server = home.serve(&[("RATE_PUBLISH", "1GiB/s"), ("RATE_REST_BYTES", "1GiB/s")]);
+    let server = home.serve(&[("RATE_PUBLISH", "1000MiB/s"), ("RATE_REST_BYTES", "1000MiB/s")]);
     let ((alice, _), (bob, bob_id)) = (server.sign_in("alice"), server.sign_in("bob"));
     let made = server.post("/conversations", &alice, &json!({"memberIds": [bob_id]}));
     let path = format!("/conversations/{}/messages", made.body["id"]);

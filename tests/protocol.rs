@@ -1,6 +1,8 @@
 //! The wire, byte by byte: frames in any pieces, frames that break RFC 6455 or the protocols,
 //! answers, rates and timeouts.
 
+#[path = "support/polling.rs"]
+mod polling;
 #[path = "support/probe.rs"]
 mod probe;
 #[path = "support/raw.rs"]
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 use governor::Quota;
 use hubcast::realtime::Settings;
 use hubcast::realtime::admission::Policy;
+use polling::Polling;
 use probe::{serve, server};
 use raw::{Raw, UPGRADE, masked};
 
@@ -179,6 +182,11 @@ fn a_flood_of_frames_of_any_kind_ends_the_connection() {
     let mut raw = Raw::plain(address);
     let _ = raw.0.write_all(&[masked(0x01, b"\""), masked(0x00, b"").repeat(1_000)].concat());
     assert_eq!(raw.next_close(), 1008);
+    let polling = Polling::open(address);
+    assert_eq!(polling.post(b"40").0, 200);
+    polling.hears("40");
+    assert_eq!(polling.post(["6"; 2_000].join("\x1e").as_bytes()).0, 400);
+    polling.is_unknown();
 }
 
 #[test]

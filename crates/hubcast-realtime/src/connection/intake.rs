@@ -139,8 +139,12 @@ impl Connection {
 
     fn slow_down(self: &Rc<Self>, kind: Kind, until: u64) {
         let now = self.deadlines.now();
-        if until <= now || !self.is_open() {
+        if until <= now {
             return;
+        }
+        let until = until.max(now + LEAST_PAUSE);
+        if !self.is_open() {
+            return self.pause_until(until);
         }
         let over_since = &self.intake.meter(kind).over_since;
         over_since.set(over_since.get().min(now));
@@ -155,7 +159,7 @@ impl Connection {
             );
             self.close(DisconnectReason::RateLimited);
         } else {
-            self.pause_until(until.max(now + LEAST_PAUSE));
+            self.pause_until(until);
         }
     }
 
@@ -174,11 +178,10 @@ impl Connection {
         if until == 0 || self.is_aborted() {
             return None;
         }
-        if !self.is_open() {
+        if !self.is_open() && self.reason() == DisconnectReason::RateLimited {
             // A client that is closed because it sends too much is not read any more, not even for
             // its close frame.
-            let is_over = self.reason() == DisconnectReason::RateLimited;
-            return is_over.then_some(CLOSE_LINGER);
+            return Some(CLOSE_LINGER);
         }
         let now = self.deadlines.now();
         self.intake.now.set(now);

@@ -109,7 +109,10 @@ impl MessageStream {
         scratch.reserve(SCRATCH);
         match io.try_read_buf(&mut scratch) {
             Ok(0) => Poll::Ready(false),
-            Ok(_) if !connection.is_open() => Poll::Ready(true),
+            Ok(count) if !connection.is_open() => {
+                connection.count_read(count);
+                Poll::Ready(true)
+            }
             Ok(count) if self.rest.is_empty() => {
                 connection.count_read(count);
                 self.rest = scratch.split();
