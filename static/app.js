@@ -10,6 +10,7 @@ import { ConnectionPanel } from "./connection-panel.js";
 import { $, showText } from "./dom.js";
 import { closeDrawer } from "./drawer.js";
 import { Frames } from "./frames.js";
+import { Invitations } from "./invitations.js";
 import { Notify } from "./notify.js";
 import { Orders } from "./orders.js";
 import { Products } from "./products.js";
@@ -157,7 +158,8 @@ function enter(user) {
   const [chat, projects] = [new Chat(scope, main), new Projects(scope, main)];
   views = { orders, ...own, chat, projects };
   const errors = { handlers: { error: showFault }, ready() {}, refresh: () => true };
-  main.add(new Bell(scope, main), products, chat, projects);
+  const invitations = new Invitations(scope, { conversation: chat, project: projects });
+  main.add(new Bell(scope, main), invitations, products, chat, projects);
   main.add(new TokenExpiry(scope, channels), errors);
   desk.add(orders);
   if (isAdmin) desk.add(new Stats(scope), products);

@@ -226,3 +226,34 @@ describe("the page by its settings", () => {
     }
   });
 });
+
+test("a person who is invited accepts at the bell, refuses or blocks, also in another tab", async () => {
+  const own = await Server.start({ MEMBERSHIP: "invite" });
+  const another = await Browser.launch(own);
+  try {
+    const [first, second] = [await another.visit("desktop"), await another.visit("phone")];
+    for (const tab of [first, second]) await tab.signInAs("bob");
+    const bob = await own.id("bob");
+    const invite = (title) => own.post("alice", "/conversations", { title, memberIds: [bob] });
+    const { id } = await invite("Tea");
+    await first.toast("Alice invites you to “Tea”");
+    for (const tab of [first, second]) {
+      await tab.on("bell").click();
+      await tab.on("invitation").waitFor();
+    }
+    assert.equal(await second.sidewaysScroll(), 0, "the page is wider than the screen");
+    await first.picture("invitation");
+    await first.on("accept-invitation").click();
+    for (const tab of [first, second]) await until(async () => (await tab.on("invitation").count()) === 0, "the invitation to close");
+    assert.equal((await own.call("bob", "GET", `/conversations/${id}`)).status, 200);
+    for (const title of ["Cake", "Milk"]) await invite(title);
+    await until(async () => (await second.on("invitation").count()) === 2, "two invitations");
+    await second.on("block-inviter").first().click();
+    for (const tab of [first, second]) await until(async () => (await tab.on("invitation").count()) === 0, "both to close");
+    assert.equal((await own.call("bob", "GET", "/blocks")).body.length, 1);
+    assert.deepEqual([...first.complaints, ...second.complaints], []);
+  } finally {
+    await another.close();
+    await own.close();
+  }
+});
