@@ -36,9 +36,9 @@ const PARTS: [(&str, &str, &str); 39] = parts! {
     HTML: "rows.html";
     SCRIPT: "api.js" "app.js" "basket.js" "bell.js" "channel.js" "chat.js" "connection-panel.js"
         "dom.js" "drawer.js" "frames.js" "invitations.js" "messages.js" "money.js" "notify.js"
-        "order-list.js" "orders.js" "poll-socket.js" "products.js" "project.js" "projects.js" "reviews.js"
-        "room.js" "scope.js" "send-queue.js" "settings.js" "shop.js" "socket.js" "stats.js"
-        "stock.js" "thread.js" "toasts.js" "token-expiry.js" "typing.js";
+        "order-list.js" "orders.js" "poll-socket.js" "products.js" "project.js" "projects.js"
+        "reviews.js" "room.js" "scope.js" "send-queue.js" "settings.js" "shop.js" "socket.js"
+        "stats.js" "stock.js" "thread.js" "toasts.js" "token-expiry.js" "typing.js";
     STYLE: "style.css" "views.css" "shop.css" "panels.css";
     IMAGE: "favicon.svg";
 };
