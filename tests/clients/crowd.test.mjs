@@ -9,7 +9,7 @@ const PASSWORD = "long-enough";
 
 /** A server without a practical rate limit. */
 async function withServer(use) {
-  const server = await Server.start({ RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s", RATE_LOGIN: "1000/s", RATE_REGISTER: "1000/s" });
+  const server = await Server.start({ RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s", RATE_REST: "100000/s", RATE_REST_BYTES: "1000MiB/s", RATE_LOGIN: "1000/s", RATE_REGISTER: "1000/s" });
   try {
     await use(server);
   } finally {

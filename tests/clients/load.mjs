@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import { until } from "./harness.mjs";
 
 /** Settings that let tests send as fast as they can. */
-export const RATES = { RATE_EVENTS: "1000000/s", RATE_PUBLISH: "1000000000/s", RATE_LOGIN: "100000/s", RATE_REGISTER: "100000/s", RATE_CONNECT: "100000/s" };
+export const RATES = { RATE_EVENTS: "1000000/s", RATE_PUBLISH: "1000000000/s", RATE_REST: "100000/s", RATE_REST_BYTES: "1000MiB/s", RATE_LOGIN: "100000/s", RATE_REGISTER: "100000/s", RATE_CONNECT: "100000/s" };
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 

@@ -9,7 +9,7 @@ import { Server, until } from "./harness.mjs";
 let server;
 let token;
 before(async () => {
-  server = await Server.start({ RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s", MAX_PAYLOAD: "2000" });
+  server = await Server.start({ RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s", RATE_REST: "100000/s", RATE_REST_BYTES: "1000MiB/s", MAX_PAYLOAD: "2000" });
   token = await server.token("alice");
 });
 after(() => server?.close());

@@ -41,7 +41,7 @@ test("events that a killed server left in the outbox reach resumed clients once 
 test("a data directory that is put back from a copy: who has what it lacks is not resumed, everybody else is", { skip: !programs() && "PostgreSQL's programs are not here" }, async (t) => {
   const postgres = await Postgres.start();
   t.after(() => postgres.remove());
-  const server = await Server.start({ DATABASE_URL: await postgres.createDatabase(), RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s" });
+  const server = await Server.start({ DATABASE_URL: await postgres.createDatabase(), RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s", RATE_REST: "100000/s", RATE_REST_BYTES: "1000MiB/s" });
   t.after(() => server.close());
   const talk = (await server.post("alice", "/conversations", { memberIds: [await server.id("bob")] })).id;
   const say = async (content, many) => {

@@ -98,7 +98,7 @@ const CLIENTS = ["async", "sync"].flatMap((kind) => Object.entries(WAYS).map(([w
 
 let server;
 before(async () => {
-  if (!skip) server = await Server.start({ RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s" });
+  if (!skip) server = await Server.start({ RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s", RATE_REST: "100000/s", RATE_REST_BYTES: "1000MiB/s" });
 });
 after(() => server?.close());
 

@@ -10,7 +10,7 @@ let server;
 let ids;
 let tokens;
 before(async () => {
-  server = await Server.start({ RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s" });
+  server = await Server.start({ RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s", RATE_REST: "100000/s", RATE_REST_BYTES: "1000MiB/s" });
   ({ ids, tokens } = await server.people());
 });
 after(() => server?.close());

@@ -12,7 +12,7 @@ let server;
 let bob;
 let token;
 before(async () => {
-  server = await Server.start({ RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s" });
+  server = await Server.start({ RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s", RATE_REST: "100000/s", RATE_REST_BYTES: "1000MiB/s" });
   bob = await server.id("bob");
   token = await server.token("bob");
 });

@@ -9,7 +9,7 @@ import { behind } from "./lines.mjs";
 let server;
 let ids;
 before(async () => {
-  server = await Server.start({ RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s" });
+  server = await Server.start({ RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s", RATE_REST: "100000/s", RATE_REST_BYTES: "1000MiB/s" });
   ({ ids } = await server.people());
 });
 after(() => server?.close());
@@ -283,7 +283,7 @@ describe("a lost connection", () => {
 describe("a restarted server", () => {
   for (const [how, end] of [["kill -9", "kill"], ["SIGTERM", "stop"]]) {
     test(`by ${how} and started again: rooms, and events missed before its end and after it`, async (t) => {
-      const mortal = await Server.start({ RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s" });
+      const mortal = await Server.start({ RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s", RATE_REST: "100000/s", RATE_REST_BYTES: "1000MiB/s" });
       t.after(() => mortal.close());
       const talk = await newTalk(mortal);
       const bob = await mortal.id("bob");

@@ -21,7 +21,7 @@ let ids;
 let server;
 before(async () => {
   certificates = makeCertificates();
-  server = await TlsServer.with(certificates, { WORKERS: "4", RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s", RUST_LOG: "info,hubcast=debug" });
+  server = await TlsServer.with(certificates, { WORKERS: "4", RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s", RATE_REST: "100000/s", RATE_REST_BYTES: "1000MiB/s", RUST_LOG: "info,hubcast=debug" });
   ({ ids } = await server.people());
 });
 after(async () => {
@@ -296,7 +296,7 @@ describe("a slow peer", () => {
 
   for (const [what, limits] of Object.entries({ "more than its outbox": { OUTBOX_LIMIT: "256KiB" }, "what it does not take for long": { OUTBOX_LIMIT: "256MiB", STALL_TIMEOUT: "1s" } })) {
     test(`is closed when it does not read, and there is ${what}; others receive events`, async (t) => {
-      const own = await TlsServer.with(certificates, { WORKERS: "1", RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s", RUST_LOG: "info,hubcast=debug", ...limits });
+      const own = await TlsServer.with(certificates, { WORKERS: "1", RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s", RATE_REST: "100000/s", RATE_REST_BYTES: "1000MiB/s", RUST_LOG: "info,hubcast=debug", ...limits });
       t.after(() => own.close());
       const [idle, other] = [await plain("alice", own), await own.connect("bob")];
       idle.socket.pause();
@@ -310,7 +310,7 @@ describe("a slow peer", () => {
   }
 
   test("receives everything when it reads slowly", async (t) => {
-    const own = await TlsServer.with(certificates, { WORKERS: "1", RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s", OUTBOX_LIMIT: "256MiB", STALL_TIMEOUT: "2s" });
+    const own = await TlsServer.with(certificates, { WORKERS: "1", RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s", RATE_REST: "100000/s", RATE_REST_BYTES: "1000MiB/s", OUTBOX_LIMIT: "256MiB", STALL_TIMEOUT: "2s" });
     t.after(() => own.close());
     const slow = await plain("alice", own);
     const pausing = setInterval(() => (slow.socket.isPaused ? slow.socket.resume() : slow.socket.pause()), 15);

@@ -13,7 +13,7 @@ const ATTACHMENTS = 10;
 let server;
 let ids;
 before(async () => {
-  server = await Server.start({ RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s" });
+  server = await Server.start({ RATE_EVENTS: "100000/s", RATE_PUBLISH: "1000000000/s", RATE_REST: "100000/s", RATE_REST_BYTES: "1000MiB/s" });
   ({ ids } = await server.people());
 });
 after(() => server?.close());
