@@ -1,6 +1,7 @@
 //! Starts the parts in order (database, hub, services, gateways, REST, listener), and on a signal
 //! stops them in reverse.
 
+mod descriptors;
 mod opening;
 mod realtime_settings;
 mod reload;
@@ -73,11 +74,7 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let Some(db) = opening::open(&database, publisher, &listener, &limits).await? else {
         return Ok(());
     };
-    let recovery = RecoverySettings {
-        window: settings.realtime.recovery_window,
-        retention: settings.realtime.event_retention,
-    };
-    let (log, pid_key) = recovery::start(&db, recovery).await?;
+    let (log, pid_key) = recovery::start(&db, recovery_settings(&settings)).await?;
     let checker = Tokens::new(&key, &settings.auth)?;
     let rules = account_rules(&settings);
     let services = Arc::new(Services::new(db.clone(), checker, hub.clone(), next, &rules));
@@ -86,7 +83,10 @@ async fn run(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
     let tasks = start_tasks(&services);
 
     let policy = policy(&settings, scheme);
-    let mut server = Server::builder(limits, hub).policy(policy.clone()).resuming(log, pid_key);
+    let mut server = Server::builder(limits, hub)
+        .policy(policy.clone())
+        .resuming(log, pid_key)
+        .urgent(http::urgent(&services, &policy));
     for (namespace, gateway) in gateway::all(&services, query_user(&settings)) {
         server = server.namespace(namespace, gateway);
     }
@@ -172,6 +172,13 @@ async fn until_stopped<T: std::fmt::Debug>(
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
         ended = running => Err(format!("the listener ended by itself: {ended:?}").into()),
+    }
+}
+
+fn recovery_settings(settings: &Settings) -> RecoverySettings {
+    RecoverySettings {
+        window: settings.realtime.recovery_window,
+        retention: settings.realtime.event_retention,
     }
 }
 

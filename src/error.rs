@@ -121,6 +121,8 @@ pub enum Error {
     BadRequest(String),
     /// 409. The present state does not allow this.
     Conflict(String),
+    /// 408. The body did not arrive in time.
+    TooSlow,
     /// 413.
     TooLarge,
     /// 422. The Idempotency-Key was used before, with another body.
@@ -172,6 +174,7 @@ impl Error {
             Self::NotFound(_) => Code::NotFound,
             Self::Faults(_) | Self::BadRequest(_) | Self::NotImplemented(_) => Code::Invalid,
             Self::Conflict(_) | Self::KeyReused => Code::Conflict,
+            Self::TooSlow => Code::Unavailable,
             Self::TooLarge => Code::TooLarge,
             Self::RateLimited(_) => Code::RateLimited,
             Self::Unavailable(_) | Self::Internal => Code::Unavailable,
@@ -186,6 +189,7 @@ impl Error {
             Self::Unauthorized(_) | Self::TokenExpired | Self::BadCredentials => 401,
             Self::Forbidden | Self::UnknownHost => 403,
             Self::NotFound(_) => 404,
+            Self::TooSlow => 408,
             Self::Conflict(_) => 409,
             Self::TooLarge => 413,
             Self::KeyReused => 422,
@@ -218,6 +222,7 @@ impl Error {
                 .into(),
             Self::NotFound(text) | Self::BadRequest(text) | Self::Conflict(text) => text.clone(),
             Self::Faults(faults) => faults.join(", "),
+            Self::TooSlow => "The body did not arrive in time".into(),
             Self::TooLarge => "Payload too large".into(),
             Self::KeyReused => "Idempotency-Key was used with another body".into(),
             Self::RateLimited(_) => "Too many requests".into(),

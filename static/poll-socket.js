@@ -6,7 +6,13 @@ import { socketioPath } from "./settings.js";
 
 const SEPARATOR = "\x1e";
 /** The close code of the plain protocol for each reason to refuse a CONNECT. */
-const REFUSALS = { unauthorized: 4401, forbidden: 4403, not_found: 4404, token_expired: 4401 };
+const REFUSALS = {
+  unauthorized: 4401,
+  forbidden: 4403,
+  not_found: 4404,
+  token_expired: 4401,
+  rate_limited: 4429,
+};
 
 export class PollSocket {
   onopen = null;

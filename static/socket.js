@@ -20,6 +20,7 @@ const FINAL = {
   4401: "You have been signed out. Please sign in again.",
   4403: "This account may not open the order desk.",
   4404: "This server has no such namespace.",
+  4429: "You are connected in too many places. Reload this page to go on here.",
 };
 export const SESSION_ENDED = FINAL[4401];
 const EXPIRED = "Your sign-in has run out. Please sign in again.";

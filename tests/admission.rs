@@ -1,18 +1,23 @@
 //! Who may connect: the WebSocket handshake, Origins, rates, and namespaces.
 
+#[path = "support/polling.rs"]
+mod polling;
 #[path = "support/probe.rs"]
 mod probe;
 #[path = "support/raw.rs"]
 mod raw;
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use governor::Quota;
 use hubcast::realtime::Settings;
 use hubcast::realtime::admission::{Origins, Policy};
+use hubcast::realtime::settings::ConnectionLimits;
+use polling::{TAKEN, UNKNOWN, answer, begin};
 use probe::{serve, server};
 use raw::{Raw, UPGRADE, masked};
 use serde_json::{Value, json};
@@ -217,4 +222,89 @@ fn the_path_of_the_plain_protocol_may_end_in_a_slash() {
     let mut raw = Raw::request(server(), "GET /ws/?namespace=/", UPGRADE);
     assert!(raw.head().starts_with("HTTP/1.1 101 "));
     assert!(raw.text().starts_with(r#"{"event":"session""#));
+}
+
+#[test]
+fn a_polling_session_is_of_use_only_to_its_address_or_its_token() {
+    let proxied = Policy { trusts: Arc::new(|_| true), ..Policy::default() };
+    let address = serve(Settings::default(), proxied);
+    let path = "/socket.io/?EIO=4&transport=polling";
+    let from = |client: &str, token: &str| {
+        format!("X-Forwarded-For: {client}\r\nAuthorization: Bearer {token}\r\n")
+    };
+    let (status, opened) =
+        answer(begin(address, &format!("GET {path}"), &from("192.0.2.1", "a"), b""));
+    assert_eq!(status, 200);
+    let sid = opened.split('"').nth(3).unwrap();
+    let post = |headers: &str, packets: &[u8]| {
+        answer(begin(address, &format!("POST {path}&sid={sid}"), headers, packets))
+    };
+    let text = |(status, text): (u16, &str)| (status, text.to_owned());
+    let elsewhere = "X-Forwarded-For: 198.51.100.9\r\n";
+    assert_eq!(post(elsewhere, b"40"), text(UNKNOWN));
+    assert_eq!(post(&from("198.51.100.9", "b"), b"40"), text(UNKNOWN));
+    let upgrade = format!("{UPGRADE}{elsewhere}");
+    let line = format!("GET /socket.io/?EIO=4&transport=websocket&sid={sid}");
+    assert!(Raw::request(address, &line, &upgrade).head().starts_with("HTTP/1.1 400 "));
+    assert_eq!(post(&from("198.51.100.9", "a"), b"40"), text(TAKEN));
+    assert_eq!(post(&from("192.0.2.1", "b"), b"3"), text(TAKEN));
+    let own = begin(address, &format!("GET {path}&sid={sid}"), &from("192.0.2.1", "a"), b"");
+    assert!(answer(own).1.starts_with("40{"));
+}
+
+#[test]
+fn a_posted_body_that_does_not_come_is_answered_and_ends_its_session() {
+    let patience = Duration::from_millis(200);
+    let address =
+        serve(Settings { body_timeout: patience, ..Settings::default() }, Policy::default());
+    let polling = polling::Polling::open(address);
+    let line = format!("POST {}", polling.path());
+    let mut stalled = Raw::request(address, &line, "Content-Length: 5\r\n");
+    stalled.0.write_all(b"4").unwrap();
+    let mut answer = String::new();
+    stalled.0.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
+    assert!(answer.to_lowercase().contains("\r\nconnection: close\r\n"), "{answer}");
+    polling.is_unknown();
+}
+
+/// A server with room for two connections, and for one request more.
+fn crowded() -> SocketAddr {
+    let connections = ConnectionLimits { total: 2, per_address: 2, reserved: 1, crossing: 9 };
+    serve(Settings { connections, ..Settings::default() }, Policy::default())
+}
+
+#[test]
+fn a_full_server_takes_no_socket_but_answers_requests() {
+    let address = crowded();
+    let sockets = [Raw::plain(address), Raw::plain(address)];
+    let head = Raw::request(address, "GET /ws", UPGRADE).head();
+    assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("\r\nRetry-After: 1\r\n"), "{head}");
+    let mut short = Raw::request(address, "GET /elsewhere", "");
+    let mut answer = String::new();
+    // The end of the stream follows, although the client has asked for none.
+    short.0.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    assert!(answer.to_lowercase().contains("\r\nconnection: close\r\n"), "{answer}");
+    drop(sockets);
+    let end = Instant::now() + Duration::from_secs(10);
+    while !Raw::request(address, "GET /ws", UPGRADE).head().starts_with("HTTP/1.1 101 ") {
+        assert!(Instant::now() < end, "the seats of closed sockets are not free");
+    }
+}
+
+#[test]
+fn an_idle_http_connection_makes_room_for_another() {
+    let address = crowded();
+    let idle = || {
+        let mut idle = Raw::request(address, "GET /elsewhere", "");
+        assert!(idle.head().starts_with("HTTP/1.1 404 "));
+        idle
+    };
+    let (mut first, mut second) = (idle(), idle());
+    let _socket = Raw::plain(address);
+    let mut rest = Vec::new();
+    first.0.read_to_end(&mut rest).unwrap();
+    second.0.write_all(b"GET /elsewhere HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    while !second.head().starts_with("HTTP/1.1 404 ") {}
 }

@@ -177,6 +177,7 @@ fn websocket_requests() {
         ("a long key", line, with(key, "dGhlIHNhbXBsZSBub25jZQAAAA=="), 400),
         ("a key that is not base64", line, with(key, "dGhlIHNhbXBsZSB!b25jZQ=="), 400),
         ("a key without padding", line, with(key, "dGhlIHNhbXBsZSBub25jZQAA"), 400),
+        ("two keys", line, format!("{UPGRADE}Sec-WebSocket-Key: {key}\r\n"), 400),
         ("no version", line, with("Sec-WebSocket-Version: 13\r\n", ""), 426),
         ("version 8", line, with("13", "8"), 426),
         ("version 013", line, with("13", "013"), 426),

@@ -22,6 +22,8 @@ use tungstenite::stream::MaybeTlsStream;
 use tungstenite::{Message, WebSocket};
 
 const STALL: Duration = Duration::from_secs(2);
+/// More than the kernel buffers.
+const LARGE: usize = 32 << 20;
 
 /// Puts every socket into the room; `say` sends to all of it.
 struct Room(HubHandle);
@@ -72,7 +74,11 @@ fn serve() {
                 let open = counted.connections().total();
                 async move { HttpResponse::Ok().body(open.to_string()) }
             };
-            App::new().configure(sockets).route("/connections", web::get().to(count))
+            let large = || async { HttpResponse::Ok().body("x".repeat(LARGE)) };
+            App::new()
+                .configure(sockets)
+                .route("/connections", web::get().to(count))
+                .route("/large", web::get().to(large))
         };
         let running = server.listen(listener, 2, app).unwrap();
         let handle = running.handle();
@@ -115,6 +121,11 @@ impl Running {
         let mut server = Self { child, stdin, address: String::new(), lines };
         server.address = server.wait_line("listening ");
         server
+    }
+
+    /// The number of open files of the server.
+    fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
     /// Waits for a line that begins with `start`, and returns the rest of it.
@@ -278,6 +289,45 @@ fn a_stalled_connection_is_closed_after_the_stall_timeout() {
     };
     assert!(waited < STALL);
     drop(deaf);
+}
+
+#[test]
+fn an_answer_that_nobody_reads_is_given_up_and_a_slow_reader_gets_all() {
+    let server = Running::start();
+    let request = |rest: &str| {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        stream
+            .write_all(format!("GET /large HTTP/1.1\r\nHost: a\r\n{rest}\r\n").as_bytes())
+            .unwrap();
+        stream
+    };
+    let mut slow = request("Connection: close\r\n");
+    let slow = thread::spawn(move || {
+        let (mut heard, mut part) = (0, vec![0; LARGE / 20]);
+        while slow.read_exact(&mut part).is_ok() {
+            heard += part.len();
+            // Longer than the stall time-out in all, and never for that long.
+            thread::sleep(STALL / 16);
+        }
+        heard
+    });
+    server.get("/connections", "");
+    let before = server.descriptors();
+    let mut deaf: Vec<_> = (0..4).map(|_| request("")).collect();
+    let end = Instant::now() + Duration::from_secs(20);
+    while server.descriptors() < before + deaf.len() {
+        assert!(Instant::now() < end, "the answers are not begun");
+    }
+    while server.descriptors() > before {
+        assert!(Instant::now() < end, "the answers are not given up");
+        thread::sleep(Duration::from_millis(20));
+    }
+    for stream in &mut deaf {
+        let mut rest = Vec::new();
+        let read = stream.read_to_end(&mut rest);
+        assert!(read.is_err() && rest.len() < LARGE, "{read:?}");
+    }
+    assert!(slow.join().unwrap() >= LARGE);
 }
 
 #[test]

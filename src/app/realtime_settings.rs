@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use governor::Quota;
 
+use super::descriptors;
 use crate::config::{self, Rate, Settings};
 use crate::event;
 use crate::realtime;
@@ -19,8 +20,9 @@ const MIN_BUDGET: usize = 64 << 10;
 /// How long a client may send more than RATE_FRAMES or RATE_BYTES.
 const INTAKE_PATIENCE: Duration = Duration::from_secs(30);
 
-/// The limits and timeouts of its connections.
+/// The limits and timeouts of its connections. Raises the limit of open files.
 pub(super) fn limits(settings: &Settings) -> realtime::Settings {
+    let connections = descriptors::connections(settings);
     let sockets = &settings.realtime;
     realtime::Settings {
         socketio_path: sockets.socketio_path.clone().into(),
@@ -41,7 +43,13 @@ pub(super) fn limits(settings: &Settings) -> realtime::Settings {
         session_event: true,
         aliases: if sockets.event_aliases { event::ALIASES } else { &[] },
         greeting: Some(event::UNREAD_COUNT),
+        connections,
+        // One user cannot fill a server.
+        sockets_per_user: Some(
+            settings.limits.sockets_per_user.min((connections.total / 4).max(1)),
+        ),
         keep_alive: settings.server.keep_alive,
+        body_timeout: settings.limits.body_timeout,
         tls: None,
     }
 }

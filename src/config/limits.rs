@@ -1,5 +1,7 @@
 //! How much one client may ask of the server: rates, quotas and caps.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::parse::{self, ByteRate, Rate};
@@ -48,13 +50,34 @@ pub struct LimitSettings {
     /// with sizes in bytes, KiB or MiB. Over it: 429 with Retry-After. Admins are not counted
     #[arg(long, env = "RATE_REST_BYTES", default_value = "64KiB/s,4MiB")]
     pub rate_rest_bytes: ByteRate,
-    /// Most new connections per address: N/s or N/m, optionally ,BURST
+    /// Most new sessions of sockets per address: N/s or N/m, optionally ,BURST. A network of IPv6
+    /// of 64 bits is one address
     #[arg(long, env = "RATE_CONNECT", default_value = "200/s,20000")]
     pub rate_connect: Rate,
     /// Most invitations that one user may have sent within 30 days without an answer of yes, and
     /// most open ones that one user may have received
     #[arg(long, env = "INVITATION_LIMIT", default_value = "100", value_parser = parse::count)]
     pub invitation_limit: usize,
+    /// Most open connections, sockets and HTTP together [default: 100000, or what the limit of open
+    /// files leaves, which the log names at the start]
+    #[arg(long, env = "MAX_CONNECTIONS", value_parser = parse::positive)]
+    pub max_connections: Option<usize>,
+    /// Most open connections of one address. A network of IPv6 of 64 bits is one address;
+    /// TRUSTED_PROXIES are none, and each of their clients is one [default: three quarters of
+    /// MAX_CONNECTIONS]
+    #[arg(long, env = "CONNECTIONS_PER_ADDRESS", value_parser = parse::positive)]
+    pub connections_per_address: Option<usize>,
+    /// Most sockets of one user on one server, admins excepted. When one more enters, the one whose
+    /// client has sent no event for longest is disconnected, for good. Never more than a quarter of
+    /// MAX_CONNECTIONS
+    #[arg(
+        long, env = "SOCKETS_PER_USER", default_value = "200", value_parser = parse::positive
+    )]
+    pub sockets_per_user: usize,
+    /// Time within which the body of a request has to arrive: ms, s, m or h. Up to six times as
+    /// long at 1 KiB a second or more
+    #[arg(long, env = "BODY_TIMEOUT", default_value = "10s", value_parser = parse::duration)]
+    pub body_timeout: Duration,
 }
 
 impl LimitSettings {

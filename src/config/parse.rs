@@ -162,6 +162,11 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
     digits(text).ok_or_else(|| format!("{text:?} is not a number; write a whole one, 0 or more"))
 }
 
+pub(super) fn positive(text: &str) -> Result<usize, String> {
+    let number = digits(text).filter(|number| *number > 0);
+    number.ok_or_else(|| format!("{text:?} is not a number; write a whole one, 1 or more"))
+}
+
 pub(super) fn workers(text: &str) -> Result<NonZeroUsize, String> {
     let workers = digits(text).and_then(NonZeroUsize::new).filter(|workers| workers.get() <= 1024);
     workers.ok_or_else(|| format!("{text:?} is not a number of threads; write 1 to 1024"))

@@ -86,8 +86,9 @@ const PLAIN_PROTOCOL: &str = "One JSON object per text frame: the client's {even
     ?namespace=/admin is the other channel. A text `ping` is answered `pong`. A connection without \
     a token in its request begins with {event: \"auth\", data: {token}}. Close codes: 4400 no \
     JSON, or another first frame; \
-    4401 no good token, or its end; 4403 a customer on /admin; 4404 no such namespace; 1008 too \
-    slow, silent or too fast; 1009 over MAX_PAYLOAD; 1013 and 1001: connect again later.";
+    4401 no good token, or its end; 4403 a customer on /admin; 4404 no such namespace; \
+    4429 idle for longest of too many sockets of one user; 1008 too slow, silent or too fast; \
+    1009 over MAX_PAYLOAD; 1013 and 1001: connect again later.";
 
 /// A namespace: a channel of the document.
 struct Channel {

@@ -27,6 +27,7 @@ impl From<Error> for realtime::Error {
             | Error::Faults(_)
             | Error::BadRequest(_)
             | Error::Conflict(_)
+            | Error::TooSlow
             | Error::TooLarge
             | Error::KeyReused
             | Error::NotImplemented(_) => {

@@ -82,6 +82,7 @@ fn welcome(services: &Services, token: Token, rooms: impl IntoIterator<Item = Ro
     Welcome {
         identity: json!(token.identity.user),
         rooms: rooms.into_iter().map(|room| room.to_string().into()).collect(),
+        is_trusted: token.identity.is_admin(),
         wake_at: ends.then(|| tokens::moment(token.identity.expires_at)),
         data: Rc::new(tokens::SocketToken::new(token, end)),
     }

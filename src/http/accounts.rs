@@ -11,8 +11,11 @@ use crate::service::Services;
 use crate::service::accounts::{self, Credentials, NewAccount, SignedIn};
 use crate::service::tokens;
 
+/// The largest body here: callers need no token.
+const BODY_LIMIT: usize = 4096;
+
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![
+    let endpoints = vec![
         post("/auth/register", "Register a customer and sign in", register)
             .open()
             .refuses(&[409, 429, 501]),
@@ -23,7 +26,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             logout,
         ),
         get("/auth/me", "The caller's account", me),
-    ]
+    ];
+    endpoints.into_iter().map(|endpoint| endpoint.body_limit(BODY_LIMIT)).collect()
 }
 
 request_body!(NewAccount = NewAccount::read);

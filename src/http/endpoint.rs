@@ -11,6 +11,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpRequest, HttpResponse, Route, web};
 use serde_json::Value;
 
+use super::BODY_LIMIT;
 use super::answers::{Answer, Content};
 use super::extract::{Extract, Request};
 use crate::error::Error;
@@ -23,6 +24,8 @@ pub(super) struct Endpoint {
     pub(super) summary: &'static str,
     /// Whether callers need no token.
     pub(super) is_open: bool,
+    /// The most bytes in a body.
+    body_limit: usize,
     pub(super) signature: Signature,
     /// Statuses of failures that the signature does not imply.
     pub(super) refusals: Vec<u16>,
@@ -62,7 +65,8 @@ pub(super) struct BodySchema {
 #[derive(Clone, Copy)]
 pub(super) struct Access {
     pub(super) is_open: bool,
-    pub(super) has_body: bool,
+    /// The largest body that is read, if the endpoint has one.
+    pub(super) body_limit: Option<usize>,
 }
 
 impl Endpoint {
@@ -85,6 +89,7 @@ impl Endpoint {
             path,
             summary,
             is_open: false,
+            body_limit: BODY_LIMIT,
             signature: H::signature(),
             refusals: Vec::new(),
             route: Box::new(route),
@@ -94,13 +99,18 @@ impl Endpoint {
     /// The endpoint's entry in the router. Unless the endpoint is open, a request without a good
     /// token gets 401, whatever else is wrong with it.
     pub(super) fn route(&self) -> Route {
-        let has_body = self.signature.body.is_some();
-        (self.route)(Access { is_open: self.is_open, has_body })
+        let body_limit = self.signature.body.is_some().then_some(self.body_limit);
+        (self.route)(Access { is_open: self.is_open, body_limit })
     }
 
     /// Lets everyone call the endpoint, also without a token.
     pub(super) fn open(self) -> Self {
         Self { is_open: true, ..self }
+    }
+
+    /// Takes bodies of at most so many bytes.
+    pub(super) fn body_limit(self, most: usize) -> Self {
+        Self { body_limit: most, ..self }
     }
 
     /// Adds statuses of failures to the document.

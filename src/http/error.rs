@@ -68,6 +68,10 @@ impl ResponseError for Error {
         };
         let mut response = HttpResponse::build(status);
         response.insert_header((header::CACHE_CONTROL, "no-store"));
+        if matches!(self, Self::TooSlow) {
+            // The rest of the body is not waited for.
+            response.force_close();
+        }
         add_advice(self, &mut response);
         response.json(Failure {
             status_code: status.as_u16(),

@@ -33,6 +33,7 @@ mod presence;
 mod products;
 mod projects;
 mod reviews;
+mod urgent;
 mod waitlist;
 
 use actix_web::body::MessageBody;
@@ -43,6 +44,7 @@ use actix_web::{HttpRequest, guard, web};
 
 pub use health::{Readiness, waiting_routes};
 pub use limits::RestLimits;
+pub use urgent::urgent;
 
 use crate::error::{Error, excerpt};
 #[cfg(doc)]
@@ -51,14 +53,10 @@ use crate::realtime::{Server, admission::Policy};
 /// The largest body that is accepted: the longest message with each character written as an
 /// escaped surrogate pair.
 const BODY_LIMIT: usize = 832 * 1024;
-/// The largest body that is read. A body between the two limits gets a proper 413; a larger one may
-/// break the connection while the client sends.
-const READ_LIMIT: usize = 1024 * 1024;
 
 /// Registers every route but those of [`metrics`] and [`pages`], which depend on settings. Any
 /// other request, also a known path with another method, gets 404 in NestJS's shape.
 pub fn routes(config: &mut web::ServiceConfig) {
-    config.app_data(web::PayloadConfig::new(READ_LIMIT));
     for endpoint in endpoints::all().into_iter().filter(|endpoint| endpoint.path != metrics::PATH) {
         config.route(endpoint.path, endpoint.route());
     }

@@ -53,6 +53,7 @@ pub use hub::presence::Present;
 pub use hub::workers::{Close, SharedPermit, SocketNotice};
 pub use server::admission;
 pub use server::builder::Builder;
+pub use server::gate::Urgent;
 pub use server::server::{Routes, Server};
 pub use session::acks::{Ack, AckError};
 pub use session::client::Client;

@@ -10,12 +10,15 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, BufRead, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use actix_rt::net::TcpStream;
 use bytes::BytesMut;
 use rustls::ServerConnection;
 use socket2::SockRef;
+
+use super::seats::Seat;
 
 #[cfg(test)]
 mod tests;
@@ -26,7 +29,13 @@ const ENCIPHERED: usize = 32 * 1024;
 /// A read reserves at least this much room in its buffer.
 const MIN_READ: usize = 1024;
 
-pub(crate) enum Io {
+pub(crate) struct Io {
+    layer: Layer,
+    /// The seat that the connection has while it is open.
+    seat: Option<Arc<Seat>>,
+}
+
+enum Layer {
     Plain(TcpStream),
     Tls(Box<Tls>),
 }
@@ -40,47 +49,60 @@ pub(crate) struct Tls {
 pub(crate) struct DetachedIo {
     tcp: std::net::TcpStream,
     session: Option<Box<ServerConnection>>,
+    seat: Option<Arc<Seat>>,
 }
 
 impl DetachedIo {
     /// Joins this thread's event loop.
     pub(crate) fn attach(self) -> io::Result<Io> {
         let tcp = TcpStream::from_std(self.tcp)?;
-        Ok(match self.session {
-            None => Io::Plain(tcp),
+        let io = match self.session {
+            None => Io::plain(tcp),
             Some(session) => Io::tls(tcp, *session),
-        })
+        };
+        Ok(Io { seat: self.seat, ..io })
     }
 }
 
 impl Io {
+    /// Makes an unencrypted connection.
+    pub(crate) fn plain(tcp: TcpStream) -> Self {
+        Self { layer: Layer::Plain(tcp), seat: None }
+    }
+
     /// Makes a TLS connection whose handshake is done.
     pub(crate) fn tls(tcp: TcpStream, mut session: ServerConnection) -> Self {
         session.set_buffer_limit(Some(ENCIPHERED));
-        Self::Tls(Box::new(Tls { tcp, session: RefCell::new(session) }))
+        let layer = Layer::Tls(Box::new(Tls { tcp, session: RefCell::new(session) }));
+        Self { layer, seat: None }
+    }
+
+    /// Holds the seat as long as the connection.
+    pub(crate) fn seated(self, seat: Arc<Seat>) -> Self {
+        Self { seat: Some(seat), ..self }
     }
 
     /// Leaves this thread's event loop.
     pub(crate) fn detach(self) -> io::Result<DetachedIo> {
-        let (tcp, session) = match self {
-            Self::Plain(tcp) => (tcp, None),
-            Self::Tls(tls) => (tls.tcp, Some(Box::new(tls.session.into_inner()))),
+        let (tcp, session) = match self.layer {
+            Layer::Plain(tcp) => (tcp, None),
+            Layer::Tls(tls) => (tls.tcp, Some(Box::new(tls.session.into_inner()))),
         };
-        Ok(DetachedIo { tcp: tcp.into_std()?, session })
+        Ok(DetachedIo { tcp: tcp.into_std()?, session, seat: self.seat })
     }
 
     /// Returns the TCP stream, for the socket's options and its readiness, not for its bytes.
     pub(crate) fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => &tls.tcp,
+        match &self.layer {
+            Layer::Plain(tcp) => tcp,
+            Layer::Tls(tls) => &tls.tcp,
         }
     }
 
     /// Returns `Ready` when a read may return bytes or the end.
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tls(tls) if tls.has_text() => Poll::Ready(Ok(())),
+        match &self.layer {
+            Layer::Tls(tls) if tls.has_text() => Poll::Ready(Ok(())),
             _ => self.tcp().poll_read_ready(cx),
         }
     }
@@ -88,9 +110,9 @@ impl Io {
     /// Reads as much as the buffer has room for. Returns 0 at the end, also if TLS was not closed
     /// properly, because WebSocket has a close frame of its own.
     pub(crate) fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize> {
-        match self {
-            Self::Plain(tcp) => tcp.try_read_buf(buffer),
-            Self::Tls(tls) => match tls.read(buffer) {
+        match &self.layer {
+            Layer::Plain(tcp) => tcp.try_read_buf(buffer),
+            Layer::Tls(tls) => match tls.read(buffer) {
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(0),
                 read => read,
             },
@@ -100,24 +122,24 @@ impl Io {
     /// Takes as many of these bytes as it can. Without bytes it only writes the buffered ones, and
     /// returns `Ok(0)` if some of them were written.
     pub(crate) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Plain(tcp) => tcp.try_write_vectored(slices),
-            Self::Tls(tls) => tls.write(slices),
+        match &self.layer {
+            Layer::Plain(tcp) => tcp.try_write_vectored(slices),
+            Layer::Tls(tls) => tls.write(slices),
         }
     }
 
     /// Returns true if the kernel has all bytes that were taken.
     pub(crate) fn is_flushed(&self) -> bool {
-        match self {
-            Self::Plain(_) => true,
-            Self::Tls(tls) => !tls.session.borrow().wants_write(),
+        match &self.layer {
+            Layer::Plain(_) => true,
+            Layer::Tls(tls) => !tls.session.borrow().wants_write(),
         }
     }
 
     /// Shuts the write side down after the last byte. On `WouldBlock`, call it again when all bytes
     /// are flushed.
     pub(crate) fn finish(&self) -> io::Result<()> {
-        if let Self::Tls(tls) = self {
+        if let Layer::Tls(tls) = &self.layer {
             tls.session.borrow_mut().send_close_notify();
             while tls.send()? {}
         }
@@ -129,9 +151,9 @@ impl Io {
     /// taken before.
     pub(crate) fn nudge(&self, next: &[u8]) -> Option<usize> {
         let socket = SockRef::from(self.tcp());
-        match self {
-            Self::Plain(_) => socket.send(next).ok().filter(|sent| *sent > 0),
-            Self::Tls(tls) => {
+        match &self.layer {
+            Layer::Plain(_) => socket.send(next).ok().filter(|sent| *sent > 0),
+            Layer::Tls(tls) => {
                 let mut session = tls.session.borrow_mut();
                 let taken =
                     if session.wants_write() { 0 } else { session.writer().write(next).ok()? };

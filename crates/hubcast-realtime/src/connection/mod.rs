@@ -13,6 +13,7 @@
 //! | `messages`, `fragments` | the stream of messages that a session reads |
 //! | `polls`, `polling`, `probe` | long-polling, and the move from there to a WebSocket |
 //! | `gauges` | how many connections are open |
+//! | `seats` | how many may be open, and which goes when one more arrives |
 
 #[expect(clippy::module_inception, reason = "the floor is named for its main type")]
 pub(crate) mod connection;
@@ -26,6 +27,7 @@ mod polling;
 pub(crate) mod polls;
 pub(crate) mod probe;
 mod reader;
+pub(crate) mod seats;
 mod timers;
 mod timing;
 pub(crate) mod writer;

@@ -46,6 +46,8 @@ pub enum DisconnectReason {
     TakenOver,
     /// A gateway disconnected the socket.
     Kicked,
+    /// The user has opened more sockets than one user may have.
+    TooManySockets,
 }
 
 impl DisconnectReason {
@@ -72,6 +74,7 @@ impl DisconnectReason {
             Self::Shutdown => "server_shutdown",
             Self::TakenOver => "taken_over",
             Self::Kicked => "kicked",
+            Self::TooManySockets => "too_many_sockets",
         }
     }
 
@@ -92,6 +95,7 @@ impl DisconnectReason {
             Self::Forbidden => 4403,
             Self::UnknownNamespace => 4404,
             Self::BadFrame => 4400,
+            Self::TooManySockets => 4429,
             Self::Unavailable => 1013,
             Self::Shutdown => 1001,
         }
@@ -110,6 +114,7 @@ impl DisconnectReason {
                 | Self::TokenExpired
                 | Self::Forbidden
                 | Self::UnknownNamespace
+                | Self::TooManySockets
         )
     }
 
@@ -123,6 +128,7 @@ impl DisconnectReason {
             Self::Unavailable
                 | Self::Shutdown
                 | Self::Kicked
+                | Self::TooManySockets
                 | Self::Unauthorized
                 | Self::TokenExpired
         )
@@ -141,6 +147,7 @@ impl DisconnectReason {
                 | Self::BadFrame
                 | Self::TooLarge
                 | Self::Kicked
+                | Self::TooManySockets
         )
     }
 }
@@ -171,6 +178,7 @@ mod tests {
             DisconnectReason::Kicked,
             DisconnectReason::Unauthorized,
             DisconnectReason::TokenExpired,
+            DisconnectReason::TooManySockets,
         ] {
             assert!(!end.is_connection_loss(), "{end:?}");
         }
@@ -184,6 +192,7 @@ mod tests {
             DisconnectReason::Shutdown,
             DisconnectReason::BadFrame,
             DisconnectReason::Unavailable,
+            DisconnectReason::TooManySockets,
         ] {
             assert_eq!(u16::from(CloseReason::from(reason).code), reason.code());
         }

@@ -58,8 +58,17 @@ pub struct Settings {
     /// The event that [`ClientHandle::greet`](crate::ClientHandle::greet) sends to a socket, unless
     /// the socket was sent one of that name since it entered.
     pub greeting: Option<&'static str>,
+    /// How many connections may be open.
+    pub connections: ConnectionLimits,
+    /// The most sockets of one user, or `None` for no limit. When the user opens one more, the one
+    /// without a client event for longest is disconnected. It does not count for those whose
+    /// [`Welcome`](crate::Welcome) is trusted.
+    pub sockets_per_user: Option<usize>,
     /// How long an HTTP connection without a request is kept open.
     pub keep_alive: Duration,
+    /// How long the body of a request may take. A body that keeps [`BODY_RATE`] may take
+    /// [`BODY_PATIENCE`] times as long.
+    pub body_timeout: Duration,
     /// Certificate and key for https and wss, with `http/1.1` as the protocol. If `None`, the
     /// server speaks http and ws.
     pub tls: Option<Arc<rustls::ServerConfig>>,
@@ -85,7 +94,10 @@ impl Default for Settings {
             session_event: true,
             aliases: &[],
             greeting: None,
+            connections: ConnectionLimits::default(),
+            sockets_per_user: None,
             keep_alive: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(10),
             tls: None,
         }
     }
@@ -96,6 +108,27 @@ const fn quota(per_second: u32, burst: u32) -> Quota {
     let least = NonZeroU32::MIN;
     Quota::per_second(least.saturating_add(per_second - 1))
         .allow_burst(least.saturating_add(burst - 1))
+}
+
+/// How many connections may be open.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    /// The most connections, besides `reserved`.
+    pub total: usize,
+    /// The most connections of one address; an IPv6 network of 64 bits is one address.
+    pub per_address: usize,
+    /// Further connections when all others are taken, each for one request: for probes, and for
+    /// those whom [`Builder::urgent`](crate::Builder::urgent) names.
+    pub reserved: usize,
+    /// How many more may be accepted that have no place yet, or have lost theirs and are not closed
+    /// yet. Beyond it, connections wait to be accepted.
+    pub crossing: usize,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self { total: 100_000, per_address: 75_000, reserved: 64, crossing: 1024 }
+    }
 }
 
 /// How presence is reported.
@@ -143,5 +176,16 @@ pub const MAX_ROOMS: usize = 256;
 pub(crate) const NAME_SHOWN: usize = 100;
 /// How long to wait for the client's close frame after the server's.
 pub(crate) const CLOSE_LINGER: Duration = Duration::from_secs(2);
+/// The least rate of a request's body, in bytes a second, after [`Settings::body_timeout`].
+pub const BODY_RATE: u64 = 1024;
+/// How many times [`Settings::body_timeout`] a body may take in the end.
+pub const BODY_PATIENCE: u32 = 6;
+/// The most bytes of HTTP answers that wait for clients that take none. Above it the connection
+/// with the most is aborted.
+pub(crate) const MAX_UNREAD: usize = 256 << 20;
+/// How long the head of a request may take.
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may still send after an answer that came before the end of its request.
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 /// The kernel's send buffer per socket, which a slow reader can fill in addition to its queue.
 pub(crate) const SEND_BUFFER: usize = 64 * 1024;

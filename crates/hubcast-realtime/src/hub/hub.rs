@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use super::presence::{Gone, Presence, RoomKey};
 use super::tail::Tail;
 use super::workers::{Deliver, LeaveRooms, Outgoing, SendTo, SharedPermit, WorkerHandle};
+use crate::core::activity::Activity;
 use crate::core::event::Event;
 use crate::core::ids::{SocketId, WorkerId};
 use crate::core::recovery::Position;
@@ -52,6 +53,9 @@ pub(super) struct HubSocket {
     pub(super) sid: Arc<str>,
     pub(super) user: Option<Arc<str>>,
     pub(super) connection_no: Option<NonZeroI64>,
+    pub(super) activity: Activity,
+    /// Whether it is being disconnected, because its user has too many.
+    pub(super) is_surplus: bool,
     pub(super) stage: SocketStage,
 }
 

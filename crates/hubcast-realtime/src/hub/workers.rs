@@ -40,15 +40,23 @@ pub(crate) struct Disconnect {
     pub(crate) close: Close,
     /// The cause that is sent to the client.
     error: Option<Box<Error>>,
+    is_surplus: bool,
 }
 
 impl Disconnect {
     pub(crate) fn new(close: Close) -> Self {
-        Self { close, error: None }
+        Self { close, error: None, is_surplus: false }
     }
 
     pub(crate) fn with_error(error: Error) -> Self {
-        Self { close: Close::Socket, error: Some(Box::new(error)) }
+        Self { close: Close::Socket, error: Some(Box::new(error)), is_surplus: false }
+    }
+
+    /// The end of a socket whose user has opened too many.
+    pub(crate) fn surplus() -> Self {
+        let message = "Too many sockets of this user; this one was idle for longest".to_owned();
+        let error = Error::Other { code: Error::RateLimited.code(), message };
+        Self { is_surplus: true, ..Self::with_error(error) }
     }
 
     pub(crate) fn error(&self) -> Option<&Error> {
@@ -57,6 +65,7 @@ impl Disconnect {
 
     pub(crate) fn reason(&self) -> DisconnectReason {
         match self.error() {
+            _ if self.is_surplus => DisconnectReason::TooManySockets,
             Some(Error::TokenExpired) => DisconnectReason::TokenExpired,
             Some(Error::Unauthorized(_)) => DisconnectReason::Unauthorized,
             Some(Error::Forbidden) => DisconnectReason::Forbidden,

@@ -16,6 +16,7 @@ pub use super::hosts::Hosts;
 pub use super::origins::Origins;
 use super::origins::{Fit, Origin, find};
 use super::refusal::Comparison;
+use crate::core::address::rate_key;
 
 /// The rights of an Origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +164,7 @@ impl Connects {
         if self.0.len() > REMEMBERED {
             self.0.retain_recent();
         }
-        self.0.check_key(&address).map_err(|not_until| {
+        self.0.check_key(&rate_key(address)).map_err(|not_until| {
             not_until.wait_time_from(governor::clock::DefaultClock::default().now())
         })
     }

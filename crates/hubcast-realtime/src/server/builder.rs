@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::admission::{Connects, Policy};
-use super::gate::Gate;
+use super::gate::{Gate, Urgent};
 use super::server::Server;
+use crate::connection::seats::Seats;
 use crate::core::protocol::ENGINE;
 use crate::core::recovery::PidKey;
 use crate::core::settings::Settings;
@@ -36,6 +37,7 @@ pub struct Builder {
     gateways: HashMap<Arc<str>, Arc<dyn Gateway>>,
     policy: Policy,
     recovery: Option<Recovery>,
+    urgent: Option<Urgent>,
 }
 
 impl Server {
@@ -47,6 +49,7 @@ impl Server {
             gateways: HashMap::new(),
             policy: Policy::default(),
             recovery: None,
+            urgent: None,
         }
     }
 }
@@ -80,14 +83,21 @@ impl Builder {
         Self { recovery: Some(Recovery { log, key, order: Mutex::default() }), ..self }
     }
 
+    /// Sets which requests come in although every seat for a connection is taken: those of probes,
+    /// and of operators. By default none do.
+    pub fn urgent(self, urgent: Urgent) -> Self {
+        Self { urgent: Some(urgent), ..self }
+    }
+
     /// Returns the server, which does not listen yet.
     #[must_use]
     pub fn build(self) -> Server {
-        let Self { settings, hub, gateways, mut policy, recovery } = self;
+        let Self { settings, hub, gateways, mut policy, recovery, urgent } = self;
         if settings.tls.is_some() {
             policy.scheme = "https";
         }
-        let gate = Gate::new(policy, settings.connect_rate.map(Connects::new));
+        let seats = Seats::new(settings.connections);
+        let gate = Gate::new(policy, seats, settings.connect_rate.map(Connects::new), urgent);
         let shared = Shared::new(settings, gateways, recovery);
         Server::new(Arc::new(shared), Arc::new(gate), hub)
     }

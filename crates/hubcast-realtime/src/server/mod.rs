@@ -12,7 +12,7 @@
 pub mod admission;
 pub mod builder;
 mod forwarded;
-mod gate;
+pub mod gate;
 mod hosts;
 mod origins;
 mod refusal;

@@ -13,7 +13,7 @@ use actix_http::error::DispatchError;
 use actix_http::{HttpService, Request, Response, h1};
 use actix_rt::net::TcpStream;
 use actix_service::{
-    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config,
+    IntoServiceFactory, ServiceFactory, ServiceFactoryExt, apply_fn_factory, fn_service, map_config,
 };
 use actix_web::dev::AppConfig;
 use actix_web::web::ServiceConfig;
@@ -22,8 +22,9 @@ use tokio_rustls::TlsAcceptor;
 
 use super::gate::{Entry, Gate};
 use super::transports::accept::{self, Stream};
-use super::transports::{polling, upgrade};
+use super::transports::{door, polling, upgrade};
 use crate::connection::gauges::Connections;
+use crate::core::settings::{HEAD_TIMEOUT, LINGER};
 use crate::hub::handle::HubHandle;
 use crate::session::host::{Host, Shared};
 use crate::session::session::Session;
@@ -86,36 +87,55 @@ impl Server {
         let builder = actix_server::Server::build()
             .workers(workers)
             .disable_signals()
-            .shutdown_timeout(STOP_TIMEOUT);
-        let builder = builder.listen("hubcast", listener, move || {
-            let host = Host::start(Arc::clone(&server.shared), server.hub.clone());
-            let entry = Rc::new(Entry { host, gate: Arc::clone(&server.gate) });
-            let polling = Rc::clone(&entry);
-            let routes: Routes = Box::new(move |app| polling::configure(&polling, app));
-            let upgrade =
-                fn_service(move |(request, framed): (Request, Framed<Stream, h1::Codec>)| {
-                    let entry = Rc::clone(&entry);
+            .shutdown_timeout(STOP_TIMEOUT)
+            // The seats are the limit.
+            .max_concurrent_connections(self.gate.seats.accepted().div_ceil(workers.max(1)));
+        let builder =
+            builder.listen("hubcast", listener, move || {
+                let host = Host::start(Arc::clone(&server.shared), server.hub.clone());
+                let entry = Rc::new(Entry { host, gate: Arc::clone(&server.gate) });
+                let polling = Rc::clone(&entry);
+                let routes: Routes = Box::new(move |app| polling::configure(&polling, app));
+                let upgrade =
+                    fn_service(move |(request, framed): (Request, Framed<Stream, h1::Codec>)| {
+                        let entry = Rc::clone(&entry);
+                        async move {
+                            upgrade::accept(entry, request, framed).await;
+                            Ok::<(), actix_web::Error>(())
+                        }
+                    });
+                let tls = server.shared.settings.tls.clone().map(TlsAcceptor::from);
+                let idle = Arc::clone(&server.idle);
+                let (gate, settings) =
+                    (Arc::clone(&server.gate), Arc::clone(&server.shared.settings));
+                let accept = fn_service(move |tcp: TcpStream| {
+                    let (tls, gate, settings) =
+                        (tls.clone(), Arc::clone(&gate), Arc::clone(&settings));
                     async move {
-                        upgrade::accept(entry, request, framed).await;
-                        Ok::<(), actix_web::Error>(())
+                        accept::accept(tcp, tls, &gate, settings).await.map_err(DispatchError::Io)
                     }
                 });
-            let tls = server.shared.settings.tls.clone().map(TlsAcceptor::from);
-            let idle = Arc::clone(&server.idle);
-            let accept = fn_service(move |tcp: TcpStream| {
-                let tls = tls.clone();
-                async move { accept::accept(tcp, tls).await.map_err(DispatchError::Io) }
-            });
-            let http = HttpService::build()
-                // An EOF ends a request, because a cancelled poll would otherwise never be noticed.
-                .h1_allow_half_closed(false)
-                .client_request_timeout(Duration::from_secs(10))
-                .keep_alive(server.shared.settings.keep_alive)
-                .graceful_shutdown_signal(move || ended(idle.subscribe()))
-                .upgrade(upgrade)
-                .h1(map_config(app(routes), |()| AppConfig::default()));
-            accept.and_then(http)
-        })?;
+                let (gate, settings) = (Arc::clone(&server.gate), &server.shared.settings);
+                let body_timeout = settings.body_timeout;
+                let app = map_config(app(routes), |()| AppConfig::default());
+                let app = apply_fn_factory(app, move |request: Request, app: &S::Service| {
+                    door::pass(&gate, body_timeout, request, app)
+                });
+                let http = HttpService::build()
+                    // An EOF ends a request, because a cancelled poll would otherwise never be
+                    // noticed.
+                    .h1_allow_half_closed(false)
+                    .client_request_timeout(HEAD_TIMEOUT)
+                    .client_disconnect_timeout(LINGER)
+                    .keep_alive(settings.keep_alive)
+                    .on_connect_ext(|stream: &Stream, data| {
+                        data.insert(Arc::clone(stream.seat()));
+                    })
+                    .graceful_shutdown_signal(move || ended(idle.subscribe()))
+                    .upgrade(upgrade)
+                    .h1(app);
+                accept.and_then(http)
+            })?;
         Ok(builder.run())
     }
 

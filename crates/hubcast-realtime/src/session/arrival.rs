@@ -30,6 +30,7 @@ use super::log::{Claim, Resumed, SessionAttempt};
 use super::replay::Replay;
 use super::socket::ClientSlot;
 use crate::connection::connection::Connection;
+use crate::core::activity::Activity;
 use crate::core::error::Error;
 use crate::core::ids::SocketId;
 use crate::core::protocol::Protocol;
@@ -234,6 +235,7 @@ impl<S: SessionActor> Arrival<S> {
             connection_no,
             entered_at: Cell::new(i64::MAX),
             namespace: Arc::clone(&self.namespace),
+            activity: Activity::new(),
             data: Rc::clone(&welcome.data),
             worker: Rc::clone(&self.host.worker),
             connection: Rc::clone(&self.connection),
@@ -246,7 +248,8 @@ impl<S: SessionActor> Arrival<S> {
     }
 
     fn register(&self, client: &Client, welcome: &Welcome) -> RemovedRooms {
-        let ClientParts { socket, sid, user, connection_no, .. } = &*client.0;
+        let ClientParts { socket, sid, user, connection_no, activity, .. } = &*client.0;
+        let most = self.host.worker.settings.sockets_per_user.filter(|_| !welcome.is_trusted);
         self.host.sockets.register(
             *socket,
             Arc::clone(&self.namespace),
@@ -265,6 +268,8 @@ impl<S: SessionActor> Arrival<S> {
             user: user.clone(),
             connection_no: *connection_no,
             removed: removed.clone(),
+            activity: activity.clone(),
+            most,
         });
         removed
     }

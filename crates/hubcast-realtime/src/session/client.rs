@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::acks::{Ack, AckError, PendingAcks};
 use crate::connection::connection::Connection;
+use crate::core::activity::Activity;
 use crate::core::error::Error;
 use crate::core::ids::SocketId;
 use crate::core::payload::Payload;
@@ -38,6 +39,7 @@ pub(super) struct ClientParts {
     /// The log's last event when the socket entered.
     pub entered_at: Cell<i64>,
     pub namespace: Arc<str>,
+    pub activity: Activity,
     pub data: Rc<dyn Any>,
     pub worker: Rc<Worker>,
     pub connection: Rc<Connection>,

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 use super::session::Session;
 use super::socket::{SocketState, error_events};
 use crate::core::protocol::Protocol;
+use crate::core::reason::DisconnectReason;
 use crate::hub::workers::{Close, Disconnect};
 use crate::wire::{socketio, websocket};
 use crate::worker::session_actor::DisconnectSocket;
@@ -54,7 +55,9 @@ impl Session {
             }
             self.depart(own, disconnect.reason());
         }
-        if is_all || !is_socketio {
+        // A surplus connection that nothing uses any more would keep its descriptor.
+        let is_surplus = disconnect.reason() == DisconnectReason::TooManySockets;
+        if is_all || !is_socketio || (is_surplus && self.sockets.is_empty()) {
             self.connection.close(disconnect.reason());
         }
         self.pace();

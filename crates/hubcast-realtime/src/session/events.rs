@@ -62,6 +62,7 @@ impl Session {
         let client = client.clone();
         let Some(mut event) = socket.queue.pop() else { return };
         socket.is_busy = true;
+        client.0.activity.touch();
         let (ack, name) = (event.ack.take(), event.name.clone());
         let answer = socket.gateway.event(client.clone(), event);
         ctx.spawn(answer.into_actor(self).map(move |answer, session, ctx| {

@@ -34,6 +34,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::client::Client;
+use super::owner::Owner;
 use crate::core::error::Error;
 use crate::core::payload::Payload;
 use crate::core::reason::DisconnectReason;
@@ -61,6 +62,14 @@ pub struct Handshake {
     pub cookie: Option<Box<[u8]>>,
 }
 
+impl Handshake {
+    /// To whom a polling session that begins with this request belongs.
+    pub(super) fn owner(&self) -> Owner {
+        let (authorization, cookie) = (self.authorization.as_deref(), self.cookie.as_deref());
+        Owner::new(self.peer, authorization, cookie, &self.query)
+    }
+}
+
 /// The result of an accepted connection to a namespace.
 pub struct Welcome {
     /// The user's identity, as in the `session` event's `userId` and in presence; `null` for none.
@@ -68,6 +77,9 @@ pub struct Welcome {
     pub identity: serde_json::Value,
     /// The rooms that the socket joins on entering.
     pub rooms: Vec<Arc<str>>,
+    /// Whether the user may have any number of sockets, whatever
+    /// [`Settings::sockets_per_user`](crate::Settings::sockets_per_user) is.
+    pub is_trusted: bool,
     /// When to call [`Gateway::woken`], as [`Client::wake_at`] does, even if the socket is still
     /// connecting.
     pub wake_at: Option<SystemTime>,
@@ -82,6 +94,7 @@ impl Welcome {
         Self {
             identity: serde_json::Value::Null,
             rooms: Vec::new(),
+            is_trusted: false,
             wake_at: None,
             data: Rc::new(()),
         }

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::gateway::Gateway;
 use super::log::Log;
+use super::owner::Owner;
 use crate::connection::gauges::Gauges;
 use crate::core::protocol::{ENGINE, Protocol};
 use crate::core::recovery::PidKey;
@@ -83,15 +84,18 @@ impl<S: SessionActor> Shared<S> {
     }
 }
 
+/// A polling session, and to whom it belongs.
+type Engine<S> = (Addr<S>, Owner);
+
 /// The polling sessions of a server by their Engine.IO id, on whichever worker they live.
-pub(crate) struct Engines<S: SessionActor>(Mutex<HashMap<Box<str>, Addr<S>>>);
+pub(crate) struct Engines<S: SessionActor>(Mutex<HashMap<Box<str>, Engine<S>>>);
 
 impl<S: SessionActor> Engines<S> {
-    pub(super) fn insert(&self, id: String, session: Addr<S>) {
-        self.all().insert(id.into(), session);
+    pub(super) fn insert(&self, id: String, session: Addr<S>, owner: Owner) {
+        self.all().insert(id.into(), (session, owner));
     }
 
-    pub(crate) fn get(&self, id: &str) -> Option<Addr<S>> {
+    pub(crate) fn get(&self, id: &str) -> Option<Engine<S>> {
         self.all().get(id).cloned()
     }
 
@@ -99,7 +103,7 @@ impl<S: SessionActor> Engines<S> {
         self.all().remove(id);
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<Box<str>, Addr<S>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<Box<str>, Engine<S>>> {
         // No code that holds the lock can panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

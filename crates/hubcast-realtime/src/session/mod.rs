@@ -11,6 +11,7 @@
 //! | `arrival`, `replay` | how a socket enters: with a new session, or resumed |
 //! | `client`, `acks` | the gateway's handle on a socket; acks that the server waits for |
 //! | `gateway`, `log` | the two traits that a program implements |
+//! | `owner` | to whom a polling session belongs |
 //! | `host` | the data that all sessions of a worker, and of a server, share |
 
 pub mod acks;
@@ -25,6 +26,7 @@ pub mod gateway;
 pub(crate) mod host;
 mod join;
 pub mod log;
+pub(crate) mod owner;
 mod replay;
 #[cfg(test)]
 mod replay_model;

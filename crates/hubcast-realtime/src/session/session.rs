@@ -66,8 +66,9 @@ impl Session {
     ) -> Addr<Self> {
         let (shared, engine) = (Arc::clone(&host.shared), new_sid());
         let id = Some(engine.as_str().into());
+        let owner = handshake.owner();
         let session = Self::start_on(host, None, &[], protocol, handshake, id);
-        shared.engines.insert(engine, session.clone());
+        shared.engines.insert(engine, session.clone(), owner);
         session
     }
 

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::Io;
+use super::{Io, Layer};
 use crate::connection::connection::Connection;
 use crate::connection::deadlines::Deadlines;
 use crate::core::protocol::Protocol;
@@ -83,7 +83,9 @@ async fn full() -> (Rc<Connection>, Client, Vec<u8>) {
         let frame = [n; 10_000];
         connection.send(Bytes::copy_from_slice(&frame));
         sent.extend(frame);
-        let Some(Io::Tls(tls)) = connection.io() else { panic!("is over TLS") };
+        let Some(Layer::Tls(tls)) = connection.io().map(|io| &io.layer) else {
+            panic!("is over TLS")
+        };
         if tls.session.borrow().wants_write() {
             break;
         }

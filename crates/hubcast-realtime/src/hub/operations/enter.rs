@@ -8,6 +8,7 @@ use actix::prelude::*;
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
+use crate::core::activity::Activity;
 use crate::core::ids::{SocketId, WorkerId};
 use crate::core::recovery::Position;
 use crate::hub::handle::HubHandle;
@@ -27,6 +28,9 @@ pub(crate) struct RegisterSocket {
     pub(crate) user: Option<Arc<str>>,
     pub(crate) connection_no: Option<i64>,
     pub(crate) removed: RemovedRooms,
+    pub(crate) activity: Activity,
+    /// The most sockets that the user may have, if there is a limit.
+    pub(crate) most: Option<usize>,
 }
 
 #[derive(Message)]
@@ -72,8 +76,17 @@ impl Handler<RegisterSocket> for Hub {
     type Result = ();
 
     fn handle(&mut self, register: RegisterSocket, ctx: &mut Self::Context) {
-        let RegisterSocket { socket, worker, namespace, sid, user, connection_no, removed } =
-            register;
+        let RegisterSocket {
+            socket,
+            worker,
+            namespace,
+            sid,
+            user,
+            connection_no,
+            removed,
+            activity,
+            most,
+        } = register;
         if let Some(older) = self.sids.insert(Arc::clone(&sid), socket)
             && let Some(worker) = self.remove(older, Gone::Lost)
         {
@@ -89,8 +102,21 @@ impl Handler<RegisterSocket> for Hub {
         }
         let connection_no = connection_no.and_then(NonZeroI64::new);
         let stage = SocketStage::Entering(removed);
-        self.sockets
-            .insert(socket, HubSocket { worker, namespace, sid, user, connection_no, stage });
+        let capped = user.clone().zip(most);
+        let entry = HubSocket {
+            worker,
+            namespace,
+            sid,
+            user,
+            connection_no,
+            activity,
+            is_surplus: false,
+            stage,
+        };
+        self.sockets.insert(socket, entry);
+        if let Some((user, most)) = capped {
+            self.hold_to(&user, most, socket);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! handler. Operations that share their steps share a file.
 
 mod begin;
+mod cap;
 pub mod census;
 mod disconnect;
 pub(crate) mod enter;

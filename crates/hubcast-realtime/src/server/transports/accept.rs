@@ -1,38 +1,56 @@
-//! A client's connection as HTTP reads it: the bytes of TCP or, with certificates, those within
-//! TLS. For a WebSocket it becomes the connection's `Io`.
+//! Accepts a client's TCP connection: gives it a seat, and makes the TLS handshake.
 
+use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_rt::net::TcpStream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use hubcast_realtime::throttled;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
-use crate::connection::io::Io;
+use super::stream::Layer;
+pub(crate) use super::stream::Stream;
+use crate::connection::seats::{Full, Seat};
+use crate::core::settings::Settings;
+use crate::server::gate::Gate;
 
 /// How long a client may take for the TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection that speaks HTTP.
-pub(crate) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
+/// The answer to a connection that gets no seat.
+const NO_SEAT: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\
+                         Connection: close\r\nRetry-After: 1\r\n\r\n";
 
-/// Makes the TLS handshake, if there is one. A failure ends only this connection.
+/// Gives the connection a seat, and makes the TLS handshake, if there is one. A failure ends only
+/// this connection.
 pub(crate) async fn accept(
     tcp: TcpStream,
     tls: Option<TlsAcceptor>,
+    gate: &Gate,
+    settings: Arc<Settings>,
 ) -> io::Result<(Stream, Option<SocketAddr>)> {
     let peer = tcp.peer_addr().ok();
-    let Some(tls) = tls else { return Ok((Stream::Plain(tcp), peer)) };
-    let shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(tcp)).await;
-    match shaken.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
-        Ok(stream) => Ok((Stream::Tls(Box::new(stream)), peer)),
+    let address = peer.map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.ip());
+    let seat = match gate.take_seat(address) {
+        Ok(seat) => seat,
+        Err(full) => {
+            warn_full(full, address);
+            if tls.is_none() {
+                refuse(&tcp);
+            }
+            return Err(ErrorKind::QuotaExceeded.into());
+        }
+    };
+    let Some(tls) = tls else {
+        return Ok((Stream::new(Layer::Plain(tcp), seat, settings), peer));
+    };
+    let shaken = tokio::time::timeout(HANDSHAKE_TIMEOUT, unless_given_up(&seat, tls.accept(tcp)));
+    match shaken.await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
+        Ok(tls) => Ok((Stream::new(Layer::Tls(Box::new(tls)), seat, settings), peer)),
         Err(error) => {
             tracing::debug!(%error, "TLS handshake failed");
             Err(error)
@@ -40,55 +58,44 @@ pub(crate) async fn accept(
     }
 }
 
-impl Stream {
-    /// Returns the connection when HTTP no longer needs it.
-    pub(super) fn into_io(self) -> Io {
-        match self {
-            Self::Plain(tcp) => Io::Plain(tcp),
-            Self::Tls(stream) => {
-                let (tcp, session) = stream.into_inner();
-                Io::tls(tcp, session)
-            }
+/// Runs the handshake until the seat is given up.
+async fn unless_given_up<T>(
+    seat: &Seat,
+    handshake: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    let mut handshake = pin!(handshake);
+    poll_fn(|cx| {
+        if seat.poll_given_up(cx).is_ready() {
+            return Poll::Ready(Err(ErrorKind::ConnectionAborted.into()));
         }
+        handshake.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// Logs that a connection or a socket was refused, and the setting that would let it in.
+pub(super) fn warn_full(full: Full, address: IpAddr) {
+    match full {
+        Full::Server => throttled!(
+            warn,
+            by = full,
+            %address,
+            "no seat for a connection: as many are open as MAX_CONNECTIONS and the limit of open \
+             files allow"
+        ),
+        Full::Address => throttled!(
+            warn,
+            by = full,
+            %address,
+            "no seat for a connection: its address has as many as CONNECTIONS_PER_ADDRESS allows; \
+             a proxy belongs to TRUSTED_PROXIES"
+        ),
     }
 }
 
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
+/// Answers without waiting for anything.
+fn refuse(tcp: &TcpStream) {
+    // What has arrived is read: the answer would be lost if the connection closed over it.
+    let _ = tcp.try_read(&mut [0; 1024]);
+    let _ = tcp.try_write(NO_SEAT);
 }

@@ -4,9 +4,11 @@
 //!
 //! Requests for a WebSocket that are no upgrades arrive here too, and are refused.
 
+use std::io::ErrorKind;
 use std::rc::Rc;
 
 use actix::Addr;
+use actix_web::error::PayloadError;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{BytesMut, Payload, ServiceConfig};
@@ -53,8 +55,9 @@ pub(crate) fn configure(entry: &Rc<Entry>, app: &mut ServiceConfig) {
 fn answer(refusal: Refusal) -> HttpResponse {
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::BAD_REQUEST);
     let mut response = HttpResponse::build(status);
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        // The server shuts down, so the next attempt should reach another one.
+    // When the server shuts down, the next attempt should reach another one; the rest of a body
+    // that is too slow is not waited for.
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT) {
         response.force_close();
     }
     if let Some(header) = refusal.header {
@@ -76,7 +79,7 @@ async fn serve(
         headers: request.headers(),
         peer: request.peer_addr(),
     };
-    let session = head.engine("polling", shared)?;
+    let session = head.engine("polling", shared, gate)?;
     let unknown = || Refusal::unknown(request.method(), request.path());
     let protocol = head.protocol(request.path(), shared).ok_or_else(unknown)?;
     let cookies = head.admit(gate, protocol)?;
@@ -134,11 +137,12 @@ async fn post(
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes() == b"application/octet-stream");
     let mut guard = PollGuard(Some(session.clone()));
-    // The time limit is that for the rest of any incomplete message.
-    let packets =
-        tokio::time::timeout(settings.connect_timeout, collect(body, settings.max_payload)).await;
-    let packets =
-        packets.map_err(|_| HandshakeFault::BadRequest)?.map_err(|_| HandshakeFault::BadRequest)?;
+    let packets = collect(body, settings.max_payload).await.map_err(|fault| match fault {
+        PayloadError::Io(fault) if fault.kind() == ErrorKind::TimedOut => {
+            Refusal::new(408, "The body did not arrive in time")
+        }
+        _ => HandshakeFault::BadRequest.into(),
+    })?;
     guard.0 = None;
     let Some(packets) = packets else {
         return Ok(HttpResponse::PayloadTooLarge().finish());
@@ -154,10 +158,7 @@ async fn post(
 }
 
 /// Reads the body. Returns `None` if it is larger than `most`.
-async fn collect(
-    body: Payload,
-    most: usize,
-) -> Result<Option<BytesMut>, actix_web::error::PayloadError> {
+async fn collect(body: Payload, most: usize) -> Result<Option<BytesMut>, PayloadError> {
     let (mut body, mut whole) = (std::pin::pin!(body), BytesMut::new());
     while let Some(chunk) = std::future::poll_fn(|cx| body.as_mut().poll_next(cx)).await {
         let chunk = chunk?;

@@ -12,6 +12,7 @@ use crate::core::protocol::Protocol;
 use crate::server::gate::Gate;
 use crate::session::gateway::{Handshake, query_value};
 use crate::session::host::Shared;
+use crate::session::owner::Owner;
 use crate::session::session::Session;
 use crate::wire::engineio::HandshakeFault;
 
@@ -117,13 +118,14 @@ impl Head<'_> {
         &self,
         transport: &str,
         shared: &Shared<Session>,
+        gate: &Gate,
     ) -> Result<Option<Addr<Session>>, HandshakeFault> {
         let asked = query_value(self.query, "transport");
         if !matches!(asked.as_deref(), Some("polling" | "websocket")) {
             return Err(HandshakeFault::TransportUnknown);
         }
         let session = query_value(self.query, "sid")
-            .map(|sid| shared.engines.get(&sid).ok_or(HandshakeFault::SessionUnknown))
+            .map(|sid| self.own_session(&sid, shared, gate).ok_or(HandshakeFault::SessionUnknown))
             .transpose()?;
         if session.is_none() && self.method != Method::GET {
             return Err(HandshakeFault::BadMethod);
@@ -138,6 +140,31 @@ impl Head<'_> {
             return Err(HandshakeFault::UnsupportedVersion);
         }
         Ok(session)
+    }
+
+    /// Returns the polling session with this id, if it belongs to the sender of the request.
+    fn own_session(
+        &self,
+        sid: &str,
+        shared: &Shared<Session>,
+        gate: &Gate,
+    ) -> Option<Addr<Session>> {
+        let (session, owner) = shared.engines.get(sid)?;
+        let client = self.client(gate);
+        let bytes = |name| self.headers.get(name).map(HeaderValue::as_bytes);
+        let (authorization, cookie) = (bytes(header::AUTHORIZATION), bytes(header::COOKIE));
+        if owner.is(&Owner::new(client, authorization, cookie, self.query)) {
+            return Some(session);
+        }
+        throttled!(
+            warn,
+            by = (),
+            %client,
+            began_at = %owner.address(),
+            "a request for a polling session comes from another address than the one that began \
+             it, and without its token; a proxy in front belongs to TRUSTED_PROXIES"
+        );
+        None
     }
 
     /// Checks the host that was called, and the Origin: whether it may connect, and whether its
@@ -164,7 +191,7 @@ impl Head<'_> {
         protocol: Protocol,
         cookies: Cookies,
     ) -> Result<Handshake, Refusal> {
-        let peer = gate.policy.client_address(self.address(), self.headers);
+        let peer = self.client(gate);
         if let Err(wait) = gate.count_connect(peer) {
             return Err(Refusal::new(429, "Too many connections")
                 .with("Retry-After", (wait.as_secs() + 1).to_string()));
@@ -201,6 +228,11 @@ impl Head<'_> {
         let mut offered = subprotocols(self.headers);
         offered.find(|name| is_bearer(name.as_bytes()))?;
         offered.next().map(|token| format!("Bearer {token}").into_bytes().into())
+    }
+
+    /// Returns the client's address, as trusted proxies report it.
+    pub(super) fn client(&self, gate: &Gate) -> IpAddr {
+        gate.policy.client_address(self.address(), self.headers)
     }
 
     /// Returns the peer's address. A peer that has disconnected has none, and will not read an

@@ -14,8 +14,9 @@ use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 
-use super::accept::Stream;
+use super::accept::{Stream, warn_full};
 use super::request::{self, Head, Refusal, reason_phrase};
+use crate::connection::seats::{Full, Seat};
 use crate::core::protocol::Protocol;
 use crate::core::settings::SEND_BUFFER;
 use crate::server::gate::Entry;
@@ -37,7 +38,12 @@ enum Purpose {
 pub(crate) async fn accept(entry: Rc<Entry>, request: Request, framed: Framed<Stream, h1::Codec>) {
     let parts = framed.into_parts();
     let (mut io, rest) = (parts.io, parts.read_buf);
-    let verdict = examine(&entry, &request);
+    let mut verdict = examine(&entry, &request);
+    if verdict.is_ok()
+        && let Err(refusal) = keep_seat(&entry, &request, io.seat()).await
+    {
+        verdict = Err(refusal);
+    }
     let status = verdict.as_ref().map_or_else(|refusal| refusal.status, |_| 101);
     tracing::debug!(
         method = %request.method(),
@@ -110,6 +116,20 @@ pub(crate) async fn accept(entry: Rc<Entry>, request: Request, framed: Framed<St
     }
 }
 
+/// Lets the connection keep its seat as a WebSocket.
+async fn keep_seat(entry: &Entry, request: &Request, seat: &Seat) -> Result<(), Refusal> {
+    let client = client_address(entry, request);
+    let kept = if seat.is_short() && !entry.gate.is_urgent(request.head()).await {
+        Err(Full::Server)
+    } else {
+        seat.keep(client)
+    };
+    kept.map_err(|full| {
+        warn_full(full, client);
+        Refusal::new(503, "The server has no place for another connection").with("Retry-After", "1")
+    })
+}
+
 fn client_address(entry: &Entry, request: &Request) -> IpAddr {
     let peer = request.peer_addr().map_or(IpAddr::from([0, 0, 0, 0]), |address| address.ip());
     entry.gate.policy.client_address(peer, &request.head().headers)
@@ -131,7 +151,7 @@ fn examine(entry: &Entry, request: &Request) -> Result<(Purpose, String), Refusa
     if shared.is_draining() {
         return Err(Refusal::new(503, "The server is going down").with("Retry-After", "1"));
     }
-    let moving = if protocol.is_engine() { asked.engine("websocket", shared)? } else { None };
+    let moving = if protocol.is_engine() { asked.engine("websocket", shared, gate)? } else { None };
     let key = handshake_key(&asked)?;
     let cookies = asked.admit(gate, protocol)?;
     Ok((
@@ -167,8 +187,10 @@ fn handshake_key(asked: &Head<'_>) -> Result<String, Refusal> {
         digits.len() == 22
             && digits.iter().all(|digit| digit.is_ascii_alphanumeric() || b"+/".contains(digit))
     };
-    match text(header::SEC_WEBSOCKET_KEY).filter(is_sixteen) {
+    // Of two keys a proxy in front may have checked the other one.
+    let is_one = headers.get_all(header::SEC_WEBSOCKET_KEY).count() == 1;
+    match text(header::SEC_WEBSOCKET_KEY).filter(is_sixteen).filter(|_| is_one) {
         Some(key) => Ok(key.to_owned()),
-        None => Err(Refusal::new(400, "Sec-WebSocket-Key is missing or malformed")),
+        None => Err(Refusal::new(400, "Sec-WebSocket-Key is missing, malformed or there twice")),
     }
 }
