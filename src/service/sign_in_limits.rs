@@ -235,12 +235,17 @@ mod tests {
     #[test]
     fn an_address_and_its_network_have_one_bucket_for_all_accounts() {
         let limits = limits("30/m", "3/m", "2/m");
-        let sign_in = |n: u32, from: &str| limits.sign_in(&format!("{n}@b.test"), address(from));
-        let of = |from: [&str; 5]| (0..).zip(from).map(move |(n, from)| sign_in(n, from).is_ok());
+        let of = |from: [&str; 5]| {
+            let mut n = 0;
+            from.map(|from| {
+                n += 1;
+                limits.sign_in(&format!("{n}@b.test"), address(from)).is_ok()
+            })
+        };
         let networks = ["2001:db8::1", "2001:db8::2", "2001:db8::3:4", "2001:db8::9", "2001:dba::"];
-        assert!(of(networks).eq([true, true, true, false, true]));
+        assert_eq!(of(networks), [true, true, true, false, true]);
         let here = ["127.0.0.1", "::ffff:127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.2"];
-        assert!(of(here).eq([true, true, true, false, true]));
+        assert_eq!(of(here), [true, true, true, false, true]);
         let register = |n| limits.registration(&format!("{n}@c.test"), address("127.0.0.9"));
         assert!([1, 2, 3].map(register).iter().map(Result::is_ok).eq([true, true, false]));
     }
