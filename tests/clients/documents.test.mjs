@@ -235,8 +235,8 @@ describe("AsyncAPI", () => {
       for (const { event, data } of client.frames) check(channel, `hears.${older[event] ?? event}`, data);
     }
     const heard = new Set([alice, bob, admin, desk].flatMap((client) => client.frames.map(({ event }) => event)));
-    // What comes only when a session is resumed, a token ends or the server stops, has tests of its own.
-    const rest = new Set(["presence:state", "server:shutdown", "token:expiring"]);
+    // What comes only when a session is resumed, a token ends, the server stops or members are invited, has tests of its own.
+    const rest = new Set(["presence:state", "server:shutdown", "token:expiring", "invitation", "invitation:closed"]);
     for (const { messages } of Object.values(asyncapi.channels)) {
       const names = Object.keys(messages).filter((key) => key.startsWith("hears.")).map((key) => key.slice("hears.".length));
       for (const name of names) assert.ok(heard.has(name) || rest.has(name), `${name} was not heard`);
