@@ -25,6 +25,7 @@ use crate::http::pages::{PageFacts, Pages};
 use crate::realtime::{self, HubHandle, Server};
 use crate::service::invitations::AddingRules;
 use crate::service::publish::{HubPublisher, NextEventOptions};
+use crate::service::quotas::Quotas;
 use crate::service::recovery::{self, RecoverySettings};
 use crate::service::{
     AccountRules, Services, ShopRules, SignInRates, accounts, broadcasts, demo, order_holds, stats,
@@ -200,6 +201,7 @@ fn account_rules(settings: &Settings) -> AccountRules {
             customer_payments: settings.customer_payments(),
             order_hold: settings.order_hold(),
         },
+        quotas: Quotas::new(&settings.limits),
         socket_token_end: settings.access.socket_token_end,
     }
 }

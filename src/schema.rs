@@ -102,9 +102,7 @@ diesel::table! {
 diesel::table! {
     /// Users to notify when a product is in stock again.
     waitlist (product_id, user_id) {
-        product_id -> BigInt,
-        user_id -> BigInt,
-        created_at -> Timestamp,
+        product_id -> BigInt, user_id -> BigInt, created_at -> Timestamp,
     }
 }
 
@@ -183,8 +181,7 @@ diesel::table! {
 diesel::table! {
     /// Finds events by room. The room has its namespace as prefix: `/admin#admin`, `/#user:5`.
     event_rooms (room, event_id) {
-        room -> Text,
-        event_id -> BigInt,
+        room -> Text, event_id -> BigInt,
     }
 }
 
@@ -267,6 +264,7 @@ diesel::table! {
         owner_id -> Nullable<BigInt>,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        stage_count -> BigInt,
     }
 }
 
@@ -347,10 +345,16 @@ diesel::table! {
 diesel::table! {
     /// Blocks: `user_id` wants no invitations of `blocked_id`, a user who may not exist.
     blocks (id) {
-        id -> BigInt,
-        user_id -> BigInt,
-        blocked_id -> BigInt,
-        created_at -> Timestamp,
+        id -> BigInt, user_id -> BigInt, blocked_id -> BigInt, created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    /// What each user has made; kept by triggers.
+    usage (user_id) {
+        user_id -> BigInt, products -> BigInt, projects -> BigInt, conversations -> BigInt,
+        reviews -> BigInt, waiting -> BigInt, unpaid -> BigInt, kept_answers -> BigInt,
+        bytes -> BigInt,
     }
 }
 

@@ -66,3 +66,23 @@ fn sources(root: &Path) -> Vec<String> {
     }
     texts
 }
+
+/// A table that nobody thought about may grow without end.
+#[test]
+fn the_docs_say_of_every_table_how_long_its_rows_are_kept() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    let mut tables = std::collections::BTreeSet::new();
+    for migration in fs::read_dir(root.join("migrations/postgres")).unwrap() {
+        let up = fs::read_to_string(migration.unwrap().path().join("up.sql")).unwrap();
+        let made = up.lines().filter_map(|line| line.strip_prefix("CREATE TABLE "));
+        tables.extend(made.map(|rest| rest.split([' ', '(']).next().unwrap().to_owned()));
+    }
+    let running = read("docs/running.md");
+    let (_, section) = running.split_once("## What is kept, and for how long").unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let named = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let named: std::collections::BTreeSet<String> = named.map(|(name, _)| name.into()).collect();
+    assert!(tables.len() > 25, "{tables:?}");
+    assert_eq!(named, tables, "left: docs/running.md; right: the tables");
+}

@@ -157,7 +157,7 @@ fn a_large_project_is_read_page_by_page() {
 #[test]
 fn a_page_of_long_messages_ends_early() {
     let home = Home::new();
-    let server = home.serve(&[]);
+    let server = home.serve(&[("RATE_PUBLISH", "10MiB/s")]);
     let (alice, _) = server.sign_in("alice");
     let talk = server.post("/conversations", &alice, &json!({})).body["id"].as_i64().unwrap();
     let path = format!("/conversations/{talk}/messages");
@@ -169,4 +169,194 @@ fn a_page_of_long_messages_ends_early() {
     let (messages, pages) = walk(&server, &alice, &format!("{path}?limit=200"));
     assert_eq!(ids(&messages, "id"), sent.into_iter().rev().collect::<Vec<_>>());
     assert_eq!(pages, 3);
+}
+
+fn register(server: &Server, name: &str) -> (String, i64) {
+    let account =
+        json!({"email": format!("{name}@x.test"), "name": name, "password": "long-enough"});
+    let body = server.post("/auth/register", "", &account).body;
+    (body["accessToken"].as_str().unwrap().to_owned(), body["user"]["id"].as_i64().unwrap())
+}
+
+fn id(answer: &Answer) -> i64 {
+    answer.body["id"].as_i64().unwrap_or_else(|| panic!("{}", answer.body))
+}
+
+fn over(noun: &str) -> (u16, Value) {
+    let message = format!("No more than {noun} are allowed");
+    (409, json!({"statusCode": 409, "message": message, "error": "Conflict"}))
+}
+
+fn both(answer: Answer) -> (u16, Value) {
+    (answer.status, answer.body)
+}
+
+#[test]
+fn a_customer_has_so_many_things_of_each_kind() {
+    let home = Home::new();
+    // The demo's own data have more members.
+    drop(home.serve(&[]));
+    let server = home.serve(&[("QUOTA_ITEMS", "3"), ("QUOTA_MEMBERS", "2")]);
+    let (admin, _) = server.sign_in("admin");
+    let [(ann, _), (_, ben), (_, cora)] =
+        ["ann", "ben", "cora"].map(|name| register(&server, name));
+    let tea = |_: usize| server.post("/products", &ann, &json!({"name": "Tea", "price": 1}));
+    let products: Vec<i64> = (0..3).map(tea).map(|answer| id(&answer)).collect();
+    assert_eq!(both(tea(3)), over("3 products"));
+    let path = format!("/products/{}", products[0]);
+    assert_eq!(server.call("DELETE", &path, &ann, &[], None).status, 204);
+    let product = id(&tea(3));
+
+    let fill = |path: &str, body: &Value, noun: &str| {
+        let made: Vec<i64> = (0..3).map(|_| id(&server.post(path, &ann, body))).collect();
+        assert_eq!(both(server.post(path, &ann, body)), over(noun), "{path}");
+        made
+    };
+    let projects = fill("/projects", &json!({"name": "Garden"}), "3 projects");
+    let talks = fill("/conversations", &json!({}), "3 conversations");
+    fill(&format!("/products/{product}/reviews"), &json!({"rating": 5}), "3 reviews");
+    fill(&format!("/projects/{}/stages", projects[0]), &json!({"name": "Dig"}), "3 stages");
+    let orders = fill("/orders", &json!({"total": 1}), "3 unpaid orders");
+    let items = json!({"items": [{"productId": product, "quantity": 1}]});
+    assert_eq!(both(server.post("/orders", &ann, &items)), over("3 unpaid orders"));
+    let path = format!("/orders/{}/status", orders[0]);
+    assert_eq!(server.patch(&path, &admin, &json!({"status": "cancelled"})).status, 200);
+    assert_eq!(server.post("/orders", &ann, &json!({"total": 1})).status, 201);
+
+    for list in [format!("/projects/{}", projects[0]), format!("/conversations/{}", talks[0])] {
+        let list = format!("{list}/members");
+        assert_eq!(server.post(&list, &ann, &json!({"userId": ben})).status, 201);
+        assert_eq!(both(server.post(&list, &ann, &json!({"userId": cora}))), over("2 members"));
+    }
+    let three = json!({"memberIds": [ben, cora]});
+    assert_eq!(server.post("/conversations", &admin, &three).status, 201, "admins are trusted");
+    for _ in 0..4 {
+        assert_eq!(server.post("/projects", &admin, &json!({"name": "A"})).status, 201);
+    }
+}
+
+#[test]
+fn a_customer_has_so_many_bytes() {
+    let home = Home::new();
+    let server = home.serve(&[("QUOTA_BYTES", "4KiB")]);
+    let (ann, _) = register(&server, "ann");
+    let talk = id(&server.post("/conversations", &ann, &json!({})));
+    let path = format!("/conversations/{talk}/messages");
+    let long = json!({"content": "x".repeat(1_000)});
+    let sent: Vec<u16> = (0..5).map(|_| server.post(&path, &ann, &long).status).collect();
+    assert_eq!(sent, [201, 201, 201, 201, 409]);
+    assert_eq!(both(server.post(&path, &ann, &json!({"content": "x"}))), over("4096 bytes"));
+    let mut socket = server.plain("/", &ann);
+    let data = json!({"conversationId": talk, "message": {"content": "x"}});
+    socket.say(&json!({"event": "message:send", "data": data, "id": 1}).to_string());
+    let ack = std::iter::repeat_with(|| socket.next()).find(|frame| frame["ack"] == 1).unwrap();
+    assert_eq!(ack["data"]["error"]["code"], "conflict");
+    assert_eq!(server.post("/projects", &ann, &json!({"name": "A"})).status, 409);
+    assert_eq!(server.get("/auth/me", &ann).status, 200);
+}
+
+#[test]
+fn kept_answers_are_small_and_the_oldest_of_too_many_go() {
+    let home = Home::new();
+    let server = home.serve(&[("QUOTA_ITEMS", "5")]);
+    let (ann, ann_id) = register(&server, "ann");
+    let keyed = |path: &str, key: &str, body: &Value| {
+        server.call("POST", path, &ann, &[("Idempotency-Key", key)], Some(body))
+    };
+    let tea = json!({"name": "Tea", "price": 1, "description": "\"ä".repeat(5_000)});
+    let first = keyed("/products", "tea", &tea);
+    assert_eq!(first.status, 201);
+    let again = keyed("/products", "tea", &tea);
+    assert_eq!((again.status, &again.body), (201, &first.body));
+    let count = format!("FROM idempotency_keys WHERE user_id = {ann_id}");
+    let longest = format!("SELECT CAST(max(length(answer)) AS BIGINT) AS number {count}");
+    assert!(home.number(&longest) < 400, "{}", home.number(&longest));
+    let waitlist = format!("/products/{}/waitlist", id(&first));
+    for n in 0..20 {
+        assert_eq!(keyed(&waitlist, &format!("key-{n}"), &json!({})).status, 201);
+    }
+    let kept = home.number(&format!("SELECT count(*) AS number {count}"));
+    assert!((4..=6).contains(&kept), "{kept}");
+    let latest = format!("SELECT count(*) AS number {count} AND key IN ('key-19', 'key-18')");
+    assert_eq!(home.number(&latest), 2);
+}
+
+#[test]
+fn a_kept_answer_is_not_given_to_a_user_who_has_lost_the_right() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let [(ann, _), (ben, ben_id), (_, cora)] =
+        ["ann", "ben", "cora"].map(|name| register(&server, name));
+    let project = id(&server.post("/projects", &ann, &json!({"name": "Garden"})));
+    let members = format!("/projects/{project}/members");
+    let stages = format!("/projects/{project}/stages");
+    assert_eq!(server.post(&members, &ann, &json!({"userId": ben_id})).status, 201);
+    let stage = id(&server.post(&stages, &ann, &json!({"name": "Dig"})));
+    let talk = id(&server.post("/conversations", &ann, &json!({"projectId": project})));
+    let talk = format!("/conversations/{talk}");
+    let message = id(&server.post(&format!("{talk}/messages"), &ann, &json!({"content": "A"})));
+    let own = format!("/conversations/{}", id(&server.post("/conversations", &ann, &json!({}))));
+    assert_eq!(
+        server.post(&format!("{own}/members"), &ann, &json!({"userId": ben_id})).status,
+        201
+    );
+    let calls = [
+        (stages.clone(), json!({"name": "Plant"})),
+        (format!("{stages}/{stage}/complete"), json!({})),
+        ("/conversations".into(), json!({"projectId": project, "memberIds": []})),
+        (format!("{talk}/messages"), json!({"content": "B"})),
+        (format!("{talk}/read"), json!({"messageId": message})),
+    ];
+    let call = |token: &str, (path, body): &(String, Value)| {
+        both(server.call("POST", path, token, &[("Idempotency-Key", "k")], Some(body)))
+    };
+    let first: Vec<_> = calls.iter().map(|one| call(&ben, one)).collect();
+    for (one, first) in calls.iter().zip(&first) {
+        assert!(first.0 < 300, "{one:?}: {first:?}");
+        assert_eq!(&call(&ben, one), first);
+    }
+    let added = (format!("{own}/members"), json!({"userId": cora}));
+    assert_eq!(call(&ann, &added).0, 201);
+    assert_eq!(call(&ben, &added).0, 403);
+    assert_eq!(server.call("DELETE", &format!("{members}/{ben_id}"), &ann, &[], None).status, 204);
+    for one in &calls {
+        assert_eq!(call(&ben, one).0, 404, "{one:?}");
+    }
+    assert_eq!(call(&ann, &added).0, 201, "who still may");
+}
+
+/// A kept answer is checked again where the permission depends on the thing in the path; the others
+/// check before they look for a kept answer, or let everyone.
+#[test]
+fn every_call_with_a_key_on_a_thing_was_considered() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let document = server.get("/openapi.json", "").body;
+    let has_key = |call: &Value| {
+        let parameters = call["parameters"].as_array().unwrap();
+        parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key")
+    };
+    let mut found: Vec<&str> = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        if path.contains('{') && methods.as_object().unwrap().values().any(has_key) {
+            found.push(path);
+        }
+    }
+    found.sort_unstable();
+    let considered = [
+        "/conversations/{id}/members",
+        "/conversations/{id}/messages",
+        "/conversations/{id}/read",
+        // Their things are the caller's own, and end with the first answer.
+        "/invitations/{id}/accept",
+        "/invitations/{id}/refuse",
+        "/orders/{id}/payments",
+        // For everyone.
+        "/products/{id}/reviews",
+        "/products/{id}/waitlist",
+        "/projects/{id}/members",
+        "/projects/{id}/stages",
+        "/projects/{id}/stages/{stageId}/complete",
+    ];
+    assert_eq!(found, considered);
 }

@@ -50,6 +50,18 @@ pub struct LimitSettings {
     /// with sizes in bytes, KiB or MiB. Over it: 429 with Retry-After. Admins are not counted
     #[arg(long, env = "RATE_REST_BYTES", default_value = "64KiB/s,4MiB")]
     pub rate_rest_bytes: ByteRate,
+    /// Most things of one kind that a customer may have: products, projects, conversations,
+    /// reviews, places on waitlists, unpaid orders, stages of a project. Over it: 409. Of the
+    /// answers kept for Idempotency-Keys the oldest go. Admins have no quota
+    #[arg(long, env = "QUOTA_ITEMS", default_value = "10000", value_parser = parse::count)]
+    pub quota_items: usize,
+    /// Most members of a conversation or a project to which a customer adds some. Over it: 409
+    #[arg(long, env = "QUOTA_MEMBERS", default_value = "1000", value_parser = parse::count)]
+    pub quota_members: usize,
+    /// Most bytes of texts that are stored for a customer, each row counting 200 more: bytes, KiB
+    /// or MiB. Over it: 409. Admins have no quota
+    #[arg(long, env = "QUOTA_BYTES", default_value = "1024MiB", value_parser = parse::size)]
+    pub quota_bytes: usize,
     /// Most new sessions of sockets per address: N/s or N/m, optionally ,BURST. A network of IPv6
     /// of 64 bits is one address
     #[arg(long, env = "RATE_CONNECT", default_value = "200/s,20000")]

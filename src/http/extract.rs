@@ -57,7 +57,7 @@ impl Request {
             None => Ok(web::Bytes::new()),
         };
         if let (Some(token), Ok(body)) = (&token, &body) {
-            limits(&http)?.count_body(&token.identity, body.len())?;
+            RestLimits::of(&http)?.count_body(&token.identity, body.len())?;
         }
         Ok(Self { http, token, body })
     }
@@ -123,7 +123,7 @@ impl Extract for CallerToken {
 
 /// Checks the token, and counts the request: for its user, or without a good token for its address.
 async fn admit(request: &HttpRequest) -> Result<Token, Error> {
-    let limits = limits(request)?;
+    let limits = RestLimits::of(request)?;
     match check_token(request).await {
         Ok(token) => limits.count(&token.identity).map(|()| token),
         Err(error @ Error::Unauthorized(_)) => {
@@ -132,10 +132,6 @@ async fn admit(request: &HttpRequest) -> Result<Token, Error> {
         }
         Err(error) => Err(error),
     }
-}
-
-fn limits(request: &HttpRequest) -> Result<&RestLimits, Error> {
-    request.app_data::<web::Data<RestLimits>>().map(web::Data::get_ref).ok_or(Error::Internal)
 }
 
 async fn check_token(request: &HttpRequest) -> Result<Token, Error> {
@@ -385,12 +381,16 @@ impl Extract for Once {
                 "Idempotency-Key must be 1 to {MAX_KEY} visible ASCII characters"
             )));
         }
+        let caller = request.token()?.identity;
+        let most = RestLimits::of(http).ok().and_then(|limits| limits.kept_answers(&caller));
         Ok(Self::Key(Claim {
-            user: request.token()?.identity.user,
+            user: caller.user,
             method: http.method().to_string(),
             path: http.path().to_owned(),
             key: key.to_owned(),
             body_hash: Sha256::digest(request.body()?).into(),
+            body: request.body()?.into(),
+            most,
         }))
     }
 }

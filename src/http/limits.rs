@@ -9,6 +9,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use actix_web::{HttpRequest, web};
 use hubcast_realtime::throttled;
 
 use crate::auth::Identity;
@@ -17,6 +18,7 @@ use crate::error::Error;
 use crate::model::UserId;
 use crate::realtime::rate_key;
 use crate::service::limiter::Limiter;
+use crate::service::quotas::Quotas;
 
 /// The most users, and the most addresses, that are counted at once.
 const MOST: usize = 100_000;
@@ -28,6 +30,7 @@ pub struct RestLimits {
     requests: Limiter<UserId>,
     bytes: Limiter<UserId>,
     strangers: Limiter<IpAddr>,
+    quotas: Quotas,
 }
 
 impl RestLimits {
@@ -37,7 +40,17 @@ impl RestLimits {
             requests: Limiter::new(settings.rate_rest, MOST),
             bytes: Limiter::new(settings.rate_rest_bytes.0, MOST),
             strangers: Limiter::new(settings.rate_rest.times(USERS_OF_AN_ADDRESS), MOST),
+            quotas: Quotas::new(settings),
         }
+    }
+
+    pub(super) fn of(request: &HttpRequest) -> Result<&Self, Error> {
+        request.app_data::<web::Data<Self>>().map(web::Data::get_ref).ok_or(Error::Internal)
+    }
+
+    /// The most answers that are kept for the caller's Idempotency-Keys.
+    pub(super) fn kept_answers(&self, caller: &Identity) -> Option<i64> {
+        self.quotas.kept_answers(caller)
     }
 
     /// Counts a request of a caller with a good token.

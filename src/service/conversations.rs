@@ -2,7 +2,7 @@
 //! members only; the owner adds and removes members.
 
 use super::permissions::{Action, Relation, permit};
-use super::{Page, Services, invitations, projects, remove_from_rooms};
+use super::{Page, Services, invitations, projects, quotas, remove_from_rooms};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{self, Joinable, Room};
@@ -12,7 +12,8 @@ use crate::model::{
     ConversationWithMembers, InvitedUser, Member, MessageId, ProjectId, ReadMark, UserId,
 };
 use crate::store::{
-    Once, Tx, conversations as rows, is_taken, members, messages, projects as project_rows, users,
+    Conn, Once, Tx, conversations as rows, is_taken, members, messages, projects as project_rows,
+    users,
 };
 
 /// The most members that a new conversation begins with.
@@ -74,8 +75,13 @@ pub async fn create(
     services.publish_limits.admit(caller, 1, title)?;
     let (rules, asks) = (services.adding, services.adding.asks(caller));
     let bytes = new.invitation_bytes(asks);
-    let (identity, caller) = (*caller, caller.user);
+    let (identity, caller, quotas) = (*caller, caller.user, services.quotas);
+    let once = match new.project_id {
+        Some(project) => once.checked(projects::recheck(&identity, project, Action::ReadProject)),
+        None => once,
+    };
     let write = async move |tx: &mut Tx| {
+        quotas.check(tx, &identity, quotas::Added::Conversation).await?;
         if let Some(project) = new.project_id {
             projects::hold(tx, &identity, project, Action::ReadProject, None).await?;
         }
@@ -108,6 +114,7 @@ pub async fn create(
         if among.is_some_and(|among| among.len() != added) {
             return Err(Error::Faults(vec![fault.into()]));
         }
+        quotas.check_members(&identity, 0, added)?;
         let room = Joinable::Conversation(conversation.id);
         invitations::invite(tx, caller, room, &invited, rules).await?;
         let (listed, member_count) =
@@ -200,6 +207,8 @@ pub async fn add_member(
 ) -> Result<Added, Error> {
     services.publish_limits.admit(caller, 1, 0)?;
     let (caller, rules, asks) = (*caller, services.adding, services.adding.asks(caller));
+    let (once, quotas) =
+        (once.checked(recheck(&caller, id, Action::AddConversationMember)), services.quotas);
     let write = async move |tx: &mut Tx| {
         // Locks the project before the conversation, in the order of `projects::remove_member`: so
         // one of the two sees the other's change.
@@ -225,6 +234,8 @@ pub async fn add_member(
         {
             return Err(fault("userId must refer to a member of the project"));
         }
+        let count = members::conversation_count(tx.conn(), id).await?;
+        quotas.check_members(&caller, count, 1)?;
         let joined_at = rows::add_member(tx, id, user).await.map_err(|error| {
             if is_taken(&error) {
                 Error::Conflict(format!("User {user} is already a member"))
@@ -283,6 +294,7 @@ pub async fn mark_read(
 ) -> Result<ReadMark, Error> {
     services.publish_limits.admit(caller, 1, 0)?;
     let (caller, user) = (*caller, caller.user);
+    let once = once.checked(recheck(&caller, id, Action::WriteInConversation));
     let write = async move |tx: &mut Tx| {
         let relation = Relation::member(rows::is_member(tx.conn(), id, user).await?);
         permit(&caller, Action::WriteInConversation, relation)
@@ -317,6 +329,23 @@ async fn hold(
     let relation = Relation::own(own).and(Relation::member(is_member)).and(Relation::owner(owner));
     permit(caller, action, relation).map_err(|denied| denied.into_error(|| not_found(id)))?;
     Ok(conversation)
+}
+
+/// Checks the caller's permission once more, before a kept answer is returned.
+pub(super) fn recheck(
+    caller: &Identity,
+    id: ConversationId,
+    action: Action,
+) -> impl AsyncFnOnce(&mut Conn) -> Result<(), Error> + Send + 'static {
+    let caller = *caller;
+    async move |conn: &mut Conn| {
+        // `None` also if the caller is not a member.
+        let found = rows::by_id(conn, id, caller.user).await?;
+        let owner = found.as_ref().and_then(|found| found.conversation.owner_id);
+        let relation =
+            Relation::member(found.is_some()).and(Relation::owner(owner == Some(caller.user)));
+        permit(&caller, action, relation).map_err(|denied| denied.into_error(|| not_found(id)))
+    }
 }
 
 pub(super) fn not_found(id: ConversationId) -> Error {

@@ -136,10 +136,7 @@ async fn emit_counted(
     event: ExternalEvent,
     once: Once,
 ) -> Result<usize, Error> {
-    let claim = match &once {
-        Once::Key(claim) => Some(claim.clone()),
-        Once::Unkeyed => None,
-    };
+    let claim = once.claim().cloned();
     let (tally, counted) = Tally::start();
     let bytes = event.data.as_ref().map_or(0, |data| data.get().len());
     let is_volatile = event.is_volatile;
@@ -169,9 +166,8 @@ async fn emit_counted(
 
 /// Replaces the answer that the write has kept for the key by the count.
 async fn keep(db: &Db, claim: Claim, count: usize) {
-    let write = async move |tx: &mut Tx| {
-        Ok(idempotency::keep_answer(tx, &claim, &count.to_string()).await?)
-    };
+    let write =
+        async move |tx: &mut Tx| Ok(idempotency::keep_answer(tx, &claim, count.to_string()).await?);
     if let Err(error) = db.write(Once::Unkeyed, write).await {
         throttled!(
             warn,

@@ -17,7 +17,7 @@ use crate::event::{self, Joinable, ProjectChange};
 use crate::model::fields::{self, Fields};
 use crate::model::{Invitation, InvitationId, Member, UserId};
 use crate::store::invitations::{self as rows, NewInvitation};
-use crate::store::{Once, Tx, blocks, conversations, projects, users};
+use crate::store::{Once, Tx, blocks, conversations, members, projects, users};
 
 /// The most invitations of one user that another sees: so nobody's list is filled by one stranger.
 const MAX_FROM_ONE: i64 = 5;
@@ -136,7 +136,7 @@ pub async fn accept(
     once: Once,
 ) -> Result<Invitation, Error> {
     services.publish_limits.admit(caller, 1, 0)?;
-    let caller = *caller;
+    let (caller, quotas) = (*caller, services.quotas);
     let write = async move |tx: &mut Tx| {
         let invitation = own(tx, &caller, id).await?;
         // The room is locked before the invitation, in the order of adding and removing.
@@ -147,6 +147,8 @@ pub async fn accept(
                 if !projects::is_member(tx.conn(), project.id, caller.user).await? {
                     let user = users::by_id(tx.conn(), caller.user).await?;
                     let name = user.ok_or_else(|| not_found(id))?.name;
+                    let count = projects::member_count(tx.conn(), project.id).await?;
+                    quotas.check_members(&caller, count, 1)?;
                     let joined_at = projects::add_member(tx, project.id, caller.user).await?;
                     let member = Member { user_id: caller.user, name, joined_at };
                     let change = ProjectChange::member_added(&member);
@@ -157,6 +159,8 @@ pub async fn accept(
                 conversations::touch(tx, conversation).await?.ok_or_else(|| not_found(id))?;
                 take(tx, &caller, id).await?;
                 if !conversations::is_member(tx.conn(), conversation, caller.user).await? {
+                    let count = members::conversation_count(tx.conn(), conversation).await?;
+                    quotas.check_members(&caller, count, 1)?;
                     conversations::add_member(tx, conversation, caller.user).await?;
                 }
             }

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use diesel::QueryResult;
 
-use super::conversations::not_found;
+use super::conversations::{not_found, recheck};
 use super::permissions::{Action, Relation, permit};
+use super::quotas::{self, Added, Quotas};
 use super::{Page, Services};
 use crate::auth::Identity;
 use crate::error::Error;
@@ -13,7 +14,7 @@ use crate::event;
 use crate::model::fields::{self, Fields};
 use crate::model::{ConversationId, Message, MessageId, UserId};
 use crate::store::messages::{self as rows, MessageKey};
-use crate::store::{BatchedWrite, Once, Tx, conversations};
+use crate::store::{BatchedWrite, Once, Tx, conversations, usage};
 
 /// The most characters in a message's content.
 const MAX_CONTENT: usize = 65_536;
@@ -89,16 +90,17 @@ pub async fn send(
     services.publish_limits.admit(caller, 1, words)?;
     // Two events carry the content, for different receivers.
     let bytes = words * 2;
-    services
-        .db
-        .write_batched(once, bytes, SendMessage { conversation: id, caller: *caller, new })
-        .await
+    let once = once.checked(recheck(caller, id, Action::WriteInConversation));
+    let quotas = services.quotas;
+    let send = SendMessage { conversation: id, caller: *caller, new, quotas };
+    services.db.write_batched(once, bytes, send).await
 }
 
 struct SendMessage {
     conversation: ConversationId,
     caller: Identity,
     new: NewMessage,
+    quotas: Quotas,
 }
 
 /// Where the message of one call of a batch comes from.
@@ -152,6 +154,8 @@ impl BatchedWrite for SendMessage {
         let names: Vec<_> = batch.iter().filter_map(|send| send.name()).collect();
         let before = rows::by_keys(tx.conn(), &names).await?;
 
+        let mut usage =
+            usage::of(tx.conn(), &quotas::counted(batch.iter().map(|send| &send.caller))).await?;
         let (mut new, mut slots_by_name) = (Vec::new(), HashMap::new());
         let mut slot = |send: &Self| {
             let missing = || not_found(send.conversation);
@@ -166,6 +170,8 @@ impl BatchedWrite for SendMessage {
             if let Some(first) = name.as_ref().and_then(|name| slots_by_name.get(name)) {
                 return Ok(BatchSlot::Repeated(*first));
             }
+            let added = Added::Text(send.new.content.len());
+            send.quotas.count(&mut usage, &send.caller, added)?;
             held.last_seq += 1;
             slots_by_name.extend(name.map(|name| (name, new.len())));
             new.push(send.row(held.last_seq));

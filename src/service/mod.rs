@@ -26,6 +26,7 @@ pub mod products;
 pub mod projects;
 pub mod publish;
 mod publish_limits;
+pub mod quotas;
 pub mod recovery;
 pub mod reviews;
 pub mod rooms;
@@ -63,6 +64,7 @@ pub struct Services {
     registration: Registration,
     adding: invitations::AddingRules,
     shop: ShopRules,
+    quotas: quotas::Quotas,
     pub socket_token_end: SocketTokenEnd,
 }
 
@@ -74,6 +76,7 @@ pub struct AccountRules {
     pub registration: Registration,
     pub adding: invitations::AddingRules,
     pub shop: ShopRules,
+    pub quotas: quotas::Quotas,
     pub socket_token_end: SocketTokenEnd,
 }
 
@@ -109,6 +112,7 @@ impl Services {
             registration: accounts.registration,
             adding: accounts.adding,
             shop: accounts.shop,
+            quotas: accounts.quotas,
             socket_token_end: accounts.socket_token_end,
         }
     }

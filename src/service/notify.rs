@@ -107,6 +107,7 @@ pub(super) async fn send_to_users(
 async fn send_to_held(tx: &mut Tx, user: UserId, notice: &Notice) -> Result<(), Error> {
     let (notification, count) = rows::insert(tx, user, notice).await?;
     tx.emit(event::notification(&notification));
+    let count = rows::trim(tx, user, notification.id, rows::KEPT).await?.unwrap_or(count);
     tx.emit(event::notifications_unread(user, count));
     Ok(())
 }

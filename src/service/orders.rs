@@ -5,6 +5,7 @@ use diesel::result::Error as DieselError;
 
 use super::notify::{self, NoticeReceivers, Notices};
 use super::permissions::{Action, Relation, permit};
+use super::quotas::{self, Added, Quotas};
 pub use super::stock::OrderLine;
 use super::{Page, Services, stock};
 use crate::auth::Identity;
@@ -15,7 +16,7 @@ use crate::model::{
     Money, Notice, Order, OrderDetail, OrderId, OrderStatus, Role, Timestamp, UserId, WithItems,
 };
 use crate::store::broadcasts::{self, Audience};
-use crate::store::{BatchedWrite, Once, Tx, is_missing_reference, orders as rows, waitlist};
+use crate::store::{BatchedWrite, Once, Tx, is_missing_reference, orders as rows, usage, waitlist};
 
 /// The most products in one order.
 const MAX_ITEMS: usize = 100;
@@ -85,10 +86,9 @@ pub async fn create(
     services.publish_limits.admit(caller, 1 + items, 0)?;
     let (lines, given) = match new.content {
         OrderContent::Total(total) => {
-            return services
-                .db
-                .write_batched(once, 0, OrderPlacement(rows::NewOrder { customer_id, total }))
-                .await;
+            let (new, quotas) = (rows::NewOrder { customer_id, total }, services.quotas);
+            let placement = OrderPlacement { new, caller: *caller, quotas };
+            return services.db.write_batched(once, 0, placement).await;
         }
         OrderContent::Items(lines, total) => (lines, total),
     };
@@ -99,7 +99,9 @@ pub async fn create(
     // Each item can notify every admin of a low stock.
     let most_notices =
         admins.min(notify::MAX_RECEIVERS.into()) * i64::try_from(lines.len()).unwrap_or(i64::MAX);
+    let (caller, quotas) = (*caller, services.quotas);
     let write = async move |tx: &mut Tx| {
+        quotas.check(tx, &caller, Added::Order).await?;
         let (items, notices) = stock::take(tx, &lines).await?;
         let sum = items
             .iter()
@@ -125,15 +127,31 @@ pub async fn create(
     services.db.write_large(once, notify::notices_len(most_notices), write).await
 }
 
-struct OrderPlacement(rows::NewOrder);
+struct OrderPlacement {
+    new: rows::NewOrder,
+    caller: Identity,
+    quotas: Quotas,
+}
 
 impl BatchedWrite for OrderPlacement {
     type Answer = WithItems<Order>;
     type Done = Order;
 
     async fn write_batch(tx: &mut Tx, batch: &[&Self]) -> QueryResult<Vec<Result<Order, Error>>> {
-        let new: Vec<_> = batch.iter().map(|place| &place.0).collect();
-        Ok(rows::insert_all(tx, &new).await?.into_iter().map(Ok).collect())
+        let users = quotas::counted(batch.iter().map(|place| &place.caller));
+        let mut usage = usage::of(tx.conn(), &users).await?;
+        let allowed: Vec<Result<(), Error>> = batch
+            .iter()
+            .map(|place| place.quotas.count(&mut usage, &place.caller, Added::Order))
+            .collect();
+        let places = batch.iter().zip(&allowed).filter(|(_, allowed)| allowed.is_ok());
+        let new: Vec<_> = places.map(|(place, _)| &place.new).collect();
+        // One order for each new one.
+        let mut orders = rows::insert_all(tx, &new).await?.into_iter();
+        let order = |allowed: Result<(), Error>| {
+            allowed.and_then(|()| orders.next().ok_or(Error::Internal))
+        };
+        Ok(allowed.into_iter().map(order).collect())
     }
 
     fn translate_error(fault: DieselError) -> Error {

@@ -7,7 +7,7 @@ use crate::auth::Identity;
 use crate::error::Error;
 use crate::model::fields::{self, Fields};
 use crate::model::{Money, Notice, OrderId, OrderStatus, Payment};
-use crate::store::{Once, Tx, orders as order_rows, payments as rows};
+use crate::store::{Conn, Once, Tx, orders as order_rows, payments as rows};
 
 /// A payment to make.
 pub struct NewPayment {
@@ -42,6 +42,12 @@ pub async fn create(
     services.publish_limits.admit(caller, 3, 0)?;
     let (caller, by_customers) = (*caller, services.shop.customer_payments);
     let NewPayment { amount, method } = new;
+    let once = once.checked(async move |conn: &mut Conn| {
+        let missing = || orders::not_found(id);
+        let order = order_rows::by_id(conn, id).await?.ok_or_else(missing)?.order;
+        permit(&caller, Action::PayOrder(by_customers), orders::relation(&caller, &order))
+            .map_err(|denied| denied.into_error(missing))
+    });
     let write = async move |tx: &mut Tx| {
         let missing = || orders::not_found(id);
         let order = order_rows::by_id(tx.conn(), id).await?.ok_or_else(missing)?.order;

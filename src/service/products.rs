@@ -3,6 +3,7 @@
 
 use super::notify::{self, Notices};
 use super::permissions::{Action, Relation, permit};
+use super::quotas::Added;
 use super::stock::{self, MAX_PIECES};
 use super::{Page, Services};
 use crate::auth::Identity;
@@ -104,7 +105,7 @@ pub async fn create(
     permit(caller, Action::AddProduct(services.shop.catalog), Relation::NONE)?;
     let bytes = new.description.as_deref().map_or(0, fields::json_len);
     services.publish_limits.admit(caller, 1, fields::json_len(&new.name) + bytes)?;
-    let caller = caller.user;
+    let (caller, quotas) = (*caller, services.quotas);
     let write = async move |tx: &mut Tx| {
         let NewProduct { name, description, price, stock, low_stock_threshold } = new;
         let content = rows::ProductContent {
@@ -114,7 +115,8 @@ pub async fn create(
             stock,
             low_stock_threshold,
         };
-        let product = rows::insert(tx, caller, content).await?;
+        quotas.check(tx, &caller, Added::Product).await?;
+        let product = rows::insert(tx, caller.user, content).await?;
         tx.emit(event::product_updated(ProductAction::Created(&product)));
         Ok(product)
     };
@@ -156,7 +158,7 @@ pub async fn update(
     id: ProductId,
     patch: ProductPatch,
 ) -> Result<Product, Error> {
-    let (caller, limits) = (*caller, services.publish_limits.clone());
+    let (caller, limits, quotas) = (*caller, services.publish_limits.clone(), services.quotas);
     let waiting = match patch.stock {
         Some(1..) => services.db.read(async move |conn| waitlist::count(conn, id).await).await?,
         _ => 0,
@@ -166,6 +168,8 @@ pub async fn update(
         + notify::notices_len(waiting);
     let write = async move |tx: &mut Tx| {
         let before = hold(tx, &caller, id).await?;
+        let [old, new] = [&before.description, &patch.description].map(Option::as_deref);
+        quotas.check_longer(tx, &caller, old, new).await?;
         let content = rows::ProductContent {
             name: patch.name.unwrap_or_else(|| before.name.clone()),
             description: patch.description.map_or_else(|| before.description.clone(), filled),

@@ -4,7 +4,7 @@
 use diesel::QueryResult;
 
 use super::permissions::{Action, Relation, permit};
-use super::{Page, Services, invitations, remove_from_rooms};
+use super::{Page, Services, invitations, quotas, remove_from_rooms};
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::event::{self, Joinable, ProjectChange, Room};
@@ -62,13 +62,14 @@ pub async fn create(
     once: Once,
 ) -> Result<Project, Error> {
     permit(caller, Action::MakeProject, Relation::NONE)?;
-    let caller = caller.user;
+    let (identity, caller, quotas) = (*caller, caller.user, services.quotas);
     let write = async move |tx: &mut Tx| {
         let content = rows::ProjectContent {
             name: new.name,
             description: new.description.and_then(filled),
             status: "active".into(),
         };
+        quotas.check(tx, &identity, quotas::Added::Project).await?;
         let project = rows::insert(tx, caller, content).await?;
         rows::add_member(tx, project.id, caller).await?;
         Ok(project)
@@ -161,10 +162,12 @@ pub async fn update(
     id: ProjectId,
     patch: ProjectPatch,
 ) -> Result<Project, Error> {
-    let (caller, limits) = (*caller, services.publish_limits.clone());
+    let (caller, limits, quotas) = (*caller, services.publish_limits.clone(), services.quotas);
     let bytes = patch.description.as_deref().map_or(0, fields::json_len);
     let write = async move |tx: &mut Tx| {
         let before = hold(tx, &caller, id, Action::ChangeProject, None).await?;
+        let [old, new] = [&before.description, &patch.description].map(Option::as_deref);
+        quotas.check_longer(tx, &caller, old, new).await?;
         let content = rows::ProjectContent {
             name: patch.name.unwrap_or_else(|| before.name.clone()),
             description: patch.description.map_or_else(|| before.description.clone(), filled),
@@ -207,6 +210,8 @@ pub async fn add_member(
 ) -> Result<Added, Error> {
     services.publish_limits.admit(caller, 1, 0)?;
     let (caller, rules, asks) = (*caller, services.adding, services.adding.asks(caller));
+    let (once, quotas) =
+        (once.checked(recheck(&caller, id, Action::AddProjectMember)), services.quotas);
     let write = async move |tx: &mut Tx| {
         let project = hold(tx, &caller, id, Action::AddProjectMember, None).await?;
         if asks && !rows::is_member(tx.conn(), id, user).await? {
@@ -218,6 +223,7 @@ pub async fn add_member(
             return Err(unknown());
         }
         let name = users::by_id(tx.conn(), user).await?.ok_or_else(unknown)?.name;
+        quotas.check_members(&caller, rows::member_count(tx.conn(), id).await?, 1)?;
         let joined_at = rows::add_member(tx, id, user).await.map_err(|error| {
             if is_taken(&error) {
                 Error::Conflict(format!("User {user} is already a member"))
@@ -278,12 +284,35 @@ pub(super) async fn hold(
     user: Option<UserId>,
 ) -> Result<Project, Error> {
     let project = rows::touch(tx, id).await?.ok_or_else(|| not_found(id))?;
-    let is_member = rows::is_member(tx.conn(), id, caller.user).await?;
-    let relation = Relation::own(user == Some(caller.user))
-        .and(Relation::member(is_member))
-        .and(Relation::owner(project.owner_id == Some(caller.user)));
+    let relation = relation(tx.conn(), caller, &project, user).await?;
     permit(caller, action, relation).map_err(|denied| denied.into_error(|| not_found(id)))?;
     Ok(project)
+}
+
+/// Checks the caller's permission once more, before a kept answer is returned.
+pub(super) fn recheck(
+    caller: &Identity,
+    id: ProjectId,
+    action: Action,
+) -> impl AsyncFnOnce(&mut Conn) -> Result<(), Error> + Send + 'static {
+    let caller = *caller;
+    async move |conn: &mut Conn| {
+        let project = rows::by_id(conn, id).await?.ok_or_else(|| not_found(id))?;
+        let relation = relation(conn, &caller, &project, None).await?;
+        permit(&caller, action, relation).map_err(|denied| denied.into_error(|| not_found(id)))
+    }
+}
+
+async fn relation(
+    conn: &mut Conn,
+    caller: &Identity,
+    project: &Project,
+    user: Option<UserId>,
+) -> QueryResult<Relation> {
+    let is_member = rows::is_member(conn, project.id, caller.user).await?;
+    Ok(Relation::own(user == Some(caller.user))
+        .and(Relation::member(is_member))
+        .and(Relation::owner(project.owner_id == Some(caller.user))))
 }
 
 pub(super) fn not_found(id: ProjectId) -> Error {

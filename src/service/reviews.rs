@@ -3,6 +3,7 @@
 use super::notify::{self, NoticeReceivers};
 use super::permissions::{Action, Relation, permit};
 use super::products::not_found;
+use super::quotas::Added;
 use super::{Page, Services};
 use crate::auth::Identity;
 use crate::error::{AuthFailure, Error};
@@ -44,8 +45,9 @@ pub async fn create(
     permit(caller, Action::ReviewProduct, Relation::NONE)?;
     // The notice of an admin names the product, twice.
     services.publish_limits.admit(caller, 3, 0)?;
-    let caller = caller.user;
+    let (identity, caller, quotas) = (*caller, caller.user, services.quotas);
     let write = async move |tx: &mut Tx| {
+        quotas.check(tx, &identity, Added::Review).await?;
         let product = products::by_id(tx.conn(), id).await?.ok_or_else(|| not_found(id))?;
         let author = users::by_id(tx.conn(), caller)
             .await?

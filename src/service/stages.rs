@@ -3,7 +3,7 @@
 use super::broadcasts;
 use super::notify::MAX_RECEIVERS;
 use super::permissions::Action;
-use super::projects::{hold, list_of};
+use super::projects::{hold, list_of, recheck};
 use super::{Page, Services};
 use crate::auth::Identity;
 use crate::error::Error;
@@ -31,9 +31,11 @@ pub async fn add(
     once: Once,
 ) -> Result<Stage, Error> {
     services.publish_limits.admit(caller, 1, fields::json_len(&name))?;
-    let caller = *caller;
+    let (caller, quotas) = (*caller, services.quotas);
+    let once = once.checked(recheck(&caller, id, Action::ChangeProject));
     let write = async move |tx: &mut Tx| {
         let project = hold(tx, &caller, id, Action::ChangeProject, None).await?;
+        quotas.check_stages(&caller, rows::stage_count(tx.conn(), id).await?)?;
         let stage = rows::insert_stage(tx, id, name).await?;
         tx.emit(event::project_update(&project, ProjectChange::StageAdded { stage: &stage }));
         Ok(stage)
@@ -55,6 +57,7 @@ pub async fn complete(
 ) -> Result<Stage, Error> {
     services.publish_limits.admit(caller, 2, STAGE_NOTICE_BYTES)?;
     let (caller, wakeup) = (*caller, services.broadcasts.clone());
+    let once = once.checked(recheck(&caller, id, Action::ChangeProject));
     // Roughly the size of the events: members that change before the write hardly matter.
     let members = services.db.read(async move |conn| rows::member_count(conn, id).await).await?;
     let bytes = usize::try_from(members).unwrap_or_default().min(usize::from(MAX_RECEIVERS))

@@ -4,6 +4,7 @@
 use super::Services;
 use super::permissions::{Action, Relation, permit};
 use super::products::not_found;
+use super::quotas::Added;
 use crate::auth::Identity;
 use crate::error::Error;
 use crate::model::{ProductId, WaitlistEntry};
@@ -23,12 +24,13 @@ pub async fn join(
     once: Once,
 ) -> Result<WaitlistEntry, Error> {
     permit(caller, Action::JoinWaitlist, Relation::NONE)?;
-    let caller = caller.user;
+    let (identity, caller, quotas) = (*caller, caller.user, services.quotas);
     let write = async move |tx: &mut Tx| {
         products::lock(tx, id).await?.ok_or_else(|| not_found(id))?;
         if let Some(entry) = rows::of(tx, id, caller).await? {
             return Ok(entry);
         }
+        quotas.check(tx, &identity, Added::WaitlistEntry).await?;
         if rows::count(tx.conn(), id).await? >= MAX_WAITING {
             return Err(Error::Conflict(format!("The waitlist of product with ID {id} is full")));
         }

@@ -150,7 +150,7 @@ impl Db {
         bytes: usize,
         write: V,
     ) -> Result<V::Answer, Error> {
-        if let Once::Key(_) = once {
+        if once.claim().is_some() {
             return self.write_large(once, bytes, async move |tx| run_alone(write, tx).await).await;
         }
         let (caller, answer) = oneshot::channel();

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::error::Error;
 use crate::event::NewEvent;
 use crate::store::conn::{Conn, LocalFuture};
-use crate::store::idempotency::{self, Claim, Claimed, Once};
+use crate::store::idempotency::{self, Claim, Claimed, Once, Recheck};
 use crate::store::tx::Step;
 use crate::store::{BudgetPermit, Tx};
 
@@ -116,7 +116,8 @@ impl<T> CallerReply<T> {
 
 pub(super) struct ClosureWrite<T, F> {
     claim: Option<Claim>,
-    /// Taken by `run`.
+    /// Both are taken by `run`.
+    recheck: Option<Recheck>,
     work: Option<F>,
     answer: CallerReply<T>,
 }
@@ -127,17 +128,23 @@ where
     T: Serialize + DeserializeOwned + Send + 'static,
 {
     pub(super) fn new(once: Once, work: F, caller: oneshot::Sender<Result<T, Error>>) -> Self {
-        let claim = match once {
-            Once::Unkeyed => None,
-            Once::Key(claim) => Some(claim),
+        let (claim, recheck) = match once {
+            Once::Unkeyed => (None, None),
+            Once::Key(claim) => (Some(claim), None),
+            Once::Checked(claim, recheck) => (Some(claim), Some(recheck)),
         };
-        Self { claim, work: Some(work), answer: CallerReply::to(caller) }
+        Self { claim, recheck, work: Some(work), answer: CallerReply::to(caller) }
     }
 }
 
 /// Runs the work under its Idempotency-Key: the first call runs and its answer is kept; later calls
-/// get that answer.
-async fn run_once<T, F>(tx: &mut Tx, claim: &Claim, work: F) -> Result<T, Error>
+/// get that answer, if they may still have it.
+async fn run_once<T, F>(
+    tx: &mut Tx,
+    claim: &Claim,
+    recheck: Option<Recheck>,
+    work: F,
+) -> Result<T, Error>
 where
     F: AsyncFnOnce(&mut Tx) -> Result<T, Error>,
     T: Serialize + DeserializeOwned,
@@ -151,10 +158,15 @@ where
         Claimed::First => {
             let answer = work(tx).await?;
             let json = serde_json::to_string(&answer).map_err(unreadable)?;
-            idempotency::keep_answer(tx, claim, &json).await?;
+            idempotency::keep_answer(tx, claim, json).await?;
             Ok(answer)
         }
-        Claimed::Repeated(json) => serde_json::from_str(&json).map_err(unreadable),
+        Claimed::Repeated(json) => {
+            if let Some(recheck) = recheck {
+                recheck(tx.conn()).await?;
+            }
+            serde_json::from_str(&json).map_err(unreadable)
+        }
         Claimed::OtherBody => Err(Error::KeyReused),
     }
 }
@@ -169,7 +181,7 @@ where
             let Some(work) = self.work.take() else { return false };
             let outcome = match &self.claim {
                 None => work(tx).await,
-                Some(claim) => run_once(tx, claim, work).await,
+                Some(claim) => run_once(tx, claim, self.recheck.take(), work).await,
             };
             self.answer.keep(outcome)
         })

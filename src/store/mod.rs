@@ -57,6 +57,7 @@ pub mod secrets;
 pub mod sessions;
 pub mod tokens;
 mod tx;
+pub mod usage;
 pub mod users;
 pub mod waitlist;
 mod writer;
@@ -69,7 +70,7 @@ pub use conn::Conn;
 pub use db::Db;
 pub use events::CommittedEvent;
 pub use fault::{OpenError, READ_ONLY, is_missing_reference, is_taken};
-pub use idempotency::{Claim, Once};
+pub use idempotency::{Claim, Once, Recheck};
 pub use publish::{BudgetPermit, Committed, NullPublisher, Publisher};
 pub use tx::Tx;
 

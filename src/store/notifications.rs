@@ -219,3 +219,39 @@ pub async fn delete(tx: &mut Tx, user: UserId, id: NotificationId) -> QueryResul
     let change = if is_read || id <= mark { 0 } else { -1 };
     add_to_count(tx, user, change).await.map(Some)
 }
+
+/// The most notifications of a user that are kept, give or take a few.
+pub const KEPT: i64 = 10_000;
+/// The most that one [`trim`] removes. More than are added between two that look.
+const TRIMMED: i64 = 100;
+
+/// Removes a user's oldest notifications beyond the newest `kept`, after `added` was added. Looks
+/// once in 64 times, because the look counts. Returns the new count of unread ones, if it removes
+/// any. The caller holds [the lock](lock_users).
+pub async fn trim(
+    tx: &mut Tx,
+    user: UserId,
+    added: NotificationId,
+    kept: i64,
+) -> QueryResult<Option<i64>> {
+    // Fibonacci hashing: also of ids with a step between them one in 64 is looked at.
+    let hash = added.0.cast_unsigned().wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    if hash >> 58 != 0 {
+        return Ok(None);
+    }
+    let newest_first = of(user).order(notifications::id.desc()).select(notifications::id);
+    let newest: Option<NotificationId> =
+        query!(tx.conn(), |c| newest_first.offset(kept).first(c)).optional()?;
+    let Some(newest) = newest else { return Ok(None) };
+    let old: Vec<NotificationId> = query!(tx.conn(), |c| of(user)
+        .filter(notifications::id.le(newest))
+        .order(notifications::id)
+        .limit(TRIMMED)
+        .select(notifications::id)
+        .load(c))?;
+    let mut count = None;
+    for id in old {
+        count = delete(tx, user, id).await?.or(count);
+    }
+    Ok(count)
+}

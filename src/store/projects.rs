@@ -159,7 +159,7 @@ pub async fn first_stages(
 
 /// Counts the project's stages.
 pub async fn stage_count(conn: &mut Conn, id: ProjectId) -> QueryResult<i64> {
-    query!(conn, |c| stages::table.filter(stages::project_id.eq(id)).count().get_result(c))
+    query!(conn, |c| projects::table.find(id).select(projects::stage_count).first(c))
 }
 
 /// A page of the project's stages, newest first.

@@ -232,6 +232,8 @@ fn key(name: &str, body: u8) -> Once {
         path: "/orders".into(),
         key: name.into(),
         body_hash: [body; 32],
+        body: Arc::default(),
+        most: None,
     })
 }
 

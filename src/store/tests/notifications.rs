@@ -291,3 +291,33 @@ fn unread_notifications_are_found_by_their_own_index() {
     ];
     assert_eq!(plans.map(|query| plan(folder, &query)), expected);
 }
+
+#[test]
+fn the_oldest_notifications_of_a_user_are_removed_when_there_are_too_many() {
+    let TestStore { db, .. } = &test_store();
+    run(async {
+        let ann = add_user(db, "ann@x.test").await.expect("registers").id;
+        let ben = add_user(db, "ben@x.test").await.expect("registers").id;
+        add(db, ben, &["his"]).await;
+        let added = db.write(Once::Unkeyed, async move |tx| {
+            let mut last = NotificationId(0);
+            for n in 0..600 {
+                let (new, _) = rows::insert(tx, ann, &notice(&n.to_string())).await?;
+                let count = rows::trim(tx, ann, new.id, 20).await?;
+                assert!(count.is_none_or(|count| count >= 20), "{count:?}");
+                last = new.id;
+            }
+            Ok(last)
+        });
+        let last = added.await.expect("writes");
+        let page =
+            |user_id| NotificationPage { user_id, unread_only: false, before: None, limit: 1_000 };
+        let left = db.read(async move |conn| rows::list(conn, &page(ann)).await);
+        let left = left.await.expect("reads");
+        assert!((20..250).contains(&left.len()), "{}", left.len());
+        assert_eq!(left[0].id, last);
+        assert!(left.windows(2).all(|pair| pair[0].id.0 == pair[1].id.0 + 1), "the newest");
+        assert_eq!(unread(db, ann).await, i64::try_from(left.len()).expect("is small"));
+        assert_eq!(titles(db, page(ben)).await, ["his"]);
+    });
+}
