@@ -27,8 +27,8 @@ pub async fn join(
     room: Joinable,
     client: ClientHandle,
 ) -> Result<Present, Error> {
-    // The others hear of the join, and of the leave that ends it.
-    services.publish_limits.admit(caller, 2, 0)?;
+    // The others hear of the join, and of the leave that ends it, both in few bytes.
+    services.publish_limits.admit(caller, 1, 0)?;
     let caller = *caller;
     let (done, present) = oneshot::channel();
     let look = async move |tx: &mut Tx| {
