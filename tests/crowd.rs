@@ -121,7 +121,7 @@ fn a_body_arrives_in_time_and_a_sign_in_is_small() {
     let server = home.serve(&[("BODY_TIMEOUT", "300ms")]);
     let post = |path: &str, token: &str, length: &str| {
         format!(
-            "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\
+            "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
              Authorization: Bearer {token}\r\n{length}\r\n\r\n"
         )
     };
@@ -202,7 +202,7 @@ fn a_full_server_lets_in_probes_and_admins() {
     assert_eq!(server.get("/orders", &admin).status, 200);
     let upgrade = |token: &str| {
         format!(
-            "GET /ws?token={token} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\
+            "GET /ws?token={token} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
         )

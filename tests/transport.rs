@@ -123,11 +123,6 @@ impl Running {
         server
     }
 
-    /// The number of open files of the server.
-    fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
-    }
-
     /// Waits for a line that begins with `start`, and returns the rest of it.
     fn wait_line(&self, start: &str) -> String {
         let end = Instant::now() + Duration::from_secs(20);
@@ -303,29 +298,22 @@ fn an_answer_that_nobody_reads_is_given_up_and_a_slow_reader_gets_all() {
     };
     let mut slow = request("Connection: close\r\n");
     let slow = thread::spawn(move || {
-        let (mut heard, mut part) = (0, vec![0; LARGE / 20]);
+        let (mut heard, mut part) = (0, vec![0; LARGE / 16]);
         while slow.read_exact(&mut part).is_ok() {
             heard += part.len();
             // Longer than the stall time-out in all, and never for that long.
-            thread::sleep(STALL / 16);
+            thread::sleep(STALL / 10);
         }
         heard
     });
-    server.get("/connections", "");
-    let before = server.descriptors();
-    let mut deaf: Vec<_> = (0..4).map(|_| request("")).collect();
+    let deaf: Vec<_> = (0..4).map(|_| request("")).collect();
     let end = Instant::now() + Duration::from_secs(20);
-    while server.descriptors() < before + deaf.len() {
-        assert!(Instant::now() < end, "the answers are not begun");
-    }
-    while server.descriptors() > before {
-        assert!(Instant::now() < end, "the answers are not given up");
-        thread::sleep(Duration::from_millis(20));
-    }
-    for stream in &mut deaf {
-        let mut rest = Vec::new();
-        let read = stream.read_to_end(&mut rest);
-        assert!(read.is_err() && rest.len() < LARGE, "{read:?}");
+    for stream in deaf {
+        // The server resets the connection, which the kernel tells without a read.
+        while stream.take_error().unwrap().is_none() {
+            assert!(Instant::now() < end, "an answer is not given up");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
     assert!(slow.join().unwrap() >= LARGE);
 }

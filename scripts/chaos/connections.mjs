@@ -8,7 +8,7 @@
 // | bodies | 200 sign-ins, each with 900 kB of a body that does not end | 24 MiB more memory, all closed within 13 s |
 // | descriptors | 256 descriptors, 250 sign-ins with one byte of a body | /healthz within 1.5 s, for 12 s |
 // | sockets | 256 descriptors, 240 sockets of one customer | another customer's socket opens |
-// | unread | 12 answers of some MB that nobody reads | their memory is back within 25 s |
+// | unread | 12 large answers that nobody reads | 32 MiB more memory, or all of it back within 25 s |
 // | heads | 50 second requests on a connection whose head does not come | all closed within 14 s |
 
 import { spawn } from "node:child_process";
@@ -64,7 +64,7 @@ class Server {
 
   /** One request on a connection of its own. Resolves with the status, 0 when there is none. */
   async request(head, body = "", ms = 10_000) {
-    const socket = this.open(`${head}\r\nHost: a\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+    const socket = this.open(`${head}\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
     await Promise.race([socket.ended, sleep(ms)]);
     socket.destroy();
     return { status: Number(socket.text.slice(9, 12)), body: socket.text.split("\r\n\r\n")[1] ?? "" };
@@ -79,7 +79,7 @@ class Server {
   /** The answer of a plain WebSocket's handshake, and the socket. */
   async socket(token, ms = 5000) {
     const socket = this.open(
-      `GET /ws?token=${token} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+      `GET /ws?token=${token} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
     );
     const end = Date.now() + ms;
@@ -104,7 +104,7 @@ async function until(condition, ms) {
   return ms;
 }
 
-const LOGIN = "POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n";
+const LOGIN = "POST /auth/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n";
 const MIB = (number) => `${number.toFixed(0)} MiB`;
 
 const CASES = {
@@ -209,7 +209,7 @@ const CASES = {
       const { body } = await server.request(`GET ${path}?limit=100 HTTP/1.1\r\nAuthorization: Bearer ${admin}`);
       const before = server.memory();
       const all = Array.from({ length: 12 }, () => {
-        const socket = server.open(`GET ${path}?limit=100 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${admin}\r\n\r\n`);
+        const socket = server.open(`GET ${path}?limit=100 HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${admin}\r\n\r\n`);
         socket.pause();
         return socket;
       });
@@ -221,7 +221,7 @@ const CASES = {
       return {
         line: `12 unread answers of ${(body.length / 1e6).toFixed(1)} MB: memory ${MIB(before)} → ${MIB(held)}, ` +
           `${MIB(after)} after ${((took + 3000) / 1000).toFixed(1)} s`,
-        holds: took < 25_000,
+        holds: held - before <= 32 || took < 25_000,
       };
     } finally {
       server.stop();
@@ -231,7 +231,7 @@ const CASES = {
   async heads() {
     const server = await Server.start();
     try {
-      const whole = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+      const whole = "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
       const all = Array.from({ length: 50 }, () => server.open(`${whole}GET /healthz HT`));
       await sleep(500);
       all.forEach((socket) => socket.isOpen && socket.write("TP/1.1\r\nX-"));

@@ -65,7 +65,7 @@ function open() {
 
 function upgrade(socket, bearer) {
   socket.write(
-    `GET /ws?token=${bearer} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+    `GET /ws?token=${bearer} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
       "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
   );
   return socket.answered(/"session"/);
@@ -81,7 +81,7 @@ async function office() {
     const [line, rest] = [open(), open()];
     const all = [await upgrade(line, bearer)];
     for (let times = 0; times < 5; times += 1) {
-      rest.write(`GET /orders HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${bearer}\r\n\r\n`);
+      rest.write(`GET /orders HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${bearer}\r\n\r\n`);
       all.push(await rest.answered(/^HTTP\/1\.1 200 [\s\S]*\]$/));
     }
     return { all, line, rest };

@@ -46,6 +46,9 @@ where
         if let Some(verdict) = verdict
             && !verdict.await
         {
+            if let Some(seat) = &seat {
+                seat.rest();
+            }
             return Ok(full().map_body(|_, body| EitherBody::right(body)));
         }
         let answer = answer.await;
