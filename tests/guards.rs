@@ -155,7 +155,9 @@ fn files_that_others_can_read_are_mended_and_those_that_others_can_replace_are_r
     let files = ["hubcast.db", "hubcast.db-wal", "hubcast.db-shm", "hubcast.jwt-secret"].map(at);
     // So that the WAL stays.
     server.kill();
-    files.iter().for_each(|file| mode(file, 0o644));
+    for file in &files {
+        mode(file, 0o644);
+    }
     let server = home.start(&["serve"], &[]);
     assert_eq!(files.each_ref().map(|file| mode_of(file)), [0o600; 4]);
     let told = server.log.iter().filter(|line| line.contains("its mode is now 0600")).count();
