@@ -24,7 +24,9 @@ let server;
 let folder;
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), "hubcast-documents-"));
-  server = await Server.start({ RATE_LOGIN: "1000/s", RATE_REGISTER: "1000/s", TRUSTED_PROXIES: "127.0.0.1" });
+  server = await Server.start({
+    RATE_LOGIN: "1000/s", RATE_REGISTER: "1000/s", RATE_REST: "100000/s", RATE_REST_BYTES: "1000MiB/s", TRUSTED_PROXIES: "127.0.0.1",
+  });
 });
 after(async () => {
   await server?.close();
