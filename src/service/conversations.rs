@@ -17,7 +17,7 @@ use crate::store::{
 };
 
 /// The most members that a new conversation begins with.
-const MAX_AT_ONCE: usize = 100;
+const MAX_AT_ONCE: usize = 250;
 
 /// A conversation to create.
 pub struct NewConversation {
