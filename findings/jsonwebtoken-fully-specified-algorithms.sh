@@ -53,3 +53,6 @@ fn main() {
 }
 RUST
 cargo run --quiet | tee seen
+grep -qx 'EdDSA: kid Some("a")' seen
+grep -q '^Ed25519: JSON error: unknown variant' seen
+grep -qx 'the set: Some("UNKNOWN_ALGORITHM")' seen
