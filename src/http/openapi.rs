@@ -152,6 +152,7 @@ fn refusals(endpoint: &Endpoint) -> Vec<u16> {
         (408, has_body),
         (413, has_body),
         (422, signature.has_key),
+        (429, !endpoint.is_open),
         (500, !endpoint.is_open || has_body),
         (503, true),
     ];
