@@ -185,7 +185,7 @@ fn a_flood_of_frames_of_any_kind_ends_the_connection() {
     let polling = Polling::open(address);
     assert_eq!(polling.post(b"40").0, 200);
     polling.hears("40");
-    assert_eq!(polling.post(["6"; 2_000].join("\x1e").as_bytes()).0, 400);
+    assert_eq!(polling.post(vec!["6"; 2_000].join("\x1e").as_bytes()).0, 400);
     polling.is_unknown();
 }
 
@@ -199,7 +199,7 @@ fn before_a_namespace_is_joined_a_client_may_send_little() {
     let mut raw = Raw::socketio(address);
     raw.send(0x01, b"40{\"token\":\"");
     for first in [0x00, 0x00, 0x80] {
-        raw.send(first, &[b'x'; 50_000]);
+        raw.send(first, &vec![b'x'; 50_000]);
     }
     assert_eq!(raw.next_close(), 1009);
     let mut raw = Raw::socketio(address);
