@@ -80,7 +80,7 @@ test("each of the four places for an endpoint with its event is where the page s
     "src/event/orders.rs": /pub fn order_shipped\b/,
     "src/service/orders.rs": /pub async fn set_status\b/,
     "src/http/orders.rs": /async fn ship\b/,
-    "tests/permissions.rs": /"PATCH \/orders\/\{id\}\/ship"/,
+    "tests/server/permissions.rs": /"PATCH \/orders\/\{id\}\/ship"/,
   };
   assert.deepEqual(places, Object.keys(relatives));
   for (const file of places) assert.match(read(file), relatives[file], file);

@@ -1,7 +1,16 @@
 //! Starts the built binary on its own database and a free port, and uses its public API.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod bell;
+pub mod chat;
+pub mod command;
 mod database;
+pub mod keys;
+pub mod polling;
+pub mod raw;
+pub mod shop;
+pub mod tokens;
+pub mod world;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;

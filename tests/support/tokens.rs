@@ -2,8 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
-use super::support::{Home, Server};
-use crate::raw::{Raw, UPGRADE};
+use super::raw::{Raw, UPGRADE};
+use super::{Home, Server};
 
 /// Runs `hubcast token` with these arguments.
 pub fn token_of(home: &Home, user: i64, arguments: &[&str]) -> String {
