@@ -369,7 +369,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     products,
     order_items,
     waitlist,
-    reviews
+    reviews,
+    usage
 );
 
 diesel::joinable!(project_members -> projects (project_id));

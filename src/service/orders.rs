@@ -242,6 +242,9 @@ pub async fn set_status(
         if !previous.can_become(next) {
             return Err(refused());
         }
+        if next == OrderStatus::Cancelled {
+            stock::lock_behind(tx, id).await?;
+        }
         // Another writer may have changed the status since the read above.
         let order = rows::advance(tx, id, previous, next).await?.ok_or_else(refused)?;
         tell_step(tx, &order, previous).await?;
@@ -260,6 +263,7 @@ pub(super) async fn cancel_unpaid(
     let waiting =
         services.db.read(async move |conn| waitlist::count_behind(conn, id).await).await?;
     let write = async move |tx: &mut Tx| {
+        stock::lock_behind(tx, id).await?;
         let Some(order) = rows::cancel_unpaid(tx, id, until).await? else { return Ok(false) };
         tell_step(tx, &order, OrderStatus::Pending).await?;
         Ok(true)

@@ -3,13 +3,13 @@
 //!
 //! [`super::orders`] and [`super::products`] call this inside their transactions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::notify::{NoticeReceivers, Notices};
 use crate::error::Error;
 use crate::model::fields::{self, Fields};
 use crate::model::{Notice, OrderId, OrderItem, Product, ProductId};
-use crate::store::{Tx, orders, products as rows, waitlist};
+use crate::store::{Tx, orders, products as rows, usage, waitlist};
 
 /// The most pieces in a stock or an order line.
 pub(super) const MAX_PIECES: i64 = i32::MAX as i64;
@@ -76,6 +76,18 @@ pub(super) async fn take(
 
 fn missing(at: usize) -> String {
     format!("items.{at}.productId must refer to an existing product")
+}
+
+/// Locks what [`give_back`] changes, before the order that is to be cancelled is: in the order in
+/// which [`take`] locks, so that neither two cancellations nor a new order deadlock.
+pub(super) async fn lock_behind(tx: &mut Tx, id: OrderId) -> Result<(), Error> {
+    let items = orders::items(tx.conn(), &[id]).await?.remove(&id).unwrap_or_default();
+    let products: BTreeSet<ProductId> =
+        items.into_iter().filter_map(|item| item.product_id).collect();
+    for product in products {
+        rows::lock(tx, product).await?;
+    }
+    Ok(usage::lock_behind(tx, id).await?)
 }
 
 /// Returns the pieces of an order to the stock of the products that still exist.

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
-use diesel::{ExpressionMethods, QueryDsl, QueryResult, Queryable, Selectable, SelectableHelper};
+use diesel::{
+    BoolExpressionMethods, ExpressionMethods, NullableExpressionMethods, QueryDsl, QueryResult,
+    Queryable, Selectable, SelectableHelper,
+};
 
-use crate::model::UserId;
-use crate::schema::usage;
-use crate::store::Conn;
+use crate::model::{OrderId, UserId};
+use crate::schema::{order_items, orders, usage, waitlist};
 use crate::store::conn::query;
+use crate::store::{Conn, Tx};
 
 /// What one user has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Queryable, Selectable)]
@@ -43,4 +46,25 @@ pub async fn of(conn: &mut Conn, users: &[UserId]) -> QueryResult<HashMap<UserId
             .load(c))?,
     };
     Ok(found.into_iter().collect())
+}
+
+/// Locks the order, and then the rows that its cancellation changes, until the commit, in one order,
+/// so that two cancellations do not deadlock: those of its customer and of the users who wait for
+/// its products. The products are locked. On SQLite writes never overlap.
+pub async fn lock_behind(tx: &mut Tx, order: OrderId) -> QueryResult<()> {
+    let Conn::Postgres(conn) = tx.conn() else { return Ok(()) };
+    let locked = orders::table.find(order).select(orders::id).for_no_key_update();
+    diesel_async::RunQueryDsl::load::<OrderId>(locked, conn).await?;
+    let customer = orders::table.find(order).select(orders::customer_id.assume_not_null());
+    let ordered = order_items::table
+        .filter(order_items::order_id.eq(order))
+        .select(order_items::product_id.assume_not_null());
+    let waiting =
+        waitlist::table.filter(waitlist::product_id.eq_any(ordered)).select(waitlist::user_id);
+    let rows = usage::table
+        .filter(usage::user_id.eq_any(customer).or(usage::user_id.eq_any(waiting)))
+        .order(usage::user_id)
+        .select(usage::user_id)
+        .for_no_key_update();
+    diesel_async::RunQueryDsl::load::<UserId>(rows, conn).await.map(drop)
 }

@@ -192,7 +192,7 @@ describe("the page by its settings", () => {
   });
 
   test("is on in production with TEST_CLIENT=on, without demo accounts, with prices in CURRENCY", async () => {
-    const own = await Server.start({ ...production, TEST_CLIENT: "on", CURRENCY: "usd", REGISTRATION: "open" });
+    const own = await Server.start({ ...production, TEST_CLIENT: "on", CURRENCY: "usd", REGISTRATION: "open", CUSTOMER_PAYMENTS: "on" });
     const ownBrowser = await Browser.launch(own);
     try {
       const dana = { email: "dana@x.test", password: PASSWORD };

@@ -135,7 +135,9 @@ describe("a socket that comes with ?userId= alone", () => {
   });
 
   test("is a customer, whoever it is, and not let in for a user who is not there, or with a bad token", async () => {
-    const admin = await (await open("admin")).mark();
+    const admin = await open("admin");
+    await until(() => admin.all("notifications:unread").length > 0, "the count of notifications");
+    await admin.mark();
     const { id } = await server.order("bob", "5.00");
     await server.call("admin", "PATCH", `/orders/${id}/status`, { status: "paid" });
     assert.deepEqual(await admin.since(), []);

@@ -104,7 +104,7 @@ struct Running {
 impl Running {
     fn start() -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "serve", "--nocapture"])
+            .args(["--exact", "transport::serve", "--nocapture"])
             .env("HUBCAST_TEST_SERVE", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

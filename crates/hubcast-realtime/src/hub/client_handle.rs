@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use super::handle::HubHandle;
 use super::hub::Visibility;
 use super::presence::Present;
@@ -83,7 +85,10 @@ impl ClientHandle {
             tokio::time::sleep(step).await;
         }
         // The hub handles this after the event that it was waited for.
-        self.hub.send_to(self.socket, Outgoing::Greeting(payload.into()));
+        let (queued, waiting) = oneshot::channel();
+        self.hub.send_to(self.socket, Outgoing::Greeting(payload.into(), queued));
+        // Only then does what the caller sends next come after it. The sender is never used.
+        let _ = waiting.await;
         true
     }
 

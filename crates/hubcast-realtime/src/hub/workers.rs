@@ -8,7 +8,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use bytes::Bytes;
 use smallvec::SmallVec;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::core::error::Error;
 use crate::core::event::Event;
@@ -127,8 +127,9 @@ pub(crate) enum Outgoing {
     Frame(Bytes),
     /// A transient event for this socket only.
     Event { name: Box<str>, payload: Payload, is_volatile: bool },
-    /// The payload of the server's greeting, for a socket that was not sent one yet.
-    Greeting(Payload),
+    /// The payload of the server's greeting, for a socket that was not sent one yet. The sender is
+    /// dropped when it is in the socket's queue.
+    Greeting(Payload, oneshot::Sender<()>),
     /// An event for several sockets, and the permit that it holds until it is on their queues.
     Shared {
         event: Arc<Event>,

@@ -294,7 +294,7 @@ impl<S: SessionActor> Handler<SendTo> for Fanout<S> {
                 }
                 frame
             }
-            Outgoing::Greeting(payload) => {
+            Outgoing::Greeting(payload, _queued) => {
                 let Some(name) = self.greeting.filter(|_| !own.is_greeted.replace(true)) else {
                     return;
                 };
