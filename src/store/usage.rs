@@ -48,9 +48,9 @@ pub async fn of(conn: &mut Conn, users: &[UserId]) -> QueryResult<HashMap<UserId
     Ok(found.into_iter().collect())
 }
 
-/// Locks the order, and then the rows that its cancellation changes, until the commit, in one order,
-/// so that two cancellations do not deadlock: those of its customer and of the users who wait for
-/// its products. The products are locked. On SQLite writes never overlap.
+/// Locks the order, and then the rows that its cancellation changes, until the commit: those of its
+/// customer and of the users who wait for its products, in one order, so that two cancellations do
+/// not deadlock. The products are locked. On SQLite writes never overlap.
 pub async fn lock_behind(tx: &mut Tx, order: OrderId) -> QueryResult<()> {
     let Conn::Postgres(conn) = tx.conn() else { return Ok(()) };
     let locked = orders::table.find(order).select(orders::id).for_no_key_update();

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { Server } from "./harness.mjs";
+import { Server, until } from "./harness.mjs";
 
 let server;
 before(async () => {
