@@ -18,7 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::auth::{self, Tokens};
-use crate::config::{self, Open, Opener, Settings};
+use crate::config::{self, LimitSettings, Open, Opener, Rate, Settings};
 use crate::error::Error;
 use crate::gateway::QueryUser;
 use crate::http::pages::{PageFacts, Pages};
@@ -28,8 +28,8 @@ use crate::service::publish::{HubPublisher, NextEventOptions};
 use crate::service::quotas::Quotas;
 use crate::service::recovery::{self, RecoverySettings};
 use crate::service::{
-    AccountRules, Services, ShopRules, SignInRates, accounts, broadcasts, demo, order_holds, stats,
-    tokens,
+    AccountRules, CustomerRates, Services, ShopRules, SignInRates, accounts, broadcasts, demo,
+    order_holds, stats, tokens,
 };
 use crate::{gateway, http};
 
@@ -190,7 +190,7 @@ fn account_rules(settings: &Settings) -> AccountRules {
             address: settings.limits.rate_login_address,
             register: settings.limits.rate_register,
         },
-        rate_publish: settings.limits.rate_publish.0,
+        customer_rates: customer_rates(&settings.limits),
         registration: settings.registration(),
         adding: AddingRules {
             membership: settings.membership(),
@@ -203,6 +203,19 @@ fn account_rules(settings: &Settings) -> AccountRules {
         },
         quotas: Quotas::new(&settings.limits),
         socket_token_end: settings.access.socket_token_end,
+    }
+}
+
+/// The rates of one customer, over all sockets and calls.
+fn customer_rates(limits: &LimitSettings) -> CustomerRates {
+    const NEW_SOCKET_EACH: Duration = Duration::from_millis(100);
+    const LEAST_NEW_SOCKETS: usize = 20;
+    // As many sockets as are allowed can come back at once, and half of them again.
+    let sockets = (limits.sockets_per_user.saturating_mul(3) / 2).max(LEAST_NEW_SOCKETS);
+    CustomerRates {
+        publish: limits.rate_publish.0,
+        events: limits.rate_events_of_user(),
+        connects: Rate::one_each(NEW_SOCKET_EACH, u32::try_from(sockets).unwrap_or(u32::MAX)),
     }
 }
 

@@ -135,9 +135,11 @@ fn no_line_of_the_sources_is_too_wide() {
 
 /// Service functions that do not check the table of permissions themselves, by file, with the
 /// reason.
-const CHECKED_ELSEWHERE: [(&str, &str); 4] = [
+const CHECKED_ELSEWHERE: [(&str, &str); 5] = [
     // It joins a batch, which checks each message.
     ("messages", "send"),
+    // Whoever is in a room may leave it.
+    ("rooms", "leave"),
     // The module `projects` checks them: `list_of` and `hold`.
     ("stages", "add"),
     ("stages", "complete"),

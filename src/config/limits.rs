@@ -9,7 +9,8 @@ use super::parse::{self, ByteRate, Rate};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitSettings {
-    /// Most events that one socket may send: N/s or N/m, optionally ,BURST
+    /// Most events that one socket may send: N/s or N/m, optionally ,BURST. All sockets of one
+    /// customer together may send five times as many
     #[arg(long, env = "RATE_EVENTS", default_value = "100/s,200")]
     pub rate_events: Rate,
     /// Most frames of any kind that one connection may send: N/s or N/m, optionally ,BURST.
@@ -24,8 +25,9 @@ pub struct LimitSettings {
     pub rate_bytes: ByteRate,
     /// Most bytes of events that one customer may cause for each other user, over all its sockets
     /// and calls: SIZE/s or SIZE/m, optionally ,BURST. Over it: 429 with Retry-After, and on
-    /// sockets the ack `rate_limited`. Keep the burst well below OUTBOX_LIMIT. Admins are not
-    /// counted
+    /// sockets the ack `rate_limited`. Keep the burst well below OUTBOX_LIMIT. For everyone, by
+    /// changes of products, all customers together may cause four times the rate, with the same
+    /// burst. Admins are not counted
     #[arg(long, env = "RATE_PUBLISH", default_value = "64KiB/s,512KiB")]
     pub rate_publish: ByteRate,
     /// Most sign-ins and registrations per account and address: N/s or N/m, optionally ,BURST. Of
@@ -95,6 +97,12 @@ pub struct LimitSettings {
 impl LimitSettings {
     /// How many frames an event can have: itself, ten attachments, and as much again for pings.
     const FRAMES_PER_EVENT: u32 = 12;
+
+    /// RATE_EVENTS of all sockets of one customer.
+    #[must_use]
+    pub fn rate_events_of_user(&self) -> Rate {
+        self.rate_events.times(5)
+    }
 
     /// RATE_FRAMES, or what RATE_EVENTS needs.
     #[must_use]

@@ -59,6 +59,13 @@ impl Rate {
         Self { per_window: times(self.per_window), burst: times(self.burst), ..self }
     }
 
+    /// One token comes back each `period`, and there are at most `burst` at once.
+    #[must_use]
+    pub fn one_each(period: Duration, burst: u32) -> Self {
+        let burst = NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN);
+        Self { per_window: NonZeroU32::MIN, window: period, burst }
+    }
+
     /// Time in which one token comes back; at least 1 ns.
     #[must_use]
     pub fn period(&self) -> Duration {

@@ -91,6 +91,9 @@ pub(super) fn dispatch(
         let unknown = Error::BadRequest(format!("unknown event {}", event.shown()));
         return Box::pin(ready(Err(unknown.into())));
     };
+    if let Err(error) = services.admit_event(&caller) {
+        return Box::pin(ready(Err(error.into())));
+    }
     // Null counts as no payload.
     let payload = event.args.first().map(|payload| payload.get());
     let payload = payload.filter(|payload| *payload != "null").unwrap_or("{}");

@@ -141,7 +141,7 @@ async fn join(call: Call, room: Joinable) -> Result<RoomUsers, Error> {
 }
 
 async fn leave(call: Call, room: Joinable) -> Result<RoomUsers, Error> {
-    let present = rooms::leave(&call.services, room, call.client.handle()).await?;
+    let present = rooms::leave(&call.services, &call.caller, room, call.client.handle()).await?;
     Ok(RoomUsers::new(room, &present))
 }
 

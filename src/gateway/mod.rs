@@ -46,8 +46,8 @@ pub fn all(
     vec![(event::MAIN, Arc::new(main)), (event::ADMIN, Arc::new(admin))]
 }
 
-/// Checks the first token that the handshake has. Without a token, `?userId=` names the user if
-/// that is allowed.
+/// Checks the first token that the handshake has, and counts the new socket of its user. Without a
+/// token, `?userId=` names the user if that is allowed.
 async fn identify(
     services: &Services,
     handshake: &Handshake,
@@ -70,10 +70,12 @@ async fn identify(
         query_value(&handshake.query, "userId")
             .filter(|_| query_user == QueryUser::Allowed && token.is_none())
     };
-    match named() {
+    let token = match named() {
         Some(user) => accounts::token_without_proof(services, &user).await,
         None => service::tokens::check(services, token).await,
-    }
+    }?;
+    services.admit_socket(&token.identity)?;
+    Ok(token)
 }
 
 fn welcome(services: &Services, token: Token, rooms: impl IntoIterator<Item = Room>) -> Welcome {

@@ -18,13 +18,14 @@ const MAX_BLOCKED: i64 = 1000;
 /// # Errors
 /// [`Error::Faults`] for the caller itself, [`Error::Conflict`] for too many blocks.
 pub async fn put(services: &Services, caller: &Identity, blocked: UserId) -> Result<(), Error> {
+    let db = services.db_of(caller);
     permit(caller, Action::ManageBlocks, Relation::own(true))?;
     let user = caller.user;
     if blocked == user {
         return Err(Error::Faults(vec!["userId must not be your own".into()]));
     }
     let write = async move |tx: &mut Tx| add(tx, user, blocked).await;
-    services.db.write(Once::Unkeyed, write).await
+    db.write(Once::Unkeyed, write).await
 }
 
 /// Blocks a user, and closes the open invitations from it.
@@ -44,13 +45,14 @@ pub(super) async fn add(tx: &mut Tx, user: UserId, blocked: UserId) -> Result<()
 /// # Errors
 /// [`Error::NotFound`] if there is none.
 pub async fn remove(services: &Services, caller: &Identity, blocked: UserId) -> Result<(), Error> {
+    let db = services.db_of(caller);
     permit(caller, Action::ManageBlocks, Relation::own(true))?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
         let missing = || Error::NotFound(format!("Block of user {blocked} not found"));
         if rows::delete(tx, user, blocked).await? { Ok(()) } else { Err(missing()) }
     };
-    services.db.write(Once::Unkeyed, write).await
+    db.write(Once::Unkeyed, write).await
 }
 
 /// Lists the caller's blocks: at most `limit`, with ids below `before`.
@@ -60,9 +62,10 @@ pub async fn list(
     limit: u16,
     before: Option<BlockId>,
 ) -> Result<Page<Block>, Error> {
+    let db = services.db_of(caller);
     permit(caller, Action::ManageBlocks, Relation::own(true))?;
     let asked =
         rows::BlockPage { user: caller.user, before, limit: Page::<Block>::query_limit(limit) };
-    let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
+    let items = db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::from_rows(items, limit))
 }

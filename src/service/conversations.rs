@@ -70,6 +70,7 @@ pub async fn create(
     new: NewConversation,
     once: Once,
 ) -> Result<ConversationWithMembers, Error> {
+    let db = services.db_of(caller);
     permit(caller, Action::MakeConversation, Relation::NONE)?;
     let title = new.title.as_deref().map_or(0, fields::json_len);
     services.publish_limits.admit(caller, 1, title)?;
@@ -121,7 +122,7 @@ pub async fn create(
             members::first_of_conversation(tx.conn(), conversation.id).await?;
         Ok(ConversationWithMembers { conversation, members: listed, member_count, invited })
     };
-    services.db.write_large(once, bytes, write).await
+    db.write_large(once, bytes, write).await
 }
 
 /// Lists the caller's conversations: at most `limit`, with ids below `before`.
@@ -131,6 +132,7 @@ pub async fn list(
     limit: u16,
     before: Option<ConversationId>,
 ) -> Result<Page<ConversationSummary>, Error> {
+    let db = services.db_of(caller);
     // The query returns only conversations of which the caller is a member.
     permit(caller, Action::ReadConversation, Relation::member(true))?;
     let asked = rows::ConversationPage {
@@ -138,7 +140,7 @@ pub async fn list(
         before,
         limit: Page::<ConversationSummary>::query_limit(limit),
     };
-    let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
+    let items = db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::from_rows(items, limit))
 }
 
@@ -151,8 +153,9 @@ pub async fn get(
     caller: &Identity,
     id: ConversationId,
 ) -> Result<ConversationDetail, Error> {
+    let db = services.db_of(caller);
     let user = caller.user;
-    let read = services.db.read(async move |conn| {
+    let read = db.read(async move |conn| {
         // `None` also if the caller is not a member.
         let Some(summary) = rows::by_id(conn, id, user).await? else { return Ok(None) };
         let (listed, member_count) = members::first_of_conversation(conn, id).await?;
@@ -175,8 +178,9 @@ pub async fn members(
     limit: u16,
     before: Option<UserId>,
 ) -> Result<Page<Member>, Error> {
+    let db = services.db_of(caller);
     let (user, most) = (caller.user, Page::<Member>::query_limit(limit));
-    let read = services.db.read(async move |conn| {
+    let read = db.read(async move |conn| {
         let is_member = rows::is_member(conn, id, user).await?;
         let members = if is_member {
             members::of_conversation(conn, id, before, most).await?
@@ -205,6 +209,7 @@ pub async fn add_member(
     user: UserId,
     once: Once,
 ) -> Result<Added, Error> {
+    let db = services.db_of(caller);
     services.publish_limits.admit(caller, 1, 0)?;
     let (caller, rules, asks) = (*caller, services.adding, services.adding.asks(caller));
     let (once, quotas) =
@@ -245,7 +250,7 @@ pub async fn add_member(
         })?;
         Ok(Added::Member(Member { user_id: user, name, joined_at }))
     };
-    services.db.write(once, write).await
+    db.write(once, write).await
 }
 
 /// Removes a member, also from the room, or takes an invitation back. The owner may do this, and
@@ -259,6 +264,7 @@ pub async fn remove_member(
     id: ConversationId,
     user: UserId,
 ) -> Result<(), Error> {
+    let db = services.db_of(caller);
     services.publish_limits.admit(caller, 1, 0)?;
     let (caller, hub) = (*caller, services.hub.clone());
     let write = async move |tx: &mut Tx| {
@@ -276,7 +282,7 @@ pub async fn remove_member(
         remove_from_rooms(tx, hub, user, vec![Room::Conversation(id)]).await?;
         Ok(())
     };
-    services.db.write(Once::Unkeyed, write).await
+    db.write(Once::Unkeyed, write).await
 }
 
 /// Moves the caller's read mark to that message, and sends `conversation:read` to the room and
@@ -292,6 +298,7 @@ pub async fn mark_read(
     message: MessageId,
     once: Once,
 ) -> Result<ReadMark, Error> {
+    let db = services.db_of(caller);
     services.publish_limits.admit(caller, 1, 0)?;
     let (caller, user) = (*caller, caller.user);
     let once = once.checked(recheck(&caller, id, Action::WriteInConversation));
@@ -311,7 +318,7 @@ pub async fn mark_read(
         }
         Ok(mark)
     };
-    services.db.write(once, write).await
+    db.write(once, write).await
 }
 
 /// Locks the conversation and its members until the commit, and checks the caller's permission.

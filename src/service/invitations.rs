@@ -118,10 +118,11 @@ pub async fn list(
     limit: u16,
     before: Option<InvitationId>,
 ) -> Result<Page<Invitation>, Error> {
+    let db = services.db_of(caller);
     permit(caller, Action::AnswerInvitation, Relation::own(true))?;
     let limit_of_query = Page::<Invitation>::query_limit(limit);
     let asked = rows::InvitationPage { user: caller.user, before, limit: limit_of_query };
-    let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
+    let items = db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::from_rows(items, limit))
 }
 
@@ -135,6 +136,7 @@ pub async fn accept(
     id: InvitationId,
     once: Once,
 ) -> Result<Invitation, Error> {
+    let db = services.db_of(caller);
     services.publish_limits.admit(caller, 1, 0)?;
     let (caller, quotas) = (*caller, services.quotas);
     let write = async move |tx: &mut Tx| {
@@ -170,7 +172,7 @@ pub async fn accept(
         tx.emit(event::invitation_closed(caller.user, id));
         Ok(invitation)
     };
-    services.db.write(once, write).await
+    db.write(once, write).await
 }
 
 /// Reads whether to block the inviter, from `{block?}`.
@@ -191,6 +193,7 @@ pub async fn refuse(
     block: bool,
     once: Once,
 ) -> Result<(), Error> {
+    let db = services.db_of(caller);
     let caller = *caller;
     let write = async move |tx: &mut Tx| {
         let invitation = own(tx, &caller, id).await?;
@@ -203,7 +206,7 @@ pub async fn refuse(
         }
         Ok(())
     };
-    services.db.write(once, write).await
+    db.write(once, write).await
 }
 
 async fn own(tx: &mut Tx, caller: &Identity, id: InvitationId) -> Result<Invitation, Error> {

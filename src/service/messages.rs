@@ -86,6 +86,7 @@ pub async fn send(
     new: NewMessage,
     once: Once,
 ) -> Result<Message, Error> {
+    let db = services.db_of(caller);
     let words = fields::json_len(&new.content);
     services.publish_limits.admit(caller, 1, words)?;
     // Two events carry the content, for different receivers.
@@ -93,7 +94,7 @@ pub async fn send(
     let once = once.checked(recheck(caller, id, Action::WriteInConversation));
     let quotas = services.quotas;
     let send = SendMessage { conversation: id, caller: *caller, new, quotas };
-    services.db.write_batched(once, bytes, send).await
+    db.write_batched(once, bytes, send).await
 }
 
 struct SendMessage {
@@ -214,10 +215,11 @@ pub async fn history(
     limit: u16,
     before: Option<MessageId>,
 ) -> Result<Page<Message>, Error> {
+    let db = services.db_of(caller);
     let user = caller.user;
     let asked =
         rows::MessagePage { conversation: id, before, limit: Page::<Message>::query_limit(limit) };
-    let read = services.db.read(async move |conn| {
+    let read = db.read(async move |conn| {
         let is_member = conversations::is_member(conn, id, user).await?;
         let none = (Vec::new(), false);
         Ok((is_member, if is_member { rows::list(conn, &asked).await? } else { none }))

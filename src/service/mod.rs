@@ -9,6 +9,7 @@ pub mod accounts;
 pub mod blocks;
 pub mod broadcasts;
 pub mod conversations;
+mod customer_limits;
 pub mod demo;
 pub mod emit;
 pub mod identities;
@@ -38,12 +39,13 @@ pub mod tokens;
 mod upkeep;
 pub mod waitlist;
 
+pub use customer_limits::CustomerRates;
 pub use sign_in_limits::SignInRates;
 
 use std::time::Duration;
 
-use crate::auth::{PasswordHasher, Tokens};
-use crate::config::{Catalog, CustomerPayments, Rate, Registration, SocketTokenEnd};
+use crate::auth::{Identity, PasswordHasher, Tokens};
+use crate::config::{Catalog, CustomerPayments, Registration, SocketTokenEnd};
 use crate::error::Error;
 use crate::event::{self, Room};
 use crate::model::UserId;
@@ -61,6 +63,7 @@ pub struct Services {
     next_event: publish::NextEventOptions,
     sign_in_limits: sign_in_limits::SignInLimits,
     publish_limits: publish_limits::PublishLimits,
+    customer_limits: customer_limits::CustomerLimits,
     registration: Registration,
     adding: invitations::AddingRules,
     shop: ShopRules,
@@ -71,8 +74,7 @@ pub struct Services {
 /// The settings of accounts, of the sockets of their tokens, and of what accounts may do.
 pub struct AccountRules {
     pub sign_in_rates: SignInRates,
-    /// Limits the bytes of a customer's events for others.
-    pub rate_publish: Rate,
+    pub customer_rates: CustomerRates,
     pub registration: Registration,
     pub adding: invitations::AddingRules,
     pub shop: ShopRules,
@@ -108,13 +110,35 @@ impl Services {
             broadcasts: broadcasts::BroadcastWakeup::default(),
             next_event,
             sign_in_limits,
-            publish_limits: publish_limits::PublishLimits::new(accounts.rate_publish),
+            publish_limits: publish_limits::PublishLimits::new(accounts.customer_rates.publish),
+            customer_limits: customer_limits::CustomerLimits::new(&accounts.customer_rates),
             registration: accounts.registration,
             adding: accounts.adding,
             shop: accounts.shop,
             quotas: accounts.quotas,
             socket_token_end: accounts.socket_token_end,
         }
+    }
+
+    /// Counts an event that a socket of the caller has sent.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`] over RATE_EVENTS of all the caller's sockets.
+    pub fn admit_event(&self, caller: &Identity) -> Result<(), Error> {
+        self.customer_limits.event(caller)
+    }
+
+    /// Counts a socket of the caller that enters.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`].
+    pub fn admit_socket(&self, caller: &Identity) -> Result<(), Error> {
+        self.customer_limits.connect(caller)
+    }
+
+    /// The database for the caller: of a customer few writes, and pages, are there at once.
+    fn db_of(&self, caller: &Identity) -> Db {
+        if caller.is_admin() { self.db.clone() } else { self.db.of(caller.user) }
     }
 }
 

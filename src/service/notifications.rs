@@ -94,6 +94,7 @@ pub async fn create(
     new: NewNotification,
     once: Once,
 ) -> Result<usize, Error> {
+    let db = services.db_of(caller);
     permit(caller, Action::SendNotifications, Relation::NONE)?;
     let NewNotification { receivers, notice } = new;
     let expected = match &receivers {
@@ -114,7 +115,7 @@ pub async fn create(
         }
         Receivers::All => broadcasts::send(tx, &wakeup, Audience::All, &notice).await,
     };
-    services.db.write_large(once, bytes, write).await
+    db.write_large(once, bytes, write).await
 }
 
 /// Notifies all of these users, or returns `fault` if one of them does not exist.
@@ -137,6 +138,7 @@ pub async fn list(
     limit: u16,
     before: Option<NotificationId>,
 ) -> Result<Page<Notification>, Error> {
+    let db = services.db_of(caller);
     check_own(caller)?;
     let asked = rows::NotificationPage {
         user_id: caller.user,
@@ -144,7 +146,7 @@ pub async fn list(
         before,
         limit: Page::<Notification>::query_limit(limit),
     };
-    let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
+    let items = db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::from_rows(items, limit))
 }
 
@@ -189,6 +191,7 @@ pub async fn mark_read(
     caller: &Identity,
     id: NotificationId,
 ) -> Result<Notification, Error> {
+    let db = services.db_of(caller);
     check_own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
@@ -201,13 +204,18 @@ pub async fn mark_read(
         }
         Ok(notification)
     };
-    services.db.write(Once::Unkeyed, write).await
+    db.write(Once::Unkeyed, write).await
 }
 
 /// Marks all as read, and returns how many have changed. Without a change no event is sent.
 pub async fn read_all(services: &Services, caller: &Identity) -> Result<usize, Error> {
+    let db = services.db_of(caller);
     check_own(caller)?;
     let user = caller.user;
+    // With nothing unread there is nothing to lock and to write.
+    if services.db.read(async move |conn| rows::unread_count(conn, user).await).await? == 0 {
+        return Ok(0);
+    }
     let write = async move |tx: &mut Tx| {
         rows::lock_users(tx, &[user]).await?;
         let updated = rows::mark_all_read(tx, user).await?;
@@ -217,7 +225,7 @@ pub async fn read_all(services: &Services, caller: &Identity) -> Result<usize, E
         }
         Ok(updated)
     };
-    services.db.write(Once::Unkeyed, write).await
+    db.write(Once::Unkeyed, write).await
 }
 
 /// Deletes a notification.
@@ -229,6 +237,7 @@ pub async fn delete(
     caller: &Identity,
     id: NotificationId,
 ) -> Result<(), Error> {
+    let db = services.db_of(caller);
     check_own(caller)?;
     let user = caller.user;
     let write = async move |tx: &mut Tx| {
@@ -237,7 +246,7 @@ pub async fn delete(
         tx.emit(event::notifications_unread(user, count));
         Ok(())
     };
-    services.db.write(Once::Unkeyed, write).await
+    db.write(Once::Unkeyed, write).await
 }
 
 /// Checks that the caller may use their own notifications.

@@ -76,6 +76,7 @@ pub async fn create(
     new: NewOrder,
     once: Once,
 ) -> Result<WithItems<Order>, Error> {
+    let db = services.db_of(caller);
     let is_admin = caller.is_admin();
     let customer_id = new.customer_id.or((!is_admin).then_some(caller.user));
     permit(caller, Action::PlaceOrder, Relation::own(customer_id == Some(caller.user)))?;
@@ -88,7 +89,7 @@ pub async fn create(
         OrderContent::Total(total) => {
             let (new, quotas) = (rows::NewOrder { customer_id, total }, services.quotas);
             let placement = OrderPlacement { new, caller: *caller, quotas };
-            return services.db.write_batched(once, 0, placement).await;
+            return db.write_batched(once, 0, placement).await;
         }
         OrderContent::Items(lines, total) => (lines, total),
     };
@@ -124,7 +125,7 @@ pub async fn create(
         notify::send(tx, notices).await?;
         Ok(placed)
     };
-    services.db.write_large(once, notify::notices_len(most_notices), write).await
+    db.write_large(once, notify::notices_len(most_notices), write).await
 }
 
 struct OrderPlacement {
@@ -185,13 +186,14 @@ pub async fn list(
     limit: u16,
     before: Option<OrderId>,
 ) -> Result<Page<Detail>, Error> {
+    let db = services.db_of(caller);
     let reads_all = permit(caller, Action::ReadOrder, Relation::NONE).is_ok();
     let asked = rows::OrderPage {
         customer_id: (!reads_all).then_some(caller.user),
         before,
         limit: Page::<Detail>::query_limit(limit),
     };
-    let found = services.db.read(async move |conn| {
+    let found = db.read(async move |conn| {
         let orders = rows::list(conn, &asked).await?;
         let ids: Vec<OrderId> = orders.iter().map(|order| order.order.id).collect();
         let mut items = rows::items(conn, &ids).await?;
@@ -206,7 +208,8 @@ pub async fn list(
 
 /// Returns one order, with its items. Another customer's order gives NotFound.
 pub async fn get(services: &Services, caller: &Identity, id: OrderId) -> Result<Detail, Error> {
-    let found = services.db.read(async move |conn| {
+    let db = services.db_of(caller);
+    let found = db.read(async move |conn| {
         let Some(order) = rows::by_id(conn, id).await? else { return Ok(None) };
         let items = rows::items(conn, &[id]).await?.remove(&id).unwrap_or_default();
         Ok(Some(WithItems { order, items }))
@@ -228,6 +231,7 @@ pub async fn set_status(
     id: OrderId,
     next: OrderStatus,
 ) -> Result<Order, Error> {
+    let db = services.db_of(caller);
     permit(caller, Action::SetOrderStatus, Relation::NONE)?;
     let waiting = match next {
         OrderStatus::Cancelled => {
@@ -250,7 +254,7 @@ pub async fn set_status(
         tell_step(tx, &order, previous).await?;
         Ok(order)
     };
-    services.db.write_large(Once::Unkeyed, notify::notices_len(waiting), write).await
+    db.write_large(Once::Unkeyed, notify::notices_len(waiting), write).await
 }
 
 /// Cancels a pending order that was placed up to `until`, if still nothing of it was paid, as

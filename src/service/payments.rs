@@ -39,6 +39,7 @@ pub async fn create(
     new: NewPayment,
     once: Once,
 ) -> Result<Payment, Error> {
+    let db = services.db_of(caller);
     services.publish_limits.admit(caller, 3, 0)?;
     let (caller, by_customers) = (*caller, services.shop.customer_payments);
     let NewPayment { amount, method } = new;
@@ -81,5 +82,5 @@ pub async fn create(
         notify::send(tx, notices).await?;
         Ok(payment)
     };
-    services.db.write(once, write).await
+    db.write(once, write).await
 }

@@ -102,9 +102,10 @@ pub async fn create(
     new: NewProduct,
     once: Once,
 ) -> Result<Product, Error> {
+    let db = services.db_of(caller);
     permit(caller, Action::AddProduct(services.shop.catalog), Relation::NONE)?;
     let bytes = new.description.as_deref().map_or(0, fields::json_len);
-    services.publish_limits.admit(caller, 1, fields::json_len(&new.name) + bytes)?;
+    services.publish_limits.admit_for_everyone(caller, 1, fields::json_len(&new.name) + bytes)?;
     let (caller, quotas) = (*caller, services.quotas);
     let write = async move |tx: &mut Tx| {
         let NewProduct { name, description, price, stock, low_stock_threshold } = new;
@@ -120,7 +121,7 @@ pub async fn create(
         tx.emit(event::product_updated(ProductAction::Created(&product)));
         Ok(product)
     };
-    services.db.write_large(once, bytes, write).await
+    db.write_large(once, bytes, write).await
 }
 
 /// Lists the products: at most `limit`, with ids below `before`.
@@ -130,9 +131,10 @@ pub async fn list(
     limit: u16,
     before: Option<ProductId>,
 ) -> Result<Page<Product>, Error> {
+    let db = services.db_of(caller);
     permit(caller, Action::ReadProduct, Relation::NONE)?;
     let asked = rows::ProductPage { before, limit: Page::<Product>::query_limit(limit) };
-    let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
+    let items = db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::from_rows(items, limit))
 }
 
@@ -158,6 +160,7 @@ pub async fn update(
     id: ProductId,
     patch: ProductPatch,
 ) -> Result<Product, Error> {
+    let db = services.db_of(caller);
     let (caller, limits, quotas) = (*caller, services.publish_limits.clone(), services.quotas);
     let waiting = match patch.stock {
         Some(1..) => services.db.read(async move |conn| waitlist::count(conn, id).await).await?,
@@ -180,7 +183,7 @@ pub async fn update(
         // The event has the whole product, and the waiting get a notice.
         let description = content.description.as_deref().map_or(0, fields::json_len);
         let words = description + 2 * fields::json_len(&content.name);
-        limits.admit(&caller, 1 + usize::from(waiting > 0), words)?;
+        limits.admit_for_everyone(&caller, 1 + usize::from(waiting > 0), words)?;
         let product = rows::change(tx, id, content).await?;
         tx.emit(event::product_updated(ProductAction::Updated(&product)));
         let mut notices = Notices::new();
@@ -188,13 +191,14 @@ pub async fn update(
         notify::send(tx, notices).await?;
         Ok(product)
     };
-    services.db.write_large(Once::Unkeyed, bytes, write).await
+    db.write_large(Once::Unkeyed, bytes, write).await
 }
 
 /// Removes a product, its reviews and its waitlist, and sends the event to everyone; for its owner
 /// and the admins.
 pub async fn delete(services: &Services, caller: &Identity, id: ProductId) -> Result<(), Error> {
-    services.publish_limits.admit(caller, 1, 0)?;
+    let db = services.db_of(caller);
+    services.publish_limits.admit_for_everyone(caller, 1, 0)?;
     let caller = *caller;
     let write = async move |tx: &mut Tx| {
         hold(tx, &caller, id).await?;
@@ -202,7 +206,7 @@ pub async fn delete(services: &Services, caller: &Identity, id: ProductId) -> Re
         tx.emit(event::product_updated(ProductAction::Deleted(id)));
         Ok(())
     };
-    services.db.write(Once::Unkeyed, write).await
+    db.write(Once::Unkeyed, write).await
 }
 
 /// Locks the product until the commit, and checks that the caller may change it.

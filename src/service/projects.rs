@@ -61,6 +61,7 @@ pub async fn create(
     new: NewProject,
     once: Once,
 ) -> Result<Project, Error> {
+    let db = services.db_of(caller);
     permit(caller, Action::MakeProject, Relation::NONE)?;
     let (identity, caller, quotas) = (*caller, caller.user, services.quotas);
     let write = async move |tx: &mut Tx| {
@@ -74,7 +75,7 @@ pub async fn create(
         rows::add_member(tx, project.id, caller).await?;
         Ok(project)
     };
-    services.db.write(once, write).await
+    db.write(once, write).await
 }
 
 /// Lists the caller's projects: at most `limit`, with ids below `before`.
@@ -84,6 +85,7 @@ pub async fn list(
     limit: u16,
     before: Option<ProjectId>,
 ) -> Result<Page<Project>, Error> {
+    let db = services.db_of(caller);
     // The query returns only projects of which the caller is a member.
     permit(caller, Action::ReadProject, Relation::member(true))?;
     let asked = rows::ProjectPage {
@@ -91,7 +93,7 @@ pub async fn list(
         before,
         limit: Page::<Project>::query_limit(limit),
     };
-    let items = services.db.read(async move |conn| rows::list(conn, &asked).await).await?;
+    let items = db.read(async move |conn| rows::list(conn, &asked).await).await?;
     Ok(Page::from_rows(items, limit))
 }
 
@@ -104,8 +106,9 @@ pub async fn get(
     caller: &Identity,
     id: ProjectId,
 ) -> Result<ProjectDetail, Error> {
+    let db = services.db_of(caller);
     let caller = *caller;
-    let read = services.db.read(async move |conn| {
+    let read = db.read(async move |conn| {
         let Some(project) = rows::by_id(conn, id).await? else { return Ok(None) };
         let is_member = rows::is_member(conn, id, caller.user).await?;
         if permit(&caller, Action::ReadProject, Relation::member(is_member)).is_err() {
@@ -141,8 +144,9 @@ pub(super) async fn list_of<T: Send + 'static>(
     id: ProjectId,
     rows: impl AsyncFnOnce(&mut Conn) -> QueryResult<Vec<T>> + Send + 'static,
 ) -> Result<Vec<T>, Error> {
+    let db = services.db_of(caller);
     let caller = *caller;
-    let read = services.db.read(async move |conn| {
+    let read = db.read(async move |conn| {
         let is_member = rows::is_member(conn, id, caller.user).await?;
         let permitted = permit(&caller, Action::ReadProject, Relation::member(is_member));
         if permitted.is_ok() { rows(conn).await.map(Some) } else { Ok(None) }
@@ -162,6 +166,7 @@ pub async fn update(
     id: ProjectId,
     patch: ProjectPatch,
 ) -> Result<Project, Error> {
+    let db = services.db_of(caller);
     let (caller, limits, quotas) = (*caller, services.publish_limits.clone(), services.quotas);
     let bytes = patch.description.as_deref().map_or(0, fields::json_len);
     let write = async move |tx: &mut Tx| {
@@ -192,7 +197,7 @@ pub async fn update(
         }
         Ok(project)
     };
-    services.db.write_large(Once::Unkeyed, bytes, write).await
+    db.write_large(Once::Unkeyed, bytes, write).await
 }
 
 /// Adds a member, and sends the event to the project's room, or invites one; for the owner only.
@@ -208,6 +213,7 @@ pub async fn add_member(
     user: UserId,
     once: Once,
 ) -> Result<Added, Error> {
+    let db = services.db_of(caller);
     services.publish_limits.admit(caller, 1, 0)?;
     let (caller, rules, asks) = (*caller, services.adding, services.adding.asks(caller));
     let (once, quotas) =
@@ -235,7 +241,7 @@ pub async fn add_member(
         tx.emit(event::project_update(&project, ProjectChange::member_added(&member)));
         Ok(Added::Member(member))
     };
-    services.db.write(once, write).await
+    db.write(once, write).await
 }
 
 /// Removes a member from the project, its conversations and all their rooms, and sends the event to
@@ -250,6 +256,7 @@ pub async fn remove_member(
     id: ProjectId,
     user: UserId,
 ) -> Result<(), Error> {
+    let db = services.db_of(caller);
     services.publish_limits.admit(caller, 1, 0)?;
     let (caller, hub) = (*caller, services.hub.clone());
     let write = async move |tx: &mut Tx| {
@@ -271,7 +278,7 @@ pub async fn remove_member(
         tx.emit(event::project_update(&project, ProjectChange::MemberRemoved { user_id: user }));
         Ok(())
     };
-    services.db.write(Once::Unkeyed, write).await
+    db.write(Once::Unkeyed, write).await
 }
 
 /// Locks the project and its members until the commit, and checks the caller's permission. `user`

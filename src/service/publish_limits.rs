@@ -19,16 +19,28 @@ use crate::model::UserId;
 const EVENT_BYTES: usize = 256;
 /// The most users whose events are remembered.
 const MAX_USERS: usize = 100_000;
+/// The rate of all customers together for everyone, in rates of one customer. The burst is the
+/// same, because it is what a queue has to hold.
+const EVERYONE: u32 = 4;
 
 #[derive(Clone)]
 pub(super) struct PublishLimits {
     limiter: Arc<Limiter<UserId>>,
+    /// What reaches everyone counts for all customers together, so that many of them cannot fill
+    /// a queue either.
+    everyone: Arc<Limiter<()>>,
     rate: Rate,
 }
 
 impl PublishLimits {
     pub(super) fn new(rate: Rate) -> Self {
-        Self { limiter: Arc::new(Limiter::new(rate, MAX_USERS)), rate }
+        let mut everyone = rate.times(EVERYONE);
+        everyone.burst = rate.burst;
+        Self {
+            limiter: Arc::new(Limiter::new(rate, MAX_USERS)),
+            everyone: Arc::new(Limiter::new(everyone, 1)),
+            rate,
+        }
     }
 
     /// Counts events of the caller, with so many bytes of words in all of them.
@@ -55,6 +67,36 @@ impl PublishLimits {
                 ?wait,
                 rate = ?self.rate,
                 "a customer was refused, because its events for others exceed RATE_PUBLISH"
+            );
+            Error::RateLimited(wait)
+        })
+    }
+
+    /// Like [`PublishLimits::admit`], for events of which the first reaches everyone.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`]; then the caller's own may have been counted.
+    pub(super) fn admit_for_everyone(
+        &self,
+        caller: &Identity,
+        events: usize,
+        words: usize,
+    ) -> Result<(), Error> {
+        self.admit(caller, events, words)?;
+        if caller.is_admin() {
+            return Ok(());
+        }
+        let count = u32::try_from(EVENT_BYTES + words).unwrap_or(u32::MAX);
+        self.everyone.check_n(&(), count).map_err(|wait| {
+            throttled!(
+                info,
+                by = "everyone",
+                user = caller.user.0,
+                bytes = count,
+                ?wait,
+                rate = ?self.rate,
+                "a customer was refused, because all customers' events for everyone exceed \
+                 RATE_PUBLISH times {EVERYONE}"
             );
             Error::RateLimited(wait)
         })

@@ -34,7 +34,7 @@ impl NewReview {
     }
 }
 
-/// Writes a review, and notifies the admins.
+/// Writes a review, and notifies the admins, unless the caller has written many just now.
 pub async fn create(
     services: &Services,
     caller: &Identity,
@@ -42,14 +42,16 @@ pub async fn create(
     new: NewReview,
     once: Once,
 ) -> Result<Review, Error> {
+    let db = services.db_of(caller);
     permit(caller, Action::ReviewProduct, Relation::NONE)?;
     // The notice of an admin names the product, twice.
     services.publish_limits.admit(caller, 3, 0)?;
-    let (identity, caller, quotas) = (*caller, caller.user, services.quotas);
+    let tells_admins = services.customer_limits.tells_admins(caller);
+    let (identity, quotas) = (*caller, services.quotas);
     let write = async move |tx: &mut Tx| {
         quotas.check(tx, &identity, Added::Review).await?;
         let product = products::by_id(tx.conn(), id).await?.ok_or_else(|| not_found(id))?;
-        let author = users::by_id(tx.conn(), caller)
+        let author = users::by_id(tx.conn(), identity.user)
             .await?
             .ok_or(Error::Unauthorized(AuthFailure::Invalid))?;
         let new =
@@ -58,11 +60,13 @@ pub async fn create(
         let review = review.map_err(|fault| {
             if is_missing_reference(&fault) { not_found(id) } else { fault.into() }
         })?;
-        notify::send(tx, vec![(NoticeReceivers::Admins, Notice::new_review(&product, &review))])
-            .await?;
+        if tells_admins {
+            let notice = Notice::new_review(&product, &review);
+            notify::send(tx, vec![(NoticeReceivers::Admins, notice)]).await?;
+        }
         Ok(review)
     };
-    services.db.write(once, write).await
+    db.write(once, write).await
 }
 
 /// Lists a product's reviews: at most `limit`, with ids below `before`.
@@ -73,10 +77,11 @@ pub async fn list(
     limit: u16,
     before: Option<ReviewId>,
 ) -> Result<Page<Review>, Error> {
+    let db = services.db_of(caller);
     permit(caller, Action::ReadProduct, Relation::NONE)?;
     let asked =
         rows::ReviewPage { product_id: id, before, limit: Page::<Review>::query_limit(limit) };
-    let found = services.db.read(async move |conn| {
+    let found = db.read(async move |conn| {
         let reviews = rows::list(conn, &asked).await?;
         // A product with reviews exists.
         let exists = !reviews.is_empty() || products::by_id(conn, id).await?.is_some();

@@ -27,6 +27,7 @@ pub async fn join(
     room: Joinable,
     client: ClientHandle,
 ) -> Result<Present, Error> {
+    let db = services.db_of(caller);
     // The others hear of the join, and of the leave that ends it, both in few bytes.
     services.publish_limits.admit(caller, 1, 0)?;
     let caller = *caller;
@@ -46,7 +47,7 @@ pub async fn join(
         });
         Ok(())
     };
-    services.db.write(Once::Unkeyed, look).await?;
+    db.write(Once::Unkeyed, look).await?;
     // Without an answer the socket is closed, and nobody reads this.
     Ok(present.await.unwrap_or_default())
 }
@@ -73,9 +74,11 @@ pub async fn own(services: &Services, caller: &Identity, room: Room) -> Result<P
 /// in it.
 pub async fn leave(
     services: &Services,
+    caller: &Identity,
     room: Joinable,
     client: ClientHandle,
 ) -> Result<Present, Error> {
+    let db = services.db_of(caller);
     let (done, present) = oneshot::channel();
     let out = async move |tx: &mut Tx| {
         if let Some((session, stay)) = client.session() {
@@ -89,7 +92,7 @@ pub async fn leave(
         });
         Ok(())
     };
-    services.db.write(Once::Unkeyed, out).await?;
+    db.write(Once::Unkeyed, out).await?;
     Ok(present.await.unwrap_or_default())
 }
 

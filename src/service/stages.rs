@@ -30,6 +30,7 @@ pub async fn add(
     name: String,
     once: Once,
 ) -> Result<Stage, Error> {
+    let db = services.db_of(caller);
     services.publish_limits.admit(caller, 1, fields::json_len(&name))?;
     let (caller, quotas) = (*caller, services.quotas);
     let once = once.checked(recheck(&caller, id, Action::ChangeProject));
@@ -40,7 +41,7 @@ pub async fn add(
         tx.emit(event::project_update(&project, ProjectChange::StageAdded { stage: &stage }));
         Ok(stage)
     };
-    services.db.write(once, write).await
+    db.write(once, write).await
 }
 
 /// Completes a stage, sends the event to the project's room, and notifies the other members.
@@ -55,6 +56,7 @@ pub async fn complete(
     stage: StageId,
     once: Once,
 ) -> Result<Stage, Error> {
+    let db = services.db_of(caller);
     services.publish_limits.admit(caller, 2, STAGE_NOTICE_BYTES)?;
     let (caller, wakeup) = (*caller, services.broadcasts.clone());
     let once = once.checked(recheck(&caller, id, Action::ChangeProject));
@@ -75,7 +77,7 @@ pub async fn complete(
         broadcasts::send(tx, &wakeup, others, &Notice::stage_completed(&project, &done)).await?;
         Ok(done)
     };
-    services.db.write_large(once, bytes, write).await
+    db.write_large(once, bytes, write).await
 }
 
 /// Lists the stages, newest first: at most `limit`, with ids below `before`.

@@ -23,6 +23,7 @@ pub async fn join(
     id: ProductId,
     once: Once,
 ) -> Result<WaitlistEntry, Error> {
+    let db = services.db_of(caller);
     permit(caller, Action::JoinWaitlist, Relation::NONE)?;
     let (identity, caller, quotas) = (*caller, caller.user, services.quotas);
     let write = async move |tx: &mut Tx| {
@@ -36,7 +37,7 @@ pub async fn join(
         }
         Ok(rows::add(tx, id, caller).await?)
     };
-    services.db.write(once, write).await
+    db.write(once, write).await
 }
 
 /// Removes the caller from a product's waitlist.
@@ -44,6 +45,7 @@ pub async fn join(
 /// # Errors
 /// [`Error::NotFound`] also if the caller is not on the list.
 pub async fn leave(services: &Services, caller: &Identity, id: ProductId) -> Result<(), Error> {
+    let db = services.db_of(caller);
     permit(caller, Action::JoinWaitlist, Relation::NONE)?;
     let caller = caller.user;
     let write = async move |tx: &mut Tx| {
@@ -52,5 +54,5 @@ pub async fn leave(services: &Services, caller: &Identity, id: ProductId) -> Res
             || Error::NotFound(format!("Waitlist entry of product with ID {id} not found"));
         if rows::remove(tx, id, caller).await? { Ok(()) } else { Err(missing()) }
     };
-    services.db.write(Once::Unkeyed, write).await
+    db.write(Once::Unkeyed, write).await
 }

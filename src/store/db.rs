@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::config::{DatabaseSettings, DatabaseUrl};
 use crate::error::Error;
+use crate::model::UserId;
 use crate::store::batched::{BatchedJob, run_alone};
 use crate::store::conn::{Conn, ThreadExecutor, query};
 use crate::store::fault::{BUSY, CLOSING, NO_ANSWER, OpenError};
@@ -23,6 +24,7 @@ use crate::store::health::Health;
 use crate::store::job::{ClosureRead, ClosureWrite, Message, QueuedRead, QueuedWrite, WriteJob};
 use crate::store::migrate::Pending;
 use crate::store::reader::SharedQueue;
+use crate::store::turns::{Turn, Turns, UserTurns};
 use crate::store::writer::Writer;
 use crate::store::{BatchedWrite, Once, Publisher, Tx, epochs, history, migrate, postgres, reader};
 
@@ -30,7 +32,7 @@ use crate::store::{BatchedWrite, Once, Publisher, Tx, epochs, history, migrate, 
 const WRITE_QUEUE: usize = 1024;
 /// The most reads that wait for a reader.
 const READ_QUEUE: usize = 1024;
-/// How long a caller waits for a slot in a full queue, and for budget.
+/// How long a caller waits for a slot in a full queue, for budget, and for a turn.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of read-only connections to SQLite.
 const READERS: usize = 2;
@@ -45,9 +47,12 @@ const WRITE_BUDGET: usize = 4096;
 #[derive(Clone)]
 pub struct Db {
     shared: Arc<Shared>,
+    /// Whose turns the calls of this handle take; `None` takes none.
+    turns: Option<Arc<UserTurns>>,
 }
 
 struct Shared {
+    turns: Turns,
     writes: mpsc::Sender<Message<QueuedWrite>>,
     reads: mpsc::Sender<Message<QueuedRead>>,
     publisher: Arc<dyn Publisher>,
@@ -83,7 +88,9 @@ impl Db {
             }
         };
         Ok(Self {
+            turns: None,
             shared: Arc::new(Shared {
+                turns: Turns::default(),
                 writes,
                 reads,
                 publisher,
@@ -91,6 +98,23 @@ impl Db {
                 running: Mutex::new(running),
             }),
         })
+    }
+
+    /// A handle whose calls are a user's: only a few of them are with the database at once, and the
+    /// others wait for their turn.
+    #[must_use]
+    pub fn of(&self, user: UserId) -> Self {
+        Self { shared: Arc::clone(&self.shared), turns: Some(self.shared.turns.of(user)) }
+    }
+
+    /// Waits for what the handle's user has to wait for.
+    async fn turn<F: Future<Output = Turn>>(
+        &self,
+        wait: impl FnOnce(Arc<UserTurns>) -> F,
+    ) -> Result<Option<Turn>, Error> {
+        let Some(turns) = &self.turns else { return Ok(None) };
+        let turn = tokio::time::timeout(QUEUE_TIMEOUT, wait(Arc::clone(turns))).await;
+        turn.map(Some).map_err(|_| Error::Unavailable(BUSY))
     }
 
     /// Runs queries on a connection that sees everything committed so far. The closure must only
@@ -103,6 +127,11 @@ impl Db {
         F: AsyncFnOnce(&mut Conn) -> diesel::QueryResult<T> + Send + 'static,
         T: Send + 'static,
     {
+        let turn = self.turn(UserTurns::read).await?;
+        let work = async move |conn: &mut Conn| {
+            let _turn = turn;
+            work(conn).await
+        };
         let (caller, answer) = oneshot::channel();
         enqueue(
             &self.shared.reads,
@@ -159,9 +188,12 @@ impl Db {
     }
 
     async fn submit(&self, job: Box<dyn WriteJob>, bytes: usize) -> Result<(), Error> {
+        // The write has the turn until it is announced, also if its caller stops waiting.
+        let turn = self.turn(UserTurns::write).await?;
         let admit =
             tokio::time::timeout(QUEUE_TIMEOUT, self.shared.publisher.admit(WRITE_BUDGET + bytes));
         let permit = admit.await.map_err(|_| Error::Unavailable(BUSY))?;
+        let permit = Box::new((permit, turn));
         enqueue(
             &self.shared.writes,
             Message::Job(QueuedWrite { job, permit, since: Instant::now() }),

@@ -20,6 +20,7 @@
 //! | `health` | whether writes work, for `/readyz` |
 //! | `migrate`, `file` | the schema's version; SQLite's file and the server's lock |
 //! | `events`, `history` | appending to the log; reading it, and removing old events |
+//! | `turns` | how many calls of one user are with the database at once |
 //! | `epochs` | stretches of the log, and which offsets are good |
 //! | `sessions`, `secrets` | sessions that can be resumed; keys that survive a restart |
 //! | `idempotency` | Idempotency-Keys and their answers |
@@ -56,6 +57,7 @@ pub mod reviews;
 pub mod secrets;
 pub mod sessions;
 pub mod tokens;
+mod turns;
 mod tx;
 pub mod usage;
 pub mod users;

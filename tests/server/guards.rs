@@ -308,3 +308,22 @@ fn failed_sign_ins_are_counted_in_the_log_without_an_email_or_a_password() {
     assert!(text.contains("it is over RATE_LOGIN"), "{text}");
     assert!(!text.contains("alice") && !text.contains("a guess"), "{text}");
 }
+
+#[test]
+fn new_sockets_of_a_customer_are_limited() {
+    let home = Home::new();
+    let server = home.serve(&[("SOCKETS_PER_USER", "2")]);
+    let [(alice, _), (bob, _)] = ["alice", "bob"].map(|name| server.sign_in(name));
+    // Twenty at once, and ten a second more.
+    let is_refused = || {
+        let mut socket = server.upgrade("/ws?namespace=/", &alice);
+        matches!(socket.0.read().unwrap(), tungstenite::Message::Close(_))
+    };
+    let refused: usize = std::thread::scope(|scope| {
+        let callers: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| usize::from((0..50).any(|_| is_refused())))).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).sum()
+    });
+    assert!(refused > 0);
+    drop(server.plain("/", &bob));
+}

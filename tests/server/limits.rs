@@ -1,6 +1,6 @@
 //! What one caller may ask of REST: rates, and the sizes of answers.
 
-use crate::support::{Answer, Home, Server};
+use crate::support::{Answer, Home, Server, Socket};
 use serde_json::{Value, json};
 
 fn retry_after(answer: &Answer) -> u64 {
@@ -73,26 +73,6 @@ fn bytes_of_bodies_are_limited_by_user() {
     assert_eq!(server.get("/auth/me", &alice).status, 200, "no body");
     assert_eq!(add(&bob).status, 201);
     assert_eq!([add(&admin).status, add(&admin).status], [201, 201]);
-}
-
-#[test]
-fn bytes_of_a_body_are_counted_before_they_come() {
-    let home = Home::new();
-    let server = home.serve(&[("RATE_REST_BYTES", "1/m,3KiB")]);
-    let (alice, _) = server.sign_in("alice");
-    let first = json!({"name": "Tea", "price": 1, "description": "x".repeat(2_000)});
-    assert_eq!(server.post("/products", &alice, &first).status, 201);
-    let mut begun = std::net::TcpStream::connect(&server.address).unwrap();
-    begun.set_read_timeout(Some(std::time::Duration::from_secs(8))).unwrap();
-    let head = format!(
-        "POST /projects HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2000\r\n\
-         Content-Type: application/json\r\nAuthorization: Bearer {alice}\r\n\r\n{{"
-    );
-    std::io::Write::write_all(&mut begun, head.as_bytes()).unwrap();
-    let mut start = [0; 12];
-    // The rest never comes.
-    std::io::Read::read_exact(&mut begun, &mut start).unwrap();
-    assert!(start.ends_with(b" 429"));
 }
 
 #[test]
@@ -377,4 +357,32 @@ fn every_call_with_a_key_on_a_thing_was_considered() {
         "/projects/{id}/stages/{stageId}/complete",
     ];
     assert_eq!(found, considered);
+}
+
+fn echoed(socket: &mut Socket) -> bool {
+    socket.say(r#"{"event":"message","data":{"content":1},"id":1}"#);
+    loop {
+        let frame = socket.next();
+        if frame["ack"] == 1 {
+            let data = &frame["data"];
+            assert!(data["ok"] == true || data["error"]["code"] == "rate_limited", "{data}");
+            return data["ok"] == true;
+        }
+    }
+}
+
+#[test]
+fn events_of_a_customer_count_over_all_its_sockets() {
+    let home = Home::new();
+    let server = home.serve(&[("RATE_EVENTS", "1/m,3")]);
+    let [(alice, _), (bob, _), (admin, _)] =
+        ["alice", "bob", "admin"].map(|name| server.sign_in(name));
+    let sends = |token: &str| {
+        let mut socket = server.plain("/", token);
+        (0..2).filter(|_| echoed(&mut socket)).count()
+    };
+    let sent: usize = (0..9).map(|_| sends(&alice)).sum();
+    assert_eq!(sent, 15);
+    assert_eq!(sends(&bob), 2, "another customer");
+    assert_eq!((0..9).map(|_| sends(&admin)).sum::<usize>(), 18, "admins are trusted");
 }

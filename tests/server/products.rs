@@ -306,3 +306,27 @@ fn a_catalog_of_admins_is_added_to_by_admins_and_owners_keep_their_products() {
     assert_eq!(server.patch(&path, &alice, &json!({"stock": 3})).status, 200);
     assert_eq!(server.call("DELETE", &path, &alice, &[], None).status, 204);
 }
+
+#[test]
+fn what_all_customers_together_cause_for_everyone_is_limited() {
+    let home = Home::new();
+    let server = home.serve(&[("RATE_PUBLISH", "1/m,6000")]);
+    let new = |name: &str| {
+        let password = "long-enough";
+        let account =
+            json!({"email": format!("{name}@x.test"), "name": name, "password": password});
+        server.post("/auth/register", "", &account).body["accessToken"].as_str().unwrap().to_owned()
+    };
+    let [anna, ben, cleo] = ["anna", "ben", "cleo"].map(new);
+    let long = json!({"name": "Tea", "price": 1, "description": "x".repeat(2_000)});
+    let tea = format!("/products/{}", add(&server, &anna, &long)["id"]);
+    add(&server, &ben, &long);
+    // Each has sent less than half of what one may.
+    let answer = server.post("/products", &cleo, &long);
+    assert_eq!((answer.status, answer.headers.contains_key("retry-after")), (429, true));
+    assert_eq!(server.patch(&tea, &anna, &json!({"stock": 1})).status, 429);
+    let (admin, _) = server.sign_in("admin");
+    add(&server, &admin, &long);
+    let talk = json!({"title": "x".repeat(100)});
+    assert_eq!(server.post("/conversations", &cleo, &talk).status, 201, "not for everyone");
+}

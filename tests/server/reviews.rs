@@ -140,3 +140,23 @@ fn a_repeated_key_writes_one_review_and_removing_a_product_removes_its_reviews()
     server.call("DELETE", &format!("/products/{}", tea["id"]), &alice, &[], None);
     assert_eq!(server.get(&path, &alice).status, 404);
 }
+
+#[test]
+fn a_customer_that_reviews_without_end_does_not_fill_the_bells_of_the_admins() {
+    let home = Home::new();
+    let server = home.serve(&[]);
+    let [(admin, _), (alice, _), (bob, _)] =
+        ["admin", "alice", "bob"].map(|name| server.sign_in(name));
+    let path = format!("/products/{}/reviews", product(&server, &admin, "Tea", 5, 0)["id"]);
+    let before = unread(&server, &admin);
+    let review = |token: &str| {
+        assert_eq!(server.post(&path, token, &json!({"rating": 1})).status, 201);
+    };
+    (0..40).for_each(|_| review(&alice));
+    // One more each minute.
+    let told = unread(&server, &admin) - before;
+    assert!((20..25).contains(&told), "{told}");
+    review(&bob);
+    assert!(unread(&server, &admin) - before > told, "another customer's");
+    assert_eq!(server.get(&format!("{path}?limit=100"), &alice).body.as_array().unwrap().len(), 41);
+}
