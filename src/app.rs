@@ -238,7 +238,7 @@ async fn check_accounts(settings: &Settings, services: &Services) -> Result<(), 
 
 /// Logs what the settings leave open. Outside of production most of it is usual.
 fn warn_of_what_is_open(settings: &Settings) {
-    for Open { setting, what } in config::open(settings) {
+    for Open { setting, what, .. } in config::open(settings) {
         if settings.is_production() || setting == "JWT_AUDIENCE" {
             tracing::warn!("{setting}: {what}");
         }

@@ -255,10 +255,18 @@ fn print_profile(settings: &Settings) {
     let open = config::open(settings);
     println!(
         "\nStill open: {}",
-        if open.is_empty() { "nothing that the settings show" } else { "" }
+        if open.is_empty() {
+            "nothing that the settings show"
+        } else if settings.is_production() {
+            ""
+        } else {
+            "(what HUBCAST_ENV=production has there, if the setting is left out)"
+        }
     );
     for open in open {
-        println!("{}: {}", open.setting, open.what);
+        let change =
+            open.in_production.map_or_else(String::new, |value| format!(" (production: {value})"));
+        println!("{}: {}{change}", open.setting, open.what);
     }
     println!();
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio_postgres::config::Host;
 
 use super::{
-    BadSetting, Catalog, CustomerPayments, DatabaseUrl, Environment, Membership, OrderHold,
-    Origins, PostgresUrl, Registration, Settings, SubjectMeaning, Tls,
+    BadSetting, Catalog, CustomerPayments, DatabaseUrl, Environment, MIN_SECRET, Membership,
+    OrderHold, Origins, PostgresUrl, Registration, Settings, SubjectMeaning, Tls,
 };
 
 /// ORDER_HOLD in production.
@@ -25,6 +25,8 @@ pub struct ProfileRow {
     pub why: &'static str,
     /// The value in force, in the words of the two columns above.
     pub in_force: fn(&Settings) -> &'static str,
+    /// Whether these settings leave open what production closes.
+    is_open: fn(&Settings) -> bool,
 }
 
 /// What production changes: one entry for each setting.
@@ -36,6 +38,7 @@ pub const PROFILE: &[ProfileRow] = &[
         why: "the passwords of the demo accounts are public; a database that has these accounts \
               with these passwords is refused too",
         in_force: |settings| refused_in_production(settings.server.demo, settings),
+        is_open: |settings| settings.server.demo,
     },
     ProfileRow {
         setting: "ALLOW_QUERY_USER",
@@ -43,6 +46,7 @@ pub const PROFILE: &[ProfileRow] = &[
         production: "refused",
         why: "anyone could be any customer",
         in_force: |settings| refused_in_production(settings.rules.allow_query_user, settings),
+        is_open: |settings| settings.rules.allow_query_user,
     },
     ProfileRow {
         setting: "JWT_SECRET",
@@ -52,6 +56,7 @@ pub const PROFILE: &[ProfileRow] = &[
         in_force: |settings| {
             if settings.is_production() { "32 bytes or more" } else { "any, or made once" }
         },
+        is_open: Settings::has_short_secret,
     },
     ProfileRow {
         setting: "REGISTRATION",
@@ -62,6 +67,7 @@ pub const PROFILE: &[ProfileRow] = &[
             Registration::Open => "open",
             Registration::Closed => "closed",
         },
+        is_open: |settings| settings.registration() == Registration::Open,
     },
     ProfileRow {
         setting: "TEST_CLIENT",
@@ -71,6 +77,7 @@ pub const PROFILE: &[ProfileRow] = &[
         in_force: |settings| {
             if settings.page.is_on(settings.server.environment.environment) { "on" } else { "off" }
         },
+        is_open: |settings| settings.page.is_on(settings.server.environment.environment),
     },
     ProfileRow {
         setting: "MEMBERSHIP",
@@ -81,6 +88,7 @@ pub const PROFILE: &[ProfileRow] = &[
             Membership::Open => "open",
             Membership::Invite => "invite",
         },
+        is_open: |settings| settings.membership() == Membership::Open,
     },
     ProfileRow {
         setting: "CATALOG",
@@ -91,6 +99,7 @@ pub const PROFILE: &[ProfileRow] = &[
             Catalog::Anyone => "anyone",
             Catalog::Admin => "admin",
         },
+        is_open: |settings| settings.catalog() == Catalog::Anyone,
     },
     ProfileRow {
         setting: "CUSTOMER_PAYMENTS",
@@ -101,6 +110,7 @@ pub const PROFILE: &[ProfileRow] = &[
             CustomerPayments::On => "on",
             CustomerPayments::Off => "off",
         },
+        is_open: |settings| settings.customer_payments() == CustomerPayments::On,
     },
     ProfileRow {
         setting: "ORDER_HOLD",
@@ -112,6 +122,7 @@ pub const PROFILE: &[ProfileRow] = &[
             Some(ORDER_HOLD) => "24h",
             Some(_) => "another time",
         },
+        is_open: |settings| settings.order_hold().is_none(),
     },
     ProfileRow {
         setting: "CORS_ORIGINS",
@@ -122,6 +133,7 @@ pub const PROFILE: &[ProfileRow] = &[
         in_force: |settings| {
             if settings.checks_host() { "Host checked on loopback" } else { "Host not checked" }
         },
+        is_open: |_| false,
     },
 ];
 
@@ -138,16 +150,19 @@ fn refused_in_production(is_set: bool, settings: &Settings) -> &'static str {
 pub struct Open {
     pub setting: &'static str,
     pub what: &'static str,
+    /// What HUBCAST_ENV=production would make of it, if it is not on and changes that.
+    pub in_production: Option<&'static str>,
 }
 
 /// What is open with these settings.
 #[must_use]
 pub fn open(settings: &Settings) -> Vec<Open> {
-    let by_profile = PROFILE.iter().filter(|row| {
-        let in_force = (row.in_force)(settings);
-        settings.is_production() && in_force == row.outside
+    let by_profile = PROFILE.iter().filter(|row| (row.is_open)(settings));
+    let by_profile = by_profile.map(|row| Open {
+        setting: row.setting,
+        what: row.why,
+        in_production: (!settings.is_production()).then_some(row.production),
     });
-    let by_profile = by_profile.map(|row| Open { setting: row.setting, what: row.why });
     let found = OPEN.iter().filter(|(_, is_open)| is_open(settings)).map(|(open, _)| *open);
     by_profile.chain(found).collect()
 }
@@ -162,6 +177,7 @@ const OPEN: &[Check] = &[
             setting: "TLS_CERT_FILE",
             what: "without TLS, and with no proxy in TRUSTED_PROXIES that ends it, passwords and \
                    tokens can be read on the network",
+            in_production: None,
         },
         |settings| {
             let has_tls = settings.tls.server().is_ok_and(|tls| tls.is_some());
@@ -172,6 +188,7 @@ const OPEN: &[Check] = &[
         Open {
             setting: "CORS_ORIGINS",
             what: "any page may call this server with a token that it has; name the Origins",
+            in_production: None,
         },
         |settings| settings.access.cors_origins == Origins::Any,
     ),
@@ -179,6 +196,7 @@ const OPEN: &[Check] = &[
         Open {
             setting: "METRICS_ADDR",
             what: "the figures are on the main port, and anyone can read them",
+            in_production: None,
         },
         |settings| settings.server.metrics_address.is_none() && !settings.is_on_loopback(),
     ),
@@ -187,6 +205,7 @@ const OPEN: &[Check] = &[
             setting: "JWT_AUDIENCE",
             what: "a token that the issuer made for another program is good here too; name your \
                    audience",
+            in_production: None,
         },
         Settings::takes_any_audience,
     ),
@@ -194,6 +213,7 @@ const OPEN: &[Check] = &[
         Open {
             setting: "DATABASE_URL",
             what: "a neighbour on the network can be the database; set sslmode=verify-full",
+            in_production: None,
         },
         |settings| match &settings.database.url {
             DatabaseUrl::Postgres(url) => can_be_intercepted(url),
@@ -236,6 +256,13 @@ impl Settings {
     pub fn membership(&self) -> Membership {
         let default = if self.is_production() { Membership::Invite } else { Membership::Open };
         self.rules.membership.unwrap_or(default)
+    }
+
+    /// Whether the secret is shorter than production takes.
+    fn has_short_secret(&self) -> bool {
+        let length = self.auth.jwt_secret.as_ref().map_or(0, |secret| secret.expose().len());
+        // An empty one counts as left out: it is made then.
+        (1..MIN_SECRET).contains(&length)
     }
 
     /// Whether a request has to name this server by an address, `localhost` or a name that the

@@ -76,6 +76,7 @@ mod invitation;
 mod message;
 mod money;
 pub mod name;
+pub mod name_looks;
 mod notification;
 mod order;
 mod payment;

@@ -233,12 +233,13 @@ pub async fn add_member(
                 return Err(unknown());
             }
         }
-        let name = users::by_id(tx.conn(), user).await?.ok_or_else(unknown)?.name;
+        // Before the user is looked up: the answer does not tell who exists.
         if let Some(project) = conversation.project_id
             && !project_rows::is_member(tx.conn(), project, user).await?
         {
             return Err(fault("userId must refer to a member of the project"));
         }
+        let name = users::by_id(tx.conn(), user).await?.ok_or_else(unknown)?.name;
         let count = members::conversation_count(tx.conn(), id).await?;
         quotas.check_members(&caller, count, 1)?;
         let joined_at = rows::add_member(tx, id, user).await.map_err(|error| {

@@ -4,7 +4,8 @@
 //! An inviter cannot tell a person who has not answered from one who has refused, who blocks the
 //! inviter, or who does not exist: each counts against the limit until it is 30 days old.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 
 use hubcast_realtime::throttled;
 
@@ -90,8 +91,9 @@ pub(super) async fn invite(
     for named in new {
         let is_seen = existing.contains(&named)
             && !blockers.contains(&named)
-            && received.get(&named).is_none_or(|count| *count < most)
-            && sent.get(&named).is_none_or(|count| *count < MAX_FROM_ONE);
+            && sent.get(&named).is_none_or(|count| *count < MAX_FROM_ONE)
+            && (received.get(&named).is_none_or(|count| *count < most)
+                || make_room(tx, inviter, named).await?);
         let id = rows::insert(tx, NewInvitation { room, inviter, named, is_seen }).await?;
         if let Some(id) = id.filter(|_| is_seen)
             && let Some(invitation) = rows::by_id(tx.conn(), id, named).await?
@@ -100,6 +102,31 @@ pub(super) async fn invite(
         }
     }
     Ok(())
+}
+
+/// Hides one of the invitations that the user sees, so that a new one has room: the oldest of the
+/// inviter who has the most there, the new one counted too. People who share a room with the user
+/// keep theirs. Returns false if all invitations are from such people.
+async fn make_room(tx: &mut Tx, inviter: UserId, user: UserId) -> Result<bool, Error> {
+    let seen = rows::seen_by(tx.conn(), user).await?;
+    let mut counts = HashMap::from([(inviter, 1)]);
+    for (_, by) in &seen {
+        *counts.entry(*by).or_insert(0) += 1;
+    }
+    // The oldest of each inviter, and first that of who has the most.
+    let mut oldest = seen;
+    oldest.sort_by_key(|(id, by)| (by.0, id.0));
+    oldest.dedup_by_key(|(_, by)| *by);
+    oldest.sort_by_key(|(id, by)| (Reverse(counts.get(by).copied()), id.0));
+    for (id, by) in oldest {
+        if !members::share_a_room(tx.conn(), user, by).await? {
+            if rows::refuse(tx, id, user).await? {
+                tx.emit(event::invitation_closed(user, id));
+            }
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Takes the invitation of a user to the room back. Returns false if nobody has named that user.

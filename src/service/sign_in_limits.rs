@@ -3,8 +3,10 @@
 //! An address, an account, and the pair of both have a bucket each. The pair's is the smallest, so
 //! a stranger's guesses at an account never use up the bucket that its owner has at another
 //! address. The account's is for guesses that come from many addresses. An address from which the
-//! account has signed in before is asked for the pair's bucket only: so neither many strangers nor
-//! one in the same office shut out an owner where it usually is.
+//! account has signed in before is asked for the pair's bucket only: so strangers elsewhere do not
+//! shut out an owner where it usually is, nor does whoever guesses at other accounts in the same
+//! office. Who guesses at this very account from the same address does, there only: the two cannot
+//! be told apart before a password is hashed. Such guesses take nothing from the account's bucket.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -277,5 +279,15 @@ mod tests {
         }
         assert!(limits.sign_in("new@b.test", address("127.0.0.1")).is_err());
         assert!(limits.sign_in("a@b.test", address("127.0.0.1")).is_ok());
+    }
+
+    #[test]
+    fn guesses_at_the_owners_own_address_shut_the_owner_out_there_and_nowhere_else() {
+        let limits = limits("5/m", "1000/m", "1000/m");
+        let attempt = limits.sign_in("a@b.test", address("127.0.0.1")).expect("the first");
+        limits.ended(attempt, &Ok(()));
+        assert_eq!(allowed(&limits, "a@b.test", "127.0.0.1", 1000), 4);
+        assert!(limits.sign_in("a@b.test", address("127.0.0.2")).is_ok());
+        assert_eq!(allowed(&limits, "a@b.test", "127.0.0.3", 5), 5, "the account's has the rest");
     }
 }

@@ -117,6 +117,18 @@ pub async fn received(conn: &mut Conn, among: &[UserId]) -> QueryResult<HashMap<
     Ok(counts.into_iter().filter_map(|(user, count)| Some((user?, count))).collect())
 }
 
+/// The invitations that the user sees and their inviters, oldest first.
+pub async fn seen_by(conn: &mut Conn, user: UserId) -> QueryResult<Vec<(InvitationId, UserId)>> {
+    query!(conn, |c| {
+        invitations::table
+            .filter(invitations::user_id.eq(user))
+            .filter(invitations::created_at.gt(oldest()))
+            .select((invitations::id, invitations::inviter_id))
+            .order(invitations::id)
+            .load(c)
+    })
+}
+
 /// Adds an invitation. `None` if the user was invited to the room meanwhile.
 pub async fn insert(tx: &mut Tx, new: NewInvitation) -> QueryResult<Option<InvitationId>> {
     let (conversation, project) = ids(new.room);

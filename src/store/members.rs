@@ -1,6 +1,7 @@
 //! The lists of members, of projects and of conversations.
 
-use diesel::{ExpressionMethods, QueryDsl, QueryResult};
+use diesel::dsl::count_star;
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult};
 
 use crate::model::{ConversationId, Member, ProjectId, UserId};
 use crate::schema::{conversation_members, project_members, users};
@@ -89,4 +90,31 @@ pub async fn conversation_count(conn: &mut Conn, id: ConversationId) -> QueryRes
         .filter(conversation_members::conversation_id.eq(id))
         .count()
         .get_result(c))
+}
+
+/// Whether the two share a conversation or a project.
+pub async fn share_a_room(conn: &mut Conn, one: UserId, other: UserId) -> QueryResult<bool> {
+    let both = [one, other];
+    let conversation: Option<ConversationId> = query!(conn, |c| {
+        conversation_members::table
+            .filter(conversation_members::user_id.eq_any(both))
+            .group_by(conversation_members::conversation_id)
+            .having(count_star().gt(1))
+            .select(conversation_members::conversation_id)
+            .first(c)
+    })
+    .optional()?;
+    if conversation.is_some() {
+        return Ok(true);
+    }
+    let project: Option<ProjectId> = query!(conn, |c| {
+        project_members::table
+            .filter(project_members::user_id.eq_any(both))
+            .group_by(project_members::project_id)
+            .having(count_star().gt(1))
+            .select(project_members::project_id)
+            .first(c)
+    })
+    .optional()?;
+    Ok(project.is_some())
 }

@@ -76,7 +76,7 @@ fn a_registration_lists_every_fault() {
 #[test]
 fn a_name_is_seen_whole_and_looks_like_no_admins() {
     let home = Home::new();
-    let server = home.serve(&[("RATE_LOGIN", "1000/s")]);
+    let server = home.serve(&[("RATE_LOGIN", "1000/s"), ("RATE_REGISTER", "1000/s")]);
     let register = |name: &str| {
         let body = json!({"email": "eve@shop.test", "name": name, "password": PASSWORD});
         let answer = server.post("/auth/register", "", &body);
@@ -87,9 +87,20 @@ fn a_name_is_seen_whole_and_looks_like_no_admins() {
         assert_eq!(register(bad), (400, unseen.clone()), "{bad:?}");
     }
     assert_eq!(register(" \u{3000}"), (400, json!(["name should not be empty"])));
-    for alike in ["Ada Admin", " ada  ADMIN", "Аda Admіn", "Ádà-Adm1n", "Ａｄａ Ａｄｍｉｎ"]
-    {
+    let mixed = json!(["name must not mix alphabets within a word"]);
+    for bad in ["Аda Admіn", "ᗩda Lee", "Ꮧda"] {
+        assert_eq!(register(bad), (400, mixed.clone()), "{bad:?}");
+    }
+    let alike = "Ada Admin, ada  ADMIN,Ádà-Adm1n,Ａｄａ Ａｄｍｉｎ,Ada Admi\u{a791},ᴀda ᴀdmin,Ada Adm!n,\
+                 🅰da 🅰dmin,Ada Admin I,Ada Admin 1,Admin,Administrator,Shop Support";
+    for alike in alike.split(',') {
         assert_eq!(register(alike), (409, json!("Name is not available")), "{alike}");
+    }
+    let honest =
+        ["Иван (Ivan) Петров", "Γιώργος", "محمد أحمد", "王小明 Lee", "山田たろうT", "김철수"];
+    for (at, name) in honest.into_iter().enumerate() {
+        let body = json!({"email": format!("{at}@x.test"), "name": name, "password": PASSWORD});
+        assert_eq!(server.post("/auth/register", "", &body).status, 201, "{name}");
     }
     assert_eq!(register(" Jo\u{308}rg  Lee "), (201, Value::Null));
     let eve = login(&server, "eve@shop.test", PASSWORD).body;

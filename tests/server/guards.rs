@@ -97,8 +97,19 @@ fn check_config_prints_what_production_changes_and_what_is_still_open() {
             open,
         )
     };
-    let (is_on, rows, _) = check(&[]);
+    let (is_on, rows, open) = check(&[]);
     assert_eq!(is_on, "which is off:");
+    let usual =
+        ["REGISTRATION", "TEST_CLIENT", "MEMBERSHIP", "CATALOG", "CUSTOMER_PAYMENTS", "ORDER_HOLD"];
+    assert_eq!(open, usual);
+    let text = answer(&home.run(&["check-config"]));
+    assert!(
+        text.contains("REGISTRATION: anyone could make accounts (production: closed)"),
+        "{text}"
+    );
+    let (_, _, open) =
+        check(&[("JWT_SECRET", "short"), ("CATALOG", "admin"), ("ORDER_HOLD", "1h")]);
+    assert_eq!(open, ["JWT_SECRET", usual[0], usual[1], usual[2], usual[4]]);
     assert_eq!(rows, ["allowed|refused|allowed", "open|closed|open", "on|off|on"]);
     let (is_on, rows, open) = check(&PRODUCTION);
     assert_eq!(is_on, "which is on:");

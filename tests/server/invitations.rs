@@ -229,6 +229,57 @@ fn invitations_are_bounded_for_the_inviter_and_for_the_invited() {
 }
 
 #[test]
+fn strangers_do_not_fill_the_list_of_another() {
+    let home = Home::new();
+    let server = home.serve(&[INVITE, ("INVITATION_LIMIT", "6"), ("RATE_LOGIN", "1000/s")]);
+    let ((alice, _), (bob, bob_id)) = (server.sign_in("alice"), server.sign_in("bob"));
+    let seen = || -> Vec<String> {
+        let list = invitations(&server, &bob);
+        let name = |one: &Value| one["invitedBy"]["name"].as_str().unwrap().to_owned();
+        list.as_array().unwrap().iter().map(name).collect()
+    };
+    talk(&server, &alice, &[bob_id]);
+    let mut socket = server.plain("/", &bob);
+    let (cora, _) = register(&server, "cora");
+    for _ in 0..5 {
+        talk(&server, &cora, &[bob_id]);
+    }
+    assert_eq!(heard(&mut socket).len(), 5);
+    let oldest = invitations(&server, &bob)[4]["id"].clone();
+    // The list is full: the oldest of who has the most there gives way.
+    let (dora, _) = register(&server, "dora");
+    talk(&server, &dora, &[bob_id]);
+    assert_eq!(seen(), ["dora", "cora", "cora", "cora", "cora", "Alice"]);
+    let heard = heard(&mut socket);
+    assert_eq!(heard[0], json!(["invitation:closed", {"id": oldest}]));
+    assert_eq!((heard.len(), &heard[1][0]), (2, &json!("invitation")));
+    // Those of people whom Bob shares a room with never do.
+    let id = invitations(&server, &bob)[1]["id"].as_i64().unwrap();
+    assert_eq!(answer(&server, &bob, id, "accept", &json!({})).0, 200);
+    let (edda, _) = register(&server, "edda");
+    for _ in 0..4 {
+        talk(&server, &edda, &[bob_id]);
+    }
+    assert_eq!(seen(), ["edda", "dora", "cora", "cora", "cora", "Alice"]);
+}
+
+#[test]
+fn who_is_no_member_of_the_project_looks_like_a_user_that_does_not_exist() {
+    let home = Home::new();
+    for setting in [INVITE, ("MEMBERSHIP", "open")] {
+        let server = home.serve(&[setting]);
+        let ((alice, _), (_, bob_id)) = (server.sign_in("alice"), server.sign_in("bob"));
+        let (project, _) = project(&server, &alice, "Garden");
+        let made = server.post("/conversations", &alice, &json!({"projectId": project}));
+        let members = format!("/conversations/{}/members", made.body["id"]);
+        let same = error(400, json!(["userId must refer to a member of the project"]));
+        for user in [bob_id, 999_999] {
+            assert_eq!(invite(&server, &members, &alice, user), same, "{setting:?} {user}");
+        }
+    }
+}
+
+#[test]
 fn a_block_ends_what_is_open_and_nothing_that_two_share() {
     let home = Home::new();
     let server = home.serve(&[INVITE]);

@@ -104,6 +104,8 @@ fn a_token_is_never_refused_for_its_name_and_never_gives_an_admins() {
     assert_eq!(named(json!({"sub": "2", "name": "ada\u{202e}", "email": "ada.admin@x.test"})), "2");
     assert!(named(json!({"sub": "ada\u{200b}", "name": "АDA ADMIN"})).starts_with("user-"));
     assert_eq!(named(json!({"sub": "3", "name": "Ada Admin", "role": "admin"})), "Ada Admin");
+    let mixed = json!({"sub": "5", "name": "Аda", "email": "admin@x.test"});
+    assert_eq!(named(mixed), "5", "of the staff is the e-mail's name too");
     // Nor does a later token give one.
     let iat = now() - 60;
     let of = |name: &str, iat: i64| token(&json!({"sub": "4", "name": name, "iat": iat}));

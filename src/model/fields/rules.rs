@@ -90,6 +90,7 @@ const ARRAY: &str = "must be an array";
 const OBJECT: &str = "must be an object";
 const EMPTY: &str = "should not be empty";
 const UNSEEN: &str = "must not contain control or invisible characters";
+const MIXED: &str = "must not mix alphabets within a word";
 const ONE_LINE: &str = "must not contain control or bidirectional characters";
 const IDS: &str = "must be an array of positive integer numbers";
 /// The most characters of a [`single_line`].
@@ -236,6 +237,7 @@ pub fn person_name(given: FieldValue<'_>) -> Result<String, BrokenRules> {
     let name = names::of_person(&text).map_err(|fault| match fault {
         NameFault::Unseen => broken![UNSEEN],
         NameFault::Empty => broken![EMPTY],
+        NameFault::Mixed => broken![MIXED],
     })?;
     // The one spelling may have more characters than what was given.
     if name.chars().count() > MAX_LINE { Err(vec![too_long(MAX_LINE)]) } else { Ok(name) }
