@@ -213,7 +213,7 @@ pub async fn read_all(services: &Services, caller: &Identity) -> Result<usize, E
     check_own(caller)?;
     let user = caller.user;
     // With nothing unread there is nothing to lock and to write.
-    if services.db.read(async move |conn| rows::unread_count(conn, user).await).await? == 0 {
+    if db.read(async move |conn| rows::unread_count(conn, user).await).await? == 0 {
         return Ok(0);
     }
     let write = async move |tx: &mut Tx| {
