@@ -4,21 +4,19 @@
 //! [`Request::receive`] checks the token first, so a caller without a good one gets 401 whatever
 //! else is wrong with the request. Then the arguments are extracted in the order of the handler.
 
+mod body;
+
 use std::borrow::Cow;
-use std::future::poll_fn;
-use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Deref;
-use std::pin::pin;
 use std::str::FromStr;
 
-use actix_web::error::PayloadError;
 use actix_web::http::header;
 use actix_web::{HttpMessage, HttpRequest, web};
-use futures_core::Stream;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use self::body::read_body;
 use super::endpoint::{Access, BodySchema, Signature};
 use super::limits::RestLimits;
 use crate::auth::credentials::TokenSources;
@@ -53,12 +51,9 @@ impl Request {
     ) -> Result<Self, Error> {
         let token = if access.is_open { None } else { Some(admit(&http).await?) };
         let body = match access.body_limit {
-            Some(most) => read_body(&http, payload, most).await,
+            Some(most) => read_body(&http, payload, most, token.as_ref()).await?,
             None => Ok(web::Bytes::new()),
         };
-        if let (Some(token), Ok(body)) = (&token, &body) {
-            RestLimits::of(&http)?.count_body(&token.identity, body.len())?;
-        }
         Ok(Self { http, token, body })
     }
 
@@ -188,39 +183,6 @@ fn policy(request: &HttpRequest) -> Option<&Policy> {
 fn peer(request: &HttpRequest) -> IpAddr {
     // A TCP listener always knows its peer.
     request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
-}
-
-/// Reads a JSON body of at most so many bytes. It takes memory as they arrive.
-async fn read_body(
-    request: &HttpRequest,
-    payload: web::Payload,
-    most: usize,
-) -> Result<web::Bytes, Error> {
-    let unreadable = || Error::BadRequest("Body could not be read".into());
-    let declared = request.headers().get(header::CONTENT_LENGTH);
-    let declared = declared.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > most) {
-        return Err(Error::TooLarge);
-    }
-    let (mut payload, mut body) = (pin!(payload), web::BytesMut::new());
-    while let Some(chunk) = poll_fn(|cx| payload.as_mut().poll_next(cx)).await {
-        let chunk = chunk.map_err(|fault| match fault {
-            PayloadError::Io(fault) if fault.kind() == ErrorKind::TimedOut => Error::TooSlow,
-            _ => unreadable(),
-        })?;
-        if body.len() + chunk.len() > most {
-            return Err(Error::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    let body = body.freeze();
-    // A form on another site can post text/plain with the user's cookie. It cannot post JSON: the
-    // browser would send a CORS preflight first.
-    let is_json = request.content_type().eq_ignore_ascii_case("application/json");
-    if body.is_empty() || is_json {
-        return Ok(body);
-    }
-    Err(Error::BadRequest("Content-Type must be application/json".into()))
 }
 
 /// A type that is read from a request body. Its reader also describes the body's schema.

@@ -265,6 +265,33 @@ fn a_posted_body_that_does_not_come_is_answered_and_ends_its_session() {
     polling.is_unknown();
 }
 
+#[test]
+fn a_post_is_refused_before_its_body_comes() {
+    let address = serve(Settings::default(), Policy::default());
+    let begun = |polling: &polling::Polling, length: u32| {
+        let headers = format!("Connection: close\r\nContent-Length: {length}\r\n");
+        let mut begun = Raw::request(address, &format!("POST {}", polling.path()), &headers);
+        begun.0.write_all(b"4").unwrap();
+        begun
+    };
+    // Nobody has shown a token yet, so 128 KiB is the most.
+    let polling = polling::Polling::open(address);
+    assert_eq!(answer(begun(&polling, 999_999).0), (413, String::new()));
+    assert_eq!(polling.post(b"3"), (200, "ok".to_owned()), "the session goes on");
+    // A second one beside one that arrives: at once, and it ends the session as ever.
+    let mut both = [begun(&polling, 99), begun(&polling, 99)];
+    let end = Instant::now() + Duration::from_secs(8);
+    let mut is_refused = |Raw(post): &mut Raw| {
+        post.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let mut start = [0; 12];
+        post.read_exact(&mut start).is_ok_and(|()| start.ends_with(b" 400"))
+    };
+    while !both.iter_mut().any(&mut is_refused) {
+        assert!(Instant::now() < end, "both POSTs are received");
+    }
+    polling.is_unknown();
+}
+
 /// A server with room for two connections, and for one request more.
 fn crowded() -> SocketAddr {
     let connections = ConnectionLimits { total: 2, per_address: 2, reserved: 1, crossing: 9 };

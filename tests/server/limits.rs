@@ -76,6 +76,26 @@ fn bytes_of_bodies_are_limited_by_user() {
 }
 
 #[test]
+fn bytes_of_a_body_are_counted_before_they_come() {
+    let home = Home::new();
+    let server = home.serve(&[("RATE_REST_BYTES", "1/m,3KiB")]);
+    let (alice, _) = server.sign_in("alice");
+    let first = json!({"name": "Tea", "price": 1, "description": "x".repeat(2_000)});
+    assert_eq!(server.post("/products", &alice, &first).status, 201);
+    let mut begun = std::net::TcpStream::connect(&server.address).unwrap();
+    begun.set_read_timeout(Some(std::time::Duration::from_secs(8))).unwrap();
+    let head = format!(
+        "POST /projects HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2000\r\n\
+         Content-Type: application/json\r\nAuthorization: Bearer {alice}\r\n\r\n{{"
+    );
+    std::io::Write::write_all(&mut begun, head.as_bytes()).unwrap();
+    let mut start = [0; 12];
+    // The rest never comes.
+    std::io::Read::read_exact(&mut begun, &mut start).unwrap();
+    assert!(start.ends_with(b" 429"));
+}
+
+#[test]
 fn a_failure_names_some_faults_and_repeats_little() {
     let home = Home::new();
     let server = home.serve(&[]);

@@ -8,6 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{Error, ErrorKind};
+use std::sync::{Arc, Weak};
 
 use crate::core::ws::{Message, ProtocolError};
 use bytes::{Buf, Bytes, BytesMut};
@@ -22,11 +23,17 @@ use crate::wire::websocket;
 /// reason other than this request.
 pub(crate) type Responder<T> = oneshot::Sender<Result<T, HandshakeFault>>;
 
+/// The right to send a POST, of which a session has one at a time. It is given back when it is
+/// dropped, however the request ends.
+pub(crate) struct Receipt(#[expect(dead_code, reason = "only its life counts")] Arc<()>);
+
 /// The polling side of a connection.
 #[derive(Default)]
 pub(crate) struct Polls {
     waiting: Cell<Option<Responder<Bytes>>>,
     posted: RefCell<Option<Posted>>,
+    /// The receipt of a POST that arrives.
+    arriving: RefCell<Weak<()>>,
     /// The responder of a POST whose last packet is being handled.
     in_hand: Cell<Option<Responder<()>>>,
     /// The most packets in the answer to the waiting poll.
@@ -87,6 +94,17 @@ impl Polls {
         if let Some(poll) = self.waiting.take() {
             refuse(poll);
         }
+    }
+
+    /// Begins a POST, unless another one arrives or is not handled yet.
+    pub(crate) fn begin_post(&self) -> Option<Receipt> {
+        let mut arriving = self.arriving.borrow_mut();
+        if arriving.strong_count() > 0 || self.posted.borrow().is_some() {
+            return None;
+        }
+        let receipt = Arc::new(());
+        *arriving = Arc::downgrade(&receipt);
+        Some(Receipt(receipt))
     }
 
     /// Keeps a POST's packets to be handled. Returns false, and refuses the POST, if another one is

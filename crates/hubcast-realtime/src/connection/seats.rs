@@ -6,6 +6,7 @@
 //!
 //! A seat that is given up is told to its connection, which ends itself.
 
+mod bodies;
 mod place;
 
 use std::collections::HashMap;
@@ -122,6 +123,8 @@ pub(crate) struct Seats {
     taken: Mutex<Taken>,
     /// The bytes of answers that their clients do not take.
     unread: AtomicUsize,
+    /// The bytes of bodies of which the rest is awaited.
+    bodies: AtomicUsize,
 }
 
 /// Why a connection gets no seat.
@@ -135,8 +138,9 @@ pub(crate) enum Full {
 
 impl Seats {
     pub(crate) fn new(limits: ConnectionLimits) -> Arc<Self> {
-        let (began, taken, unread) = (Instant::now(), Mutex::default(), AtomicUsize::new(0));
-        Arc::new(Self { limits, began, taken, unread })
+        let (began, taken) = (Instant::now(), Mutex::default());
+        let (unread, bodies) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { limits, began, taken, unread, bodies })
     }
 
     /// Takes a seat for a connection from `peer`. `is_proxy` means that it comes for many clients.
@@ -169,6 +173,8 @@ impl Seats {
             phase: AtomicU8::new(Phase::Head as u8),
             since: AtomicU64::new(now),
             unread: AtomicUsize::new(0),
+            body: AtomicUsize::new(0),
+            body_since: AtomicU64::new(now),
             is_given_up: AtomicBool::new(false),
             waker: Mutex::default(),
         });
@@ -319,6 +325,7 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.unblock();
+        self.drop_body();
         let mut taken = self.seats.taken();
         taken.remove(&self.place);
         if let Some(client) = self.client.get() {

@@ -176,13 +176,17 @@ pub const MAX_ROOMS: usize = 256;
 pub(crate) const NAME_SHOWN: usize = 100;
 /// How long to wait for the client's close frame after the server's.
 pub(crate) const CLOSE_LINGER: Duration = Duration::from_secs(2);
-/// The least rate of a request's body, in bytes a second, after [`Settings::body_timeout`].
+/// The least rate of a request's body, in bytes a second, after [`Settings::body_timeout`]: so much
+/// has to arrive in each stretch of that length.
 pub const BODY_RATE: u64 = 1024;
 /// How many times [`Settings::body_timeout`] a body may take in the end.
 pub const BODY_PATIENCE: u32 = 6;
 /// The most bytes of HTTP answers that wait for clients that take none. Above it the connection
 /// with the most is aborted.
 pub(crate) const MAX_UNREAD: usize = 256 << 20;
+/// The most bytes of bodies of requests of which the rest is awaited. Above it those go whose
+/// clients have sent nothing for longest.
+pub(crate) const MAX_BODIES: usize = 128 << 20;
 /// How long the head of a request may take.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may still send after an answer that came before the end of its request.

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::session::Session;
 use crate::connection::io::DetachedIo;
-use crate::connection::polls::Responder;
+use crate::connection::polls::{Receipt, Responder};
 use crate::connection::probe;
 use crate::core::reason::DisconnectReason;
 use crate::wire::engineio::HandshakeFault;
@@ -23,11 +23,20 @@ pub(crate) struct Poll {
     pub most: usize,
 }
 
+/// Asks whether a POST may be received now, and how many bytes of it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct BeginPost {
+    pub answer: Responder<(usize, Receipt)>,
+}
+
 /// A POST. It is answered when all of its packets are handled or one of them has ended the session.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Post {
     pub packets: Bytes,
+    /// What [`BeginPost`] has given.
+    pub receipt: Receipt,
     pub done: Responder<()>,
 }
 
@@ -53,10 +62,31 @@ impl Handler<Poll> for Session {
     }
 }
 
+impl Handler<BeginPost> for Session {
+    type Result = ();
+
+    fn handle(&mut self, BeginPost { answer }: BeginPost, _: &mut Self::Context) {
+        let Some(polls) = self.connection.polls().filter(|_| self.connection.is_open()) else {
+            return;
+        };
+        // The receivers may be gone, because their requests have ended.
+        if self.connection.io().is_some() {
+            // The client has moved to a WebSocket.
+            let _ = answer.send(Err(HandshakeFault::BadRequest));
+        } else if let Some(receipt) = polls.begin_post() {
+            let _ = answer.send(Ok((self.connection.max_message(), receipt)));
+        } else {
+            let _ = answer.send(Err(HandshakeFault::BadRequest));
+            self.connection.close(DisconnectReason::TransportLost);
+        }
+    }
+}
+
 impl Handler<Post> for Session {
     type Result = ();
 
-    fn handle(&mut self, Post { packets, done }: Post, _: &mut Self::Context) {
+    fn handle(&mut self, Post { packets, receipt, done }: Post, _: &mut Self::Context) {
+        drop(receipt);
         let Some(polls) = self.connection.polls().filter(|_| self.connection.is_open()) else {
             return;
         };

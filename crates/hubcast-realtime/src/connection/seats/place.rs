@@ -53,6 +53,10 @@ pub(super) struct Place {
     pub(super) since: AtomicU64,
     /// The bytes of an answer that its client does not take.
     pub(super) unread: AtomicUsize,
+    /// The bytes of a body of which the rest is awaited.
+    pub(super) body: AtomicUsize,
+    /// When a part of that body arrived last, in milliseconds.
+    pub(super) body_since: AtomicU64,
     pub(super) is_given_up: AtomicBool,
     pub(super) waker: Mutex<Option<Waker>>,
 }

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::*;
+use crate::core::settings::MAX_BODIES;
 
 fn seats(total: usize, per_address: usize, reserved: usize) -> Arc<Seats> {
     Seats::new(ConnectionLimits { total, per_address, reserved, crossing: 0 })
@@ -80,6 +81,7 @@ fn a_slow_request_gives_way_to_those_who_have_fewer() {
         limits: seats.limits,
         taken: Mutex::default(),
         unread: AtomicUsize::new(0),
+        bodies: AtomicUsize::new(0),
     });
     drop((slow, other));
     let slow: Vec<_> = (0..2).map(|_| seats.take(address(0), false).unwrap()).collect();
@@ -120,4 +122,30 @@ fn of_too_many_unread_bytes_the_most_go_first() {
     assert_eq!(gone, [false, true, false]);
     drop(all);
     assert_eq!(seats.unread.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn of_too_many_bytes_of_bodies_those_that_do_not_come_go_first() {
+    let seats = seats(99, 99, 1);
+    let took = |last: u8| seats.take(address(last), false).unwrap();
+    let part = MAX_BODIES / 32;
+    let at = |seat: &Seat, since| seat.place.body_since.store(since, Ordering::Release);
+    // Alone at its address, and begun first; but it comes on.
+    let steady = took(1);
+    steady.hold_body(part / 2);
+    at(&steady, 1);
+    let left: Vec<_> = (0..31).map(|_| took(0)).collect();
+    for (number, seat) in left.iter().enumerate() {
+        seat.hold_body(part);
+        at(seat, 1_000 - number as u64);
+    }
+    assert!(!left.iter().any(|seat| is_given_up(seat)));
+    steady.hold_body(part / 2 + 1);
+    assert!(!is_given_up(&steady));
+    let gone: Vec<_> = left.iter().map(|seat| is_given_up(seat)).collect();
+    assert_eq!(gone, [vec![false; 22], vec![true; 9]].concat(), "down to three quarters");
+    // One that is whole counts no more; nor does one whose connection has ended.
+    left[0].drop_body();
+    drop((left, steady));
+    assert_eq!(seats.bodies.load(Ordering::Relaxed), 0);
 }

@@ -81,22 +81,63 @@ fn with_deadline(mut request: Request, seat: &Arc<Seat>, within: Duration) -> Re
         return request;
     }
     let body = request.take_payload();
-    let body =
-        TimedBody { body, seat: Arc::clone(seat), within, began: None, received: 0, timer: None };
+    let body = TimedBody {
+        body,
+        seat: Arc::clone(seat),
+        pace: Pace::new(within),
+        began: None,
+        timer: None,
+    };
     *request.payload() = Payload::Stream { payload: Box::pin(body) };
     request
 }
 
 /// The body of a request, which fails with [`TimedOut`](std::io::ErrorKind::TimedOut) if the
-/// client sends it too slowly. It holds no bytes.
+/// client sends it too slowly. It holds no bytes, but lives as long as whoever collects them.
 struct TimedBody {
     body: Payload,
     seat: Arc<Seat>,
-    within: Duration,
+    pace: Pace,
     /// When the body was first asked for bytes.
     began: Option<Instant>,
-    received: u64,
     timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Drop for TimedBody {
+    fn drop(&mut self) {
+        self.seat.drop_body();
+    }
+}
+
+/// How fast a body arrives.
+struct Pace {
+    within: Duration,
+    received: u64,
+    /// What had been received at the last look, and at the one before it.
+    before: [u64; 2],
+    looks: u32,
+}
+
+impl Pace {
+    fn new(within: Duration) -> Self {
+        Self { within, received: 0, before: [0; 2], looks: 0 }
+    }
+
+    /// When the next look is due, after the begin of the body.
+    fn next_look(&self) -> Duration {
+        self.within / 2 * (self.looks + 1)
+    }
+
+    /// Returns true if the body is too slow: it has taken all its time, or has come slower than
+    /// [`BODY_RATE`] since the look before the last one, which is `within` ago.
+    fn is_late(&mut self) -> bool {
+        self.looks += 1;
+        let [recent, earlier] = self.before;
+        self.before = [self.received, recent];
+        let least = self.within.as_millis() * u128::from(BODY_RATE) / 1000;
+        self.looks >= 2 * BODY_PATIENCE
+            || (self.looks >= 2 && u128::from(self.received - earlier) < least)
+    }
 }
 
 impl Stream for TimedBody {
@@ -107,25 +148,49 @@ impl Stream for TimedBody {
         let began = *body.began.get_or_insert_with(Instant::now);
         let next = Pin::new(&mut body.body).poll_next(cx);
         match &next {
-            Poll::Ready(Some(Ok(chunk))) => body.received += chunk.len() as u64,
+            Poll::Ready(Some(Ok(chunk))) => {
+                body.pace.received += chunk.len() as u64;
+                body.seat.hold_body(chunk.len());
+            }
             Poll::Ready(_) => body.seat.end_body(),
             Poll::Pending => {
                 body.seat.await_body();
-                let within = body.within;
-                let timer = body.timer.get_or_insert_with(|| Box::pin(sleep_until(began + within)));
+                let first = began + body.pace.next_look();
+                let timer = body.timer.get_or_insert_with(|| Box::pin(sleep_until(first)));
                 while timer.as_mut().poll(cx).is_ready() {
-                    let elapsed = began.elapsed();
-                    if elapsed >= within * BODY_PATIENCE
-                        || body.received < elapsed.as_secs() * BODY_RATE
-                    {
+                    if body.pace.is_late() {
                         body.seat.end_body();
                         let late = std::io::ErrorKind::TimedOut.into();
                         return Poll::Ready(Some(Err(PayloadError::Io(late))));
                     }
-                    timer.as_mut().reset(Instant::now() + Duration::from_secs(1));
+                    timer.as_mut().reset(began + body.pace.next_look());
                 }
             }
         }
         next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The look at which a body is late of which so many bytes arrive before each look.
+    fn late_at(arrivals: impl IntoIterator<Item = u64>) -> usize {
+        let mut pace = Pace::new(Duration::from_secs(10));
+        let mut looks = arrivals.into_iter().chain(std::iter::repeat(0)).map(|bytes| {
+            pace.received += bytes;
+            pace.is_late()
+        });
+        looks.position(|is_late| is_late).unwrap() + 1
+    }
+
+    #[test]
+    fn a_body_has_to_keep_coming_whatever_came_at_once() {
+        assert_eq!(late_at([1]), 2, "after 10 s");
+        assert_eq!(late_at([999_000]), 3, "after 15 s");
+        assert_eq!(late_at([999_000, 0, 5_000, 5_000]), 3);
+        assert_eq!(late_at([50_000, 0, 50_000, 0, 50_000, 0, 0]), 7);
+        assert_eq!(late_at([5_120; 40]), 12, "after 60 s");
     }
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use actix::Addr;
 use actix_web::error::PayloadError;
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{BytesMut, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse, guard, web};
@@ -17,9 +17,8 @@ use futures_core::Stream;
 use tokio::sync::oneshot;
 
 use super::request::{self, Head, Refusal};
-use crate::core::settings::Settings;
 use crate::server::gate::Entry;
-use crate::session::requests::{Abort, Poll, Post};
+use crate::session::requests::{Abort, BeginPost, Poll, Post};
 use crate::session::session::Session;
 use crate::wire::engineio::HandshakeFault;
 
@@ -94,7 +93,7 @@ async fn serve(
     };
     match *request.method() {
         Method::GET => poll(session, most).await,
-        Method::POST => post(session, request, body, &shared.settings).await,
+        Method::POST => post(session, request, body).await,
         _ => Err(HandshakeFault::BadMethod.into()),
     }
 }
@@ -129,15 +128,22 @@ async fn post(
     session: Addr<Session>,
     request: &HttpRequest,
     body: Payload,
-    settings: &Settings,
 ) -> Result<HttpResponse, Refusal> {
     // Binary packets are base64 within text; there is no other form.
     let is_binary = request
         .headers()
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes() == b"application/octet-stream");
+    let (answer, answered) = oneshot::channel();
+    session.do_send(BeginPost { answer });
+    let (most, receipt) = answered.await.map_err(|_| HandshakeFault::SessionUnknown)??;
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > most) {
+        return Ok(HttpResponse::PayloadTooLarge().finish());
+    }
     let mut guard = PollGuard(Some(session.clone()));
-    let packets = collect(body, settings.max_payload).await.map_err(|fault| match fault {
+    let packets = collect(body, most).await.map_err(|fault| match fault {
         PayloadError::Io(fault) if fault.kind() == ErrorKind::TimedOut => {
             Refusal::new(408, "The body did not arrive in time")
         }
@@ -152,7 +158,7 @@ async fn post(
         return Err(HandshakeFault::BadRequest.into());
     }
     let (done, handled) = oneshot::channel();
-    session.do_send(Post { packets: packets.freeze(), done });
+    session.do_send(Post { packets: packets.freeze(), receipt, done });
     handled.await.map_err(|_| HandshakeFault::SessionUnknown)??;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/html")).body("ok"))
 }
