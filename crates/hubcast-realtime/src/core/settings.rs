@@ -187,6 +187,11 @@ pub(crate) const MAX_UNREAD: usize = 256 << 20;
 /// The most bytes of bodies of requests of which the rest is awaited. Above it those go whose
 /// clients have sent nothing for longest.
 pub(crate) const MAX_BODIES: usize = 128 << 20;
+/// The most bytes of polling sessions that have joined no namespace; above it the oldest ones of the
+/// address with the most are ended.
+pub(crate) const MAX_NEWCOMERS: usize = 160 << 20;
+/// What such a session counts besides what it keeps of its request.
+pub(crate) const NEWCOMER: usize = 8 << 10;
 /// How long the head of a request may take.
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may still send after an answer that came before the end of its request.

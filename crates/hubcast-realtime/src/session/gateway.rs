@@ -63,6 +63,12 @@ pub struct Handshake {
 }
 
 impl Handshake {
+    /// How many bytes of the request it keeps.
+    pub(super) fn kept(&self) -> usize {
+        let of = |header: &Option<Box<[u8]>>| header.as_deref().map_or(0, <[u8]>::len);
+        self.query.len() + of(&self.authorization) + of(&self.cookie)
+    }
+
     /// To whom a polling session that begins with this request belongs.
     pub(super) fn owner(&self) -> Owner {
         let (authorization, cookie) = (self.authorization.as_deref(), self.cookie.as_deref());

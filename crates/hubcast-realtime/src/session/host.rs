@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::gateway::Gateway;
 use super::log::Log;
+use super::newcomers::Newcomers;
 use super::owner::Owner;
 use crate::connection::gauges::Gauges;
 use crate::core::protocol::{ENGINE, Protocol};
@@ -36,6 +37,7 @@ pub(crate) struct Shared<S: SessionActor> {
     pub(crate) gateways: HashMap<Arc<str>, Arc<dyn Gateway>>,
     pub(crate) recovery: Option<Recovery>,
     pub(crate) engines: Engines<S>,
+    pub(super) newcomers: Newcomers,
     pub(crate) gauges: Gauges,
     /// A permit for each refused connection that waits for its close frame.
     pub(super) held: Arc<Semaphore>,
@@ -53,6 +55,7 @@ impl<S: SessionActor> Shared<S> {
             gateways,
             recovery,
             engines: Engines(Mutex::default()),
+            newcomers: Newcomers::default(),
             gauges: Gauges::default(),
             held: Arc::new(Semaphore::new(MAX_HELD)),
             draining: AtomicBool::new(false),

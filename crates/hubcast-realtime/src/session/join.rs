@@ -125,6 +125,7 @@ impl Session {
         ctx: &mut Context<Self>,
     ) {
         let (host, connection) = (Rc::clone(&self.host), Rc::clone(&self.connection));
+        self.is_no_newcomer();
         let Some(socket) = self.socket(number) else { return };
         let slot = ClientSlot::default();
         socket.state = SocketState::Entering(Rc::clone(&slot));

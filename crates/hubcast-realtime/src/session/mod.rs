@@ -11,6 +11,7 @@
 //! | `arrival`, `replay` | how a socket enters: with a new session, or resumed |
 //! | `client`, `acks` | the gateway's handle on a socket; acks that the server waits for |
 //! | `gateway`, `log` | the two traits that a program implements |
+//! | `newcomers` | the polling sessions that have joined no namespace |
 //! | `owner` | to whom a polling session belongs |
 //! | `host` | the data that all sessions of a worker, and of a server, share |
 
@@ -26,6 +27,7 @@ pub mod gateway;
 pub(crate) mod host;
 mod join;
 pub mod log;
+mod newcomers;
 pub(crate) mod owner;
 mod replay;
 #[cfg(test)]

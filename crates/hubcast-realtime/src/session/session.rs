@@ -17,6 +17,7 @@ use super::client::Client;
 use super::gateway::{self, Handshake};
 use super::host::Host;
 use super::log::End;
+use super::requests::Abort;
 use super::socket::{SessionSocket, SocketState};
 use crate::connection::connection::Connection;
 use crate::connection::fragments::Fragments;
@@ -35,6 +36,8 @@ pub(crate) struct Session {
     pub(super) handshake: Rc<Handshake>,
     /// The Engine.IO id by which the requests of a polling client find the session.
     engine: Option<Box<str>>,
+    /// The number among the [`Newcomers`](super::newcomers::Newcomers), while it is one of them.
+    newcomer: Option<u64>,
     pub(super) sockets: SmallVec<[Box<SessionSocket>; 1]>,
     pub(super) fragments: Fragments,
     /// Holds a packet whose attachments have not all arrived.
@@ -65,8 +68,12 @@ impl Session {
         handshake: Handshake,
     ) -> Addr<Self> {
         let (shared, engine) = (Arc::clone(&host.shared), new_sid());
-        let id = Some(engine.as_str().into());
         let owner = handshake.owner();
+        let (number, shed) = shared.newcomers.enter(&engine, owner.address(), handshake.kept());
+        for (session, _) in shed.iter().filter_map(|id| shared.engines.get(id)) {
+            session.do_send(Abort);
+        }
+        let id = Some((engine.as_str().into(), number));
         let session = Self::start_on(host, None, &[], protocol, handshake, id);
         shared.engines.insert(engine, session.clone(), owner);
         session
@@ -78,8 +85,9 @@ impl Session {
         rest: &[u8],
         protocol: Protocol,
         handshake: Handshake,
-        engine: Option<Box<str>>,
+        engine: Option<(Box<str>, u64)>,
     ) -> Addr<Self> {
+        let (engine, newcomer) = engine.unzip();
         let worker = &host.worker;
         let connection = Connection::new(
             io,
@@ -103,6 +111,7 @@ impl Session {
                 connection,
                 handshake: Rc::new(handshake),
                 engine,
+                newcomer,
                 sockets: SmallVec::new(),
                 fragments: Fragments::default(),
                 assembler: Assembler::default(),
@@ -110,6 +119,13 @@ impl Session {
                 bucket,
             }
         })
+    }
+
+    /// The session has joined a namespace or ended.
+    pub(super) fn is_no_newcomer(&mut self) {
+        if let Some(number) = self.newcomer.take() {
+            self.host.shared.newcomers.leave(number);
+        }
     }
 
     /// Returns the socket with that number, if it has not left.
@@ -203,6 +219,7 @@ impl Actor for Session {
         if self.connection.is_open() {
             self.connection.abort(reason);
         }
+        self.is_no_newcomer();
         if let Some(engine) = &self.engine {
             self.host.shared.engines.remove(engine);
         }
