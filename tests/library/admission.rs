@@ -318,6 +318,38 @@ fn a_full_server_takes_no_socket_but_answers_requests() {
 }
 
 #[test]
+fn clients_that_join_nothing_make_room_and_one_that_has_joined_stays() {
+    let connections = ConnectionLimits { total: 3, per_address: 3, reserved: 1, crossing: 9 };
+    let address = serve(Settings { connections, ..Settings::default() }, Policy::default());
+    let mut joined = Raw::socketio(address);
+    joined.say("40");
+    assert!(joined.text().starts_with("40{"));
+    let polling = polling::Polling::open(address);
+    let line = format!("GET {}", polling.path());
+    let mut unjoined = vec![Raw::socketio(address), Raw::request(address, &line, "")];
+    let end = Instant::now() + Duration::from_secs(20);
+    let mut newcomers = Vec::new();
+    while !unjoined.is_empty() {
+        assert!(Instant::now() < end, "a client that joins nothing keeps its seat");
+        let mut newcomer = Raw::request(address, "GET /ws", UPGRADE);
+        if newcomer.head().starts_with("HTTP/1.1 101 ") {
+            newcomers.push(newcomer);
+        }
+        unjoined.retain_mut(|raw| {
+            raw.0.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+            // The end of the stream, or a reset.
+            match raw.0.read(&mut [0; 64]) {
+                Ok(read) => read > 0,
+                Err(fault) => fault.kind() == std::io::ErrorKind::WouldBlock,
+            }
+        });
+    }
+    polling.is_unknown();
+    joined.say("40/closed,");
+    joined.hears("44/closed,");
+}
+
+#[test]
 fn an_idle_http_connection_makes_room_for_another() {
     let address = crowded();
     let idle = || {

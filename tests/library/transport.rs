@@ -24,6 +24,8 @@ use tungstenite::{Message, WebSocket};
 const STALL: Duration = Duration::from_secs(2);
 /// More than the kernel buffers.
 const LARGE: usize = 32 << 20;
+/// A long answer, which the kernel's buffers would hold if they could grow.
+const PAGE: usize = 1 << 20;
 
 /// Puts every socket into the room; `say` sends to all of it.
 struct Room(HubHandle);
@@ -74,11 +76,13 @@ fn serve() {
                 let open = counted.connections().total();
                 async move { HttpResponse::Ok().body(open.to_string()) }
             };
+            let page = || async { HttpResponse::Ok().body("x".repeat(PAGE)) };
             let large = || async { HttpResponse::Ok().body("x".repeat(LARGE)) };
             App::new()
                 .configure(sockets)
                 .route("/connections", web::get().to(count))
                 .route("/large", web::get().to(large))
+                .route("/page", web::get().to(page))
         };
         let running = server.listen(listener, 2, app).unwrap();
         let handle = running.handle();
@@ -289,14 +293,14 @@ fn a_stalled_connection_is_closed_after_the_stall_timeout() {
 #[test]
 fn an_answer_that_nobody_reads_is_given_up_and_a_slow_reader_gets_all() {
     let server = Running::start();
-    let request = |rest: &str| {
+    let request = |path: &str, rest: &str| {
         let mut stream = TcpStream::connect(&server.address).unwrap();
         stream
-            .write_all(format!("GET /large HTTP/1.1\r\nHost: a\r\n{rest}\r\n").as_bytes())
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: a\r\n{rest}\r\n").as_bytes())
             .unwrap();
         stream
     };
-    let mut slow = request("Connection: close\r\n");
+    let mut slow = request("/large", "Connection: close\r\n");
     let slow = thread::spawn(move || {
         let (mut heard, mut part) = (0, vec![0; LARGE / 16]);
         while slow.read_exact(&mut part).is_ok() {
@@ -306,7 +310,8 @@ fn an_answer_that_nobody_reads_is_given_up_and_a_slow_reader_gets_all() {
         }
         heard
     });
-    let deaf: Vec<_> = (0..4).map(|_| request("")).collect();
+    let deaf: Vec<_> =
+        ["/large", "/page"].repeat(2).into_iter().map(|path| request(path, "")).collect();
     let end = Instant::now() + Duration::from_secs(20);
     for stream in deaf {
         // The server resets the connection, which the kernel tells without a read.

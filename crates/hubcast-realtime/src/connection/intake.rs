@@ -100,7 +100,7 @@ fn quota(settings: &Settings, kind: Kind, has_joined: bool) -> Option<Quota> {
 }
 
 impl Connection {
-    fn has_joined(&self) -> bool {
+    pub(super) fn has_joined(&self) -> bool {
         self.timers.join_due.get() == u64::MAX
     }
 

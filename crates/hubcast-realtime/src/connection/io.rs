@@ -82,6 +82,16 @@ impl Io {
         Self { seat: Some(seat), ..self }
     }
 
+    /// Returns the seat of the connection, if it has one.
+    pub(super) fn seat(&self) -> Option<&Seat> {
+        self.seat.as_deref()
+    }
+
+    /// Returns `Ready` if the connection has to end, because its seat was given up.
+    pub(super) fn poll_given_up(&self, cx: &Context<'_>) -> Poll<()> {
+        self.seat.as_ref().map_or(Poll::Pending, |seat| seat.poll_given_up(cx))
+    }
+
     /// Leaves this thread's event loop.
     pub(crate) fn detach(self) -> io::Result<DetachedIo> {
         let (tcp, session) = match self.layer {
@@ -166,7 +176,11 @@ impl Io {
     /// Waits until bytes can be read, and reads as [`Io::try_read_buf`].
     pub(crate) async fn read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize> {
         loop {
-            poll_fn(|cx| self.poll_read_ready(cx)).await?;
+            poll_fn(|cx| match self.poll_given_up(cx) {
+                Poll::Ready(()) => Poll::Ready(Err(ErrorKind::ConnectionAborted.into())),
+                Poll::Pending => self.poll_read_ready(cx),
+            })
+            .await?;
             match self.try_read_buf(buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 read => return read,

@@ -137,6 +137,10 @@ impl Stream for MessageStream {
         let stream = self.get_mut();
         loop {
             let connection = Rc::clone(&stream.connection);
+            if connection.io().is_some_and(|io| io.poll_given_up(cx).is_ready()) {
+                connection.lose_seat();
+                return Poll::Ready(None);
+            }
             ready!(connection.poll_reading(cx));
             ready!(stream.poll_pause(&connection, cx));
             // Posted packets come before messages on a WebSocket.

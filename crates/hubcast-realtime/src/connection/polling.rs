@@ -2,6 +2,7 @@
 //! WebSocket or ends when its client says so.
 
 use std::rc::Rc;
+use std::sync::Weak;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use super::connection::{Connection, Phase, millis};
 use super::io::Io;
 use super::polls::{Polls, Responder};
+use super::seats::Seat;
 use crate::core::reason::DisconnectReason;
 use crate::core::settings::CLOSE_LINGER;
 use crate::wire::engineio::HandshakeFault;
@@ -21,7 +23,12 @@ impl Connection {
     /// Handles a poll. It is answered with the queued frames, or with the next frame as soon as
     /// there is one, but with at most `most` packets. A second poll beside a waiting one ends the
     /// session, as in the reference server.
-    pub(crate) fn poll(self: &Rc<Self>, poll: Responder<Bytes>, most: usize) {
+    pub(crate) fn poll(
+        self: &Rc<Self>,
+        poll: Responder<Bytes>,
+        most: usize,
+        seat: Option<&Weak<Seat>>,
+    ) {
         self.close_if_overdue();
         let Some(polls) = self.polls().filter(|_| !self.is_aborted()) else { return };
         if self.io.get().is_some() {
@@ -31,6 +38,9 @@ impl Connection {
             polls.most.set(most);
             self.writer.is_blocked.set(false);
             self.flush();
+            if !self.has_joined() && polls.is_waiting() {
+                polls.wait_unjoined(seat);
+            }
         } else {
             self.close(DisconnectReason::TransportLost);
         }
@@ -73,6 +83,12 @@ impl Connection {
         polls.keep(rest);
         let has_moved = self.io.set(io).is_ok();
         if has_moved {
+            if self.has_joined()
+                && let Some(seat) = self.io.get().and_then(Io::seat)
+                && !seat.join()
+            {
+                self.lose_seat();
+            }
             polls.refuse_poll();
             self.writer.is_blocked.set(false);
             self.wake_reader();

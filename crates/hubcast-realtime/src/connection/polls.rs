@@ -15,6 +15,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use bytestring::ByteString;
 use tokio::sync::oneshot;
 
+use super::seats::Seat;
 use crate::wire::engineio::payload::{append, split};
 use crate::wire::engineio::{Frame, HandshakeFault};
 use crate::wire::websocket;
@@ -40,6 +41,8 @@ pub(crate) struct Polls {
     pub(crate) most: Cell<usize>,
     /// Whether the client is trying a WebSocket.
     pub(crate) probing: Cell<bool>,
+    /// The seat of the poll that waits although the client has joined no namespace.
+    seat: RefCell<Weak<Seat>>,
     /// Bytes that arrived on the WebSocket after the move.
     rest: RefCell<BytesMut>,
 }
@@ -65,6 +68,20 @@ impl Polls {
             None => self.waiting.set(Some(poll)),
         }
         is_first
+    }
+
+    /// Records that the waiting poll has this seat, and that its client has joined no namespace.
+    pub(super) fn wait_unjoined(&self, seat: Option<&Weak<Seat>>) {
+        let seat = seat.map(Weak::clone).unwrap_or_default();
+        if let Some(seat) = seat.upgrade() {
+            seat.wait_unjoined();
+        }
+        self.seat.replace(seat);
+    }
+
+    /// Returns the seat of the last poll that waited without a namespace, if it is still taken.
+    pub(super) fn seat(&self) -> Option<Arc<Seat>> {
+        self.seat.borrow().upgrade()
     }
 
     pub(crate) fn is_waiting(&self) -> bool {

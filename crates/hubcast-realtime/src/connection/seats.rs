@@ -16,15 +16,13 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use place::{NOWHERE, Phase, Place};
+use place::{GRACE, NOWHERE, Phase, Place};
 
 use crate::core::address::rate_key;
 use crate::core::settings::{ConnectionLimits, MAX_UNREAD};
 
 /// The most seats that are looked at to find one to give up.
 const SAMPLE: usize = 512;
-/// How long a connection may take for a request before it gives up its seat to another.
-const GRACE: u64 = 2_000;
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -80,8 +78,9 @@ impl Taken {
         self.by_address.get(&address).copied().unwrap_or(0)
     }
 
-    /// Finds the seat to give up for a connection from `address`: the one idle for longest, else a
-    /// slow one. In all, slow ones only of addresses that have more seats than this one.
+    /// Finds the seat to give up for a connection from `address`: the one idle for longest, else
+    /// one that has joined nothing, else a slow request. In all, slow requests only of addresses
+    /// that have more seats than this one.
     fn victim(&mut self, address: IpAddr, is_of_address: bool, now: u64) -> Option<Arc<Place>> {
         let own = self.of(address);
         let (count, begin) = (self.kept.len(), self.cursor);
@@ -91,7 +90,7 @@ impl Taken {
             let is_own = place.is_counted && place.address == address;
             let rank = place.rank(now, GRACE)?;
             let has_more = !place.is_counted || self.of(place.address) > own;
-            let may_go = if is_of_address { is_own } else { rank.0 == 0 || has_more };
+            let may_go = if is_of_address { is_own } else { rank.0 <= 1 || has_more };
             may_go.then_some((rank, place))
         });
         ranked.min_by_key(|(rank, _)| *rank).map(|(_, place)| Arc::clone(place))
@@ -282,8 +281,41 @@ impl Seat {
                 *taken.by_address.entry(address).or_default() += 1;
             }
         }
-        self.set(Phase::Socket);
+        self.set(Phase::Unjoined);
         Ok(())
+    }
+
+    /// The request is the poll of a client that has joined no namespace, and waits for an answer.
+    pub(crate) fn wait_unjoined(&self) {
+        self.change(Phase::Running, Phase::Unjoined);
+    }
+
+    /// The server begins or ends to decide whether the client may join a namespace. Returns false
+    /// if the seat was given up before.
+    pub(crate) fn decide(&self, is_joining: bool) -> bool {
+        if is_joining {
+            return self.leave_unjoined(Phase::Joining);
+        }
+        // The wait counts from its begin, however often the client tries.
+        if self.place.phase() == Phase::Joining {
+            self.place.phase.store(Phase::Unjoined as u8, Ordering::Release);
+        }
+        true
+    }
+
+    /// The client of the WebSocket has joined a namespace. Returns false if the seat was given up
+    /// before.
+    pub(crate) fn join(&self) -> bool {
+        self.leave_unjoined(Phase::Socket)
+    }
+
+    /// No seat is found to be given up meanwhile.
+    fn leave_unjoined(&self, to: Phase) -> bool {
+        let _taken = self.seats.taken();
+        if matches!(self.place.phase(), Phase::Unjoined | Phase::Joining) {
+            self.place.phase.store(to as u8, Ordering::Release);
+        }
+        !self.place.is_given_up.load(Ordering::Acquire)
     }
 
     /// Returns how long the connection may still wait for a head, of which a part is there, or
@@ -300,6 +332,9 @@ impl Seat {
 
     /// Returns `Ready` if the connection has to end, because its seat was given up.
     pub(crate) fn poll_given_up(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.place.phase() == Phase::Socket {
+            return Poll::Pending;
+        }
         let is_given_up = || self.place.is_given_up.load(Ordering::Acquire);
         if !is_given_up() {
             let mut waker = self.place.waker();

@@ -4,8 +4,11 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use hubcast_realtime::throttled;
+
 use super::connection::{Connection, Phase, millis};
 use super::deadlines::{GRAIN, Timed};
+use super::io::Io;
 use super::timers::PingStep;
 use crate::core::protocol::Protocol;
 use crate::core::reason::DisconnectReason;
@@ -15,8 +18,41 @@ use crate::wire::{engineio, websocket};
 impl Connection {
     /// Ends the connect time-out, because the client has joined a namespace.
     pub(crate) fn joined(&self) {
+        self.decide(true);
         self.timers.join_due.set(u64::MAX);
         self.intake.begin();
+        if let Some(seat) = self.io.get().and_then(Io::seat)
+            && !seat.join()
+        {
+            self.lose_seat();
+        }
+    }
+
+    /// Records that the server begins or ends to decide whether the client may join a namespace,
+    /// because a client that only waits for that keeps its seat.
+    pub(crate) fn decide(&self, is_joining: bool) {
+        if self.has_joined() {
+            return;
+        }
+        let is_kept = match (self.io.get(), self.polls()) {
+            (Some(io), _) => io.seat().is_none_or(|seat| seat.decide(is_joining)),
+            (None, Some(polls)) => polls.seat().is_none_or(|seat| seat.decide(is_joining)),
+            (None, None) => true,
+        };
+        if !is_kept {
+            self.lose_seat();
+        }
+    }
+
+    /// Aborts the connection, because another one has its seat.
+    pub(super) fn lose_seat(&self) {
+        throttled!(
+            info,
+            by = (),
+            "a socket that had joined no namespace gave its place to another connection: as many \
+             are open as MAX_CONNECTIONS or CONNECTIONS_PER_ADDRESS allows"
+        );
+        self.abort(DisconnectReason::ConnectTimeout);
     }
 
     /// Records whether a message is incomplete. Its fragments or attachments have to arrive within

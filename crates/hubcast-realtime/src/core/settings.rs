@@ -196,5 +196,8 @@ pub(crate) const NEWCOMER: usize = 8 << 10;
 pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may still send after an answer that came before the end of its request.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
+/// The kernel's send buffer of a connection that speaks HTTP. The rest of an answer waits where it
+/// is counted.
+pub(crate) const ANSWER_BUFFER: usize = 128 * 1024;
 /// The kernel's send buffer per socket, which a slow reader can fill in addition to its queue.
 pub(crate) const SEND_BUFFER: usize = 64 * 1024;

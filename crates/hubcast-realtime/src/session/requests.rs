@@ -2,7 +2,7 @@
 //! lives on one.
 
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use actix::prelude::*;
 use bytes::{Bytes, BytesMut};
@@ -11,6 +11,7 @@ use super::session::Session;
 use crate::connection::io::DetachedIo;
 use crate::connection::polls::{Receipt, Responder};
 use crate::connection::probe;
+use crate::connection::seats::Seat;
 use crate::core::reason::DisconnectReason;
 use crate::wire::engineio::HandshakeFault;
 
@@ -21,6 +22,8 @@ pub(crate) struct Poll {
     pub answer: Responder<Bytes>,
     /// The most packets that the client accepts in one answer.
     pub most: usize,
+    /// The seat of the request's connection.
+    pub seat: Option<Weak<Seat>>,
 }
 
 /// Asks whether a POST may be received now, and how many bytes of it.
@@ -57,8 +60,8 @@ pub(crate) struct Upgrade {
 impl Handler<Poll> for Session {
     type Result = ();
 
-    fn handle(&mut self, Poll { answer, most }: Poll, _: &mut Self::Context) {
-        self.connection.poll(answer, most);
+    fn handle(&mut self, Poll { answer, most, seat }: Poll, _: &mut Self::Context) {
+        self.connection.poll(answer, most, seat.as_ref());
     }
 }
 

@@ -143,10 +143,13 @@ impl Session {
     /// connection waits for one gateway at a time, and packets after a CONNECT are handled after
     /// its answer.
     pub(super) fn pace(&self) {
-        let is_busy = self.sockets.iter().any(|socket| {
-            let joins = matches!(socket.state, SocketState::Connecting | SocketState::Entering(_));
-            joins || socket.queue.is_full(self.host.worker.settings.max_payload)
-        });
+        let joins = |socket: &SessionSocket| {
+            matches!(socket.state, SocketState::Connecting | SocketState::Entering(_))
+        };
+        let is_joining = self.sockets.iter().any(|socket| joins(socket));
+        self.connection.decide(is_joining);
+        let most = self.host.worker.settings.max_payload;
+        let is_busy = is_joining || self.sockets.iter().any(|socket| socket.queue.is_full(most));
         if is_busy { self.connection.pause() } else { self.connection.resume() }
     }
 

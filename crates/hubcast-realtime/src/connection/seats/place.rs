@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+/// How long a connection may take for a request, or a socket to join a namespace, before it gives
+/// up its seat to another.
+pub(super) const GRACE: u64 = 2_000;
 /// The index of a seat that is in no list any more.
 pub(super) const NOWHERE: usize = usize::MAX;
 
@@ -22,7 +25,11 @@ pub(super) enum Phase {
     Blocked,
     /// Its last request was answered, and no byte of a next one is there.
     Idle,
-    /// It is a WebSocket.
+    /// A WebSocket or a waiting poll whose client has joined no namespace yet.
+    Unjoined,
+    /// The same while the server decides whether the client may join.
+    Joining,
+    /// It is a WebSocket whose client has joined a namespace.
     Socket,
 }
 
@@ -34,6 +41,8 @@ impl Phase {
             2 => Self::Running,
             3 => Self::Blocked,
             4 => Self::Idle,
+            5 => Self::Unjoined,
+            6 => Self::Joining,
             _ => Self::Socket,
         }
     }
@@ -70,11 +79,13 @@ impl Place {
     /// is how long a request may take to arrive.
     pub(super) fn rank(&self, now: u64, grace: u64) -> Option<(u8, u64)> {
         let since = self.since.load(Ordering::Acquire);
-        let is_slow = now.saturating_sub(since) >= grace;
+        let waited = now.saturating_sub(since);
+        let is_slow = waited >= grace;
         match self.phase() {
             Phase::Idle => Some((0, since)),
-            Phase::Head if is_slow => Some((1, since)),
-            Phase::Body | Phase::Blocked if is_slow => Some((2, since)),
+            Phase::Unjoined if waited >= GRACE => Some((1, since)),
+            Phase::Head if is_slow => Some((2, since)),
+            Phase::Body | Phase::Blocked if is_slow => Some((3, since)),
             _ => None,
         }
     }

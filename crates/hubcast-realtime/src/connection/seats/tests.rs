@@ -95,6 +95,40 @@ fn a_slow_request_gives_way_to_those_who_have_fewer() {
 }
 
 #[test]
+fn a_socket_that_joins_nothing_gives_way_and_others_stay() {
+    let seats = seats(3, 3, 1);
+    let all: Vec<_> = (0..3).map(|last| seats.take(address(last), false).unwrap()).collect();
+    for seat in &all {
+        seat.keep(address(0)).unwrap();
+    }
+    assert!(all[0].join() && all[1].decide(true));
+    assert!(seats.take(address(9), false).unwrap().is_short(), "the grace is not over");
+    drop(all);
+    let began = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+    let seats = Arc::new(Seats {
+        began,
+        limits: seats.limits,
+        taken: Mutex::default(),
+        unread: AtomicUsize::new(0),
+        bodies: AtomicUsize::new(0),
+    });
+    let all: Vec<_> = (0..3).map(|last| seats.take(address(last), false).unwrap()).collect();
+    for seat in &all {
+        seat.keep(address(0)).unwrap();
+        seat.place.since.store(0, Ordering::Release);
+    }
+    assert!(all[0].join() && all[1].decide(true));
+    assert!(!seats.take(address(9), false).unwrap().is_short());
+    let gone: Vec<_> = all.iter().map(|seat| is_given_up(seat)).collect();
+    assert_eq!(gone, [false, false, true]);
+    assert!(!all[2].join() && !all[2].decide(true), "it is too late");
+    // A refused client waits as long as it has waited before.
+    assert!(all[1].decide(false));
+    assert!(!seats.take(address(8), false).unwrap().is_short());
+    assert!(is_given_up(&all[1]) && !is_given_up(&all[0]));
+}
+
+#[test]
 fn the_list_holds_no_seat_that_was_dropped() {
     let seats = seats(100, 100, 1);
     let mut all: Vec<_> = (0..50).map(|last| seats.take(address(last), false).unwrap()).collect();

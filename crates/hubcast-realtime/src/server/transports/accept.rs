@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use actix_rt::net::TcpStream;
 use hubcast_realtime::throttled;
+use socket2::SockRef;
 use tokio_rustls::TlsAcceptor;
 
 use super::stream::Layer;
 pub(crate) use super::stream::Stream;
 use crate::connection::seats::{Full, Seat};
-use crate::core::settings::Settings;
+use crate::core::settings::{ANSWER_BUFFER, Settings};
 use crate::server::gate::Gate;
 
 /// How long a client may take for the TLS handshake.
@@ -45,6 +46,7 @@ pub(crate) async fn accept(
             return Err(ErrorKind::QuotaExceeded.into());
         }
     };
+    bound_unread(&tcp, &settings);
     let Some(tls) = tls else {
         return Ok((Stream::new(Layer::Plain(tcp), seat, settings), peer));
     };
@@ -56,6 +58,18 @@ pub(crate) async fn accept(
             Err(error)
         }
     }
+}
+
+/// Bounds what the kernel holds for a client that does not read. Errors are ignored, because these
+/// options concern only bounds.
+fn bound_unread(tcp: &TcpStream, settings: &Settings) {
+    let socket = SockRef::from(tcp);
+    let _ = socket.set_send_buffer_size(ANSWER_BUFFER);
+    // No other timer runs once the kernel has the whole answer.
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(settings.stall_timeout * 2));
+    #[cfg(not(target_os = "linux"))]
+    let _ = settings;
 }
 
 /// Runs the handshake until the seat is given up.

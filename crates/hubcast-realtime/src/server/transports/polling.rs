@@ -6,6 +6,7 @@
 
 use std::io::ErrorKind;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix::Addr;
 use actix_web::error::PayloadError;
@@ -17,6 +18,7 @@ use futures_core::Stream;
 use tokio::sync::oneshot;
 
 use super::request::{self, Head, Refusal};
+use crate::connection::seats::Seat;
 use crate::server::gate::Entry;
 use crate::session::requests::{Abort, BeginPost, Poll, Post};
 use crate::session::session::Session;
@@ -89,10 +91,10 @@ async fn serve(
         }
         let handshake = head.open(gate, protocol, cookies)?;
         let session = Session::begin_polling(Rc::clone(&entry.host), protocol, handshake);
-        return poll(session, most).await;
+        return poll(session, most, request).await;
     };
     match *request.method() {
-        Method::GET => poll(session, most).await,
+        Method::GET => poll(session, most, request).await,
         Method::POST => post(session, request, body).await,
         _ => Err(HandshakeFault::BadMethod.into()),
     }
@@ -110,9 +112,14 @@ impl Drop for PollGuard {
     }
 }
 
-async fn poll(session: Addr<Session>, most: usize) -> Result<HttpResponse, Refusal> {
+async fn poll(
+    session: Addr<Session>,
+    most: usize,
+    request: &HttpRequest,
+) -> Result<HttpResponse, Refusal> {
     let (answer, answered) = oneshot::channel();
-    session.do_send(Poll { answer, most });
+    let seat = request.conn_data::<Arc<Seat>>().map(Arc::downgrade);
+    session.do_send(Poll { answer, most, seat });
     let mut guard = PollGuard(Some(session));
     let payload = answered.await;
     guard.0 = None;
