@@ -18,6 +18,7 @@ mod crowd;
 mod emit;
 mod guards;
 mod invitations;
+mod kept_answers;
 mod keys;
 mod keys_provisioning;
 mod limits;

@@ -187,8 +187,8 @@ pub(crate) const MAX_UNREAD: usize = 256 << 20;
 /// The most bytes of bodies of requests of which the rest is awaited. Above it those go whose
 /// clients have sent nothing for longest.
 pub(crate) const MAX_BODIES: usize = 128 << 20;
-/// The most bytes of polling sessions that have joined no namespace; above it the oldest ones of the
-/// address with the most are ended.
+/// The most bytes of polling sessions that have joined no namespace. Above it the oldest ones of
+/// the address with the most are ended.
 pub(crate) const MAX_NEWCOMERS: usize = 160 << 20;
 /// What such a session counts besides what it keeps of its request.
 pub(crate) const NEWCOMER: usize = 8 << 10;
