@@ -232,11 +232,18 @@ impl Db {
         if running.is_empty() {
             return;
         }
-        send_close(&self.shared.writes);
         send_close(&self.shared.reads);
-        for thread in running {
-            // A panicked thread was reported by the panic hook; there is nothing left to end.
-            let _ = thread.join();
+        let mut threads = running.into_iter();
+        // The writer's is the first. On SQLite its connection has to be the last: it writes the WAL
+        // back into the file when it closes, which those that only read cannot.
+        let writer = threads.next();
+        // A panicked thread was reported by the panic hook; there is nothing left to end.
+        for reader in threads {
+            let _ = reader.join();
+        }
+        send_close(&self.shared.writes);
+        if let Some(writer) = writer {
+            let _ = writer.join();
         }
     }
 }
