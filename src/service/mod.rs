@@ -1,5 +1,5 @@
 //! The service functions: the rules of every operation. REST and sockets call the same functions,
-//! with the caller's [`Identity`](crate::auth::Identity) first.
+//! with the caller's [`Identity`] first.
 //!
 //! A service function checks the permission, opens one transaction, writes rows and emits events in
 //! it, and returns the answer. It knows no HTTP, and of a socket only the handle that joins a room.

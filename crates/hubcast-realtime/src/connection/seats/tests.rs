@@ -118,7 +118,8 @@ fn a_socket_that_joins_nothing_gives_way_and_others_stay() {
         seat.place.since.store(0, Ordering::Release);
     }
     assert!(all[0].join() && all[1].decide(true));
-    assert!(!seats.take(address(9), false).unwrap().is_short());
+    let ninth = seats.take(address(9), false).unwrap();
+    assert!(!ninth.is_short());
     let gone: Vec<_> = all.iter().map(|seat| is_given_up(seat)).collect();
     assert_eq!(gone, [false, false, true]);
     assert!(!all[2].join() && !all[2].decide(true), "it is too late");

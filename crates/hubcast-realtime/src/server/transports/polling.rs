@@ -141,15 +141,19 @@ async fn post(
         .headers()
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes() == b"application/octet-stream");
+    // A client that goes away before its body is whole ends the session, however early.
+    let mut guard = PollGuard(Some(session.clone()));
     let (answer, answered) = oneshot::channel();
     session.do_send(BeginPost { answer });
-    let (most, receipt) = answered.await.map_err(|_| HandshakeFault::SessionUnknown)??;
+    let begun = answered.await;
+    let present = guard.0.take();
+    let (most, receipt) = begun.map_err(|_| HandshakeFault::SessionUnknown)??;
     let length = request.headers().get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if length.is_some_and(|length| length > most) {
         return Ok(HttpResponse::PayloadTooLarge().finish());
     }
-    let mut guard = PollGuard(Some(session.clone()));
+    guard.0 = present;
     let packets = collect(body, most).await.map_err(|fault| match fault {
         PayloadError::Io(fault) if fault.kind() == ErrorKind::TimedOut => {
             Refusal::new(408, "The body did not arrive in time")
