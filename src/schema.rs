@@ -329,7 +329,7 @@ diesel::table! {
 
 diesel::table! {
     /// Invitations to a conversation or to a project, until they are accepted or too old.
-    /// `named_id` is the user that the inviter has named, who may not exist. `user_id` is the
+    /// `named_id` is the id that the inviter has named, of a user or of nobody. `user_id` is the
     /// person who sees the invitation; null if nobody does, or not any more.
     invitations (id) {
         id -> BigInt,
@@ -343,7 +343,7 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// Blocks: `user_id` wants no invitations of `blocked_id`, a user who may not exist.
+    /// Blocks: `user_id` wants no invitations of `blocked_id`, the id of a user or of nobody.
     blocks (id) {
         id -> BigInt, user_id -> BigInt, blocked_id -> BigInt, created_at -> Timestamp,
     }

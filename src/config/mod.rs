@@ -6,7 +6,7 @@
 //!
 //! `parse.rs` has the notations of values, `database.rs` DATABASE_URL, `auth.rs` and `keys/` the
 //! keys of tokens, `tls.rs` the files of TLS, `page.rs` the test page, `path.rs` the names of
-//! files, `private.rs` who may read them, `origins.rs` CORS_ORIGINS, `proxies.rs` TRUSTED_PROXIES,
+//! files, `private.rs` their readers, `origins.rs` CORS_ORIGINS, `proxies.rs` TRUSTED_PROXIES,
 //! `limits.rs` rates and caps, `rules.rs` what customers may do, `production.rs` what
 //! HUBCAST_ENV=production changes.
 

@@ -101,7 +101,7 @@ pub fn check_folder(folder: &Path) -> Result<(), NotPrivate> {
 /// opened.
 ///
 /// # Errors
-/// It is a link, it belongs to a user who is neither the server's nor the folder's, or other users
+/// It is a link, its owner is neither the server's user nor the folder's owner, or other users
 /// can read it and its mode cannot be changed.
 pub fn keep_private(file: &Path) -> Result<(), NotPrivate> {
     let failed = |error| NotPrivate::Io(file.into(), error);

@@ -289,7 +289,8 @@ impl Settings {
         has_outside_keys && self.auth.jwt_audience.is_none()
     }
 
-    /// Who may add products. In production only admins, because everybody is told of a product.
+    /// The users that can add products. In production only admins, because a product is announced
+    /// to everybody.
     #[must_use]
     pub fn catalog(&self) -> Catalog {
         let default = if self.is_production() { Catalog::Admin } else { Catalog::Anyone };

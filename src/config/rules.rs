@@ -19,8 +19,8 @@ pub struct RuleSettings {
     /// invitation that the person accepts or refuses [default: open; invite in production]
     #[arg(long, env = "MEMBERSHIP", value_enum)]
     pub membership: Option<Membership>,
-    /// Who may add products. The owner of a product, and the admins, may change and remove it in
-    /// both cases [default: anyone who is signed in; admin in production]
+    /// The users that can add products. The owner of a product, and the admins, can change and
+    /// remove it in both cases [default: anyone signed in; admin in production]
     #[arg(long, env = "CATALOG", value_enum)]
     pub catalog: Option<Catalog>,
     /// Whether a customer may record the payment of an own order, as if it were paid. If off, only
@@ -53,7 +53,7 @@ pub enum Membership {
     Invite,
 }
 
-/// Who may add products.
+/// The users that can add products.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Catalog {
     Anyone,

@@ -26,15 +26,15 @@ pub struct Invitation {
     pub created_at: Timestamp,
 }
 
-/// The user who has made an invitation.
+/// The inviter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InvitedBy {
     pub id: UserId,
     pub name: String,
 }
 
-/// The answer to adding somebody: a new member, or, where members are invited, a person who was
-/// asked.
+/// The answer to adding somebody: a new member, or, where members are invited, a person to
+/// ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Added {
@@ -42,8 +42,8 @@ pub enum Added {
     Invited(InvitedUser),
 }
 
-/// A user who was asked to become a member. The same for a user who does not exist, or who has
-/// blocked the caller.
+/// An invited user. The answer is the same for a user that does not exist, or that blocks the
+/// caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InvitedUser {

@@ -1,4 +1,4 @@
-//! Blocks: a person who is blocked can neither invite nor add the one who blocks. What the two
+//! Blocks: a blocked person can neither invite nor add the one who blocks. What the two
 //! share already goes on: a member leaves a room by removing itself from its members.
 
 use super::permissions::{Action, Relation, permit};

@@ -63,7 +63,7 @@ impl CustomerLimits {
         check(&self.connects, caller, "the rate of a customer's new sockets (SOCKETS_PER_USER)")
     }
 
-    /// Returns true if a review of the caller is told to the admins.
+    /// Returns true if the admins get a notification of a review by the caller.
     pub(super) fn tells_admins(&self, caller: &Identity) -> bool {
         let what = "the rate of notices to the admins by one customer's reviews";
         check(&self.notices, caller, what).is_ok()

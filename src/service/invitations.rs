@@ -1,8 +1,8 @@
 //! Invitations to conversations and projects, where customers do not add members (MEMBERSHIP):
 //! asking a person, the person's list, accepting and refusing.
 //!
-//! An inviter cannot tell a person who has not answered from one who has refused, who blocks the
-//! inviter, or who does not exist: each counts against the limit until it is 30 days old.
+//! An inviter sees no difference between a pending invitation, a refused one, a person that blocks
+//! the inviter, and a person that does not exist: each counts against the limit for 30 days.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -57,8 +57,8 @@ pub(super) async fn blockers(
 }
 
 /// Invites users that are no members of the room, and sends `invitation` to those who see it. A
-/// user who was invited to the room before is left out. The caller of this function holds the room
-/// locked, and has checked the permission.
+/// user with an earlier invitation to the room is left out. The caller of this function holds the
+/// room locked, and has checked the permission.
 ///
 /// # Errors
 /// [`Error::Conflict`] if the inviter has too many open invitations.
@@ -105,7 +105,7 @@ pub(super) async fn invite(
 }
 
 /// Hides one of the invitations that the user sees, so that a new one has room: the oldest of the
-/// inviter who has the most there, the new one counted too. People who share a room with the user
+/// inviter with the most there, the new one counted too. People who share a room with the user
 /// keep theirs. Returns false if all invitations are from such people.
 async fn make_room(tx: &mut Tx, inviter: UserId, user: UserId) -> Result<bool, Error> {
     let seen = rows::seen_by(tx.conn(), user).await?;
@@ -113,7 +113,7 @@ async fn make_room(tx: &mut Tx, inviter: UserId, user: UserId) -> Result<bool, E
     for (_, by) in &seen {
         *counts.entry(*by).or_insert(0) += 1;
     }
-    // The oldest of each inviter, and first that of who has the most.
+    // The oldest of each inviter, and first that of the inviter with the most.
     let mut oldest = seen;
     oldest.sort_by_key(|(id, by)| (by.0, id.0));
     oldest.dedup_by_key(|(_, by)| *by);

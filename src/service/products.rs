@@ -1,5 +1,5 @@
-//! Products: adding, reading, changing and removing them. CATALOG says who may add one; its owner
-//! and the admins may change it.
+//! Products: adding, reading, changing and removing them. CATALOG limits adding; the owner and the
+//! admins change a product.
 
 use super::notify::{self, Notices};
 use super::permissions::{Action, Relation, permit};

@@ -47,7 +47,7 @@ pub async fn delete(tx: &mut Tx, user: UserId, blocked: UserId) -> QueryResult<b
     .map(|removed| removed > 0)
 }
 
-/// Removes the blocks of a user who is removed; those by the user go with the account.
+/// Removes the blocks of a removed user; those by the user go with the account.
 pub async fn forget(tx: &mut Tx, blocked: UserId) -> QueryResult<()> {
     query!(tx.conn(), |c| diesel::delete(blocks::table.filter(blocks::blocked_id.eq(blocked)))
         .execute(c))

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 #[test]
 fn a_burst_of_messages_closes_no_socket_that_reads() {
     let home = Home::new();
-    // All of it is one customer's, who is limited to less.
+    // All of it is one customer's, and the default limits allow less.
     let server = home.serve(&[("RATE_PUBLISH", "1000MiB/s"), ("RATE_REST_BYTES", "1000MiB/s")]);
     let ((alice, _), (bob, bob_id)) = (server.sign_in("alice"), server.sign_in("bob"));
     let made = server.post("/conversations", &alice, &json!({"memberIds": [bob_id]}));

@@ -319,7 +319,7 @@ fn an_order_of_which_nothing_was_paid_is_cancelled_after_the_hold() {
     assert_eq!([&tea, &cup].map(|one| stock(&server, &alice, one)), [4, 1]);
     let back = newest(&server, &bob);
     assert_eq!((&back["type"], &back["data"]["productId"]), (&json!("back_in_stock"), &cup["id"]));
-    // It is told once, and can no longer be paid.
+    // It is announced once, and can no longer be paid.
     let late = pay(&server, &alice, &new, "10.00");
     assert_eq!(late.body["message"], format!("Order with ID {} is already cancelled", new["id"]));
     let again = frames(&mut alices).into_iter().filter(|(event, _)| event == "orderUpdate");

@@ -4,7 +4,7 @@
 //! A few further seats are *short*: a connection that finds all others taken may make one request
 //! there, and becomes no socket. So a probe and an operator get in while everything is full.
 //!
-//! A seat that is given up is told to its connection, which ends itself.
+//! A connection whose seat is given up is woken, and ends itself.
 
 mod bodies;
 mod place;
@@ -213,7 +213,7 @@ impl Seat {
     }
 
     /// Returns true if this short seat's request may be handled: half of the short seats are kept
-    /// for those who may always come in.
+    /// for probes and admins.
     pub(crate) fn may_run(&self) -> bool {
         let taken = self.seats.taken();
         let is_busy = |place: &&Arc<Place>| matches!(place.phase(), Phase::Running | Phase::Body);
